@@ -1,0 +1,54 @@
+"""Every bound of katrio in one frozen value, each with its reason.
+
+For sizes, counts and times that protect a process from its peers. Not for tuning by environment
+variables: a caller who needs other bounds passes another `Limits`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DEFAULT_LIMITS", "Limits"]
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds."""
+
+    # ids become path components, cgroup names and kata ids (which want at least 2 characters)
+    id_length: int = 64
+    # one frame of ttRPC, its header not counted: the protocol's own bound
+    frame_bytes: int = 4 * MIB
+    # one message of a mailbox: larger ones delay all that stand behind them in the same pipe
+    message_bytes: int = 64 * KIB
+    # one chunk of a stream on its way through a mailbox; leaves room for the envelope
+    chunk_bytes: int = 60 * KIB
+    # messages one actor holds before its askers wait
+    inbox_messages: int = 256
+    # answers kept per client, so that asking again by id never runs a verb twice
+    finished_answers: int = 1024
+    # what a process wrote and nobody read, per stream: a process never blocks on nobody
+    unread_output_bytes: int = 1 * MIB
+    # one read from the agent; the agent's reply must fit into one frame
+    read_bytes: int = 1 * MIB
+    # default budget of an ask that names none; the same as Kata's own client (agent-semantics: 60 s)
+    ask_seconds: float = 60.0
+    # one RPC that changes state runs to this bound even when its caller has given up
+    mutate_seconds: float = 60.0
+    # polite signal to SIGKILL; virtcontainers waits 10 s
+    stop_grace_seconds: float = 10.0
+    # output after an exit when a grandchild still holds the pipe; the Rust agent's own window is 0.5 s
+    drain_grace_seconds: float = 1.0
+    # a guest that has not answered its first check by then is given up; Kata's dial timeout is 30 s
+    guest_start_seconds: float = 30.0
+    # the stop order under a cancel: containers, destroy, connection
+    shutdown_seconds: float = 20.0
+    # containers of one sandbox, processes of one container
+    containers: int = 512
+    processes: int = 1024
+
+
+DEFAULT_LIMITS = Limits()
