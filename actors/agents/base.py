@@ -1,0 +1,118 @@
+"""The agent interface: what one actor may ask of the guest, over a connection of its own.
+
+The port between actors and agents; an agent is one implementation of it (`noop`, `kata`). Not for
+lifecycle rules: the actor has checked those before it calls, and the guest checks them again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+if TYPE_CHECKING:
+    from actors.limits import Limits
+    from actors.wire.spec import (
+        ContainerSpec,
+        ExitStatus,
+        ProcessSpec,
+        SandboxSpec,
+        TerminalSize,
+    )
+    from actors.wire.verbs import Checked
+    from transports.base import Dialer
+
+__all__ = ["AgentConnection", "AgentFactory"]
+
+
+class AgentConnection(Protocol):
+    """One actor's live link to the guest.
+
+    A process is named by its container's id and its own; a container's init has the container's id.
+    Every method may raise, besides what it names:
+        AgentUnreachable: the link is down and could not be brought back in time; nothing was sent.
+        OutcomeUnknown: the link broke after a call that changes state was sent.
+        AgentError: the agent refused, with a status that has no code of ours.
+        AgentProtocolError: the agent broke its protocol.
+        Unsupported: this agent can't do it.
+    Calls that change nothing carry the caller's remaining time to the guest; the others run to their own end.
+    """
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Dial and keep the link until cancelled; a broken one is dialled again, with backoff.
+
+        Started once the first link is up. Raises AgentUnreachable when that never happens in time.
+        """
+
+    async def check(self) -> Checked:
+        """Ask the agent whether it serves, and its version."""
+        ...
+
+    async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
+        """Set the guest up for one sandbox. Raises AlreadyExists."""
+
+    async def destroy_sandbox(self) -> None:
+        """End every container and the sandbox; repeated is fine."""
+
+    async def create_container(
+        self, container: str, spec: ContainerSpec, rootfs: str
+    ) -> None:
+        """Make a container whose init waits to be started; `rootfs` is an unpacked root in the guest's sight.
+
+        Raises: AlreadyExists, InvalidArgument, NotFound.
+        """
+
+    async def start_container(self, container: str) -> None:
+        """Let the init run. Raises: NotFound, InvalidTransition."""
+
+    async def remove_container(self, container: str) -> None:
+        """Kill what is left of the container and forget it. Raises: NotFound."""
+
+    async def exec_process(
+        self, container: str, process: str, spec: ProcessSpec
+    ) -> None:
+        """Start one more process. Raises: NotFound, AlreadyExists, InvalidTransition, InvalidArgument."""
+
+    async def signal_process(self, container: str, process: str, signum: int) -> None:
+        """Signal one process; one that has ended is fine. Raises: NotFound."""
+
+    async def kill_all(self, container: str) -> None:
+        """SIGKILL to every process of the container, a frozen one included. Raises: NotFound."""
+
+    async def winsize_process(
+        self, container: str, process: str, size: TerminalSize
+    ) -> None:
+        """Resize its terminal. Raises: NotFound; InvalidTransition when it has none."""
+
+    async def write_stdin(self, container: str, process: str, data: bytes) -> int:
+        """Write, waiting for room; how many bytes went in, 0 when its input was closed. `data` is not empty."""
+        ...
+
+    async def close_stdin(self, container: str, process: str) -> None:
+        """End of file on its input; repeated is fine, and on a terminal nothing happens."""
+
+    async def read_stdout(self, container: str, process: str, limit: int) -> bytes:
+        """At least one byte of its output, at most `limit`; empty is the end."""
+        ...
+
+    async def read_stderr(self, container: str, process: str, limit: int) -> bytes:
+        """Like `read_stdout`; always at its end for a process with a terminal."""
+        ...
+
+    async def wait_process(self, container: str, process: str) -> ExitStatus:
+        """Wait for its end; the same answer however often it is asked until the container is removed."""
+        ...
+
+    async def pause_container(self, container: str) -> None:
+        """Freeze every process. Raises: InvalidTransition."""
+
+    async def resume_container(self, container: str) -> None:
+        """Thaw. Raises: InvalidTransition."""
+
+
+class AgentFactory(Protocol):
+    """Makes one actor's connection; it dials only once it runs."""
+
+    def __call__(self, dialer: Dialer, limits: Limits) -> AgentConnection: ...

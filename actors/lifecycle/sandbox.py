@@ -1,0 +1,62 @@
+"""The sandbox's state machine.
+
+For the sandbox actor. Not for its containers: their states are their own.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from actors.lifecycle.table import Lifecycle
+
+__all__ = ["SANDBOX", "SandboxEvent", "SandboxState"]
+
+
+class SandboxState(StrEnum):
+    READY = "ready"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+
+class SandboxEvent(StrEnum):
+    START = "start"
+    STARTED = "started"
+    START_FAILED = "start_failed"
+    STOP = "stop"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+
+_S, _E = SandboxState, SandboxEvent
+
+SANDBOX = Lifecycle(
+    noun="sandbox",
+    transitions={
+        (_S.READY, _E.START): _S.STARTING,
+        (_S.STARTING, _E.STARTED): _S.RUNNING,
+        (_S.STARTING, _E.START_FAILED): _S.STOPPED,
+        (_S.READY, _E.STOP): _S.STOPPING,
+        (_S.STARTING, _E.STOP): _S.STOPPING,
+        (_S.RUNNING, _E.STOP): _S.STOPPING,
+        (_S.LOST, _E.STOP): _S.STOPPING,
+        (_S.STOPPING, _E.STOPPED): _S.STOPPED,
+        (_S.STARTING, _E.LOST): _S.LOST,
+        (_S.RUNNING, _E.LOST): _S.LOST,
+    },
+    verbs={
+        "start": frozenset({_S.READY}),
+        "create_container": frozenset({_S.RUNNING}),
+        "check": frozenset({_S.RUNNING}),
+        "stop": frozenset(_S),
+        "delete": frozenset({_S.READY, _S.STOPPED, _S.LOST}),
+    },
+    advice={
+        _S.READY: "start it first",
+        _S.RUNNING: "stop it first",
+        _S.STOPPED: "create it again",
+        _S.LOST: "its guest died: stop or delete it and create it again",
+    },
+)

@@ -1,0 +1,69 @@
+"""The shape of a transition table and the one way to apply it.
+
+For the tables of this package. Not for holding a state: whoever owns one stores what `move` returns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from actors.errors import InternalError, InvalidTransition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Lifecycle"]
+
+S = TypeVar("S", bound=StrEnum)
+E = TypeVar("E", bound=StrEnum)
+
+
+@dataclass(frozen=True)
+class Lifecycle(Generic[S, E]):
+    """One machine: `transitions[state, event]` is the next state, `verbs[verb]` where the verb is allowed.
+
+    `advice[state]` says what a caller may do instead, and ends an error's message.
+    """
+
+    noun: str
+    transitions: Mapping[tuple[S, E], S]
+    verbs: Mapping[str, frozenset[S]]
+    advice: Mapping[S, str]
+
+    def move(self, state: S, event: E) -> S:
+        """The state after `event`.
+
+        Raises:
+            InternalError: the event can't happen in this state: a bug of the caller, who had to check the verb.
+        """
+        after = self.transitions.get((state, event))
+        if after is None:
+            raise InternalError(
+                f"{self.noun}: event {event} in state {state}",
+                state=str(state),
+                event=str(event),
+            )
+        return after
+
+    def can(self, state: S, event: E) -> bool:
+        """Whether `event` may happen in `state`."""
+        return (state, event) in self.transitions
+
+    def check(self, verb: str, state: S, name: str) -> None:
+        """Refuse `verb` in `state`.
+
+        Raises:
+            InvalidTransition: with `state` and `verb` in its details; the message says what to do.
+        """
+        allowed = self.verbs[verb]
+        if state in allowed:
+            return
+        hint = self.advice.get(state, "")
+        wanted = " or ".join(sorted(str(s) for s in allowed))
+        raise InvalidTransition(
+            f"{verb} of {self.noun} {name!r}: it is {state}, and {verb} needs {wanted}{'; ' if hint else ''}{hint}",
+            state=str(state),
+            verb=verb,
+        )

@@ -1,0 +1,194 @@
+"""Every verb: its name, the shapes of its arguments and its result, and how it may overlap others.
+
+For handles, which send verbs, and actors, which serve them; the one table of each actor's verbs stands here.
+Not for what a verb does, nor for the states it is allowed in: `actors.lifecycle` has those.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.wire.spec import (
+    ContainerSpec,
+    ExitStatus,
+    ProcessSpec,
+    SandboxSpec,
+    TerminalSize,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "CONTAINER_VERBS",
+    "SANDBOX_VERBS",
+    "SYSTEM_VERBS",
+    "Checked",
+    "CreateContainer",
+    "CreateSandbox",
+    "Created",
+    "Exec",
+    "Info",
+    "Nothing",
+    "Overlap",
+    "ProcessRef",
+    "ReadOutput",
+    "Signal",
+    "Signalled",
+    "Stop",
+    "Verb",
+    "Winsize",
+    "WriteStdin",
+    "Written",
+]
+
+
+class Overlap(Enum):
+    """How a verb may run beside others of the same actor."""
+
+    # changes the actor's state: one at a time, in arrival order, after the shared ones before it have ended
+    EXCLUSIVE = "exclusive"
+    # like EXCLUSIVE, but does not wait for shared ones: a stuck exec must not hold up a stop
+    PREEMPTIVE = "preemptive"
+    # runs beside other shared ones, never beside an exclusive one
+    SHARED = "shared"
+    # runs beside anything: waits, streams, and what must reach a process in whatever state
+    BESIDE = "beside"
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """No arguments, or nothing to tell."""
+
+
+class CreateSandbox(msgspec.Struct, frozen=True):
+    id: str
+    spec: SandboxSpec = SandboxSpec()
+
+
+class CreateContainer(msgspec.Struct, frozen=True):
+    id: str
+    spec: ContainerSpec
+
+
+class Created(msgspec.Struct, frozen=True):
+    """The new actor's address, to send its verbs to."""
+
+    address: str
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What the agent says of itself; `serving` is its health check's answer."""
+
+    serving: bool
+    agent_version: str
+
+
+class Info(msgspec.Struct, frozen=True):
+    """An actor's own view of itself; `exit` is there once a container's init has ended."""
+
+    id: str
+    state: str
+    children: tuple[str, ...] = ()
+    exit: ExitStatus | None = None
+
+
+class Exec(msgspec.Struct, frozen=True):
+    """`id` names the new process; it is the caller's choice, so that asking again can't run it twice."""
+
+    id: str
+    process: ProcessSpec
+
+
+class ProcessRef(msgspec.Struct, frozen=True):
+    """One process of a container; the empty id is the container's init."""
+
+    process: str = ""
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """`all` delivers to every process of the container, and `process` must then be empty."""
+
+    signal: int
+    process: str = ""
+    all: bool = False
+
+
+class Signalled(msgspec.Struct, frozen=True):
+    """How many processes the signal was sent to; 0 when the process had ended already."""
+
+    processes: int
+
+
+class Winsize(msgspec.Struct, frozen=True):
+    size: TerminalSize
+    process: str = ""
+
+
+class WriteStdin(msgspec.Struct, frozen=True):
+    """An empty `data` writes nothing; it is never an end of file."""
+
+    data: bytes
+    process: str = ""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """How many bytes the process's standard input took; 0 after it was closed."""
+
+    length: int
+
+
+class ReadOutput(msgspec.Struct, frozen=True):
+    """A stream verb: pushes chunks from where the last reader stopped, up to the end of the output."""
+
+    process: str = ""
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Polite signal, wait out `grace_seconds`, SIGKILL to all. None: the limits' default."""
+
+    signal: int = 15
+    grace_seconds: float | None = None
+
+
+class Verb(msgspec.Struct, frozen=True):
+    """One row of a verb table."""
+
+    args: type[msgspec.Struct]
+    result: type[msgspec.Struct]
+    overlap: Overlap
+    streams: bool = False
+
+
+SYSTEM_VERBS: Mapping[str, Verb] = {
+    "create_sandbox": Verb(CreateSandbox, Created, Overlap.EXCLUSIVE),
+    "info": Verb(Nothing, Info, Overlap.BESIDE),
+}
+
+SANDBOX_VERBS: Mapping[str, Verb] = {
+    "start": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
+    "stop": Verb(Stop, Nothing, Overlap.PREEMPTIVE),
+    "delete": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
+    "check": Verb(Nothing, Checked, Overlap.BESIDE),
+    "info": Verb(Nothing, Info, Overlap.BESIDE),
+    "create_container": Verb(CreateContainer, Created, Overlap.SHARED),
+}
+
+CONTAINER_VERBS: Mapping[str, Verb] = {
+    "start": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
+    "pause": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
+    "resume": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
+    "stop": Verb(Stop, ExitStatus, Overlap.PREEMPTIVE),
+    "delete": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
+    "exec": Verb(Exec, Nothing, Overlap.SHARED),
+    "signal": Verb(Signal, Signalled, Overlap.BESIDE),
+    "winsize": Verb(Winsize, Nothing, Overlap.BESIDE),
+    "write_stdin": Verb(WriteStdin, Written, Overlap.BESIDE),
+    "close_stdin": Verb(ProcessRef, Nothing, Overlap.BESIDE),
+    "read_stdout": Verb(ReadOutput, Nothing, Overlap.BESIDE, streams=True),
+    "read_stderr": Verb(ReadOutput, Nothing, Overlap.BESIDE, streams=True),
+    "wait": Verb(ProcessRef, ExitStatus, Overlap.BESIDE),
+    "info": Verb(Nothing, Info, Overlap.BESIDE),
+}
