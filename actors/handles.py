@@ -1,0 +1,317 @@
+"""Typed handles: what a program holds to drive a system, its sandboxes, containers and processes.
+
+For every caller: scenario steps, the command line, embedding code. A handle is a courier and an address,
+no state: it may be copied, kept, and used by any number of tasks at once. Not for owning anything: a
+sandbox lives until somebody stops it, whatever happens to its handles.
+
+Every verb may raise a `KatrioError`; `budget` is the seconds that the caller is ready to wait, None is for ever.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.limits import DEFAULT_LIMITS
+from actors.wire.spec import (
+    ContainerSpec,
+    ExitStatus,
+    ProcessSpec,
+    SandboxSpec,
+    TerminalSize,
+)
+from actors.wire.verbs import (
+    Checked,
+    CreateContainer,
+    Created,
+    CreateSandbox,
+    Exec,
+    Info,
+    Nothing,
+    ProcessRef,
+    ReadOutput,
+    Signal,
+    Signalled,
+    Stop,
+    Winsize,
+    WriteStdin,
+    Written,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+    from actors.mailbox import Courier, StreamPart
+
+__all__ = [
+    "Completed",
+    "ContainerHandle",
+    "ProcessHandle",
+    "SandboxHandle",
+    "SystemHandle",
+]
+
+BUDGET = DEFAULT_LIMITS.ask_seconds
+SYSTEM_ADDRESS = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A process that has ended, with all of its output; `lost` counts bytes that nobody read in time."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SystemHandle:
+    """The root of one system of actors."""
+
+    courier: Courier
+
+    async def create_sandbox(
+        self, id: str, spec: SandboxSpec | None = None, *, budget: float | None = BUDGET
+    ) -> SandboxHandle:
+        """Make a sandbox actor; nothing runs before its `start`. Raises: AlreadyExists, InvalidArgument."""
+        made = await self.courier.ask(
+            SYSTEM_ADDRESS,
+            "create_sandbox",
+            CreateSandbox(id, spec or SandboxSpec()),
+            Created,
+            budget=budget,
+        )
+        return SandboxHandle(self.courier, made.address)
+
+    async def info(self, *, budget: float | None = BUDGET) -> Info:
+        """The system's own view: its sandboxes are the `children`."""
+        return await self.courier.ask(
+            SYSTEM_ADDRESS, "info", Nothing(), Info, budget=budget
+        )
+
+    def sandbox(self, id: str) -> SandboxHandle:
+        """A handle on a sandbox that exists already; asks nothing."""
+        return SandboxHandle(self.courier, id)
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxHandle:
+    """One sandbox: a guest and the containers in it."""
+
+    courier: Courier
+    address: str
+
+    async def start(self, *, budget: float | None = BUDGET) -> None:
+        """Bring up its guest and connect. Raises: GuestDied, AgentUnreachable, InvalidTransition."""
+        await self.courier.ask(self.address, "start", Nothing(), Nothing, budget=budget)
+
+    async def stop(
+        self, *, grace: float | None = None, budget: float | None = BUDGET
+    ) -> None:
+        """Stop every container (polite signal, `grace` seconds, SIGKILL), then the guest. Repeated is fine."""
+        await self.courier.ask(
+            self.address, "stop", Stop(grace_seconds=grace), Nothing, budget=budget
+        )
+
+    async def delete(self, *, budget: float | None = BUDGET) -> None:
+        """Forget it. Raises: InvalidTransition while it runs."""
+        await self.courier.ask(
+            self.address, "delete", Nothing(), Nothing, budget=budget
+        )
+
+    async def check(self, *, budget: float | None = BUDGET) -> Checked:
+        """Ask its agent whether it serves."""
+        return await self.courier.ask(
+            self.address, "check", Nothing(), Checked, budget=budget
+        )
+
+    async def info(self, *, budget: float | None = BUDGET) -> Info:
+        """Its state, and its containers as `children`."""
+        return await self.courier.ask(
+            self.address, "info", Nothing(), Info, budget=budget
+        )
+
+    async def create_container(
+        self, id: str, spec: ContainerSpec, *, budget: float | None = BUDGET
+    ) -> ContainerHandle:
+        """Make a container whose init waits for `start`. Raises: AlreadyExists, InvalidArgument."""
+        made = await self.courier.ask(
+            self.address,
+            "create_container",
+            CreateContainer(id, spec),
+            Created,
+            budget=budget,
+        )
+        return ContainerHandle(self.courier, made.address)
+
+    def container(self, id: str) -> ContainerHandle:
+        """A handle on a container that exists already; asks nothing."""
+        return ContainerHandle(self.courier, f"{self.address}/{id}")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessHandle:
+    """One process of a container; the empty id is the container's init."""
+
+    courier: Courier
+    address: str
+    id: str
+
+    async def wait(self, *, budget: float | None = None) -> ExitStatus:
+        """Wait for its end; the same answer for every asker until the container is deleted."""
+        return await self.courier.ask(
+            self.address, "wait", ProcessRef(self.id), ExitStatus, budget=budget
+        )
+
+    async def signal(self, signum: int, *, budget: float | None = BUDGET) -> Signalled:
+        """Signal it; one that has ended is fine and counts 0."""
+        return await self.courier.ask(
+            self.address, "signal", Signal(signum, self.id), Signalled, budget=budget
+        )
+
+    async def winsize(
+        self, rows: int, columns: int, *, budget: float | None = BUDGET
+    ) -> None:
+        """Resize its terminal. Raises: InvalidTransition when it has none."""
+        args = Winsize(TerminalSize(rows, columns), self.id)
+        await self.courier.ask(self.address, "winsize", args, Nothing, budget=budget)
+
+    async def write(self, data: bytes, *, budget: float | None = BUDGET) -> int:
+        """Write to its input, in chunks; how many bytes went in, less than given once it was closed."""
+        sent = 0
+        while sent < len(data):
+            chunk = data[sent : sent + DEFAULT_LIMITS.chunk_bytes]
+            args = WriteStdin(chunk, self.id)
+            taken = (
+                await self.courier.ask(
+                    self.address, "write_stdin", args, Written, budget=budget
+                )
+            ).length
+            sent += taken
+            if taken == 0:
+                break
+        return sent
+
+    async def close_stdin(self, *, budget: float | None = BUDGET) -> None:
+        """End of file on its input; repeated is fine."""
+        await self.courier.ask(
+            self.address, "close_stdin", ProcessRef(self.id), Nothing, budget=budget
+        )
+
+    @asynccontextmanager
+    async def _open(self, verb: str) -> AsyncGenerator[AsyncIterator[StreamPart]]:
+        async with self.courier.open_stream(
+            self.address, verb, ReadOutput(self.id)
+        ) as parts:
+            yield parts
+
+    def open_stdout(self) -> AbstractAsyncContextManager[AsyncIterator[StreamPart]]:
+        """Its output from where the last reader stopped; the iterator ends with the output."""
+        return self._open("read_stdout")
+
+    def open_stderr(self) -> AbstractAsyncContextManager[AsyncIterator[StreamPart]]:
+        """Like `open_stdout`; ends at once for a process with a terminal."""
+        return self._open("read_stderr")
+
+    async def collect(self) -> Completed:
+        """Read both outputs to their end, then wait. Bound it with a cancel scope of yours."""
+        outputs: dict[str, bytearray] = {
+            "read_stdout": bytearray(),
+            "read_stderr": bytearray(),
+        }
+        lost = 0
+
+        async def drain(verb: str) -> None:
+            nonlocal lost
+            async with self._open(verb) as parts:
+                async for part in parts:
+                    outputs[verb] += part.data
+                    lost += part.gap
+
+        async with trio.open_nursery() as nursery:
+            for verb in outputs:
+                nursery.start_soon(drain, verb)
+        status = await self.wait()
+        return Completed(
+            status.code,
+            bytes(outputs["read_stdout"]),
+            bytes(outputs["read_stderr"]),
+            lost,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerHandle:
+    """One container of a sandbox."""
+
+    courier: Courier
+    address: str
+
+    @property
+    def init(self) -> ProcessHandle:
+        """Its first process."""
+        return ProcessHandle(self.courier, self.address, "")
+
+    def process(self, id: str) -> ProcessHandle:
+        """A handle on a process that `exec` made; asks nothing."""
+        return ProcessHandle(self.courier, self.address, id)
+
+    async def start(self, *, budget: float | None = BUDGET) -> None:
+        """Let its init run. Raises: InvalidTransition."""
+        await self.courier.ask(self.address, "start", Nothing(), Nothing, budget=budget)
+
+    async def pause(self, *, budget: float | None = BUDGET) -> None:
+        """Freeze every process of it; its neighbours run on. Raises: InvalidTransition, Unsupported."""
+        await self.courier.ask(self.address, "pause", Nothing(), Nothing, budget=budget)
+
+    async def resume(self, *, budget: float | None = BUDGET) -> None:
+        """Thaw it. Raises: InvalidTransition."""
+        await self.courier.ask(
+            self.address, "resume", Nothing(), Nothing, budget=budget
+        )
+
+    async def exec(
+        self, id: str, spec: ProcessSpec, *, budget: float | None = BUDGET
+    ) -> ProcessHandle:
+        """Start one more process, named `id`. Raises: AlreadyExists, InvalidTransition, InvalidArgument."""
+        await self.courier.ask(
+            self.address, "exec", Exec(id, spec), Nothing, budget=budget
+        )
+        return ProcessHandle(self.courier, self.address, id)
+
+    async def signal(
+        self, signum: int, *, all: bool = False, budget: float | None = BUDGET
+    ) -> Signalled:
+        """Signal its init, or every process of it."""
+        return await self.courier.ask(
+            self.address, "signal", Signal(signum, all=all), Signalled, budget=budget
+        )
+
+    async def stop(
+        self,
+        *,
+        signum: int = 15,
+        grace: float | None = None,
+        budget: float | None = BUDGET,
+    ) -> ExitStatus:
+        """Polite signal, `grace` seconds, SIGKILL to all; how its init ended. Repeated is fine."""
+        return await self.courier.ask(
+            self.address, "stop", Stop(signum, grace), ExitStatus, budget=budget
+        )
+
+    async def delete(self, *, budget: float | None = BUDGET) -> None:
+        """Forget it and its cached results. Raises: InvalidTransition while it runs."""
+        await self.courier.ask(
+            self.address, "delete", Nothing(), Nothing, budget=budget
+        )
+
+    async def info(self, *, budget: float | None = BUDGET) -> Info:
+        """Its state; its processes as `children`; how its init ended, once it has."""
+        return await self.courier.ask(
+            self.address, "info", Nothing(), Info, budget=budget
+        )
