@@ -76,13 +76,17 @@ class SystemHandle:
     courier: Courier
 
     async def create_sandbox(
-        self, id: str, spec: SandboxSpec | None = None, *, budget: float | None = BUDGET
+        self,
+        name: str,
+        spec: SandboxSpec | None = None,
+        *,
+        budget: float | None = BUDGET,
     ) -> SandboxHandle:
         """Make a sandbox actor; nothing runs before its `start`. Raises: AlreadyExists, InvalidArgument."""
         made = await self.courier.ask(
             SYSTEM_ADDRESS,
             "create_sandbox",
-            CreateSandbox(id, spec or SandboxSpec()),
+            CreateSandbox(name, spec or SandboxSpec()),
             Created,
             budget=budget,
         )
@@ -94,9 +98,9 @@ class SystemHandle:
             SYSTEM_ADDRESS, "info", Nothing(), Info, budget=budget
         )
 
-    def sandbox(self, id: str) -> SandboxHandle:
+    def sandbox(self, name: str) -> SandboxHandle:
         """A handle on a sandbox that exists already; asks nothing."""
-        return SandboxHandle(self.courier, id)
+        return SandboxHandle(self.courier, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,21 +141,21 @@ class SandboxHandle:
         )
 
     async def create_container(
-        self, id: str, spec: ContainerSpec, *, budget: float | None = BUDGET
+        self, name: str, spec: ContainerSpec, *, budget: float | None = BUDGET
     ) -> ContainerHandle:
         """Make a container whose init waits for `start`. Raises: AlreadyExists, InvalidArgument."""
         made = await self.courier.ask(
             self.address,
             "create_container",
-            CreateContainer(id, spec),
+            CreateContainer(name, spec),
             Created,
             budget=budget,
         )
         return ContainerHandle(self.courier, made.address)
 
-    def container(self, id: str) -> ContainerHandle:
+    def container(self, name: str) -> ContainerHandle:
         """A handle on a container that exists already; asks nothing."""
-        return ContainerHandle(self.courier, f"{self.address}/{id}")
+        return ContainerHandle(self.courier, f"{self.address}/{name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +261,9 @@ class ContainerHandle:
         """Its first process."""
         return ProcessHandle(self.courier, self.address, "")
 
-    def process(self, id: str) -> ProcessHandle:
+    def process(self, name: str) -> ProcessHandle:
         """A handle on a process that `exec` made; asks nothing."""
-        return ProcessHandle(self.courier, self.address, id)
+        return ProcessHandle(self.courier, self.address, name)
 
     async def start(self, *, budget: float | None = BUDGET) -> None:
         """Let its init run. Raises: InvalidTransition."""
@@ -276,20 +280,24 @@ class ContainerHandle:
         )
 
     async def exec(
-        self, id: str, spec: ProcessSpec, *, budget: float | None = BUDGET
+        self, name: str, spec: ProcessSpec, *, budget: float | None = BUDGET
     ) -> ProcessHandle:
-        """Start one more process, named `id`. Raises: AlreadyExists, InvalidTransition, InvalidArgument."""
+        """Start one more process, named `name`. Raises: AlreadyExists, InvalidTransition, InvalidArgument."""
         await self.courier.ask(
-            self.address, "exec", Exec(id, spec), Nothing, budget=budget
+            self.address, "exec", Exec(name, spec), Nothing, budget=budget
         )
-        return ProcessHandle(self.courier, self.address, id)
+        return ProcessHandle(self.courier, self.address, name)
 
     async def signal(
-        self, signum: int, *, all: bool = False, budget: float | None = BUDGET
+        self, signum: int, *, all_processes: bool = False, budget: float | None = BUDGET
     ) -> Signalled:
         """Signal its init, or every process of it."""
         return await self.courier.ask(
-            self.address, "signal", Signal(signum, all=all), Signalled, budget=budget
+            self.address,
+            "signal",
+            Signal(signum, all=all_processes),
+            Signalled,
+            budget=budget,
         )
 
     async def stop(
