@@ -30,6 +30,18 @@ class Limits:
     inbox_messages: int = 256
     # answers kept per client, so that asking again by id never runs a verb twice
     finished_answers: int = 1024
+    # and their bytes, per client
+    finished_answer_bytes: int = 1 * MIB
+    # asks of one client that are not answered yet; a Python client waits for its turn, another is refused
+    asks_in_flight: int = 256
+    # answers that wait for a client that does not read; then its link is closed
+    backlog_bytes: int = 4 * MIB
+    # clients without a link that are still remembered, so that they may ask again by id
+    departed_clients: int = 64
+    # an answer that says "busy" or "expired" is worth waiting for beyond the budget it is about
+    answer_grace_seconds: float = 0.25
+    # bytes of a stream on their way to one reader
+    stream_window_bytes: int = 256 * KIB
     # what a process wrote and nobody read, per stream: a process never blocks on nobody
     unread_output_bytes: int = 1 * MIB
     # one read from the agent; the agent's reply must fit into one frame
@@ -40,8 +52,14 @@ class Limits:
     mutate_seconds: float = 60.0
     # polite signal to SIGKILL; virtcontainers waits 10 s
     stop_grace_seconds: float = 10.0
+    # the same when a sandbox is torn down on a cancel or ^C: somebody is waiting at a terminal
+    cancel_grace_seconds: float = 1.0
     # output after an exit when a grandchild still holds the pipe; the Rust agent's own window is 0.5 s
     drain_grace_seconds: float = 1.0
+    # between two tries over a link that is down; the link itself dials with its own backoff
+    reconnect_pause_seconds: float = 0.05
+    # a link that can't be brought back within this is given up: its calls answer agent_unreachable
+    reconnect_seconds: float = 5.0
     # a guest that has not answered its first check by then is given up; Kata's dial timeout is 30 s
     guest_start_seconds: float = 30.0
     # the stop order under a cancel: containers, destroy, connection

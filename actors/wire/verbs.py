@@ -154,25 +154,44 @@ class Stop(msgspec.Struct, frozen=True):
 
 
 class Verb(msgspec.Struct, frozen=True):
-    """One row of a verb table."""
+    """One row of a verb table.
+
+    A verb that changes nothing stops when its caller stops waiting. One that does runs to its own bound
+    (its caller alone stops waiting, and gets `unknown`), unless it is `stoppable`.
+    """
 
     args: type[msgspec.Struct]
     result: type[msgspec.Struct]
     overlap: Overlap
+    changes_state: bool = True
+    stoppable: bool = False
     streams: bool = False
+
+
+def _reading(
+    args: type[msgspec.Struct], result: type[msgspec.Struct], *, streams: bool = False
+) -> Verb:
+    return Verb(
+        args,
+        result,
+        Overlap.BESIDE,
+        changes_state=False,
+        stoppable=True,
+        streams=streams,
+    )
 
 
 SYSTEM_VERBS: Mapping[str, Verb] = {
     "create_sandbox": Verb(CreateSandbox, Created, Overlap.EXCLUSIVE),
-    "info": Verb(Nothing, Info, Overlap.BESIDE),
+    "info": _reading(Nothing, Info),
 }
 
 SANDBOX_VERBS: Mapping[str, Verb] = {
     "start": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "stop": Verb(Stop, Nothing, Overlap.PREEMPTIVE),
     "delete": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
-    "check": Verb(Nothing, Checked, Overlap.BESIDE),
-    "info": Verb(Nothing, Info, Overlap.BESIDE),
+    "check": _reading(Nothing, Checked),
+    "info": _reading(Nothing, Info),
     "create_container": Verb(CreateContainer, Created, Overlap.SHARED),
 }
 
@@ -185,10 +204,11 @@ CONTAINER_VERBS: Mapping[str, Verb] = {
     "exec": Verb(Exec, Nothing, Overlap.SHARED),
     "signal": Verb(Signal, Signalled, Overlap.BESIDE),
     "winsize": Verb(Winsize, Nothing, Overlap.BESIDE),
-    "write_stdin": Verb(WriteStdin, Written, Overlap.BESIDE),
+    # waits for room as long as the process does not read: the caller alone knows when that is too long
+    "write_stdin": Verb(WriteStdin, Written, Overlap.BESIDE, stoppable=True),
     "close_stdin": Verb(ProcessRef, Nothing, Overlap.BESIDE),
-    "read_stdout": Verb(ReadOutput, Nothing, Overlap.BESIDE, streams=True),
-    "read_stderr": Verb(ReadOutput, Nothing, Overlap.BESIDE, streams=True),
-    "wait": Verb(ProcessRef, ExitStatus, Overlap.BESIDE),
-    "info": Verb(Nothing, Info, Overlap.BESIDE),
+    "read_stdout": _reading(ReadOutput, Nothing, streams=True),
+    "read_stderr": _reading(ReadOutput, Nothing, streams=True),
+    "wait": _reading(ProcessRef, ExitStatus),
+    "info": _reading(Nothing, Info),
 }

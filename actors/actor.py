@@ -1,0 +1,166 @@
+"""The actor loop: takes mail from an inbox, checks it, and runs each verb as its row of the table says.
+
+For the system, sandbox and container actors, which bring a verb table and a handler for each row. Not for
+states and agents: handlers do that. Order and overlap live in `Lane`; deadlines and cancels in `_attend`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from actors.errors import (
+    Busy,
+    CallerCancelled,
+    Expired,
+    InternalError,
+    InvalidArgument,
+    KatrioError,
+    OutcomeUnknown,
+)
+from actors.lane import Lane
+from actors.wire.codec import decode_value
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from actors.limits import Limits
+    from actors.mailbox import Inbox, Mail
+    from actors.wire.verbs import Verb
+
+    Handler = Callable[[Any, Mail], Awaitable[object]]
+
+__all__ = ["Actor"]
+
+_log = logging.getLogger("katrio")
+
+
+class Actor:
+    """One actor's loop; the owner runs `serve` in a task of its own nursery.
+
+    `handlers[verb]` is given the decoded arguments and the mail (for what it wants to push), and returns
+    the verb's result. A `KatrioError` it raises is the answer; any other exception is a bug: it is
+    answered `internal`, logged, and the actor goes on, so that one bad verb can't orphan a guest.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inbox: Inbox,
+        verbs: Mapping[str, Verb],
+        handlers: Mapping[str, Handler],
+        limits: Limits,
+    ) -> None:
+        self.name = name
+        self.lane = Lane()
+        self._inbox = inbox
+        self._verbs = verbs
+        self._handlers = handlers
+        self._limits = limits
+        # how long a verb that changes state may take; stop adds the grace it was asked for
+        self._bounds: dict[str, Callable[[Any], float]] = {}
+
+    def bound(self, verb: str, seconds: Callable[[Any], float]) -> None:
+        """Let `verb` take longer than the default, depending on its arguments."""
+        self._bounds[verb] = seconds
+
+    async def serve(self) -> None:
+        """Serve until cancelled."""
+        async with trio.open_nursery() as work:
+            while True:
+                mail = await self._inbox.receive()
+                verb = self._verbs.get(mail.verb)
+                if verb is None:
+                    mail.fail(self._unknown_verb(mail.verb))
+                    continue
+                if verb.streams is not mail.is_stream:
+                    how = "a stream" if verb.streams else "an ask"
+                    mail.fail(InvalidArgument(f"{mail.verb} is {how}: open it as one", field="verb"))
+                    continue
+                try:
+                    args = decode_value(mail.args, verb.args)
+                except KatrioError as error:
+                    mail.fail(error)
+                    continue
+                if self.lane.waiting >= self._limits.inbox_messages:
+                    mail.fail(
+                        Busy(f"{self.name or 'the system'} has {self.lane.waiting} verbs waiting; try again later")
+                    )
+                    continue
+                # a place in the lane is taken here and not in the task, so that arrival order is kept
+                ticket = self.lane.ticket(verb.overlap)
+                work.start_soon(
+                    self._attend,
+                    mail,
+                    verb,
+                    args,
+                    ticket,
+                    name=f"{self.name}:{mail.verb}",
+                )
+
+    async def _attend(self, mail: Mail, verb: Verb, args: Any, ticket: Lane.Ticket) -> None:
+        """One verb from its place in the lane to its answer."""
+        with ticket:
+            with trio.CancelScope() as waiting:
+                waiting.deadline = mail.deadline
+                mail.on_cancel(waiting.cancel)
+                await ticket.turn()
+            if waiting.cancelled_caught:
+                mail.fail(_not_begun(mail))
+                return
+            if mail.settled:
+                return
+            with trio.CancelScope() as running:
+                if verb.stoppable:
+                    running.deadline = mail.deadline
+                    mail.on_cancel(running.cancel)
+                else:
+                    # a caller that gives up does not stop it
+                    running.deadline = trio.current_time() + self._bound_of(mail.verb, args)
+                await self._run(mail, args)
+            if running.cancelled_caught:
+                mail.fail(_stopped(mail) if not verb.changes_state else _unknown(mail))
+
+    async def _run(self, mail: Mail, args: Any) -> None:
+        try:
+            result = await self._handlers[mail.verb](args, mail)
+        except KatrioError as error:
+            mail.fail(error)
+        except Exception as bug:
+            _log.exception("%s of %r failed with a bug", mail.verb, self.name)
+            mail.fail(InternalError(f"{mail.verb} of {self.name!r}: {type(bug).__name__}; this is a bug of katrio"))
+        else:
+            mail.answer(result)
+
+    def _bound_of(self, verb: str, args: Any) -> float:
+        bound = self._bounds.get(verb)
+        return self._limits.mutate_seconds if bound is None else bound(args)
+
+    def _unknown_verb(self, verb: str) -> KatrioError:
+        near = difflib.get_close_matches(verb, self._verbs, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; it knows {', '.join(sorted(self._verbs))}"
+        return InvalidArgument(f"{self.name or 'the system'} knows no verb {verb!r}{hint}", field="verb")
+
+
+def _late(mail: Mail) -> bool:
+    return mail.deadline != math.inf and trio.current_time() >= mail.deadline
+
+
+def _not_begun(mail: Mail) -> KatrioError:
+    if _late(mail):
+        return Expired(f"{mail.verb} of {mail.to!r}: its deadline passed while others ran before it; nothing was done")
+    return CallerCancelled(f"{mail.verb} of {mail.to!r}: cancelled before it began; nothing was done")
+
+
+def _stopped(mail: Mail) -> KatrioError:
+    if _late(mail):
+        return Expired(f"{mail.verb} of {mail.to!r}: its deadline passed; it changes nothing, ask again")
+    return CallerCancelled(f"{mail.verb} of {mail.to!r}: cancelled")
+
+
+def _unknown(mail: Mail) -> KatrioError:
+    return OutcomeUnknown(f"{mail.verb} of {mail.to!r}: it did not end in time and may still take effect")

@@ -1,0 +1,124 @@
+"""One actor's link to a ttRPC agent: dials, calls, and dials again when it breaks.
+
+For the kata agent. It decides what a broken link means for a call: nothing was sent, or the outcome is
+unknown. It never repeats a call. Not for what a call says: `agent` has the verbs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import trio
+from trio_util import AsyncValue
+
+from actors.errors import (
+    AgentProtocolError,
+    AgentUnreachable,
+    InvalidArgument,
+    OutcomeUnknown,
+)
+from actors.schemas.rpcs import SchemaError, decode_response, encode_request
+from actors.schemas.status import error_from_status
+from transports.errors import (
+    EndpointBroken,
+    EndpointClosed,
+    MessageTooLarge,
+    RemoteProtocolError,
+    TransportError,
+    TtrpcStatusError,
+)
+from transports.stream import dial_with_backoff
+from transports.ttrpc.client import TtrpcClient
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from actors.limits import Limits
+    from actors.schemas.rpcs import Rpc
+    from transports.base import Dialer
+
+__all__ = ["TtrpcLink"]
+
+
+class TtrpcLink:
+    """The owner runs `run` in its nursery; `call` may be used by any number of tasks."""
+
+    def __init__(self, dialer: Dialer, limits: Limits) -> None:
+        self._dialer = dialer
+        self._limits = limits
+        self._client: AsyncValue[TtrpcClient | None] = AsyncValue(None)
+        self._down = AgentUnreachable("the agent was not dialled yet")
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the link until cancelled.
+
+        Raises (before it has started): AgentUnreachable when nobody answers in time.
+        """
+        try:
+            stream = await dial_with_backoff(self._dialer, seconds=self._limits.guest_start_seconds)
+        except TransportError as error:
+            raise AgentUnreachable(f"the agent can't be reached: {error}") from error
+        while True:
+            await self._use(stream, task_status)
+            task_status = trio.TASK_STATUS_IGNORED
+            stream = await self._dial_again()
+
+    async def _use(self, stream: trio.abc.Stream, task_status: trio.TaskStatus[None]) -> None:
+        client = TtrpcClient(stream)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.run)
+                self._client.value = client
+                task_status.started()
+        finally:
+            self._client.value = None
+            self._down = AgentUnreachable(f"the link to the agent is down: {client.ended}")
+
+    async def _dial_again(self) -> trio.abc.Stream:
+        while True:
+            try:
+                return await dial_with_backoff(self._dialer, seconds=self._limits.reconnect_seconds)
+            except TransportError as error:
+                self._down = AgentUnreachable(f"the agent can't be reached any more: {error}")
+
+    async def call(self, rpc: Rpc, request: msgspec.Struct) -> msgspec.Struct:
+        """Make one call; a read-only one tells the guest how much time is left.
+
+        Raises:
+            AgentUnreachable: the link is down and did not come back in time; nothing was sent.
+            OutcomeUnknown: it broke while a call that changes state was in flight.
+            AgentProtocolError: the agent broke ttRPC, or answered what is not the RPC's response.
+            KatrioError: what the agent's status stands for, see `actors.schemas.status`.
+        """
+        payload = encode_request(rpc, request)
+        client = await self._connected()
+        try:
+            reply = await client.call(
+                rpc.service, rpc.method, payload, timeout_nano=0 if rpc.changes_state else _budget_nano()
+            )
+            return decode_response(rpc, reply)
+        except TtrpcStatusError as error:
+            raise error_from_status(error.code, error.message, changes_state=rpc.changes_state) from None
+        except MessageTooLarge as error:
+            raise InvalidArgument(f"{rpc.method}: {error}", field="size") from None
+        except (RemoteProtocolError, SchemaError) as error:
+            raise AgentProtocolError(f"{rpc.method}: the agent broke its protocol: {error}") from None
+        except (EndpointBroken, EndpointClosed) as error:
+            if rpc.changes_state:
+                raise OutcomeUnknown(f"{rpc.method}: the link to the agent broke while it ran: {error}") from None
+            raise AgentUnreachable(f"{rpc.method}: the link to the agent broke: {error}") from None
+
+    async def _connected(self) -> TtrpcClient:
+        client = self._client.value
+        if client is None:
+            with trio.move_on_after(self._limits.reconnect_seconds):
+                client = await self._client.wait_value(lambda value: value is not None)
+            if client is None:
+                raise AgentUnreachable(self._down.message)
+        return client
+
+
+def _budget_nano() -> int:
+    left = trio.current_effective_deadline() - trio.current_time()
+    return 0 if left == math.inf else max(1, int(left * 1e9))

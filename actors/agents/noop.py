@@ -1,0 +1,93 @@
+"""The noop agent: every verb succeeds at once with a zero result, and nothing is contacted.
+
+For measuring the actors without a guest, and for callers that need an agent which can't fail; the zero
+results are virtcontainers' own (a wait answers 0, a read is at its end). Not a simulation: it remembers
+nothing, so a paused container of it has never run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
+from actors.wire.verbs import Checked
+
+if TYPE_CHECKING:
+    from actors.limits import Limits
+    from transports.base import Dialer
+
+__all__ = ["NoopAgent", "connect_noop"]
+
+
+class NoopAgent:
+    """See `actors.agents.base.AgentConnection`."""
+
+    follows_processes = False
+    keeps_output_after_wait = True
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        await trio.sleep_forever()
+
+    async def check(self) -> Checked:
+        await trio.lowlevel.checkpoint()
+        return Checked(serving=True, agent_version="noop")
+
+    async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def destroy_sandbox(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def create_container(self, container: str, spec: ContainerSpec, rootfs: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def start_container(self, container: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def remove_container(self, container: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def signal_process(self, container: str, process: str, signum: int) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def kill_all(self, container: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def write_stdin(self, container: str, process: str, data: bytes) -> int:
+        await trio.lowlevel.checkpoint()
+        return 0
+
+    async def close_stdin(self, container: str, process: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def read_stdout(self, container: str, process: str, limit: int) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return b""
+
+    async def read_stderr(self, container: str, process: str, limit: int) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return b""
+
+    async def wait_process(self, container: str, process: str) -> ExitStatus:
+        await trio.lowlevel.checkpoint()
+        return ExitStatus(0)
+
+    async def pause_container(self, container: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def resume_container(self, container: str) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+def connect_noop(dialer: Dialer, limits: Limits) -> NoopAgent:
+    """The factory that the agents table names; both arguments are unused, nothing is dialled."""
+    return NoopAgent()

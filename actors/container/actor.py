@@ -1,0 +1,234 @@
+"""The container actor: checks each verb against the lifecycle, asks its own agent connection, keeps results.
+
+For one container of a running sandbox; the sandbox actor makes it, and tells it when the guest is gone.
+Not for OCI: the agent translates. Its connection is its own, so that a stuck call here holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, cast
+
+import trio
+from trio_util import AsyncValue
+
+from actors.actor import Actor
+from actors.container.processes import Processes, check_signal
+from actors.errors import GuestDied, NotFound, OutcomeUnknown
+from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
+from actors.wire.spec import ExitStatus
+from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing, Overlap, Stop
+
+if TYPE_CHECKING:
+    from actors.agents.base import AgentConnection
+    from actors.limits import Limits
+    from actors.mailbox import Inbox, Mail
+    from actors.wire.spec import ContainerSpec
+    from actors.wire.verbs import Exec
+
+__all__ = ["ContainerActor"]
+
+
+class ContainerActor:
+    """See `actors.wire.verbs.CONTAINER_VERBS` for what it serves."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        address: str,
+        spec: ContainerSpec,
+        rootfs: str,
+        connection: AgentConnection,
+        inbox: Inbox,
+        limits: Limits,
+    ) -> None:
+        self.id = name
+        self.state = AsyncValue(ContainerState.CREATING)
+        self._spec = spec
+        self._rootfs = rootfs
+        self._agent = connection
+        self._limits = limits
+        self._deleted = trio.Event()
+        self._removed = False
+        self._following: trio.Nursery | None = None
+        self._link = trio.CancelScope()
+        self._processes = Processes(name, connection, limits, self._check)
+        self._actor = Actor(
+            address,
+            inbox,
+            CONTAINER_VERBS,
+            {
+                "start": self._start,
+                "pause": self._pause,
+                "resume": self._resume,
+                "stop": self._stop_verb,
+                "delete": self._delete,
+                "exec": self._exec,
+                "signal": self._processes.signal,
+                "winsize": self._processes.winsize,
+                "write_stdin": self._processes.write_stdin,
+                "close_stdin": self._processes.close_stdin,
+                "read_stdout": self._processes.read_stdout,
+                "read_stderr": self._processes.read_stderr,
+                "wait": self._processes.wait,
+                "info": self._info,
+            },
+            limits,
+        )
+        self._actor.bound(
+            "stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args))
+        )
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Create the container over a connection of its own, then serve until deleted or cancelled.
+
+        Raises (before it has started): what `AgentConnection.create_container` raises.
+        """
+        async with trio.open_nursery() as links:
+            await links.start(self._keep_link)
+            await self._create()
+            async with trio.open_nursery() as following:
+                self._following = following
+                init = self._processes.reserve("", tty=self._spec.process.tty)
+                self._processes.follow(init, following, self._exited)
+                following.start_soon(self._actor.serve, name=self.id)
+                task_status.started()
+                await self._deleted.wait()
+                following.cancel_scope.cancel()
+            links.cancel_scope.cancel()
+
+    async def stop(self, args: Stop) -> ExitStatus:
+        """The stop order, for the sandbox: takes its turn in this actor's lane like a caller's `stop`."""
+        with self._actor.lane.ticket(Overlap.PREEMPTIVE) as ticket:
+            await ticket.turn()
+            return await self._stop(args)
+
+    def lose(self, reason: str) -> None:
+        """The guest is gone: every waiter gets GuestDied, and nothing is asked of the agent any more."""
+        if CONTAINER.can(self.state.value, ContainerEvent.LOST):
+            self._move(ContainerEvent.LOST)
+        self._processes.lose(
+            GuestDied(f"container {self.id!r}: its guest is gone ({reason})")
+        )
+        self._link.cancel()
+
+    async def _keep_link(self, *, task_status: trio.TaskStatus[None]) -> None:
+        with self._link:
+            await self._agent.run(task_status=task_status)
+
+    async def _create(self) -> None:
+        try:
+            await self._agent.create_container(self.id, self._spec, self._rootfs)
+        except (OutcomeUnknown, trio.Cancelled):
+            # it may exist: nobody will ever ask for it, so nothing of it may stay
+            with trio.move_on_after(self._limits.cancel_grace_seconds) as scope:
+                scope.shield = True
+                await self._remove_if_there()
+            raise
+        if self.state.value is ContainerState.LOST:
+            raise GuestDied(
+                f"container {self.id!r}: its guest died while it was created"
+            )
+        self._move(ContainerEvent.CREATED)
+
+    def _move(self, event: ContainerEvent) -> None:
+        self.state.value = CONTAINER.move(self.state.value, event)
+
+    def _check(self, verb: str) -> None:
+        CONTAINER.check(verb, self.state.value, self.id)
+
+    def _exited(self) -> None:
+        if CONTAINER.can(self.state.value, ContainerEvent.EXITED):
+            self._move(ContainerEvent.EXITED)
+
+    async def _start(self, args: Nothing, mail: Mail) -> Nothing:
+        self._check("start")
+        self._move(ContainerEvent.START)
+        try:
+            await self._agent.start_container(self.id)
+        except BaseException:
+            if self.state.value is ContainerState.STARTING:
+                self._move(ContainerEvent.START_FAILED)
+            raise
+        # it may have run and ended before the reply came
+        if self.state.value is ContainerState.STARTING:
+            self._move(ContainerEvent.STARTED)
+        return Nothing()
+
+    async def _pause(self, args: Nothing, mail: Mail) -> Nothing:
+        self._check("pause")
+        await self._agent.pause_container(self.id)
+        if self.state.value is ContainerState.RUNNING:
+            self._move(ContainerEvent.PAUSED)
+        return Nothing()
+
+    async def _resume(self, args: Nothing, mail: Mail) -> Nothing:
+        self._check("resume")
+        await self._agent.resume_container(self.id)
+        if self.state.value is ContainerState.PAUSED:
+            self._move(ContainerEvent.RESUMED)
+        return Nothing()
+
+    async def _exec(self, args: Exec, mail: Mail) -> Nothing:
+        assert self._following is not None
+        return await self._processes.exec(args, self._following)
+
+    async def _stop_verb(self, args: Stop, mail: Mail) -> ExitStatus:
+        return await self._stop(args)
+
+    def _grace(self, args: Stop) -> float:
+        return (
+            self._limits.stop_grace_seconds
+            if args.grace_seconds is None
+            else args.grace_seconds
+        )
+
+    async def _stop(self, args: Stop) -> ExitStatus:
+        check_signal(args.signal)
+        init = self._processes.init
+        if self.state.value is ContainerState.LOST:
+            return await init.wait()
+        self._check("stop")
+        if self.state.value is not ContainerState.STOPPED:
+            # a frozen or a never started init can't take a signal politely
+            polite = self.state.value is ContainerState.RUNNING
+            if self.state.value is not ContainerState.STOPPING:
+                self._move(ContainerEvent.STOP)
+            if polite:
+                await self._agent.signal_process(self.id, init.agent_name, args.signal)
+                with trio.move_on_after(self._grace(args)):
+                    await self._processes.ended(init)
+            if not init.settled:
+                await self._agent.kill_all(self.id)
+                await self._processes.ended(init)
+            self._exited()
+        await self._remove()
+        return await init.wait() if self._agent.follows_processes else ExitStatus(0)
+
+    async def _remove(self) -> None:
+        if self._removed:
+            return
+        # execs end with the init; their last output is worth a moment
+        with trio.move_on_after(self._limits.drain_grace_seconds):
+            for process in self._processes:
+                await self._processes.ended(process)
+        await self._remove_if_there()
+        self._removed = True
+
+    async def _remove_if_there(self) -> None:
+        with contextlib.suppress(NotFound):
+            await self._agent.remove_container(self.id)
+
+    async def _delete(self, args: Nothing, mail: Mail) -> Nothing:
+        self._check("delete")
+        if self.state.value is not ContainerState.LOST:
+            await self._remove()
+        self._deleted.set()
+        return Nothing()
+
+    async def _info(self, args: Nothing, mail: Mail) -> Info:
+        names = tuple(process.name for process in self._processes if process.name)
+        return Info(self.id, str(self.state.value), names, self._processes.init.status)

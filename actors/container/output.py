@@ -1,0 +1,111 @@
+"""One output stream of a process between the agent and its readers: a bounded buffer with offsets.
+
+With a reader attached it holds the process back when it is full, and nothing is lost; with none it keeps
+the newest bytes and counts what it dropped, so that a process never blocks on nobody. Not for reading
+from the agent: `actors.container.process` fills it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from trio.lowlevel import ParkingLot
+
+from actors.errors import Busy
+
+__all__ = ["Output", "Part"]
+
+
+class Part(NamedTuple):
+    """Bytes at an offset of the stream; at least `gap` bytes just before them were lost."""
+
+    offset: int
+    data: bytes
+    gap: int
+
+
+class Output:
+    """At most about `bound` bytes are held (a last chunk may exceed it by its own size)."""
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._offset = 0
+        self._gap = 0
+        self._attached = False
+        self._ended = False
+        self._readers = ParkingLot()
+        self._writers = ParkingLot()
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more will come."""
+        return self._ended
+
+    def attach(self) -> None:
+        """Become its one reader. Raises: Busy."""
+        if self._attached:
+            raise Busy(
+                "this output has a reader already; two would each get a part of it"
+            )
+        self._attached = True
+
+    def detach(self) -> None:
+        """Stop being its reader; what is unread stays for the next."""
+        self._attached = False
+        self._writers.unpark_all()
+
+    async def room(self) -> None:
+        """Wait while it is full and somebody reads it."""
+        while self._attached and self._size >= self._bound and not self._ended:
+            await self._writers.park()
+
+    def append(self, data: bytes) -> None:
+        """Add what the process wrote; unread old bytes make room when nobody reads."""
+        if self._ended:
+            return
+        self._chunks.append(data)
+        self._size += len(data)
+        while not self._attached and self._size > self._bound:
+            excess = self._size - self._bound
+            oldest = self._chunks.popleft()
+            if len(oldest) > excess:
+                self._chunks.appendleft(oldest[excess:])
+                self._lose(excess)
+            else:
+                self._lose(len(oldest))
+        self._readers.unpark_all()
+
+    def _lose(self, count: int) -> None:
+        self._size -= count
+        self._offset += count
+        self._gap += count
+
+    def lost_reply(self) -> None:
+        """A read was lost with its link; how many bytes it carried is not known, so it counts as one."""
+        self._gap += 1
+
+    def end(self) -> None:
+        """No more will come."""
+        self._ended = True
+        self._readers.unpark_all()
+        self._writers.unpark_all()
+
+    async def take(self, limit: int) -> Part | None:
+        """The next bytes, at most `limit` of them; None at the end."""
+        while not self._chunks:
+            if self._ended:
+                return None
+            await self._readers.park()
+        data = self._chunks.popleft()
+        if len(data) > limit:
+            self._chunks.appendleft(data[limit:])
+            data = data[:limit]
+        part = Part(self._offset, data, self._gap)
+        self._gap = 0
+        self._size -= len(data)
+        self._offset += len(data)
+        self._writers.unpark_all()
+        return part

@@ -1,0 +1,256 @@
+"""The processes of one container: starting, signalling, feeding, reading and awaiting them.
+
+The half of the container actor that concerns single processes; the other half, in `actor`, has the
+container's own state. Not for what a process looks like from outside: `actors.container.process`.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from actors.container.process import FollowedProcess
+from actors.errors import (
+    AgentError,
+    AlreadyExists,
+    InvalidArgument,
+    InvalidTransition,
+    KatrioError,
+    NotFound,
+    OutcomeUnknown,
+    ResourceExhausted,
+)
+from actors.wire.ids import check_id
+from actors.wire.verbs import Nothing, Signalled, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import trio
+
+    from actors.agents.base import AgentConnection
+    from actors.container.output import Output
+    from actors.limits import Limits
+    from actors.mailbox import Mail
+    from actors.wire.spec import ExitStatus
+    from actors.wire.verbs import (
+        Exec,
+        ProcessRef,
+        ReadOutput,
+        Signal,
+        Winsize,
+        WriteStdin,
+    )
+
+__all__ = ["Processes", "check_signal"]
+
+# asking a process that has ended to end is fine; virtcontainers' CLI came to the same rule (runtime #1084)
+_ENDING = frozenset({signal.SIGTERM, signal.SIGKILL})
+
+
+class Processes:
+    """Every process that a container has had since it was created; the empty name is its init.
+
+    `check(verb)` refuses a verb in the container's present state.
+    """
+
+    def __init__(
+        self,
+        container: str,
+        agent: AgentConnection,
+        limits: Limits,
+        check: Callable[[str], None],
+    ) -> None:
+        self._container = container
+        self._agent = agent
+        self._limits = limits
+        self._check = check
+        self._known: dict[str, FollowedProcess] = {}
+
+    def __iter__(self) -> Iterator[FollowedProcess]:
+        return iter(list(self._known.values()))
+
+    @property
+    def init(self) -> FollowedProcess:
+        """The container's first process."""
+        return self._known[""]
+
+    def reserve(self, name: str, *, tty: bool) -> FollowedProcess:
+        """Take the name, before anything is awaited, so that the same name twice at once can't both pass."""
+        process = FollowedProcess(
+            self._container, name, tty=tty, connection=self._agent, limits=self._limits
+        )
+        self._known[name] = process
+        return process
+
+    def follow(
+        self,
+        process: FollowedProcess,
+        nursery: trio.Nursery,
+        on_end: Callable[[], None],
+    ) -> None:
+        """Read and await it in `nursery`; `on_end` is called once its end is known."""
+        if self._agent.follows_processes:
+            name = f"{self._container}:follow:{process.name}"
+            nursery.start_soon(process.follow, on_end, name=name)
+        else:
+            process.stdout.end()
+            process.stderr.end()
+
+    async def ended(self, process: FollowedProcess) -> None:
+        """Wait until its end is known or can't be known any more; at once with an agent that runs nothing."""
+        if self._agent.follows_processes:
+            await process.wait_settled()
+
+    def lose(self, error: KatrioError) -> None:
+        """The guest is gone: nobody's end can be known any more."""
+        for process in self:
+            process.lose(error)
+
+    def _process(self, name: str) -> FollowedProcess:
+        process = self._known.get(name)
+        if process is None:
+            known = ", ".join(sorted(filter(None, self._known))) or "none but its init"
+            raise NotFound(
+                f"container {self._container!r} has no process {name!r}; it has {known}",
+                process=name,
+            )
+        return process
+
+    def _open_process(self, verb: str, name: str) -> FollowedProcess:
+        self._check(verb)
+        return self._process(name)
+
+    async def exec(self, args: Exec, nursery: trio.Nursery) -> Nothing:
+        """Start one more process and follow it."""
+        self._check("exec")
+        check_id(args.id, "id", self._limits.id_length)
+        if not args.process.args:
+            raise InvalidArgument(
+                "process.args is empty: expected a program and its arguments",
+                field="process.args",
+            )
+        if args.id in self._known or args.id == self._container:
+            raise AlreadyExists(
+                f"container {self._container!r} has a process {args.id!r} already; choose another id"
+            )
+        if len(self._known) >= self._limits.processes:
+            raise ResourceExhausted(
+                f"container {self._container!r} has had {self._limits.processes} processes; create it again",
+                limit=self._limits.processes,
+            )
+        process = self.reserve(args.id, tty=args.process.tty)
+        try:
+            await self._agent.exec_process(self._container, args.id, args.process)
+        except OutcomeUnknown:
+            # it may run: following it tells
+            self.follow(process, nursery, _nothing)
+            raise
+        except BaseException:
+            del self._known[args.id]
+            process.lose(AgentError(f"exec of {args.id!r} failed; it never ran"))
+            raise
+        self.follow(process, nursery, _nothing)
+        return Nothing()
+
+    async def signal(self, args: Signal, mail: Mail) -> Signalled:
+        """To one process, or with `all` to each; one that has ended is passed over."""
+        check_signal(args.signal)
+        if args.all and args.process:
+            raise InvalidArgument(
+                "signal: `all` and `process` exclude each other", field="process"
+            )
+        target = self._process(args.process)
+        if not args.all and target.settled:
+            return Signalled(0)
+        if target.settled and args.signal in _ENDING:
+            return Signalled(0)
+        self._check("signal")
+        live = [process for process in self if not process.settled]
+        if args.all and args.signal == signal.SIGKILL:
+            await self._agent.kill_all(self._container)
+            return Signalled(len(live))
+        for process in live if args.all else [target]:
+            await self._agent.signal_process(
+                self._container, process.agent_name, args.signal
+            )
+        return Signalled(len(live) if args.all else 1)
+
+    async def winsize(self, args: Winsize, mail: Mail) -> Nothing:
+        """Resize its terminal."""
+        process = self._open_process("winsize", args.process)
+        for field, value in (("rows", args.size.rows), ("columns", args.size.columns)):
+            if not 1 <= value <= 65535:
+                raise InvalidArgument(
+                    f"size.{field} is {value}: expected 1 to 65535",
+                    field=f"size.{field}",
+                )
+        if not process.tty:
+            raise InvalidTransition(
+                f"winsize: process {process.agent_name!r} has no terminal; create it with tty",
+                verb="winsize",
+            )
+        if process.settled:
+            raise NotFound(
+                f"winsize: process {process.agent_name!r} has ended",
+                process=args.process,
+            )
+        await self._agent.winsize_process(
+            self._container, process.agent_name, args.size
+        )
+        return Nothing()
+
+    async def write_stdin(self, args: WriteStdin, mail: Mail) -> Written:
+        """Write, waiting for room."""
+        process = self._open_process("write_stdin", args.process)
+        # an empty write would be an end of file for today's Rust agent
+        if not args.data or process.settled:
+            return Written(0)
+        return Written(
+            await self._agent.write_stdin(
+                self._container, process.agent_name, args.data
+            )
+        )
+
+    async def close_stdin(self, args: ProcessRef, mail: Mail) -> Nothing:
+        """End of file; on a terminal nothing happens, as closing its master would hang up the session."""
+        process = self._open_process("close_stdin", args.process)
+        if not process.settled and not process.tty:
+            await self._agent.close_stdin(self._container, process.agent_name)
+        return Nothing()
+
+    async def wait(self, args: ProcessRef, mail: Mail) -> ExitStatus:
+        """Its end, from the answer that is kept."""
+        process = self._process(args.process)
+        if not self._agent.follows_processes:
+            return await self._agent.wait_process(self._container, process.agent_name)
+        return await process.wait()
+
+    async def read_stdout(self, args: ReadOutput, mail: Mail) -> Nothing:
+        """Push its output until its end."""
+        return await self._push(self._process(args.process).stdout, mail)
+
+    async def read_stderr(self, args: ReadOutput, mail: Mail) -> Nothing:
+        """Push its error output until its end."""
+        return await self._push(self._process(args.process).stderr, mail)
+
+    async def _push(self, output: Output, mail: Mail) -> Nothing:
+        output.attach()
+        try:
+            while (part := await output.take(self._limits.chunk_bytes)) is not None:
+                await mail.push(part.data, offset=part.offset, gap=part.gap)
+        finally:
+            output.detach()
+        return Nothing()
+
+
+def _nothing() -> None:
+    """An exec's end concerns nobody but its waiters."""
+
+
+def check_signal(number: int) -> None:
+    """Raises: InvalidArgument for a number that Linux does not have."""
+    if not 1 <= number <= signal.SIGRTMAX:
+        raise InvalidArgument(
+            f"signal {number}: expected 1 to {int(signal.SIGRTMAX)}", field="signal"
+        )

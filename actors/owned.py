@@ -1,0 +1,90 @@
+"""A long-lived task with a handle for its owner: cancel it, wait for its end, start it in a nursery.
+
+For an owner that ends its children one by one and in order, where a nursery alone can only end all at once.
+Not for short work: that is an ordinary child task.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import trio
+
+from actors.errors import InvalidTransition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["OwnedTask", "plain_error"]
+
+
+class _Startable(Protocol):
+    async def __call__(self, *, task_status: trio.TaskStatus[Any]) -> None: ...
+
+
+class OwnedTask:
+    """One task. With `shield`, a cancel from outside does not reach it: its owner ends it, always boundedly."""
+
+    def __init__(self, name: str, *, shield: bool = False) -> None:
+        self.name = name
+        self._scope = trio.CancelScope(shield=shield)
+        self._started = False
+        self._done = trio.Event()
+
+    async def run(
+        self,
+        run: _Startable,
+        finish: Callable[[], None] | None = None,
+        *,
+        task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run `run` to its end, then call `finish`; start this with `nursery.start`.
+
+        Raises (before it has started): what `run` raises, one plain error even when a nursery of its own
+        wrapped it; InvalidTransition when it was cancelled by then.
+        """
+        try:
+            with self._scope:
+                await run(task_status=_Watched(self, task_status))
+        except BaseExceptionGroup as group:
+            raise plain_error(group) from None
+        finally:
+            self._done.set()
+            if finish is not None:
+                finish()
+        if not self._started:
+            raise InvalidTransition(f"{self.name} was stopped while it was coming up", state="stopping")
+
+    def mark_started(self) -> None:
+        """Its `task_status.started` has been called."""
+        self._started = True
+
+    def cancel(self) -> None:
+        """End it; `wait` tells when it has ended."""
+        self._scope.cancel()
+
+    async def wait(self) -> None:
+        """Wait until it has ended and cleaned up."""
+        await self._done.wait()
+
+
+def plain_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error in a group, when it is but one; the group otherwise. For what hides a nursery from its caller."""
+    while len(group.exceptions) == 1:
+        only = group.exceptions[0]
+        if not isinstance(only, BaseExceptionGroup):
+            return only
+        group = only
+    return group
+
+
+class _Watched:
+    """Notes that a task has started, and passes it on."""
+
+    def __init__(self, task: OwnedTask, inner: trio.TaskStatus[Any]) -> None:
+        self._task = task
+        self._inner = inner
+
+    def started(self, value: Any = None) -> None:
+        self._task.mark_started()
+        self._inner.started(value)

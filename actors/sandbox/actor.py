@@ -1,0 +1,295 @@
+"""The sandbox actor: brings up a guest, makes container actors, and ends them all in order.
+
+For one sandbox of a system. It owns the guest's task and its own agent connection; each container has
+another. Not for what runs in a container: container actors answer for that themselves.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import trio
+from trio_util import AsyncValue
+
+from actors.actor import Actor
+from actors.container import ContainerActor
+from actors.errors import (
+    AlreadyExists,
+    GuestDied,
+    InvalidArgument,
+    KatrioError,
+    ResourceExhausted,
+)
+from actors.lifecycle.container import ContainerState
+from actors.lifecycle.sandbox import SANDBOX, SandboxEvent, SandboxState
+from actors.owned import OwnedTask
+from actors.wire.ids import check_id
+from actors.wire.verbs import (
+    SANDBOX_VERBS,
+    Checked,
+    Created,
+    Info,
+    Nothing,
+    Overlap,
+    Stop,
+)
+
+if TYPE_CHECKING:
+    from actors.agents.base import AgentConnection, AgentFactory
+    from actors.limits import Limits
+    from actors.mailbox import Hub, Inbox, Mail
+    from actors.sandbox.guest import Guest, GuestLauncher, Images
+    from actors.wire.spec import SandboxSpec
+    from actors.wire.verbs import CreateContainer
+
+__all__ = ["SandboxActor"]
+
+_log = logging.getLogger("katrio")
+
+
+class SandboxActor:
+    """See `actors.wire.verbs.SANDBOX_VERBS` for what it serves."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        spec: SandboxSpec,
+        hub: Hub,
+        inbox: Inbox,
+        launch: GuestLauncher,
+        connect: AgentFactory,
+        images: Images,
+        limits: Limits,
+    ) -> None:
+        self.id = name
+        self.state = AsyncValue(SandboxState.READY)
+        self._spec = spec
+        self._hub = hub
+        self._launch = launch
+        self._connect = connect
+        self._images = images
+        self._limits = limits
+        self._deleted = trio.Event()
+        self._guest: Guest | None = None
+        self._agent: AgentConnection | None = None
+        self._links: trio.Nursery | None = None
+        self._link: OwnedTask | None = None
+        self._children: trio.Nursery | None = None
+        self._containers: dict[str, _Child] = {}
+        self._actor = Actor(
+            name,
+            inbox,
+            SANDBOX_VERBS,
+            {
+                "start": self._start,
+                "stop": self._stop_verb,
+                "delete": self._delete,
+                "check": self._check_agent,
+                "info": self._info,
+                "create_container": self._create_container,
+            },
+            limits,
+        )
+        self._actor.bound(
+            "stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args))
+        )
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve until deleted. Cancelled: everything ends at once; an owner calls `stop` before that."""
+        async with trio.open_nursery() as links, trio.open_nursery() as children:
+            # the links are the outer of the two: containers end over connections that still live
+            self._links = links
+            self._children = children
+            children.start_soon(self._actor.serve, name=self.id)
+            task_status.started()
+            await self._deleted.wait()
+            children.cancel_scope.cancel()
+            links.cancel_scope.cancel()
+
+    async def stop(self, args: Stop) -> None:
+        """The stop order, for the owner: takes its turn in this actor's lane like a caller's `stop`."""
+        with self._actor.lane.ticket(Overlap.PREEMPTIVE) as ticket:
+            await ticket.turn()
+            await self._stop(args)
+
+    def _move(self, event: SandboxEvent) -> None:
+        self.state.value = SANDBOX.move(self.state.value, event)
+
+    def _check(self, verb: str) -> None:
+        SANDBOX.check(verb, self.state.value, self.id)
+
+    def _grace(self, args: Stop) -> float:
+        return (
+            self._limits.stop_grace_seconds
+            if args.grace_seconds is None
+            else args.grace_seconds
+        )
+
+    async def _start(self, args: Nothing, mail: Mail) -> Nothing:
+        self._check("start")
+        self._move(SandboxEvent.START)
+        assert self._links is not None
+        self._link = OwnedTask(f"sandbox {self.id!r}")
+        try:
+            await self._links.start(
+                self._link.run, self._bring_up, name=f"{self.id}:guest"
+            )
+            assert self._agent is not None
+            await self._agent.create_sandbox(self.id, self._spec)
+        except BaseException:
+            self._link.cancel()
+            if self.state.value is SandboxState.STARTING:
+                self._move(SandboxEvent.START_FAILED)
+            raise
+        if self.state.value is SandboxState.LOST:
+            raise GuestDied(f"sandbox {self.id!r}: its guest died while it started")
+        self._move(SandboxEvent.STARTED)
+        return Nothing()
+
+    async def _bring_up(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """The guest, and our own connection to it, until the sandbox stops or the guest is gone."""
+        async with trio.open_nursery() as nursery:
+            guest: Guest = await nursery.start(self._launch, self.id)
+            agent = self._connect(guest.dial, self._limits)
+            await nursery.start(agent.run)
+            self._guest, self._agent = guest, agent
+            task_status.started()
+            reason = await guest.wait_gone()
+            self._lose(reason)
+            nursery.cancel_scope.cancel()
+
+    def _lose(self, reason: str) -> None:
+        if SANDBOX.can(self.state.value, SandboxEvent.LOST):
+            self._move(SandboxEvent.LOST)
+        for child in self._containers.values():
+            if child.actor is not None:
+                child.actor.lose(reason)
+
+    async def _create_container(self, args: CreateContainer, mail: Mail) -> Created:
+        self._check("create_container")
+        check_id(args.id, "id", self._limits.id_length)
+        if not args.spec.process.args:
+            raise InvalidArgument(
+                "spec.process.args is empty: expected a program and its arguments",
+                field="args",
+            )
+        if args.id in self._containers:
+            raise AlreadyExists(
+                f"sandbox {self.id!r} has a container {args.id!r} already; delete it first"
+            )
+        if len(self._containers) >= self._limits.containers:
+            raise ResourceExhausted(
+                f"sandbox {self.id!r} has {self._limits.containers} containers already",
+                limit=self._limits.containers,
+            )
+        return await self._make_container(args)
+
+    async def _make_container(self, args: CreateContainer) -> Created:
+        assert self._guest is not None
+        assert self._children is not None
+        address = f"{self.id}/{args.id}"
+        task = OwnedTask(f"container {address!r}")
+        # the id is taken before anything is awaited, so that the same id twice at once can't both pass
+        child = self._containers[args.id] = _Child(task)
+
+        def forget() -> None:
+            self._containers.pop(args.id, None)
+            self._hub.unregister(address)
+
+        try:
+            rootfs = await self._images.resolve(args.spec.image)
+            self._check("create_container")
+            inbox = self._hub.register(address, capacity=self._limits.inbox_messages)
+        except BaseException:
+            self._containers.pop(args.id, None)
+            raise
+        child.actor = ContainerActor(
+            name=args.id,
+            address=address,
+            spec=args.spec,
+            rootfs=rootfs,
+            connection=self._connect(self._guest.dial, self._limits),
+            inbox=inbox,
+            limits=self._limits,
+        )
+        await self._children.start(task.run, child.actor.run, forget, name=address)
+        return Created(address)
+
+    async def _stop_verb(self, args: Stop, mail: Mail) -> Nothing:
+        await self._stop(args)
+        return Nothing()
+
+    async def _stop(self, args: Stop) -> None:
+        """Containers, then the sandbox in the guest, then the guest and the connection to it."""
+        if self.state.value is SandboxState.STOPPED:
+            return
+        lost = self.state.value is SandboxState.LOST
+        self._move(SandboxEvent.STOP)
+        if self._link is not None:
+            if not lost:
+                await self._stop_containers(args)
+                await self._destroy()
+            self._link.cancel()
+            await self._link.wait()
+        # what could not be stopped in the guest has ended with it
+        for child in self._containers.values():
+            if child.actor is not None:
+                child.actor.lose("its sandbox was stopped")
+        self._move(SandboxEvent.STOPPED)
+
+    async def _stop_containers(self, args: Stop) -> None:
+        """All at once, each within its grace; one that fails does not keep the others from ending."""
+
+        async def stop_one(child: _Child) -> None:
+            try:
+                if (
+                    child.actor is None
+                    or child.actor.state.value is ContainerState.CREATING
+                ):
+                    child.task.cancel()
+                    return
+                await child.actor.stop(args)
+            except KatrioError as error:
+                # the guest's end takes it along in any case
+                _log.warning("stop of %s: %s", child.task.name, error)
+
+        async with trio.open_nursery() as nursery:
+            for child in list(self._containers.values()):
+                nursery.start_soon(stop_one, child)
+
+    async def _destroy(self) -> None:
+        assert self._agent is not None
+        with trio.move_on_after(self._limits.shutdown_seconds):
+            try:
+                await self._agent.destroy_sandbox()
+            except KatrioError as error:
+                _log.warning("destroy of sandbox %r: %s", self.id, error)
+
+    async def _delete(self, args: Nothing, mail: Mail) -> Nothing:
+        self._check("delete")
+        if self._link is not None:
+            self._link.cancel()
+            await self._link.wait()
+        self._deleted.set()
+        return Nothing()
+
+    async def _check_agent(self, args: Nothing, mail: Mail) -> Checked:
+        self._check("check")
+        assert self._agent is not None
+        return await self._agent.check()
+
+    async def _info(self, args: Nothing, mail: Mail) -> Info:
+        return Info(self.id, str(self.state.value), tuple(self._containers))
+
+
+@dataclass
+class _Child:
+    """A container of ours; `actor` is there once its image is."""
+
+    task: OwnedTask
+    actor: ContainerActor | None = None

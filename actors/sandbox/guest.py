@@ -1,0 +1,49 @@
+"""The ports through which a sandbox gets its guest and its images; worlds bring implementations.
+
+For the sandbox actor and for whoever composes a system. Not for a guest's inside: that is `actors.guest`,
+in another process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import trio
+
+    from transports.base import Dialer
+
+__all__ = ["Guest", "GuestLauncher", "Images"]
+
+
+class Guest(Protocol):
+    """One running guest."""
+
+    @property
+    def dial(self) -> Dialer:
+        """Opens a stream to its agent; each connection dials its own."""
+        ...
+
+    async def wait_gone(self) -> str:
+        """Wait until it is gone; the reason, for people."""
+        ...
+
+
+class GuestLauncher(Protocol):
+    """Starts guests. A long-lived task for each: it owns the guest and removes every trace when it ends."""
+
+    async def __call__(
+        self, sandbox: str, *, task_status: trio.TaskStatus[Guest]
+    ) -> None:
+        """Run one guest for `sandbox` until cancelled or until the guest is gone.
+
+        Raises (before it has started): GuestDied, Unsupported, ResourceExhausted.
+        """
+
+
+class Images(Protocol):
+    """Where unpacked roots come from."""
+
+    async def resolve(self, image: str) -> str:
+        """The directory of an image's root, as the guest sees it. Raises: NotFound, InvalidArgument."""
+        ...

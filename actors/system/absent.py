@@ -1,0 +1,47 @@
+"""No guest at all, for an agent that contacts none (noop).
+
+For composing a system around such an agent. Not a stand-in for a guest: whoever dials it is refused.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from transports.errors import Unreachable
+
+if TYPE_CHECKING:
+    from transports.base import Dialer
+
+__all__ = ["AnyImage", "launch_nothing"]
+
+
+class _AbsentGuest:
+    @property
+    def dial(self) -> Dialer:
+        return _refuse
+
+    async def wait_gone(self) -> str:
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+async def _refuse() -> trio.abc.Stream:
+    await trio.lowlevel.checkpoint()
+    raise Unreachable("there is no guest: this system's agent contacts none")
+
+
+async def launch_nothing(sandbox: str, *, task_status: trio.TaskStatus[_AbsentGuest]) -> None:
+    """See `actors.sandbox.GuestLauncher`."""
+    task_status.started(_AbsentGuest())
+    await trio.sleep_forever()
+
+
+class AnyImage:
+    """See `actors.sandbox.Images`: every name will do, as nothing is unpacked."""
+
+    async def resolve(self, image: str) -> str:
+        """The root of nothing."""
+        await trio.lowlevel.checkpoint()
+        return "/"

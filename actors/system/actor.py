@@ -1,0 +1,119 @@
+"""The system actor: the root of one tree of sandboxes, and the last to end.
+
+For whoever composes a system (`actors.api`, worlds, tests): run it in a nursery, serve its hub on a
+transport, and drive it with handles. Not for a sandbox's inside.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.actor import Actor
+from actors.errors import AlreadyExists, KatrioError
+from actors.owned import OwnedTask
+from actors.sandbox import SandboxActor
+from actors.wire.ids import check_id
+from actors.wire.verbs import SYSTEM_VERBS, Created, Info, Nothing, Stop
+
+if TYPE_CHECKING:
+    from actors.agents.base import AgentFactory
+    from actors.limits import Limits
+    from actors.mailbox import Hub, Mail
+    from actors.sandbox import GuestLauncher, Images
+    from actors.wire.verbs import CreateSandbox
+
+__all__ = ["SystemActor"]
+
+ADDRESS = ""
+
+_log = logging.getLogger("katrio")
+
+
+@dataclass
+class _Child:
+    task: OwnedTask
+    actor: SandboxActor
+
+
+class SystemActor:
+    """See `actors.wire.verbs.SYSTEM_VERBS` for what it serves."""
+
+    def __init__(
+        self, *, hub: Hub, launch: GuestLauncher, connect: AgentFactory, images: Images, limits: Limits
+    ) -> None:
+        self._hub = hub
+        self._launch = launch
+        self._connect = connect
+        self._images = images
+        self._limits = limits
+        self._sandboxes: dict[str, _Child] = {}
+        self._nursery: trio.Nursery | None = None
+        self._actor = Actor(
+            ADDRESS,
+            hub.register(ADDRESS, capacity=limits.inbox_messages),
+            SYSTEM_VERBS,
+            {"create_sandbox": self._create_sandbox, "info": self._info},
+            limits,
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; then every sandbox is stopped in order, within a bound, before this returns.
+
+        The sandboxes' tasks are shielded from that cancel: they need their connections for the stop order.
+        """
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                task_status.started()
+                await self._actor.serve()
+            finally:
+                await self._stop_all()
+
+    async def _stop_all(self) -> None:
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(self._limits.shutdown_seconds):
+                async with trio.open_nursery() as stopping:
+                    for child in self._sandboxes.values():
+                        stopping.start_soon(self._stop_one, child)
+            for child in self._sandboxes.values():
+                child.task.cancel()
+
+    async def _stop_one(self, child: _Child) -> None:
+        try:
+            await child.actor.stop(Stop(grace_seconds=self._limits.cancel_grace_seconds))
+        except KatrioError as error:
+            # cancelling its task takes the guest along in any case
+            _log.warning("stop of %s: %s", child.task.name, error)
+
+    async def _create_sandbox(self, args: CreateSandbox, mail: Mail) -> Created:
+        check_id(args.id, "id", self._limits.id_length)
+        if args.id in self._sandboxes:
+            raise AlreadyExists(f"there is a sandbox {args.id!r} already; delete it first")
+        assert self._nursery is not None
+        actor = SandboxActor(
+            name=args.id,
+            spec=args.spec,
+            hub=self._hub,
+            inbox=self._hub.register(args.id, capacity=self._limits.inbox_messages),
+            launch=self._launch,
+            connect=self._connect,
+            images=self._images,
+            limits=self._limits,
+        )
+        task = OwnedTask(f"sandbox {args.id!r}", shield=True)
+        self._sandboxes[args.id] = _Child(task, actor)
+
+        def forget() -> None:
+            self._sandboxes.pop(args.id, None)
+            self._hub.unregister(args.id)
+
+        await self._nursery.start(task.run, actor.run, forget, name=args.id)
+        return Created(args.id)
+
+    async def _info(self, args: Nothing, mail: Mail) -> Info:
+        await trio.lowlevel.checkpoint()
+        return Info("", "running", tuple(self._sandboxes))

@@ -1,0 +1,43 @@
+"""The agents table: each of virtcontainers' agent words and the factory behind it.
+
+For composing a system. Not for what an agent does: `actors.agents`. An unknown word raises; virtcontainers
+fell back to noop there, with which everything seems to work.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from actors.agents.kata import connect_kata
+from actors.agents.noop import connect_noop
+from actors.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.agents.base import AgentFactory
+
+__all__ = ["AGENTS", "AgentType"]
+
+
+class AgentType(StrEnum):
+    """The words, case-sensitive, nothing trimmed."""
+
+    NOOP = "noop"
+    KATA = "kata"
+
+    @classmethod
+    def parse(cls, word: str) -> AgentType:
+        """Raises: InvalidArgument."""
+        try:
+            return cls(word)
+        except ValueError:
+            known = ", ".join(cls)
+            raise InvalidArgument(f"unknown agent type {word!r}: expected one of {known}", field="agent") from None
+
+
+AGENTS: Mapping[AgentType, AgentFactory] = {
+    AgentType.NOOP: connect_noop,
+    AgentType.KATA: connect_kata,
+}

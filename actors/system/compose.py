@@ -1,0 +1,66 @@
+"""One running system: hub, root actor, transport and a courier to it, put together and taken apart in order.
+
+For `actors.api` and for worlds, which pass the transport in. Not for choosing one.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.handles import SystemHandle
+from actors.limits import DEFAULT_LIMITS, Limits
+from actors.mailbox import Hub, open_courier
+from actors.owned import plain_error
+from actors.system.actor import SystemActor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.agents.base import AgentFactory
+    from actors.sandbox import GuestLauncher, Images
+    from actors.seams import Seams
+    from transports.base import Transport
+
+__all__ = ["Parts", "open_actors"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a system is made of; each may be replaced by another implementation of its port."""
+
+    transport: Transport
+    # where the hub listens, in the transport's own form
+    address: str
+    launch: GuestLauncher
+    connect: AgentFactory
+    images: Images
+    seams: Seams
+    limits: Limits = DEFAULT_LIMITS
+
+
+@asynccontextmanager
+async def open_actors(parts: Parts) -> AsyncGenerator[SystemHandle]:
+    """A running system and a handle on it. Hides nurseries: one error of the body stays one plain error.
+
+    On the way out, cancelled or not, every sandbox is stopped in order, within `limits.shutdown_seconds`.
+    """
+    hub = Hub(limits=parts.limits)
+    system = SystemActor(hub=hub, launch=parts.launch, connect=parts.connect, images=parts.images, limits=parts.limits)
+    try:
+        async with trio.open_nursery() as serving:
+            await serving.start(hub.run)
+            await serving.start(parts.transport.serve, parts.address, hub.accept)
+            async with trio.open_nursery() as acting:
+                await acting.start(system.run)
+                client = parts.seams.ids.fresh("client")
+                epoch = parts.seams.ids.epoch()
+                async with open_courier(parts.transport, parts.address, client=client, epoch=epoch) as courier:
+                    yield SystemHandle(courier)
+                acting.cancel_scope.cancel()
+            serving.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise plain_error(group) from None

@@ -1,0 +1,202 @@
+"""The embedded world: guests on this host, one process each, in a run directory of its own.
+
+For `katrio run` without further words, and for programs that embed katrio. Not for what happens inside a
+guest: that is `actors.guest`, which runs in the spawned process.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import GuestDied, NotFound, Unsupported
+from actors.host.probes import PROBES, probe
+from actors.host.rundir import RunDirectory, sweep_directory
+from transports.errors import TransportError
+from transports.stream import dial_with_backoff, unix_dialer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from actors.handles import SystemHandle
+    from actors.host.images import ImageStore
+    from actors.limits import Limits
+    from actors.seams import ChildProcess, Seams
+    from transports.base import Dialer
+
+__all__ = ["EmbeddedGuests", "EmbeddedImages", "EmbeddedWorld"]
+
+# the guest's own orderly end: kill all, delete all, sweep
+ENDING_SECONDS = 10.0
+LOG_TAIL_BYTES = 2000
+
+
+class EmbeddedGuests:
+    """Launches guests below `run_root`; see `actors.sandbox.GuestLauncher`."""
+
+    def __init__(
+        self, *, run_root: Path, engine: str, environment: Mapping[str, str], seams: Seams, limits: Limits
+    ) -> None:
+        self._run_root = run_root
+        self._engine = engine
+        self._environment = environment
+        self._seams = seams
+        self._limits = limits
+        self._directories: dict[str, RunDirectory] = {}
+
+    def directory(self, sandbox: str) -> RunDirectory:
+        """The run directory of a running sandbox. Raises: NotFound."""
+        found = self._directories.get(sandbox)
+        if found is None:
+            raise NotFound(f"no guest runs for sandbox {sandbox!r}")
+        return found
+
+    async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[EmbeddedGuest]) -> None:
+        directory = RunDirectory(self._run_root / self._seams.ids.fresh(sandbox))
+        self._seams.files.make_dir(self._run_root)
+        child = await self._spawn(sandbox, directory)
+        self._directories[sandbox] = directory
+        try:
+            guest = EmbeddedGuest(unix_dialer(str(directory.socket)))
+            await self._until_it_answers(guest, child, directory)
+            task_status.started(guest)
+            code = await child.wait()
+            guest.tell_gone(f"its process ended with code {code}{self._log_tail(directory)}")
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._end(child, directory)
+            del self._directories[sandbox]
+
+    async def _spawn(self, sandbox: str, directory: RunDirectory) -> ChildProcess:
+        argv = [
+            self._seams.processes.own_interpreter(),
+            # nothing from the working directory may be imported by a process of ours
+            "-P",
+            "-m",
+            "actors.guest.launch",
+            "--sandbox",
+            sandbox,
+            "--directory",
+            str(directory.path),
+            "--engine",
+            self._engine,
+        ]
+        try:
+            return await self._seams.processes.spawn(argv, env=self._environment, log=directory.log)
+        except OSError as error:
+            raise GuestDied(f"sandbox {sandbox!r}: its guest can't be started: {error}") from error
+
+    async def _until_it_answers(self, guest: EmbeddedGuest, child: ChildProcess, directory: RunDirectory) -> None:
+        """Dial until it answers; a guest that dies by then is told at once and with its own words."""
+        answered = False
+
+        async def watch(scope: trio.CancelScope) -> None:
+            await child.wait()
+            scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch, nursery.cancel_scope)
+            try:
+                stream = await dial_with_backoff(guest.dial, seconds=self._limits.guest_start_seconds)
+            except TransportError as error:
+                failure = str(error)
+            else:
+                answered = True
+                await trio.aclose_forcefully(stream)
+            nursery.cancel_scope.cancel()
+        if not answered:
+            code = child.poll()
+            failure = f"it did not answer in time: {failure}" if code is None else f"it ended with code {code}"
+            raise GuestDied(f"the guest did not come up: {failure}{self._log_tail(directory)}")
+
+    async def _end(self, child: ChildProcess, directory: RunDirectory) -> None:
+        """Orderly first, then by force; whatever is left of it is swept."""
+        child.close_lifeline()
+        with trio.move_on_after(ENDING_SECONDS):
+            await child.wait()
+        child.send_signal(signal.SIGKILL)
+        await child.wait()
+        await self._seams.threads.run(partial(sweep_directory, directory.path))
+
+    def _log_tail(self, directory: RunDirectory) -> str:
+        try:
+            text = self._seams.files.read(directory.log)[-LOG_TAIL_BYTES:].decode("utf-8", "replace").strip()
+        except OSError:
+            return ""
+        return f"; the last it said: {text}" if text else ""
+
+
+class EmbeddedGuest:
+    """See `actors.sandbox.Guest`."""
+
+    def __init__(self, dial: Dialer) -> None:
+        self.dial = dial
+        self._gone = trio.Event()
+        self._reason = ""
+
+    def tell_gone(self, reason: str) -> None:
+        """Its process has ended."""
+        self._reason = reason
+        self._gone.set()
+
+    async def wait_gone(self) -> str:
+        """See `actors.sandbox.Guest`."""
+        await self._gone.wait()
+        return self._reason
+
+
+class EmbeddedImages:
+    """Unpacked roots on this host; see `actors.sandbox.Images`."""
+
+    def __init__(self, store: ImageStore, seams: Seams) -> None:
+        self._store = store
+        self._seams = seams
+
+    async def resolve(self, image: str) -> str:
+        """See `actors.sandbox.Images`."""
+        return str(await self._seams.threads.run(partial(self._store.resolve, image)))
+
+
+# what a scenario may need, by engine; see `actors.scenario.model`
+_NEEDS = ("containers", "exec", "pause", "signals", "stdin", "tty")
+_RUNC_NEEDS = (*_NEEDS, "images", "cgroups")
+
+
+@dataclass(frozen=True)
+class EmbeddedWorld:
+    """See `actors.scenario.world.World`. `engine` is None with an agent that runs nothing."""
+
+    system: SystemHandle
+    agent: str
+    engine: str | None
+    guests: EmbeddedGuests
+    name: str = field(default="embedded", init=False)
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """The needs that it meets."""
+        if self.engine is None:
+            return frozenset()
+        return frozenset(_RUNC_NEEDS if self.engine == "runc" else _NEEDS)
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Why it does not meet the others."""
+        reason = (
+            f"the {self.agent} agent runs nothing"
+            if self.engine is None
+            else f"the engine {self.engine!r} has no control groups and no images"
+        )
+        return {need: reason for need in _RUNC_NEEDS if need not in self.provides}
+
+    async def probe(self, kind: str, sandbox: str, container: str) -> str:
+        """Ask the kernel, without asking the guest. Raises: Unsupported, NotFound."""
+        if kind not in PROBES:
+            raise Unsupported(f"probe {kind!r}: the embedded world knows {', '.join(PROBES)}")
+        await trio.lowlevel.checkpoint()
+        return probe(kind, self.guests.directory(sandbox), container)
