@@ -1,0 +1,305 @@
+"""A tree of nodes to the shapes of the language: every fault with its place, every name for later checks.
+
+For the loader. Reads each text as its field expects; collects the faults of the whole file. Not for
+whether the names in it exist: the binder records them (`references`), `names` resolves them.
+"""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from actors.scenario import scalars, yamltree
+from actors.scenario.model import Conditions, Expect, Kind, ProbeOf, Step
+from actors.scenario.needs import PROBES
+from actors.scenario.problems import Problem, ScenarioError, nearest
+from actors.scenario.verbs import VERBS, Always, Look, Unchanged, Verb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Binder", "Reference"]
+
+_COMMON = frozenset(item.encode_name for item in msgspec.structs.fields(Step))
+_CONDITIONS = frozenset(item.encode_name for item in msgspec.structs.fields(Conditions))
+# a shell for commands that are written as one text, as Dockerfiles have it
+_SHELL = ("sh", "-c")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One use or introduction of a name, in the order of the file."""
+
+    kind: Kind
+    text: str
+    path: str
+    line: int
+    column: int
+
+
+@dataclass(slots=True)
+class Binder:
+    """Binds one file; `lines` tells the line of each step by its path."""
+
+    file: str
+    references: list[Reference] = field(default_factory=list)
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def bind(self, node: yamltree.Node, shape: Any, path: str) -> Any:
+        """The value of `node` as `shape`. Raises: ScenarioError, with every fault below the node."""
+        shape, kind = _unwrap(shape)
+        if kind is not None:
+            special = self._special(kind)
+            return special(node, path) if special else self.scalar(node, kind, path)
+        if shape is bool:
+            return self._flag(node, path)
+        if shape is int:
+            return self._count(node, path)
+        if get_origin(shape) is dict:
+            return self._dict(node, shape, path)
+        if get_origin(shape) is tuple:
+            return self._items(node, get_args(shape)[0], path)
+        return self._struct(node, shape, path)
+
+    def fault(self, node: yamltree.Node, path: str, expected: str, *, found: str = "", like: str = "") -> ScenarioError:
+        """One fault at the place of a node."""
+        line, column = yamltree.place(node)
+        problem = Problem(
+            file=self.file,
+            line=line,
+            column=column,
+            field=path,
+            found=found or _describe(node),
+            expected=expected,
+            nearest=like,
+        )
+        return ScenarioError([problem])
+
+    def scalar(self, node: yamltree.Node, kind: Kind, path: str) -> Any:
+        """One text, read as its kind."""
+        if not isinstance(node, yamltree.Scalar) or _is_nothing(node):
+            raise self.fault(node, path, kind.value)
+        value = scalars.parse(kind, node.value)
+        if value is None:
+            raise self.fault(node, path, kind.value, like=nearest(node.value, sorted(scalars.WORDS.get(kind, ()))))
+        self.references.append(Reference(kind, node.value, path, *yamltree.place(node)))
+        return value
+
+    def _special(self, kind: Kind) -> Callable[[yamltree.Node, str], Any] | None:
+        return {
+            Kind.STEP: self._step,
+            Kind.BRANCH: self._branch,
+            Kind.EXPECT: lambda node, path: self._conditions(node, Expect, path),
+            Kind.CONDITIONS: lambda node, path: self._conditions(node, Conditions, path),
+            Kind.COMMAND: self._command,
+            Kind.PROBE: self._probe,
+        }.get(kind)
+
+    def _flag(self, node: yamltree.Node, path: str) -> bool:
+        if isinstance(node, yamltree.Scalar) and _is_plain(node) and node.value in ("true", "false"):
+            return bool(node.value == "true")
+        raise self.fault(node, path, "true or false")
+
+    def _count(self, node: yamltree.Node, path: str) -> int:
+        text = node.value if isinstance(node, yamltree.Scalar) else ""
+        if text.isascii() and text.isdecimal() and 1 <= int(text[:10]) <= 1_000_000:
+            return int(text)
+        raise self.fault(node, path, "a whole number from 1 to 1000000")
+
+    def _pairs(self, node: yamltree.Node, path: str, expected: str) -> list[tuple[yamltree.Scalar, yamltree.Node]]:
+        """Keys and values of a mapping; keys are texts, each once."""
+        if not isinstance(node, yamltree.Mapping):
+            raise self.fault(node, path, expected)
+        seen: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yamltree.Scalar):
+                raise self.fault(key, path, "a name as the key")
+            if key.value in seen:
+                found = f"{key.value!r} a second time"
+                raise self.fault(key, path, f"it once (it is on line {seen[key.value]} already)", found=found)
+            seen[key.value] = yamltree.place(key)[0]
+        return list(node.value)
+
+    def _dict(self, node: yamltree.Node, shape: Any, path: str) -> dict[str, Any]:
+        key_shape, value_shape = get_args(shape)
+        _, key_kind = _unwrap(key_shape)
+        bound: dict[str, Any] = {}
+        with _Faults() as faults:
+            for key, value in self._pairs(node, path, "a mapping of names"):
+                with faults.kept():
+                    name = self.scalar(key, key_kind, _join(path, key.value)) if key_kind else key.value
+                    bound[name] = self.bind(value, value_shape, _join(path, key.value))
+        return bound
+
+    def _items(self, node: yamltree.Node, shape: Any, path: str) -> tuple[Any, ...]:
+        if not isinstance(node, yamltree.Sequence):
+            raise self.fault(node, path, "a list")
+        bound: list[Any] = []
+        with _Faults() as faults:
+            for index, item in enumerate(node.value):
+                with faults.kept():
+                    bound.append(self.bind(item, shape, f"{path}[{index}]"))
+        return tuple(bound)
+
+    def _struct(self, node: yamltree.Node, shape: type[msgspec.Struct], path: str) -> Any:
+        hints = get_type_hints(shape, include_extras=True)
+        fields = {item.encode_name: item for item in msgspec.structs.fields(shape)}
+        given = {key.value: (key, value) for key, value in self._pairs(node, path, "a mapping")}
+        bound: dict[str, Any] = {}
+        with _Faults() as faults:
+            for word, (key, _) in given.items():
+                if word not in fields:
+                    like = nearest(word, fields)
+                    expected = f"one of {', '.join(fields)}"
+                    faults.add(self.fault(key, _join(path, word), expected, found=f"the field {word!r}", like=like))
+            # in the order of the shape, so that names are introduced before they are used
+            for word, item in fields.items():
+                if word in given:
+                    with faults.kept():
+                        bound[item.name] = self.bind(given[word][1], hints[item.name], _join(path, word))
+                elif item.required:
+                    faults.add(self.fault(node, _join(path, word), f"the field {word!r}", found="nothing"))
+        return shape(**bound)
+
+    def _conditions(self, node: yamltree.Node, shape: type[Conditions], path: str) -> Any:
+        if isinstance(node, yamltree.Scalar):
+            return shape(equals=self.scalar(node, Kind.SCALAR, path))
+        bound = self._struct(node, shape, path)
+        if not node.value:
+            raise self.fault(node, path, "at least one condition")
+        return bound
+
+    def _command(self, node: yamltree.Node, path: str) -> tuple[str, ...]:
+        if isinstance(node, yamltree.Scalar):
+            return (*_SHELL, self.scalar(node, Kind.TEXT, path))
+        if not isinstance(node, yamltree.Sequence) or not node.value:
+            raise self.fault(node, path, Kind.COMMAND.value)
+        return self._items(node, Annotated[str, Kind.TEXT], path)
+
+    def _probe(self, node: yamltree.Node, path: str) -> ProbeOf:
+        pairs = self._pairs(node, path, Kind.PROBE.value)
+        if len(pairs) != 1:
+            raise self.fault(node, path, Kind.PROBE.value, found=f"{len(pairs)} things")
+        key, value = pairs[0]
+        if key.value not in PROBES:
+            raise self.fault(key, path, f"one of {', '.join(PROBES)}", like=nearest(key.value, PROBES))
+        return ProbeOf(key.value, self.scalar(value, Kind.CONTAINER, _join(path, key.value)))
+
+    def _branch(self, node: yamltree.Node, path: str) -> tuple[Step, ...]:
+        if isinstance(node, yamltree.Sequence):
+            return self._items(node, Annotated[Step, Kind.STEP], path)
+        return (self._step(node, path),)
+
+    def _step(self, node: yamltree.Node, path: str) -> Verb:
+        words = [key.value for key, _ in self._pairs(node, path, Kind.STEP.value)]
+        verbs = [word for word in words if word in VERBS]
+        if not verbs:
+            strange = next((key for key, _ in node.value if key.value not in _COMMON), node)
+            like = nearest(strange.value, VERBS) if strange is not node else ""
+            found = f"{strange.value!r}" if strange is not node else "no verb"
+            raise self.fault(strange, path, "a verb", found=found, like=like)
+        if len(verbs) > 1:
+            raise self.fault(node, path, "one verb in a step", found=" and ".join(verbs))
+        self.lines[path] = yamltree.place(node)[0]
+        step: Verb = self._struct(node, VERBS[verbs[0]], path)
+        self._fits(node, verbs[0], step, path)
+        return step
+
+    def _fits(self, node: yamltree.Node, verb: str, step: Verb, path: str) -> None:
+        """What a shape alone can't say: which expectations and which inner steps make sense."""
+        if step.expect is not None:
+            facets = step.facets | {"error"}
+            for item in msgspec.structs.fields(Expect):
+                facet = "value" if item.encode_name in _CONDITIONS else item.encode_name
+                if getattr(step.expect, item.name) is not None and facet not in facets:
+                    allowed = ", ".join(sorted(facets)).replace("value", "conditions on its value")
+                    raise self.fault(node, f"{path}.expect", f"of {verb}: {allowed}", found=f"{item.encode_name!r}")
+        inner = getattr(step, verb)
+        if isinstance(inner, Verb):
+            self._inner_fits(node, verb, inner, f"{path}.{verb}")
+        if isinstance(step, Always | Unchanged) and (step.during is None) == (not step.while_):
+            found = "both" if step.while_ else "neither"
+            raise self.fault(node, path, "either 'during', a time, or 'while', steps", found=found)
+
+    def _inner_fits(self, node: yamltree.Node, verb: str, inner: Verb, path: str) -> None:
+        if not isinstance(inner, Look):
+            looks = ", ".join(word for word, shape in VERBS.items() if issubclass(shape, Look))
+            raise self.fault(node, path, f"a step that only looks: {looks}", found="one that acts")
+        if verb in ("eventually", "always") and inner.expect is None:
+            raise self.fault(node, path, "what to expect of the inner step", found="nothing")
+        if verb in ("unchanged", "grows") and inner.expect is not None:
+            raise self.fault(node, f"{path}.expect", "no expectation here", found="one")
+
+
+class _Faults:
+    """Collects the faults of siblings, and raises them together at the end of its block."""
+
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
+
+    def __enter__(self) -> _Faults:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None and self._problems:
+            self._problems.sort(key=lambda problem: (problem.line, problem.column))
+            raise ScenarioError(self._problems)
+
+    def add(self, error: ScenarioError) -> None:
+        self._problems.extend(error.problems)
+
+    def kept(self) -> _Kept:
+        return _Kept(self)
+
+
+class _Kept:
+    def __init__(self, faults: _Faults) -> None:
+        self._faults = faults
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, ScenarioError):
+            self._faults.add(error)
+            return True
+        return False
+
+
+def _unwrap(shape: Any) -> tuple[Any, Kind | None]:
+    """The bare type of a field, and its kind if it has one; `None` is never written, so optional is left out."""
+    kind = None
+    while True:
+        if get_origin(shape) is Annotated:
+            shape, *notes = get_args(shape)
+            kind = next((note for note in notes if isinstance(note, Kind)), kind)
+        elif get_origin(shape) in (Union, types.UnionType):
+            shape = next(part for part in get_args(shape) if part is not types.NoneType)
+        else:
+            return shape, kind
+
+
+def _join(path: str, word: str) -> str:
+    return f"{path}.{word}" if path else word
+
+
+def _is_plain(node: yamltree.Scalar) -> bool:
+    # libyaml tells an unquoted text by an empty style, PyYAML's own parser by none
+    return not node.style
+
+
+def _is_nothing(node: yamltree.Scalar) -> bool:
+    return _is_plain(node) and node.value in ("", "~", "null")
+
+
+def _describe(node: yamltree.Node) -> str:
+    if isinstance(node, yamltree.Mapping):
+        return "a mapping"
+    if isinstance(node, yamltree.Sequence):
+        return "a list" if node.value else "an empty list"
+    if isinstance(node, yamltree.Scalar) and _is_nothing(node):
+        return "nothing"
+    return repr(node.value if len(node.value) <= 40 else node.value[:37] + "...")

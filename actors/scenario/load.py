@@ -1,0 +1,78 @@
+"""A scenario file, read and checked whole before anything starts.
+
+For the runner, the command line and editors. Not for running: what comes back is data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from actors.scenario.binding import Binder
+from actors.scenario.model import Scenario, Step
+from actors.scenario.names import wrong_names
+from actors.scenario.problems import Problem, ScenarioError
+from actors.scenario.verbs import Verb
+from actors.scenario.yamltree import MAX_BYTES, read_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+__all__ = ["Loaded", "load_file", "load_text", "verbs_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A scenario that is right in itself.
+
+    Attributes:
+        file: as the caller named it.
+        needs: what it lists and what its steps need, each once, in that order.
+        lines: the line of each step, by its path (`steps[2].while[0]`).
+    """
+
+    file: str
+    scenario: Scenario
+    needs: tuple[str, ...]
+    lines: Mapping[str, int]
+
+
+def load_file(path: Path, *, name: str | None = None) -> Loaded:
+    """Read a file; `name` is what to call it in messages. Raises: ScenarioError."""
+    file = name or str(path)
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ScenarioError([Problem(file=file, found=error.strerror or str(error), expected="a file")]) from None
+    return load_text(data, file)
+
+
+def load_text(data: bytes, file: str) -> Loaded:
+    """Check a file's content. Raises: ScenarioError, with every fault found."""
+    binder = Binder(file)
+    scenario: Scenario = binder.bind(read_tree(data, file), Scenario, "")
+    problems = sorted(
+        wrong_names(scenario, binder.references, file), key=lambda problem: (problem.line, problem.column)
+    )
+    if problems:
+        raise ScenarioError(problems)
+    implied = [need for step in verbs_of(scenario) for need in step.needs]
+    return Loaded(file, scenario, tuple(dict.fromkeys([*scenario.needs, *implied])), dict(binder.lines))
+
+
+def verbs_of(part: Any) -> Iterator[Verb]:
+    """Every step of a scenario, a step or a block, inner ones after the one they stand in."""
+    if isinstance(part, tuple):
+        for item in part:
+            yield from verbs_of(item)
+    elif isinstance(part, Scenario):
+        yield from verbs_of((part.steps, part.finally_))
+    elif isinstance(part, Step):
+        if isinstance(part, Verb):
+            yield part
+        for item in msgspec.structs.fields(part):
+            yield from verbs_of(getattr(part, item.name))

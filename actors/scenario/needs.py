@@ -1,0 +1,40 @@
+"""What a scenario may need of the world it runs in: one fixed set, each with its meaning.
+
+For the loader, which refuses other words, and for worlds, which say what they provide.
+Not for how a world provides it.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["NEEDS", "PROBES"]
+
+NEEDS: Mapping[str, str] = MappingProxyType(
+    {
+        "containers": "processes of containers really run and end by themselves",
+        "exec": "more processes can be started in a running container",
+        "pause": "a container can be frozen while its neighbours run",
+        "tty": "processes can have a terminal, whose size can change",
+        "signals": "signals reach processes",
+        "stdin": "processes can be written to",
+        "images": "containers have a root file system of their own",
+        "isolation": "containers see only their own processes and mounts",
+        "limits": "memory and process limits are enforced",
+        "oom": "a process that runs out of memory is killed, and that is seen",
+        "stats": "resource use can be read",
+        "cgroups": "containers are in control groups of the kernel",
+    }
+)
+
+# what a probe may ask of a world, and what it answers
+PROBES: Mapping[str, str] = MappingProxyType(
+    {
+        "freezer": "`frozen` or `thawed`: what keeps its processes, asked past the guest",
+        "processes": "how many processes the container has",
+    }
+)

@@ -1,0 +1,88 @@
+"""YAML text to a tree of nodes with their places, bounded before anything is built.
+
+For the binder. Sizes, depth, the number of nodes and of documents are bounded; texts stay texts,
+so that none of YAML's own guesses (yes, on, 1e3, 0o7, dates) ever happens. Not for their meaning.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from actors.scenario.problems import Problem, ScenarioError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Mapping", "Node", "Scalar", "Sequence", "place", "read_tree"]
+
+# the largest file that a person wrote by hand is far below these
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 24
+MAX_NODES = 20_000
+
+Node = yaml.nodes.Node
+Mapping = yaml.nodes.MappingNode
+Sequence = yaml.nodes.SequenceNode
+Scalar = yaml.nodes.ScalarNode
+
+try:
+    from yaml import CSafeLoader as _Loader
+except ImportError:  # PyYAML built without libyaml: the same language, slower
+    from yaml import SafeLoader as _Loader  # type: ignore[assignment]  # same interface, no common base
+
+
+def read_tree(data: bytes, file: str) -> Node:
+    """The one document in `data`. Raises: ScenarioError."""
+    if len(data) > MAX_BYTES:
+        raise ScenarioError([Problem(file=file, found=f"{len(data)} bytes", expected=f"at most {MAX_BYTES}")])
+    try:
+        text = data.decode()
+        for problem in _bounds(text, file):
+            raise ScenarioError([problem])
+        node = yaml.compose(text, Loader=_Loader)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        problem = Problem(file=file, line=line, column=1, found=f"byte 0x{data[error.start]:02x}", expected="UTF-8")
+        raise ScenarioError([problem]) from None
+    except yaml.YAMLError as error:
+        raise ScenarioError([_syntax(error, file)]) from None
+    if node is None:
+        raise ScenarioError([Problem(file=file, found="nothing", expected="a scenario")])
+    return node
+
+
+def place(item: yaml.nodes.Node | yaml.events.Event) -> tuple[int, int]:
+    """Line and column, both from 1, where a node or an event begins."""
+    mark = item.start_mark
+    return (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+
+
+def _bounds(text: str, file: str) -> Iterator[Problem]:
+    """The first bound that the text's events break; nothing is built from them."""
+    depth = nodes = 0
+    expected = ""
+    for event in yaml.parse(text, Loader=_Loader):
+        line, column = place(event)
+        found = ""
+        if isinstance(event, yaml.events.AliasEvent):
+            found, expected = f"the alias *{event.anchor}", "no aliases; write it out, or use defaults"
+        depth += isinstance(event, yaml.events.CollectionStartEvent)
+        depth -= isinstance(event, yaml.events.CollectionEndEvent)
+        nodes += isinstance(event, yaml.events.NodeEvent)
+        if depth > MAX_DEPTH:
+            found, expected = f"nesting deeper than {MAX_DEPTH}", "a flatter file"
+        if nodes > MAX_NODES:
+            found, expected = f"more than {MAX_NODES} values", "a smaller file"
+        if found:
+            yield Problem(file=file, line=line, column=column, found=found, expected=expected)
+
+
+def _syntax(error: yaml.YAMLError, file: str) -> Problem:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        what = error.problem or error.context or "a fault"
+        found = f"broken YAML ({what})"
+        return Problem(file=file, line=mark.line + 1, column=mark.column + 1, found=found, expected="well-formed YAML")
+    return Problem(file=file, found=f"broken YAML ({error})", expected="well-formed YAML")
