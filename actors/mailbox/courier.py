@@ -1,0 +1,340 @@
+"""The client side of mailboxes: one link to a hub, any number of askers.
+
+An ask ends with its answer, with the budget, or with the link; it is never sent again on its own. A broken
+link is dialled again, with backoff. Not for typed verbs: `actors.handles` wraps this.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from actors.errors import AgentProtocolError, AgentUnreachable, Busy, InvalidArgument, OutcomeUnknown, error_from_code
+from actors.limits import DEFAULT_LIMITS, Limits
+from actors.mailbox.deadlines import Deadlines
+from actors.mailbox.link import Link
+from actors.mailbox.nursery import open_plain_nursery
+from actors.mailbox.outbox import Outbox
+from actors.mailbox.pending import PendingAsk
+from actors.mailbox.stream import AskStream
+from actors.wire.codec import MalformedValue, decode_details, decode_value, encode, encode_raw
+from actors.wire.envelope import PROTOCOL_VERSION, Ask, Cancel, Goodbye, Hello, Reply
+from transports.errors import EndpointBusy, TransportError, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.wire.envelope import Failure
+    from transports.base import Transport
+
+__all__ = ["Budget", "Courier", "open_courier"]
+
+T = TypeVar("T")
+
+# a link that has not said hello by then is given up, in seconds
+HELLO_SECONDS = 5.0
+# seconds between two dials of a broken link: the first, and the most
+BACKOFF = (0.05, 1.0)
+# asks whose outcome is unknown and that may be asked again by id
+REPEATABLE = 64
+# asks between two looks for the lowest counter still wanted; a stale one is safe
+WATERMARK_EVERY = 16
+
+
+class Budget(Enum):
+    """`DEFAULT`: the budget that the limits name."""
+
+    DEFAULT = "default"
+
+
+class Courier:
+    """One client's link. `run` must be running; `open_courier` does that.
+
+    Args:
+        transport, address: where the hub is.
+        client: this client's name, unlike that of any other client of the hub; at most 64 characters.
+        epoch: grows with every start of this client.
+
+    Attributes:
+        late: answers and parts that came after their asker had gone, dropped.
+    """
+
+    def __init__(
+        self, transport: Transport, address: str, *, client: str, epoch: int, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self._transport = transport
+        self._address = address
+        self._client = client
+        self._epoch = epoch
+        self._limits = limits
+        self._deadlines = Deadlines()
+        self._link: Link | None = None
+        self._linked = trio.lowlevel.ParkingLot()
+        self._turn = trio.lowlevel.ParkingLot()
+        self._pending: dict[int, PendingAsk] = {}
+        self._repeatable: dict[int, None] = {}
+        self._counter = 0
+        self._watermark = 1
+        self._permits = 0
+        self._closing = trio.Event()
+        self.late = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Dial, keep the link, dial again when it breaks; returns after `aclose`.
+
+        Raises (before it starts):
+            AddressError: the address can't be used.
+            Unreachable: nobody answers, or what answers is no hub, or it refuses us.
+        """
+        async with open_plain_nursery() as nursery:
+            nursery.start_soon(self._deadlines.run)
+            link = await self._dial(nursery)
+            task_status.started()
+            while not self._closing.is_set():
+                await link.ended.wait()
+                link = await self._dial_again(nursery, link)
+            nursery.cancel_scope.cancel()
+
+    async def aclose(self) -> None:
+        """Say goodbye and end the link; asks in flight end with `OutcomeUnknown`."""
+        self._closing.set()
+        if self._link is not None:
+            self._link.outbox.post(encode(Goodbye("", "the client is done")))
+            await self._link.endpoint.aclose()
+
+    async def ask(
+        self,
+        to: str,
+        verb: str,
+        args: object,
+        result: type[T],
+        *,
+        budget: float | Budget | None = Budget.DEFAULT,
+        trace: str | None = None,
+        repeat: int | None = None,
+    ) -> T:
+        """Ask, and wait for the answer. A cancel tells the hub, and ends the wait at once.
+
+        Args:
+            to: a mailbox's name.
+            args: a struct of `actors.wire.verbs`, or anything that msgpack has.
+            result: the shape of the answer.
+            budget: seconds until the answer is of no use; None: no end.
+            repeat: `details["counter"]` of an `OutcomeUnknown` of this courier: asks again with that id, which
+                returns the answer if the hub still has it, and never runs the ask twice.
+
+        Raises:
+            KatrioError: what the actor answered; or, of our own:
+            OutcomeUnknown: sent, and then the budget or the link was over.
+            AgentUnreachable: there was no link within the budget; nothing was sent.
+            Busy: the link, or the mailbox, stayed full for all of the budget; nothing was done.
+            Expired: the budget was over before an actor took it up; nothing was done.
+            InvalidArgument: `args` are too large.
+        """
+        deadline = self._deadline(budget)
+        link = self._link
+        if link is None or len(self._pending) >= self._permits:
+            link = await self._wait_for_turn(deadline)
+        pending = PendingAsk(self._next_counter() if repeat is None else repeat, verb)
+        ask = Ask(pending.counter, to, verb, encode_raw(args), _left(deadline), self._lowest_wanted(), 0, trace)
+        self._pending[pending.counter] = pending
+        try:
+            await self._send(link, pending, self._encoded(ask), deadline)
+            answer = await pending.wait()
+        except OutcomeUnknown:
+            self._give_up(link, pending)
+            self._keep_repeatable(pending.counter)
+            raise
+        except BaseException:
+            self._give_up(link, pending)
+            raise
+        finally:
+            if self._turn:
+                self._turn.unpark()
+        if repeat is not None:
+            self._repeatable.pop(repeat, None)
+        return self._decoded(answer, result)
+
+    @asynccontextmanager
+    async def open_stream(
+        self,
+        to: str,
+        verb: str,
+        args: object,
+        *,
+        window_bytes: int | None = None,
+        budget: float | None = None,
+        trace: str | None = None,
+    ) -> AsyncGenerator[AskStream]:
+        """Open a stream and iterate over its parts; leaving early tells the hub to stop.
+
+        Args:
+            window_bytes: what may be under way to us; at least 4096. Default: the limits'.
+            budget: seconds the whole stream may take; None: no end.
+
+        Raises:
+            KatrioError: from the iteration, as `ask` does; parts that came before are delivered first.
+        """
+        deadline = inf if budget is None else trio.current_time() + budget
+        window = window_bytes or self._limits.stream_window_bytes
+        link = self._link
+        if link is None or len(self._pending) >= self._permits:
+            link = await self._wait_for_turn(deadline)
+        stream = AskStream(self._next_counter(), verb, window=window, post=link.outbox.post, take_answer=_raise_failure)
+        ask = Ask(stream.counter, to, verb, encode_raw(args), _left(deadline), self._lowest_wanted(), window, trace)
+        self._pending[stream.counter] = stream
+        try:
+            await self._send(link, stream, self._encoded(ask), deadline)
+            yield stream
+        finally:
+            self._give_up(link, stream)
+            if self._turn:
+                self._turn.unpark()
+
+    def _deadline(self, budget: float | Budget | None) -> float:
+        if budget is None:
+            return inf
+        seconds = self._limits.ask_seconds if isinstance(budget, Budget) else budget
+        return trio.current_time() + seconds
+
+    def _next_counter(self) -> int:
+        self._counter += 1
+        return self._counter
+
+    def _lowest_wanted(self) -> int:
+        if self._counter % WATERMARK_EVERY == 0:
+            in_flight = next(iter(self._pending), self._counter)
+            self._watermark = min(self._counter, in_flight, *self._repeatable)
+        return self._watermark
+
+    def _keep_repeatable(self, counter: int) -> None:
+        self._repeatable[counter] = None
+        if len(self._repeatable) > REPEATABLE:
+            del self._repeatable[next(iter(self._repeatable))]
+
+    def _encoded(self, ask: Ask) -> bytes:
+        message = encode(ask)
+        if len(message) > self._limits.message_bytes:
+            raise InvalidArgument(
+                f"the arguments of {ask.verb} make {len(message)} bytes; {self._limits.message_bytes} is the most",
+                field="args",
+            )
+        return message
+
+    async def _send(self, link: Link, pending: PendingAsk, message: bytes, deadline: float) -> None:
+        try:
+            link.endpoint.send_nowait(message)
+        except EndpointBusy:
+            await self._send_later(link, pending, message, deadline)
+        except TransportError as error:
+            raise AgentUnreachable(f"{self._address}: {error}; {pending.verb} was not sent") from error
+        if deadline != inf:
+            self._deadlines.add(deadline + self._limits.answer_grace_seconds, pending)
+
+    async def _send_later(self, link: Link, pending: PendingAsk, message: bytes, deadline: float) -> None:
+        with trio.move_on_at(deadline) as scope:
+            try:
+                await link.endpoint.send(message)
+            except TransportError as error:
+                raise AgentUnreachable(f"{self._address}: {error}; {pending.verb} was not sent") from error
+        if scope.cancelled_caught:
+            raise Busy(f"the link to {self._address} stayed full; {pending.verb} was not sent")
+
+    def _give_up(self, link: Link, pending: PendingAsk) -> None:
+        if self._pending.pop(pending.counter, None) is not None and not link.ended.is_set():
+            link.outbox.post(encode(Cancel(pending.counter)))
+
+    def _decoded(self, answer: Reply | Failure, shape: type[T]) -> T:
+        if isinstance(answer, Reply):
+            try:
+                return decode_value(answer.result, shape)
+            except MalformedValue as error:
+                raise AgentProtocolError(f"an answer from {self._address} can't be read: {error}") from error
+        raise error_from_code(answer.code, answer.message, decode_details(answer.details))
+
+    async def _wait_for_turn(self, deadline: float) -> Link:
+        with trio.move_on_at(deadline):
+            while True:
+                if self._closing.is_set():
+                    break
+                if self._link is None:
+                    await self._linked.park()
+                elif len(self._pending) >= self._permits:
+                    await self._turn.park()
+                else:
+                    return self._link
+        if self._link is not None:
+            raise Busy(f"{self._permits} asks of this client were in flight all the time; nothing was sent")
+        raise AgentUnreachable(f"no link to {self._address} within the budget; nothing was sent")
+
+    async def _dial(self, nursery: trio.Nursery) -> Link:
+        def count_late() -> None:
+            self.late += 1
+
+        def close_soon(link: Link) -> None:
+            nursery.start_soon(link.endpoint.aclose)
+
+        link = Link(self._pending, count_late=count_late, close_soon=close_soon)
+        link.endpoint = await nursery.start(self._transport.connect, self._address, link)
+        link.outbox = Outbox(
+            link.endpoint,
+            backlog_bytes=self._limits.backlog_bytes,
+            drain_soon=lambda outbox: nursery.start_soon(outbox.drain),
+            overflow=lambda: link.fail("the hub does not read"),
+        )
+        link.outbox.post(encode(Hello(PROTOCOL_VERSION, self._client, self._epoch, self._counter + 1)))
+        with trio.move_on_after(HELLO_SECONDS):
+            await link.settled.wait()
+        if link.welcome is None:
+            await link.endpoint.aclose()
+            raise Unreachable(f"{self._address}: {link.reason or 'no answer to hello'}")
+        self._permits = link.welcome.asks_in_flight
+        self._link = link
+        self._linked.unpark_all()
+        return link
+
+    async def _dial_again(self, nursery: trio.Nursery, old: Link) -> Link:
+        self._link = None
+        delay, most = BACKOFF
+        while not self._closing.is_set():
+            with trio.move_on_after(delay):
+                await self._closing.wait()
+                break
+            try:
+                return await self._dial(nursery)
+            except Unreachable:
+                delay = min(2 * delay, most)
+        self._linked.unpark_all()
+        return old
+
+
+def _left(deadline: float) -> int | None:
+    return None if deadline == inf else max(0, round((deadline - trio.current_time()) * 1000))
+
+
+def _raise_failure(answer: Reply | Failure) -> None:
+    if not isinstance(answer, Reply):
+        raise error_from_code(answer.code, answer.message, decode_details(answer.details))
+
+
+@asynccontextmanager
+async def open_courier(
+    transport: Transport, address: str, *, client: str, epoch: int, limits: Limits = DEFAULT_LIMITS
+) -> AsyncGenerator[Courier]:
+    """A courier with a live link; hides a nursery with the tasks that keep it.
+
+    Raises: what `Courier.run` raises before it starts.
+    """
+    async with open_plain_nursery() as nursery:
+        courier = Courier(transport, address, client=client, epoch=epoch, limits=limits)
+        await nursery.start(courier.run)
+        try:
+            yield courier
+        finally:
+            # the goodbye is bounded by the transport, and under a cancel it is left out
+            await courier.aclose()
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,103 @@
+"""The bounded queue of asks before one actor.
+
+Asks over its capacity wait in line behind it, each up to its own deadline and counted against its client's
+bound, so that a full mailbox never drops one and never stops the link. Not for answering: `mail` is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import outcome
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from actors.mailbox.deadlines import Deadlines
+    from actors.mailbox.mail import Mail
+
+__all__ = ["Inbox"]
+
+
+class Inbox:
+    """One actor's mail, in arrival order. Made by `Hub.register`; one task receives."""
+
+    def __init__(self, name: str, *, capacity: int, deadlines: Deadlines) -> None:
+        self._name = name
+        self._capacity = capacity
+        self._deadlines = deadlines
+        self._queue: deque[Mail] = deque()
+        self._task: trio.lowlevel.Task | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Inbox {self._name!r}: {len(self._queue)} of {self._capacity}>"
+
+    def __len__(self) -> int:
+        """How many asks wait, those over the capacity included."""
+        return len(self._queue)
+
+    @property
+    def name(self) -> str:
+        """The name it is registered under."""
+        return self._name
+
+    async def receive(self) -> Mail:
+        """The next ask; waits for one.
+
+        Raises:
+            trio.ClosedResourceError: the name was unregistered.
+            trio.BusyResourceError: another task receives.
+        """
+        if self._task is not None:
+            raise trio.BusyResourceError(f"another task receives the mail of {self._name!r}")
+        if self._queue:
+            await trio.lowlevel.checkpoint()
+        if self._queue:
+            mail = self._queue.popleft()
+            mail.leave()
+            return mail
+        if self._closed:
+            raise trio.ClosedResourceError(f"{self._name!r} is no longer registered")
+        self._task = trio.lowlevel.current_task()
+        got: Mail = await trio.lowlevel.wait_task_rescheduled(self._abort)
+        return got
+
+    def _abort(self, _raise: Any) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    # for the hub
+
+    def put(self, mail: Mail) -> None:
+        """Hand it to the waiting actor, or have it wait."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            trio.lowlevel.reschedule(task, outcome.Value(mail))
+            return
+        mail.enter(self)
+        self._queue.append(mail)
+        if mail.deadline != inf:
+            self._deadlines.add(mail.deadline, mail)
+
+    def discard(self, mail: Mail) -> bool:
+        """Take it out of the queue; whether it stood within the capacity."""
+        position = self._queue.index(mail)
+        del self._queue[position]
+        return position < self._capacity
+
+    def close(self) -> Iterator[Mail]:
+        """No more mail; what still waits."""
+        self._closed = True
+        if self._task is not None:
+            task, self._task = self._task, None
+            trio.lowlevel.reschedule(
+                task, outcome.Error(trio.ClosedResourceError(f"{self._name!r} is no longer registered"))
+            )
+        while self._queue:
+            mail = self._queue.popleft()
+            mail.leave()
+            yield mail

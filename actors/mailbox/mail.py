@@ -1,0 +1,277 @@
+"""One ask as the actor sees it: what is asked, until when, and how to answer.
+
+For actors. Everything here is synchronous but `push`, which waits for the reader. Not for deciding which
+verb may run: the actor does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from actors.errors import (
+    Busy,
+    CallerCancelled,
+    Expired,
+    InternalError,
+    KatrioError,
+    OutcomeUnknown,
+    ResourceExhausted,
+)
+from actors.wire.codec import encode, encode_raw
+from actors.wire.envelope import CHUNK_COST, Chunk, Event, Failure, Reply
+from transports.errors import TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import msgspec
+
+    from actors.mailbox.inbox import Inbox
+    from actors.mailbox.sender import Sender
+
+__all__ = ["Mail", "encode_failure"]
+
+
+def encode_failure(counter: int, error: KatrioError) -> bytes:
+    """The error as an envelope; details that msgpack doesn't have are left out."""
+    try:
+        details = encode_raw(error.details)
+    except (TypeError, ValueError, OverflowError):
+        details = encode_raw({})
+    return encode(Failure(counter, error.code, error.message[:4096], details))
+
+
+class Mail:
+    """One ask.
+
+    Attributes:
+        to: the name it was sent to.
+        verb, args: what is asked; `actors.wire.codec.decode_value` decodes `args`.
+        deadline: on `trio.current_time()`'s scale; `math.inf` for none.
+        trace: the caller's trace id, for records.
+    """
+
+    __slots__ = (
+        "_callbacks", "_cancelled", "_counter", "_credit", "_credit_task", "_inbox", "_sender", "_settled",
+        "_window", "args", "deadline", "events_lost", "to", "trace", "verb",
+    )  # fmt: skip
+
+    def __init__(
+        self, sender: Sender, counter: int, *, to: str, verb: str, args: msgspec.Raw, deadline: float,
+        window: int, trace: str | None,
+    ) -> None:  # fmt: skip
+        self.to = to
+        self.verb = verb
+        self.args = args
+        self.deadline = deadline
+        self.trace = trace
+        self._sender = sender
+        self._counter = counter
+        self._window = window
+        self._credit = window
+        self._credit_task: trio.lowlevel.Task | None = None
+        self._callbacks: list[Callable[[], None]] | None = None
+        self._cancelled = False
+        self._settled = False
+        self.events_lost = 0
+        # the inbox while nobody has taken it from there
+        self._inbox: Inbox | None = None
+
+    def __repr__(self) -> str:
+        state = "settled" if self._settled else "cancelled" if self._cancelled else "open"
+        return f"<Mail {self.verb} to {self.to!r} from {self._sender.client}/{self._counter}: {state}>"
+
+    @property
+    def id(self) -> tuple[str, int, int]:
+        """(client, epoch, counter): unique, and the same when the client asks again."""
+        return (self._sender.client, self._sender.epoch, self._counter)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the caller takes chunks or events."""
+        return self._window > 0
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has been answered."""
+        return self._settled
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody waits for the answer any more: the caller gave up, or its link ended."""
+        return self._cancelled
+
+    @property
+    def pending(self) -> bool:
+        """Whether it still waits to be taken (for the hub's timer)."""
+        return self._inbox is not None
+
+    def answer(self, result: object = None) -> None:
+        """Answer, and end the stream if it is one. The first answer stands; a later one is only counted."""
+        try:
+            message = encode(Reply(self._counter, encode_raw({} if result is None else result)))
+        except (TypeError, OverflowError) as error:
+            self.fail(InternalError(f"the result of {self.verb} can't be encoded: {error}"))
+            return
+        self._settle(message)
+
+    def fail(self, error: KatrioError) -> None:
+        """Answer with an error. The first answer stands; a later one is only counted."""
+        self._settle(encode_failure(self._counter, error))
+
+    def on_cancel(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called, synchronously, when nobody waits any more; at once if that is so already.
+
+        It is not called after an answer. What to do is the actor's choice: stop work that changes nothing,
+        let work that changes state run to its own bound.
+        """
+        if self._cancelled:
+            callback()
+        elif not self._settled:
+            if self._callbacks is None:
+                self._callbacks = []
+            self._callbacks.append(callback)
+
+    async def push(self, data: bytes, *, offset: int, gap: int = 0) -> None:
+        """Send bytes of the stream, waiting until its reader has room; one task per ask may push.
+
+        Args:
+            data: split into chunks as large as the reader's window allows; may be empty to tell a gap.
+            offset: where `data` starts in the stream, in bytes.
+            gap: how many bytes before `offset` were lost.
+
+        Raises:
+            CallerCancelled: nobody reads any more.
+        """
+        largest = min(self._sender.limits.chunk_bytes, self._window // 2 - CHUNK_COST)
+        position = 0
+        while True:
+            piece = data[position : position + largest]
+            await self._take_credit(len(piece) + CHUNK_COST)
+            await self._send(encode(Chunk(self._counter, offset + position, piece, gap)))
+            position += len(piece)
+            gap = 0
+            if position >= len(data):
+                return
+
+    def offer(self, value: object, *, number: int) -> bool:
+        """Send one event of a subscription if its reader has room for it.
+
+        Args:
+            value: what a msgpack map or array can hold; `number`: counts the subscription's events from 0.
+
+        Returns:
+            False when it was left out; the next event that is sent says how many were.
+        """
+        raw = encode_raw(value)
+        cost = len(bytes(raw)) + CHUNK_COST
+        session = self._sender.session
+        if self._cancelled or self._settled or session is None:
+            return False
+        if self._credit < cost:
+            self.events_lost += 1
+            return False
+        self._credit -= cost
+        session.post(encode(Event(self._counter, number, raw, self.events_lost)))
+        self.events_lost = 0
+        return True
+
+    async def _take_credit(self, amount: int) -> None:
+        while self._credit < amount:
+            self._check_wanted()
+            self._credit_task = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._abort_credit_wait)
+        self._check_wanted()
+        self._credit -= amount
+
+    def _abort_credit_wait(self, _raise: Any) -> trio.lowlevel.Abort:
+        self._credit_task = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _wake_pusher(self) -> None:
+        if self._credit_task is not None:
+            trio.lowlevel.reschedule(self._credit_task)
+            self._credit_task = None
+
+    def _check_wanted(self) -> None:
+        if self._cancelled or self._settled:
+            raise CallerCancelled(f"nobody reads the stream of {self.verb} any more")
+
+    async def _send(self, message: bytes) -> None:
+        session = self._sender.session
+        if session is None:
+            raise CallerCancelled(f"the link of {self._sender.client} has ended")
+        try:
+            await session.send(message)
+        except TransportError as error:
+            raise CallerCancelled(f"the link of {self._sender.client} has ended") from error
+
+    def _settle(self, message: bytes) -> None:
+        sender = self._sender
+        if self._settled:
+            sender.counters.late_answers += 1
+            return
+        self._settled = True
+        self._callbacks = None
+        if len(message) > sender.limits.message_bytes:
+            size = len(message)
+            bound = ResourceExhausted(f"the answer to {self.verb} has {size} bytes", limit=sender.limits.message_bytes)
+            message = encode_failure(self._counter, bound)
+        kept = message
+        if self._window:
+            # the chunks before it are not kept, so repeating its end would pass a hole off as a whole
+            kept = encode_failure(self._counter, OutcomeUnknown("the stream was sent once already; ask anew"))
+        sender.settle(self._counter, kept)
+        self._wake_pusher()
+        if self._cancelled or sender.session is None:
+            sender.counters.unwanted_answers += 1
+        else:
+            sender.session.post(message)
+
+    # for the hub: what the caller's side does to this ask
+
+    def enter(self, inbox: Inbox) -> None:
+        """It waits in `inbox`."""
+        self._inbox = inbox
+
+    def leave(self) -> None:
+        """The actor has taken it."""
+        self._inbox = None
+
+    def expire(self) -> None:
+        """Its deadline passed while it waited: refuse it, nothing was done."""
+        inbox = self._inbox
+        if inbox is None:
+            return
+        self._inbox = None
+        if inbox.discard(self):
+            self.fail(Expired(f"{self.verb} was not taken up before its deadline; nothing was done"))
+        else:
+            self.fail(Busy(f"the mailbox of {self.to!r} stayed full up to the deadline; nothing was done"))
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        if self._settled or self._cancelled:
+            return
+        self._cancelled = True
+        inbox, self._inbox = self._inbox, None
+        if inbox is not None:
+            inbox.discard(self)
+            self.fail(CallerCancelled(f"{self.verb} was given up before it was taken up; nothing was done"))
+            return
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback()
+        self._wake_pusher()
+
+    def join(self) -> None:
+        """The same client asks again with the same id: it waits (again) for this one's answer."""
+        self._cancelled = False
+
+    def grant(self, amount: int) -> bool:
+        """The reader took `amount` bytes; False when it claims more than it was sent."""
+        self._credit += amount
+        self._wake_pusher()
+        return self._credit <= self._window

@@ -1,0 +1,74 @@
+"""An ask that waits for its answer, at the client.
+
+The task that reads the link wakes the asker itself: one wake per answer. Not for the second half of a
+stream's life: `stream` keeps what arrives before the answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import outcome
+import trio
+
+from actors.errors import OutcomeUnknown
+
+if TYPE_CHECKING:
+    from actors.errors import KatrioError
+    from actors.wire.envelope import Chunk, Event, Failure, Reply
+
+__all__ = ["PendingAsk"]
+
+
+class PendingAsk:
+    """One ask in flight; exactly one of `settle` and `lose` has an effect."""
+
+    __slots__ = ("_outcome", "_task", "counter", "verb")
+
+    def __init__(self, counter: int, verb: str) -> None:
+        self.counter = counter
+        self.verb = verb
+        self._outcome: outcome.Outcome[Reply | Failure] | None = None
+        self._task: trio.lowlevel.Task | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether it still waits (for the courier's timer)."""
+        return self._outcome is None
+
+    def settle(self, answer: Reply | Failure) -> None:
+        """The answer has come."""
+        self._end(outcome.Value(answer))
+
+    def lose(self, error: KatrioError) -> None:
+        """No answer will come."""
+        self._end(outcome.Error(error))
+
+    def expire(self) -> None:
+        """The budget is over and the hub has not said what became of the ask."""
+        self.lose(OutcomeUnknown(f"{self.verb} was sent and not answered in time", counter=self.counter))
+
+    def arrived(self, part: Chunk | Event) -> bool:
+        """A part of a stream; False when this is no stream or the part is more than was granted."""
+        return False
+
+    async def wait(self) -> Reply | Failure:
+        """The answer. Raises what `lose` was given."""
+        if self._outcome is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return self._outcome.unwrap()
+        self._task = trio.lowlevel.current_task()
+        answer: Reply | Failure = await trio.lowlevel.wait_task_rescheduled(self._abort)
+        return answer
+
+    def _end(self, result: outcome.Outcome[Reply | Failure]) -> None:
+        if self._outcome is not None:
+            return
+        self._outcome = result
+        if self._task is not None:
+            task, self._task = self._task, None
+            trio.lowlevel.reschedule(task, result)
+
+    def _abort(self, _raise: Any) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED

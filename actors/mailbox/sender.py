@@ -1,0 +1,80 @@
+"""What a hub remembers of one client, so that no ask of its runs twice.
+
+Pure bookkeeping: which counters are being worked on, which are answered and with what, and below which
+nothing is known any more. It outlives the client's links. Not for links: `session` is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actors.limits import Limits
+    from actors.mailbox.mail import Mail
+    from actors.mailbox.session import Session
+
+__all__ = ["Counters", "Sender"]
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a hub would otherwise do in silence.
+
+    Attributes:
+        late_answers: second answers to one ask, dropped.
+        unwanted_answers: answers that nobody waited for any more; kept, in case they are asked for again.
+        repeated_asks: asks that joined one in flight or got a kept answer.
+        refused_asks: asks refused before any actor saw them.
+        kicked_links: links closed because their client broke the protocol or did not read.
+    """
+
+    late_answers: int = 0
+    unwanted_answers: int = 0
+    repeated_asks: int = 0
+    refused_asks: int = 0
+    kicked_links: int = 0
+
+
+class Sender:
+    """One (client, epoch).
+
+    Attributes:
+        session: its link, None while it has none.
+        in_flight: asks by counter, from their arrival to their answer.
+        finished: encoded answers by counter.
+        floor: below it an ask that is neither in flight nor answered may or may not have run.
+    """
+
+    __slots__ = ("_kept_bytes", "client", "counters", "epoch", "finished", "floor", "in_flight", "limits", "session")
+
+    def __init__(self, client: str, epoch: int, *, unused: int, limits: Limits, counters: Counters) -> None:
+        self.client = client
+        self.epoch = epoch
+        self.limits = limits
+        self.counters = counters
+        self.session: Session | None = None
+        self.in_flight: dict[int, Mail] = {}
+        self.finished: dict[int, bytes] = {}
+        self.floor = unused
+        self._kept_bytes = 0
+
+    def raise_floor(self, watermark: int) -> None:
+        """The client wants no answer below `watermark` any more: forget them."""
+        if watermark <= self.floor:
+            return
+        self.floor = watermark
+        for counter in [counter for counter in self.finished if counter < watermark]:
+            self._kept_bytes -= len(self.finished.pop(counter))
+
+    def settle(self, counter: int, answer: bytes) -> None:
+        """Keep the answer in case it is asked for again; over a bound the oldest are forgotten."""
+        self.in_flight.pop(counter, None)
+        if counter < self.floor:
+            return
+        self.finished[counter] = answer
+        self._kept_bytes += len(answer)
+        while len(self.finished) > self.limits.finished_answers or self._kept_bytes > self.limits.finished_answer_bytes:
+            oldest = next(iter(self.finished))
+            self._kept_bytes -= len(self.finished.pop(oldest))
+            self.floor = max(self.floor, oldest + 1)

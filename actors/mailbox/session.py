@@ -1,0 +1,152 @@
+"""One client's link at the hub: its envelopes in, its answers out.
+
+Checks who speaks, files asks with their actor, and applies at-most-once. Not for what outlives the link:
+that is the client's `Sender`.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import Busy, Expired, InvalidArgument, KatrioError, NotFound, OutcomeUnknown
+from actors.mailbox.mail import Mail, encode_failure
+from actors.wire.codec import decode_envelope, encode
+from actors.wire.envelope import PROTOCOL_VERSION, Ask, Cancel, Credit, Envelope, Goodbye, Hello, Welcome
+from transports.errors import RemoteProtocolError
+
+if TYPE_CHECKING:
+    from actors.mailbox.hub import Hub
+    from actors.mailbox.outbox import Outbox
+    from actors.mailbox.sender import Sender
+    from transports.errors import TransportError
+
+__all__ = ["Session"]
+
+# the least a stream's reader must be able to take; below it chunks would be mostly envelope
+MIN_WINDOW = 4096
+
+
+class Session:
+    """The `Receiver` of one accepted endpoint."""
+
+    def __init__(self, hub: Hub, outbox: Outbox) -> None:
+        self._hub = hub
+        self._outbox = outbox
+        self._sender: Sender | None = None
+        self._closing = False
+
+    def post(self, message: bytes) -> None:
+        """Send without waiting."""
+        self._outbox.post(message)
+
+    async def send(self, message: bytes) -> None:
+        """Send after what waits. Raises what `Endpoint.send` raises."""
+        await self._outbox.send(message)
+
+    def received(self, message: bytes) -> None:
+        """See `transports.base.Receiver`."""
+        if self._closing:
+            return
+        try:
+            envelope = decode_envelope(message)
+            if type(envelope) is Ask and self._sender is not None:
+                self._ask(self._sender, envelope)
+            else:
+                self._other(envelope)
+        except RemoteProtocolError as error:
+            self.kick("protocol_error", str(error))
+
+    def gone(self, cause: TransportError | None) -> None:
+        """See `transports.base.Receiver`."""
+        self._closing = True
+        self._hub.ended(self)
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            self._hub.departed(sender)
+            for mail in list(sender.in_flight.values()):
+                mail.cancel()
+
+    def kick(self, code: str, reason: str) -> None:
+        """Close the link, telling the client why."""
+        if not self._closing:
+            self._closing = True
+            self._outbox.post(encode(Goodbye(code, reason[:4096])))
+            self._hub.close_soon(self, reason)
+
+    def _other(self, envelope: Envelope) -> None:
+        if isinstance(envelope, Hello):
+            self._hello(envelope)
+        elif isinstance(envelope, Goodbye):
+            pass  # its transport says goodbye as well; this one carries the reason
+        elif self._sender is None:
+            raise RemoteProtocolError(f"the first envelope must be hello, not {type(envelope).__name__.lower()}")
+        elif isinstance(envelope, Cancel):
+            mail = self._sender.in_flight.get(envelope.counter)
+            if mail is not None:
+                mail.cancel()
+        elif isinstance(envelope, Credit):
+            mail = self._sender.in_flight.get(envelope.counter)
+            if mail is not None and not mail.grant(envelope.amount):
+                raise RemoteProtocolError(f"ask {envelope.counter}: credit for more than was sent")
+        else:
+            raise RemoteProtocolError(f"{type(envelope).__name__.lower()} is not for a hub")
+
+    def _hello(self, hello: Hello) -> None:
+        if self._sender is not None:
+            raise RemoteProtocolError("a second hello on one link")
+        if hello.version != PROTOCOL_VERSION:
+            self.kick("unsupported", f"protocol version {hello.version}; this hub speaks {PROTOCOL_VERSION}")
+            return
+        sender = self._hub.arrived(hello)
+        if sender is None:
+            self.kick("busy", f"client {hello.client!r} has a link already, or a later epoch was here")
+            return
+        sender.session = self
+        self._sender = sender
+        limits = sender.limits
+        self.post(encode(Welcome(PROTOCOL_VERSION, self._hub.name, limits.asks_in_flight, limits.message_bytes)))
+
+    def _ask(self, sender: Sender, ask: Ask) -> None:
+        counter = ask.counter
+        sender.raise_floor(ask.watermark)
+        running = sender.in_flight.get(counter)
+        if running is not None:
+            sender.counters.repeated_asks += 1
+            if running.is_stream:
+                self._refuse(counter, OutcomeUnknown("the stream is being sent already; ask anew"))
+            else:
+                running.join()
+            return
+        answer = sender.finished.get(counter)
+        if answer is not None:
+            sender.counters.repeated_asks += 1
+            self._outbox.post(answer)
+            return
+        inbox = self._hub.inbox(ask.to)
+        if inbox is None:
+            self._refuse(counter, NotFound(f"nobody has the name {ask.to!r}", to=ask.to))
+            return
+        error: KatrioError | None = None
+        if counter < sender.floor:
+            error = OutcomeUnknown(f"ask {counter} is older than what is remembered")
+        elif ask.budget_ms is not None and ask.budget_ms <= 0:
+            error = Expired(f"{ask.verb} arrived after its deadline; nothing was done")
+        elif len(sender.in_flight) >= sender.limits.asks_in_flight:
+            error = Busy(f"{len(sender.in_flight)} asks of this client are in flight; nothing was done")
+        elif 0 < ask.window < MIN_WINDOW:
+            error = InvalidArgument(f"a window of {ask.window} bytes; {MIN_WINDOW} is the least", field="window")
+        if error is not None:
+            self._refuse(counter, error)
+            return
+        deadline = inf if ask.budget_ms is None else trio.current_time() + ask.budget_ms / 1000
+        mail = Mail(sender, counter, to=ask.to, verb=ask.verb, args=ask.args, deadline=deadline,
+                    window=ask.window, trace=ask.trace)  # fmt: skip
+        sender.in_flight[counter] = mail
+        inbox.put(mail)
+
+    def _refuse(self, counter: int, error: KatrioError) -> None:
+        self._hub.counters.refused_asks += 1
+        self._outbox.post(encode_failure(counter, error))

@@ -1,0 +1,134 @@
+"""The envelopes that cross a mailbox link, as typed msgpack arrays; `docs/protocol.md` tells other languages.
+
+For both ends of a link. Every envelope is an array whose first element names its kind; a reader ignores
+elements after those it knows, so a later version may append. Not for framing, acknowledgement or credit of
+a transport's own, and not for what verbs carry (`actors.wire.verbs`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+__all__ = [
+    "CHUNK_COST",
+    "PROTOCOL_VERSION",
+    "Ask",
+    "Cancel",
+    "Chunk",
+    "Credit",
+    "Envelope",
+    "Event",
+    "Failure",
+    "Goodbye",
+    "Hello",
+    "Reply",
+    "Welcome",
+]
+
+PROTOCOL_VERSION = 1
+# charged for each chunk or event besides its bytes, so that many tiny ones can't outgrow a window (bytes)
+CHUNK_COST = 64
+
+Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Counter = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Address = Annotated[str, msgspec.Meta(max_length=256)]
+Text = Annotated[str, msgspec.Meta(max_length=4096)]
+
+
+class Hello(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="hello"):
+    """The client's first envelope: who asks. One (client, epoch) has one link at a time.
+
+    `unused` is the lowest counter that this (client, epoch) has never asked with; a hub that does not know
+    the client refuses lower ones as `unknown`, since another hub may have run them.
+    """
+
+    version: Natural
+    client: Name
+    epoch: Natural
+    unused: Counter
+
+
+class Welcome(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="welcome"):
+    """The hub's answer to `Hello`, and its bounds: asks in flight per client, bytes of one envelope."""
+
+    version: Natural
+    server: Name
+    asks_in_flight: Natural
+    message_bytes: Natural
+
+
+class Goodbye(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="goodbye"):
+    """Why the sender is about to close the link; `code` is an error code, "" when nothing is wrong."""
+
+    code: Address
+    reason: Text
+
+
+class Ask(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ask"):
+    """One question; its id is (client, epoch, counter), the first two being those of the link's `Hello`.
+
+    `budget_ms`: what is left of the caller's time, nil for none. `watermark`: the lowest counter whose answer
+    is still wanted. `window`: bytes of chunks and events the client takes ahead of its credit; 0: no stream.
+    """
+
+    counter: Counter
+    to: Address
+    verb: Name
+    args: msgspec.Raw
+    budget_ms: Natural | None
+    watermark: Natural
+    window: Natural = 0
+    trace: Address | None = None
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="reply"):
+    """The answer; for a stream, its end, after every chunk."""
+
+    counter: Counter
+    result: msgspec.Raw
+
+
+class Failure(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="failure"):
+    """The answer is an error: a stable code, text for people, a map of plain values for programs."""
+
+    counter: Counter
+    code: Name
+    message: Text
+    details: msgspec.Raw
+
+
+class Cancel(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="cancel"):
+    """The client no longer wants the answer. Nothing answers this envelope."""
+
+    counter: Counter
+
+
+class Chunk(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="chunk"):
+    """Bytes of a stream. `offset`: of the first one; `gap`: how many bytes before it were lost."""
+
+    counter: Counter
+    offset: Natural
+    data: bytes
+    gap: Natural = 0
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="event"):
+    """One event of a subscription (a stream ask). `number` counts from 0; `lost`: how many before it were lost."""
+
+    counter: Counter
+    number: Natural
+    value: msgspec.Raw
+    lost: Natural = 0
+
+
+class Credit(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="credit"):
+    """The client has taken chunks or events worth `amount` bytes, `CHUNK_COST` for each included."""
+
+    counter: Counter
+    amount: Natural
+
+
+Envelope = Hello | Welcome | Goodbye | Ask | Reply | Failure | Cancel | Chunk | Event | Credit
