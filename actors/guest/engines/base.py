@@ -56,9 +56,7 @@ class Engine(Protocol):
         """`runc`, `crun`, `processes` or `simulated`."""
         ...
 
-    async def run(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Background work (reaping) until cancelled. Nothing else may be called before it has started."""
 
     async def create(self, container: str, spec: Spec) -> EngineProcess:

@@ -1,0 +1,94 @@
+"""From the OCI spec that a client sent to the `config.json` that a runtime gets: what a guest adds, drops and defaults.
+
+Pure: plain OCI documents (JSON names) in and out. The sandbox's network, ipc and uts namespaces are the guest's
+own, so that a container of ours never makes those. Not for running a runtime (`runtime`), not for users (`users`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["DEFAULT_CAPABILITIES", "Document", "bundle_config", "process_document"]
+
+Document = dict[str, Any]
+
+# the default set of Docker and containerd
+DEFAULT_CAPABILITIES = (
+    "CAP_AUDIT_WRITE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_MKNOD",
+    "CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
+)  # fmt: skip
+_CAPABILITY_SETS = ("bounding", "effective", "permitted")
+_DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+# what containerd gives a container: https://github.com/containerd/containerd, pkg/oci
+_MASKED = ["/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+           "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"]  # fmt: skip
+_READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+# runc fills /dev by itself; a terminal needs devpts even in an exec
+_MOUNTS: tuple[Document, ...] = (
+    {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
+    {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
+    {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+     "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]},
+    {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]},
+    {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+)  # fmt: skip
+# a container always has these of its own; the sandbox's others are shared by not naming them
+_OWN_NAMESPACES = ("pid", "mount", "cgroup")
+
+
+def _capabilities(document: Document) -> Document:
+    """An absent set of capabilities is the default one; an empty one stays empty."""
+    found = document.get("capabilities")
+    if found is None:
+        return {name: list(DEFAULT_CAPABILITIES) for name in _CAPABILITY_SETS}
+    return {name: names for name, names in found.items() if names}
+
+
+def process_document(process: Document, user: Mapping[str, Any]) -> Document:
+    """The `process` part, or an exec's whole file: `user` has resolved numbers; PATH is added when missing."""
+    environment: list[str] = list(process.get("env") or [])
+    if not any(entry.startswith("PATH=") for entry in environment):
+        environment.append(_DEFAULT_PATH)
+    kept = {
+        key: value
+        for key, value in process.items()
+        if value not in (None, "") and key not in ("apparmorProfile", "selinuxLabel")
+    }
+    return {
+        **kept,
+        "user": dict(user),
+        "env": environment,
+        "cwd": process.get("cwd") or "/",
+        "capabilities": _capabilities(process),
+    }
+
+
+def _mounts(asked: list[Document]) -> list[Document]:
+    """The client's, each after ours for lack of one with the same destination; shorter destinations first."""
+    named = {mount["destination"] for mount in asked}
+    every = [mount for mount in _MOUNTS if mount["destination"] not in named] + list(asked)
+    return sorted(every, key=lambda mount: mount["destination"].count("/") if mount["destination"] != "/" else 0)
+
+
+def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str) -> Document:
+    """The runtime's `config.json`: `process` as made by `process_document`, `rootfs` relative to the bundle."""
+    linux: Document = dict(spec.get("linux") or {})
+    linux["namespaces"] = [{"type": name} for name in _OWN_NAMESPACES]
+    linux["cgroupsPath"] = group
+    linux["maskedPaths"] = linux.get("maskedPaths") or _MASKED
+    linux["readonlyPaths"] = linux.get("readonlyPaths") or _READONLY
+    for dropped in ("uidMappings", "gidMappings", "mountLabel", "intelRdt"):
+        linux.pop(dropped, None)
+    root = spec.get("root") or {}
+    return {
+        "ociVersion": "1.0.2",
+        "process": process,
+        "root": {"path": rootfs, "readonly": bool(root.get("readonly"))},
+        "mounts": _mounts(list(spec.get("mounts") or [])),
+        "linux": linux,
+        "annotations": dict(spec.get("annotations") or {}),
+    }

@@ -1,0 +1,202 @@
+"""Containers that are plain processes: their own sessions, stopped and continued by signals, and no isolation at all.
+
+For machines without an OCI runtime or without root, and for fast tests. They see this machine's files and network;
+images, mounts, limits and capabilities of a spec are not applied, and the guest says so in its details. What counts
+as a container's process, and what can escape: `membership`. A job-controlled stop of their own is continued by resume.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from actors.errors import AgentError, InvalidArgument, Unsupported
+from actors.guest.engines.membership import Membership
+from actors.guest.engines.oci_config import Document, process_document
+from actors.guest.engines.process import RealProcess, Stdio
+from actors.guest.engines.streams import ReadEnd, WriteEnd, pipe_from_process, pipe_to_process, set_terminal_size
+from actors.guest.engines.users import resolve_user
+from actors.host.cgroups import container_group
+from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, signal_exactly
+from actors.wire.spec import TerminalSize
+
+if TYPE_CHECKING:
+    from actors.guest.engines.reaper import Reaper
+    from actors.schemas.oci import Process, Spec
+
+__all__ = ["ProcessEngine"]
+
+_GATES = Path("gates")
+_STOP_SECONDS = 5.0
+_KILL_SECONDS = 10.0
+_POLL_SECONDS = 0.002
+# waits at the gate, takes the terminal as its controlling one (the first that a session's leader opens), and runs
+_SHIM = 'gate=$1 tty=$2; shift 2; [ -z "$gate" ] || read -r _ <"$gate" || exit 137; [ -z "$tty" ] || exec 0<>"$tty"; exec "$@"'
+
+
+class _Container:
+    def __init__(self, mark: str, gate: Path) -> None:
+        self.members = Membership(mark)
+        self.gate = gate
+        self.init: RealProcess | None = None
+
+
+class ProcessEngine:
+    """See `Engine`. The working directory is the guest's own, and must not change while it lives."""
+
+    def __init__(self, *, sandbox_directory: str, reaper: Reaper, token: str) -> None:
+        """`token` marks every process for a sweep; empty where a pid namespace makes that needless."""
+        self._sandbox = sandbox_directory
+        self._reaper = reaper
+        self._token = token
+        self._containers: dict[str, _Container] = {}
+
+    @property
+    def name(self) -> str:
+        return "processes"
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        _GATES.mkdir(mode=0o700, exist_ok=True)
+        await self._reaper.run(task_status=task_status)
+
+    async def create(self, container: str, spec: Spec) -> RealProcess:
+        found = _Container(container_group(self._sandbox, container), (_GATES / container).absolute())
+        os.mkfifo(found.gate, 0o600)
+        self._containers[container] = found
+        try:
+            document: Document = msgspec.to_builtins(spec)
+            found.init = await self._spawn(container, document.get("process") or {}, found.gate)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self.delete(container)
+            raise
+        return found.init
+
+    async def start(self, container: str) -> None:
+        found = self._containers[container]
+        assert found.init is not None
+        while found.init.reaped.status is None:
+            try:
+                # no reader yet: the shim has not come to its gate
+                gate = os.open(found.gate, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError:
+                await trio.sleep(_POLL_SECONDS)
+                continue
+            os.write(gate, b"\n")
+            os.close(gate)
+            return
+
+    async def exec(self, container: str, process: Process) -> RealProcess:
+        return await self._spawn(container, msgspec.to_builtins(process), None)
+
+    async def _spawn(self, container: str, asked: Document, gate: Path | None) -> RealProcess:
+        found = self._containers[container]
+        document = process_document(asked, {})
+        options = _options(document, asked.get("user") or {})
+        mark = container_group(self._sandbox, container)
+        environment = dict(entry.partition("=")[::2] for entry in document["env"])
+        environment |= {CONTAINER_VARIABLE: mark} | ({TOKEN_VARIABLE: self._token} if self._token else {})
+        if asked.get("terminal"):
+            stdio, children, tty = _terminal(asked.get("consoleSize") or {})
+        else:
+            stdio, children, tty = _pipes()
+        argv = ["/bin/sh", "-c", _SHIM, "sh", str(gate or ""), tty, *document["args"]]
+        try:
+            with self._reaper.spawning():
+                process = await trio.lowlevel.open_process(
+                    argv,
+                    stdin=children[0],
+                    stdout=children[1],
+                    stderr=children[2],
+                    env=environment,
+                    start_new_session=True,
+                    **options,
+                )
+                reaped = self._reaper.spawned(process)
+        except OSError as error:
+            stdio.close()
+            raise Unsupported(f"a process of container {container!r} can't be run as asked: {error}") from error
+        finally:
+            for descriptor in dict.fromkeys(children):
+                os.close(descriptor)
+        found.members.add(process.pid)
+        return RealProcess(reaped, stdio)
+
+    async def pause(self, container: str) -> None:
+        members = self._containers[container].members
+        try:
+            with trio.move_on_after(_STOP_SECONDS):
+                # none may fork between two looks that both saw every process stopped
+                while moving := [fact for fact in members.look() if not fact.stopped]:
+                    for fact in moving:
+                        signal_exactly(fact, signal.SIGSTOP)
+                    await trio.sleep(_POLL_SECONDS)
+                return
+        except BaseException:
+            self._signal_members(container, signal.SIGCONT)
+            raise
+        self._signal_members(container, signal.SIGCONT)
+        raise AgentError(f"pause of container {container!r}: a process of it would not stop", status="not stopped")
+
+    async def resume(self, container: str) -> None:
+        self._signal_members(container, signal.SIGCONT)
+        await trio.lowlevel.checkpoint()
+
+    def _signal_members(self, container: str, signum: int) -> int:
+        return sum(signal_exactly(fact, signum) for fact in self._containers[container].members.look())
+
+    async def kill_all(self, container: str) -> None:
+        if container not in self._containers:
+            await trio.lowlevel.checkpoint()
+            return
+        with trio.move_on_after(_KILL_SECONDS):
+            while self._signal_members(container, signal.SIGKILL):
+                await trio.sleep(_POLL_SECONDS)
+            return
+        raise AgentError(f"kill of container {container!r}: processes are left", status="not killed")
+
+    async def delete(self, container: str) -> None:
+        await self.kill_all(container)
+        found = self._containers.pop(container, None)
+        if found is not None:
+            found.gate.unlink(missing_ok=True)
+
+
+def _options(document: Document, user: Document) -> dict[str, Any]:
+    """What the spawn call is given beside the streams, checked so that a failure names its field."""
+    if not document.get("args"):
+        raise InvalidArgument("the process has no program to run: args is empty", field="args")
+    cwd = document["cwd"]
+    if not os.path.isabs(cwd) or not os.path.isdir(cwd):
+        raise InvalidArgument(f"cwd {cwd!r}: no such directory", field="cwd")
+    path = next(entry[5:] for entry in document["env"] if entry.startswith("PATH="))
+    program = document["args"][0]
+    if shutil.which(os.path.join(cwd, program) if "/" in program else program, path=path) is None:
+        raise InvalidArgument(f"program {program!r}: no such executable on this machine", field="args")
+    uid, gid, groups = int(user.get("uid") or 0), int(user.get("gid") or 0), user.get("additionalGids") or ()
+    if user.get("username"):
+        found = resolve_user(user["username"], Path("/etc/passwd").read_text(), Path("/etc/group").read_text())
+        uid, gid, groups = found.uid, found.gid, groups or found.groups
+    own = {"cwd": cwd}
+    return own if uid == gid == 0 else own | {"user": uid, "group": gid, "extra_groups": list(groups)}
+
+
+def _pipes() -> tuple[Stdio, tuple[int, int, int], str]:
+    stdin, child_in = pipe_to_process()
+    stdout, child_out = pipe_from_process()
+    stderr, child_err = pipe_from_process()
+    return Stdio(stdin, stdout, stderr, terminal=False), (child_in, child_out, child_err), ""
+
+
+def _terminal(size: Document) -> tuple[Stdio, tuple[int, int, int], str]:
+    master, slave = os.openpty()
+    if size:
+        set_terminal_size(master, TerminalSize(int(size["height"]), int(size["width"])))
+    stdio = Stdio(WriteEnd(os.dup(master)), ReadEnd(master), None, terminal=True)
+    return stdio, (slave, slave, slave), os.ttyname(slave)

@@ -1,0 +1,112 @@
+"""A container's root: a writable layer over a given directory, and safe look-ups inside of it.
+
+For the OCI engine. Look-ups resolve links as the container would (`openat2` with RESOLVE_IN_ROOT), so that a
+container's own files can't lead the guest out of it. Not for images: the given directory is never written to,
+except through a copy where the kernel refuses overlays.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from actors.errors import InvalidArgument, ResourceExhausted
+from actors.guest.syscalls import MNT_DETACH, MS_BIND, mount, open_in_root, umount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Root", "lay_rootfs", "remove_rootfs"]
+
+_TEXT_BYTES = 1024 * 1024
+
+
+def lay_rootfs(lower: str, bundle: Path) -> None:
+    """Make `bundle/rootfs` a writable view of `lower`. `bundle` is relative to the working directory: overlay
+    options can't escape every byte of a path, and ours are plain.
+
+    Raises:
+        InvalidArgument: `lower` is no absolute path of a directory.
+        ResourceExhausted: no room for a copy.
+    """
+    if not os.path.isabs(lower) or not os.path.isdir(lower):
+        raise InvalidArgument(
+            f"rootfs {lower!r}: need the absolute path of a directory in the guest's sight", field="root"
+        )
+    for name in ("lower", "upper", "work", "rootfs"):
+        (bundle / name).mkdir()
+    (bundle / "upper").chmod(0o755)
+    mount(lower, str(bundle / "lower"), flags=MS_BIND)
+    options = f"lowerdir={bundle}/lower,upperdir={bundle}/upper,workdir={bundle}/work"
+    try:
+        mount("overlay", str(bundle / "rootfs"), "overlay", data=options)
+    except OSError:
+        try:
+            shutil.copytree(bundle / "lower", bundle / "rootfs", symlinks=True, dirs_exist_ok=True)
+        except (shutil.Error, OSError) as error:
+            raise ResourceExhausted(f"rootfs {lower!r}: neither an overlay nor a copy can be made: {error}") from error
+
+
+def remove_rootfs(bundle: Path) -> None:
+    """Undo `lay_rootfs`, however far it came, and remove the bundle; repeated is fine."""
+    for name in ("rootfs", "lower"):
+        umount(str(bundle / name), MNT_DETACH)
+    shutil.rmtree(bundle, ignore_errors=True)
+
+
+class Root:
+    """Look-ups below one directory, which may be `/proc/PID/root` of a running container."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    @contextmanager
+    def _opened(self, path: str, flags: int) -> Iterator[int]:
+        root = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            descriptor = open_in_root(root, path, flags | os.O_CLOEXEC)
+        finally:
+            os.close(root)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def text(self, path: str) -> str:
+        """A regular file's text, at most 1 MiB of it; empty when there is none."""
+        try:
+            with self._opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    return ""
+                return os.read(descriptor, _TEXT_BYTES).decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def is_directory(self, path: str) -> bool:
+        """Whether there is a directory."""
+        try:
+            with self._opened(path, os.O_PATH | os.O_DIRECTORY):
+                return True
+        except OSError:
+            return False
+
+    def has_program(self, program: str, environment: list[str], cwd: str) -> bool:
+        """Whether an exec of `program` would find an executable file, by its path or along PATH."""
+        if "/" in program:
+            candidates = [os.path.join(cwd, program)]
+        else:
+            path = next((entry[5:] for entry in environment if entry.startswith("PATH=")), "")
+            candidates = [os.path.join(cwd, folder or ".", program) for folder in path.split(":")]
+        return any(self._is_executable(candidate) for candidate in candidates)
+
+    def _is_executable(self, path: str) -> bool:
+        try:
+            with self._opened(path, os.O_PATH) as descriptor:
+                mode = os.fstat(descriptor).st_mode
+        except OSError:
+            return False
+        return stat.S_ISREG(mode) and bool(mode & 0o111)

@@ -1,0 +1,279 @@
+"""Containers by an OCI runtime: runc by default, any program with the same verbs.
+
+The runtime is called to create, start, exec and delete; freezing, thawing and killing are file writes and
+signals of ours (0.4 ms against 7), and exits come by pidfd. Not for deciding whether a verb may run (the machine),
+nor for documents (`oci_config`). Needs root, a freezer, and a working directory that is the guest's own tmpfs.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from actors.errors import AgentError, InvalidArgument, Unsupported
+from actors.guest.engines.oci_config import Document, bundle_config, process_document
+from actors.guest.engines.process import RealProcess, Stdio
+from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
+from actors.guest.engines.runtime import Runtime, RuntimeFailed
+from actors.guest.engines.streams import ReadEnd, WriteEnd, pipe_from_process, pipe_to_process
+from actors.guest.engines.users import resolve_user
+from actors.host import cgroups
+from actors.host.cgroups import FreezerState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.guest.engines.reaper import Reaper
+    from actors.host.cgroups import CgroupLayout
+    from actors.schemas.oci import Process, Spec
+
+__all__ = ["OciEngine"]
+
+_BUNDLES, _STATE, _CALLS = Path("bundles"), Path("runtime"), Path("calls")
+# a process in uninterruptible sleep can't be frozen; then the container is thawed again
+_FREEZE_SECONDS = 5.0
+_KILL_SECONDS = 10.0
+_POLL_SECONDS = 0.001
+
+
+class OciEngine:
+    """See `Engine`. The working directory must not change while it lives."""
+
+    def __init__(
+        self, program: str, *, name: str, sandbox_directory: str, layout: CgroupLayout, reaper: Reaper
+    ) -> None:
+        self._name = name
+        self._sandbox = sandbox_directory
+        self._layout = layout
+        self._reaper = reaper
+        self._runtime = Runtime(program, _STATE, _CALLS)
+        self._inits: dict[str, RealProcess] = {}
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        for path in (_BUNDLES, _STATE, _CALLS):
+            path.mkdir(mode=0o700, exist_ok=True)
+        await self._reaper.run(task_status=task_status)
+
+    # create, start, exec
+
+    async def create(self, container: str, spec: Spec) -> RealProcess:
+        document: Document = msgspec.to_builtins(spec)
+        bundle = _BUNDLES / container
+        try:
+            bundle.mkdir(mode=0o700)
+            process = await self._create(container, document, bundle)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self.kill_all(container)
+                await self.delete(container)
+            raise
+        self._inits[container] = process
+        return process
+
+    async def _create(self, container: str, document: Document, bundle: Path) -> RealProcess:
+        lay_rootfs((document.get("root") or {}).get("path", ""), bundle)
+        root = Root(str(bundle / "rootfs"))
+        process = self._process(document.get("process") or {}, root, mounts=document.get("mounts") or [])
+        config = bundle_config(document, process, rootfs="rootfs", group=self._group(container))
+        (bundle / "config.json").write_bytes(msgspec.json.encode(config))
+        return await self._spawn("create", container, process, root, "--bundle", str(bundle))
+
+    async def start(self, container: str) -> None:
+        try:
+            await self._runtime.call("start", container)
+        except RuntimeFailed:
+            # it ended before it was started, which its exit status tells
+            if self._inits[container].reaped.status is None:
+                raise
+
+    async def exec(self, container: str, process: Process) -> RealProcess:
+        # seen through the init, so that mounts made at create are there as well
+        root = Root(f"/proc/{self._inits[container].reaped.pid}/root")
+        document = self._process(msgspec.to_builtins(process), root, mounts=[])
+        file = self._runtime.scratch("json")
+        file.write_bytes(msgspec.json.encode(document))
+        try:
+            return await self._spawn("exec", container, document, root, "--detach", "--process", str(file))
+        finally:
+            file.unlink(missing_ok=True)
+
+    def _process(self, asked: Document, root: Root, *, mounts: list[Document]) -> Document:
+        """Check what a runtime would get wrong: an unknown user, and a missing directory (which it would create)."""
+        if not asked.get("args"):
+            raise InvalidArgument("the process has no program to run: args is empty", field="args")
+        cwd = asked.get("cwd") or "/"
+        if not os.path.isabs(cwd) or not (_below_a_mount(cwd, mounts) or root.is_directory(cwd)):
+            raise InvalidArgument(f"cwd {cwd!r}: no such directory in the container", field="cwd")
+        return process_document(asked, _user(asked.get("user") or {}, root))
+
+    async def _spawn(self, verb: str, container: str, process: Document, root: Root, *arguments: str) -> RealProcess:
+        pid_file = self._runtime.scratch("pid")
+        arguments = (*arguments, "--pid-file", str(pid_file))
+        try:
+            with self._reaper.spawning():
+                if process.get("terminal"):
+                    stdio = await self._with_terminal(verb, container, *arguments)
+                else:
+                    stdio = await self._with_pipes(verb, container, *arguments)
+                try:
+                    reaped = self._reaper.adopt(int(pid_file.read_text()))
+                except BaseException:
+                    stdio.close()
+                    raise
+        except RuntimeFailed:
+            program = process["args"][0]
+            if not root.has_program(program, process["env"], process["cwd"]):
+                raise InvalidArgument(
+                    f"program {program!r}: no such executable in the container", field="args"
+                ) from None
+            raise
+        finally:
+            pid_file.unlink(missing_ok=True)
+        return RealProcess(reaped, stdio)
+
+    async def _with_pipes(self, verb: str, container: str, *arguments: str) -> Stdio:
+        stdin, child_in = pipe_to_process()
+        stdout, child_out = pipe_from_process()
+        stderr, child_err = pipe_from_process()
+        stdio = Stdio(stdin, stdout, stderr, terminal=False)
+        try:
+            await self._runtime.call(verb, *arguments, container, stdio=(child_in, child_out, child_err))
+        except BaseException:
+            stdio.close()
+            raise
+        finally:
+            for descriptor in (child_in, child_out, child_err):
+                os.close(descriptor)
+        return stdio
+
+    async def _with_terminal(self, verb: str, container: str, *arguments: str) -> Stdio:
+        """The runtime dials our socket and sends the terminal's master over it; what it sent waits in the backlog."""
+        path = self._runtime.scratch("sock")
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            listener.bind(str(path))
+            listener.listen(1)
+            # a create changes into the bundle before it dials; an absolute path may exceed a socket's 107 bytes
+            seen = os.path.relpath(path, _BUNDLES / container) if verb == "create" else str(path)
+            await self._runtime.call(verb, "--console-socket", seen, *arguments, container)
+            return _receive_terminal(listener)
+        finally:
+            listener.close()
+            path.unlink(missing_ok=True)
+
+    # freeze, thaw, kill, delete
+
+    def _group(self, container: str) -> str:
+        return cgroups.container_group(self._sandbox, container)
+
+    async def pause(self, container: str) -> None:
+        group = self._group(container)
+        try:
+            cgroups.set_frozen(self._layout, group, frozen=True)
+            with trio.move_on_after(_FREEZE_SECONDS):
+                while (state := cgroups.freezer_state(self._layout, group)) is FreezerState.FREEZING:
+                    await trio.sleep(_POLL_SECONDS)
+                if state is FreezerState.FROZEN:
+                    return
+        except OSError as error:
+            raise Unsupported(f"pause of container {container!r}: {error}") from error
+        except BaseException:
+            cgroups.thaw_tree(self._layout, group)
+            raise
+        cgroups.thaw_tree(self._layout, group)
+        raise AgentError(
+            f"pause of container {container!r}: a process of it would not freeze within {_FREEZE_SECONDS:.0f} s",
+            status="not frozen",
+        )
+
+    async def resume(self, container: str) -> None:
+        try:
+            cgroups.set_frozen(self._layout, self._group(container), frozen=False)
+        except OSError as error:
+            raise AgentError(f"resume of container {container!r}: {error}", status="no freezer") from error
+        await trio.lowlevel.checkpoint()
+
+    async def kill_all(self, container: str) -> None:
+        """Freeze, so that no fork escapes; kill; thaw, since v1 lets nobody die frozen; again until none is left."""
+        group = self._group(container)
+        with trio.move_on_after(_KILL_SECONDS):
+            while cgroups.members(self._layout, group):
+                try:
+                    cgroups.set_frozen(self._layout, group, frozen=True)
+                    cgroups.kill_members(self._layout, group)
+                except FileNotFoundError:
+                    pass  # the group went away with its last member
+                finally:
+                    cgroups.thaw_tree(self._layout, group)
+                await trio.sleep(_POLL_SECONDS)
+            return
+        raise AgentError(
+            f"kill of container {container!r}: processes are left after {_KILL_SECONDS:.0f} s", status="not killed"
+        )
+
+    async def delete(self, container: str) -> None:
+        self._inits.pop(container, None)
+        bundle = _BUNDLES / container
+        if not bundle.exists():
+            await trio.lowlevel.checkpoint()
+            return
+        if (_STATE / container).exists():
+            await self._runtime.call("delete", "--force", container)
+        remove_rootfs(bundle)
+        for _ in range(100):
+            if cgroups.remove_group(self._layout, self._group(container)):
+                return
+            await trio.sleep(_POLL_SECONDS)
+        raise AgentError(f"delete of container {container!r}: its control group can't be removed", status="busy")
+
+
+def _user(user: Mapping[str, Any], root: Root) -> Document:
+    """A name is resolved against the container's passwd; numbers are taken as they are."""
+    name = user.get("username") or ""
+    if not name:
+        return {key: value for key, value in user.items() if key in ("uid", "gid", "umask", "additionalGids")} or {
+            "uid": 0,
+            "gid": 0,
+        }
+    found = resolve_user(name, root.text("/etc/passwd"), root.text("/etc/group"))
+    return {"uid": found.uid, "gid": found.gid, "additionalGids": list(user.get("additionalGids") or found.groups)}
+
+
+def _below_a_mount(path: str, mounts: list[Document]) -> bool:
+    """Whether a directory would come with one of the mounts, and so can't be looked up before they are made."""
+    parts = Path(path).parts
+    for mount in mounts:
+        destination = Path(mount["destination"]).parts
+        if len(destination) > 1 and parts[: len(destination)] == destination:
+            rest = parts[len(destination) :]
+            bound = "bind" in (mount.get("options") or []) or "rbind" in (mount.get("options") or [])
+            return not bound or Path(mount.get("source") or "/", *rest).is_dir()
+    return False
+
+
+def _receive_terminal(listener: socket.socket) -> Stdio:
+    """Raises: AgentError when the runtime has sent no terminal."""
+    try:
+        connection, _ = listener.accept()
+    except BlockingIOError:
+        raise AgentError("the runtime did not send the terminal", status="no terminal") from None
+    with connection:
+        _, descriptors, _, _ = socket.recv_fds(connection, 4096, 4)
+    if len(descriptors) != 1:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise AgentError(
+            f"the runtime sent {len(descriptors)} descriptors where one terminal was due", status="no terminal"
+        )
+    master = descriptors[0]
+    os.set_inheritable(master, False)
+    return Stdio(WriteEnd(os.dup(master)), ReadEnd(master), None, terminal=True)

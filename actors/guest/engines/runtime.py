@@ -1,0 +1,107 @@
+"""Calling an OCI runtime's program: one call, its log, its error.
+
+For the OCI engine. A call never captures the program's output through a pipe: the container inherits its
+standard streams, and waiting for their end would wait for the container's. Errors come from a log file of each
+call. Not for what a verb means.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import AgentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Runtime", "RuntimeFailed"]
+
+# a runtime's verb takes 5 to 40 ms; one that takes this long hangs
+_CALL_SECONDS = 30.0
+_LOG_BYTES = 64 * 1024
+
+
+class RuntimeFailed(AgentError):
+    """The runtime's program said no; its own text is the message's end."""
+
+
+class Runtime:
+    """One program, its state directory, and a bound on how many calls run at once.
+
+    Paths are relative to the working directory, which is the guest's state directory.
+    """
+
+    def __init__(self, program: str, state: Path, calls: Path) -> None:
+        self._program = program
+        self._state = state
+        self._calls = calls
+        self._number = 0
+        # more at once than twice the cores only makes each of them slower (measured)
+        self._limiter = trio.CapacityLimiter(2 * (os.cpu_count() or 1))
+
+    def scratch(self, suffix: str) -> Path:
+        """A path that no other call uses."""
+        self._number += 1
+        return self._calls / f"{self._number}.{suffix}"
+
+    async def call(self, verb: str, *arguments: str, stdio: Sequence[int] | None = None) -> None:
+        """Run `program verb arguments`; `stdio` are three descriptors for it and the container, None for /dev/null.
+
+        Cancelling it kills the program.
+
+        Raises:
+            RuntimeFailed: it ended with a failure, or did not end within 30 s.
+        """
+        log = self.scratch("log")
+        argv = [self._program, "--root", str(self._state), "--log", str(log), "--log-format", "json", verb, *arguments]
+        try:
+            async with self._limiter:
+                code = await self._run(argv, stdio)
+            if code != 0:
+                raise RuntimeFailed(
+                    f"{os.path.basename(self._program)} {verb}: {_last_message(log, code)}", status=code
+                )
+        finally:
+            log.unlink(missing_ok=True)
+
+    async def _run(self, argv: Sequence[str], stdio: Sequence[int] | None) -> int | None:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        process: trio.Process | None = None
+        code: int | None = None
+        try:
+            stdin, stdout, stderr = stdio or (null, null, null)
+            process = await trio.lowlevel.open_process(list(argv), stdin=stdin, stdout=stdout, stderr=stderr)
+            with trio.move_on_after(_CALL_SECONDS):
+                code = await process.wait()
+        except OSError as error:
+            raise RuntimeFailed(f"{argv[0]}: {error.strerror}", status="can't be run") from error
+        finally:
+            os.close(null)
+            if process is not None and code is None:
+                process.kill()
+                with trio.CancelScope(shield=True):
+                    await process.wait()
+        return code
+
+
+def _last_message(log: Path, code: int | None) -> str:
+    """The last error of a JSON log; bounded, whatever the program wrote."""
+    if code is None:
+        return f"did not end within {_CALL_SECONDS:.0f} s and was killed"
+    try:
+        with log.open("rb") as file:
+            lines = file.read(_LOG_BYTES).splitlines()
+    except OSError:
+        lines = []
+    for line in reversed(lines):
+        try:
+            message = json.loads(line)["msg"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        return str(message)[:2000]
+    return f"exit code {code} without a message"

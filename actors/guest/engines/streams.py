@@ -1,0 +1,126 @@
+"""The ends of a process's standard streams that the guest keeps: pipes of 1 MiB, and pseudo-terminals.
+
+For both real engines. An end never loses what it has read when its reader is cancelled, and closing one wakes
+whoever waits on it. Not for buffering: what nobody reads stays in the kernel's pipe and blocks the writer.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import termios
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from actors.wire.spec import TerminalSize
+
+__all__ = ["ReadEnd", "WriteEnd", "pipe_from_process", "pipe_to_process", "set_terminal_size"]
+
+# the kernel's cap for the unprivileged (fs.pipe-max-size); three times the rate of the default 64 KiB
+_PIPE_BYTES = 1024 * 1024
+_READ_BYTES = 1024 * 1024
+# a pseudo-terminal's master says EIO where a pipe says end of file
+_END_OF_FILE = (errno.EIO, errno.ECONNRESET)
+
+
+class _End:
+    """One owned, non-blocking descriptor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        os.set_blocking(descriptor, False)
+
+    def fileno(self) -> int:
+        """The descriptor. Raises: ClosedResourceError."""
+        if self._descriptor < 0:
+            raise trio.ClosedResourceError("this stream was closed")
+        return self._descriptor
+
+    def close(self) -> None:
+        """Close and wake who waits; repeated is fine."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            trio.lowlevel.notify_closing(descriptor)
+            os.close(descriptor)
+
+    async def aclose(self) -> None:
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+
+class ReadEnd(_End, trio.abc.ReceiveStream):
+    """What a process writes."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """At least one byte, at most `max_bytes` (1 MiB); empty is the end. Raises: ClosedResourceError, BrokenResourceError."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            try:
+                data = os.read(self.fileno(), max_bytes or _READ_BYTES)
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self.fileno())
+                continue
+            except OSError as error:
+                if error.errno not in _END_OF_FILE:
+                    raise trio.BrokenResourceError(f"reading a process's output: {error}") from error
+                data = b""
+            # nothing may be cancelled between the read and the return, or the bytes were lost
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return data
+
+
+class WriteEnd(_End, trio.abc.SendStream):
+    """What a process reads."""
+
+    async def write_some(self, data: bytes | memoryview) -> int:
+        """Wait for room, then write what fits; how many bytes. Raises: BrokenResourceError when nobody can read it any more, ClosedResourceError."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while True:
+            try:
+                size = os.write(self.fileno(), data)
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self.fileno())
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError(f"writing a process's input: {error}") from error
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return size
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """All of it. Raises: BrokenResourceError, ClosedResourceError."""
+        view = memoryview(data)
+        while view:
+            view = view[await self.write_some(view) :]
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.wait_writable(self.fileno())
+
+
+def _pipe() -> tuple[int, int]:
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    # over this user's share of pipe memory the default size serves, only slower
+    with suppress(OSError):
+        fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return read_end, write_end
+
+
+def pipe_from_process() -> tuple[ReadEnd, int]:
+    """Our end, and the descriptor to give to a process as its output; the caller closes that one. Raises: OSError."""
+    read_end, write_end = _pipe()
+    return ReadEnd(read_end), write_end
+
+
+def pipe_to_process() -> tuple[WriteEnd, int]:
+    """Our end, and the descriptor to give to a process as its input; the caller closes that one. Raises: OSError."""
+    read_end, write_end = _pipe()
+    return WriteEnd(write_end), read_end
+
+
+def set_terminal_size(descriptor: int, size: TerminalSize) -> None:
+    """Set a terminal's size; the kernel tells its foreground group (SIGWINCH). Raises: OSError."""
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", size.rows, size.columns, 0, 0))

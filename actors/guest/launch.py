@@ -1,0 +1,218 @@
+"""`python -m actors.guest.launch`: the one parent of a guest, which outlives it by as long as cleaning up takes.
+
+It owns the sandbox's run directory, puts the guest into namespaces of its own as their pid 1, waits for its end or
+for the end of its own standard input (the *lifeline*, held by the host process), and sweeps. Standard library only
+and single-threaded: a process that has left its pid namespace can't start threads. Not for serving: `serve`.
+
+Exit codes: 0 ended when asked to (SIGTERM, or the lifeline) and left nothing; 2 usage; 3 could not begin, the log says
+why; 4 the guest ended by itself; 5 something could not be removed, and the next sweep will try again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from actors.errors import KatrioError
+from actors.guest import syscalls
+from actors.host import rundir
+from actors.host.cgroups import make_group, read_layout, thaw_tree
+from actors.host.facts import ENGINES
+from actors.host.marks import TOKEN_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.host.cgroups import CgroupLayout
+    from actors.host.rundir import Owner, RunDirectory
+
+__all__ = ["main"]
+
+DONE, USAGE, NOT_BEGUN, GUEST_ENDED, NOT_CLEAN = 0, 2, 3, 4, 5
+# an orderly end kills and deletes every container first; the host's own bound on its shutdown is 20 s
+_ORDERLY_MS = 10_000
+_DEATH_MS = 5_000
+
+
+class Options(NamedTuple):
+    """The parsed command line."""
+
+    sandbox: str
+    directory: Path
+    engine: str
+    lifeline: bool
+
+
+def _parse(argv: Sequence[str] | None) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="python -m actors.guest.launch", description="Start the guest of one sandbox."
+    )
+    parser.add_argument("--sandbox", required=True, help="the sandbox's id")
+    parser.add_argument("--directory", required=True, type=Path, help="its run directory, to be made; absolute")
+    parser.add_argument("--engine", required=True, choices=ENGINES, help="what runs its containers")
+    parser.add_argument("--no-lifeline", action="store_true", help="outlive whoever holds standard input")
+    parsed = parser.parse_args(argv)
+    return Options(parsed.sandbox, parsed.directory, parsed.engine, not parsed.no_lifeline)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one guest; the exit code."""
+    options = _parse(argv)
+    try:
+        directory = rundir.RunDirectory(options.directory)
+        layout = read_layout()
+        # held, unnamed, until this process and its fork are gone
+        owner, _lock = rundir.claim(directory, layout)
+    except (KatrioError, OSError) as error:
+        print(f"guest of sandbox {options.sandbox!r} can't begin: {error}", file=sys.stderr)
+        return NOT_BEGUN
+    code = NOT_BEGUN
+    try:
+        if options.engine != "processes":
+            make_group(layout, owner.group)
+        code = _Launcher(options, directory, owner, layout).run()
+    except (KatrioError, OSError) as error:
+        print(f"guest of sandbox {options.sandbox!r} can't begin: {error}", file=sys.stderr)
+    swept = rundir.sweep_directory(directory.path, layout, owned=True)
+    return code if swept is not None and swept.clean else NOT_CLEAN
+
+
+def _leave_namespaces(engine: str) -> bool:
+    """Let the next fork be pid 1 of a pid namespace of its own; False where this is refused, and not needed."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        if uid == 0:
+            syscalls.unshare(syscalls.CLONE_NEWPID)
+        else:
+            syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWPID)
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+            Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    except OSError as error:
+        if engine != "processes":
+            raise
+        print(f"no namespaces for the guest ({error}): its processes see this machine's", file=sys.stderr)
+        return False
+    return True
+
+
+class _Launcher:
+    def __init__(self, options: Options, directory: RunDirectory, owner: Owner, layout: CgroupLayout) -> None:
+        self._options = options
+        self._directory = directory
+        self._owner = owner
+        self._layout = layout
+
+    def run(self) -> int:
+        """Fork the guest, see it end, and see its namespace end."""
+        wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(wake_write)
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(signum, lambda _signum, _frame: None)
+        namespaces = _leave_namespaces(self._options.engine)
+        # each side holds one end of both: its death is an end of file on the other's
+        launcher_alive, launcher_end = os.pipe2(os.O_CLOEXEC)
+        guest_alive, guest_end = os.pipe2(os.O_CLOEXEC)
+        guest = os.fork()
+        if guest == 0:
+            os.close(launcher_end)
+            os.close(guest_alive)
+            os.close(wake_read)
+            signal.set_wakeup_fd(-1)
+            os.close(wake_write)
+            self._become_guest(launcher_alive, guest_end, namespaces=namespaces)
+        os.close(launcher_alive)
+        os.close(guest_end)
+        return self._watch(guest, guest_alive, wake_read)
+
+    def _become_guest(self, launcher_alive: int, guest_end: int, *, namespaces: bool) -> None:
+        """Never returns."""
+        code = 70
+        try:
+            syscalls.die_with_parent(signal.SIGKILL)
+            if select.select([launcher_alive], (), (), 0)[0]:
+                os._exit(code)  # the launcher died before the kernel was told to tell us
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, 0)
+            os.close(null)
+            if namespaces:
+                _furnish(self._directory.state)
+            else:
+                syscalls.become_subreaper()
+                os.environ[TOKEN_VARIABLE] = self._owner.token
+            os.chdir(self._directory.state)
+            # only now: Trio must not be imported before the fork
+            from actors.guest.serve import serve
+
+            code = serve(self._options.sandbox, self._directory, self._options.engine, namespaces=namespaces)
+        except BaseException as error:
+            print(f"the guest of sandbox {self._options.sandbox!r} failed: {error!r}", file=sys.stderr)
+        finally:
+            sys.stderr.flush()
+            del guest_end
+            os._exit(code)
+
+    def _watch(self, guest: int, guest_alive: int, wake: int) -> int:
+        """Until the guest has ended. Its pidfd alone won't do: a frozen container keeps a killed pid 1 from being
+        reported, while its end of the pipe is closed at once."""
+        pidfd = os.pidfd_open(guest)
+        poll = select.poll()
+        poll.register(guest_alive, select.POLLIN)
+        poll.register(wake, select.POLLIN)
+        if self._options.lifeline:
+            poll.register(0, select.POLLIN)
+        asked = False
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll(_ORDERLY_MS if asked else None)}
+            if guest_alive in ready:
+                break
+            if not ready:
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                asked = True
+                continue
+            if wake in ready:
+                os.read(wake, 64)
+            elif 0 in ready and os.read(0, 4096):
+                continue  # the lifeline carries nothing but its end
+            if 0 in ready:
+                poll.unregister(0)
+            if not asked:
+                signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+            asked = True
+        return self._reap(guest, pidfd, asked=asked)
+
+    def _reap(self, guest: int, pidfd: int, *, asked: bool) -> int:
+        """Thaw first: a frozen process keeps the namespace, and so the guest's zombie, from ending."""
+        thaw_tree(self._layout, self._owner.group)
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        while not ended.poll(_DEATH_MS):
+            thaw_tree(self._layout, self._owner.group)
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        _, status = os.waitpid(guest, 0)
+        if os.waitstatus_to_exitcode(status) != 0:
+            print(
+                f"the guest of sandbox {self._options.sandbox!r} ended with {os.waitstatus_to_exitcode(status)}",
+                file=sys.stderr,
+            )
+            return GUEST_ENDED
+        return DONE if asked else GUEST_ENDED
+
+
+def _furnish(state: Path) -> None:
+    """Namespaces and mounts that the guest alone sees: /proc of its pids, a private tmpfs, a loopback."""
+    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWNET)
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    guarded = syscalls.MS_NOSUID | syscalls.MS_NODEV
+    syscalls.mount("proc", "/proc", "proc", guarded | syscalls.MS_NOEXEC)
+    syscalls.mount("tmpfs", str(state), "tmpfs", syscalls.MS_NOSUID, "mode=0700")
+    syscalls.loopback_up()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""The system calls that Python has no function for: namespaces, mounts, prctl, and the loopback's switch.
+
+For the guest's launcher and its engines. Standard library only. Not a general wrapper: one function for each call
+that the guest makes, each raising OSError with the call's name.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import struct
+
+__all__ = [
+    "CLONE_NEWIPC",
+    "CLONE_NEWNET",
+    "CLONE_NEWNS",
+    "CLONE_NEWPID",
+    "CLONE_NEWUSER",
+    "CLONE_NEWUTS",
+    "MNT_DETACH",
+    "MS_BIND",
+    "MS_NODEV",
+    "MS_NOEXEC",
+    "MS_NOSUID",
+    "MS_PRIVATE",
+    "MS_RDONLY",
+    "MS_REC",
+    "MS_REMOUNT",
+    "become_subreaper",
+    "die_with_parent",
+    "loopback_up",
+    "mount",
+    "open_in_root",
+    "umount",
+    "unshare",
+]
+
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+MNT_DETACH = 2
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+# the same number on every architecture (calls added since Linux 5.1)
+_SYS_OPENAT2, _RESOLVE_IN_ROOT = 437, 0x10
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+
+
+def _call(name: str, *arguments: object) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{name}: {os.strerror(code)}")
+
+
+def unshare(flags: int) -> None:
+    """Leave namespaces of the calling thread, which must be the only one. Raises: OSError (EPERM: not allowed here)."""
+    _call("unshare", ctypes.c_int(flags))
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2). Raises: OSError, whose message names source and target."""
+    try:
+        _call(
+            "mount",
+            os.fsencode(source),
+            os.fsencode(target),
+            os.fsencode(kind) or None,
+            ctypes.c_ulong(flags),
+            os.fsencode(data) or None,
+        )
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror} ({source} on {target})") from None
+
+
+def umount(target: str, flags: int = 0) -> None:
+    """umount2(2); a target that is no mount point is fine. Raises: OSError."""
+    try:
+        _call("umount2", os.fsencode(target), ctypes.c_int(flags))
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOENT):
+            raise
+
+
+def open_in_root(root: int, path: str, flags: int) -> int:
+    """Open `path` as if the directory `root` were `/`: links and `..` can't leave it. Raises: OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    how = ctypes.create_string_buffer(struct.pack("QQQ", flags, 0, _RESOLVE_IN_ROOT), 24)
+    descriptor = libc.syscall(
+        ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(root), os.fsencode(path), how, ctypes.c_size_t(24)
+    )
+    if descriptor < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path)
+    return int(descriptor)
+
+
+def die_with_parent(signum: int) -> None:
+    """Get `signum` when the parent thread dies. Cleared by fork, so that it reaches one hop only."""
+    _call(
+        "prctl",
+        ctypes.c_int(_PR_SET_PDEATHSIG),
+        ctypes.c_ulong(signum),
+        ctypes.c_ulong(0),
+        ctypes.c_ulong(0),
+        ctypes.c_ulong(0),
+    )
+
+
+def become_subreaper() -> None:
+    """Adopt the orphans below this process, as pid 1 of a pid namespace does anyhow."""
+    _call(
+        "prctl",
+        ctypes.c_int(_PR_SET_CHILD_SUBREAPER),
+        ctypes.c_ulong(1),
+        ctypes.c_ulong(0),
+        ctypes.c_ulong(0),
+        ctypes.c_ulong(0),
+    )
+
+
+def loopback_up() -> None:
+    """Switch on `lo` of this network namespace. Raises: OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sH14x", b"lo", 0)
+        (flags,) = struct.unpack_from("H", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
