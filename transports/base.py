@@ -11,16 +11,17 @@ A receiver therefore never blocks: it files the message and wakes somebody.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Protocol
+
+import trio
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    import trio
-
     from transports.errors import TransportError
 
-__all__ = ["Dialer", "Endpoint", "Listener", "Receiver", "Transport"]
+__all__ = ["Dialer", "Endpoint", "Listener", "NowaitStream", "Receiver", "Transport"]
 
 
 class Receiver(Protocol):
@@ -85,6 +86,20 @@ class Transport(Protocol):
         Raises (before it starts):
             AddressError: the address can't be used.
             Unreachable: nobody answers there.
+        """
+
+
+class NowaitStream(trio.abc.Stream):
+    """A byte stream that can also take bytes without waiting, which spares a lone small message a task switch."""
+
+    @abstractmethod
+    def send_nowait(self, data: bytes) -> int:
+        """Give the kernel as many of the first bytes as it takes at once; how many, perhaps 0.
+
+        Not while a `send_all` is under way.
+
+        Raises:
+            trio.BrokenResourceError, trio.ClosedResourceError: as `send_all`.
         """
 
 

@@ -7,6 +7,8 @@ those are `actors.errors`.
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 __all__ = [
     "AddressError",
     "AddressInUse",
@@ -17,7 +19,9 @@ __all__ = [
     "MessageTooLarge",
     "ProtocolError",
     "RemoteProtocolError",
+    "StatusCode",
     "TransportError",
+    "TtrpcStatusError",
     "Unreachable",
 ]
 
@@ -67,3 +71,48 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The peer broke the protocol; the connection can't be trusted and is closed."""
+
+
+class StatusCode(IntEnum):
+    """The gRPC codes, which ttRPC shares; the names are gRPC's own."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+class TtrpcStatusError(TransportError):
+    """The peer answered a call with a failure; the connection is as good as before.
+
+    Attributes:
+        code: what the peer sent: usually a `StatusCode`, but any int32 but 0 is possible.
+        message: the peer's text, for people alone.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        if code == StatusCode.OK:
+            raise ValueError("a failure can't have code 0 (OK)")
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        try:
+            name = StatusCode(self.code).name
+        except ValueError:
+            name = f"code {self.code}"
+        return f"{name}: {self.message}"

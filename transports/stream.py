@@ -1,0 +1,304 @@
+"""Byte streams to agents: dial and listen on unix sockets.
+
+For agent connections, which are `trio.abc.Stream`s. The operating system's errors of dialling and
+listening become `transports.errors` here; an open stream keeps the vocabulary of
+`trio.abc.Stream`, which its protocol (`transports.ttrpc`) maps. Not for messages: those are
+`transports.base.Endpoint`s.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from transports.address import check_socket_path
+from transports.base import NowaitStream
+from transports.errors import AddressError, AddressInUse, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
+    from transports.base import Dialer
+
+__all__ = ["UnixStream", "dial_with_backoff", "serve_unix", "unix_dialer"]
+
+# peers that dialled and were not accepted yet; the kernel's own cap is net.core.somaxconn
+BACKLOG = 128
+# another listener holds the directory's lock for a few system calls; longer means that it hangs
+LOCK_SECONDS = 5.0
+# one read; the same as trio's own
+RECEIVE_BYTES = 64 * 1024
+FIRST_PAUSE_SECONDS = 0.010
+LONGEST_PAUSE_SECONDS = 0.250
+
+# no waiting mends these: the address itself is wrong
+_WRONG_ADDRESS = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.EPROTOTYPE})
+
+
+class UnixStream(NowaitStream):
+    """A connected unix socket as a stream; errors are `trio.abc.Stream`'s own.
+
+    Beside trio's socket stream: `send_nowait`, and no attempt to receive before the kernel says that there is something,
+    which for messages that come one by one saves a failing system call each.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        """Own `sock`: connected, AF_UNIX, SOCK_STREAM."""
+        sock.setblocking(False)
+        self._socket = sock
+        self._sending = False
+
+    def send_nowait(self, data: bytes) -> int:
+        """See `NowaitStream`."""
+        if self._sending:
+            raise trio.BusyResourceError("another task sends on this stream")
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._failed(error) from error
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of `data`, waiting for room. See `trio.abc.SendStream`."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._sending:
+            raise trio.BusyResourceError("another task sends on this stream")
+        self._sending = True
+        try:
+            with memoryview(data) as rest:
+                await self._send(rest)
+        finally:
+            self._sending = False
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _send(self, data: memoryview) -> None:
+        sent, size = 0, len(data)
+        while sent < size:
+            try:
+                sent += self._socket.send(data[sent:])
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._socket)
+            except OSError as error:
+                raise self._failed(error) from error
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait for room. See `trio.abc.SendStream`."""
+        if self._socket.fileno() < 0:
+            raise trio.ClosedResourceError("this stream was closed")
+        await trio.lowlevel.wait_writable(self._socket)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """The next bytes, at most `max_bytes`; empty at the end. See `trio.abc.ReceiveStream`."""
+        if max_bytes is not None and max_bytes < 1:
+            raise ValueError("max_bytes must be at least 1")
+        while True:
+            try:
+                await trio.lowlevel.wait_readable(self._socket)
+                return self._socket.recv(max_bytes or RECEIVE_BYTES)
+            except BlockingIOError:
+                continue
+            except (OSError, ValueError) as error:
+                raise self._failed(error) from error
+
+    async def aclose(self) -> None:
+        """Close it; who waits on it gets `ClosedResourceError`. Idempotent."""
+        if self._socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+        await trio.lowlevel.checkpoint()
+
+    def _failed(self, error: Exception) -> Exception:
+        if self._socket.fileno() < 0:
+            return trio.ClosedResourceError("this stream was closed")
+        return trio.BrokenResourceError(f"the socket broke: {error}")
+
+
+def unix_dialer(path: str) -> Dialer:
+    """A dialer of the unix socket at `path` (absolute, at most 107 bytes). One call is one attempt.
+
+    The dialer raises:
+        Unreachable: no file, nobody listens on it, or its backlog is full.
+        AddressError: the path exists and can't be dialled (permissions, not a stream socket).
+
+    Raises:
+        AddressError: no unix socket can have this path.
+    """
+    check_socket_path(path)
+
+    async def dial() -> UnixStream:
+        await trio.lowlevel.checkpoint()
+        return UnixStream(_connect(path))
+
+    return dial
+
+
+async def dial_with_backoff(
+    dialer: Dialer,
+    *,
+    seconds: float,
+    first_pause: float = FIRST_PAUSE_SECONDS,
+    longest_pause: float = LONGEST_PAUSE_SECONDS,
+) -> trio.abc.Stream:
+    """Dial until somebody answers, for at most `seconds`; pauses double from `first_pause` to `longest_pause`.
+
+    Raises:
+        Unreachable: the last attempt's, once another pause would end after `seconds`, or an attempt outlasts them.
+        TransportError: any other error of the dialer, at once.
+    """
+    end = trio.current_time() + seconds
+    pause = first_pause
+    last = Unreachable(f"nobody answered within {seconds:g} s")
+    with trio.move_on_at(end):
+        while True:
+            try:
+                return await dialer()
+            except Unreachable as error:
+                last = error
+            if trio.current_time() + pause > end:
+                break
+            await trio.sleep(pause)
+            pause = min(2 * pause, longest_pause)
+    raise last
+
+
+async def serve_unix(
+    path: str,
+    handler: Callable[[UnixStream], Awaitable[object]],
+    *,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Listen on `path` until cancelled; each peer gets a task of its own that runs `handler(stream)`.
+
+    The socket file has mode 0600; its directory must be ours, with mode 0700. A file that nobody
+    answers on is replaced; ours is removed at the end. A handler owns its stream, and what
+    it raises ends the listener. `task_status` is given the path once peers can dial it.
+
+    Raises:
+        AddressError: no socket can lie at this path.
+        AddressInUse: somebody answers there already.
+    """
+    check_socket_path(path)
+    listening = await _listen(path)
+    inode = os.lstat(path).st_ino
+    try:
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+
+        async def serve_peer(accepted: trio.SocketStream) -> None:
+            async with UnixStream(socket.socket(fileno=accepted.socket.detach())) as stream:
+                await handler(stream)
+
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio.serve_listeners, serve_peer, [listener])
+            task_status.started(path)
+    finally:
+        listening.close()
+        _unlink_own(path, inode)
+
+
+def _connect(path: str) -> socket.socket:
+    # not trio's connect: it takes EAGAIN of a full backlog for "in progress" and yields an unconnected socket
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.connect(path)
+    except OSError as error:
+        sock.close()
+        if error.errno in _WRONG_ADDRESS:
+            raise AddressError(f"{path} can't be dialled: {error.strerror}") from error
+        raise Unreachable(f"nobody answers on {path}: {error.strerror}") from error
+    return sock
+
+
+async def _listen(path: str) -> socket.socket:
+    directory = os.path.dirname(path)
+    with closing(_Descriptor(_open_directory(directory))) as held:
+        # without the lock, two listeners that find the same stale file could each remove the other's new one
+        await _lock(held.number, directory)
+        _remove_stale(path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            # before bind, so that the file never exists with a wider mode
+            os.fchmod(sock.fileno(), 0o600)
+            sock.bind(path)
+            sock.listen(BACKLOG)
+        except OSError as error:
+            sock.close()
+            raise AddressError(f"{path} can't be listened on: {error.strerror}") from error
+        return sock
+
+
+class _Descriptor:
+    """An open descriptor for `contextlib.closing`; closing it drops its lock too."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def close(self) -> None:
+        os.close(self.number)
+
+
+def _open_directory(directory: str) -> int:
+    with _as_address_error(directory):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    status = os.fstat(descriptor)
+    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        os.close(descriptor)
+        raise AddressError(
+            f"socket directory {directory} must be ours with mode 0700 and has owner {status.st_uid}, mode "
+            f"{stat.S_IMODE(status.st_mode):04o}; use a directory made with mkdir -m 700"
+        )
+    return descriptor
+
+
+async def _lock(descriptor: int, directory: str) -> None:
+    with trio.move_on_after(LOCK_SECONDS):
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                await trio.sleep(FIRST_PAUSE_SECONDS)
+            else:
+                return
+    raise AddressInUse(f"another process has held the lock of {directory} for {LOCK_SECONDS:g} s")
+
+
+def _remove_stale(path: str) -> None:
+    with _as_address_error(path):
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            return
+        if not stat.S_ISSOCK(mode):
+            raise AddressError(f"{path} exists and is not a socket; remove it or choose another path")
+        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)) as probe:
+            try:
+                probe.connect(path)
+            except ConnectionRefusedError:
+                os.unlink(path)
+                return
+            except BlockingIOError:
+                pass  # a full backlog is somebody too
+        raise AddressInUse(f"somebody answers on {path} already; stop it or choose another path")
+
+
+def _unlink_own(path: str, inode: int) -> None:
+    try:
+        if os.lstat(path).st_ino == inode:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+@contextmanager
+def _as_address_error(what: str) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AddressError(f"{what} can't be used: {error.strerror}") from error
