@@ -11,7 +11,7 @@ from actors.mailbox.hub import Hub
 from actors.mailbox.inbox import Inbox
 from actors.mailbox.mail import Mail
 from actors.mailbox.sender import Counters
-from actors.mailbox.stream import AskStream, EventPart, StreamPart
+from actors.mailbox.stream import AskStream, EventPart, EventStream, StreamPart
 
 __all__ = [
     "AskStream",
@@ -19,6 +19,7 @@ __all__ = [
     "Counters",
     "Courier",
     "EventPart",
+    "EventStream",
     "Hub",
     "Inbox",
     "Mail",

@@ -20,8 +20,8 @@ from actors.mailbox.link import Link
 from actors.mailbox.nursery import open_plain_nursery
 from actors.mailbox.outbox import Outbox
 from actors.mailbox.pending import PendingAsk
-from actors.mailbox.stream import AskStream
-from actors.wire.codec import MalformedValue, decode_details, decode_value, encode, encode_raw
+from actors.mailbox.stream import AskStream, EventStream
+from actors.wire.codec import decode_details, decode_value, encode, encode_raw
 from actors.wire.envelope import PROTOCOL_VERSION, Ask, Cancel, Goodbye, Hello, Reply
 from transports.errors import EndpointBusy, TransportError, Unreachable
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Budget", "Courier", "open_courier"]
 
 T = TypeVar("T")
+P = TypeVar("P", AskStream, EventStream)
 
 # a link that has not said hello by then is given up, in seconds
 HELLO_SECONDS = 5.0
@@ -141,9 +142,10 @@ class Courier:
             link = await self._wait_for_turn(deadline)
         pending = PendingAsk(self._next_counter() if repeat is None else repeat, verb)
         ask = Ask(pending.counter, to, verb, encode_raw(args), _left(deadline), self._lowest_wanted(), 0, trace)
+        message = self._encoded(ask)
         self._pending[pending.counter] = pending
         try:
-            await self._send(link, pending, self._encoded(ask), deadline)
+            await self._send(link, pending, message, deadline)
             answer = await pending.wait()
         except OutcomeUnknown:
             self._give_up(link, pending)
@@ -170,7 +172,7 @@ class Courier:
         budget: float | None = None,
         trace: str | None = None,
     ) -> AsyncGenerator[AskStream]:
-        """Open a stream and iterate over its parts; leaving early tells the hub to stop.
+        """Open a stream of bytes and iterate over its parts; leaving early tells the hub to stop.
 
         Args:
             window_bytes: what may be under way to us; at least 4096. Default: the limits'.
@@ -179,16 +181,42 @@ class Courier:
         Raises:
             KatrioError: from the iteration, as `ask` does; parts that came before are delivered first.
         """
-        deadline = inf if budget is None else trio.current_time() + budget
+        async with self._open_parts(AskStream, to, verb, args, window_bytes, budget, trace) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def open_events(
+        self, to: str, verb: str, args: object, *, window_bytes: int | None = None, trace: str | None = None
+    ) -> AsyncGenerator[EventStream]:
+        """Subscribe, and iterate over events as they happen. Like `open_stream` in all else.
+
+        A subscriber that does not keep up loses events, and each that arrives says how many before it were lost.
+        """
+        async with self._open_parts(EventStream, to, verb, args, window_bytes, None, trace) as stream:
+            yield stream
+
+    @asynccontextmanager
+    async def _open_parts(
+        self,
+        kind: type[P],
+        to: str,
+        verb: str,
+        args: object,
+        window_bytes: int | None,
+        budget: float | None,
+        trace: str | None,
+    ) -> AsyncGenerator[P]:
+        deadline = self._deadline(budget)
         window = window_bytes or self._limits.stream_window_bytes
         link = self._link
         if link is None or len(self._pending) >= self._permits:
             link = await self._wait_for_turn(deadline)
-        stream = AskStream(self._next_counter(), verb, window=window, post=link.outbox.post, take_answer=_raise_failure)
+        stream = kind(self._next_counter(), verb, window=window, post=link.outbox.post)
         ask = Ask(stream.counter, to, verb, encode_raw(args), _left(deadline), self._lowest_wanted(), window, trace)
+        message = self._encoded(ask)
         self._pending[stream.counter] = stream
         try:
-            await self._send(link, stream, self._encoded(ask), deadline)
+            await self._send(link, stream, message, deadline)
             yield stream
         finally:
             self._give_up(link, stream)
@@ -252,7 +280,7 @@ class Courier:
         if isinstance(answer, Reply):
             try:
                 return decode_value(answer.result, shape)
-            except MalformedValue as error:
+            except InvalidArgument as error:
                 raise AgentProtocolError(f"an answer from {self._address} can't be read: {error}") from error
         raise error_from_code(answer.code, answer.message, decode_details(answer.details))
 
@@ -314,11 +342,6 @@ class Courier:
 
 def _left(deadline: float) -> int | None:
     return None if deadline == inf else max(0, round((deadline - trio.current_time()) * 1000))
-
-
-def _raise_failure(answer: Reply | Failure) -> None:
-    if not isinstance(answer, Reply):
-        raise error_from_code(answer.code, answer.message, decode_details(answer.details))
 
 
 @asynccontextmanager

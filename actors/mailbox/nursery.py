@@ -6,7 +6,7 @@ For callers who write `except Unreachable`. Two errors at once still come out as
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import trio
 
@@ -36,8 +36,8 @@ async def open_plain_nursery() -> AsyncGenerator[trio.Nursery]:
 
 def _sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while len(group.exceptions) == 1:
-        member = group.exceptions[0]
-        if not isinstance(member, BaseExceptionGroup):
-            return member
-        group = member
+        only = group.exceptions[0]
+        if not isinstance(only, BaseExceptionGroup):
+            return only
+        group = cast("BaseExceptionGroup[BaseException]", only)
     return group

@@ -1,29 +1,33 @@
 """A stream at the client: parts as they come, credit as they are taken.
 
-For stream asks and subscriptions. What the hub may send ahead is the window; a consumer that stops taking
+For stream asks and event subscriptions. What the hub may send ahead is the window; a consumer that stops taking
 stops the producer and nobody else. Not for opening one: `Courier.open_stream` does.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import msgspec
 import trio
 
+from actors.errors import error_from_code
 from actors.mailbox.pending import PendingAsk
-from actors.wire.codec import encode
-from actors.wire.envelope import CHUNK_COST, Chunk, Credit, Event
+from actors.wire.codec import decode_details, encode
+from actors.wire.envelope import CHUNK_COST, Chunk, Credit, Event, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import outcome
 
-    from actors.wire.envelope import Failure, Reply
+    from actors.wire.envelope import Reply
 
-__all__ = ["AskStream", "EventPart", "StreamPart"]
+__all__ = ["AskStream", "EventPart", "EventStream", "PartStream", "StreamPart"]
+
+Part = TypeVar("Part")
 
 
 class StreamPart(msgspec.Struct, frozen=True, gc=False):
@@ -45,61 +49,67 @@ class EventPart(msgspec.Struct, frozen=True, gc=False):
     lost: int = 0
 
 
-class AskStream(PendingAsk):
+class PartStream(PendingAsk, Generic[Part]):
     """The parts of one stream ask, to iterate over from one task."""
 
-    __slots__ = ("_allowance", "_due", "_final", "_parts", "_post", "_take_answer", "_window")
+    __slots__ = ("_allowance", "_due", "_over", "_parts", "_post", "_window")
 
-    def __init__(
-        self, counter: int, verb: str, *, window: int, post: Callable[[bytes], None],
-        take_answer: Callable[[Reply | Failure], None],
-    ) -> None:  # fmt: skip
+    def __init__(self, counter: int, verb: str, *, window: int, post: Callable[[bytes], None]) -> None:
         super().__init__(counter, verb)
         self._window = window
         self._post = post
-        self._take_answer = take_answer
-        self._parts: deque[Chunk | Event] = deque()
+        self._parts: deque[tuple[int, Part]] = deque()
         # what the hub may still send, and what we owe it for parts taken since the last credit
         self._allowance = window
         self._due = 0
-        self._final = False
+        self._over = False
 
-    def __aiter__(self) -> AskStream:
+    def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> StreamPart | EventPart:
+    async def __anext__(self) -> Part:
         """The next part.
 
         Raises:
             StopAsyncIteration: the stream has ended and everything was taken.
             KatrioError: the stream failed; parts that came before have been delivered.
         """
-        if self._parts:
+        if self._parts or self._outcome is not None:
             await trio.lowlevel.checkpoint()
         else:
             await self._wait_for_more()
         if not self._parts:
-            if not self._final:
-                self._final = True
-                assert self._outcome is not None
-                self._take_answer(self._outcome.unwrap())
+            self._finish()
             raise StopAsyncIteration
-        part = self._parts.popleft()
-        self._due += _cost(part)
+        cost, part = self._parts.popleft()
+        self._due += cost
         if self._due >= self._window // 4 and self.pending:
             self._post(encode(Credit(self.counter, self._due)))
             self._allowance += self._due
             self._due = 0
-        if isinstance(part, Chunk):
-            return StreamPart(part.offset, part.data, part.gap)
-        return EventPart(part.number, part.value, part.lost)
+        return part
 
     def arrived(self, part: Chunk | Event) -> bool:
         """See `PendingAsk.arrived`."""
-        self._allowance -= _cost(part)
-        self._parts.append(part)
+        taken = self._accept(part)
+        if taken is None:
+            return False
+        self._allowance -= taken[0]
+        self._parts.append(taken)
         self._wake()
         return self._allowance >= 0
+
+    @abstractmethod
+    def _accept(self, part: Chunk | Event) -> tuple[int, Part] | None:
+        """What it costs of the window, and the part as the consumer gets it; None when it doesn't belong here."""
+
+    def _finish(self) -> None:
+        if self._over or self._outcome is None:
+            return
+        self._over = True
+        answer = self._outcome.unwrap()
+        if isinstance(answer, Failure):
+            raise error_from_code(answer.code, answer.message, decode_details(answer.details))
 
     def _end(self, result: outcome.Outcome[Reply | Failure]) -> None:
         if self._outcome is None:
@@ -107,9 +117,6 @@ class AskStream(PendingAsk):
             self._wake()
 
     async def _wait_for_more(self) -> None:
-        if self._outcome is not None:
-            await trio.lowlevel.checkpoint()
-            return
         if self._task is not None:
             raise trio.BusyResourceError("another task reads this stream")
         self._task = trio.lowlevel.current_task()
@@ -125,5 +132,23 @@ class AskStream(PendingAsk):
         return trio.lowlevel.Abort.SUCCEEDED
 
 
-def _cost(part: Chunk | Event) -> int:
-    return CHUNK_COST + (len(part.data) if isinstance(part, Chunk) else len(bytes(part.value)))
+class AskStream(PartStream[StreamPart]):
+    """Bytes, as `Courier.open_stream` yields them."""
+
+    __slots__ = ()
+
+    def _accept(self, part: Chunk | Event) -> tuple[int, StreamPart] | None:
+        if not isinstance(part, Chunk):
+            return None
+        return CHUNK_COST + len(part.data), StreamPart(part.offset, part.data, part.gap)
+
+
+class EventStream(PartStream[EventPart]):
+    """Events, as `Courier.open_events` yields them."""
+
+    __slots__ = ()
+
+    def _accept(self, part: Chunk | Event) -> tuple[int, EventPart] | None:
+        if not isinstance(part, Event):
+            return None
+        return CHUNK_COST + len(bytes(part.value)), EventPart(part.number, part.value, part.lost)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from actors.errors import InvalidArgument
 from actors.wire.bounds import MalformedValue, check_value
 from actors.wire.envelope import Envelope
 from transports.errors import RemoteProtocolError
@@ -64,20 +65,20 @@ def decode_value(raw: msgspec.Raw, shape: type[T]) -> T:
     """Arguments or a result of the given shape.
 
     Raises:
-        MalformedValue: over a bound, not plain, or of another shape; the text names the field.
+        InvalidArgument: over a bound, not plain, or of another shape; the text says where.
     """
     data = bytes(raw)
-    if data != NOTHING:
-        check_value(data)
     try:
+        if data != NOTHING:
+            check_value(data)
         return msgspec.msgpack.decode(data, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedValue(str(error)) from error
+    except (MalformedValue, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidArgument(f"expected {shape.__name__}: {error}") from error
 
 
 def decode_details(raw: msgspec.Raw) -> dict[str, Any]:
     """The details of a failure; what can't be read is left out, since a failure must not hide behind another."""
     try:
         return decode_value(raw, dict[str, Any])
-    except MalformedValue:
+    except InvalidArgument:
         return {}
