@@ -16,7 +16,7 @@ from actors.scenario import scalars, yamltree
 from actors.scenario.model import Conditions, Expect, Kind, ProbeOf, Step
 from actors.scenario.needs import PROBES
 from actors.scenario.problems import Problem, ScenarioError, nearest
-from actors.scenario.verbs import VERBS, Always, Look, Unchanged, Verb
+from actors.scenario.verbs import VERBS, Always, Look, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,7 +193,7 @@ class Binder:
             return self._items(node, Annotated[Step, Kind.STEP], path)
         return (self._step(node, path),)
 
-    def _step(self, node: yamltree.Node, path: str) -> Verb:
+    def _step(self, node: yamltree.Node, path: str) -> Step:
         words = [key.value for key, _ in self._pairs(node, path, Kind.STEP.value)]
         verbs = [word for word in words if word in VERBS]
         if not verbs:
@@ -204,27 +204,27 @@ class Binder:
         if len(verbs) > 1:
             raise self.fault(node, path, "one verb in a step", found=" and ".join(verbs))
         self.lines[path] = yamltree.place(node)[0]
-        step: Verb = self._struct(node, VERBS[verbs[0]], path)
+        step: Step = self._struct(node, VERBS[verbs[0]], path)
         self._fits(node, verbs[0], step, path)
         return step
 
-    def _fits(self, node: yamltree.Node, verb: str, step: Verb, path: str) -> None:
+    def _fits(self, node: yamltree.Node, verb: str, step: Step, path: str) -> None:
         """What a shape alone can't say: which expectations and which inner steps make sense."""
         if step.expect is not None:
-            facets = step.facets | {"error"}
+            facets = step.facets
             for item in msgspec.structs.fields(Expect):
                 facet = "value" if item.encode_name in _CONDITIONS else item.encode_name
                 if getattr(step.expect, item.name) is not None and facet not in facets:
-                    allowed = ", ".join(sorted(facets)).replace("value", "conditions on its value")
+                    allowed = ", ".join(sorted(facets)).replace("value", "conditions on its value") or "nothing"
                     raise self.fault(node, f"{path}.expect", f"of {verb}: {allowed}", found=f"{item.encode_name!r}")
         inner = getattr(step, verb)
-        if isinstance(inner, Verb):
+        if isinstance(inner, Step):
             self._inner_fits(node, verb, inner, f"{path}.{verb}")
         if isinstance(step, Always | Unchanged) and (step.during is None) == (not step.while_):
             found = "both" if step.while_ else "neither"
             raise self.fault(node, path, "either 'during', a time, or 'while', steps", found=found)
 
-    def _inner_fits(self, node: yamltree.Node, verb: str, inner: Verb, path: str) -> None:
+    def _inner_fits(self, node: yamltree.Node, verb: str, inner: Step, path: str) -> None:
         if not isinstance(inner, Look):
             looks = ", ".join(word for word, shape in VERBS.items() if issubclass(shape, Look))
             raise self.fault(node, path, f"a step that only looks: {looks}", found="one that acts")

@@ -14,7 +14,6 @@ from actors.scenario.binding import Binder
 from actors.scenario.model import Scenario, Step
 from actors.scenario.names import wrong_names
 from actors.scenario.problems import Problem, ScenarioError
-from actors.scenario.verbs import Verb
 from actors.scenario.yamltree import MAX_BYTES, read_tree
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def load_text(data: bytes, file: str) -> Loaded:
     return Loaded(file, scenario, tuple(dict.fromkeys([*scenario.needs, *implied])), dict(binder.lines))
 
 
-def verbs_of(part: Any) -> Iterator[Verb]:
+def verbs_of(part: Any) -> Iterator[Step]:
     """Every step of a scenario, a step or a block, inner ones after the one they stand in."""
     if isinstance(part, tuple):
         for item in part:
@@ -72,7 +71,6 @@ def verbs_of(part: Any) -> Iterator[Verb]:
     elif isinstance(part, Scenario):
         yield from verbs_of((part.steps, part.finally_))
     elif isinstance(part, Step):
-        if isinstance(part, Verb):
-            yield part
+        yield part
         for item in msgspec.structs.fields(part):
             yield from verbs_of(getattr(part, item.name))

@@ -8,7 +8,7 @@ Not for checks across fields (`names`), nor for what a step does (`steps`).
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -136,8 +136,15 @@ class ProbeOf(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What every step may have beside its verb."""
+    """What every step may have beside its verb; `actors.scenario.verbs` has one subclass for each.
 
+    `facets` are the keys of `expect` that make sense, `value` standing for conditions on the step's own.
+    """
+
+    word: ClassVar[str]
+    facets: ClassVar[frozenset[str]] = frozenset()
+    # of the world, beside what the file lists
+    needs: ClassVar[tuple[str, ...]] = ()
     # for people: what the step is for
     name: Text | None = None
     within: Duration | None = None

@@ -25,7 +25,7 @@ from actors.scenario.model import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["VERBS", "Acting", "Look", "Verb"]
+__all__ = ["VERBS", "Acting", "Look"]
 
 ProcessName = Annotated[str, Kind.PROCESS]
 ContainerName = Annotated[str, Kind.CONTAINER]
@@ -35,61 +35,65 @@ StepField = Annotated[Step, Kind.STEP]
 Block = tuple[StepField, ...]
 
 
-class Verb(Step, frozen=True, kw_only=True, omit_defaults=True):
-    """What the loader knows of a verb. `facets`: which keys of `expect` make sense beside `error`."""
-
-    facets: ClassVar[frozenset[str]] = frozenset()
-    needs: ClassVar[tuple[str, ...]] = ()
-
-
-class Acting(Verb, frozen=True, kw_only=True, omit_defaults=True):
+class Acting(Step, frozen=True, kw_only=True, omit_defaults=True):
     """Acts on a sandbox or a container, whose state may be expected after it."""
 
-    facets = frozenset({"state"})
+    facets = frozenset({"error", "state"})
 
 
-class Look(Verb, frozen=True, kw_only=True, omit_defaults=True):
+class Look(Step, frozen=True, kw_only=True, omit_defaults=True):
     """Reads one value and changes nothing, so that it may be repeated by `eventually`, `always`, `unchanged`."""
 
-    facets = frozenset({"value"})
+    facets = frozenset({"error", "value"})
     save: Variable | None = None
 
 
+LookField = Annotated[Look, Kind.STEP]
+
+
 class Create(Acting, frozen=True, kw_only=True, omit_defaults=True):
+    word = "create"
     create: Target
 
 
 class Start(Acting, frozen=True, kw_only=True, omit_defaults=True):
+    word = "start"
     start: Target
 
 
 class Pause(Acting, frozen=True, kw_only=True, omit_defaults=True):
-    needs = ("pause",)
+    word = "pause"
+    needs: ClassVar[tuple[str, ...]] = ("pause",)
     pause: ContainerName
 
 
 class Resume(Acting, frozen=True, kw_only=True, omit_defaults=True):
-    needs = ("pause",)
+    word = "resume"
+    needs: ClassVar[tuple[str, ...]] = ("pause",)
     resume: ContainerName
 
 
 class Stop(Acting, frozen=True, kw_only=True, omit_defaults=True):
     """`with` is the polite signal, `grace` how long it has before SIGKILL."""
 
-    facets = frozenset({"state", "value", "exit", "stdout", "stderr"})
+    word = "stop"
+    facets = frozenset({"error", "state", "value", "exit", "stdout", "stderr"})
     stop: Target
     with_: SignalNumber = msgspec.field(default=15, name="with")
     grace: Duration | None = None
 
 
-class Delete(Verb, frozen=True, kw_only=True, omit_defaults=True):
+class Delete(Step, frozen=True, kw_only=True, omit_defaults=True):
+    word = "delete"
+    facets = frozenset({"error"})
     delete: Target
 
 
 class Exec(Acting, frozen=True, kw_only=True, omit_defaults=True):
     """Starts one more process; `as` names it for later steps."""
 
-    needs = ("exec",)
+    word = "exec"
+    needs: ClassVar[tuple[str, ...]] = ("exec",)
     exec: ContainerName
     command: Command
     env: dict[str, Text] = msgspec.field(default_factory=dict)
@@ -103,15 +107,17 @@ class Exec(Acting, frozen=True, kw_only=True, omit_defaults=True):
 class Signal(Acting, frozen=True, kw_only=True, omit_defaults=True):
     """Its value is how many processes were signalled. `all`: every process of the container."""
 
-    facets = frozenset({"state", "value"})
-    needs = ("signals",)
+    word = "signal"
+    facets = frozenset({"error", "state", "value"})
+    needs: ClassVar[tuple[str, ...]] = ("signals",)
     signal: ProcessName
     with_: SignalNumber = msgspec.field(name="with")
     all: bool = False
 
 
 class Winsize(Acting, frozen=True, kw_only=True, omit_defaults=True):
-    needs = ("tty",)
+    word = "winsize"
+    needs: ClassVar[tuple[str, ...]] = ("tty",)
     winsize: ProcessName
     rows: int
     columns: int
@@ -120,130 +126,146 @@ class Winsize(Acting, frozen=True, kw_only=True, omit_defaults=True):
 class Stdin(Acting, frozen=True, kw_only=True, omit_defaults=True):
     """Writes `text`; its value is how many bytes went in."""
 
-    facets = frozenset({"state", "value"})
-    needs = ("stdin",)
+    word = "stdin"
+    facets = frozenset({"error", "state", "value"})
+    needs: ClassVar[tuple[str, ...]] = ("stdin",)
     stdin: ProcessName
     text: Text
 
 
 class CloseStdin(Acting, frozen=True, kw_only=True, omit_defaults=True):
-    needs = ("stdin",)
+    word = "close_stdin"
+    needs: ClassVar[tuple[str, ...]] = ("stdin",)
     close_stdin: ProcessName
 
 
 class Wait(Acting, frozen=True, kw_only=True, omit_defaults=True):
     """Waits for the end of a process and of its output; its value is the exit code."""
 
-    facets = frozenset({"state", "value", "exit", "stdout", "stderr"})
+    word = "wait"
+    facets = frozenset({"error", "state", "value", "exit", "stdout", "stderr"})
     wait: ProcessName
     save: Variable | None = None
 
 
 class Stdout(Look, frozen=True, kw_only=True, omit_defaults=True):
+    word = "stdout"
     stdout: ProcessName
 
 
 class Stderr(Look, frozen=True, kw_only=True, omit_defaults=True):
+    word = "stderr"
     stderr: ProcessName
 
 
 class Lines(Look, frozen=True, kw_only=True, omit_defaults=True):
     """How many whole lines the process has printed."""
 
+    word = "lines"
     lines: ProcessName
 
 
 class State(Look, frozen=True, kw_only=True, omit_defaults=True):
+    word = "state"
     state: Target
 
 
 class Check(Look, frozen=True, kw_only=True, omit_defaults=True):
     """Asks the sandbox's agent whether it serves: `serving` or `not serving`."""
 
+    word = "check"
     check: Annotated[str, Kind.SANDBOX]
 
 
 class Probe(Look, frozen=True, kw_only=True, omit_defaults=True):
     """Asks the world itself, past actors, agent and guest."""
 
+    word = "probe"
     probe: Annotated[ProbeOf, Kind.PROBE]
 
 
-class Sleep(Verb, frozen=True, kw_only=True, omit_defaults=True):
+class Sleep(Step, frozen=True, kw_only=True, omit_defaults=True):
+    word = "sleep"
     sleep: Duration
 
 
-class Eventually(Verb, frozen=True, kw_only=True, omit_defaults=True):
+class Eventually(Step, frozen=True, kw_only=True, omit_defaults=True):
     """Looks again and again until what is expected holds."""
 
-    eventually: StepField
+    word = "eventually"
+    eventually: LookField
 
 
-class Always(Verb, frozen=True, kw_only=True, omit_defaults=True):
+class Always(Step, frozen=True, kw_only=True, omit_defaults=True):
     """What is expected holds at every look, for a time or while other steps run."""
 
-    always: StepField
+    word = "always"
+    always: LookField
     during: Duration | None = None
     while_: Block = msgspec.field(default=(), name="while")
 
 
-class Unchanged(Verb, frozen=True, kw_only=True, omit_defaults=True):
+class Unchanged(Step, frozen=True, kw_only=True, omit_defaults=True):
     """The value stands still, for a time or while other steps run; first taken after `settle`."""
 
-    unchanged: StepField
+    word = "unchanged"
+    unchanged: LookField
     settle: Duration = 0.0
     during: Duration | None = None
     while_: Block = msgspec.field(default=(), name="while")
 
 
-class Grows(Verb, frozen=True, kw_only=True, omit_defaults=True):
+class Grows(Step, frozen=True, kw_only=True, omit_defaults=True):
     """The number grows by at least `by` from now on."""
 
-    grows: StepField
+    word = "grows"
+    grows: LookField
     by: int = 1
 
 
-class Parallel(Verb, frozen=True, kw_only=True, omit_defaults=True):
+class Parallel(Step, frozen=True, kw_only=True, omit_defaults=True):
     """Every branch at the same time; ends when all have, the first failure stops the others."""
 
+    word = "parallel"
     parallel: tuple[Annotated[tuple[Step, ...], Kind.BRANCH], ...]
 
 
-class Repeat(Verb, frozen=True, kw_only=True, omit_defaults=True):
+class Repeat(Step, frozen=True, kw_only=True, omit_defaults=True):
     """The steps, so many times; `round` names the number of the round, from 1."""
 
+    word = "repeat"
     repeat: int
     round: Variable | None = None
     steps: Block
 
 
-# the verb's word in the file, which is also the name of its field -> its shape
-VERBS: Mapping[str, type[Verb]] = MappingProxyType(
-    {
-        "create": Create,
-        "start": Start,
-        "pause": Pause,
-        "resume": Resume,
-        "stop": Stop,
-        "delete": Delete,
-        "exec": Exec,
-        "signal": Signal,
-        "winsize": Winsize,
-        "stdin": Stdin,
-        "close_stdin": CloseStdin,
-        "wait": Wait,
-        "stdout": Stdout,
-        "stderr": Stderr,
-        "lines": Lines,
-        "state": State,
-        "check": Check,
-        "probe": Probe,
-        "sleep": Sleep,
-        "eventually": Eventually,
-        "always": Always,
-        "unchanged": Unchanged,
-        "grows": Grows,
-        "parallel": Parallel,
-        "repeat": Repeat,
-    }
+_ALL: tuple[type[Step], ...] = (
+    Create,
+    Start,
+    Pause,
+    Resume,
+    Stop,
+    Delete,
+    Exec,
+    Signal,
+    Winsize,
+    Stdin,
+    CloseStdin,
+    Wait,
+    Stdout,
+    Stderr,
+    Lines,
+    State,
+    Check,
+    Probe,
+    Sleep,
+    Eventually,
+    Always,
+    Unchanged,
+    Grows,
+    Parallel,
+    Repeat,
 )
+
+# the verb's word in the file, which is also the name of its field -> its shape
+VERBS: Mapping[str, type[Step]] = MappingProxyType({verb.word: verb for verb in _ALL})

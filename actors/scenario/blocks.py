@@ -1,0 +1,180 @@
+"""Steps that hold other steps: again and again, at the same time, while something stands still.
+
+For the runner, which passes itself in as `perform`. Not for single verbs: `steps`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import trio
+
+from actors.errors import (
+    AgentProtocolError,
+    AgentUnreachable,
+    GuestDied,
+    InternalError,
+    PermissionDenied,
+    ResourceExhausted,
+)
+from actors.scenario import verbs
+from actors.scenario.expect import Mismatch
+from actors.scenario.steps import act, look
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from actors.scenario.events import Failure, Outcome
+    from actors.scenario.model import Step
+    from actors.scenario.stage import Attempt
+
+__all__ = ["BLOCKS", "INFRASTRUCTURE", "Perform", "StepStopped"]
+
+# seconds between two looks: often enough for a person's eye, seldom enough for a guest
+LOOK_EVERY = 0.025
+
+
+# trouble that is nobody's expectation: the run ends as an error, not as a failure
+INFRASTRUCTURE = frozenset(
+    error.code
+    for error in (AgentUnreachable, AgentProtocolError, GuestDied, InternalError, PermissionDenied, ResourceExhausted)
+)
+
+
+class StepStopped(Exception):
+    """A step did not hold, and the scenario stops; the journal has been told."""
+
+    def __init__(self, outcome: Outcome, path: str, failure: Failure) -> None:
+        super().__init__(path)
+        self.outcome = outcome
+        self.path = path
+        self.failure = failure
+
+
+class Perform(Protocol):
+    """Performs steps one after the other."""
+
+    def __call__(self, steps: Sequence[Step], path: str) -> Awaitable[None]:
+        """Raises: StepStopped at the first that does not hold."""
+        ...
+
+
+async def _eventually(step: verbs.Eventually, attempt: Attempt, perform: Perform) -> Mismatch | None:
+    while True:
+        attempt.last = await act(step.eventually, attempt)
+        if attempt.last is None or attempt.last.code in INFRASTRUCTURE:
+            return attempt.last
+        await trio.sleep(LOOK_EVERY)
+
+
+async def _always(step: verbs.Always, attempt: Attempt, perform: Perform) -> Mismatch | None:
+    async def once() -> Mismatch | None:
+        return await act(step.always, attempt)
+
+    return await _watched(once, step.during, step.while_, attempt, perform)
+
+
+async def _unchanged(step: verbs.Unchanged, attempt: Attempt, perform: Perform) -> Mismatch | None:
+    await trio.sleep(step.settle)
+    before = (await look(step.unchanged, attempt)).value
+
+    async def once() -> Mismatch | None:
+        now = (await look(step.unchanged, attempt)).value
+        return None if now == before else Mismatch(f"to stay {before!r}", repr(now))
+
+    return await _watched(once, step.during, step.while_, attempt, perform)
+
+
+async def _grows(step: verbs.Grows, attempt: Attempt, perform: Perform) -> Mismatch | None:
+    before = _count((await look(step.grows, attempt)).value)
+    while True:
+        now = _count((await look(step.grows, attempt)).value)
+        if now - before >= step.by:
+            return None
+        attempt.last = Mismatch(f"{before:g} to grow by at least {step.by}", f"{now:g}")
+        await trio.sleep(LOOK_EVERY)
+
+
+async def _parallel(step: verbs.Parallel, attempt: Attempt, perform: Perform) -> Mismatch | None:
+    await _together(
+        [partial(perform, steps, f"{attempt.path}.parallel[{index}]") for index, steps in enumerate(step.parallel)]
+    )
+    return None
+
+
+async def _repeat(step: verbs.Repeat, attempt: Attempt, perform: Perform) -> Mismatch | None:
+    for number in range(1, step.repeat + 1):
+        if step.round is not None:
+            attempt.stage.values[step.round] = str(number)
+        await perform(step.steps, f"{attempt.path}.steps")
+    return None
+
+
+BLOCKS: Mapping[type[Step], Callable[[Any, Attempt, Perform], Awaitable[Mismatch | None]]] = MappingProxyType(
+    {
+        verbs.Eventually: _eventually,
+        verbs.Always: _always,
+        verbs.Unchanged: _unchanged,
+        verbs.Grows: _grows,
+        verbs.Parallel: _parallel,
+        verbs.Repeat: _repeat,
+    }
+)
+
+
+async def _watched(
+    once: Callable[[], Awaitable[Mismatch | None]],
+    during: float | None,
+    while_: Sequence[Step],
+    attempt: Attempt,
+    perform: Perform,
+) -> Mismatch | None:
+    """Look until the time is over or the steps are done, and once more at the end."""
+    watching = trio.CancelScope()
+    differs: list[Mismatch] = []
+
+    async def watch() -> None:
+        with watching:
+            while not differs:
+                if (mismatch := await once()) is not None:
+                    differs.append(mismatch)
+                    running.cancel()
+                await trio.sleep(LOOK_EVERY)
+
+    running = trio.CancelScope()
+
+    async def run() -> None:
+        with running:
+            await trio.sleep(during or 0.0)
+            await perform(while_, f"{attempt.path}.while")
+        watching.cancel()
+
+    await _together([watch, run])
+    return differs[0] if differs else await once()
+
+
+async def _together(tasks: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    """Run all at the same time; the first failure stops the others and is raised bare."""
+    failures: list[Exception] = []
+
+    async def guarded(task: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await task()
+        except Exception as error:  # raised below, as soon as the others have stopped
+            failures.append(error)
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for task in tasks:
+            nursery.start_soon(guarded, task)
+    if failures:
+        raise failures[0]
+
+
+def _count(value: str | int | None) -> float:
+    try:
+        return float(value or 0)
+    except ValueError:
+        return 0.0

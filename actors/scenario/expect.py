@@ -1,0 +1,113 @@
+"""Whether what was seen is what was expected, and both in words.
+
+Pure. For steps, when they end and each time `eventually` and `always` look. Not for getting at values.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from actors.scenario.scalars import substitute
+
+if TYPE_CHECKING:
+    from actors.scenario.model import Conditions
+
+__all__ = ["Mismatch", "UnknownValue", "holds"]
+
+# what a message shows of a long text: its end, where the news is
+SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """What was expected and what was seen instead, for people; `code` is of the error that was seen."""
+
+    expected: str
+    seen: str
+    code: str = ""
+
+
+class UnknownValue(Exception):
+    """`${name}` of a step that did not run, or a text where a number is needed; the message says which."""
+
+
+def holds(conditions: Conditions, seen: str | int | None, values: dict[str, str], what: str) -> Mismatch | None:
+    """The first of the conditions that does not hold; None when all do.
+
+    Args:
+        seen: the value; None when there is none.
+        what: its name for the message, such as `exit`; empty for the step's own value.
+
+    Raises:
+        UnknownValue: a condition uses what is not known.
+    """
+
+    def text(template: str) -> str:
+        return fill(template, values)
+
+    def number(template: str) -> float:
+        filled = text(template)
+        try:
+            return float(filled)
+        except ValueError:
+            raise UnknownValue(f"{filled!r} is no number") from None
+
+    plain = "" if seen is None else str(seen)
+    checks: list[tuple[bool, str]] = []
+    if conditions.equals is not None:
+        checks.append((_same(seen, text(conditions.equals)), repr(text(conditions.equals))))
+    if conditions.contains is not None:
+        checks.append((text(conditions.contains) in plain, f"a text with {text(conditions.contains)!r}"))
+    if conditions.excludes is not None:
+        checks.append((text(conditions.excludes) not in plain, f"a text without {text(conditions.excludes)!r}"))
+    if conditions.matches is not None:
+        found = re.search(text(conditions.matches), plain, re.MULTILINE)
+        checks.append((found is not None, f"a match of {text(conditions.matches)!r}"))
+    if conditions.one_of is not None:
+        choices = [text(choice) for choice in conditions.one_of]
+        checks.append((any(_same(seen, choice) for choice in choices), f"one of {', '.join(map(repr, choices))}"))
+    if conditions.at_least is not None:
+        least = number(conditions.at_least)
+        checks.append(((value := _number(seen)) is not None and value >= least, f"at least {least:g}"))
+    if conditions.at_most is not None:
+        most = number(conditions.at_most)
+        checks.append(((value := _number(seen)) is not None and value <= most, f"at most {most:g}"))
+    for held, expected in checks:
+        if not held:
+            label = f"{what} " if what else ""
+            return Mismatch(label + expected, label + _show(seen))
+    return None
+
+
+def fill(template: str, values: dict[str, str]) -> str:
+    """Replace the `${name}` of a text. Raises: UnknownValue."""
+    try:
+        return substitute(template, values)
+    except KeyError as error:
+        raise UnknownValue(f"no value {error.args[0]!r} yet: the step that saves it has not run") from None
+
+
+def _same(seen: str | int | None, wanted: str) -> bool:
+    if isinstance(seen, int):
+        try:
+            return float(wanted) == seen
+        except ValueError:
+            return False
+    return seen is not None and seen.rstrip("\r\n") == wanted.rstrip("\r\n")
+
+
+def _number(seen: str | int | None) -> float | None:
+    try:
+        return float(seen) if seen is not None else None
+    except ValueError:
+        return None
+
+
+def _show(seen: str | int | None) -> str:
+    if seen is None:
+        return "nothing"
+    if isinstance(seen, int):
+        return str(seen)
+    return repr(seen) if len(seen) <= SHOWN else f"(the last {SHOWN} of {len(seen)} characters) {seen[-SHOWN:]!r}"

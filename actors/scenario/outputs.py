@@ -1,0 +1,89 @@
+"""What processes print, kept bounded: a tail for people and expectations, counts for the rest.
+
+For the stage, whose pumps feed it, and steps, which look at it. Not for whole outputs: a scenario that
+wants every byte lets a program in the container count or sum them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import KatrioError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from actors.handles import ProcessHandle
+    from actors.mailbox import StreamPart
+
+__all__ = ["KEPT_BYTES", "Output", "ProcessView"]
+
+# what is kept of one stream: expectations see this much, counts see everything
+KEPT_BYTES = 64 * 1024
+
+
+@dataclass(slots=True)
+class Output:
+    """One stream of one process. `size` and `lines` count all that came; `lost` what the system could not keep."""
+
+    size: int = 0
+    lines: int = 0
+    lost: int = 0
+    kept: bytearray = field(default_factory=bytearray)
+    ended: trio.Event = field(default_factory=trio.Event)
+
+    def feed(self, part: StreamPart) -> None:
+        """Take one part."""
+        self.size += len(part.data)
+        self.lines += part.data.count(b"\n")
+        self.lost += part.gap
+        self.kept += part.data
+        if len(self.kept) > KEPT_BYTES:
+            del self.kept[:-KEPT_BYTES]
+
+    def text(self) -> str:
+        """What is kept, line ends as `\\n`; bytes that are no UTF-8 are replaced."""
+        return self.kept.decode(errors="replace").replace("\r\n", "\n")
+
+    def last_lines(self, count: int) -> str:
+        """The last lines of it."""
+        return "\n".join(self.text().splitlines()[-count:])
+
+
+@dataclass(slots=True)
+class ProcessView:
+    """One process that the scenario started: its handle, and what it has printed so far."""
+
+    label: str
+    container: str
+    handle: ProcessHandle
+    stdout: Output = field(default_factory=Output)
+    stderr: Output = field(default_factory=Output)
+
+    async def pump(self, printed: Callable[[ProcessView, str, bytes], None]) -> None:
+        """Read both streams to their ends; a stream that breaks has ended."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read, self.handle.open_stdout(), "stdout", printed)
+            nursery.start_soon(self._read, self.handle.open_stderr(), "stderr", printed)
+
+    async def _read(
+        self,
+        opening: AbstractAsyncContextManager[AsyncIterator[StreamPart]],
+        stream: str,
+        printed: Callable[[ProcessView, str, bytes], None],
+    ) -> None:
+        output = self.stdout if stream == "stdout" else self.stderr
+        try:
+            async with opening as parts:
+                async for part in parts:
+                    output.feed(part)
+                    printed(self, stream, part.data)
+        except KatrioError:
+            # the verb that the scenario waits on tells of a lost container; here it only means no more output
+            pass
+        finally:
+            output.ended.set()

@@ -1,0 +1,242 @@
+"""One scenario in one world: steps in order, the first failure stops the rest, `finally` and the end always.
+
+For the command line and Python callers. Opens the nursery that reads outputs and closes it before it
+returns. Not for opening worlds, choosing files, or telling people: reports listen to the journal.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from actors.errors import KatrioError
+from actors.limits import DEFAULT_LIMITS
+from actors.scenario.blocks import BLOCKS, INFRASTRUCTURE, StepStopped
+from actors.scenario.describe import describe
+from actors.scenario.events import Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
+from actors.scenario.expect import Mismatch, UnknownValue
+from actors.scenario.stage import Attempt, Stage
+from actors.scenario.steps import CannotTell, act
+from actors.scenario.topology import bring_up, take_down
+from actors.scenario.verbs import Always, Parallel, Repeat, Sleep, Unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from actors.scenario.events import Event
+    from actors.scenario.load import Loaded
+    from actors.scenario.model import Step
+    from actors.scenario.world import World
+
+__all__ = ["Result", "run_scenario"]
+
+# limits of their own, or of the steps in them
+_UNLIMITED = (Always, Parallel, Repeat, Sleep, Unchanged)
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one scenario: one object of `--json`. `steps` are those that were begun, in their order of end."""
+
+    file: str
+    name: str
+    outcome: Outcome
+    world: str
+    agent: str
+    engine: str
+    seed: int | None = None
+    duration_s: float
+    # empty when it held
+    reason: str = ""
+    steps: tuple[StepEnded, ...] = ()
+
+
+class _Run:
+    """The steps of one run, performed on a stage."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    async def perform(self, steps: Sequence[Step], path: str) -> None:
+        """Perform a list of steps in order. Raises: StepStopped."""
+        for index, step in enumerate(steps):
+            place = f"{path}[{index}]"
+            # the one step of a parallel branch stands at the branch's own place
+            await self.step(step, place if place in self.stage.lines else path)
+
+    async def step(self, step: Step, path: str) -> None:
+        """Perform one step within its limit, and tell the journal. Raises: StepStopped."""
+        journal, line = self.stage.journal, self.stage.lines[path]
+        title = step.name or describe(step)
+        limit = step.within or (inf if isinstance(step, _UNLIMITED) else self.stage.scenario.limits.step)
+        began = journal.now()
+        journal.tell(StepStarted(at=began, path=path, title=title, line=line))
+        attempt = Attempt(self.stage, path, limit)
+        outcome, failure = Outcome.CANCELLED, None
+        try:
+            outcome, failure = await self._within(step, attempt, limit)
+        except StepStopped as stop:
+            outcome = stop.outcome
+            raise
+        finally:
+            ended = StepEnded(
+                at=journal.now(),
+                path=path,
+                title=title,
+                line=line,
+                outcome=outcome,
+                seconds=journal.now() - began,
+                asks=tuple(attempt.asks),
+                failure=failure,
+            )
+            journal.tell(ended)
+        if failure is not None:
+            raise StepStopped(outcome, path, failure)
+
+    async def _within(self, step: Step, attempt: Attempt, limit: float) -> tuple[Outcome, Failure | None]:
+        mismatch: Mismatch | None = None
+        try:
+            with trio.move_on_after(limit) as scope:
+                block = BLOCKS.get(type(step))
+                mismatch = await (block(step, attempt, self.perform) if block else act(step, attempt))
+            if scope.cancelled_caught:
+                mismatch = _too_late(attempt.last, limit)
+        except CannotTell as trouble:
+            return Outcome.SKIPPED, Failure(expected="a world that can tell", seen=str(trouble))
+        except UnknownValue as trouble:
+            return Outcome.FAILED, Failure(expected="a value", seen=str(trouble))
+        except KatrioError as error:
+            mismatch = Mismatch("no error", f"{error.code}: {error.message}", error.code)
+        if mismatch is None:
+            return Outcome.HELD, None
+        outcome = Outcome.ERROR if mismatch.code in INFRASTRUCTURE else Outcome.FAILED
+        return outcome, self.stage.failure(mismatch, subject(step), code=mismatch.code)
+
+
+def _too_late(last: Mismatch | None, limit: float) -> Mismatch:
+    if last is None:
+        return Mismatch(f"to be done within {limit:g} s", "it was still going on")
+    return Mismatch(f"{last.expected} within {limit:g} s", f"{last.seen} at last")
+
+
+def subject(step: Step) -> str:
+    """The name that a step is about, for the story of its failure; empty when it is about several."""
+    what = getattr(step, step.word)
+    if isinstance(what, str):
+        return what
+    if (inner := getattr(what, "word", None)) is not None:
+        return str(getattr(what, inner)) if isinstance(getattr(what, inner), str) else ""
+    return getattr(what, "container", "")
+
+
+async def run_scenario(
+    loaded: Loaded, world: World, *, listener: Callable[[Event], None], seed: int | None = None
+) -> Result:
+    """Run a scenario to its end.
+
+    A step that does not hold is a result, not an exception. Cancelled: `finally` and the taking down still
+    happen, shielded and bounded, then the cancel goes on.
+    """
+    journal = Journal(listener)
+    scenario = loaded.scenario
+    journal.tell(
+        RunStarted(
+            at=0.0,
+            file=loaded.file,
+            name=scenario.name,
+            why=scenario.why.strip(),
+            world=world.name,
+            agent=world.agent,
+            engine=world.engine,
+            steps=len(scenario.steps),
+            limit=scenario.limits.total,
+            containers=tuple(
+                f"{sandbox}/{container}"
+                for sandbox, declared in scenario.sandboxes.items()
+                for container in declared.containers
+            ),
+        )
+    )
+    lacks = [need for need in loaded.needs if need not in world.provides]
+    outcome, reason = Outcome.ERROR, "interrupted"
+    try:
+        if lacks:
+            reasons = [f"{need} ({world.missing.get(need, 'not provided')})" for need in lacks]
+            outcome, reason = Outcome.SKIPPED, f"the {world.name} world lacks {', '.join(reasons)}"
+        else:
+            outcome, reason = await _play(loaded, world, journal)
+    finally:
+        journal.tell(RunEnded(at=journal.now(), outcome=outcome, reason=reason))
+    return Result(
+        file=loaded.file,
+        name=scenario.name,
+        outcome=outcome,
+        world=world.name,
+        agent=world.agent,
+        engine=world.engine,
+        seed=seed,
+        duration_s=round(journal.now(), 6),
+        reason=reason,
+        steps=tuple(event for event in journal.events if isinstance(event, StepEnded)),
+    )
+
+
+async def _play(loaded: Loaded, world: World, journal: Journal) -> tuple[Outcome, str]:
+    """Bring up, steps, `finally`, take down: the first thing that did not hold, and why."""
+    stopped: list[tuple[Outcome, str]] = []
+    async with trio.open_nursery() as pumps:
+        run = _Run(Stage(loaded, world, journal, pumps))
+        try:
+            stopped += await _steps(run, loaded)
+        finally:
+            with trio.CancelScope(shield=True):
+                stopped += await _end(run, loaded)
+        pumps.cancel_scope.cancel()
+    return stopped[0] if stopped else (Outcome.HELD, "")
+
+
+async def _steps(run: _Run, loaded: Loaded) -> list[tuple[Outcome, str]]:
+    total = loaded.scenario.limits.total
+    attempt = Attempt(run.stage, "sandboxes", total)
+    with trio.move_on_after(total) as scope:
+        try:
+            await bring_up(attempt)
+        except UnknownValue as trouble:
+            return [(Outcome.FAILED, f"bringing up: {trouble}")]
+        except KatrioError as error:
+            outcome = Outcome.ERROR if error.code in INFRASTRUCTURE else Outcome.FAILED
+            last = f" {attempt.asks[-1].to}" if attempt.asks else ""
+            return [(outcome, f"bringing up{last}: {error.code}: {error.message}")]
+        try:
+            await run.perform(loaded.scenario.steps, "steps")
+        except StepStopped as stop:
+            return [(stop.outcome, _why(stop, loaded))]
+    if scope.cancelled_caught:
+        return [(Outcome.FAILED, f"the scenario took longer than its total of {total:g} s")]
+    return []
+
+
+async def _end(run: _Run, loaded: Loaded) -> list[tuple[Outcome, str]]:
+    """Every step of `finally`, each whatever became of the others; then the taking down."""
+    stopped: list[tuple[Outcome, str]] = []
+    with trio.move_on_after(DEFAULT_LIMITS.shutdown_seconds) as scope:
+        for index, step in enumerate(loaded.scenario.finally_):
+            try:
+                await run.step(step, f"finally[{index}]")
+            except StepStopped as stop:
+                stopped.append((stop.outcome, _why(stop, loaded)))
+    if scope.cancelled_caught:
+        stopped.append((Outcome.FAILED, f"finally took longer than {DEFAULT_LIMITS.shutdown_seconds:g} s"))
+    with trio.move_on_after(DEFAULT_LIMITS.shutdown_seconds) as scope:
+        troubles = await take_down(Attempt(run.stage, "end", DEFAULT_LIMITS.shutdown_seconds))
+        stopped += [(Outcome.ERROR, f"taking down {trouble}") for trouble in troubles]
+    if scope.cancelled_caught:
+        stopped.append((Outcome.ERROR, f"taking down took longer than {DEFAULT_LIMITS.shutdown_seconds:g} s"))
+    return stopped
+
+
+def _why(stop: StepStopped, loaded: Loaded) -> str:
+    line = loaded.lines[stop.path]
+    return f"{loaded.file}:{line}: {stop.path}: expected {stop.failure.expected}, saw {stop.failure.seen}"

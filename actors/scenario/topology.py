@@ -1,0 +1,131 @@
+"""The sandboxes and containers of a file: bringing them up before the steps, taking them down after.
+
+The rule: everything that the file declares is created and started before the first step, in the order of
+the file, except what some step creates or starts by itself; a container is never brought up before its
+sandbox. Everything is taken down at the end, always. Not for steps in between: `steps`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from actors.errors import KatrioError, NotFound
+from actors.limits import DEFAULT_LIMITS
+from actors.scenario.load import verbs_of
+from actors.scenario.verbs import Create, Start
+from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
+
+if TYPE_CHECKING:
+    from actors.scenario.stage import Attempt, Stage
+
+__all__ = ["bring_up", "container_spec", "create", "start", "take_down"]
+
+T = TypeVar("T")
+
+
+def container_spec(stage: Stage, address: str) -> ContainerSpec:
+    """What to create for `sandbox/container`: its own words, else its sandbox's defaults, else the file's."""
+    sandbox, name = address.split("/")
+    declared = stage.scenario.sandboxes[sandbox]
+    layers = (declared.containers[name], declared.defaults, stage.scenario.defaults)
+    env: dict[str, str] = {}
+    for layer in reversed(layers):
+        env.update({key: stage.text(value) for key, value in layer.env.items()})
+    size = _first([layer.size for layer in layers])
+    return ContainerSpec(
+        process=ProcessSpec(
+            args=tuple(stage.text(word) for word in _first([layer.command for layer in layers]) or ()),
+            env=env,
+            cwd=stage.text(_first([layer.cwd for layer in layers]) or "/"),
+            user=stage.text(_first([layer.user for layer in layers]) or ""),
+            tty=_first([layer.tty for layer in layers]) or False,
+            size=TerminalSize(size.rows, size.columns) if size else None,
+        ),
+        image=stage.text(_first([layer.image for layer in layers]) or "busybox"),
+        readonly=_first([layer.readonly for layer in layers]) or False,
+        resources=ResourceSpec(
+            memory_bytes=_first([layer.memory for layer in layers]), pids=_first([layer.pids for layer in layers])
+        ),
+    )
+
+
+def _first(values: list[T | None]) -> T | None:
+    return next((value for value in values if value is not None), None)
+
+
+async def create(attempt: Attempt, name: str) -> None:
+    """Create the sandbox or container of this name. Raises: KatrioError."""
+    stage = attempt.stage
+    if name in stage.names.sandboxes:
+        # before the ask: it may have happened although no answer comes
+        stage.standing.setdefault(name, stage.sandbox(name))
+        hostname = stage.scenario.sandboxes[name].hostname or ""
+        spec = SandboxSpec(hostname=stage.text(hostname))
+        await attempt.ask("create", name, stage.world.system.create_sandbox(name, spec, budget=attempt.budget))
+        stage.seen(name, "ready")
+        return
+    address = stage.address(name)
+    sandbox, container = address.split("/")
+    making = stage.sandbox(sandbox).create_container(container, container_spec(stage, address), budget=attempt.budget)
+    await attempt.ask("create", address, making)
+    stage.seen(address, "ready")
+
+
+async def start(attempt: Attempt, name: str) -> None:
+    """Start the sandbox or container of this name, and read what its init prints. Raises: KatrioError."""
+    stage = attempt.stage
+    if name in stage.names.sandboxes:
+        await attempt.ask("start", name, stage.sandbox(name).start(budget=attempt.budget))
+        stage.seen(name, "running")
+        return
+    handle = stage.container(name)
+    address = stage.address(name)
+    await attempt.ask("start", address, handle.start(budget=attempt.budget))
+    stage.watch(address, address, handle.init)
+    stage.seen(address, "running")
+
+
+def implicit(stage: Stage) -> list[tuple[str, str]]:
+    """What to bring up before the first step: (verb, name) in order."""
+    verbs = list(verbs_of(stage.scenario))
+    created = {stage.address(step.create) for step in verbs if isinstance(step, Create)}
+    started = {stage.address(step.start) for step in verbs if isinstance(step, Start)}
+    plan: list[tuple[str, str]] = []
+    for sandbox, declared in stage.scenario.sandboxes.items():
+        if sandbox in created:
+            continue
+        plan.append(("create", sandbox))
+        if sandbox in started:
+            continue
+        plan.append(("start", sandbox))
+        for container in declared.containers:
+            address = f"{sandbox}/{container}"
+            if address not in created:
+                plan.append(("create", address))
+                if address not in started:
+                    plan.append(("start", address))
+    return plan
+
+
+async def bring_up(attempt: Attempt) -> None:
+    """Bring up what no step does. Raises: KatrioError, UnknownValue."""
+    for verb, name in implicit(attempt.stage):
+        await (create if verb == "create" else start)(attempt, name)
+
+
+async def take_down(attempt: Attempt) -> list[str]:
+    """Stop and delete every sandbox that stands, the last one first; what could not be done, in words."""
+    stage = attempt.stage
+    troubles: list[str] = []
+    for name, handle in reversed(list(stage.standing.items())):
+        try:
+            grace = DEFAULT_LIMITS.cancel_grace_seconds
+            await attempt.ask("stop", name, handle.stop(grace=grace, budget=attempt.budget))
+            await attempt.ask("delete", name, handle.delete(budget=attempt.budget))
+        except NotFound:
+            pass
+        except KatrioError as error:
+            troubles.append(f"{name}: {error.code}: {error.message}")
+        stage.standing.pop(name, None)
+        stage.seen(name, "gone")
+    return troubles

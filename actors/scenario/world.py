@@ -1,0 +1,64 @@
+"""What a scenario asks of the world it runs in: a system of actors, and facts past it.
+
+For the runner; worlds are built elsewhere and passed in. Not for time: a world under virtual time has
+trio's clock replaced, and the runner reads that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.handles import SystemHandle
+
+__all__ = ["World"]
+
+
+class World(Protocol):
+    """One open world; whoever opened it closes it."""
+
+    @property
+    def name(self) -> str:
+        """`embedded`, `simulated`, `attached`."""
+        ...
+
+    @property
+    def agent(self) -> str:
+        """The agent in use, such as `kata`."""
+        ...
+
+    @property
+    def engine(self) -> str:
+        """What really runs the containers, such as `runc`; empty when that is not known."""
+        ...
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know before the run, one line each."""
+        ...
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """The needs it meets, of `actors.scenario.needs.NEEDS`."""
+        ...
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """A need that it does not meet -> why not."""
+        ...
+
+    @property
+    def system(self) -> SystemHandle:
+        """The system to drive."""
+        ...
+
+    async def probe(self, kind: str, sandbox: str, container: str) -> str:
+        """A fact that the world knows past actors, agent and guest; kinds: `actors.scenario.needs.PROBES`.
+
+        Raises:
+            Unsupported: this world can't tell.
+            NotFound: it has no such container.
+        """
+        ...
