@@ -18,8 +18,8 @@ from actors.host.images import ImageStore, default_image_root, find_static_busyb
 from actors.host.rundir import default_run_root
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.seams import real_seams
-from actors.system import AGENTS, AgentType
 from actors.system.absent import AnyImage, launch_nothing
+from actors.system.agents import AGENTS, AgentType
 from actors.system.compose import Parts, open_actors
 from actors.system.embedded import EmbeddedGuests, EmbeddedImages, EmbeddedWorld
 

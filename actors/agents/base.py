@@ -38,6 +38,19 @@ class AgentConnection(Protocol):
     Calls that change nothing carry the caller's remaining time to the guest; the others run to their own end.
     """
 
+    @property
+    def follows_processes(self) -> bool:
+        """Whether its processes really run, and so end by themselves; False for noop alone."""
+        ...
+
+    @property
+    def keeps_output_after_wait(self) -> bool:
+        """Whether output can still be read once `wait_process` has answered.
+
+        A real Kata agent closes a process's streams then; our guest keeps them until the container is removed.
+        """
+        ...
+
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:

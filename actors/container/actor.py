@@ -14,7 +14,7 @@ from trio_util import AsyncValue
 
 from actors.actor import Actor
 from actors.container.processes import Processes, check_signal
-from actors.errors import GuestDied, NotFound, OutcomeUnknown
+from actors.errors import GuestDied, KatrioError, NotFound, OutcomeUnknown
 from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
 from actors.wire.spec import ExitStatus
 from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing, Overlap, Stop
@@ -89,16 +89,23 @@ class ContainerActor:
         """
         async with trio.open_nursery() as links:
             await links.start(self._keep_link)
-            await self._create()
-            async with trio.open_nursery() as following:
-                self._following = following
-                init = self._processes.reserve("", tty=self._spec.process.tty)
-                self._processes.follow(init, following, self._exited)
-                following.start_soon(self._actor.serve, name=self.id)
-                task_status.started()
-                await self._deleted.wait()
-                following.cancel_scope.cancel()
-            links.cancel_scope.cancel()
+            # undoing a create that was cancelled needs the link; it ends right after
+            self._link.shield = True
+            try:
+                await self._create()
+                await self._serve(task_status)
+            finally:
+                self._link.cancel()
+
+    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as following:
+            self._following = following
+            init = self._processes.reserve("", tty=self._spec.process.tty)
+            self._processes.follow(init, following, self._exited)
+            following.start_soon(self._actor.serve, name=self.id)
+            task_status.started()
+            await self._deleted.wait()
+            following.cancel_scope.cancel()
 
     async def stop(self, args: Stop) -> ExitStatus:
         """The stop order, for the sandbox: takes its turn in this actor's lane like a caller's `stop`."""
@@ -126,7 +133,8 @@ class ContainerActor:
             # it may exist: nobody will ever ask for it, so nothing of it may stay
             with trio.move_on_after(self._limits.cancel_grace_seconds) as scope:
                 scope.shield = True
-                await self._remove_if_there()
+                with contextlib.suppress(KatrioError):
+                    await self._agent.remove_container(self.id)
             raise
         if self.state.value is ContainerState.LOST:
             raise GuestDied(
@@ -215,12 +223,9 @@ class ContainerActor:
         with trio.move_on_after(self._limits.drain_grace_seconds):
             for process in self._processes:
                 await self._processes.ended(process)
-        await self._remove_if_there()
-        self._removed = True
-
-    async def _remove_if_there(self) -> None:
         with contextlib.suppress(NotFound):
             await self._agent.remove_container(self.id)
+        self._removed = True
 
     async def _delete(self, args: Nothing, mail: Mail) -> Nothing:
         self._check("delete")

@@ -1,0 +1,1 @@
+"""What tests share: stand-ins at the ports. Not a mock of katrio's own code: each implements a whole port."""

@@ -1,0 +1,258 @@
+"""An agent whose guest is a few dictionaries, for the actors' tests in virtual time.
+
+Implements the whole port `actors.agents.base.AgentConnection`. A test scripts it: what a process writes,
+when it ends, which call fails, which hangs, and when the guest dies.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter, deque
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import AgentUnreachable, AlreadyExists, KatrioError, NotFound
+from actors.seams import real_seams
+from actors.system.absent import AnyImage
+from actors.system.compose import Parts, open_actors
+from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
+from actors.wire.verbs import Checked
+from transports.errors import Unreachable
+from transports.memory import MemoryTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.handles import SystemHandle
+    from actors.limits import Limits
+    from transports.base import Dialer
+
+
+class ScriptedProcess:
+    """One process; `ignores` are the signals that do not end it."""
+
+    def __init__(self) -> None:
+        self.ignores: frozenset[int] = frozenset()
+        self.chunks: deque[bytes] = deque()
+        self.closed = False
+        self.input = bytearray()
+        self.input_closed = False
+        self.size: TerminalSize | None = None
+        self.signals: list[int] = []
+        self.ended = trio.Event()
+        self.code = 0
+        self._changed = trio.Event()
+
+    def write(self, data: bytes) -> None:
+        """It writes to its standard output."""
+        self.chunks.append(data)
+        self._wake()
+
+    def close_output(self) -> None:
+        """Nobody holds its output any more."""
+        self.closed = True
+        self._wake()
+
+    def exit(self, code: int, *, holds_output: bool = False) -> None:
+        """It ends; a grandchild may go on holding its output."""
+        self.code = code
+        self.ended.set()
+        if not holds_output:
+            self.close_output()
+
+    def take_signal(self, signum: int) -> None:
+        self.signals.append(signum)
+        if signum == signal.SIGKILL or (signum == signal.SIGTERM and signum not in self.ignores):
+            self.exit(128 + signum)
+
+    async def read(self) -> bytes:
+        while not self.chunks:
+            if self.closed:
+                return b""
+            await self._changed.wait()
+        return self.chunks.popleft()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+@dataclass
+class ScriptedGuest:
+    """All of one guest's state, and the script."""
+
+    processes: dict[tuple[str, str], ScriptedProcess] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+    log: list[str] = field(default_factory=list)
+    # a call's name -> what it raises
+    failures: dict[str, KatrioError] = field(default_factory=dict)
+    # "verb container" -> the call waits for this event
+    gates: dict[str, trio.Event] = field(default_factory=dict)
+    connections: int = 0
+    gone: trio.Event = field(default_factory=trio.Event)
+    sandbox: str | None = None
+
+    def init(self, container: str) -> ScriptedProcess:
+        return self.processes[container, container]
+
+    def die(self) -> None:
+        """The guest is gone, with everything in it."""
+        self.gone.set()
+
+    @property
+    def dial(self) -> Dialer:
+        async def refuse() -> trio.abc.Stream:
+            raise Unreachable("scripted agents have no stream")
+
+        return refuse
+
+    async def wait_gone(self) -> str:
+        await self.gone.wait()
+        return "the test said so"
+
+    async def launch(self, sandbox: str, *, task_status: trio.TaskStatus[ScriptedGuest]) -> None:
+        self.log.append("launch")
+        try:
+            task_status.started(self)
+            await self.gone.wait()
+        finally:
+            self.log.append("guest ended")
+
+    def connect(self, dialer: Dialer, limits: Limits) -> ScriptedConnection:
+        return ScriptedConnection(self)
+
+
+class ScriptedConnection:
+    """See `actors.agents.base.AgentConnection`."""
+
+    follows_processes = True
+    keeps_output_after_wait = True
+
+    def __init__(self, guest: ScriptedGuest) -> None:
+        self._guest = guest
+        self._up = False
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        self._up = True
+        self._guest.connections += 1
+        try:
+            task_status.started()
+            await trio.sleep_forever()
+        finally:
+            self._up = False
+            self._guest.connections -= 1
+
+    async def _call(self, verb: str, container: str) -> None:
+        guest = self._guest
+        guest.calls[verb] += 1
+        guest.log.append(f"{verb} {container}".strip())
+        await trio.lowlevel.checkpoint()
+        if not self._up or guest.gone.is_set():
+            raise AgentUnreachable("the scripted link is down")
+        gate = guest.gates.get(f"{verb} {container}")
+        if gate is not None:
+            await gate.wait()
+        if verb in guest.failures:
+            failure = guest.failures[verb]
+            raise type(failure)(failure.message)
+
+    def _process(self, container: str, process: str) -> ScriptedProcess:
+        found = self._guest.processes.get((container, process))
+        if found is None:
+            raise NotFound(f"no process {process} in {container}")
+        return found
+
+    async def check(self) -> Checked:
+        await self._call("check", "")
+        return Checked(serving=True, agent_version="scripted")
+
+    async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
+        await self._call("create_sandbox", "")
+        self._guest.sandbox = sandbox
+
+    async def destroy_sandbox(self) -> None:
+        await self._call("destroy_sandbox", "")
+        for process in self._guest.processes.values():
+            process.take_signal(signal.SIGKILL)
+
+    async def create_container(self, container: str, spec: ContainerSpec, rootfs: str) -> None:
+        await self._call("create_container", container)
+        if (container, container) in self._guest.processes:
+            raise AlreadyExists(container)
+        self._guest.processes[container, container] = ScriptedProcess()
+
+    async def start_container(self, container: str) -> None:
+        await self._call("start_container", container)
+
+    async def remove_container(self, container: str) -> None:
+        await self._call("remove_container", container)
+        mine = [key for key in self._guest.processes if key[0] == container]
+        if not mine:
+            raise NotFound(container)
+        for key in mine:
+            self._guest.processes.pop(key).take_signal(signal.SIGKILL)
+
+    async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
+        await self._call("exec_process", container)
+        self._guest.processes[container, process] = ScriptedProcess()
+
+    async def signal_process(self, container: str, process: str, signum: int) -> None:
+        await self._call("signal_process", container)
+        self._process(container, process).take_signal(signum)
+
+    async def kill_all(self, container: str) -> None:
+        await self._call("kill_all", container)
+        for key, process in self._guest.processes.items():
+            if key[0] == container:
+                process.take_signal(signal.SIGKILL)
+
+    async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
+        await self._call("winsize_process", container)
+        self._process(container, process).size = size
+
+    async def write_stdin(self, container: str, process: str, data: bytes) -> int:
+        await self._call("write_stdin", container)
+        self._process(container, process).input += data
+        return len(data)
+
+    async def close_stdin(self, container: str, process: str) -> None:
+        await self._call("close_stdin", container)
+        self._process(container, process).input_closed = True
+
+    async def read_stdout(self, container: str, process: str, limit: int) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return await self._process(container, process).read()
+
+    async def read_stderr(self, container: str, process: str, limit: int) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return b""
+
+    async def wait_process(self, container: str, process: str) -> ExitStatus:
+        found = self._process(container, process)
+        await found.ended.wait()
+        return ExitStatus(found.code)
+
+    async def pause_container(self, container: str) -> None:
+        await self._call("pause_container", container)
+
+    async def resume_container(self, container: str) -> None:
+        await self._call("resume_container", container)
+
+
+@asynccontextmanager
+async def scripted_system(guest: ScriptedGuest, limits: Limits | None = None) -> AsyncGenerator[SystemHandle]:
+    """A whole system of actors over the in-memory transport, with that guest for every sandbox."""
+    parts = Parts(
+        transport=MemoryTransport(),
+        address="memory://test",
+        launch=guest.launch,
+        connect=guest.connect,
+        images=AnyImage(),
+        seams=real_seams(),
+        **({} if limits is None else {"limits": limits}),
+    )
+    async with open_actors(parts) as system:
+        yield system
