@@ -23,7 +23,6 @@ from actors.guest import syscalls
 from actors.host import rundir
 from actors.host.cgroups import make_group, read_layout, thaw_tree
 from actors.host.facts import ENGINES
-from actors.host.marks import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +35,8 @@ __all__ = ["main"]
 DONE, USAGE, NOT_BEGUN, GUEST_ENDED, NOT_CLEAN = 0, 2, 3, 4, 5
 # an orderly end kills and deletes every container first; the host's own bound on its shutdown is 20 s
 _ORDERLY_MS = 10_000
-_DEATH_MS = 5_000
+_DEATH_MS = 1_000
+_ASKING = (signal.SIGTERM, signal.SIGINT)
 
 
 class Options(NamedTuple):
@@ -78,8 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _Launcher(options, directory, owner, layout).run()
     except (KatrioError, OSError) as error:
         print(f"guest of sandbox {options.sandbox!r} can't begin: {error}", file=sys.stderr)
-    swept = rundir.sweep_directory(directory.path, layout, owned=True)
-    return code if swept is not None and swept.clean else NOT_CLEAN
+    swept = rundir.sweep_own(directory, layout)
+    # the host reads why a guest ended by itself, and removes it then; nobody is left to read it after the host's end
+    if code == DONE or (options.lifeline and select.select((0,), (), (), 0)[0]):
+        directory.log.unlink(missing_ok=True)
+    return code if swept.clean else NOT_CLEAN
 
 
 def _leave_namespaces(engine: str) -> bool:
@@ -112,12 +115,14 @@ class _Launcher:
         """Fork the guest, see it end, and see its namespace end."""
         wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_write)
-        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for signum in _ASKING:
             signal.signal(signum, lambda _signum, _frame: None)
         namespaces = _leave_namespaces(self._options.engine)
         # each side holds one end of both: its death is an end of file on the other's
         launcher_alive, launcher_end = os.pipe2(os.O_CLOEXEC)
         guest_alive, guest_end = os.pipe2(os.O_CLOEXEC)
+        # one that comes between the fork and the guest's own handlers waits for those
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
         guest = os.fork()
         if guest == 0:
             os.close(launcher_end)
@@ -126,6 +131,7 @@ class _Launcher:
             signal.set_wakeup_fd(-1)
             os.close(wake_write)
             self._become_guest(launcher_alive, guest_end, namespaces=namespaces)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
         os.close(launcher_alive)
         os.close(guest_end)
         return self._watch(guest, guest_alive, wake_read)
@@ -144,12 +150,11 @@ class _Launcher:
                 _furnish(self._directory.state)
             else:
                 syscalls.become_subreaper()
-                os.environ[TOKEN_VARIABLE] = self._owner.token
             os.chdir(self._directory.state)
             # only now: Trio must not be imported before the fork
             from actors.guest.serve import serve
 
-            code = serve(self._options.sandbox, self._directory, self._options.engine, namespaces=namespaces)
+            code = serve(self._directory, self._options.engine, namespaces=namespaces, token=self._owner.token)
         except BaseException as error:
             print(f"the guest of sandbox {self._options.sandbox!r} failed: {error!r}", file=sys.stderr)
         finally:

@@ -15,7 +15,7 @@ from actors.errors import InvalidArgument, Unsupported
 from actors.host.cgroups import CgroupKind, read_layout
 from actors.host.images import find_static_busybox
 
-__all__ = ["AUTO", "ENGINES", "Facts", "Tool", "choose_engine", "read_facts"]
+__all__ = ["AUTO", "ENGINES", "Facts", "Tool", "choose_engine", "find_runtime", "read_facts"]
 
 AUTO = "auto"
 ENGINES = ("runc", "processes")
@@ -43,8 +43,13 @@ class Facts:
     overlayfs: bool
 
 
+def find_runtime(name: str) -> str | None:
+    """Where a runtime's program is; system directories count even when PATH lacks them. None when it is not here."""
+    return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+
+
 def _tool(name: str) -> Tool | None:
-    path = shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    path = find_runtime(name)
     if path is None:
         return None
     read_end, write_end = os.pipe()

@@ -25,7 +25,7 @@ from actors.host.marks import kill_marked, read_process
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Owner", "RunDirectory", "Swept", "claim", "default_run_root", "sweep", "sweep_directory"]
+__all__ = ["Owner", "RunDirectory", "Swept", "claim", "default_run_root", "sweep", "sweep_directory", "sweep_own"]
 
 # sun_path is 108 bytes with its final NUL
 SOCKET_PATH_BYTES = 107
@@ -167,27 +167,26 @@ def _sweep_dead(path: Path, layout: CgroupLayout) -> Swept:
         clean = sweep_group(layout, owner.group) and kill_marked(owner.token)
     if clean:
         shutil.rmtree(path, ignore_errors=True)
-        RunDirectory(path).log.unlink(missing_ok=True)
     return Swept(path, clean)
 
 
-def sweep_directory(path: Path, layout: CgroupLayout | None = None, *, owned: bool = False) -> Swept | None:
-    """Sweep one sandbox's directory if its owner is dead; None when it lives, or there is no such directory.
+def sweep_own(directory: RunDirectory, layout: CgroupLayout) -> Swept:
+    """Sweep the directory that this very process owns and still holds; its log stays."""
+    return _sweep_dead(directory.path, layout)
 
-    `owned`: the caller is the owner, and holds the lock itself.
-    """
-    layout = layout or read_layout()
-    if owned:
-        return _sweep_dead(path, layout)
+
+def sweep_directory(path: Path, layout: CgroupLayout | None = None) -> Swept | None:
+    """Sweep one sandbox's directory, and its log, if its owner is dead; None when it lives, or nothing is there."""
+    log = RunDirectory(path).log
     if not path.is_dir():
+        log.unlink(missing_ok=True)
         return None
     gate = _lock(path.parent / _ROOT_LOCK, wait=True)
     assert gate is not None
     try:
-        try:
-            held = _lock(path / _LOCK, wait=False)
-        except FileNotFoundError:
-            return None
+        held = _lock(path / _LOCK, wait=False)
+    except FileNotFoundError:
+        return None  # swept meanwhile
     finally:
         os.close(gate)
     if held is None:
@@ -196,9 +195,12 @@ def sweep_directory(path: Path, layout: CgroupLayout | None = None, *, owned: bo
         owner = _read_owner(path)
         if owner is not None and owner.boot == _boot_id() and _start_time(owner.pid) == owner.start:
             return None  # somebody removed the lock of a living launcher
-        return _sweep_dead(path, layout)
+        swept = _sweep_dead(path, layout or read_layout())
     finally:
         os.close(held)
+    if swept.clean:
+        log.unlink(missing_ok=True)
+    return swept
 
 
 def sweep(run_root: Path, layout: CgroupLayout | None = None) -> list[Swept]:
@@ -208,5 +210,6 @@ def sweep(run_root: Path, layout: CgroupLayout | None = None) -> list[Swept]:
     except FileNotFoundError:
         return []
     layout = layout or read_layout()
-    found = [sweep_directory(run_root / name, layout) for name in names if _NAME.fullmatch(name)]
+    directories = [run_root / name for name in names if _NAME.fullmatch(name) and (run_root / name).is_dir()]
+    found = [sweep_directory(directory, layout) for directory in directories]
     return [swept for swept in found if swept is not None]

@@ -62,7 +62,7 @@ class ProcessEngine:
         return "processes"
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        _GATES.mkdir(mode=0o700, exist_ok=True)
+        os.makedirs(_GATES, mode=0o700, exist_ok=True)
         await self._reaper.run(task_status=task_status)
 
     async def create(self, container: str, spec: Spec) -> RealProcess:
@@ -156,9 +156,10 @@ class ProcessEngine:
             await trio.lowlevel.checkpoint()
             return
         with trio.move_on_after(_KILL_SECONDS):
-            while self._signal_members(container, signal.SIGKILL):
+            while True:
+                if self._signal_members(container, signal.SIGKILL) == 0:
+                    return
                 await trio.sleep(_POLL_SECONDS)
-            return
         raise AgentError(f"kill of container {container!r}: processes are left", status="not killed")
 
     async def delete(self, container: str) -> None:

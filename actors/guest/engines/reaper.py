@@ -155,15 +155,23 @@ class Reaper:
 async def _collect_orphan(descriptor: int) -> ExitStatus:
     await trio.lowlevel.wait_readable(descriptor)
     for _ in range(_ADOPTION_TRIES):
-        try:
-            found = os.waitid(os.P_PIDFD, descriptor, os.WEXITED)
-        except ChildProcessError:
-            await trio.sleep(_ADOPTION_SECONDS)
-            continue
-        assert found is not None
-        return ExitStatus(found.si_status if found.si_code == os.CLD_EXITED else 128 + found.si_status)
+        status = _collected(descriptor)
+        if status is not None:
+            return status
+        await trio.sleep(_ADOPTION_SECONDS)
     # somebody else collected it: an end of unknown status is told as a kill, never as a success
     return ExitStatus(128 + signal.SIGKILL)
+
+
+def _collected(descriptor: int) -> ExitStatus | None:
+    """Reap a dead process; None when it is not our child (yet)."""
+    try:
+        found = os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return None
+    if found is None:
+        return None
+    return ExitStatus(found.si_status if found.si_code == os.CLD_EXITED else 128 + found.si_status)
 
 
 def _zombie_children() -> list[tuple[int, int]]:

@@ -11,7 +11,6 @@ import os
 import shutil
 import stat
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, ResourceExhausted
@@ -19,6 +18,7 @@ from actors.guest.syscalls import MNT_DETACH, MS_BIND, mount, open_in_root, umou
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["Root", "lay_rootfs", "remove_rootfs"]
 

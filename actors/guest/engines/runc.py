@@ -60,7 +60,7 @@ class OciEngine:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         for path in (_BUNDLES, _STATE, _CALLS):
-            path.mkdir(mode=0o700, exist_ok=True)
+            os.makedirs(path, mode=0o700, exist_ok=True)
         await self._reaper.run(task_status=task_status)
 
     # create, start, exec
@@ -163,8 +163,8 @@ class OciEngine:
             listener.bind(str(path))
             listener.listen(1)
             # a create changes into the bundle before it dials; an absolute path may exceed a socket's 107 bytes
-            seen = os.path.relpath(path, _BUNDLES / container) if verb == "create" else str(path)
-            await self._runtime.call(verb, "--console-socket", seen, *arguments, container)
+            seen = Path("../..", path) if verb == "create" else path
+            await self._runtime.call(verb, "--console-socket", str(seen), *arguments, container)
             return _receive_terminal(listener)
         finally:
             listener.close()
@@ -180,10 +180,10 @@ class OciEngine:
         try:
             cgroups.set_frozen(self._layout, group, frozen=True)
             with trio.move_on_after(_FREEZE_SECONDS):
-                while (state := cgroups.freezer_state(self._layout, group)) is FreezerState.FREEZING:
+                while True:
+                    if cgroups.freezer_state(self._layout, group) is FreezerState.FROZEN:
+                        return
                     await trio.sleep(_POLL_SECONDS)
-                if state is FreezerState.FROZEN:
-                    return
         except OSError as error:
             raise Unsupported(f"pause of container {container!r}: {error}") from error
         except BaseException:

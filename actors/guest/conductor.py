@@ -1,0 +1,222 @@
+"""The guest's async layer: asks the machine, drives the engine, tells the machine what came of it.
+
+For every service (kata's today): a service translates, and calls this. Calls that change one container run one at a
+time, and to their own bound even when the caller has gone; signals, stdio, waits and kills run beside them. Not for
+protocols, and not for how a container is run (the engine).
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import AgentError, NotFound
+from actors.guest.process_io import ProcessIo
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.guest.engines.base import Engine, EngineProcess
+    from actors.guest.machine import Machine
+    from actors.limits import Limits
+    from actors.schemas.oci import Process, Spec
+    from actors.wire.spec import ExitStatus, TerminalSize
+
+__all__ = ["Conductor"]
+
+
+class _Cell:
+    """What the conductor keeps for one container beside the machine's entry."""
+
+    def __init__(self) -> None:
+        self.lock = trio.Lock()
+        self.processes: dict[str, ProcessIo] = {}
+
+
+class Conductor:
+    """Start `run` before anything else is called: `await nursery.start(conductor.run)`."""
+
+    def __init__(self, engine: Engine, machine: Machine, limits: Limits) -> None:
+        self._engine = engine
+        self.machine = machine
+        self._limits = limits
+        self._cells: dict[str, _Cell] = {}
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """The engine, and one task for each process that tells its end; until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await nursery.start(self._engine.run)
+            task_status.started()
+            await trio.sleep_forever()
+
+    # containers
+
+    async def create(self, container: str, spec: Spec) -> None:
+        """Raises: AlreadyExists, InvalidArgument, ResourceExhausted, and what the engine raises."""
+        self.machine.begin_create(container)
+        cell = self._cells[container] = _Cell()
+        try:
+            async with self._changing(cell, "create", container):
+                process = await self._engine.create(container, spec)
+        except BaseException:
+            self.machine.create_failed(container)
+            del self._cells[container]
+            raise
+        self.machine.created(container)
+        self._follow(cell, container, container, process)
+
+    async def start(self, container: str) -> None:
+        """Raises: NotFound, InvalidTransition."""
+        cell = self._cell(container)
+        async with self._changing(cell, "start", container):
+            self.machine.begin_start(container)
+            try:
+                await self._engine.start(container)
+            except BaseException:
+                self.machine.start_failed(container)
+                raise
+            self.machine.started(container)
+
+    async def pause(self, container: str) -> None:
+        """Returns once every process stands still. Raises: NotFound, InvalidTransition, Unsupported."""
+        cell = self._cell(container)
+        async with self._changing(cell, "pause", container):
+            self.machine.check("pause", container)
+            try:
+                await self._engine.pause(container)
+            finally:
+                # its init may have ended meanwhile: then that is the answer, whatever the engine met
+                self.machine.check("pause", container)
+            self.machine.paused(container)
+
+    async def resume(self, container: str) -> None:
+        """Raises: NotFound, InvalidTransition."""
+        cell = self._cell(container)
+        async with self._changing(cell, "resume", container):
+            self.machine.check("resume", container)
+            await self._engine.resume(container)
+            self.machine.resumed(container)
+
+    async def exec(self, container: str, process: str, document: Process) -> None:
+        """Raises: NotFound, InvalidTransition (at once when it is paused), AlreadyExists, InvalidArgument."""
+        cell = self._cell(container)
+        self.machine.check("exec", container)
+        async with self._changing(cell, "exec", container):
+            forgotten = self.machine.begin_exec(container, process)
+            if forgotten is not None:
+                await cell.processes.pop(forgotten).aclose()
+            try:
+                found = await self._engine.exec(container, document)
+            except BaseException:
+                self.machine.exec_failed(container, process)
+                raise
+            self.machine.exec_started(container, process)
+            self._follow(cell, container, process, found)
+
+    async def kill_all(self, container: str) -> None:
+        """SIGKILL to every process, a frozen one included; returns once they have ended. Raises: NotFound."""
+        cell = self._cell(container)
+        with trio.CancelScope(shield=True):
+            await self._kill(cell, container)
+
+    async def _kill(self, cell: _Cell, container: str) -> None:
+        await self._engine.kill_all(container)
+        with trio.move_on_after(self._limits.mutate_seconds):
+            for process in list(cell.processes.values()):
+                await process.ended.wait()
+            return
+        raise AgentError(f"kill of container {container!r}: it has not ended", status="not killed")
+
+    async def remove(self, container: str) -> None:
+        """Kill what runs, and forget the container; who waits for its processes is answered. Raises: NotFound."""
+        cell = self._cell(container)
+        self.machine.check("stop", container)
+        # before the turn is taken: a call that hangs on the container ends with it
+        await self.kill_all(container)
+        async with self._changing(cell, "remove", container):
+            if self._cells.get(container) is not cell:
+                raise NotFound(f"remove of container {container!r}: it was removed meanwhile")
+            self.machine.begin_remove(container)
+            await self._kill(cell, container)
+            await self._engine.delete(container)
+            self.machine.removed(container)
+            del self._cells[container]
+            for process in cell.processes.values():
+                await process.aclose()
+
+    async def destroy(self) -> None:
+        """Kill and remove every container, then forget the sandbox; repeated is fine. The first failure is raised at the end."""
+        failure: Exception | None = None
+        for action in (self.kill_all, self._remove_in_turn):
+            for container in list(self._cells):
+                try:
+                    await action(container)
+                except NotFound:
+                    continue
+                except Exception as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure
+        self.machine.destroy_sandbox()
+
+    async def _remove_in_turn(self, container: str) -> None:
+        """Also one that is still being created, once its creation has ended, one way or the other."""
+        async with self._cell(container).lock:
+            pass
+        await self.remove(container)
+
+    # processes
+
+    def process(self, container: str, process: str) -> ProcessIo:
+        """Its streams and its end; an empty id is the init. Raises: NotFound."""
+        entry = self.machine.process(container, process)
+        found = self._cell(container).processes.get(entry.id)
+        if found is None:
+            raise NotFound(f"process {entry.id!r} of container {container!r}: it is still being created")
+        return found
+
+    def signal(self, container: str, process: str, signum: int) -> None:
+        """One process; one that has ended is fine. Raises: NotFound, InvalidArgument."""
+        self.process(container, process).signal(signum)
+
+    def resize(self, container: str, process: str, size: TerminalSize) -> None:
+        """Raises: NotFound; InvalidTransition without a terminal; InvalidArgument."""
+        self.process(container, process).resize(size)
+
+    async def wait(self, container: str, process: str) -> ExitStatus:
+        """Its end: for any number of waiters, however late; does not wait for its output's end. Raises: NotFound."""
+        return await self.process(container, process).wait()
+
+    # internals
+
+    def _cell(self, container: str) -> _Cell:
+        self.machine.container(container)
+        return self._cells[container]
+
+    @asynccontextmanager
+    async def _changing(self, cell: _Cell, verb: str, container: str) -> AsyncGenerator[None]:
+        """The container's turn. Waiting for it may be cancelled; what is done in it runs to its end or its bound."""
+        async with cell.lock:
+            with trio.move_on_after(self._limits.mutate_seconds, shield=True) as bound:
+                yield
+        if bound.cancelled_caught:
+            raise AgentError(
+                f"{verb} of container {container!r}: not done within {self._limits.mutate_seconds:.0f} s",
+                status="timeout",
+            )
+
+    def _follow(self, cell: _Cell, container: str, process: str, found: EngineProcess) -> None:
+        assert self._nursery is not None, "the conductor runs"
+        streams = ProcessIo(found)
+        cell.processes[process] = streams
+        self._nursery.start_soon(self._until_end, cell, container, process, streams)
+
+    async def _until_end(self, cell: _Cell, container: str, process: str, streams: ProcessIo) -> None:
+        status = await streams.engine.wait()
+        if cell.processes.get(process) is streams and self._cells.get(container) is cell:
+            self.machine.exited(container, process, status)
+        streams.finish(status)

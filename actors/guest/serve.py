@@ -1,0 +1,97 @@
+"""The guest's main: an engine, the conductor and the kata service on one unix socket, until SIGTERM.
+
+For the launcher's child, after it has taken its place in its namespaces. The working directory is the state
+directory. An orderly end kills and deletes every container. Not for namespaces, ownership or sweeping (`launch`).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import signal
+import socket
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import Unsupported
+from actors.guest.conductor import Conductor
+from actors.guest.engines.processes import ProcessEngine
+from actors.guest.engines.reaper import Reaper
+from actors.guest.engines.runc import OciEngine
+from actors.guest.machine import Machine
+from actors.guest.services.kata import KataService
+from actors.host.cgroups import read_layout
+from actors.host.facts import find_runtime
+from actors.limits import DEFAULT_LIMITS
+from transports.stream import serve_unix
+from transports.ttrpc.server import TtrpcServer
+
+if TYPE_CHECKING:
+    from actors.guest.engines.base import Engine
+    from actors.host.rundir import RunDirectory
+
+__all__ = ["serve"]
+
+# less than the launcher's patience with a guest that was asked to end
+_ENDING_SECONDS = 8.0
+_LOGGED_ERRORS = 100
+
+
+def serve(directory: RunDirectory, engine: str, *, namespaces: bool, token: str) -> int:
+    """Serve until SIGTERM; the exit code. `token` marks processes where no pid namespace holds them."""
+    found = make_engine(engine, directory.path.name, token="" if namespaces else token)
+    return trio.run(_main, directory, found, namespaces)
+
+
+def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
+    """Raises: Unsupported when the runtime's program is not here."""
+    reaper = Reaper()
+    if engine == "processes":
+        return ProcessEngine(sandbox_directory=sandbox_directory, reaper=reaper, token=token)
+    program = find_runtime(engine)
+    if program is None:
+        raise Unsupported(f"engine {engine!r}: no such program here")
+    return OciEngine(program, name=engine, sandbox_directory=sandbox_directory, layout=read_layout(), reaper=reaper)
+
+
+async def _main(directory: RunDirectory, engine: Engine, namespaces: bool) -> int:
+    limits = DEFAULT_LIMITS
+    conductor = Conductor(engine, Machine(limits), limits)
+    service = KataService(
+        conductor,
+        limits,
+        version=importlib.metadata.version("katrio"),
+        engine=engine.name,
+        set_hostname=socket.sethostname if namespaces else None,
+    )
+    server = TtrpcServer(service.handlers(), on_error=_Complaints())
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            # the launcher blocked them, so that none is lost before somebody listens
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            await nursery.start(conductor.run)
+            async with trio.open_nursery() as listeners:
+                await listeners.start(serve_unix, str(directory.socket), server.serve_stream)
+                async for _ in signals:
+                    break
+                listeners.cancel_scope.cancel()
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _ENDING_SECONDS):
+                await conductor.destroy()
+        nursery.cancel_scope.cancel()
+    return 0
+
+
+class _Complaints:
+    """Bugs of ours on the log, bounded: a client must not be able to fill the disk by repeating one."""
+
+    def __init__(self) -> None:
+        self._left = _LOGGED_ERRORS
+
+    def __call__(self, service: str, method: str, error: Exception) -> None:
+        if self._left > 0:
+            self._left -= 1
+            print(
+                f"{service}/{method} failed:", *traceback.format_exception(error), sep="\n", file=sys.stderr, flush=True
+            )

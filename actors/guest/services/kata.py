@@ -1,0 +1,224 @@
+"""Today's kata agent API over the conductor: the calls that katrio's own agent makes, and kata's client for those.
+
+For `serve`, which puts `handlers()` behind a ttRPC server. What it can't do it refuses (UNIMPLEMENTED), and it never
+answers success for a field that it would have to ignore. Not for states or processes: the conductor has those.
+Where kata encodes two meanings in one value, they are taken apart here: an empty exec id is the init, but with
+SIGKILL the whole container; an exec id that is the container's id is the init alone.
+"""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from actors.errors import InternalError, InvalidArgument, InvalidTransition, KatrioError, Unsupported
+from actors.schemas import agent as api
+from actors.schemas.rpcs import RPCS, SchemaError, decode_request, encode_response
+from actors.schemas.status import status_from_error
+from actors.wire.spec import TerminalSize
+from transports.errors import TtrpcStatusError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from actors.guest.conductor import Conductor
+    from actors.limits import Limits
+    from actors.schemas.oci import Process
+    from actors.schemas.rpcs import Rpc
+    from transports.ttrpc.server import CallContext, Handler
+
+__all__ = ["KataService"]
+
+_GRPC_VERSION = "0.0.1"
+
+
+class KataService:
+    """See the module."""
+
+    def __init__(
+        self,
+        conductor: Conductor,
+        limits: Limits,
+        *,
+        version: str,
+        engine: str,
+        set_hostname: Callable[[str], None] | None,
+    ) -> None:
+        """`set_hostname` sets the sandbox's; None where the guest has no name of its own."""
+        self._conductor = conductor
+        self._machine = conductor.machine
+        self._limits = limits
+        self._version = version
+        self._engine = engine
+        self._set_hostname = set_hostname
+
+    def handlers(self) -> Mapping[tuple[str, str], Handler]:
+        """For `TtrpcServer`; methods that are not here are its to refuse."""
+        table: dict[str, Callable[[Any], Awaitable[msgspec.Struct]]] = {
+            "Check": self._check,
+            "Version": self._get_version,
+            "GetGuestDetails": self._details,
+            "CreateSandbox": self._create_sandbox,
+            "DestroySandbox": self._destroy_sandbox,
+            "CreateContainer": self._create,
+            "StartContainer": self._start,
+            "RemoveContainer": self._remove,
+            "PauseContainer": self._pause,
+            "ResumeContainer": self._resume,
+            "ExecProcess": self._exec,
+            "SignalProcess": self._signal,
+            "WaitProcess": self._wait,
+            "WriteStdin": self._write,
+            "CloseStdin": self._close_stdin,
+            "ReadStdout": self._read_stdout,
+            "ReadStderr": self._read_stderr,
+            "TtyWinResize": self._resize,
+        }
+        return {(RPCS[name].service, name): partial(_answer, RPCS[name], method) for name, method in table.items()}
+
+    # the agent itself
+
+    async def _check(self, _: api.CheckRequest) -> msgspec.Struct:
+        return api.HealthCheckResponse(status=1)
+
+    async def _get_version(self, _: api.CheckRequest) -> msgspec.Struct:
+        return api.VersionCheckResponse(grpc_version=_GRPC_VERSION, agent_version=self._version)
+
+    async def _details(self, _: api.GuestDetailsRequest) -> msgspec.Struct:
+        details = api.AgentDetails(
+            version=self._version, init_daemon=True, extra_features=(f"katrio.engine={self._engine}",)
+        )
+        return api.GuestDetailsResponse(agent_details=details)
+
+    # sandbox
+
+    async def _create_sandbox(self, request: api.CreateSandboxRequest) -> msgspec.Struct:
+        _refuse(request, "CreateSandbox", "dns", "storages", "sandbox_pidns", "guest_hook_path", "kernel_modules")
+        hostname = request.hostname or request.sandbox_id
+        if len(hostname.encode()) > 64 or "\0" in hostname:
+            raise InvalidArgument(f"hostname {hostname[:80]!r}: the kernel takes 64 bytes", field="hostname")
+        self._machine.create_sandbox(request.sandbox_id)
+        if self._set_hostname is not None:
+            self._set_hostname(hostname)
+        return api.Empty()
+
+    async def _destroy_sandbox(self, _: api.DestroySandboxRequest) -> msgspec.Struct:
+        await self._conductor.destroy()
+        return api.Empty()
+
+    # containers
+
+    async def _create(self, request: api.CreateContainerRequest) -> msgspec.Struct:
+        container = request.container_id
+        _refuse(request, "CreateContainer", "devices", "storages", "sandbox_pidns", "shared_mounts")
+        if self._machine.sandbox is None:
+            raise InvalidTransition(
+                f"create of container {container[:80]!r}: this guest has no sandbox; create one first",
+                state="no sandbox",
+                verb="create_container",
+            )
+        if request.OCI is None or request.OCI.process is None:
+            raise InvalidArgument(
+                f"create of container {container[:80]!r}: OCI.Process is missing", field="OCI.Process"
+            )
+        process = _with_user(request.OCI.process, request.string_user)
+        await self._conductor.create(container, msgspec.structs.replace(request.OCI, process=process))
+        return api.Empty()
+
+    async def _start(self, request: api.StartContainerRequest) -> msgspec.Struct:
+        await self._conductor.start(request.container_id)
+        return api.Empty()
+
+    async def _remove(self, request: api.RemoveContainerRequest) -> msgspec.Struct:
+        await self._conductor.remove(request.container_id)
+        return api.Empty()
+
+    async def _pause(self, request: api.PauseContainerRequest) -> msgspec.Struct:
+        await self._conductor.pause(request.container_id)
+        return api.Empty()
+
+    async def _resume(self, request: api.ResumeContainerRequest) -> msgspec.Struct:
+        await self._conductor.resume(request.container_id)
+        return api.Empty()
+
+    # processes
+
+    async def _exec(self, request: api.ExecProcessRequest) -> msgspec.Struct:
+        if request.process is None:
+            raise InvalidArgument(f"exec {request.exec_id[:80]!r}: process is missing", field="process")
+        process = _with_user(request.process, request.string_user)
+        await self._conductor.exec(request.container_id, request.exec_id, process)
+        return api.Empty()
+
+    async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
+        if not request.exec_id and request.signal == signal.SIGKILL:
+            await self._conductor.kill_all(request.container_id)
+        else:
+            self._conductor.signal(request.container_id, request.exec_id, request.signal)
+        return api.Empty()
+
+    async def _wait(self, request: api.WaitProcessRequest) -> msgspec.Struct:
+        status = await self._conductor.wait(request.container_id, request.exec_id)
+        return api.WaitProcessResponse(status=status.code)
+
+    async def _write(self, request: api.WriteStreamRequest) -> msgspec.Struct:
+        process = self._conductor.process(request.container_id, request.exec_id)
+        return api.WriteStreamResponse(len=await process.write(request.data))
+
+    async def _close_stdin(self, request: api.CloseStdinRequest) -> msgspec.Struct:
+        await self._conductor.process(request.container_id, request.exec_id).close_stdin()
+        return api.Empty()
+
+    async def _read_stdout(self, request: api.ReadStreamRequest) -> msgspec.Struct:
+        process = self._conductor.process(request.container_id, request.exec_id)
+        return api.ReadStreamResponse(data=await process.read_stdout(self._bounded(request.len)))
+
+    async def _read_stderr(self, request: api.ReadStreamRequest) -> msgspec.Struct:
+        process = self._conductor.process(request.container_id, request.exec_id)
+        return api.ReadStreamResponse(data=await process.read_stderr(self._bounded(request.len)))
+
+    def _bounded(self, length: int) -> int:
+        """0 means as much as we like; a peer's wish never sizes an allocation beyond our own bound."""
+        return min(length or self._limits.read_bytes, self._limits.read_bytes)
+
+    async def _resize(self, request: api.TtyWinResizeRequest) -> msgspec.Struct:
+        self._conductor.resize(request.container_id, request.exec_id, TerminalSize(request.row, request.column))
+        return api.Empty()
+
+
+async def _answer(
+    rpc: Rpc, method: Callable[[Any], Awaitable[msgspec.Struct]], payload: bytes, _: CallContext
+) -> bytes:
+    """One call: decoded, done, encoded; our own errors become the status that stands for them."""
+    try:
+        response = await method(decode_request(rpc, payload))
+    except SchemaError as error:
+        raise TtrpcStatusError(
+            *status_from_error(InvalidArgument(f"{rpc.method}: {error}", field="payload"))
+        ) from error
+    except KatrioError as error:
+        raise TtrpcStatusError(*status_from_error(error)) from error
+    except trio.TooSlowError as error:
+        raise TtrpcStatusError(
+            *status_from_error(InternalError(f"{rpc.method}: a bound of the guest's own ran out"))
+        ) from error
+    return encode_response(rpc, response)
+
+
+def _refuse(request: msgspec.Struct, method: str, *fields: str) -> None:
+    """Raises: Unsupported when one of the fields is set: success would be a lie."""
+    for name in fields:
+        if getattr(request, name):
+            raise Unsupported(f"{method}: this guest has no {name}; leave it out", field=name)
+
+
+def _with_user(process: Process, asked: api.StringUser | None) -> Process:
+    """The names of `string_user`, which win over numbers, put where the engine looks for them."""
+    if asked is None or not asked.uid:
+        return process
+    name = f"{asked.uid}:{asked.gid}" if asked.gid else asked.uid
+    return msgspec.structs.replace(process, user=msgspec.structs.replace(process.user, username=name))
