@@ -57,7 +57,7 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     why: str
     world: str
     agent: str
-    engine: str
+    engine: str | None
     # top-level steps, and the seconds they have
     steps: int
     limit: float

@@ -45,7 +45,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome
     world: str
     agent: str
-    engine: str
+    engine: str | None = None
     seed: int | None = None
     duration_s: float
     # empty when it held

@@ -30,13 +30,8 @@ class World(Protocol):
         ...
 
     @property
-    def engine(self) -> str:
-        """What really runs the containers, such as `runc`; empty when that is not known."""
-        ...
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What a person should know before the run, one line each."""
+    def engine(self) -> str | None:
+        """What really runs the containers, such as `runc`; None when nothing does, or it is not known."""
         ...
 
     @property

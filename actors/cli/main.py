@@ -1,0 +1,119 @@
+"""Parses the command line and hands it to one command; imports nothing that takes time to start.
+
+For the shell. Not for work: each command is a module of its own, imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from actors.cli.exits import Exit
+from actors.cli.options import AGENTS, ENGINES, WORLDS, FileOptions, RunOptions, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["build_parser", "main"]
+
+EXIT_CODES = """\
+exit codes: 0 held, 1 failed, 2 bad file or usage, 3 infrastructure,
+            4 everything skipped, 130 interrupted (^C stops in order, a second ^C at once)"""
+SHELLS = ("bash", "zsh", "fish")
+
+
+class _Version(argparse.Action):
+    """Asks the installed distribution; slow enough to be done only when asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(Exit.HELD, f"katrio {version('katrio')}\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, as argparse knows it; completion is generated from it."""
+    parser = argparse.ArgumentParser(
+        prog="katrio",
+        description="Sandboxes and containers as Trio actors: run scenario files against them.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_run(commands)
+    validate = commands.add_parser("validate", help="check scenario files, run nothing", allow_abbrev=False)
+    validate.add_argument("files", nargs="+", metavar="FILE")
+    validate.add_argument("--json", action="store_true", help="print the faults as one JSON list")
+    listing = commands.add_parser("list", help="say what scenario files are for", allow_abbrev=False)
+    listing.add_argument("files", nargs="*", metavar="FILE", default=["scenarios"], help="default: scenarios")
+    listing.add_argument("--json", action="store_true", help="print one JSON list")
+    sweep = commands.add_parser("sweep", help="remove what dead owners left behind", allow_abbrev=False)
+    sweep.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
+    completion = commands.add_parser("completion", help="print a shell's completion script", allow_abbrev=False)
+    completion.add_argument("shell", choices=SHELLS)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = commands.add_parser(
+        "run",
+        help="run scenario files",
+        description="Run scenario files, one after the other; the first that does not hold stops the rest.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    run.add_argument("files", nargs="+", metavar="FILE")
+    run.add_argument("--world", choices=WORLDS, default="embedded", help="where to run (default: %(default)s)")
+    run.add_argument("--agent", choices=AGENTS, default="kata", help="the agent to use (default: %(default)s)")
+    run.add_argument("--engine", choices=ENGINES, default="auto", help="of the embedded world (default: %(default)s)")
+    run.add_argument("--seed", type=int, metavar="N", help="of the simulated world")
+    run.add_argument("--json", action="store_true", help="print one JSON object a file, and nothing else")
+    run.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories go")
+    run.add_argument("--keep-going", action="store_true", help="run the remaining files after one did not hold")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. argparse itself ends the process on --help and on bad usage."""
+    parser = build_parser()
+    words = parser.parse_args(argv)
+    try:
+        return _dispatch(parser, words)
+    except UsageError as error:
+        parser.error(str(error))
+    except BrokenPipeError:
+        # whoever read our output has gone; there is nobody left to tell
+        sys.stderr.close()
+        return Exit.INFRASTRUCTURE
+
+
+def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int:
+    match words.command:
+        case "run":
+            from actors.cli.run import run
+
+            return run(RunOptions.parsed(words))
+        case "validate":
+            from actors.cli.files import validate
+
+            return validate(FileOptions.parsed(words))
+        case "list":
+            from actors.cli.files import list_files
+
+            return list_files(FileOptions.parsed(words))
+        case "sweep":
+            from actors.cli.sweep import sweep
+
+            return sweep(words.run_dir)
+        case _:
+            from actors.cli.completion import completion
+
+            print(completion(parser, words.shell), end="")
+            return Exit.HELD
+
+
+if __name__ == "__main__":
+    sys.exit(main())

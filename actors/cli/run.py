@@ -1,0 +1,152 @@
+"""`katrio run`: sweep, load every file, then one world after the other; ^C stops in order.
+
+The composition of scenario, world and report stands here. Not for what a scenario or a world does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.api import open_world
+from actors.cli.exits import Exit
+from actors.cli.files import load_all, tell_problems
+from actors.cli.sweep import sweep_root
+from actors.errors import InvalidArgument, KatrioError
+from actors.host.facts import choose_engine, read_facts
+from actors.scenario.events import Outcome
+from actors.scenario.report.json import JsonReport
+from actors.scenario.report.plain import PlainReport
+from actors.scenario.runner import Result, run_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.cli.options import RunOptions
+    from actors.scenario.load import Loaded
+    from actors.scenario.report.base import Report
+
+__all__ = ["exit_code", "run"]
+
+
+def run(options: RunOptions) -> int:
+    """Run the files; the exit code."""
+    loaded, problems = load_all(options.files)
+    if problems or not loaded:
+        tell_problems(problems)
+        if not loaded and not problems:
+            print("katrio: no scenario file there", file=sys.stderr)
+        return Exit.USAGE
+    report = _choose_report(options)
+    try:
+        if options.world == "embedded":
+            _prepare(options, report)
+        return trio.run(_Session(options, report, loaded).run)
+    except InvalidArgument as error:
+        return _trouble(report, error, Exit.USAGE)
+    except (KatrioError, OSError) as error:
+        return _trouble(report, error, Exit.INFRASTRUCTURE)
+    finally:
+        report.close()
+
+
+def _trouble(report: Report, error: Exception, code: Exit) -> Exit:
+    report.close()
+    print(f"katrio: {error}", file=sys.stderr)
+    return code
+
+
+def _prepare(options: RunOptions, report: Report) -> None:
+    """Sweep what dead owners left, and say when containers will not be real ones. Raises: KatrioError, OSError."""
+    for swept in sweep_root(options.run_dir):
+        if not swept.clean:
+            report.notice(f"could not remove all of {swept.directory}, which a dead owner left")
+    if options.agent == "kata":
+        engine, reason = choose_engine(read_facts(), options.engine)
+        if engine == "processes" and options.engine == "auto":
+            report.notice(f"on the plain-process engine, without isolation: {reason}")
+
+
+def _choose_report(options: RunOptions) -> Report:
+    if options.json:
+        return JsonReport(sys.stdout, sys.stderr)
+    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        from rich.console import Console
+
+        from actors.scenario.report.live import LiveReport
+
+        return LiveReport(Console())
+    return PlainReport(sys.stdout)
+
+
+class _Session:
+    """The files of one command, in order, until one does not hold or somebody interrupts."""
+
+    def __init__(self, options: RunOptions, report: Report, loaded: Sequence[Loaded]) -> None:
+        self._options = options
+        self._report = report
+        self._loaded = loaded
+        self._interrupted = False
+        self._work = trio.CancelScope()
+
+    async def run(self) -> Exit:
+        """The exit code. Raises: KatrioError, when a world does not open."""
+        outcomes: list[Outcome] = []
+        failures: list[KatrioError | OSError] = []
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._watch_signals)
+            nursery.start_soon(self._report.run)
+            with self._work:
+                try:
+                    await self._run_all(outcomes)
+                except (KatrioError, OSError) as error:  # raised below, bare: a nursery would wrap it
+                    failures.append(error)
+            nursery.cancel_scope.cancel()
+        if self._interrupted:
+            self._report.notice("interrupted: everything was stopped in order")
+            return Exit.INTERRUPTED
+        if failures:
+            raise failures[0]
+        return exit_code(outcomes)
+
+    async def _run_all(self, outcomes: list[Outcome]) -> None:
+        for loaded in self._loaded:
+            result = await self._run_one(loaded)
+            self._report.result(result)
+            outcomes.append(result.outcome)
+            if result.outcome in (Outcome.FAILED, Outcome.ERROR) and not self._options.keep_going:
+                return
+
+    async def _run_one(self, loaded: Loaded) -> Result:
+        options = self._options
+        async with open_world(
+            options.world, agent=options.agent, engine=options.engine, run_dir=options.run_dir, seed=options.seed
+        ) as world:
+            return await run_scenario(loaded, world, listener=self._report.event, seed=options.seed)
+
+    async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for _ in signals:
+                if self._interrupted:
+                    # guests notice that we are gone by their lifeline, and the next sweep does the rest
+                    self._report.close()
+                    os._exit(Exit.INTERRUPTED)
+                self._interrupted = True
+                self._report.notice("stopping in order; ^C again stops at once")
+                self._work.cancel()
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> Exit:
+    """The code for the outcomes of all files that ran: the worst one counts, skipped ones only when all are."""
+    if Outcome.ERROR in outcomes:
+        return Exit.INFRASTRUCTURE
+    if Outcome.FAILED in outcomes:
+        return Exit.FAILED
+    if all(outcome is Outcome.SKIPPED for outcome in outcomes):
+        return Exit.ALL_SKIPPED
+    return Exit.HELD

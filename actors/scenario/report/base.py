@@ -1,0 +1,81 @@
+"""What a report is, and the words that reports share.
+
+For whoever shows a run. Not for running one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from actors.scenario.events import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from actors.scenario.events import Event, StepEnded
+    from actors.scenario.runner import Result
+
+__all__ = ["Report", "headline", "is_worth_a_line", "last_line", "reasons"]
+
+
+class Report(Protocol):
+    """Shows one run after the other. Every method returns at once."""
+
+    def event(self, event: Event) -> None:
+        """Something happened; the journal's listener."""
+        ...
+
+    def result(self, result: Result) -> None:
+        """A run has ended."""
+        ...
+
+    def notice(self, text: str) -> None:
+        """One line beside the runs: a warning, or that an orderly stop has begun."""
+        ...
+
+    async def run(self) -> None:
+        """Keep what is shown up to date, until cancelled."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it was found. Idempotent."""
+        ...
+
+
+def headline(name: str, file: str) -> str:
+    """The first line of a run."""
+    return f"{name} ({file})"
+
+
+def last_line(result: Result) -> str:
+    """What held, or why not, and where: the last line of a run."""
+    number = sum(1 for step in result.steps if _is_top(step) and step.outcome is Outcome.HELD)
+    steps = f"{number} step{'' if number == 1 else 's'}"
+    where = ", ".join(part for part in (f"{result.world} world", f"{result.agent} agent", result.engine or "") if part)
+    if result.outcome is Outcome.HELD:
+        return f"held: {steps} in {result.duration_s:.1f} s, {where}"
+    return f"{result.outcome}: {result.reason} (after {steps}, {result.duration_s:.1f} s, {where})"
+
+
+def is_worth_a_line(step: StepEnded) -> bool:
+    """A step of the file's own list, or an inner one that tells why its outer one did not hold."""
+    return _is_top(step) or step.failure is not None
+
+
+def _is_top(step: StepEnded) -> bool:
+    return "." not in step.path
+
+
+def reasons(step: StepEnded) -> Iterator[str]:
+    """Why a step did not hold, a line each: expected, seen, the last output and asks."""
+    failure = step.failure
+    if failure is None:
+        return
+    yield f"expected {failure.expected}"
+    yield f"saw      {failure.seen}"
+    for tail in failure.tails:
+        yield f"the last of {tail.process}'s {tail.stream}:"
+        yield from (f"  | {line}" for line in tail.text.splitlines())
+    if failure.asks:
+        yield "the last asks:"
+        yield from (f"  {ask}" for ask in failure.asks)

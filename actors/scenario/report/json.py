@@ -1,0 +1,44 @@
+"""A run as one JSON object on one line, when it has ended: for programs.
+
+Its fields are those of `actors.scenario.runner.Result`; fields may be added, none changes its meaning.
+Notices go to the error stream, so that the output is JSON alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from actors.scenario.events import Event
+    from actors.scenario.runner import Result
+
+__all__ = ["JsonReport"]
+
+
+class JsonReport:
+    """See `Report`."""
+
+    def __init__(self, stream: TextIO, errors: TextIO) -> None:
+        self._stream = stream
+        self._errors = errors
+
+    def event(self, event: Event) -> None:
+        pass
+
+    def result(self, result: Result) -> None:
+        self._stream.write(msgspec.json.encode(result).decode() + "\n")
+        self._stream.flush()
+
+    def notice(self, text: str) -> None:
+        self._errors.write(text + "\n")
+
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+    def close(self) -> None:
+        self._stream.flush()

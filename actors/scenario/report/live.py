@@ -1,0 +1,167 @@
+"""A run as it happens, in a terminal: ended steps scroll by, below them what goes on now.
+
+For people. Draws at most `FPS` times a second from a task of ours, never from a thread; honours NO_COLOR
+and the terminal's size. Not for logs: `plain`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from actors.scenario.events import Outcome, Printed, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
+from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from actors.scenario.events import Event
+    from actors.scenario.runner import Result
+
+__all__ = ["LiveReport"]
+
+FPS = 12
+STYLES = {
+    Outcome.HELD: "green",
+    Outcome.FAILED: "bold red",
+    Outcome.ERROR: "bold magenta",
+    Outcome.SKIPPED: "yellow",
+    Outcome.CANCELLED: "dim",
+}
+STATES = {"running": "green", "paused": "cyan", "ready": "blue", "stopped": "dim", "gone": "dim", "lost": "red"}
+# of a line that has not ended yet
+LINE_KEPT = 400
+
+
+@dataclass(slots=True)
+class _Row:
+    """One container as shown: its state, since when, and the last line that a process of it printed."""
+
+    state: str = ""
+    since: float = 0.0
+    line: str = ""
+    rest: str = ""
+
+
+class LiveReport:
+    """See `Report`. Draws on `console`, which must be a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+        self._containers: dict[str, _Row] = {}
+        self._steps: dict[str, StepStarted] = {}
+        self._began = 0.0
+        self._limit = 1.0
+        self._running = False
+
+    def event(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._start(event)
+            case StepStarted(path=path):
+                self._steps[path] = event
+            case StepEnded(path=path):
+                self._steps.pop(path, None)
+                if is_worth_a_line(event):
+                    self._step(event)
+            case StateSeen(name=name, state=state) if name in self._containers:
+                row = self._containers[name]
+                if row.state != state:
+                    row.state, row.since = state, event.at
+            case Printed(container=container) if container in self._containers:
+                self._printed(self._containers[container], event)
+            case RunEnded():
+                self._running = False
+                self._live.stop()
+            case _:
+                pass
+
+    def result(self, result: Result) -> None:
+        outcome = result.outcome
+        self._console.print(Text(last_line(result), style=STYLES[outcome]), soft_wrap=True)
+
+    def notice(self, text: str) -> None:
+        self._console.print(Text(text, style="yellow"), soft_wrap=True)
+
+    async def run(self) -> None:
+        while True:
+            if self._running:
+                self._live.update(self._now(), refresh=True)
+            await trio.sleep(1 / FPS)
+
+    def close(self) -> None:
+        self._running = False
+        self._live.stop()
+
+    def _start(self, event: RunStarted) -> None:
+        self._containers = {name: _Row() for name in event.containers}
+        self._steps = {}
+        self._began = trio.current_time()
+        self._limit = event.limit
+        self._console.print(Text(headline(event.name, event.file), style="bold"))
+        self._console.print(Text(event.why, style="dim"))
+        self._running = True
+        self._live.start()
+
+    def _step(self, event: StepEnded) -> None:
+        line = Text.assemble(
+            (f"  {event.outcome:<9}", STYLES[event.outcome]), (f" {event.seconds:7.3f} s  ", "dim"), event.title
+        )
+        self._console.print(line, no_wrap=True, overflow="ellipsis")
+        for reason in reasons(event):
+            self._console.print(Text(f"      {reason}", style="red"), soft_wrap=True)
+
+    def _printed(self, row: _Row, event: Printed) -> None:
+        lines = (row.rest + event.data.decode(errors="replace")).replace("\r", "").split("\n")
+        row.rest = lines.pop()[-LINE_KEPT:]
+        shown = [line for line in [*lines, row.rest] if line.strip()]
+        if shown:
+            own = event.process == event.container
+            row.line = shown[-1] if own else f"{event.process}: {shown[-1]}"
+
+    def _now(self) -> RenderableType:
+        """What goes on: steps under way, containers, the time; never higher than the terminal."""
+        elapsed = trio.current_time() - self._began
+        room = max(3, self._console.height - 4)
+        steps = list(self._steps.values())[-(room // 3) :]
+        rows = list(self._containers.items())[: room - len(steps)]
+        parts: list[RenderableType] = [Text("")]
+        for step in steps:
+            line = Text.assemble(("  ▸ ", "cyan"), step.title, (f"  {elapsed - step.at:.1f} s", "dim"), no_wrap=True)
+            line.truncate(self._console.width - 1, overflow="ellipsis")
+            parts.append(line)
+        parts.append(self._table(rows, elapsed))
+        if len(rows) < len(self._containers):
+            parts.append(Text(f"  and {len(self._containers) - len(rows)} more containers", style="dim"))
+        parts.append(self._clock(elapsed))
+        return Group(*parts)
+
+    def _table(self, rows: list[tuple[str, _Row]], elapsed: float) -> Table:
+        table = Table.grid(padding=(0, 2), expand=True)
+        table.add_column(no_wrap=True, max_width=28, overflow="ellipsis")
+        table.add_column(no_wrap=True, width=8)
+        table.add_column(no_wrap=True, width=8, justify="right")
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        for name, row in rows:
+            age = f"{elapsed - row.since:.1f} s" if row.state else ""
+            state = Text(row.state or "-", style=STATES.get(row.state, ""))
+            table.add_row(Text(f"  {name}"), state, Text(age, style="dim"), Text(_printable(row.line), style="dim"))
+        return table
+
+    def _clock(self, elapsed: float) -> Table:
+        clock = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total=self._limit, completed=min(elapsed, self._limit), width=28)
+        clock.add_row(Text(" "), bar, Text(f"{elapsed:.1f} s of at most {self._limit:g} s", style="dim"))
+        return clock
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)

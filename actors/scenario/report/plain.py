@@ -1,0 +1,57 @@
+"""A run in plain lines, one a step: for logs, pipes and terminals that can't move their cursor.
+
+Not for programs: `json` has a stable form.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.scenario.events import RunStarted, StepEnded
+from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from actors.scenario.events import Event
+    from actors.scenario.runner import Result
+
+__all__ = ["PlainReport"]
+
+
+class PlainReport:
+    """See `Report`; writes whole lines to `stream`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._line(headline(event.name, event.file))
+        elif isinstance(event, StepEnded) and is_worth_a_line(event):
+            self._line(f"  {event.outcome:<9} {event.seconds:7.3f} s  line {event.line:<3} {event.title}")
+            for reason in reasons(event):
+                self._line(f"      {reason}")
+
+    def result(self, result: Result) -> None:
+        self._line(last_line(result))
+
+    def notice(self, text: str) -> None:
+        self._line(text)
+
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+    def close(self) -> None:
+        self._stream.flush()
+
+    def _line(self, text: str) -> None:
+        self._stream.write(_printable(text) + "\n")
+        self._stream.flush()
+
+
+def _printable(text: str) -> str:
+    """Control characters of containers' outputs must not reach the terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
