@@ -69,10 +69,13 @@ class Actor:
         self._bounds[verb] = seconds
 
     async def serve(self) -> None:
-        """Serve until cancelled."""
+        """Serve until the inbox is unregistered, and then until what was begun has ended; or until cancelled."""
         async with trio.open_nursery() as work:
             while True:
-                mail = await self._inbox.receive()
+                try:
+                    mail = await self._inbox.receive()
+                except trio.ClosedResourceError:
+                    return
                 verb = self._verbs.get(mail.verb)
                 if verb is None:
                     mail.fail(self._unknown_verb(mail.verb))

@@ -51,9 +51,7 @@ class AgentConnection(Protocol):
         """
         ...
 
-    async def run(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dial and keep the link until cancelled; a broken one is dialled again, with backoff.
 
         Started once the first link is up. Raises AgentUnreachable when that never happens in time.
@@ -69,9 +67,7 @@ class AgentConnection(Protocol):
     async def destroy_sandbox(self) -> None:
         """End every container and the sandbox; repeated is fine."""
 
-    async def create_container(
-        self, container: str, spec: ContainerSpec, rootfs: str
-    ) -> None:
+    async def create_container(self, container: str, spec: ContainerSpec, rootfs: str) -> None:
         """Make a container whose init waits to be started; `rootfs` is an unpacked root in the guest's sight.
 
         Raises: AlreadyExists, InvalidArgument, NotFound.
@@ -83,9 +79,7 @@ class AgentConnection(Protocol):
     async def remove_container(self, container: str) -> None:
         """Kill what is left of the container and forget it. Raises: NotFound."""
 
-    async def exec_process(
-        self, container: str, process: str, spec: ProcessSpec
-    ) -> None:
+    async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
         """Start one more process. Raises: NotFound, AlreadyExists, InvalidTransition, InvalidArgument."""
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
@@ -94,9 +88,7 @@ class AgentConnection(Protocol):
     async def kill_all(self, container: str) -> None:
         """SIGKILL to every process of the container, a frozen one included. Raises: NotFound."""
 
-    async def winsize_process(
-        self, container: str, process: str, size: TerminalSize
-    ) -> None:
+    async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
         """Resize its terminal. Raises: NotFound; InvalidTransition when it has none."""
 
     async def write_stdin(self, container: str, process: str, data: bytes) -> int:

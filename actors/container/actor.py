@@ -20,6 +20,8 @@ from actors.wire.spec import ExitStatus
 from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing, Overlap, Stop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from actors.agents.base import AgentConnection
     from actors.limits import Limits
     from actors.mailbox import Inbox, Mail
@@ -30,7 +32,7 @@ __all__ = ["ContainerActor"]
 
 
 class ContainerActor:
-    """See `actors.wire.verbs.CONTAINER_VERBS` for what it serves."""
+    """See `actors.wire.verbs.CONTAINER_VERBS` for what it serves. `forget` frees its name; repeated is fine."""
 
     def __init__(
         self,
@@ -42,6 +44,7 @@ class ContainerActor:
         connection: AgentConnection,
         inbox: Inbox,
         limits: Limits,
+        forget: Callable[[], None],
     ) -> None:
         self.id = name
         self.state = AsyncValue(ContainerState.CREATING)
@@ -50,6 +53,7 @@ class ContainerActor:
         self._agent = connection
         self._limits = limits
         self._deleted = trio.Event()
+        self._forget = forget
         self._removed = False
         self._following: trio.Nursery | None = None
         self._link = trio.CancelScope()
@@ -76,13 +80,9 @@ class ContainerActor:
             },
             limits,
         )
-        self._actor.bound(
-            "stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args))
-        )
+        self._actor.bound("stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args)))
 
-    async def run(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Create the container over a connection of its own, then serve until deleted or cancelled.
 
         Raises (before it has started): what `AgentConnection.create_container` raises.
@@ -117,9 +117,7 @@ class ContainerActor:
         """The guest is gone: every waiter gets GuestDied, and nothing is asked of the agent any more."""
         if CONTAINER.can(self.state.value, ContainerEvent.LOST):
             self._move(ContainerEvent.LOST)
-        self._processes.lose(
-            GuestDied(f"container {self.id!r}: its guest is gone ({reason})")
-        )
+        self._processes.lose(GuestDied(f"container {self.id!r}: its guest is gone ({reason})"))
         self._link.cancel()
 
     async def _keep_link(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -137,9 +135,7 @@ class ContainerActor:
                     await self._agent.remove_container(self.id)
             raise
         if self.state.value is ContainerState.LOST:
-            raise GuestDied(
-                f"container {self.id!r}: its guest died while it was created"
-            )
+            raise GuestDied(f"container {self.id!r}: its guest died while it was created")
         self._move(ContainerEvent.CREATED)
 
     def _move(self, event: ContainerEvent) -> None:
@@ -188,11 +184,7 @@ class ContainerActor:
         return await self._stop(args)
 
     def _grace(self, args: Stop) -> float:
-        return (
-            self._limits.stop_grace_seconds
-            if args.grace_seconds is None
-            else args.grace_seconds
-        )
+        return self._limits.stop_grace_seconds if args.grace_seconds is None else args.grace_seconds
 
     async def _stop(self, args: Stop) -> ExitStatus:
         check_signal(args.signal)
@@ -231,6 +223,8 @@ class ContainerActor:
         self._check("delete")
         if self.state.value is not ContainerState.LOST:
             await self._remove()
+        # its name is free by the time the caller hears of it
+        self._forget()
         self._deleted.set()
         return Nothing()
 

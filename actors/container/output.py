@@ -47,9 +47,7 @@ class Output:
     def attach(self) -> None:
         """Become its one reader. Raises: Busy."""
         if self._attached:
-            raise Busy(
-                "this output has a reader already; two would each get a part of it"
-            )
+            raise Busy("this output has a reader already; two would each get a part of it")
         self._attached = True
 
     def detach(self) -> None:

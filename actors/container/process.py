@@ -94,9 +94,7 @@ class FollowedProcess:
             if status is not None:
                 self._exited = True
                 for scope in self._reads:
-                    scope.deadline = (
-                        trio.current_time() + self._limits.drain_grace_seconds
-                    )
+                    scope.deadline = trio.current_time() + self._limits.drain_grace_seconds
                 with trio.move_on_after(self._limits.drain_grace_seconds):
                     await outputs.wait()
                 if not self._settled.is_set():
@@ -107,18 +105,12 @@ class FollowedProcess:
     async def _ask_end(self) -> ExitStatus | None:
         while not self._settled.is_set():
             try:
-                return await self._connection.wait_process(
-                    self._container, self.agent_name
-                )
+                return await self._connection.wait_process(self._container, self.agent_name)
             except (AgentUnreachable, OutcomeUnknown):
                 # a wait changes nothing: the link dials again by itself, and the sandbox tells if the guest died
                 await trio.sleep(self._limits.reconnect_pause_seconds)
             except NotFound as error:
-                self.lose(
-                    OutcomeUnknown(
-                        f"the agent does not know process {self.agent_name!r} any more: {error}"
-                    )
-                )
+                self.lose(OutcomeUnknown(f"the agent does not know process {self.agent_name!r} any more: {error}"))
             except KatrioError as error:
                 self.lose(error)
         return None
@@ -129,26 +121,18 @@ class FollowedProcess:
             if self.tty:
                 self.stderr.end()
             else:
-                nursery.start_soon(
-                    self._pump, self.stderr, self._connection.read_stderr
-                )
+                nursery.start_soon(self._pump, self.stderr, self._connection.read_stderr)
         done.set()
 
-    async def _pump(
-        self, output: Output, read: Callable[[str, str, int], Awaitable[bytes]]
-    ) -> None:
+    async def _pump(self, output: Output, read: Callable[[str, str, int], Awaitable[bytes]]) -> None:
         while not output.ended:
             await output.room()
             with trio.CancelScope() as reading:
                 if self._exited:
-                    reading.deadline = (
-                        trio.current_time() + self._limits.drain_grace_seconds
-                    )
+                    reading.deadline = trio.current_time() + self._limits.drain_grace_seconds
                 self._reads.append(reading)
                 try:
-                    data = await read(
-                        self._container, self.agent_name, self._limits.read_bytes
-                    )
+                    data = await read(self._container, self.agent_name, self._limits.read_bytes)
                 except OutcomeUnknown:
                     output.lost_reply()
                     continue

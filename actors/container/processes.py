@@ -77,9 +77,7 @@ class Processes:
 
     def reserve(self, name: str, *, tty: bool) -> FollowedProcess:
         """Take the name, before anything is awaited, so that the same name twice at once can't both pass."""
-        process = FollowedProcess(
-            self._container, name, tty=tty, connection=self._agent, limits=self._limits
-        )
+        process = FollowedProcess(self._container, name, tty=tty, connection=self._agent, limits=self._limits)
         self._known[name] = process
         return process
 
@@ -131,9 +129,7 @@ class Processes:
                 field="process.args",
             )
         if args.id in self._known or args.id == self._container:
-            raise AlreadyExists(
-                f"container {self._container!r} has a process {args.id!r} already; choose another id"
-            )
+            raise AlreadyExists(f"container {self._container!r} has a process {args.id!r} already; choose another id")
         if len(self._known) >= self._limits.processes:
             raise ResourceExhausted(
                 f"container {self._container!r} has had {self._limits.processes} processes; create it again",
@@ -157,9 +153,7 @@ class Processes:
         """To one process, or with `all` to each; one that has ended is passed over."""
         check_signal(args.signal)
         if args.all and args.process:
-            raise InvalidArgument(
-                "signal: `all` and `process` exclude each other", field="process"
-            )
+            raise InvalidArgument("signal: `all` and `process` exclude each other", field="process")
         target = self._process(args.process)
         if not args.all and target.settled:
             return Signalled(0)
@@ -171,9 +165,7 @@ class Processes:
             await self._agent.kill_all(self._container)
             return Signalled(len(live))
         for process in live if args.all else [target]:
-            await self._agent.signal_process(
-                self._container, process.agent_name, args.signal
-            )
+            await self._agent.signal_process(self._container, process.agent_name, args.signal)
         return Signalled(len(live) if args.all else 1)
 
     async def winsize(self, args: Winsize, mail: Mail) -> Nothing:
@@ -195,9 +187,7 @@ class Processes:
                 f"winsize: process {process.agent_name!r} has ended",
                 process=args.process,
             )
-        await self._agent.winsize_process(
-            self._container, process.agent_name, args.size
-        )
+        await self._agent.winsize_process(self._container, process.agent_name, args.size)
         return Nothing()
 
     async def write_stdin(self, args: WriteStdin, mail: Mail) -> Written:
@@ -206,11 +196,7 @@ class Processes:
         # an empty write would be an end of file for today's Rust agent
         if not args.data or process.settled:
             return Written(0)
-        return Written(
-            await self._agent.write_stdin(
-                self._container, process.agent_name, args.data
-            )
-        )
+        return Written(await self._agent.write_stdin(self._container, process.agent_name, args.data))
 
     async def close_stdin(self, args: ProcessRef, mail: Mail) -> Nothing:
         """End of file; on a terminal nothing happens, as closing its master would hang up the session."""
@@ -251,6 +237,4 @@ def _nothing() -> None:
 def check_signal(number: int) -> None:
     """Raises: InvalidArgument for a number that Linux does not have."""
     if not 1 <= number <= signal.SIGRTMAX:
-        raise InvalidArgument(
-            f"signal {number}: expected 1 to {int(signal.SIGRTMAX)}", field="signal"
-        )
+        raise InvalidArgument(f"signal {number}: expected 1 to {int(signal.SIGRTMAX)}", field="signal")

@@ -37,6 +37,8 @@ from actors.wire.verbs import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from actors.agents.base import AgentConnection, AgentFactory
     from actors.limits import Limits
     from actors.mailbox import Hub, Inbox, Mail
@@ -50,7 +52,7 @@ _log = logging.getLogger("katrio")
 
 
 class SandboxActor:
-    """See `actors.wire.verbs.SANDBOX_VERBS` for what it serves."""
+    """See `actors.wire.verbs.SANDBOX_VERBS` for what it serves. `forget` frees its name; repeated is fine."""
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class SandboxActor:
         connect: AgentFactory,
         images: Images,
         limits: Limits,
+        forget: Callable[[], None],
     ) -> None:
         self.id = name
         self.state = AsyncValue(SandboxState.READY)
@@ -73,6 +76,7 @@ class SandboxActor:
         self._images = images
         self._limits = limits
         self._deleted = trio.Event()
+        self._forget = forget
         self._guest: Guest | None = None
         self._agent: AgentConnection | None = None
         self._links: trio.Nursery | None = None
@@ -93,13 +97,9 @@ class SandboxActor:
             },
             limits,
         )
-        self._actor.bound(
-            "stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args))
-        )
+        self._actor.bound("stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args)))
 
-    async def run(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until deleted. Cancelled: everything ends at once; an owner calls `stop` before that."""
         async with trio.open_nursery() as links, trio.open_nursery() as children:
             # the links are the outer of the two: containers end over connections that still live
@@ -124,11 +124,7 @@ class SandboxActor:
         SANDBOX.check(verb, self.state.value, self.id)
 
     def _grace(self, args: Stop) -> float:
-        return (
-            self._limits.stop_grace_seconds
-            if args.grace_seconds is None
-            else args.grace_seconds
-        )
+        return self._limits.stop_grace_seconds if args.grace_seconds is None else args.grace_seconds
 
     async def _start(self, args: Nothing, mail: Mail) -> Nothing:
         self._check("start")
@@ -136,9 +132,7 @@ class SandboxActor:
         assert self._links is not None
         self._link = OwnedTask(f"sandbox {self.id!r}")
         try:
-            await self._links.start(
-                self._link.run, self._bring_up, name=f"{self.id}:guest"
-            )
+            await self._links.start(self._link.run, self._bring_up, name=f"{self.id}:guest")
             assert self._agent is not None
             await self._agent.create_sandbox(self.id, self._spec)
         except BaseException:
@@ -179,9 +173,7 @@ class SandboxActor:
                 field="args",
             )
         if args.id in self._containers:
-            raise AlreadyExists(
-                f"sandbox {self.id!r} has a container {args.id!r} already; delete it first"
-            )
+            raise AlreadyExists(f"sandbox {self.id!r} has a container {args.id!r} already; delete it first")
         if len(self._containers) >= self._limits.containers:
             raise ResourceExhausted(
                 f"sandbox {self.id!r} has {self._limits.containers} containers already",
@@ -198,8 +190,10 @@ class SandboxActor:
         child = self._containers[args.id] = _Child(task)
 
         def forget() -> None:
-            self._containers.pop(args.id, None)
-            self._hub.unregister(address)
+            # the name may belong to another by the time this one's task has ended
+            if self._containers.get(args.id) is child:
+                del self._containers[args.id]
+                self._hub.unregister(address)
 
         try:
             rootfs = await self._images.resolve(args.spec.image)
@@ -216,6 +210,7 @@ class SandboxActor:
             connection=self._connect(self._guest.dial, self._limits),
             inbox=inbox,
             limits=self._limits,
+            forget=forget,
         )
         await self._children.start(task.run, child.actor.run, forget, name=address)
         return Created(address)
@@ -247,10 +242,7 @@ class SandboxActor:
 
         async def stop_one(child: _Child) -> None:
             try:
-                if (
-                    child.actor is None
-                    or child.actor.state.value is ContainerState.CREATING
-                ):
+                if child.actor is None or child.actor.state.value is ContainerState.CREATING:
                     child.task.cancel()
                     return
                 await child.actor.stop(args)
@@ -275,6 +267,8 @@ class SandboxActor:
         if self._link is not None:
             self._link.cancel()
             await self._link.wait()
+        # its name is free by the time the caller hears of it
+        self._forget()
         self._deleted.set()
         return Nothing()
 

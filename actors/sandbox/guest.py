@@ -32,9 +32,7 @@ class Guest(Protocol):
 class GuestLauncher(Protocol):
     """Starts guests. A long-lived task for each: it owns the guest and removes every trace when it ends."""
 
-    async def __call__(
-        self, sandbox: str, *, task_status: trio.TaskStatus[Guest]
-    ) -> None:
+    async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[Guest]) -> None:
         """Run one guest for `sandbox` until cancelled or until the guest is gone.
 
         Raises (before it has started): GuestDied, Unsupported, ResourceExhausted.

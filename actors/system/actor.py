@@ -94,6 +94,12 @@ class SystemActor:
         if args.id in self._sandboxes:
             raise AlreadyExists(f"there is a sandbox {args.id!r} already; delete it first")
         assert self._nursery is not None
+
+        def forget() -> None:
+            if self._sandboxes.get(args.id) is child:
+                del self._sandboxes[args.id]
+                self._hub.unregister(args.id)
+
         actor = SandboxActor(
             name=args.id,
             spec=args.spec,
@@ -103,14 +109,10 @@ class SystemActor:
             connect=self._connect,
             images=self._images,
             limits=self._limits,
+            forget=forget,
         )
         task = OwnedTask(f"sandbox {args.id!r}", shield=True)
-        self._sandboxes[args.id] = _Child(task, actor)
-
-        def forget() -> None:
-            self._sandboxes.pop(args.id, None)
-            self._hub.unregister(args.id)
-
+        child = self._sandboxes[args.id] = _Child(task, actor)
         await self._nursery.start(task.run, actor.run, forget, name=args.id)
         return Created(args.id)
 

@@ -82,7 +82,7 @@ class TtrpcLink:
             except TransportError as error:
                 self._down = AgentUnreachable(f"the agent can't be reached any more: {error}")
 
-    async def call(self, rpc: Rpc, request: msgspec.Struct) -> msgspec.Struct:
+    async def call(self, rpc: Rpc, request: msgspec.Struct) -> object:
         """Make one call; a read-only one tells the guest how much time is left.
 
         Raises:
@@ -91,13 +91,16 @@ class TtrpcLink:
             AgentProtocolError: the agent broke ttRPC, or answered what is not the RPC's response.
             KatrioError: what the agent's status stands for, see `actors.schemas.status`.
         """
-        payload = encode_request(rpc, request)
+        try:
+            payload = encode_request(rpc, request)
+        except SchemaError as error:
+            raise InvalidArgument(f"{rpc.method}: {error}") from None
         client = await self._connected()
         try:
             reply = await client.call(
                 rpc.service, rpc.method, payload, timeout_nano=0 if rpc.changes_state else _budget_nano()
             )
-            return decode_response(rpc, reply)
+            response: object = decode_response(rpc, reply)
         except TtrpcStatusError as error:
             raise error_from_status(error.code, error.message, changes_state=rpc.changes_state) from None
         except MessageTooLarge as error:
@@ -108,14 +111,15 @@ class TtrpcLink:
             if rpc.changes_state:
                 raise OutcomeUnknown(f"{rpc.method}: the link to the agent broke while it ran: {error}") from None
             raise AgentUnreachable(f"{rpc.method}: the link to the agent broke: {error}") from None
+        return response
 
     async def _connected(self) -> TtrpcClient:
+        if self._client.value is None:
+            with trio.move_on_after(self._limits.reconnect_seconds):
+                await self._client.wait_value(lambda value: value is not None)
         client = self._client.value
         if client is None:
-            with trio.move_on_after(self._limits.reconnect_seconds):
-                client = await self._client.wait_value(lambda value: value is not None)
-            if client is None:
-                raise AgentUnreachable(self._down.message)
+            raise AgentUnreachable(self._down.message)
         return client
 
 

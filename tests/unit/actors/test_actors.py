@@ -173,8 +173,10 @@ async def test_a_deleted_container_is_forgotten_and_its_id_is_free(autojump_cloc
         await one.delete()
         with pytest.raises(NotFound):
             await one.info()
-        assert guest.connections == 1
+        assert (await box.info()).children == ()
         await running(box, "one")
+        await trio.testing.wait_all_tasks_blocked()
+        assert guest.connections == 2
 
 
 async def test_a_stuck_exec_delays_neither_the_neighbour_nor_a_stop(autojump_clock: MockClock) -> None:

@@ -1,0 +1,153 @@
+"""The kata agent: the agent interface as calls of today's Kata agent API.
+
+One object is one actor's connection. It knows where the API departs from the interface (an empty exec id
+means all, an empty write means end of file, replies consume what they carry) and nothing of lifecycles.
+Not for the link itself: `link` dials and calls.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from actors.agents.kata.link import TtrpcLink
+from actors.agents.kata.spec import oci_process, oci_spec, string_user
+from actors.errors import AgentProtocolError, GuestDied, OutcomeUnknown
+from actors.schemas import agent as api
+from actors.schemas.rpcs import RPCS
+from actors.wire.spec import ExitStatus
+from actors.wire.verbs import Checked
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from actors.limits import Limits
+    from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec, TerminalSize
+    from transports.base import Dialer
+
+__all__ = ["KataAgent", "connect_kata"]
+
+R = TypeVar("R", bound="msgspec.Struct")
+
+# our guest says so in its version; any other agent is taken for a real one, whose wait closes the streams
+GUEST_VERSION = "katrio"
+# the kernel's UTS limit is 64 characters; virtcontainers cuts there
+HOSTNAME_LENGTH = 64
+
+
+class KataAgent:
+    """See `actors.agents.base.AgentConnection`."""
+
+    follows_processes = True
+
+    def __init__(self, dialer: Dialer, limits: Limits) -> None:
+        self._link = TtrpcLink(dialer, limits)
+        self.keeps_output_after_wait = False
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the link; before it says that it has started it asks the agent who it is."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._link.run)
+            checked = await self.check()
+            self.keeps_output_after_wait = checked.agent_version.startswith(GUEST_VERSION)
+            task_status.started()
+
+    async def _call(self, name: str, request: msgspec.Struct, response: type[R]) -> R:
+        reply = await self._link.call(RPCS[name], request)
+        if not isinstance(reply, response):
+            raise AgentProtocolError(f"{name}: the agent answered with {type(reply).__name__}")
+        return reply
+
+    async def _do(self, name: str, request: msgspec.Struct) -> None:
+        await self._call(name, request, api.Empty)
+
+    async def check(self) -> Checked:
+        health = await self._call("Check", api.CheckRequest(), api.HealthCheckResponse)
+        version = await self._call("Version", api.CheckRequest(), api.VersionCheckResponse)
+        return Checked(serving=health.status == api.ServingStatus.SERVING, agent_version=version.agent_version)
+
+    async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
+        hostname = (spec.hostname or sandbox)[:HOSTNAME_LENGTH]
+        await self._do("CreateSandbox", api.CreateSandboxRequest(hostname=hostname, sandbox_id=sandbox))
+
+    async def destroy_sandbox(self) -> None:
+        try:
+            await self._do("DestroySandbox", api.DestroySandboxRequest())
+        except (OutcomeUnknown, GuestDied):
+            # a real agent exits while it answers
+            return
+
+    async def create_container(self, container: str, spec: ContainerSpec, rootfs: str) -> None:
+        request = api.CreateContainerRequest(
+            container_id=container,
+            # 1.x took it for the init's id; today's agent ignores it
+            exec_id=container,
+            string_user=string_user(spec.process),
+            OCI=oci_spec(spec, rootfs),
+        )
+        await self._do("CreateContainer", request)
+
+    async def start_container(self, container: str) -> None:
+        await self._do("StartContainer", api.StartContainerRequest(container_id=container))
+
+    async def remove_container(self, container: str) -> None:
+        await self._do("RemoveContainer", api.RemoveContainerRequest(container_id=container))
+
+    async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
+        request = api.ExecProcessRequest(
+            container_id=container, exec_id=process, string_user=string_user(spec), process=oci_process(spec)
+        )
+        await self._do("ExecProcess", request)
+
+    async def signal_process(self, container: str, process: str, signum: int) -> None:
+        request = api.SignalProcessRequest(container_id=container, exec_id=process, signal=signum)
+        await self._do("SignalProcess", request)
+
+    async def kill_all(self, container: str) -> None:
+        # only SIGKILL with an empty id means all for today's agent (kata-containers #13152)
+        request = api.SignalProcessRequest(container_id=container, exec_id="", signal=signal.SIGKILL)
+        await self._do("SignalProcess", request)
+
+    async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
+        request = api.TtyWinResizeRequest(container_id=container, exec_id=process, row=size.rows, column=size.columns)
+        await self._do("TtyWinResize", request)
+
+    async def write_stdin(self, container: str, process: str, data: bytes) -> int:
+        request = api.WriteStreamRequest(container_id=container, exec_id=process, data=data)
+        written = (await self._call("WriteStdin", request, api.WriteStreamResponse)).len
+        if written > len(data):
+            raise AgentProtocolError(f"WriteStdin: the agent took {written} of {len(data)} bytes")
+        return written
+
+    async def close_stdin(self, container: str, process: str) -> None:
+        await self._do("CloseStdin", api.CloseStdinRequest(container_id=container, exec_id=process))
+
+    async def read_stdout(self, container: str, process: str, limit: int) -> bytes:
+        return await self._read("ReadStdout", container, process, limit)
+
+    async def read_stderr(self, container: str, process: str, limit: int) -> bytes:
+        return await self._read("ReadStderr", container, process, limit)
+
+    async def _read(self, rpc: str, container: str, process: str, limit: int) -> bytes:
+        request = api.ReadStreamRequest(container_id=container, exec_id=process, len=limit)
+        data = (await self._call(rpc, request, api.ReadStreamResponse)).data
+        if len(data) > limit:
+            raise AgentProtocolError(f"{rpc}: the agent sent {len(data)} bytes where {limit} were asked for")
+        return data
+
+    async def wait_process(self, container: str, process: str) -> ExitStatus:
+        request = api.WaitProcessRequest(container_id=container, exec_id=process)
+        return ExitStatus((await self._call("WaitProcess", request, api.WaitProcessResponse)).status)
+
+    async def pause_container(self, container: str) -> None:
+        await self._do("PauseContainer", api.PauseContainerRequest(container_id=container))
+
+    async def resume_container(self, container: str) -> None:
+        await self._do("ResumeContainer", api.ResumeContainerRequest(container_id=container))
+
+
+def connect_kata(dialer: Dialer, limits: Limits) -> KataAgent:
+    """The factory that the agents table names."""
+    return KataAgent(dialer, limits)

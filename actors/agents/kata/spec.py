@@ -1,0 +1,157 @@
+"""From a container's plain values to the OCI specification that a Kata agent accepts.
+
+Written against what the Rust agent insists on (capabilities, namespaces and resources must be there; no pid
+or network namespace, which the agent adds itself). Not for running anything, and not for host paths: the
+guest moves the root to where it wants it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.errors import InvalidArgument
+from actors.schemas.agent import StringUser
+from actors.schemas.oci import (
+    Box,
+    Linux,
+    LinuxCapabilities,
+    LinuxCPU,
+    LinuxMemory,
+    LinuxNamespace,
+    LinuxPids,
+    LinuxResources,
+    Mount,
+    Process,
+    Root,
+    Spec,
+    User,
+)
+from actors.wire.spec import DEFAULT_PATH
+
+if TYPE_CHECKING:
+    from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec
+
+__all__ = ["oci_process", "oci_spec", "string_user"]
+
+OCI_VERSION = "1.0.2"
+
+# what Docker and Podman give to a root process that asked for nothing
+_CAPABILITIES = (
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYS_CHROOT",
+)
+_NOTHING_FANCY = ("nosuid", "noexec", "nodev")
+_MOUNTS = (
+    Mount(destination="/proc", type="proc", source="proc", options=_NOTHING_FANCY),
+    Mount(
+        destination="/dev", type="tmpfs", source="tmpfs", options=("nosuid", "strictatime", "mode=755", "size=65536k")
+    ),
+    Mount(
+        destination="/dev/pts",
+        type="devpts",
+        source="devpts",
+        options=("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"),
+    ),
+    Mount(destination="/dev/shm", type="tmpfs", source="shm", options=(*_NOTHING_FANCY, "mode=1777", "size=65536k")),
+    Mount(destination="/sys", type="sysfs", source="sysfs", options=(*_NOTHING_FANCY, "ro")),
+)
+# the OCI runtime specification's own examples, and what runc's `spec` writes
+_MASKED = (
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/firmware",
+)
+_READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+def oci_spec(spec: ContainerSpec, rootfs: str) -> Spec:
+    """The whole specification; `rootfs` is a directory in the guest's sight. Raises: InvalidArgument."""
+    return Spec(
+        version=OCI_VERSION,
+        process=oci_process(spec.process),
+        root=Root(path=rootfs, readonly=spec.readonly),
+        mounts=(*_MOUNTS, *(_bind(mount) for mount in spec.mounts)),
+        linux=Linux(
+            resources=_resources(spec.resources),
+            namespaces=tuple(LinuxNamespace(type=kind) for kind in ("mount", "ipc", "uts")),
+            masked_paths=_MASKED,
+            readonly_paths=_READONLY,
+        ),
+    )
+
+
+def oci_process(spec: ProcessSpec) -> Process:
+    """One process of it, as an exec carries it. Raises: InvalidArgument."""
+    if not spec.cwd.startswith("/"):
+        raise InvalidArgument(f"process.cwd {spec.cwd!r}: expected an absolute path", field="process.cwd")
+    env = spec.env if "PATH" in spec.env else {"PATH": DEFAULT_PATH, **spec.env}
+    for name in env:
+        if not name or "=" in name or "\0" in name + env[name]:
+            raise InvalidArgument(f"process.env {name!r}: expected a name without '=' or NUL", field="process.env")
+    uid, gid = _numeric(spec.user) or (0, 0)
+    return Process(
+        terminal=spec.tty,
+        console_size=None if spec.size is None else Box(height=spec.size.rows, width=spec.size.columns),
+        user=User(uid=uid, gid=gid),
+        args=spec.args,
+        env=tuple(f"{name}={value}" for name, value in env.items()),
+        cwd=spec.cwd,
+        capabilities=LinuxCapabilities(bounding=_CAPABILITIES, effective=_CAPABILITIES, permitted=_CAPABILITIES),
+        no_new_privileges=True,
+    )
+
+
+def string_user(spec: ProcessSpec) -> StringUser | None:
+    """The user by name, which the guest looks up in the container's own passwd; None when it is numeric."""
+    if _numeric(spec.user) is not None:
+        return None
+    user, _, group = spec.user.partition(":")
+    return StringUser(uid=user, gid=group)
+
+
+def _numeric(user: str) -> tuple[int, int] | None:
+    """Uid and gid of `""`, `"uid"` and `"uid:gid"`; None when there is a name in it."""
+    if not user:
+        return 0, 0
+    uid, _, gid = user.partition(":")
+    if uid.isascii() and uid.isdigit() and (not gid or (gid.isascii() and gid.isdigit())):
+        return int(uid), int(gid or "0")
+    return None
+
+
+def _bind(mount: MountSpec) -> Mount:
+    for field, path in (("source", mount.source), ("destination", mount.destination)):
+        if not path.startswith("/") or ".." in path.split("/"):
+            raise InvalidArgument(
+                f"mounts.{field} {path!r}: expected an absolute path without '..'", field=f"mounts.{field}"
+            )
+    options = ("rbind", "ro" if mount.readonly else "rw", "nosuid", "nodev")
+    return Mount(destination=mount.destination, source=mount.source, type="bind", options=options)
+
+
+def _resources(resources: ResourceSpec) -> LinuxResources:
+    # always sent, even when empty: without it the Rust agent leaves the process out of its cgroup
+    return LinuxResources(
+        memory=LinuxMemory(limit=resources.memory_bytes or 0),
+        cpu=LinuxCPU(
+            quota=resources.cpu_quota_us or 0,
+            period=resources.cpu_period_us or 0,
+            shares=resources.cpu_shares or 0,
+        ),
+        pids=None if resources.pids is None else LinuxPids(limit=resources.pids),
+    )
