@@ -70,12 +70,10 @@ class OwnedTask:
 
 def plain_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error in a group, when it is but one; the group otherwise. For what hides a nursery from its caller."""
-    while len(group.exceptions) == 1:
-        only = group.exceptions[0]
-        if not isinstance(only, BaseExceptionGroup):
-            return only
-        group = only
-    return group
+    if len(group.exceptions) > 1:
+        return group
+    only = group.exceptions[0]
+    return plain_error(only) if isinstance(only, BaseExceptionGroup) else only
 
 
 class _Watched:

@@ -54,11 +54,11 @@ class Rng(Protocol):
         """A float in [0, 1)."""
         ...
 
-    def uniform(self, low: float, high: float) -> float:
+    def uniform(self, low: float, high: float, /) -> float:
         """A float between the two."""
         ...
 
-    def getrandbits(self, bits: int) -> int:
+    def getrandbits(self, bits: int, /) -> int:
         """An integer of that many random bits."""
         ...
 

@@ -40,6 +40,7 @@ class Endpoint(Protocol):
     @property
     def peer(self) -> str:
         """Who is at the other end, for people: an address or a session's name."""
+        ...
 
     def send_nowait(self, message: bytes) -> None:
         """Queue one message; what one scheduler pass queues may leave together.
@@ -63,6 +64,7 @@ class Listener(Protocol):
     @property
     def address(self) -> str:
         """The address that peers dial, as bound."""
+        ...
 
 
 
@@ -112,3 +114,4 @@ class Dialer(Protocol):
         Raises:
             Unreachable: nobody answers there (yet).
         """
+        ...

@@ -62,7 +62,7 @@ async def _main(directory: RunDirectory, engine: Engine, namespaces: bool) -> in
     service = KataService(
         conductor,
         limits,
-        version=importlib.metadata.version("katrio"),
+        version=f"katrio {importlib.metadata.version('katrio')}",
         engine=engine.name,
         set_hostname=socket.sethostname if namespaces else None,
     )

@@ -94,6 +94,7 @@ class EmbeddedGuests:
     async def _until_it_answers(self, guest: EmbeddedGuest, child: ChildProcess, directory: RunDirectory) -> None:
         """Dial until it answers; a guest that dies by then is told at once and with its own words."""
         answered = False
+        failure = ""
 
         async def watch(scope: trio.CancelScope) -> None:
             await child.wait()

@@ -84,13 +84,13 @@ class ScriptedProcess:
 class ScriptedGuest:
     """All of one guest's state, and the script."""
 
-    processes: dict[tuple[str, str], ScriptedProcess] = field(default_factory=dict)
-    calls: Counter[str] = field(default_factory=Counter)
-    log: list[str] = field(default_factory=list)
+    processes: dict[tuple[str, str], ScriptedProcess] = field(default_factory=dict[tuple[str, str], ScriptedProcess])
+    calls: Counter[str] = field(default_factory=Counter[str])
+    log: list[str] = field(default_factory=list[str])
     # a call's name -> what it raises
-    failures: dict[str, KatrioError] = field(default_factory=dict)
+    failures: dict[str, KatrioError] = field(default_factory=dict[str, KatrioError])
     # "verb container" -> the call waits for this event
-    gates: dict[str, trio.Event] = field(default_factory=dict)
+    gates: dict[str, trio.Event] = field(default_factory=dict[str, trio.Event])
     connections: int = 0
     gone: trio.Event = field(default_factory=trio.Event)
     sandbox: str | None = None
