@@ -6,7 +6,7 @@ Not for short work: that is an ordinary child task.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import trio
 
@@ -70,10 +70,12 @@ class OwnedTask:
 
 def plain_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The one error in a group, when it is but one; the group otherwise. For what hides a nursery from its caller."""
-    if len(group.exceptions) > 1:
-        return group
-    only = group.exceptions[0]
-    return plain_error(only) if isinstance(only, BaseExceptionGroup) else only
+    while len(group.exceptions) == 1:
+        only = group.exceptions[0]
+        if not isinstance(only, BaseExceptionGroup):
+            return only
+        group = cast("BaseExceptionGroup[BaseException]", only)
+    return group
 
 
 class _Watched:

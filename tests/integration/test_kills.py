@@ -1,0 +1,123 @@
+"""Whoever is killed, nothing stays: host process, guest, launcher, and any of them together.
+
+The leak check around every integration test looks at processes, mounts, control groups and run directories.
+Here it is given the victims: a real host program with two real containers, one of them frozen.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actors.host.facts import choose_engine, read_facts
+from actors.host.rundir import sweep
+from tests.leaks import assert_clean, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENGINES = sorted({"processes", choose_engine(read_facts())[0]})
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    # short, since a unix socket's path may have 107 bytes
+    path = tmp_path / "run"
+    path.mkdir(mode=0o700)
+    return path
+
+
+@pytest.fixture(params=ENGINES)
+def host(request: pytest.FixtureRequest, run_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The host program, everything up."""
+    argv = [sys.executable, "-m", "tests.support.host_program", str(run_dir), str(request.param)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        process.kill()
+
+
+def children(pid: int) -> list[int]:
+    """The pids of a process's children."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found.extend(int(word) for word in (task / "children").read_text().split())
+    return found
+
+
+def launcher_and_guest(host: subprocess.Popen[bytes]) -> tuple[int, int]:
+    """The host's one child, and that one's."""
+    (launcher,) = children(host.pid)
+    (guest,) = children(launcher)
+    return launcher, guest
+
+
+def gone(run_dir: Path) -> None:
+    """The sandbox's run directory goes by itself, without anybody's sweep."""
+    deadline = time.monotonic() + 10
+    while any(path.is_dir() for path in run_dir.iterdir()):
+        assert time.monotonic() < deadline, f"still there: {list(run_dir.iterdir())}"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_host_is_killed(host: subprocess.Popen[bytes], run_dir: Path, signum: signal.Signals) -> None:
+    host.send_signal(signum)
+    host.wait(30)
+    gone(run_dir)
+
+
+def test_the_guest_is_killed(host: subprocess.Popen[bytes], run_dir: Path) -> None:
+    _, guest = launcher_and_guest(host)
+    os.kill(guest, signal.SIGKILL)
+    gone(run_dir)
+    assert host.poll() is None, "the host program lives on, and knows that its sandbox is lost"
+
+
+def test_the_launcher_is_killed(host: subprocess.Popen[bytes], run_dir: Path) -> None:
+    launcher, _ = launcher_and_guest(host)
+    os.kill(launcher, signal.SIGKILL)
+    gone(run_dir)
+
+
+def test_all_are_killed_and_the_next_sweep_removes_what_is_left(host: subprocess.Popen[bytes], run_dir: Path) -> None:
+    launcher, guest = launcher_and_guest(host)
+    for pid in (host.pid, launcher, guest):
+        os.kill(pid, signal.SIGKILL)
+    host.wait(10)
+    assert all(swept.clean for swept in sweep(run_dir))
+    gone(run_dir)
+
+
+def test_a_sweep_leaves_the_living_alone(host: subprocess.Popen[bytes], run_dir: Path) -> None:
+    before = snapshot()
+    assert sweep(run_dir) == []
+    assert snapshot() == before
+    launcher, _ = launcher_and_guest(host)
+    assert Path(f"/proc/{launcher}").exists()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_killed_at_a_random_moment(engine: str, run_dir: Path) -> None:
+    """From the first instruction to long after it is up; which of them dies is drawn too."""
+    for moment in range(10):
+        before = snapshot()
+        argv = [sys.executable, "-m", "tests.support.host_program", str(run_dir), engine]
+        with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as process:
+            time.sleep(0.12 * moment)  # the moment is the point, nothing is ordered by it
+            victims = [process.pid]
+            if moment % 2:
+                victims += children(process.pid)
+            for pid in victims:
+                os.kill(pid, signal.SIGKILL)
+        sweep(run_dir)
+        assert_clean(before)
