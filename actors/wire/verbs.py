@@ -168,9 +168,7 @@ class Verb(msgspec.Struct, frozen=True):
     streams: bool = False
 
 
-def _reading(
-    args: type[msgspec.Struct], result: type[msgspec.Struct], *, streams: bool = False
-) -> Verb:
+def _reading(args: type[msgspec.Struct], result: type[msgspec.Struct], *, streams: bool = False) -> Verb:
     return Verb(
         args,
         result,

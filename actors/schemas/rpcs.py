@@ -1,0 +1,132 @@
+"""The calls of the Kata agent API: one table, and the codecs of their bytes.
+
+For the host's Kata agent and the guest's Kata service, which look up the same row. Today's 44 RPCs, and `ListProcesses`
+of the 1.x API, which our guest answers too. Not for what a call does, nor for failures (`status`).
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from actors.schemas import agent, network, resources, stats
+from actors.schemas.convert import SchemaError, decode, encode
+from actors.schemas.descriptors import method_types
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from msgspec import Struct
+
+__all__ = ["RPCS", "Rpc", "SchemaError", "decode_request", "decode_response", "encode_request", "encode_response"]
+
+AGENT, HEALTH = "grpc.AgentService", "grpc.Health"
+READS, CHANGES = False, True
+
+
+class Rpc(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        method, service: the names on the wire.
+        request, response: the structs; each is named like its protobuf message.
+        changes_state: a lost reply leaves the outcome unknown. So it is too for reads that take something away (output,
+            an OOM event): their reply can be had only once.
+    """
+
+    method: str
+    service: str
+    request: type[Struct]
+    response: type[Struct]
+    changes_state: bool
+
+
+_ROWS = (
+    Rpc("Check", HEALTH, agent.CheckRequest, agent.HealthCheckResponse, READS),
+    Rpc("Version", HEALTH, agent.CheckRequest, agent.VersionCheckResponse, READS),
+    Rpc("CreateContainer", AGENT, agent.CreateContainerRequest, agent.Empty, CHANGES),
+    Rpc("StartContainer", AGENT, agent.StartContainerRequest, agent.Empty, CHANGES),
+    Rpc("RemoveContainer", AGENT, agent.RemoveContainerRequest, agent.Empty, CHANGES),
+    Rpc("ExecProcess", AGENT, agent.ExecProcessRequest, agent.Empty, CHANGES),
+    Rpc("SignalProcess", AGENT, agent.SignalProcessRequest, agent.Empty, CHANGES),
+    Rpc("WaitProcess", AGENT, agent.WaitProcessRequest, agent.WaitProcessResponse, READS),
+    Rpc("UpdateContainer", AGENT, agent.UpdateContainerRequest, agent.Empty, CHANGES),
+    Rpc("UpdateEphemeralMounts", AGENT, resources.UpdateEphemeralMountsRequest, agent.Empty, CHANGES),
+    Rpc("StatsContainer", AGENT, agent.StatsContainerRequest, stats.StatsContainerResponse, READS),
+    Rpc("PauseContainer", AGENT, agent.PauseContainerRequest, agent.Empty, CHANGES),
+    Rpc("ResumeContainer", AGENT, agent.ResumeContainerRequest, agent.Empty, CHANGES),
+    Rpc("RemoveStaleVirtiofsShareMounts", AGENT, resources.RemoveStaleVirtiofsShareMountsRequest, agent.Empty, CHANGES),
+    Rpc("GetDiagnosticData", AGENT, agent.GetDiagnosticDataRequest, agent.GetDiagnosticDataResponse, READS),
+    Rpc("WriteStdin", AGENT, agent.WriteStreamRequest, agent.WriteStreamResponse, CHANGES),
+    Rpc("ReadStdout", AGENT, agent.ReadStreamRequest, agent.ReadStreamResponse, CHANGES),
+    Rpc("ReadStderr", AGENT, agent.ReadStreamRequest, agent.ReadStreamResponse, CHANGES),
+    Rpc("CloseStdin", AGENT, agent.CloseStdinRequest, agent.Empty, CHANGES),
+    Rpc("TtyWinResize", AGENT, agent.TtyWinResizeRequest, agent.Empty, CHANGES),
+    Rpc("UpdateInterface", AGENT, network.UpdateInterfaceRequest, network.Interface, CHANGES),
+    Rpc("UpdateRoutes", AGENT, network.UpdateRoutesRequest, network.Routes, CHANGES),
+    Rpc("ListInterfaces", AGENT, network.ListInterfacesRequest, network.Interfaces, READS),
+    Rpc("ListRoutes", AGENT, network.ListRoutesRequest, network.Routes, READS),
+    Rpc("AddARPNeighbors", AGENT, network.AddARPNeighborsRequest, agent.Empty, CHANGES),
+    Rpc("GetIPTables", AGENT, network.GetIPTablesRequest, network.GetIPTablesResponse, READS),
+    Rpc("SetIPTables", AGENT, network.SetIPTablesRequest, network.SetIPTablesResponse, CHANGES),
+    Rpc("GetMetrics", AGENT, agent.GetMetricsRequest, agent.Metrics, READS),
+    Rpc("MemAgentMemcgSet", AGENT, resources.MemAgentMemcgConfig, agent.Empty, CHANGES),
+    Rpc("MemAgentCompactSet", AGENT, resources.MemAgentCompactConfig, agent.Empty, CHANGES),
+    Rpc("CreateSandbox", AGENT, agent.CreateSandboxRequest, agent.Empty, CHANGES),
+    Rpc("DestroySandbox", AGENT, agent.DestroySandboxRequest, agent.Empty, CHANGES),
+    Rpc("OnlineCPUMem", AGENT, resources.OnlineCPUMemRequest, agent.Empty, CHANGES),
+    Rpc("ReseedRandomDev", AGENT, agent.ReseedRandomDevRequest, agent.Empty, CHANGES),
+    Rpc("GetGuestDetails", AGENT, agent.GuestDetailsRequest, agent.GuestDetailsResponse, READS),
+    Rpc("MemHotplugByProbe", AGENT, resources.MemHotplugByProbeRequest, agent.Empty, CHANGES),
+    Rpc("SetGuestDateTime", AGENT, agent.SetGuestDateTimeRequest, agent.Empty, CHANGES),
+    Rpc("CopyFile", AGENT, agent.CopyFileRequest, agent.Empty, CHANGES),
+    Rpc("GetOOMEvent", AGENT, agent.GetOOMEventRequest, agent.OOMEvent, CHANGES),
+    Rpc("AddSwap", AGENT, resources.AddSwapRequest, agent.Empty, CHANGES),
+    Rpc("AddSwapPath", AGENT, resources.AddSwapPathRequest, agent.Empty, CHANGES),
+    Rpc("GetVolumeStats", AGENT, resources.VolumeStatsRequest, resources.VolumeStatsResponse, READS),
+    Rpc("ResizeVolume", AGENT, resources.ResizeVolumeRequest, agent.Empty, CHANGES),
+    Rpc("SetPolicy", AGENT, agent.SetPolicyRequest, agent.Empty, CHANGES),
+    Rpc("ListProcesses", AGENT, agent.ListProcessesRequest, agent.ListProcessesResponse, READS),
+)
+
+RPCS: Mapping[str, Rpc] = MappingProxyType({rpc.method: rpc for rpc in _ROWS})
+
+
+def encode_request(rpc: Rpc, request: Struct) -> bytes:
+    """The payload of a call.
+
+    Raises:
+        SchemaError: a value that its field can't carry; it names the field.
+    """
+    return encode(request, _message_names(rpc)[0])
+
+
+def decode_request(rpc: Rpc, payload: bytes) -> Any:
+    """The `rpc.request` of a call's payload.
+
+    Raises:
+        SchemaError: the bytes are no such message.
+    """
+    return decode(rpc.request, _message_names(rpc)[0], payload)
+
+
+def encode_response(rpc: Rpc, response: Struct) -> bytes:
+    """The payload of a reply.
+
+    Raises:
+        SchemaError: a value that its field can't carry; it names the field.
+    """
+    return encode(response, _message_names(rpc)[1])
+
+
+def decode_response(rpc: Rpc, payload: bytes) -> Any:
+    """The `rpc.response` of a reply's payload.
+
+    Raises:
+        SchemaError: the bytes are no such message.
+    """
+    return decode(rpc.response, _message_names(rpc)[1], payload)
+
+
+def _message_names(rpc: Rpc) -> tuple[str, str]:
+    return method_types(rpc.service)[rpc.method]

@@ -1,0 +1,74 @@
+"""The one table between the gRPC codes of an agent's failures and katrio's errors.
+
+For the host, which reads codes, and the guest, which writes them; every other agent's codes read the same. Not for
+broken connections: whoever owns the connection knows what those mean.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors import errors
+from transports.errors import StatusCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["error_from_status", "status_from_error"]
+
+# An outcome is in doubt only if the call changes something.
+_IN_DOUBT: Mapping[int, type[errors.KatrioError]] = {
+    StatusCode.DEADLINE_EXCEEDED: errors.Expired,
+    StatusCode.CANCELLED: errors.CallerCancelled,
+}
+
+# Each error of ours that a guest may answer with has a code for itself, so that it is the same error on the host. All
+# codes that are missing here are `AgentError`.
+_PLAIN: Mapping[int, type[errors.KatrioError]] = {
+    StatusCode.INVALID_ARGUMENT: errors.InvalidArgument,
+    StatusCode.NOT_FOUND: errors.NotFound,
+    StatusCode.ALREADY_EXISTS: errors.AlreadyExists,
+    StatusCode.FAILED_PRECONDITION: errors.InvalidTransition,
+    StatusCode.UNIMPLEMENTED: errors.Unsupported,
+    StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
+    StatusCode.RESOURCE_EXHAUSTED: errors.ResourceExhausted,
+    StatusCode.ABORTED: errors.Busy,
+    StatusCode.UNAVAILABLE: errors.AgentUnreachable,
+}
+
+# read alone: no error of ours is written as one of these
+_ALSO: Mapping[int, type[errors.KatrioError]] = {
+    StatusCode.OUT_OF_RANGE: errors.InvalidArgument,
+    StatusCode.UNAUTHENTICATED: errors.PermissionDenied,
+}
+
+_CODES: Mapping[type[errors.KatrioError], StatusCode] = {
+    **{error: StatusCode(code) for code, error in (*_PLAIN.items(), *_IN_DOUBT.items())},
+    errors.OutcomeUnknown: StatusCode.DEADLINE_EXCEEDED,
+    errors.AgentError: StatusCode.UNKNOWN,
+}
+
+
+def error_from_status(code: int, message: str, *, changes_state: bool) -> errors.KatrioError:
+    """What an agent's failure means to us; `message` is its text, kept.
+
+    Args:
+        code: as on the wire; codes that gRPC does not have are `AgentError`s too.
+        changes_state: of the RPC. A deadline or a cancel leaves the outcome of such a call unknown.
+    """
+    if code in _IN_DOUBT:
+        return errors.OutcomeUnknown(message) if changes_state else _IN_DOUBT[code](message)
+    found = _PLAIN.get(code) or _ALSO.get(code)
+    return found(message) if found is not None else errors.AgentError(message, status=_name(code))
+
+
+def status_from_error(error: errors.KatrioError) -> tuple[StatusCode, str]:
+    """The code and the text with which a guest answers `error`; what the table lacks is INTERNAL."""
+    return _CODES.get(type(error), StatusCode.INTERNAL), error.message
+
+
+def _name(code: int) -> str:
+    try:
+        return StatusCode(code).name
+    except ValueError:
+        return str(code)

@@ -1,0 +1,20 @@
+"""What every integration test gets: a check that it left nothing behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.leaks import assert_clean, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Processes, mounts, control groups, run directories and temporary files are as before."""
+    before = snapshot()
+    yield
+    assert_clean(before)

@@ -1,0 +1,262 @@
+"""The guest's pure model: ids, duplicates, bounds, results kept until removal, and any order of events."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from actors.errors import AlreadyExists, InvalidArgument, InvalidTransition, KatrioError, NotFound, ResourceExhausted
+from actors.guest.machine import Machine
+from actors.lifecycle.container import ContainerState
+from actors.lifecycle.process import ProcessState
+from actors.limits import Limits
+from actors.wire.spec import ExitStatus
+
+
+def running(machine: Machine, container: str = "c1") -> None:
+    machine.begin_create(container)
+    machine.created(container)
+    machine.begin_start(container)
+    machine.started(container)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "a",
+        ".a",
+        "..",
+        "-a",
+        "_a",
+        "a/b",
+        "../x",
+        "a\0b",
+        "a b",
+        "a" * 65,
+        "a" * 4096,
+        "\u0430b",
+        "a\n",
+        "\u00e91",
+        "\u0661\u0661",
+    ],
+)
+def test_ids_that_could_alias_something_are_refused(bad: str) -> None:
+    machine = Machine()
+    with pytest.raises(InvalidArgument) as failure:
+        machine.begin_create(bad)
+    assert failure.value.details["field"] == "container_id"
+    assert machine.containers == {}
+
+
+@pytest.mark.parametrize("good", ["c1", "a.b", "A_b-c.9", "0" * 64])
+def test_plain_ids_are_taken(good: str) -> None:
+    machine = Machine()
+    machine.begin_create(good)
+    assert list(machine.containers) == [good]
+
+
+@given(st.text(max_size=70))
+def test_whatever_is_taken_is_a_plain_path_component(text: str) -> None:
+    machine = Machine()
+    try:
+        machine.begin_create(text)
+    except InvalidArgument:
+        return
+    assert 2 <= len(text) <= 64
+    assert "/" not in text
+    assert text not in (".", "..")
+    assert text.isascii()
+    assert text.isprintable()
+
+
+def test_the_loser_of_a_duplicate_create_leaves_the_winner_unharmed() -> None:
+    machine = Machine()
+    running(machine)
+    with pytest.raises(AlreadyExists):
+        machine.begin_create("c1")
+    assert machine.container("c1").state is ContainerState.RUNNING
+
+
+def test_a_failed_create_frees_its_id() -> None:
+    machine = Machine()
+    machine.begin_create("c1")
+    machine.create_failed("c1")
+    running(machine)
+    assert machine.container("c1").state is ContainerState.RUNNING
+
+
+def test_a_second_start_is_refused() -> None:
+    machine = Machine()
+    running(machine)
+    with pytest.raises(InvalidTransition):
+        machine.begin_start("c1")
+
+
+def test_an_end_before_the_answer_to_start_wins() -> None:
+    machine = Machine()
+    machine.begin_create("c1")
+    machine.created("c1")
+    machine.begin_start("c1")
+    machine.exited("c1", "c1", ExitStatus(0))
+    machine.started("c1")
+    assert machine.container("c1").state is ContainerState.STOPPED
+
+
+def test_exec_into_a_paused_container_is_refused_and_takes_no_id() -> None:
+    machine = Machine()
+    running(machine)
+    machine.paused("c1")
+    with pytest.raises(InvalidTransition) as failure:
+        machine.begin_exec("c1", "e1")
+    assert failure.value.details == {"state": "paused", "verb": "exec"}
+    machine.resumed("c1")
+    machine.begin_exec("c1", "e1")
+
+
+def test_a_pause_that_lost_against_the_end_says_so() -> None:
+    machine = Machine()
+    running(machine)
+    machine.exited("c1", "c1", ExitStatus(137))
+    with pytest.raises(InvalidTransition):
+        machine.paused("c1")
+
+
+def test_results_are_kept_until_removal() -> None:
+    machine = Machine()
+    running(machine)
+    machine.begin_exec("c1", "e1")
+    machine.exec_started("c1", "e1")
+    machine.exited("c1", "e1", ExitStatus(7))
+    machine.exited("c1", "c1", ExitStatus(137))
+    assert machine.process("c1", "e1").exit == ExitStatus(7)
+    assert machine.process("c1", "").exit == ExitStatus(137)
+    machine.begin_remove("c1")
+    machine.removed("c1")
+    with pytest.raises(NotFound):
+        machine.process("c1", "e1")
+
+
+def test_counts_are_bounded_and_the_oldest_ended_process_makes_room() -> None:
+    machine = Machine(Limits(containers=1, processes=3))
+    running(machine)
+    with pytest.raises(ResourceExhausted):
+        machine.begin_create("c2")
+    for process in ("e1", "e2"):
+        assert machine.begin_exec("c1", process) is None
+        machine.exec_started("c1", process)
+    with pytest.raises(ResourceExhausted):
+        machine.begin_exec("c1", "e3")
+    machine.exited("c1", "e2", ExitStatus(0))
+    assert machine.begin_exec("c1", "e3") == "e2"
+    assert list(machine.container("c1").processes) == ["c1", "e1", "e3"]
+
+
+def test_a_second_sandbox_is_refused_and_destroy_repeats() -> None:
+    machine = Machine()
+    machine.create_sandbox("box")
+    with pytest.raises(AlreadyExists):
+        machine.create_sandbox("box")
+    running(machine)
+    with pytest.raises(InvalidTransition):
+        machine.destroy_sandbox()
+    machine.begin_remove("c1")
+    machine.exited("c1", "c1", ExitStatus(137))
+    machine.removed("c1")
+    machine.destroy_sandbox()
+    machine.destroy_sandbox()
+    machine.create_sandbox("box")
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Whatever is asked in whatever order: typed refusals only, and entries that agree with one another."""
+
+    ids = st.sampled_from(["c1", "c2"])
+    execs = st.sampled_from(["e1", "e2", "e3"])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine = Machine(Limits(containers=2, processes=3))
+
+    def ask(self, method: str, *arguments: object) -> bool:
+        """Whether it was allowed; a refusal must change nothing."""
+        before = repr(self.machine.containers)
+        refusal: KatrioError | None = None
+        try:
+            getattr(self.machine, method)(*arguments)
+        except KatrioError as error:
+            refusal = error
+        if refusal is not None:
+            assert refusal.code != "internal"
+            assert repr(self.machine.containers) == before
+        return refusal is None
+
+    @rule(container=ids, ok=st.booleans())
+    def create(self, container: str, ok: bool) -> None:
+        if self.ask("begin_create", container):
+            if ok:
+                self.machine.created(container)
+            else:
+                self.machine.create_failed(container)
+
+    @rule(container=ids, outcome=st.sampled_from(["started", "failed", "exited"]))
+    def start(self, container: str, outcome: str) -> None:
+        if self.ask("begin_start", container):
+            if outcome == "exited":
+                self.machine.exited(container, container, ExitStatus(1))
+            if outcome == "failed":
+                self.machine.start_failed(container)
+            else:
+                self.machine.started(container)
+
+    @rule(container=ids, verb=st.sampled_from(["paused", "resumed"]))
+    def freeze(self, container: str, verb: str) -> None:
+        self.ask(verb, container)
+
+    @rule(container=ids, process=execs, ok=st.booleans())
+    def exec(self, container: str, process: str, ok: bool) -> None:
+        if self.ask("begin_exec", container, process):
+            if ok:
+                self.machine.exec_started(container, process)
+            else:
+                self.machine.exec_failed(container, process)
+
+    @precondition(lambda self: self.living())
+    @rule(data=st.data(), code=st.integers(0, 255))
+    def end(self, data: st.DataObject, code: int) -> None:
+        container, process = data.draw(st.sampled_from(self.living()))
+        self.machine.exited(container, process, ExitStatus(code))
+
+    @rule(container=ids)
+    def remove(self, container: str) -> None:
+        if self.ask("begin_remove", container):
+            for owner, process in self.living():
+                if owner == container:
+                    self.machine.exited(container, process, ExitStatus(137))
+            self.machine.removed(container)
+
+    def living(self) -> list[tuple[str, str]]:
+        return [
+            (entry.id, process.id)
+            for entry in self.machine.containers.values()
+            for process in entry.processes.values()
+            if process.state in (ProcessState.READY, ProcessState.RUNNING)
+        ]
+
+    @invariant()
+    def a_container_is_stopped_exactly_when_its_init_has_ended(self) -> None:
+        for entry in self.machine.containers.values():
+            assert (entry.state is ContainerState.STOPPED) == (entry.init.state is ProcessState.EXITED)
+
+    @invariant()
+    def an_exit_is_known_exactly_of_the_ended(self) -> None:
+        for entry in self.machine.containers.values():
+            assert len(entry.processes) <= 3
+            for process in entry.processes.values():
+                assert (process.exit is not None) == (process.state is ProcessState.EXITED)
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

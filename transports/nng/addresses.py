@@ -1,0 +1,92 @@
+"""Which addresses an nng transport takes, and who may stand behind a socket file.
+
+`inproc://NAME` and `ipc:///absolute/path`. Not for tcp: a root process that listens there would hand its
+containers to anybody, so it stays refused until there is mutual TLS.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from transports.errors import AddressError, AddressInUse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["bound_socket_file", "check_address", "socket_file"]
+
+# sockaddr_un.sun_path is 108 bytes, the last one 0
+MAX_PATH = 107
+MAX_NAME = 120
+
+
+def check_address(address: str) -> None:
+    """Raises AddressError unless we dial and listen on this kind of address; the message shows the right form."""
+    scheme, separator, rest = address.partition("://")
+    if scheme == "inproc" and separator:
+        if not 0 < len(rest.encode()) <= MAX_NAME:
+            raise AddressError(f"{address!r}: expected inproc://NAME, NAME of 1 to {MAX_NAME} bytes")
+    elif scheme == "ipc" and separator:
+        if not rest.startswith("/") or rest.endswith("/") or "\0" in rest:
+            raise AddressError(f"{address!r}: expected ipc:///absolute/path")
+        if len(os.fsencode(rest)) > MAX_PATH:
+            raise AddressError(f"{address!r}: the path has {len(os.fsencode(rest))} bytes; {MAX_PATH} is the most")
+    elif scheme in {"tcp", "tcp4", "tcp6", "tls+tcp", "ws", "wss"}:
+        raise AddressError(f"{address!r}: {scheme} needs mutual TLS, which is not there yet; use ipc:///path")
+    else:
+        raise AddressError(f"{address!r}: expected inproc://NAME or ipc:///absolute/path")
+
+
+def socket_file(address: str) -> str | None:
+    """The path of an ipc address, None for others."""
+    return address.removeprefix("ipc://") if address.startswith("ipc://") else None
+
+
+@contextmanager
+def bound_socket_file(path: str) -> Iterator[None]:
+    """Bind `path` inside this: nobody else does meanwhile, a stale file is out of the way, and the new one is 0600.
+
+    Raises:
+        AddressError: its directory is not ours alone, or something else than a socket is there.
+        AddressInUse: somebody answers there.
+    """
+    directory = os.path.dirname(path)
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise AddressError(f"the directory {directory} can't be used: {error.strerror}") from error
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+            raise AddressError(f"{directory} must be ours alone: chown it to uid {os.geteuid()} and chmod it 700")
+        # two that start at once must not each take the other's new file for a stale one
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _remove_stale(path)
+        yield
+        os.chmod(path, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_stale(path: str) -> None:
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise AddressError(f"{path} is there and is no socket; remove it, or choose another path")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except BlockingIOError:
+            # its queue of connections is full: somebody owns it, however busy
+            raise AddressInUse(f"somebody listens on {path} already") from None
+        else:
+            raise AddressInUse(f"somebody listens on {path} already")

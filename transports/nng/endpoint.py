@@ -1,0 +1,216 @@
+"""One end of an nng link, whichever side: frames in, frames out, goodbye, and signs of life.
+
+The listener and the link each own a socket and bring its messages here. Not for sockets and tasks: those are
+theirs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from transports.errors import (
+    EndpointBroken,
+    EndpointBusy,
+    EndpointClosed,
+    EndpointSilent,
+    LocalProtocolError,
+    RemoteProtocolError,
+    TransportError,
+)
+from transports.nng.frames import MAGIC, Kind, decode_frame, encode_frame
+from transports.nng.window import Window
+
+if TYPE_CHECKING:
+    from transports.base import Receiver
+
+__all__ = ["GOODBYE_SECONDS", "Carrier", "Heartbeat", "NngEndpoint"]
+
+# how long a goodbye may take: what is queued, BYE, and the peer's BYE
+GOODBYE_SECONDS = 1.0
+
+
+class Heartbeat:
+    """When a silent peer is asked, and when it is given up, in seconds of silence.
+
+    The kernel tells of a peer that died; this is for one that is frozen. Long, because a program whose loop
+    is held up by its own code looks the same.
+    """
+
+    __slots__ = ("dead_after", "ping_after")
+
+    def __init__(self, ping_after: float = 5.0, dead_after: float = 30.0) -> None:
+        if not 0 < ping_after < dead_after:
+            raise LocalProtocolError(f"ping_after={ping_after} must be above 0 and below dead_after={dead_after}")
+        self.ping_after = ping_after
+        self.dead_after = dead_after
+
+
+class Carrier(Protocol):
+    """What an endpoint needs of the owner of its socket."""
+
+    def transmit(self, endpoint: NngEndpoint, frame: bytes) -> bool:
+        """Give nng one frame; False when it can't take it now."""
+        ...
+
+    def flush_soon(self, endpoint: NngEndpoint) -> None:
+        """Have `endpoint.flush()` called in the next scheduler pass."""
+        ...
+
+    def drop(self, endpoint: NngEndpoint) -> None:
+        """The endpoint has ended; nothing more comes from it."""
+        ...
+
+
+class NngEndpoint:
+    """See `transports.base.Endpoint`. Made when the peers have said hello.
+
+    Attributes:
+        pipe: nng's number of the connection.
+        marked: for the carrier: whether it is on the list of those to flush.
+    """
+
+    receiver: Receiver
+
+    def __init__(self, peer: str, pipe: int, carrier: Carrier, *, message_bytes: int, credit: int, now: float) -> None:
+        self.pipe = pipe
+        self.marked = False
+        self._peer = peer
+        self._carrier = carrier
+        self._window = Window(message_bytes=message_bytes, credit=credit)
+        # a frame that nng could not take
+        self._stuck: bytes | None = None
+        self._room = trio.lowlevel.ParkingLot()
+        self._end: TransportError | None = None
+        self._ended = trio.Event()
+        self._closing = False
+        self._heard = now
+        self._asked = False
+
+    def __repr__(self) -> str:
+        state = "open" if self._end is None else str(self._end)
+        return f"<NngEndpoint {self._peer}: {state}; {self._window.queued} queued, {self._window.unacked} un-acked>"
+
+    @property
+    def peer(self) -> str:
+        return self._peer
+
+    @property
+    def ended(self) -> trio.Event:
+        """Set once nothing more comes or goes."""
+        return self._ended
+
+    def send_nowait(self, message: bytes) -> None:
+        if self._end is not None or self._closing:
+            raise self._end or EndpointClosed(f"the link to {self._peer} is being closed")
+        window = self._window
+        idle = window.idle
+        window.push(message)
+        if idle:
+            # nobody to wait for: out at once; what follows in this pass finds it un-acked and goes together
+            self.flush()
+        elif not self.marked:
+            self._carrier.flush_soon(self)
+
+    async def send(self, message: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        while True:
+            try:
+                self.send_nowait(message)
+            except EndpointBusy:
+                await self._room.park()
+            else:
+                return
+
+    async def aclose(self) -> None:
+        if self._end is not None or self._closing:
+            await trio.lowlevel.checkpoint()
+            return
+        self._closing = True
+        try:
+            with trio.move_on_after(GOODBYE_SECONDS):
+                while self._window.queued and self._end is None:
+                    await self._room.park()
+                self._control(Kind.BYE)
+                await self._ended.wait()
+        finally:
+            self.finish(None)
+
+    # for the carrier
+
+    def flush(self) -> None:
+        """Send what may be sent."""
+        window = self._window
+        while (frame := self._stuck or window.next_frame()) is not None:
+            if not self._carrier.transmit(self, frame):
+                self._stuck = frame
+                self._carrier.flush_soon(self)
+                return
+            self._stuck = None
+        if self._room and (window.roomy if not self._closing else not window.queued):
+            self._room.unpark_all()
+
+    def frame(self, body: bytes, now: float) -> None:
+        """One nng message came. What it makes due to be sent goes with the next `flush`."""
+        self._heard = now
+        self._asked = False
+        if self._end is not None:
+            return
+        try:
+            frame = decode_frame(body)
+            if frame.kind is not Kind.HELLO:
+                self._window.take(frame)
+        except RemoteProtocolError as error:
+            self.finish(error)
+            return
+        if frame.kind is Kind.DATA:
+            for message in frame.messages:
+                self.receiver.received(message)
+        elif frame.kind is Kind.PING:
+            self._control(Kind.PONG)
+        elif frame.kind is Kind.BYE:
+            if not self._closing:
+                self._control(Kind.BYE)
+            self.finish(None)
+        elif frame.kind is Kind.HELLO:
+            self.finish(RemoteProtocolError("a second hello"))
+
+    def lost(self) -> None:
+        """nng says that the connection is gone."""
+        self.finish(EndpointClosed("") if self._closing else EndpointBroken(f"{self._peer} is gone"))
+
+    def watch(self, now: float, heartbeat: Heartbeat) -> None:
+        """Look whether the peer is still there; called every now and then."""
+        silence = now - self._heard
+        if silence >= heartbeat.dead_after:
+            self.finish(EndpointSilent(f"{self._peer} said nothing for {silence:.1f} s"))
+        elif silence >= heartbeat.ping_after and not self._asked:
+            self._asked = True
+            self._control(Kind.PING)
+
+    def finish(self, cause: TransportError | None) -> None:
+        """End it; `None` or `EndpointClosed` for an orderly end. Only the first call counts."""
+        if self._end is not None:
+            return
+        orderly = cause is None or isinstance(cause, EndpointClosed)
+        self._end = EndpointClosed(f"the link to {self._peer} was closed") if orderly else cause
+        self._ended.set()
+        self._room.unpark_all()
+        self._carrier.drop(self)
+        self.receiver.gone(None if orderly else self._end)
+
+    def _control(self, kind: Kind) -> None:
+        # one that nng can't take is lost: a PING or PONG is asked for again, a BYE has its bound
+        self._carrier.transmit(self, self._window.control(kind))
+
+
+def hello() -> bytes:
+    """The first frame of each side."""
+    return encode_frame(Kind.HELLO, 0, [MAGIC])
+
+
+def is_hello(body: bytes) -> bool:
+    """Whether this is a first frame that we understand. Raises RemoteProtocolError when it is no frame."""
+    frame = decode_frame(body)
+    return frame.kind is Kind.HELLO and frame.messages == [MAGIC]

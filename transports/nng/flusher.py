@@ -1,0 +1,57 @@
+"""The task that sends, one scheduler pass later, what endpoints queued in this one.
+
+That is where coalescing comes from: all that one pass queues leaves in one frame, without a timer. Not for a
+lone message: the endpoint sends that at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+if TYPE_CHECKING:
+    from transports.nng.endpoint import NngEndpoint
+
+__all__ = ["Flusher"]
+
+# nng's queue before all pipes was full: its threads need this long to empty a good part of it, in seconds
+STUCK_SECONDS = 0.001
+
+
+class Flusher:
+    """A list of endpoints to flush, and the task that does."""
+
+    def __init__(self) -> None:
+        self._marked: list[NngEndpoint] = []
+        self._task: trio.lowlevel.Task | None = None
+
+    def mark(self, endpoint: NngEndpoint) -> None:
+        """Flush it in the next pass."""
+        if not endpoint.marked:
+            endpoint.marked = True
+            self._marked.append(endpoint)
+            if self._task is not None:
+                task, self._task = self._task, None
+                trio.lowlevel.reschedule(task)
+
+    def flush_marked(self) -> bool:
+        """Flush now; whether some could not send everything that they may."""
+        marked, self._marked = self._marked, []
+        for endpoint in marked:
+            endpoint.marked = False
+            endpoint.flush()
+        return bool(self._marked)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            if not self._marked:
+                self._task = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._abort)
+            if self.flush_marked():
+                await trio.sleep(STUCK_SECONDS)
+
+    def _abort(self, _raise: Any) -> trio.lowlevel.Abort:
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED

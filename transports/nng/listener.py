@@ -1,0 +1,147 @@
+"""The listening side: one raw REP socket for all peers, each known by its pipe.
+
+One task drains the socket, whatever the actors behind do: a full receive queue would hide a peer's death. Not
+for what a peer says after its hello: `endpoint`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from transports.errors import EndpointBroken, RemoteProtocolError
+from transports.nng.endpoint import Heartbeat, NngEndpoint, hello, is_hello
+from transports.nng.flusher import Flusher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from transports.base import Endpoint, Receiver
+    from transports.nng.sockets import RawRep
+
+__all__ = ["NngListener"]
+
+# messages taken from nng in one go before other tasks get their turn
+DRAIN = 128
+# peers at once; a descriptor each
+MAX_PEERS = 4096
+# pipes that have gone, so that what of theirs is still queued does not make a peer of them again
+REMEMBERED = 4096
+
+_log = logging.getLogger(__name__)
+
+
+class NngListener:
+    """One bound address. See `transports.base.Listener`."""
+
+    def __init__(
+        self,
+        address: str,
+        socket: RawRep,
+        accept: Callable[[Endpoint], Receiver],
+        *,
+        message_bytes: int,
+        credit: int,
+        heartbeat: Heartbeat,
+    ) -> None:
+        self._address = address
+        self._socket = socket
+        self._accept = accept
+        self._message_bytes = message_bytes
+        self._credit = credit
+        self._heartbeat = heartbeat
+        self._peers: dict[int, NngEndpoint] = {}
+        self._gone: dict[int, None] = {}
+        self._flusher = Flusher()
+
+    @property
+    def address(self) -> str:
+        return self._address
+
+    async def run(self) -> None:
+        """Serve until cancelled; then every peer's receiver is told."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._flusher.run)
+                nursery.start_soon(self._watch)
+                while True:
+                    await trio.lowlevel.wait_readable(self._socket.recv_fd)
+                    self._drain(DRAIN)
+                    self._flusher.flush_marked()
+        finally:
+            for endpoint in list(self._peers.values()):
+                endpoint.finish(EndpointBroken(f"{self._address} is no longer served"))
+
+    def pipe_removed(self, pipe: int) -> None:
+        """nng says that a peer is gone; what it sent before comes first."""
+        endpoint = self._peers.get(pipe)
+        if endpoint is not None:
+            while self._drain(DRAIN):
+                pass
+            endpoint.lost()
+        self._forget(pipe)
+
+    # for endpoints
+
+    def transmit(self, endpoint: NngEndpoint, frame: bytes) -> bool:
+        """See `Carrier.transmit`."""
+        return self._socket.send(endpoint.pipe, frame)
+
+    def flush_soon(self, endpoint: NngEndpoint) -> None:
+        """See `Carrier.flush_soon`."""
+        self._flusher.mark(endpoint)
+
+    def drop(self, endpoint: NngEndpoint) -> None:
+        """See `Carrier.drop`."""
+        self._peers.pop(endpoint.pipe, None)
+        self._forget(endpoint.pipe)
+
+    def _drain(self, most: int) -> bool:
+        """Take up to `most` messages; whether there may be more."""
+        now = trio.current_time()
+        for _ in range(most):
+            received = self._socket.receive()
+            if received is None:
+                return False
+            pipe, body = received
+            endpoint = self._peers.get(pipe)
+            if endpoint is None:
+                self._greet(pipe, body, now)
+            else:
+                endpoint.frame(body, now)
+                self._flusher.mark(endpoint)
+        return True
+
+    def _greet(self, pipe: int, body: bytes, now: float) -> None:
+        if pipe in self._gone:
+            return
+        try:
+            if not is_hello(body):
+                raise RemoteProtocolError("its first frame is not a hello that we know")
+            if len(self._peers) >= MAX_PEERS:
+                raise RemoteProtocolError(f"{MAX_PEERS} peers are here already")
+        except RemoteProtocolError as error:
+            _log.warning("%s: turning a peer away: %s", self._address, error)
+            self._forget(pipe)
+            self._socket.close_pipe(pipe)
+            return
+        endpoint = NngEndpoint(
+            f"{self._address}#{pipe}", pipe, self, message_bytes=self._message_bytes, credit=self._credit, now=now
+        )
+        self._peers[pipe] = endpoint
+        endpoint.receiver = self._accept(endpoint)
+        self._socket.send(pipe, hello())
+
+    def _forget(self, pipe: int) -> None:
+        self._gone[pipe] = None
+        if len(self._gone) > REMEMBERED:
+            del self._gone[next(iter(self._gone))]
+
+    async def _watch(self) -> None:
+        while True:
+            await trio.sleep(self._heartbeat.ping_after / 4)
+            now = trio.current_time()
+            for endpoint in list(self._peers.values()):
+                endpoint.watch(now, self._heartbeat)

@@ -1,0 +1,122 @@
+"""What may be sent on one pipe, and when: queue, coalescing, credit.
+
+nng drops silently what a raw REP socket can't queue (64 messages a pipe) and says yes to sends after the peer's
+death, so neither its errors nor its buffers are relied on: at most `CREDIT` data frames are ever un-acked.
+Pure: no sockets, no clock. Not for handshakes and heartbeats: `endpoint`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from transports.errors import EndpointBusy, MessageTooLarge, RemoteProtocolError
+from transports.nng.frames import MAX_MESSAGES, Frame, Kind, encode_frame
+
+__all__ = ["BATCH_BYTES", "CREDIT", "QUEUE_BYTES", "Window"]
+
+# un-acked data frames per pipe and direction; with acks and one ping on top it stays far below nng's 64
+CREDIT = 32
+# messages that leave in one frame: their bytes together, unless one alone is larger
+BATCH_BYTES = 64 * 1024
+# what waits for credit before senders must wait
+QUEUE_BYTES = 256 * 1024
+QUEUE_MESSAGES = 4096
+
+
+class Window:
+    """One pipe's sending queue and the credit of both directions.
+
+    Args:
+        message_bytes: the largest message.
+        credit: data frames that may be un-acked, 1 to 32.
+    """
+
+    __slots__ = ("_ack_alone", "_credit", "_message_bytes", "_owed", "_queue", "_queued_bytes", "_unacked")
+
+    def __init__(self, *, message_bytes: int, credit: int = CREDIT) -> None:
+        self._message_bytes = message_bytes
+        self._credit = credit
+        # acks wait for a frame that goes that way anyhow, but never so long that the peer runs dry
+        self._ack_alone = max(1, credit // 4)
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._unacked = 0
+        self._owed = 0
+
+    @property
+    def unacked(self) -> int:
+        """Data frames that the peer has not taken, as far as we know."""
+        return self._unacked
+
+    @property
+    def queued(self) -> int:
+        """Messages that wait."""
+        return len(self._queue)
+
+    @property
+    def idle(self) -> bool:
+        """Whether a message would have nothing to wait for and nobody to share a frame with."""
+        return self._unacked == 0 and not self._queue
+
+    @property
+    def roomy(self) -> bool:
+        """Whether waiting senders should come again: half of the queue is free."""
+        return self._queued_bytes <= QUEUE_BYTES // 2 and len(self._queue) <= QUEUE_MESSAGES // 2
+
+    def push(self, message: bytes) -> None:
+        """Queue one message.
+
+        Raises:
+            MessageTooLarge, EndpointBusy.
+        """
+        size = len(message)
+        if size > self._message_bytes:
+            raise MessageTooLarge(f"{size} bytes in one message; {self._message_bytes} is the most")
+        if self._queue and (self._queued_bytes + size > QUEUE_BYTES or len(self._queue) >= QUEUE_MESSAGES):
+            raise EndpointBusy(f"{self._queued_bytes} bytes wait already for a peer that does not take them")
+        self._queue.append(message)
+        self._queued_bytes += size
+
+    def next_frame(self) -> bytes | None:
+        """The next frame to send, None when there is nothing or no credit. What is returned counts as sent."""
+        if self._queue and self._unacked < self._credit:
+            self._unacked += 1
+            batch = self._batch()
+        elif self._owed >= self._ack_alone:
+            batch = []
+        else:
+            return None
+        owed, self._owed = self._owed, 0
+        return encode_frame(Kind.DATA, owed, batch)
+
+    def control(self, kind: Kind) -> bytes:
+        """A frame outside the credit, with what we owe; the kind's own message if it has one."""
+        owed, self._owed = self._owed, 0
+        return encode_frame(kind, owed, [])
+
+    def take(self, frame: Frame) -> None:
+        """Account for a frame that came.
+
+        Raises:
+            RemoteProtocolError: it acks what was never sent, or comes without credit.
+        """
+        if frame.acked:
+            self._unacked -= frame.acked
+            if self._unacked < 0:
+                raise RemoteProtocolError(f"{frame.acked} frames acked, {self._unacked + frame.acked} were sent")
+        if frame.messages:
+            if frame.kind is not Kind.DATA:
+                raise RemoteProtocolError(f"a {frame.kind.name} frame with messages")
+            self._owed += 1
+            if self._owed > CREDIT:
+                raise RemoteProtocolError(f"more than {CREDIT} frames sent without credit")
+
+    def _batch(self) -> list[bytes]:
+        queue = self._queue
+        batch = [queue.popleft()]
+        size = len(batch[0])
+        while queue and len(batch) < MAX_MESSAGES and size + len(queue[0]) <= BATCH_BYTES:
+            size += len(queue[0])
+            batch.append(queue.popleft())
+        self._queued_bytes -= size
+        return batch
