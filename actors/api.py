@@ -10,8 +10,6 @@ import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from transports.nng import NngTransport
-
 from actors.errors import InvalidArgument
 from actors.host.facts import AUTO, choose_engine, read_facts
 from actors.host.images import ImageStore, default_image_root, find_static_busybox
@@ -22,6 +20,7 @@ from actors.system.absent import AnyImage, launch_nothing
 from actors.system.agents import AGENTS, AgentType
 from actors.system.compose import Parts, open_actors
 from actors.system.embedded import EmbeddedGuests, EmbeddedImages, EmbeddedWorld
+from transports.schemes import transport_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -69,10 +68,11 @@ async def open_embedded(
         limits=limits,
     )
     runs = agent_type is not AgentType.NOOP
+    address = f"inproc://{seams.ids.fresh('katrio')}"
     store = ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
     parts = Parts(
-        transport=NngTransport(),
-        address=f"inproc://{seams.ids.fresh('katrio')}",
+        transport=transport_for(address),
+        address=address,
         launch=guests if runs else launch_nothing,
         connect=AGENTS[agent_type],
         # plain processes run in the host's own root

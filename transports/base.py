@@ -67,8 +67,6 @@ class Listener(Protocol):
         ...
 
 
-
-
 class Transport(Protocol):
     """How to listen and how to dial. Both are long-lived tasks: start them with `nursery.start`."""
 

@@ -15,6 +15,7 @@ __all__ = [
     "EndpointBroken",
     "EndpointBusy",
     "EndpointClosed",
+    "EndpointSilent",
     "LocalProtocolError",
     "MessageTooLarge",
     "ProtocolError",
@@ -51,6 +52,10 @@ class EndpointBroken(TransportError):
 
     What was sent and not answered has an unknown outcome.
     """
+
+
+class EndpointSilent(EndpointBroken):
+    """The peer said nothing for too long: frozen, partitioned, or its loop is held up by its own code."""
 
 
 class EndpointBusy(TransportError):

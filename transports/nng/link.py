@@ -1,0 +1,141 @@
+"""The dialling side: one raw REQ socket for one connection.
+
+A lost connection ends the link; its owner makes a new one. nng never dials again by itself: what still stood in
+the socket's queue would reach the next server. Not for what is said after the hello: `endpoint`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from transports.errors import EndpointBroken, RemoteProtocolError, TransportError, Unreachable
+from transports.nng.endpoint import Heartbeat, NngEndpoint, hello, is_hello
+from transports.nng.flusher import Flusher
+
+if TYPE_CHECKING:
+    from transports.base import Endpoint, Receiver
+    from transports.nng.sockets import RawReq
+
+__all__ = ["NngLink"]
+
+# for the peer's hello, once the kernel has connected us
+HELLO_SECONDS = 5.0
+# how often a link that waits for the hello looks whether its peer is gone
+HELLO_POLL_SECONDS = 0.05
+# messages taken from nng in one go before other tasks get their turn
+DRAIN = 128
+
+
+class NngLink:
+    """One dialled connection; `run` owns its tasks, its caller the socket."""
+
+    def __init__(
+        self, address: str, socket: RawReq, receiver: Receiver, *, message_bytes: int, credit: int, heartbeat: Heartbeat
+    ) -> None:
+        self._address = address
+        self._socket = socket
+        self._receiver = receiver
+        self._heartbeat = heartbeat
+        self._make = partial(NngEndpoint, address, 0, self, message_bytes=message_bytes, credit=credit)
+        self._endpoint: NngEndpoint | None = None
+        self._lost = False
+        self._flusher = Flusher()
+        self._scope = trio.CancelScope()
+
+    async def run(self, *, task_status: trio.TaskStatus[Endpoint]) -> None:
+        """Say hello, then carry until the endpoint has ended.
+
+        Raises (before it has started):
+            Unreachable: the peer went away, or said nothing.
+            RemoteProtocolError: what answers there is not one of ours.
+        """
+        endpoint = await self._greet()
+        try:
+            with self._scope:
+                if self._lost:
+                    endpoint.lost()
+                    return
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._flusher.run)
+                    nursery.start_soon(self._watch, endpoint)
+                    task_status.started(endpoint)
+                    await self._read(endpoint)
+        finally:
+            endpoint.finish(EndpointBroken(f"the link to {self._address} was cut on our side"))
+
+    def pipe_removed(self, pipe: int) -> None:
+        """nng says that the peer is gone; what it sent before comes first."""
+        self._lost = True
+        endpoint = self._endpoint
+        if endpoint is None:
+            self._scope.cancel()
+            return
+        while self._drain(endpoint):
+            pass
+        endpoint.lost()
+
+    # for the endpoint
+
+    def transmit(self, endpoint: NngEndpoint, frame: bytes) -> bool:
+        """See `Carrier.transmit`."""
+        return self._socket.send(frame)
+
+    def flush_soon(self, endpoint: NngEndpoint) -> None:
+        """See `Carrier.flush_soon`."""
+        self._flusher.mark(endpoint)
+
+    def drop(self, endpoint: NngEndpoint) -> None:
+        """See `Carrier.drop`: a link without its endpoint has nothing to do."""
+        self._scope.cancel()
+
+    async def _greet(self) -> NngEndpoint:
+        if not self._socket.send(hello()):
+            raise Unreachable(f"nobody answers on {self._address}: it went away again")
+        body: bytes | None = None
+        with trio.move_on_after(HELLO_SECONDS):
+            while body is None:
+                # a removed pipe does not make the socket readable
+                with trio.move_on_after(HELLO_POLL_SECONDS):
+                    await trio.lowlevel.wait_readable(self._socket.recv_fd)
+                body = self._received()
+                if body is None and self._lost:
+                    break
+        if body is None:
+            raise Unreachable(f"{self._address} is there and says no hello")
+        if not is_hello(body):
+            raise RemoteProtocolError(f"{self._address}: what answers there does not speak katrio's frames")
+        endpoint = self._endpoint = self._make(now=trio.current_time())
+        endpoint.receiver = self._receiver
+        return endpoint
+
+    async def _read(self, endpoint: NngEndpoint) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(self._socket.recv_fd)
+            self._drain(endpoint)
+            self._flusher.flush_marked()
+
+    def _drain(self, endpoint: NngEndpoint) -> bool:
+        """Take up to `DRAIN` messages; whether there may be more."""
+        now = trio.current_time()
+        for _ in range(DRAIN):
+            body = self._received()
+            if body is None:
+                return False
+            endpoint.frame(body, now)
+            self._flusher.mark(endpoint)
+        return True
+
+    def _received(self) -> bytes | None:
+        try:
+            received = self._socket.receive()
+        except TransportError:
+            return None
+        return None if received is None else received[1]
+
+    async def _watch(self, endpoint: NngEndpoint) -> None:
+        while True:
+            await trio.sleep(self._heartbeat.ping_after / 4)
+            endpoint.watch(trio.current_time(), self._heartbeat)

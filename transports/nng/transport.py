@@ -1,0 +1,118 @@
+"""The nng transport: listen and dial, with everything that a socket needs around it.
+
+See `transports.base.Transport`. Not for frames and credit: `endpoint` and `window`.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from transports.errors import LocalProtocolError
+from transports.nng.addresses import bound_socket_file, check_address, socket_file
+from transports.nng.endpoint import Heartbeat
+from transports.nng.link import NngLink
+from transports.nng.listener import NngListener
+from transports.nng.sockets import RawRep, RawReq, limit_threads
+from transports.nng.window import CREDIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from transports.base import Endpoint, Listener, Receiver
+
+__all__ = ["NngTransport"]
+
+MESSAGE_BYTES = 64 * 1024
+
+
+class NngTransport:
+    """`inproc://NAME` and `ipc:///path`.
+
+    Args:
+        message_bytes: the largest message, at most 64 KiB.
+        credit: un-acked frames per connection and direction, 1 to 32.
+        heartbeat: when a silent peer is asked and given up.
+    """
+
+    def __init__(
+        self, *, message_bytes: int = MESSAGE_BYTES, credit: int = CREDIT, heartbeat: Heartbeat | None = None
+    ) -> None:
+        if not 0 < message_bytes <= MESSAGE_BYTES:
+            raise LocalProtocolError(f"message_bytes={message_bytes}: expected 1 to {MESSAGE_BYTES}")
+        if not 0 < credit <= CREDIT:
+            raise LocalProtocolError(f"credit={credit}: expected 1 to {CREDIT}")
+        limit_threads()
+        self._message_bytes = message_bytes
+        self._credit = credit
+        self._heartbeat = heartbeat or Heartbeat()
+
+    async def serve(
+        self, address: str, accept: Callable[[Endpoint], Receiver], *, task_status: trio.TaskStatus[Listener]
+    ) -> None:
+        """See `transports.base.Transport`; a cancel breaks the links of all peers."""
+        check_address(address)
+        await trio.lowlevel.checkpoint()
+        socket = RawRep()
+        path = socket_file(address)
+        listener = NngListener(
+            address,
+            socket,
+            accept,
+            message_bytes=self._message_bytes,
+            credit=self._credit,
+            heartbeat=self._heartbeat,
+        )
+        socket.on_pipe_removed(_from_nng_thread(listener.pipe_removed))
+        try:
+            with ExitStack() as stack:
+                if path is not None:
+                    stack.enter_context(bound_socket_file(path))
+                socket.listen(address)
+            task_status.started(listener)
+            await listener.run()
+        finally:
+            # nng removes the socket file with the listener
+            await _close(socket)
+
+    async def connect(self, address: str, receiver: Receiver, *, task_status: trio.TaskStatus[Endpoint]) -> None:
+        """See `transports.base.Transport`; a cancel breaks the link."""
+        check_address(address)
+        socket = RawReq()
+        link = NngLink(
+            address,
+            socket,
+            receiver,
+            message_bytes=self._message_bytes,
+            credit=self._credit,
+            heartbeat=self._heartbeat,
+        )
+        socket.on_pipe_removed(_from_nng_thread(link.pipe_removed))
+        try:
+            await trio.to_thread.run_sync(partial(socket.dial, address))
+            await link.run(task_status=task_status)
+        finally:
+            await _close(socket)
+
+
+def _from_nng_thread(callback: Callable[[int], None]) -> Callable[[int], None]:
+    """`callback`, called in the present Trio run from whatever thread; nothing once that run has ended."""
+    token = trio.lowlevel.current_trio_token()
+
+    def call(pipe: int) -> None:
+        try:
+            token.run_sync_soon(callback, pipe)
+        except trio.RunFinishedError:
+            return
+
+    return call
+
+
+async def _close(socket: RawRep | RawReq) -> None:
+    trio.lowlevel.notify_closing(socket.recv_fd)
+    with trio.CancelScope(shield=True):
+        # blocks up to a third of a second with thousands of pipes
+        await trio.to_thread.run_sync(socket.close)
