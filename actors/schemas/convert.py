@@ -19,8 +19,6 @@ from actors.schemas.descriptors import message_class
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from google.protobuf.descriptor import FieldDescriptor
-
 __all__ = ["SchemaError", "decode", "encode"]
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -117,7 +115,7 @@ class _Plan:
         return "?"
 
 
-def _field(attribute: str, annotation: Any, field: FieldDescriptor) -> _Field:
+def _field(attribute: str, annotation: Any, field: Any) -> _Field:
     kind = field.message_type
     to_message: Callable[[Any], Any] | None = None
     to_struct: Callable[[Any], Any] | None = None
