@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import re
+import select
 import shutil
 import stat
 from dataclasses import asdict, dataclass
@@ -30,6 +31,8 @@ __all__ = ["Owner", "RunDirectory", "Swept", "claim", "default_run_root", "sweep
 # sun_path is 108 bytes with its final NUL
 SOCKET_PATH_BYTES = 107
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
+# 2 s for a guest to follow its dead launcher
+_DYING_ROUNDS, _DYING_PAUSE = 200, 0.01
 _LOCK, _OWNER, _ROOT_LOCK = "lock", "owner.json", ".lock"
 
 
@@ -175,20 +178,37 @@ def sweep_own(directory: RunDirectory, layout: CgroupLayout) -> Swept:
     return _sweep_dead(directory.path, layout)
 
 
+def _lock_of_dead(path: Path) -> int | None:
+    """The lock of a directory whose owner is dead; None while it lives.
+
+    A guest shares the lock with its launcher and dies a moment after it; that moment is waited for.
+    """
+    for _ in range(_DYING_ROUNDS):
+        gate = _lock(path.parent / _ROOT_LOCK, wait=True)
+        assert gate is not None
+        try:
+            held = _lock(path / _LOCK, wait=False)
+        finally:
+            os.close(gate)
+        if held is not None:
+            return held
+        owner = _read_owner(path)
+        if owner is None or _start_time(owner.pid) == owner.start:
+            return None
+        select.select((), (), (), _DYING_PAUSE)
+    return None
+
+
 def sweep_directory(path: Path, layout: CgroupLayout | None = None) -> Swept | None:
     """Sweep one sandbox's directory, and its log, if its owner is dead; None when it lives, or nothing is there."""
     log = RunDirectory(path).log
     if not path.is_dir():
         log.unlink(missing_ok=True)
         return None
-    gate = _lock(path.parent / _ROOT_LOCK, wait=True)
-    assert gate is not None
     try:
-        held = _lock(path / _LOCK, wait=False)
+        held = _lock_of_dead(path)
     except FileNotFoundError:
         return None  # swept meanwhile
-    finally:
-        os.close(gate)
     if held is None:
         return None
     try:
