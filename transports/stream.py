@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import operator
 import os
 import socket
 import stat
@@ -71,6 +72,7 @@ class UnixStream(NowaitStream):
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._sending:
             raise trio.BusyResourceError("another task sends on this stream")
+        self._check_open()
         self._sending = True
         try:
             with memoryview(data) as rest:
@@ -91,21 +93,24 @@ class UnixStream(NowaitStream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait for room. See `trio.abc.SendStream`."""
-        if self._socket.fileno() < 0:
-            raise trio.ClosedResourceError("this stream was closed")
+        self._check_open()
+        if self._sending:
+            raise trio.BusyResourceError("another task sends on this stream")
         await trio.lowlevel.wait_writable(self._socket)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The next bytes, at most `max_bytes`; empty at the end. See `trio.abc.ReceiveStream`."""
-        if max_bytes is not None and max_bytes < 1:
+        size = RECEIVE_BYTES if max_bytes is None else operator.index(max_bytes)
+        if size < 1:
             raise ValueError("max_bytes must be at least 1")
+        self._check_open()
         while True:
             try:
                 await trio.lowlevel.wait_readable(self._socket)
-                return self._socket.recv(max_bytes or RECEIVE_BYTES)
+                return self._socket.recv(size)
             except BlockingIOError:
                 continue
-            except (OSError, ValueError) as error:
+            except OSError as error:
                 raise self._failed(error) from error
 
     async def aclose(self) -> None:
@@ -114,6 +119,10 @@ class UnixStream(NowaitStream):
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
         await trio.lowlevel.checkpoint()
+
+    def _check_open(self) -> None:
+        if self._socket.fileno() < 0:
+            raise trio.ClosedResourceError("this stream was closed")
 
     def _failed(self, error: Exception) -> Exception:
         if self._socket.fileno() < 0:

@@ -1,0 +1,215 @@
+"""Unix sockets for real: dialling, listening, and what is left behind. Real clock: the kernel is the peer."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from transports.errors import AddressError, AddressInUse, Unreachable
+from transports.stream import UnixStream, dial_with_backoff, serve_unix, unix_dialer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    own = tmp_path / "own"
+    own.mkdir(mode=0o700)
+    return own
+
+
+async def _echo(stream: UnixStream) -> None:
+    while data := await stream.receive_some():
+        await stream.send_all(data)
+
+
+async def test_a_unix_stream_behaves_as_trio_wants_its_streams() -> None:
+    async def make() -> tuple[UnixStream, UnixStream]:
+        left, right = socket.socketpair()
+        return UnixStream(left), UnixStream(right)
+
+    async def make_clogged() -> tuple[UnixStream, UnixStream]:
+        pair = await make()
+        while pair[0].send_nowait(bytes(65536)):
+            pass
+        while pair[1].send_nowait(bytes(65536)):
+            pass
+        return pair
+
+    with trio.fail_after(10):
+        await trio.testing.check_two_way_stream(make, make_clogged)
+
+
+async def test_send_nowait_takes_what_fits_and_then_nothing() -> None:
+    left, right = map(UnixStream, socket.socketpair())
+    async with left, right:
+        assert left.send_nowait(b"abc") == 3
+        assert await right.receive_some() == b"abc"
+        while left.send_nowait(bytes(65536)):
+            pass
+        assert left.send_nowait(b"x") == 0
+    with pytest.raises(trio.ClosedResourceError):
+        left.send_nowait(b"x")
+
+
+async def test_send_nowait_refuses_while_a_send_is_under_way() -> None:
+    left, right = map(UnixStream, socket.socketpair())
+    async with left, right, trio.open_nursery() as nursery:
+        nursery.start_soon(left.send_all, bytes(16 * 1024 * 1024))
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            left.send_nowait(b"x")
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_dials_a_listener_reaches_its_handler(directory: Path) -> None:
+    path = str(directory / "agent.sock")
+    async with trio.open_nursery() as nursery:
+        assert await nursery.start(serve_unix, path, _echo) == path
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        for _ in range(3):
+            async with await unix_dialer(path)() as stream:
+                await stream.send_all(b"hello")
+                assert await stream.receive_some() == b"hello"
+        nursery.cancel_scope.cancel()
+    assert os.listdir(directory) == []
+
+
+async def test_nobody_there_is_unreachable(directory: Path) -> None:
+    path = str(directory / "agent.sock")
+    with pytest.raises(Unreachable, match="nobody answers"):
+        await unix_dialer(path)()
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(path)
+    with pytest.raises(Unreachable, match="nobody answers"):
+        await unix_dialer(path)()
+
+
+async def test_a_full_backlog_is_unreachable_and_not_a_dead_stream(directory: Path) -> None:
+    path = str(directory / "agent.sock")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen(0)
+        # a backlog of 0 holds one peer
+        async with await unix_dialer(path)():
+            with pytest.raises(Unreachable, match="temporarily unavailable"):
+                await unix_dialer(path)()
+
+
+def test_a_path_that_no_socket_can_have_is_refused_before_dialling(directory: Path) -> None:
+    with pytest.raises(AddressError, match="Linux allows 107"):
+        unix_dialer(str(directory / ("x" * 108)))
+
+
+async def test_a_second_listener_is_refused_and_the_first_goes_on(directory: Path) -> None:
+    path = str(directory / "agent.sock")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_unix, path, _echo)
+        with pytest.raises(AddressInUse, match="somebody answers"):
+            await serve_unix(path, _echo)
+        async with await unix_dialer(path)() as stream:
+            await stream.send_all(b"still")
+            assert await stream.receive_some() == b"still"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stale_file_is_replaced(directory: Path) -> None:
+    path = str(directory / "agent.sock")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+        dead.listen()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_unix, path, _echo)
+        await (await unix_dialer(path)()).aclose()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_file_that_is_no_socket_is_left_alone(directory: Path) -> None:
+    path = directory / "agent.sock"
+    path.write_text("precious")
+    with pytest.raises(AddressError, match="not a socket"):
+        await serve_unix(str(path), _echo)
+    assert path.read_text() == "precious"
+
+
+async def test_a_directory_that_others_may_enter_is_refused(directory: Path) -> None:
+    os.chmod(directory, 0o750)
+    with pytest.raises(AddressError, match="mode 0750; use a directory made with mkdir -m 700"):
+        await serve_unix(str(directory / "agent.sock"), _echo)
+    with pytest.raises(AddressError, match="can't be used"):
+        await serve_unix(str(directory / "absent" / "agent.sock"), _echo)
+
+
+async def test_a_file_that_another_listener_put_there_is_not_removed_at_the_end(directory: Path) -> None:
+    path = str(directory / "agent.sock")
+    with socket.socket(socket.AF_UNIX) as other:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve_unix, path, _echo)
+            other.bind(path + ".new")
+            os.rename(path + ".new", path)
+            nursery.cancel_scope.cancel()
+    assert os.listdir(directory) == ["agent.sock"]
+
+
+async def test_backoff_dials_until_somebody_answers(autojump_clock: trio.testing.MockClock) -> None:
+    near, _far = trio.testing.memory_stream_pair()
+    times: list[float] = []
+
+    async def dial() -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        times.append(round(trio.current_time() - began, 3))
+        if len(times) < 8:
+            raise Unreachable(f"attempt {len(times)}")
+        return near
+
+    began = trio.current_time()
+    assert await dial_with_backoff(dial, seconds=10) is near
+    assert times == [0.0, 0.01, 0.03, 0.07, 0.15, 0.31, 0.56, 0.81]
+
+
+async def test_backoff_gives_up_in_time_with_the_last_reason(autojump_clock: trio.testing.MockClock) -> None:
+    attempts = 0
+
+    async def dial() -> trio.abc.Stream:
+        nonlocal attempts
+        await trio.lowlevel.checkpoint()
+        attempts += 1
+        raise Unreachable(f"attempt {attempts}")
+
+    began = trio.current_time()
+    with pytest.raises(Unreachable) as caught:
+        await dial_with_backoff(dial, seconds=1)
+    assert str(caught.value) == f"attempt {attempts}"
+    assert 0.7 < trio.current_time() - began <= 1
+
+
+async def test_backoff_bounds_an_attempt_that_hangs(autojump_clock: trio.testing.MockClock) -> None:
+    async def dial() -> trio.abc.Stream:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    began = trio.current_time()
+    with pytest.raises(Unreachable, match="within 2 s"):
+        await dial_with_backoff(dial, seconds=2)
+    assert trio.current_time() - began == pytest.approx(2)
+
+
+async def test_backoff_does_not_repeat_what_waiting_can_t_mend() -> None:
+    attempts = 0
+
+    async def dial() -> trio.abc.Stream:
+        nonlocal attempts
+        await trio.lowlevel.checkpoint()
+        attempts += 1
+        raise AddressError("wrong")
+
+    with pytest.raises(AddressError):
+        await dial_with_backoff(dial, seconds=1)
+    assert attempts == 1
