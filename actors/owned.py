@@ -6,16 +6,17 @@ Not for short work: that is an ordinary child task.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
 from actors.errors import InvalidTransition
+from actors.nurseries import plain_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["OwnedTask", "plain_error"]
+__all__ = ["OwnedTask"]
 
 
 class _Startable(Protocol):
@@ -66,16 +67,6 @@ class OwnedTask:
     async def wait(self) -> None:
         """Wait until it has ended and cleaned up."""
         await self._done.wait()
-
-
-def plain_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error in a group, when it is but one; the group otherwise. For what hides a nursery from its caller."""
-    while len(group.exceptions) == 1:
-        only = group.exceptions[0]
-        if not isinstance(only, BaseExceptionGroup):
-            return only
-        group = cast("BaseExceptionGroup[BaseException]", only)
-    return group
 
 
 class _Watched:

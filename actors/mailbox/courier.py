@@ -17,7 +17,7 @@ from actors.errors import AgentProtocolError, AgentUnreachable, Busy, InvalidArg
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox.deadlines import Deadlines
 from actors.mailbox.link import Link
-from actors.mailbox.nursery import open_plain_nursery
+from actors.nurseries import open_plain_nursery
 from actors.mailbox.outbox import Outbox
 from actors.mailbox.pending import PendingAsk
 from actors.mailbox.stream import AskStream, EventStream

@@ -9,12 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import trio
-
 from actors.handles import SystemHandle
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import Hub, open_courier
-from actors.owned import plain_error
+from actors.nurseries import open_plain_nursery
 from actors.system.actor import SystemActor
 
 if TYPE_CHECKING:
@@ -50,17 +48,14 @@ async def open_actors(parts: Parts) -> AsyncGenerator[SystemHandle]:
     """
     hub = Hub(limits=parts.limits)
     system = SystemActor(hub=hub, launch=parts.launch, connect=parts.connect, images=parts.images, limits=parts.limits)
-    try:
-        async with trio.open_nursery() as serving:
-            await serving.start(hub.run)
-            await serving.start(parts.transport.serve, parts.address, hub.accept)
-            async with trio.open_nursery() as acting:
-                await acting.start(system.run)
-                client = parts.seams.ids.fresh("client")
-                epoch = parts.seams.ids.epoch()
-                async with open_courier(parts.transport, parts.address, client=client, epoch=epoch) as courier:
-                    yield SystemHandle(courier)
-                acting.cancel_scope.cancel()
-            serving.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        raise plain_error(group) from None
+    async with open_plain_nursery() as serving:
+        await serving.start(hub.run)
+        await serving.start(parts.transport.serve, parts.address, hub.accept)
+        async with open_plain_nursery() as acting:
+            await acting.start(system.run)
+            client = parts.seams.ids.fresh("client")
+            epoch = parts.seams.ids.epoch()
+            async with open_courier(parts.transport, parts.address, client=client, epoch=epoch) as courier:
+                yield SystemHandle(courier)
+            acting.cancel_scope.cancel()
+        serving.cancel_scope.cancel()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from transports.errors import AddressError, AddressInUse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = ["bound_socket_file", "check_address", "socket_file"]
 
@@ -48,7 +48,7 @@ def socket_file(address: str) -> str | None:
 
 
 @contextmanager
-def bound_socket_file(path: str) -> Iterator[None]:
+def bound_socket_file(path: str) -> Generator[None]:
     """Bind `path` inside this: nobody else does meanwhile, a stale file is out of the way, and the new one is 0600.
 
     Raises:

@@ -7,7 +7,7 @@ on; direct calls cost a quarter of pynng's own. Not for credit, death or waiting
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pynng
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["RawRep", "RawReq", "limit_threads"]
 
 # pynng carries no types
-_ffi: Any = pynng.ffi
-_lib: Any = pynng.nng.lib
+_pynng = cast("Any", pynng)
+_ffi = _pynng.ffi
+_lib = _pynng.nng.lib
 
 # what a message may be before nng cuts the pipe without a word; our own bound is lower and gives a reason.
 # inproc ignores this one
@@ -28,7 +29,7 @@ RECV_MAX_BYTES = 128 * 1024
 # the request id that raw REQ and REP want before a message; its top bit ends the list of hops
 _REQUEST = 0x80000000
 _PREFIX = _REQUEST.to_bytes(4)
-_NONBLOCK: int = _lib.NNG_FLAG_NONBLOCK
+_NONBLOCK = _lib.NNG_FLAG_NONBLOCK
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class _Raw:
 
     def __init__(self, opener: Any, options: dict[str, int]) -> None:
         # pynng frees the socket when this goes
-        self._socket: Any = pynng.Socket(opener=opener)
+        self._socket: Any = _pynng.Socket(opener=opener)
         self._raw: Any = self._socket.socket
         self._message: Any = _ffi.new("nng_msg **")
         self._closed = False

@@ -13,7 +13,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-__all__ = ["open_plain_nursery"]
+__all__ = ["open_plain_nursery", "plain_error"]
 
 
 @asynccontextmanager
@@ -23,7 +23,7 @@ async def open_plain_nursery() -> AsyncGenerator[trio.Nursery]:
         async with trio.open_nursery() as nursery:
             yield nursery
     except BaseExceptionGroup as group:
-        sole = _sole(group)
+        sole = plain_error(group)
         if sole is group:
             raise
         cause, context = sole.__cause__, sole.__context__
@@ -34,7 +34,8 @@ async def open_plain_nursery() -> AsyncGenerator[trio.Nursery]:
             sole.__cause__, sole.__context__ = cause, context
 
 
-def _sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def plain_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error in a group, when it is but one; the group otherwise."""
     while len(group.exceptions) == 1:
         only = group.exceptions[0]
         if not isinstance(only, BaseExceptionGroup):
