@@ -130,7 +130,7 @@ class NngEndpoint:
         self._closing = True
         try:
             with trio.move_on_after(GOODBYE_SECONDS):
-                while self._window.queued and self._end is None:
+                while (self._window.queued or self._stuck is not None) and self._end is None:
                     await self._room.park()
                 self._control(Kind.BYE)
                 await self._ended.wait()
@@ -186,8 +186,7 @@ class NngEndpoint:
         if silence >= heartbeat.dead_after:
             self.finish(EndpointSilent(f"{self._peer} said nothing for {silence:.1f} s"))
         elif silence >= heartbeat.ping_after and not self._asked:
-            self._asked = True
-            self._control(Kind.PING)
+            self._asked = self._control(Kind.PING)
 
     def finish(self, cause: TransportError | None) -> None:
         """End it; `None` or `EndpointClosed` for an orderly end. Only the first call counts."""
@@ -200,9 +199,16 @@ class NngEndpoint:
         self._carrier.drop(self)
         self.receiver.gone(None if orderly else self._end)
 
-    def _control(self, kind: Kind) -> None:
-        # one that nng can't take is lost: a PING or PONG is asked for again, a BYE has its bound
-        self._carrier.transmit(self, self._window.control(kind))
+    def _control(self, kind: Kind) -> bool:
+        # never past a frame that is stuck: a PING or PONG is asked for again, a BYE has its bound
+        if self._stuck is not None:
+            return False
+        frame = self._window.control(kind)
+        if not self._carrier.transmit(self, frame):
+            # it may carry acks, without which the peer runs dry
+            self._stuck = frame
+            self._carrier.flush_soon(self)
+        return True
 
 
 def hello() -> bytes:

@@ -35,6 +35,12 @@ class Flusher:
                 task, self._task = self._task, None
                 trio.lowlevel.reschedule(task)
 
+    def note(self, endpoint: NngEndpoint) -> None:
+        """Flush it with the next `flush_marked`, which the caller calls in this pass; spares waking the task."""
+        if not endpoint.marked:
+            endpoint.marked = True
+            self._marked.append(endpoint)
+
     def flush_marked(self) -> bool:
         """Flush now; whether some could not send everything that they may."""
         marked, self._marked = self._marked, []

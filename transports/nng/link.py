@@ -55,9 +55,6 @@ class NngLink:
         endpoint = await self._greet()
         try:
             with self._scope:
-                if self._lost:
-                    endpoint.lost()
-                    return
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._flusher.run)
                     nursery.start_soon(self._watch, endpoint)
@@ -70,12 +67,10 @@ class NngLink:
         """nng says that the peer is gone; what it sent before comes first."""
         self._lost = True
         endpoint = self._endpoint
-        if endpoint is None:
-            self._scope.cancel()
-            return
-        while self._drain(endpoint):
-            pass
-        endpoint.lost()
+        if endpoint is not None:
+            while self._drain(endpoint):
+                pass
+            endpoint.lost()
 
     # for the endpoint
 
@@ -103,6 +98,8 @@ class NngLink:
                 body = self._received()
                 if body is None and self._lost:
                     break
+        if self._lost:
+            raise Unreachable(f"nobody answers on {self._address}: it went away again")
         if body is None:
             raise Unreachable(f"{self._address} is there and says no hello")
         if not is_hello(body):
@@ -125,7 +122,7 @@ class NngLink:
             if body is None:
                 return False
             endpoint.frame(body, now)
-            self._flusher.mark(endpoint)
+            self._flusher.note(endpoint)
         return True
 
     def _received(self) -> bytes | None:

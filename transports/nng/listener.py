@@ -80,6 +80,7 @@ class NngListener:
         if endpoint is not None:
             while self._drain(DRAIN):
                 pass
+            self._flusher.flush_marked()
             endpoint.lost()
         self._forget(pipe)
 
@@ -97,6 +98,8 @@ class NngListener:
         """See `Carrier.drop`."""
         self._peers.pop(endpoint.pipe, None)
         self._forget(endpoint.pipe)
+        # the peer must learn of it, even one that says nothing; after a goodbye it takes this for the answer
+        self._socket.close_pipe(endpoint.pipe)
 
     def _drain(self, most: int) -> bool:
         """Take up to `most` messages; whether there may be more."""
@@ -111,7 +114,7 @@ class NngListener:
                 self._greet(pipe, body, now)
             else:
                 endpoint.frame(body, now)
-                self._flusher.mark(endpoint)
+                self._flusher.note(endpoint)
         return True
 
     def _greet(self, pipe: int, body: bytes, now: float) -> None:

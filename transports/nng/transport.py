@@ -34,7 +34,7 @@ class NngTransport:
 
     Args:
         message_bytes: the largest message, at most 64 KiB.
-        credit: un-acked frames per connection and direction, 1 to 32.
+        credit: un-acked frames per connection and direction, 1 to 32; both ends must have the same.
         heartbeat: when a silent peer is asked and given up.
     """
 
