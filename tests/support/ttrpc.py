@@ -1,0 +1,88 @@
+"""What the tests of ttRPC calls share: a small service, ways to reach it, and a peer by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from transports.errors import TransportError
+from transports.ttrpc.client import TtrpcClient
+from transports.ttrpc.codec import REQUEST, FrameDecoder, decode_response, encode_frame, encode_method, encode_request
+from transports.ttrpc.server import CallContext, Handler, TtrpcServer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+Errors = list[tuple[str, str, Exception]]
+
+
+async def echo(payload: bytes, _: CallContext) -> bytes:
+    """Answer what was sent."""
+    await trio.lowlevel.checkpoint()
+    return payload
+
+
+async def never(_payload: bytes, _context: CallContext) -> bytes:
+    """Wait for ever."""
+    await trio.sleep_forever()
+    raise AssertionError
+
+
+async def sleep(payload: bytes, _: CallContext) -> bytes:
+    """Answer what was sent after so many milliseconds of the clock."""
+    await trio.sleep(int(payload) / 1000)
+    return payload
+
+
+def server_of(errors: Errors | None = None, *, max_calls: int = 1024, **extra: Handler) -> TtrpcServer:
+    """Serves Echo, Never, Sleep (milliseconds, as text) and `extra` as methods of t.S; bugs go to `errors`."""
+    methods: dict[str, Handler] = {"Echo": echo, "Never": never, "Sleep": sleep, **extra}
+
+    def on_error(service: str, method: str, error: Exception) -> None:
+        if errors is not None:
+            errors.append((service, method, error))
+
+    handlers = {("t.S", name): handler for name, handler in methods.items()}
+    return TtrpcServer(handlers, on_error=on_error, max_calls=max_calls)
+
+
+async def connect(nursery: trio.Nursery, server: TtrpcServer) -> TtrpcClient:
+    """A client of `server` over memory streams."""
+    near, far = trio.testing.memory_stream_pair()
+    nursery.start_soon(server.serve_stream, far)
+    return await client_on(nursery, near)
+
+
+async def client_on(nursery: trio.Nursery, stream: trio.abc.Stream) -> TtrpcClient:
+    """A running client of `stream`."""
+    client = TtrpcClient(stream)
+    await nursery.start(client.run)
+    return client
+
+
+def request(stream_id: int, method: str, payload: bytes = b"", nanos: int = 0) -> bytes:
+    """The frame of a call of t.S."""
+    return encode_frame(REQUEST, stream_id, encode_request(encode_method("t.S", method), payload, nanos))
+
+
+async def responses(stream: trio.abc.Stream, count: int) -> list[tuple[int, int, str, bytes]]:
+    """(stream id, code, message, payload) of the next `count` responses."""
+    decoder = FrameDecoder()
+    found: list[tuple[int, int, str, bytes]] = []
+    while len(found) < count:
+        data = await stream.receive_some()
+        assert data, "the server closed"
+        for frame in decoder.feed(bytes(data)):
+            response = decode_response(frame.buffer, frame.start, frame.end)
+            found.append((frame.stream_id, response.code, response.message, response.payload))
+    return found
+
+
+async def failure_of(call: Callable[[], Awaitable[bytes]]) -> TransportError:
+    """What `call` raises."""
+    with pytest.raises(TransportError) as caught:
+        await call()
+    return caught.value

@@ -1,0 +1,75 @@
+"""The table of gRPC codes and katrio's errors, read both ways."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors import errors
+from actors.schemas.status import error_from_status, status_from_error
+from transports.errors import StatusCode
+
+# what a guest may answer with, and what the host must make of it again
+SAME = [
+    errors.InvalidArgument,
+    errors.NotFound,
+    errors.AlreadyExists,
+    errors.InvalidTransition,
+    errors.Unsupported,
+    errors.PermissionDenied,
+    errors.ResourceExhausted,
+    errors.Busy,
+    errors.AgentUnreachable,
+    errors.AgentError,
+]
+
+
+@pytest.mark.parametrize("changes_state", [False, True])
+@pytest.mark.parametrize("kind", SAME)
+def test_a_guest_s_error_is_the_same_error_on_the_host(kind: type[errors.KatrioError], *, changes_state: bool) -> None:
+    code, message = status_from_error(kind("what was asked"))
+    found = error_from_status(code, message, changes_state=changes_state)
+    assert type(found) is kind
+    assert found.message == "what was asked"
+
+
+def test_each_of_those_has_a_code_of_its_own() -> None:
+    codes = [status_from_error(kind("x"))[0] for kind in SAME]
+    assert len(set(codes)) == len(codes)
+    assert status_from_error(errors.InvalidTransition("x"))[0] == StatusCode.FAILED_PRECONDITION
+    assert status_from_error(errors.Unsupported("x"))[0] == StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("kind", [errors.Expired, errors.CallerCancelled])
+def test_a_call_that_was_stopped_has_an_unknown_outcome_only_if_it_changes_something(
+    kind: type[errors.KatrioError],
+) -> None:
+    code, message = status_from_error(kind("late"))
+    assert type(error_from_status(code, message, changes_state=False)) is kind
+    assert type(error_from_status(code, message, changes_state=True)) is errors.OutcomeUnknown
+
+
+def test_a_guest_that_does_not_know_the_outcome_says_so() -> None:
+    code, message = status_from_error(errors.OutcomeUnknown("perhaps"))
+    assert code == StatusCode.DEADLINE_EXCEEDED
+    assert type(error_from_status(code, message, changes_state=True)) is errors.OutcomeUnknown
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [(2, "UNKNOWN"), (13, "INTERNAL"), (15, "DATA_LOSS"), (99, "99"), (-5, "-5")]
+)
+def test_a_code_without_a_meaning_of_ours_is_the_agent_s_own_error(code: int, status: str) -> None:
+    error = error_from_status(code, "text", changes_state=True)
+    assert type(error) is errors.AgentError
+    assert error.details == {"status": status}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(11, errors.InvalidArgument), (16, errors.PermissionDenied), (10, errors.Busy)]
+)
+def test_codes_that_foreign_agents_may_use_are_understood(code: int, kind: type[errors.KatrioError]) -> None:
+    assert type(error_from_status(code, "text", changes_state=True)) is kind
+
+
+@pytest.mark.parametrize("kind", [errors.InternalError, errors.GuestDied, errors.AgentProtocolError])
+def test_what_no_guest_should_answer_is_internal(kind: type[errors.KatrioError]) -> None:
+    assert status_from_error(kind("oops")) == (StatusCode.INTERNAL, "oops")
