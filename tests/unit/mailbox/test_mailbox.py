@@ -232,7 +232,7 @@ async def test_an_ask_that_is_not_taken_up_in_time_is_expired_and_leaves_the_que
 
 
 async def test_a_full_mailbox_says_busy_at_the_deadline_and_the_link_lives(autojump_clock: MockClock) -> None:
-    async with asking(replace(DEFAULT_LIMITS, inbox_messages=2)) as (office, courier):
+    async with asking(replace(DEFAULT_LIMITS, inbox_messages=2)) as (_, courier):
         results: list[object] = []
         async with trio.open_nursery() as nursery:
             for budget in (1.0, 1.0, 0.5):
@@ -261,7 +261,7 @@ async def test_a_client_over_its_asks_in_flight_is_refused_and_a_courier_waits_i
 
 async def test_arguments_over_the_limit_are_refused_before_they_are_sent(autojump_clock: MockClock) -> None:
     async with asking() as (office, courier):
-        with pytest.raises(InvalidArgument, match="args|arguments"):
+        with pytest.raises(InvalidArgument, match="arguments"):
             await courier.ask("box", "work", {"data": bytes(70_000)}, dict)
         assert len(office.inbox) == 0
 
@@ -419,10 +419,11 @@ async def test_a_reader_that_leaves_stops_the_pusher(autojump_clock: MockClock) 
 
         async def serve() -> None:
             mail = await office.inbox.receive()
-            with pytest.raises(CallerCancelled):
+            try:
                 while True:
                     await mail.push(bytes(1000), offset=0)
-            stopped.set()
+            except CallerCancelled:
+                stopped.set()
 
         office.nursery.start_soon(serve)
         async with courier.open_stream("box", "read", {}) as stream:
@@ -457,16 +458,18 @@ async def test_events_that_find_no_room_are_counted_and_told(autojump_clock: Moc
         assert (await anext(events)).lost == taken.count(False)
 
 
-async def test_over_nng_a_courier_asks_and_reads_a_stream(tmp_path: Path) -> None:
+async def test_over_nng_five_hundred_asks_at_once_are_all_answered(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir(mode=0o700)
     address = f"ipc://{tmp_path}/own/hub"
-    async with an_office(NngTransport(), address) as office:
-        async with open_courier(NngTransport(), address, client="c", epoch=1) as courier:
-            results: list[object] = []
-            async with trio.open_nursery() as nursery:
-                office.nursery.start_soon(office.answer_all)
-                for _ in range(500):
-                    nursery.start_soon(ask_and_keep, courier, results)
-            assert results == [{"verb": "work"}] * 500
-            with pytest.raises(NotFound):
-                await courier.ask("nobody", "work", {}, dict)
+    async with (
+        an_office(NngTransport(), address) as office,
+        open_courier(NngTransport(), address, client="c", epoch=1) as courier,
+    ):
+        results: list[object] = []
+        async with trio.open_nursery() as nursery:
+            office.nursery.start_soon(office.answer_all)
+            for _ in range(500):
+                nursery.start_soon(ask_and_keep, courier, results)
+        assert results == [{"verb": "work"}] * 500
+        with pytest.raises(NotFound):
+            await courier.ask("nobody", "work", {}, dict)
