@@ -106,12 +106,14 @@ async def _ask_round_trip(courier: Courier) -> float:
 
 
 def _blocking_round_trip(address: str) -> float:
-    def answer(listening: pynng.Pair0) -> None:
+    # pynng carries no types
+    def answer(listening: Any) -> None:
         for _ in range(ROUND_TRIPS):
             listening.recv()
             listening.send(REPLY)
 
     times: list[float] = []
+    dialled: Any
     with pynng.Pair0(listen=address) as listening, pynng.Pair0(dial=address) as dialled:
         thread = threading.Thread(target=answer, args=(listening,))
         thread.start()

@@ -288,12 +288,12 @@ async def test_a_name_that_goes_away_answers_its_mail_not_found(autojump_clock: 
 async def test_a_cancel_reaches_the_handler_at_once_and_its_answer_is_kept_not_sent(autojump_clock: MockClock) -> None:
     async with asking() as (office, courier):
         told: list[str] = []
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(ask_and_keep, courier, [])
-                mail = await office.inbox.receive()
-                mail.on_cancel(lambda: told.append("cancelled"))
-                scope.cancel()
+        results: list[object] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask_and_keep, courier, results)
+            mail = await office.inbox.receive()
+            mail.on_cancel(lambda: told.append("cancelled"))
+            nursery.cancel_scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
         assert told == ["cancelled"]
         mail.answer()
@@ -345,7 +345,7 @@ async def test_a_client_that_dies_has_its_asks_told_and_its_answers_kept(autojum
             taken: list[Mail] = [await office.inbox.receive() for _ in range(50)]
             told: list[int] = []
             for mail in taken:
-                mail.on_cancel(lambda counter=mail.id[2]: told.append(counter))
+                mail.on_cancel(partial(told.append, mail.id[2]))
             dying.cancel_scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
         assert told == [mail.id[2] for mail in taken]
