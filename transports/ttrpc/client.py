@@ -14,7 +14,7 @@ import trio
 
 from transports.errors import EndpointBroken, EndpointClosed, TransportError, TtrpcStatusError
 from transports.ttrpc.connection import ClientConnection
-from transports.ttrpc.writer import CorkedWriter, abort_at_once
+from transports.ttrpc.writer import CorkedWriter
 
 if TYPE_CHECKING:
     from transports.ttrpc.connection import Replied
@@ -63,7 +63,9 @@ class TtrpcClient:
                     nursery.cancel_scope.cancel()
         finally:
             self._end(EndpointClosed("the ttRPC connection was closed on our side"))
-            await trio.aclose_forcefully(self._stream)
+            # shielded, and instant: a Cancelled from the closing would hide the error that ended us
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(self._stream)
 
     async def call(self, service: str, method: str, payload: bytes, *, timeout_nano: int = 0) -> bytes:
         """Call `service`/`method` and return the reply's payload. Cancelled: the reply, if any, is dropped.
@@ -88,12 +90,14 @@ class TtrpcClient:
         stream_id = self._connection.send_request(service, method, payload, timeout_nano)
         self._writer.flush(last=not self._woken)
         self._waiting[stream_id] = trio.lowlevel.current_task()
-        try:
-            reply: Replied = await trio.lowlevel.wait_task_rescheduled(abort_at_once)
-        except trio.Cancelled:
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            # here and not after the wait: the reply may arrive before this task runs again, and must not wake it twice
             del self._waiting[stream_id]
             self._connection.forget(stream_id)
-            raise
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        reply: Replied = await trio.lowlevel.wait_task_rescheduled(abort)
         self._woken -= 1
         if reply.code:
             raise TtrpcStatusError(reply.code, reply.message)
@@ -115,6 +119,9 @@ class TtrpcClient:
                 data = await receive_some()
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 return _broken(error)
+            if self.ended is not None:
+                # closed while these bytes were on their way: their callers have been told already
+                return self.ended
             if not data:
                 return EndpointBroken("the agent closed the ttRPC connection")
             replies = connection.receive_data(bytes(data))
@@ -136,9 +143,9 @@ class TtrpcClient:
         if self.ended is not None:
             return
         self.ended = why
-        waiting, self._waiting = self._waiting, {}
-        for task in waiting.values():
+        for task in self._waiting.values():
             trio.lowlevel.reschedule(task, outcome.Error(_again(why)))
+        self._waiting.clear()
 
 
 def _again(why: TransportError) -> TransportError:

@@ -79,7 +79,9 @@ class TtrpcServer:
                 await self._read(stream, connection, writer, nursery)
                 nursery.cancel_scope.cancel()
         finally:
-            await trio.aclose_forcefully(stream)
+            # shielded, and instant: a Cancelled from the closing would hide the error that ended us
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
 
     async def _read(
         self, stream: trio.abc.Stream, connection: ServerConnection, writer: CorkedWriter, nursery: trio.Nursery

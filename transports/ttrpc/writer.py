@@ -16,7 +16,7 @@ from transports.base import NowaitStream
 if TYPE_CHECKING:
     from transports.ttrpc.connection import ClientConnection, ServerConnection
 
-__all__ = ["CorkedWriter", "abort_at_once"]
+__all__ = ["CorkedWriter"]
 
 # bytes queued and not taken by the kernel, beyond which nothing is added: a few of Kata's largest usual replies
 WRITE_BOUND = 1024 * 1024
@@ -90,13 +90,13 @@ class CorkedWriter:
                     self._waiting_for_room.unpark_all()
                 else:
                     self._parked = trio.lowlevel.current_task()
-                    await trio.lowlevel.wait_task_rescheduled(abort_at_once)
+                    await trio.lowlevel.wait_task_rescheduled(self._unpark)
         finally:
             self._parked = None
             self._stopped = True
             self._waiting_for_room.unpark_all()
 
-
-def abort_at_once(_: object) -> trio.lowlevel.Abort:
-    """For `wait_task_rescheduled`: a cancelled wait simply ends."""
-    return trio.lowlevel.Abort.SUCCEEDED
+    def _unpark(self, _: object) -> trio.lowlevel.Abort:
+        # at once, not when the task runs again: a flush in between must not wake it twice
+        self._parked = None
+        return trio.lowlevel.Abort.SUCCEEDED

@@ -25,6 +25,7 @@ from transports.ttrpc.codec import (
     DATA,
     MAX_BODY,
     REQUEST,
+    RESPONSE,
     encode_frame,
     encode_method,
     encode_request,
@@ -282,6 +283,55 @@ async def test_calls_end_when_the_client_s_task_is_cancelled() -> None:
         await trio.testing.wait_all_tasks_blocked()
         owner.cancel_scope.cancel()
     assert [type(error) for error in errors] == [EndpointClosed]
+
+
+async def test_a_reply_that_arrives_in_the_very_pass_of_the_close_comes_too_late() -> None:
+    near, _far = trio.testing.memory_stream_pair()
+    errors: list[TransportError] = []
+    async with trio.open_nursery() as nursery:
+        client = await client_on(nursery, near)
+
+        async def call() -> None:
+            errors.append(await failure_of(lambda: client.call("t.S", "Echo", b"")))
+
+        nursery.start_soon(call)
+        await trio.testing.wait_all_tasks_blocked()
+        near.receive_stream.put_data(encode_frame(RESPONSE, 1, b""))
+        await client.aclose()
+    assert [type(error) for error in errors] == [EndpointClosed]
+
+
+async def test_a_reply_that_arrives_in_the_very_pass_of_the_cancel_is_dropped() -> None:
+    near, _far = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        client = await client_on(nursery, near)
+        async with trio.open_nursery() as calls:
+            calls.start_soon(client.call, "t.S", "Echo", b"")
+            await trio.testing.wait_all_tasks_blocked()
+            near.receive_stream.put_data(encode_frame(RESPONSE, 1, b""))
+            calls.cancel_scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (client.calls_in_flight, client.dropped_replies) == (0, 1)
+        await client.aclose()
+
+
+async def test_a_handler_that_ends_in_the_very_pass_of_its_client_s_end_is_dropped() -> None:
+    near, far = trio.testing.memory_stream_pair()
+    go = trio.Event()
+
+    async def wait(_payload: bytes, _context: CallContext) -> bytes:
+        await go.wait()
+        return b"too late"
+
+    async with trio.open_nursery() as outer:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server_of(Wait=wait).serve_stream, far)
+            await near.send_all(b"".join(request(stream_id, "Wait") for stream_id in range(1, 21, 2)))
+            await trio.testing.wait_all_tasks_blocked()
+            go.set()
+            nursery.cancel_scope.cancel()
+        outer.cancel_scope.cancel()
+    assert await near.receive_some() == b""
 
 
 async def test_closing_twice_is_fine() -> None:
