@@ -135,6 +135,7 @@ class FollowedProcess:
                     data = await read(self._container, self.agent_name, self._limits.read_bytes)
                 except OutcomeUnknown:
                     output.lost_reply()
+                    await trio.sleep(self._limits.reconnect_pause_seconds)
                     continue
                 except AgentUnreachable:
                     await trio.sleep(self._limits.reconnect_pause_seconds)

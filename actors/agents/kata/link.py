@@ -114,13 +114,18 @@ class TtrpcLink:
         return response
 
     async def _connected(self) -> TtrpcClient:
-        if self._client.value is None:
+        if not _alive(self._client.value):
             with trio.move_on_after(self._limits.reconnect_seconds):
-                await self._client.wait_value(lambda value: value is not None)
-        client = self._client.value
-        if client is None:
+                await self._client.wait_value(_alive)
+        client: TtrpcClient | None = self._client.value
+        if client is None or not _alive(client):
             raise AgentUnreachable(self._down.message)
         return client
+
+
+def _alive(client: TtrpcClient | None) -> bool:
+    # one that has ended stays for the moment in which its task notices
+    return client is not None and client.ended is None
 
 
 def _budget_nano() -> int:
