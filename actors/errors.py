@@ -147,14 +147,10 @@ class InternalError(KatrioError):
     code = "internal"
 
 
-_BY_CODE: dict[str, type[KatrioError]] = {
-    cls.code: cls for cls in KatrioError.__subclasses__()
-}
+_BY_CODE: dict[str, type[KatrioError]] = {cls.code: cls for cls in KatrioError.__subclasses__()}
 
 
-def error_from_code(
-    code: str, message: str, details: dict[str, Any] | None = None
-) -> KatrioError:
+def error_from_code(code: str, message: str, details: dict[str, Any] | None = None) -> KatrioError:
     """The exception for a code that came over the wire; an unknown code becomes `AgentError`."""
     cls = _BY_CODE.get(code)
     if cls is None:

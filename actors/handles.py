@@ -94,9 +94,7 @@ class SystemHandle:
 
     async def info(self, *, budget: float | None = BUDGET) -> Info:
         """The system's own view: its sandboxes are the `children`."""
-        return await self.courier.ask(
-            SYSTEM_ADDRESS, "info", Nothing(), Info, budget=budget
-        )
+        return await self.courier.ask(SYSTEM_ADDRESS, "info", Nothing(), Info, budget=budget)
 
     def sandbox(self, name: str) -> SandboxHandle:
         """A handle on a sandbox that exists already; asks nothing."""
@@ -114,31 +112,21 @@ class SandboxHandle:
         """Bring up its guest and connect. Raises: GuestDied, AgentUnreachable, InvalidTransition."""
         await self.courier.ask(self.address, "start", Nothing(), Nothing, budget=budget)
 
-    async def stop(
-        self, *, grace: float | None = None, budget: float | None = BUDGET
-    ) -> None:
+    async def stop(self, *, grace: float | None = None, budget: float | None = BUDGET) -> None:
         """Stop every container (polite signal, `grace` seconds, SIGKILL), then the guest. Repeated is fine."""
-        await self.courier.ask(
-            self.address, "stop", Stop(grace_seconds=grace), Nothing, budget=budget
-        )
+        await self.courier.ask(self.address, "stop", Stop(grace_seconds=grace), Nothing, budget=budget)
 
     async def delete(self, *, budget: float | None = BUDGET) -> None:
         """Forget it. Raises: InvalidTransition while it runs."""
-        await self.courier.ask(
-            self.address, "delete", Nothing(), Nothing, budget=budget
-        )
+        await self.courier.ask(self.address, "delete", Nothing(), Nothing, budget=budget)
 
     async def check(self, *, budget: float | None = BUDGET) -> Checked:
         """Ask its agent whether it serves."""
-        return await self.courier.ask(
-            self.address, "check", Nothing(), Checked, budget=budget
-        )
+        return await self.courier.ask(self.address, "check", Nothing(), Checked, budget=budget)
 
     async def info(self, *, budget: float | None = BUDGET) -> Info:
         """Its state, and its containers as `children`."""
-        return await self.courier.ask(
-            self.address, "info", Nothing(), Info, budget=budget
-        )
+        return await self.courier.ask(self.address, "info", Nothing(), Info, budget=budget)
 
     async def create_container(
         self, name: str, spec: ContainerSpec, *, budget: float | None = BUDGET
@@ -168,19 +156,13 @@ class ProcessHandle:
 
     async def wait(self, *, budget: float | None = None) -> ExitStatus:
         """Wait for its end; the same answer for every asker until the container is deleted."""
-        return await self.courier.ask(
-            self.address, "wait", ProcessRef(self.id), ExitStatus, budget=budget
-        )
+        return await self.courier.ask(self.address, "wait", ProcessRef(self.id), ExitStatus, budget=budget)
 
     async def signal(self, signum: int, *, budget: float | None = BUDGET) -> Signalled:
         """Signal it; one that has ended is fine and counts 0."""
-        return await self.courier.ask(
-            self.address, "signal", Signal(signum, self.id), Signalled, budget=budget
-        )
+        return await self.courier.ask(self.address, "signal", Signal(signum, self.id), Signalled, budget=budget)
 
-    async def winsize(
-        self, rows: int, columns: int, *, budget: float | None = BUDGET
-    ) -> None:
+    async def winsize(self, rows: int, columns: int, *, budget: float | None = BUDGET) -> None:
         """Resize its terminal. Raises: InvalidTransition when it has none."""
         args = Winsize(TerminalSize(rows, columns), self.id)
         await self.courier.ask(self.address, "winsize", args, Nothing, budget=budget)
@@ -191,11 +173,7 @@ class ProcessHandle:
         while sent < len(data):
             chunk = data[sent : sent + DEFAULT_LIMITS.chunk_bytes]
             args = WriteStdin(chunk, self.id)
-            taken = (
-                await self.courier.ask(
-                    self.address, "write_stdin", args, Written, budget=budget
-                )
-            ).length
+            taken = (await self.courier.ask(self.address, "write_stdin", args, Written, budget=budget)).length
             sent += taken
             if taken == 0:
                 break
@@ -203,15 +181,11 @@ class ProcessHandle:
 
     async def close_stdin(self, *, budget: float | None = BUDGET) -> None:
         """End of file on its input; repeated is fine."""
-        await self.courier.ask(
-            self.address, "close_stdin", ProcessRef(self.id), Nothing, budget=budget
-        )
+        await self.courier.ask(self.address, "close_stdin", ProcessRef(self.id), Nothing, budget=budget)
 
     @asynccontextmanager
     async def _open(self, verb: str) -> AsyncGenerator[AsyncIterator[StreamPart]]:
-        async with self.courier.open_stream(
-            self.address, verb, ReadOutput(self.id)
-        ) as parts:
+        async with self.courier.open_stream(self.address, verb, ReadOutput(self.id)) as parts:
             yield parts
 
     def open_stdout(self) -> AbstractAsyncContextManager[AsyncIterator[StreamPart]]:
@@ -275,22 +249,14 @@ class ContainerHandle:
 
     async def resume(self, *, budget: float | None = BUDGET) -> None:
         """Thaw it. Raises: InvalidTransition."""
-        await self.courier.ask(
-            self.address, "resume", Nothing(), Nothing, budget=budget
-        )
+        await self.courier.ask(self.address, "resume", Nothing(), Nothing, budget=budget)
 
-    async def exec(
-        self, name: str, spec: ProcessSpec, *, budget: float | None = BUDGET
-    ) -> ProcessHandle:
+    async def exec(self, name: str, spec: ProcessSpec, *, budget: float | None = BUDGET) -> ProcessHandle:
         """Start one more process, named `name`. Raises: AlreadyExists, InvalidTransition, InvalidArgument."""
-        await self.courier.ask(
-            self.address, "exec", Exec(name, spec), Nothing, budget=budget
-        )
+        await self.courier.ask(self.address, "exec", Exec(name, spec), Nothing, budget=budget)
         return ProcessHandle(self.courier, self.address, name)
 
-    async def signal(
-        self, signum: int, *, all_processes: bool = False, budget: float | None = BUDGET
-    ) -> Signalled:
+    async def signal(self, signum: int, *, all_processes: bool = False, budget: float | None = BUDGET) -> Signalled:
         """Signal its init, or every process of it."""
         return await self.courier.ask(
             self.address,
@@ -308,18 +274,12 @@ class ContainerHandle:
         budget: float | None = BUDGET,
     ) -> ExitStatus:
         """Polite signal, `grace` seconds, SIGKILL to all; how its init ended. Repeated is fine."""
-        return await self.courier.ask(
-            self.address, "stop", Stop(signum, grace), ExitStatus, budget=budget
-        )
+        return await self.courier.ask(self.address, "stop", Stop(signum, grace), ExitStatus, budget=budget)
 
     async def delete(self, *, budget: float | None = BUDGET) -> None:
         """Forget it and its cached results. Raises: InvalidTransition while it runs."""
-        await self.courier.ask(
-            self.address, "delete", Nothing(), Nothing, budget=budget
-        )
+        await self.courier.ask(self.address, "delete", Nothing(), Nothing, budget=budget)
 
     async def info(self, *, budget: float | None = BUDGET) -> Info:
         """Its state; its processes as `children`; how its init ended, once it has."""
-        return await self.courier.ask(
-            self.address, "info", Nothing(), Info, budget=budget
-        )
+        return await self.courier.ask(self.address, "info", Nothing(), Info, budget=budget)

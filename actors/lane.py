@@ -72,9 +72,7 @@ class Lane:
         if overlap is Overlap.BESIDE:
             ticket.call()
         elif overlap is Overlap.PREEMPTIVE:
-            ahead = sum(
-                1 for other in self._queue if other.overlap is Overlap.PREEMPTIVE
-            )
+            ahead = sum(1 for other in self._queue if other.overlap is Overlap.PREEMPTIVE)
             self._queue.insert(ahead, ticket)
             self._advance()
         else:

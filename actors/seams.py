@@ -11,18 +11,18 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
 
 __all__ = [
     "ChildProcess",
@@ -103,9 +103,7 @@ class ChildProcess(Protocol):
 class Processes(Protocol):
     """Spawning of programs of our own (the guest's launcher)."""
 
-    async def spawn(
-        self, argv: Sequence[str], *, env: Mapping[str, str], log: Path
-    ) -> ChildProcess:
+    async def spawn(self, argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> ChildProcess:
         """Start `argv` in a session of its own, its standard input a pipe that we hold (the lifeline),
         its output appended to `log`.
 
@@ -212,9 +210,7 @@ class _RealChild:
 
 
 class _RealProcesses:
-    async def spawn(
-        self, argv: Sequence[str], *, env: Mapping[str, str], log: Path
-    ) -> ChildProcess:
+    async def spawn(self, argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> ChildProcess:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         try:
             with log.open("ab") as output:
@@ -247,9 +243,7 @@ class _RealFiles:
         return path.read_bytes()
 
     def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
-        descriptor = os.open(
-            path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode
-        )
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
 

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actors.cli.exits import Exit
 from actors.cli.options import AGENTS, ENGINES, WORLDS, FileOptions, RunOptions, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Protocol
+
+    class _Commands(Protocol):
+        """What `add_subparsers` gives; its own class is private."""
+
+        def add_parser(self, name: str, **settings: Any) -> argparse.ArgumentParser: ...
+
 
 __all__ = ["build_parser", "main"]
 
@@ -29,7 +36,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        parser.exit(Exit.HELD, f"katrio {version('katrio')}\n")
+        print(f"katrio {version('katrio')}")
+        parser.exit(Exit.HELD)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_run(commands: _Commands) -> None:
     run = commands.add_parser(
         "run",
         help="run scenario files",

@@ -22,6 +22,7 @@ from actors.scenario.events import Outcome
 from actors.scenario.report.json import JsonReport
 from actors.scenario.report.plain import PlainReport
 from actors.scenario.runner import Result, run_scenario
+from transports.errors import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ def run(options: RunOptions) -> int:
         return trio.run(_Session(options, report, loaded).run)
     except InvalidArgument as error:
         return _trouble(report, error, Exit.USAGE)
-    except (KatrioError, OSError) as error:
+    except (KatrioError, TransportError, OSError) as error:
         return _trouble(report, error, Exit.INFRASTRUCTURE)
     finally:
         report.close()
@@ -68,7 +69,7 @@ def _prepare(options: RunOptions, report: Report) -> None:
     if options.agent == "kata":
         engine, reason = choose_engine(read_facts(), options.engine)
         if engine == "processes" and options.engine == "auto":
-            report.notice(f"on the plain-process engine, without isolation: {reason}")
+            report.notice(reason)
 
 
 def _choose_report(options: RunOptions) -> Report:
@@ -96,14 +97,14 @@ class _Session:
     async def run(self) -> Exit:
         """The exit code. Raises: KatrioError, when a world does not open."""
         outcomes: list[Outcome] = []
-        failures: list[KatrioError | OSError] = []
+        failures: list[KatrioError | TransportError | OSError] = []
         async with trio.open_nursery() as nursery:
             await nursery.start(self._watch_signals)
             nursery.start_soon(self._report.run)
             with self._work:
                 try:
                     await self._run_all(outcomes)
-                except (KatrioError, OSError) as error:  # raised below, bare: a nursery would wrap it
+                except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
                     failures.append(error)
             nursery.cancel_scope.cancel()
         if self._interrupted:

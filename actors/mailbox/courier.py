@@ -17,10 +17,10 @@ from actors.errors import AgentProtocolError, AgentUnreachable, Busy, InvalidArg
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox.deadlines import Deadlines
 from actors.mailbox.link import Link
-from actors.nurseries import open_plain_nursery
 from actors.mailbox.outbox import Outbox
 from actors.mailbox.pending import PendingAsk
 from actors.mailbox.stream import AskStream, EventStream
+from actors.nurseries import open_plain_nursery
 from actors.wire.codec import decode_details, decode_value, encode, encode_raw
 from actors.wire.envelope import PROTOCOL_VERSION, Ask, Cancel, Goodbye, Hello, Reply
 from transports.errors import EndpointBusy, TransportError, Unreachable

@@ -45,8 +45,8 @@ class Binder:
     """Binds one file; `lines` tells the line of each step by its path."""
 
     file: str
-    references: list[Reference] = field(default_factory=list)
-    lines: dict[str, int] = field(default_factory=dict)
+    references: list[Reference] = field(default_factory=list[Reference])
+    lines: dict[str, int] = field(default_factory=dict[str, int])
 
     def bind(self, node: yamltree.Node, shape: Any, path: str) -> Any:
         """The value of `node` as `shape`. Raises: ScenarioError, with every fault below the node."""
@@ -89,14 +89,15 @@ class Binder:
         return value
 
     def _special(self, kind: Kind) -> Callable[[yamltree.Node, str], Any] | None:
-        return {
+        special: dict[Kind, Callable[[yamltree.Node, str], Any]] = {
             Kind.STEP: self._step,
             Kind.BRANCH: self._branch,
             Kind.EXPECT: lambda node, path: self._conditions(node, Expect, path),
             Kind.CONDITIONS: lambda node, path: self._conditions(node, Conditions, path),
             Kind.COMMAND: self._command,
             Kind.PROBE: self._probe,
-        }.get(kind)
+        }
+        return special.get(kind)
 
     def _flag(self, node: yamltree.Node, path: str) -> bool:
         if isinstance(node, yamltree.Scalar) and _is_plain(node) and node.value in ("true", "false"):

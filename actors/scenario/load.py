@@ -66,7 +66,8 @@ def load_text(data: bytes, file: str) -> Loaded:
 def verbs_of(part: Any) -> Iterator[Step]:
     """Every step of a scenario, a step or a block, inner ones after the one they stand in."""
     if isinstance(part, tuple):
-        for item in part:
+        parts: tuple[Any, ...] = part
+        for item in parts:
             yield from verbs_of(item)
     elif isinstance(part, Scenario):
         yield from verbs_of((part.steps, part.finally_))

@@ -96,7 +96,7 @@ class Exec(Acting, frozen=True, kw_only=True, omit_defaults=True):
     needs: ClassVar[tuple[str, ...]] = ("exec",)
     exec: ContainerName
     command: Command
-    env: dict[str, Text] = msgspec.field(default_factory=dict)
+    env: dict[str, Text] = msgspec.field(default_factory=dict[str, Text])
     cwd: Text | None = None
     user: Text | None = None
     tty: bool = False

@@ -6,6 +6,8 @@ theirs.
 
 from __future__ import annotations
 
+import logging
+import math
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -29,22 +31,27 @@ __all__ = ["GOODBYE_SECONDS", "Carrier", "Heartbeat", "NngEndpoint"]
 
 # how long a goodbye may take: what is queued, BYE, and the peer's BYE
 GOODBYE_SECONDS = 1.0
+# looks at a silent peer before it is asked whether it is there
+LOOKS_BEFORE_PING = 4
+
+_log = logging.getLogger(__name__)
 
 
 class Heartbeat:
     """When a silent peer is asked, and when it is given up, in seconds of silence.
 
     The kernel tells of a peer that died; this is for one that is frozen. Long, because a program whose loop
-    is held up by its own code looks the same.
+    is held up by its own code looks the same. Silence is counted in looks, `every` seconds apart, and not by
+    the clock: whoever was itself frozen for an hour must not give up everybody when it wakes.
     """
 
-    __slots__ = ("dead_after", "ping_after")
+    __slots__ = ("every", "looks_before_death")
 
     def __init__(self, ping_after: float = 5.0, dead_after: float = 30.0) -> None:
         if not 0 < ping_after < dead_after:
             raise LocalProtocolError(f"ping_after={ping_after} must be above 0 and below dead_after={dead_after}")
-        self.ping_after = ping_after
-        self.dead_after = dead_after
+        self.every = ping_after / LOOKS_BEFORE_PING
+        self.looks_before_death = math.ceil(dead_after / self.every)
 
 
 class Carrier(Protocol):
@@ -73,7 +80,7 @@ class NngEndpoint:
 
     receiver: Receiver
 
-    def __init__(self, peer: str, pipe: int, carrier: Carrier, *, message_bytes: int, credit: int, now: float) -> None:
+    def __init__(self, peer: str, pipe: int, carrier: Carrier, *, message_bytes: int, credit: int) -> None:
         self.pipe = pipe
         self.marked = False
         self._peer = peer
@@ -85,7 +92,8 @@ class NngEndpoint:
         self._end: TransportError | None = None
         self._ended = trio.Event()
         self._closing = False
-        self._heard = now
+        # looks since the last frame
+        self._silent_looks = 0
         self._asked = False
 
     def __repr__(self) -> str:
@@ -151,9 +159,9 @@ class NngEndpoint:
         if self._room and (window.roomy if not self._closing else not window.queued):
             self._room.unpark_all()
 
-    def frame(self, body: bytes, now: float) -> None:
+    def frame(self, body: bytes) -> None:
         """One nng message came. What it makes due to be sent goes with the next `flush`."""
-        self._heard = now
+        self._silent_looks = 0
         self._asked = False
         if self._end is not None:
             return
@@ -162,7 +170,7 @@ class NngEndpoint:
             if frame.kind is not Kind.HELLO:
                 self._window.take(frame)
         except RemoteProtocolError as error:
-            self.finish(error)
+            self._break(error)
             return
         if frame.kind is Kind.DATA:
             for message in frame.messages:
@@ -174,18 +182,19 @@ class NngEndpoint:
                 self._control(Kind.BYE)
             self.finish(None)
         elif frame.kind is Kind.HELLO:
-            self.finish(RemoteProtocolError("a second hello"))
+            self._break(RemoteProtocolError("a second hello"))
 
     def lost(self) -> None:
         """nng says that the connection is gone."""
         self.finish(EndpointClosed("") if self._closing else EndpointBroken(f"{self._peer} is gone"))
 
-    def watch(self, now: float, heartbeat: Heartbeat) -> None:
-        """Look whether the peer is still there; called every now and then."""
-        silence = now - self._heard
-        if silence >= heartbeat.dead_after:
+    def watch(self, heartbeat: Heartbeat) -> None:
+        """Look whether the peer is still there; called every `heartbeat.every` seconds, after draining the socket."""
+        self._silent_looks += 1
+        if self._silent_looks >= heartbeat.looks_before_death:
+            silence = self._silent_looks * heartbeat.every
             self.finish(EndpointSilent(f"{self._peer} said nothing for {silence:.1f} s"))
-        elif silence >= heartbeat.ping_after and not self._asked:
+        elif self._silent_looks >= LOOKS_BEFORE_PING and not self._asked:
             self._asked = self._control(Kind.PING)
 
     def finish(self, cause: TransportError | None) -> None:
@@ -198,6 +207,10 @@ class NngEndpoint:
         self._room.unpark_all()
         self._carrier.drop(self)
         self.receiver.gone(None if orderly else self._end)
+
+    def _break(self, error: RemoteProtocolError) -> None:
+        _log.warning("closing the link to %s: %s", self._peer, error)
+        self.finish(error)
 
     def _control(self, kind: Kind) -> bool:
         # never past a frame that is stuck: a PING or PONG is asked for again, a BYE has its bound

@@ -104,7 +104,7 @@ class NngLink:
             raise Unreachable(f"{self._address} is there and says no hello")
         if not is_hello(body):
             raise RemoteProtocolError(f"{self._address}: what answers there does not speak katrio's frames")
-        endpoint = self._endpoint = self._make(now=trio.current_time())
+        endpoint = self._endpoint = self._make()
         endpoint.receiver = self._receiver
         return endpoint
 
@@ -116,12 +116,11 @@ class NngLink:
 
     def _drain(self, endpoint: NngEndpoint) -> bool:
         """Take up to `DRAIN` messages; whether there may be more."""
-        now = trio.current_time()
         for _ in range(DRAIN):
             body = self._received()
             if body is None:
                 return False
-            endpoint.frame(body, now)
+            endpoint.frame(body)
             self._flusher.note(endpoint)
         return True
 
@@ -134,5 +133,7 @@ class NngLink:
 
     async def _watch(self, endpoint: NngEndpoint) -> None:
         while True:
-            await trio.sleep(self._heartbeat.ping_after / 4)
-            endpoint.watch(trio.current_time(), self._heartbeat)
+            await trio.sleep(self._heartbeat.every)
+            self._drain(endpoint)
+            endpoint.watch(self._heartbeat)
+            self._flusher.flush_marked()

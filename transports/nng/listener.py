@@ -103,7 +103,6 @@ class NngListener:
 
     def _drain(self, most: int) -> bool:
         """Take up to `most` messages; whether there may be more."""
-        now = trio.current_time()
         for _ in range(most):
             received = self._socket.receive()
             if received is None:
@@ -111,13 +110,13 @@ class NngListener:
             pipe, body = received
             endpoint = self._peers.get(pipe)
             if endpoint is None:
-                self._greet(pipe, body, now)
+                self._greet(pipe, body)
             else:
-                endpoint.frame(body, now)
+                endpoint.frame(body)
                 self._flusher.note(endpoint)
         return True
 
-    def _greet(self, pipe: int, body: bytes, now: float) -> None:
+    def _greet(self, pipe: int, body: bytes) -> None:
         if pipe in self._gone:
             return
         try:
@@ -131,7 +130,7 @@ class NngListener:
             self._socket.close_pipe(pipe)
             return
         endpoint = NngEndpoint(
-            f"{self._address}#{pipe}", pipe, self, message_bytes=self._message_bytes, credit=self._credit, now=now
+            f"{self._address}#{pipe}", pipe, self, message_bytes=self._message_bytes, credit=self._credit
         )
         self._peers[pipe] = endpoint
         endpoint.receiver = self._accept(endpoint)
@@ -144,7 +143,8 @@ class NngListener:
 
     async def _watch(self) -> None:
         while True:
-            await trio.sleep(self._heartbeat.ping_after / 4)
-            now = trio.current_time()
+            await trio.sleep(self._heartbeat.every)
+            self._drain(DRAIN)
             for endpoint in list(self._peers.values()):
-                endpoint.watch(now, self._heartbeat)
+                endpoint.watch(self._heartbeat)
+            self._flusher.flush_marked()

@@ -6,12 +6,11 @@ See `transports.base.Transport`. Not for frames and credit: `endpoint` and `wind
 from __future__ import annotations
 
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
-from transports.errors import LocalProtocolError
+from transports.errors import LocalProtocolError, Unreachable
 from transports.nng.addresses import bound_socket_file, check_address, socket_file
 from transports.nng.endpoint import Heartbeat
 from transports.nng.link import NngLink
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["NngTransport"]
 
 MESSAGE_BYTES = 64 * 1024
+# the kernel's connect and nng's own handshake, with a program that accepts and says nothing
+DIAL_SECONDS = 5.0
 
 
 class NngTransport:
@@ -92,10 +93,18 @@ class NngTransport:
         )
         socket.on_pipe_removed(_from_nng_thread(link.pipe_removed))
         try:
-            await trio.to_thread.run_sync(partial(socket.dial, address))
+            await _dial(socket, address)
             await link.run(task_status=task_status)
         finally:
             await _close(socket)
+
+
+async def _dial(socket: RawReq, address: str) -> None:
+    with trio.move_on_after(DIAL_SECONDS) as scope:
+        # closing the socket, which the caller does next, ends a dial that was left behind
+        await trio.to_thread.run_sync(socket.dial, address, abandon_on_cancel=True)
+    if scope.cancelled_caught:
+        raise Unreachable(f"{address} is there and does not answer within {DIAL_SECONDS} s")
 
 
 def _from_nng_thread(callback: Callable[[int], None]) -> Callable[[int], None]:

@@ -83,7 +83,7 @@ def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str)
     linux["readonlyPaths"] = linux.get("readonlyPaths") or _READONLY
     for dropped in ("uidMappings", "gidMappings", "mountLabel", "intelRdt"):
         linux.pop(dropped, None)
-    root = spec.get("root") or {}
+    root: Document = spec.get("root") or {}
     return {
         "ociVersion": "1.0.2",
         "process": process,

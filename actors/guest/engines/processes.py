@@ -177,7 +177,7 @@ def _options(document: Document, user: Document) -> dict[str, Any]:
     if not os.path.isabs(cwd) or not os.path.isdir(cwd):
         raise InvalidArgument(f"cwd {cwd!r}: no such directory", field="cwd")
     path = next(entry[5:] for entry in document["env"] if entry.startswith("PATH="))
-    program = document["args"][0]
+    program: str = document["args"][0]
     if shutil.which(os.path.join(cwd, program) if "/" in program else program, path=path) is None:
         raise InvalidArgument(f"program {program!r}: no such executable on this machine", field="args")
     uid, gid, groups = int(user.get("uid") or 0), int(user.get("gid") or 0), user.get("additionalGids") or ()

@@ -20,7 +20,7 @@ from actors.host.marks import every_process
 from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Generator
 
 __all__ = ["Reaped", "Reaper"]
 
@@ -131,7 +131,7 @@ class Reaper:
         reaped.finish(status)
 
     @contextmanager
-    def spawning(self) -> Iterator[None]:
+    def spawning(self) -> Generator[None]:
         """Around a call that makes children and names them only at its end: none of those is a stray meanwhile."""
         self._calls += 1
         number = self._calls

@@ -17,7 +17,7 @@ from actors.errors import InvalidArgument, ResourceExhausted
 from actors.guest.syscalls import MNT_DETACH, MS_BIND, mount, open_in_root, umount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 __all__ = ["Root", "lay_rootfs", "remove_rootfs"]
@@ -65,7 +65,7 @@ class Root:
         self._path = path
 
     @contextmanager
-    def _opened(self, path: str, flags: int) -> Iterator[int]:
+    def _opened(self, path: str, flags: int) -> Generator[int]:
         root = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             descriptor = open_in_root(root, path, flags | os.O_CLOEXEC)

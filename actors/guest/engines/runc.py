@@ -80,7 +80,8 @@ class OciEngine:
         return process
 
     async def _create(self, container: str, document: Document, bundle: Path) -> RealProcess:
-        lay_rootfs((document.get("root") or {}).get("path", ""), bundle)
+        given: Document = document.get("root") or {}
+        lay_rootfs(given.get("path", ""), bundle)
         root = Root(str(bundle / "rootfs"))
         process = self._process(document.get("process") or {}, root, mounts=document.get("mounts") or [])
         config = bundle_config(document, process, rootfs="rootfs", group=self._group(container))

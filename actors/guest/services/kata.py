@@ -17,6 +17,7 @@ import trio
 
 from actors.errors import InternalError, InvalidArgument, InvalidTransition, KatrioError, Unsupported
 from actors.schemas import agent as api
+from actors.schemas.oci import User
 from actors.schemas.rpcs import RPCS, SchemaError, decode_request, encode_response
 from actors.schemas.status import status_from_error
 from actors.wire.spec import TerminalSize
@@ -221,4 +222,5 @@ def _with_user(process: Process, asked: api.StringUser | None) -> Process:
     if asked is None or not asked.uid:
         return process
     name = f"{asked.uid}:{asked.gid}" if asked.gid else asked.uid
-    return msgspec.structs.replace(process, user=msgspec.structs.replace(process.user, username=name))
+    user = process.user or User(uid=0, gid=0)
+    return msgspec.structs.replace(process, user=msgspec.structs.replace(user, username=name))

@@ -1,0 +1,171 @@
+"""The command line as a person types it: usage, checking, running, failing, interrupting."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from actors.host.facts import choose_engine, read_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KATRIO = str(Path(sys.executable).parent / "katrio")
+ROOT = Path(__file__).resolve().parents[2]
+SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
+ENGINES = sorted({"processes", choose_engine(read_facts())[0]})
+
+FAILING = """\
+name: it does not hold
+why: to see what is said then
+sandboxes:
+  box:
+    containers:
+      one: {command: [sleep, "100"]}
+steps:
+  - exec: one
+    command: echo some output; exit 3
+    as: process
+  - wait: process
+    expect: {exit: 4}
+"""
+LONG = """\
+name: it takes its time
+why: to be interrupted
+sandboxes:
+  box:
+    containers:
+      one: {command: [sleep, "100"]}
+steps:
+  - sleep: 50s
+"""
+
+
+def katrio(*words: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+    """Run it; nothing is a terminal."""
+    return subprocess.run(
+        [KATRIO, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def written(directory: Path, text: str) -> str:
+    """A scenario file."""
+    path = directory / "scenario.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_without_a_command_it_says_how_to_use_it() -> None:
+    done = katrio()
+    assert done.returncode == 2
+    assert "usage: katrio" in done.stderr
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    done = katrio("--version")
+    assert (done.returncode, done.stdout) == (0, "katrio 0.1.0\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_the_commands(shell: str) -> None:
+    done = katrio("completion", shell)
+    assert done.returncode == 0
+    assert "validate" in done.stdout
+    assert "--engine" in done.stdout or "engine" in done.stdout
+
+
+def test_list_says_what_scenarios_are_for() -> None:
+    done = katrio("list", "--json")
+    assert done.returncode == 0
+    listed: list[dict[str, Any]] = json.loads(done.stdout)
+    assert len(listed) == len(SCENARIOS)
+    assert all(entry["why"].strip() for entry in listed)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "name: x\nwhy: y\nsteps:\n  - paus: one\n",
+            "4:5: steps[0]: found 'paus', expected a verb; did you mean pause?",
+        ),
+        ("name: x\nwhy: y\nsteps: [\n", "4:1: found broken YAML"),
+        ("why: y\nsteps:\n  - sleep: 1s\n", "name"),
+        ("name: x\nwhy: y\nsteps:\n  - sleep: soon\n", "4:12"),
+        ("name: x\nwhy: y\nsteps:\n  - pause: nobody\n", "nobody"),
+    ],
+)
+def test_a_bad_file_is_told_before_anything_starts(tmp_path: Path, text: str, expected: str) -> None:
+    for command in ("validate", "run"):
+        done = katrio(command, written(tmp_path, text))
+        assert done.returncode == 2
+        assert expected in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    done = katrio("run", str(tmp_path / "nothing.yaml"))
+    assert done.returncode == 2
+    assert "nothing.yaml" in done.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
+def test_every_scenario_holds_on_every_engine(scenario: Path, engine: str, tmp_path: Path) -> None:
+    run_dir = tmp_path / "r"
+    run_dir.mkdir(mode=0o700)
+    done = katrio("run", "--json", "--engine", engine, "--run-dir", str(run_dir), str(scenario))
+    assert done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert (result["outcome"], result["world"], result["agent"]) == ("held", "embedded", "kata")
+    assert all(step["outcome"] == "held" for step in result["steps"])
+
+
+def test_a_scenario_that_does_not_hold_says_expected_and_seen(tmp_path: Path) -> None:
+    done = katrio("run", "--engine", "processes", written(tmp_path, FAILING))
+    assert done.returncode == 1
+    assert "expected exit '4', saw exit 3" in done.stdout
+    assert "some output" in done.stdout
+
+
+def test_the_noop_agent_has_nothing_to_show(tmp_path: Path) -> None:
+    done = katrio("run", "--agent", "noop", str(ROOT / "scenarios" / "pause-one-of-two.yaml"))
+    assert done.returncode == 4
+    assert "skipped" in done.stdout
+
+
+@pytest.mark.parametrize("words", [("--agent", "kata2"), ("--engine", "docker"), ("--world", "moon")])
+def test_an_unknown_word_is_told(words: Sequence[str]) -> None:
+    done = katrio("run", *words, str(SCENARIOS[0]))
+    assert done.returncode == 2
+    assert "invalid choice" in done.stderr
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_interrupt_stops_everything_in_order(engine: str, tmp_path: Path) -> None:
+    argv = [KATRIO, "run", "--engine", engine, written(tmp_path, LONG)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "it takes its time" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, out + err
+    assert "stopping in order" in out + err
+    assert "Traceback" not in err
+
+
+def test_sweep_with_nothing_to_do(tmp_path: Path) -> None:
+    done = katrio("sweep", "--run-dir", str(tmp_path))
+    assert done.returncode == 0
