@@ -5,10 +5,10 @@ Completes commands, options and their choices; files are left to the shell.
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
 __all__ = ["completion"]
@@ -42,8 +42,8 @@ def completion(parser: argparse.ArgumentParser, shell: str) -> str:
 
 
 def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    choices = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
-    return cast("dict[str, argparse.ArgumentParser]", choices)
+    found = next(action.choices for action in parser._actions if action.nargs == argparse.PARSER)
+    return cast("dict[str, argparse.ArgumentParser]", found)
 
 
 def _options(parser: argparse.ArgumentParser) -> list[argparse.Action]:

@@ -6,7 +6,7 @@ For the runner, the command line and editors. Not for running: what comes back i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -66,8 +66,7 @@ def load_text(data: bytes, file: str) -> Loaded:
 def verbs_of(part: Any) -> Iterator[Step]:
     """Every step of a scenario, a step or a block, inner ones after the one they stand in."""
     if isinstance(part, tuple):
-        parts: tuple[Any, ...] = part
-        for item in parts:
+        for item in cast("tuple[object, ...]", part):
             yield from verbs_of(item)
     elif isinstance(part, Scenario):
         yield from verbs_of((part.steps, part.finally_))

@@ -116,7 +116,7 @@ class TtrpcLink:
     async def _connected(self) -> TtrpcClient:
         if not _alive(self._client.value):
             with trio.move_on_after(self._limits.reconnect_seconds):
-                await self._client.wait_value(_alive)
+                await self._client.wait_value(_alive)  # pyright: ignore[reportUnknownMemberType]  # no types there
         client: TtrpcClient | None = self._client.value
         if client is None or not _alive(client):
             raise AgentUnreachable(self._down.message)
