@@ -134,13 +134,20 @@ class Courier:
             AgentUnreachable: there was no link within the budget; nothing was sent.
             Busy: the link, or the mailbox, stayed full for all of the budget; nothing was done.
             Expired: the budget was over before an actor took it up; nothing was done.
-            InvalidArgument: `args` are too large.
+            InvalidArgument: `args` are too large, or `repeat` is not the counter of such an outcome.
         """
+        if repeat is not None and repeat not in self._repeatable:
+            raise InvalidArgument(f"ask {repeat} has no unknown outcome, or one too long ago", field="repeat")
         deadline = self._deadline(budget)
         link = self._link
         if link is None or len(self._pending) >= self._permits:
             link = await self._wait_for_turn(deadline)
-        pending = PendingAsk(self._next_counter() if repeat is None else repeat, verb)
+        if repeat is None:
+            counter = self._next_counter()
+        else:
+            counter = repeat
+            del self._repeatable[repeat]
+        pending = PendingAsk(counter, verb)
         ask = Ask(pending.counter, to, verb, encode_raw(args), _left(deadline), self._lowest_wanted(), 0, trace)
         message = self._encoded(ask)
         self._pending[pending.counter] = pending
@@ -153,12 +160,12 @@ class Courier:
             raise
         except BaseException:
             self._give_up(link, pending)
+            if repeat is not None:
+                self._keep_repeatable(repeat)
             raise
         finally:
             if self._turn:
                 self._turn.unpark()
-        if repeat is not None:
-            self._repeatable.pop(repeat, None)
         return self._decoded(answer, result)
 
     @asynccontextmanager
@@ -235,8 +242,7 @@ class Courier:
 
     def _lowest_wanted(self) -> int:
         if self._counter % WATERMARK_EVERY == 0:
-            in_flight = next(iter(self._pending), self._counter)
-            self._watermark = min(self._counter, in_flight, *self._repeatable)
+            self._watermark = min(self._counter, *self._pending, *self._repeatable)
         return self._watermark
 
     def _keep_repeatable(self, counter: int) -> None:
@@ -273,6 +279,7 @@ class Courier:
             raise Busy(f"the link to {self._address} stayed full; {pending.verb} was not sent")
 
     def _give_up(self, link: Link, pending: PendingAsk) -> None:
+        pending.abandon()
         if self._pending.pop(pending.counter, None) is not None and not link.ended.is_set():
             link.outbox.post(encode(Cancel(pending.counter)))
 

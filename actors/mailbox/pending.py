@@ -21,20 +21,21 @@ __all__ = ["PendingAsk"]
 
 
 class PendingAsk:
-    """One ask in flight; exactly one of `settle` and `lose` has an effect."""
+    """One ask in flight; the first of `settle`, `lose` and `abandon` has an effect."""
 
-    __slots__ = ("_outcome", "_task", "counter", "verb")
+    __slots__ = ("_abandoned", "_outcome", "_task", "counter", "verb")
 
     def __init__(self, counter: int, verb: str) -> None:
         self.counter = counter
         self.verb = verb
         self._outcome: outcome.Outcome[Reply | Failure] | None = None
         self._task: trio.lowlevel.Task | None = None
+        self._abandoned = False
 
     @property
     def pending(self) -> bool:
         """Whether it still waits (for the courier's timer)."""
-        return self._outcome is None
+        return self._outcome is None and not self._abandoned
 
     def settle(self, answer: Reply | Failure) -> None:
         """The answer has come."""
@@ -43,6 +44,10 @@ class PendingAsk:
     def lose(self, error: KatrioError) -> None:
         """No answer will come."""
         self._end(outcome.Error(error))
+
+    def abandon(self) -> None:
+        """Its asker has gone; nothing more happens to it."""
+        self._abandoned = True
 
     def expire(self) -> None:
         """The budget is over and the hub has not said what became of the ask."""
