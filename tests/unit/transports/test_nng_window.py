@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 
-import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.foreign import packb, unpackb
 from transports.errors import EndpointBusy, MessageTooLarge, RemoteProtocolError
 from transports.nng.frames import FRAME_BYTES, MAX_MESSAGES, Frame, Kind, decode_frame, encode_frame
 from transports.nng.window import BATCH_BYTES, CREDIT, QUEUE_BYTES, Window
@@ -87,7 +87,7 @@ def test_whatever_stalls_nothing_is_lost_and_nngs_queue_never_fills(
 def test_a_frame_survives_the_wire_and_any_msgpack_reads_it(kind: Kind, acked: int, messages: list[bytes]) -> None:
     data = encode_frame(kind, acked, messages)
     assert decode_frame(data) == Frame(kind, acked, messages)
-    assert msgpack.unpackb(data) == [int(kind), acked, messages]
+    assert unpackb(data) == [int(kind), acked, messages]
 
 
 @given(st.binary(max_size=300))
@@ -105,11 +105,11 @@ def test_no_bytes_do_worse_than_a_protocol_error(data: bytes) -> None:
         b"",
         encode_frame(Kind.DATA, 0, [b"x"])[:-1],
         encode_frame(Kind.DATA, 0, []) + b"\0",
-        msgpack.packb([0, -1, []]),
-        msgpack.packb([0, 0, ["text"]]),
-        msgpack.packb([9, 0, []]),
-        msgpack.packb([0, 0, [b""] * (MAX_MESSAGES + 1)]),
-        msgpack.packb({"kind": 0}),
+        packb([0, -1, []]),
+        packb([0, 0, ["text"]]),
+        packb([9, 0, []]),
+        packb([0, 0, [b""] * (MAX_MESSAGES + 1)]),
+        packb({"kind": 0}),
         bytes(FRAME_BYTES + 1),
     ],
     ids=["empty", "cut", "trailing", "negative", "text", "kind", "many", "map", "large"],
