@@ -9,12 +9,12 @@ import msgpack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["extension", "pack", "timestamp", "unpack"]
+__all__ = ["extension", "packb", "timestamp", "unpackb"]
 
 # the package carries no types
 _msgpack = cast("Any", msgpack)
 
-pack = cast("Callable[[object], bytes]", _msgpack.packb)
-unpack = cast("Callable[[bytes], object]", _msgpack.unpackb)
+packb = cast("Callable[[object], bytes]", _msgpack.packb)
+unpackb = cast("Callable[[bytes], object]", _msgpack.unpackb)
 extension = cast("Callable[[int, bytes], object]", _msgpack.ExtType)
 timestamp = cast("Callable[[int], object]", _msgpack.Timestamp)
