@@ -13,9 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import trio
-
 from actors.limits import DEFAULT_LIMITS
+from actors.nurseries import open_plain_nursery
 from actors.wire.spec import (
     ContainerSpec,
     ExitStatus,
@@ -211,7 +210,7 @@ class ProcessHandle:
                     outputs[verb] += part.data
                     lost += part.gap
 
-        async with trio.open_nursery() as nursery:
+        async with open_plain_nursery() as nursery:
             for verb in outputs:
                 nursery.start_soon(drain, verb)
         status = await self.wait()

@@ -34,7 +34,6 @@ from tests.support.foreign import extension, packb, timestamp, unpackb
 from transports.errors import RemoteProtocolError
 
 EMPTY = msgspec.Raw(b"\x80")
-NO_MAP: dict[str, object] = {}
 
 NO_ARGS: dict[str, object] = {}
 # the arrays of docs/protocol.md: a change here breaks programs in other languages
