@@ -1,0 +1,118 @@
+"""The other process of a mailbox link, for tests that kill, stop or restart it.
+
+Usage: `python -m tests.support.mail_program ROLE ADDRESS [COUNT]`; prints `ready` (or its figures), then does as the
+role says until it is ended.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import trio
+
+from actors.mailbox import Courier, Hub, Mail, open_courier
+from transports.nng import NngTransport
+from transports.nng.sockets import RawRep, RawReq
+
+_LEFT_BEHIND: list[object] = []
+
+
+async def hub(address: str, _count: int) -> None:
+    """Serves `box`: `echo` and `tally` are answered, anything else never is; streams never end."""
+    served = Hub()
+    ran = 0
+    async with trio.open_nursery() as nursery:
+        await nursery.start(served.run)
+        inbox = served.register("box")
+        await nursery.start(NngTransport().serve, address, served.accept)
+        print("ready", flush=True)
+        while True:
+            mail = await inbox.receive()
+            ran += 1
+            if mail.is_stream:
+                nursery.start_soon(_push, mail)
+            elif mail.verb in {"echo", "tally"}:
+                mail.answer({"ran": ran})
+
+
+async def _push(mail: Mail) -> None:
+    offset = 0
+    while True:
+        await mail.push(bytes(10_000), offset=offset)
+        offset += 10_000
+
+
+async def client(address: str, count: int) -> None:
+    """Keeps `count` asks and ten streams open that nobody answers."""
+    async with open_courier(NngTransport(), address, client="child", epoch=1) as courier, trio.open_nursery() as asking:
+        for _ in range(count):
+            asking.start_soon(_hold, courier)
+        for _ in range(10):
+            asking.start_soon(_read, courier)
+        print("ready", flush=True)
+
+
+async def _hold(courier: Courier) -> None:
+    await courier.ask("box", "hold", {}, dict, budget=None)
+
+
+async def _read(courier: Courier) -> None:
+    async with courier.open_stream("box", "read", {}) as stream:
+        async for _ in stream:
+            pass
+
+
+async def crowd(address: str, count: int) -> None:
+    """`count` clients, each with a link of its own, that asked once."""
+    async with trio.open_nursery() as nursery:
+        joined = trio.Semaphore(0)
+        for number in range(count):
+            nursery.start_soon(_member, address, number, joined)
+        for _ in range(count):
+            await joined.acquire()
+        print("ready", flush=True)
+
+
+async def _member(address: str, number: int, joined: trio.Semaphore) -> None:
+    async with open_courier(NngTransport(), address, client=f"member-{number}", epoch=1) as courier:
+        await courier.ask("box", "echo", {}, dict)
+        joined.release()
+        await trio.sleep_forever()
+
+
+async def names(address: str, count: int) -> None:
+    """A hub with `count` mailboxes that are all asked once; prints its descriptors and what each mailbox took."""
+    served = Hub()
+    before = _resident_bytes()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(served.run)
+        for number in range(count):
+            served.register(f"box-{number}")
+        await nursery.start(NngTransport().serve, address, served.accept)
+        async with open_courier(NngTransport(), address, client="c", epoch=1) as courier:
+            for number in (0, count // 2, count - 1):
+                with trio.move_on_after(0.05):
+                    await courier.ask(f"box-{number}", "hold", {}, dict)
+            print(len(os.listdir("/proc/self/fd")), _resident_bytes() - before, flush=True)
+        nursery.cancel_scope.cancel()
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def leave(address: str, _count: int) -> None:
+    """Ends with sockets that nobody closed, whose peers go while nothing of Trio's runs any more."""
+    listening, dialling = RawRep(), RawReq()
+    listening.listen(address)
+    dialling.dial(address)
+    _LEFT_BEHIND.extend((listening, dialling))
+    print("ready", flush=True)
+
+
+ROLES = {"hub": hub, "client": client, "crowd": crowd, "names": names, "leave": leave}
+
+if __name__ == "__main__":
+    trio.run(ROLES[sys.argv[1]], sys.argv[2], int((sys.argv[3:] or ["1"])[0]))
