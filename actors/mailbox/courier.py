@@ -242,7 +242,7 @@ class Courier:
 
     def _lowest_wanted(self) -> int:
         if self._counter % WATERMARK_EVERY == 0:
-            self._watermark = min(self._counter, *self._pending, *self._repeatable)
+            self._watermark = min((self._counter, *self._pending, *self._repeatable))
         return self._watermark
 
     def _keep_repeatable(self, counter: int) -> None:

@@ -23,6 +23,7 @@ from actors.errors import (
     OutcomeUnknown,
 )
 from actors.limits import DEFAULT_LIMITS
+from actors.mailbox.courier import WATERMARK_EVERY
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from tests.support.agents import ScriptedGuest, scripted_system
 
@@ -436,3 +437,9 @@ async def test_a_cancelled_wait_frees_its_place(autojump_clock: MockClock) -> No
                 await one.init.wait()
         with pytest.raises((CallerCancelled, KatrioError)):
             await one.init.wait(budget=1)
+
+
+async def test_many_asks_one_after_the_other(autojump_clock: MockClock) -> None:
+    async with a_sandbox(ScriptedGuest()) as box:
+        for _ in range(3 * WATERMARK_EVERY):
+            assert (await box.info()).state == "running"
