@@ -1,0 +1,137 @@
+"""One simulation: an async function under Trio, in virtual time, behind the fence, as a function of a seed.
+
+For the scenario side (`scenarios`), tests, and anything else that is to be simulated. A simulation ends at once when
+nothing can happen any more, and one process runs one at a time. Not for what is in the simulated world: `world`.
+"""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+import trio
+
+from actors.nurseries import plain_error
+from actors.simulation.deadlock import Deadlock, blocked_tasks
+from actors.simulation.fence import fenced
+from actors.simulation.schedule import Scheduler, VirtualClock, installed
+from actors.simulation.seams import simulated_seams
+from actors.simulation.seed import Draws, generator
+from actors.simulation.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
+    from actors.seams import Seams
+
+__all__ = ["Ended", "Simulation", "simulate"]
+
+T = TypeVar("T")
+
+# virtual; no scenario may take so long, and a program that sleeps for a year must not keep a run alive
+HORIZON_SECONDS = 100_000.0
+
+
+class Simulation:
+    """What a simulated function has at hand."""
+
+    def __init__(self, seed: int, trace: Trace) -> None:
+        self.seed = seed
+        self.trace = trace
+        self.seams: Seams = simulated_seams(self.stream("product"), self.stream("ids"))
+
+    def stream(self, name: str) -> Draws:
+        """The randomness of that name, from its beginning: take each stream once."""
+        return Draws(self.seed, name, self.trace.draw)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Generic[T]):
+    """A simulation that came to its end.
+
+    Attributes:
+        value: what the function returned.
+        digest: of the trace; equal for equal runs.
+        steps: task steps.
+        seconds: of virtual time.
+    """
+
+    value: T
+    digest: str
+    steps: int
+    seconds: float
+
+
+class _Supervision:
+    """Ends a run that is stuck: politely once, by force when even that gets stuck."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.found: Deadlock | None = None
+
+    def stuck(self, reason: str) -> None:
+        if self.found is not None:
+            raise Deadlock(f"{reason}, even after a cancel", blocked_tasks())
+        self.found = Deadlock(reason, blocked_tasks())
+        self.scope.cancel()
+
+
+def simulate(
+    main: Callable[[Simulation], Awaitable[T]],
+    seed: int,
+    *,
+    horizon: float = HORIZON_SECONDS,
+    log: Callable[[str], None] | None = None,
+) -> Ended[T]:
+    """Run `main` to its end. `log` gets a line for everything in the trace.
+
+    Raises:
+        Deadlock: everything waited and no timer ran, or time came to `horizon`; who waits for what.
+        EscapedSimulation: something made a real call, whether or not it was swallowed.
+        UnfitTrio: see `actors.simulation.schedule`.
+        Exception: what `main` raised, bare if it is but one.
+    """
+    trace = Trace(log)
+    supervision = _Supervision()
+    scheduler = Scheduler(generator(seed, "schedule"), trace, supervision.stuck)
+    clock = VirtualClock(horizon, trace, scheduler, supervision.stuck)
+
+    async def root() -> T | None:
+        with supervision.scope:
+            return await main(Simulation(seed, trace))
+        return None
+
+    failure: BaseException | None = None
+    value: T | None = None
+    with _no_collections(), installed(scheduler), fenced() as escaped:
+        try:
+            value = trio.run(root, clock=clock, strict_exception_groups=True)
+        except BaseException as error:  # raised below, once everything is put back
+            failure = error
+    if escaped:
+        raise escaped[0]
+    if supervision.found is not None:
+        found = supervision.found
+        last = failure.__cause__ if isinstance(failure, trio.TrioInternalError) else None
+        waiting = last.waiting if isinstance(last, Deadlock) else found.waiting
+        raise Deadlock(found.reason, waiting, digest=trace.digest(), seconds=clock.now) from failure
+    if isinstance(failure, BaseExceptionGroup):
+        failure = plain_error(cast("BaseExceptionGroup[BaseException]", failure))
+    if failure is not None:
+        raise failure
+    return Ended(value, trace.digest(), trace.steps, clock.now)  # type: ignore[arg-type]  # None only if main's value is
+
+
+@contextmanager
+def _no_collections() -> Generator[None]:
+    """Collections come when memory is short, and run finalizers: neither may happen in the middle of a run."""
+    enabled = gc.isenabled()
+    gc.collect(1)
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
