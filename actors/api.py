@@ -1,34 +1,38 @@
-"""The public face: open a system of actors on this host, or one of the worlds by name.
+"""The public face: open a system of actors on this host, serve it to others, or connect to one that is served.
 
 For programs that embed katrio, and for the command line. Chooses nng as the transport; everything below is
 given one. Not for tests of a layer: those compose it themselves.
+
+One program runs `open_system(listen="ipc:///run/katrio/hub")`; another runs
+`connect_system("ipc:///run/katrio/hub")` and holds the same kind of handle.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from actors.errors import InvalidArgument
+from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument
+from actors.handles import SystemHandle
 from actors.host.facts import AUTO, choose_engine, read_facts
 from actors.host.images import ImageStore, default_image_root, find_static_busybox
 from actors.host.rundir import default_run_root
 from actors.limits import DEFAULT_LIMITS, Limits
+from actors.mailbox import open_courier
 from actors.seams import real_seams
 from actors.system.absent import AnyImage, launch_nothing
 from actors.system.agents import AGENTS, AgentType
 from actors.system.compose import Parts, open_actors
 from actors.system.embedded import EmbeddedGuests, EmbeddedImages, EmbeddedWorld
+from transports.errors import AddressError, AddressInUse, Unreachable
 from transports.schemes import transport_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
 
-    from actors.handles import SystemHandle
-
-__all__ = ["WORLDS", "open_system", "open_world"]
+__all__ = ["WORLDS", "connect_system", "open_system", "open_world"]
 
 WORLDS = ("embedded",)
 # what a guest's processes get of our environment; a container gets none of it
@@ -37,24 +41,78 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "XDG_RUNTIME_DIR")
 
 @asynccontextmanager
 async def open_system(
-    *, agent: str = "kata", engine: str = AUTO, run_dir: Path | None = None, limits: Limits = DEFAULT_LIMITS
+    *,
+    agent: str = "kata",
+    engine: str = AUTO,
+    run_dir: Path | None = None,
+    listen: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncGenerator[SystemHandle]:
     """A system whose sandboxes are embedded guests on this host, and a handle on it.
 
     Hides nurseries: one error of the body stays one plain error. On the way out, cancelled or not, every
-    sandbox is stopped in order.
+    sandbox is stopped in order; other programs' links are told goodbye.
+
+    Args:
+        agent, engine: see `katrio run --help`.
+        run_dir: where guests keep their sockets and state.
+        listen: `ipc:///absolute/path`: serve other programs there as well (`connect_system`, or any that speaks
+            docs/protocol.md). Whoever may open the socket may do everything: it is 0600, in a directory that must
+            be 0700 and is made when missing.
 
     Raises:
-        InvalidArgument: no such agent or engine.
+        InvalidArgument: no such agent or engine; or `listen` can't be used.
+        AlreadyExists: somebody answers on `listen`.
         Unsupported: this machine can't run that engine; the message says what to install.
     """
-    async with open_embedded(agent=agent, engine=engine, run_dir=run_dir, limits=limits) as world:
+    async with open_embedded(agent=agent, engine=engine, run_dir=run_dir, listen=listen, limits=limits) as world:
         yield world.system
 
 
 @asynccontextmanager
+async def connect_system(
+    address: str, *, client: str | None = None, limits: Limits = DEFAULT_LIMITS
+) -> AsyncGenerator[SystemHandle]:
+    """A handle on a system that another program serves; sandboxes live on when this ends.
+
+    A link that breaks is dialled again; asks that were in flight end with `OutcomeUnknown`.
+
+    Args:
+        address: what that program's `open_system(listen=...)` was given.
+        client: this program's name for the other's records, unlike that of any other client; default: a fresh one.
+
+    Raises:
+        InvalidArgument: no such address can be.
+        AgentUnreachable: nobody answers there, or what answers is no katrio.
+    """
+    seams = real_seams()
+    with _address_errors(address):
+        transport = transport_for(address)
+    opening = open_courier(
+        transport, address, client=client or seams.ids.fresh("client"), epoch=seams.ids.epoch(), limits=limits
+    )
+    async with AsyncExitStack() as stack:
+        with _address_errors(address):
+            courier = await stack.enter_async_context(opening)
+        yield SystemHandle(courier)
+
+
+@contextmanager
+def _address_errors(address: str) -> Generator[None]:
+    """What a transport says of an address, in the words of the public error tree."""
+    try:
+        yield
+    except AddressError as error:
+        raise InvalidArgument(str(error), field="address") from error
+    except AddressInUse as error:
+        raise AlreadyExists(str(error), address=address) from error
+    except Unreachable as error:
+        raise AgentUnreachable(f"no katrio answers on {address}: {error}", address=address) from error
+
+
+@asynccontextmanager
 async def open_embedded(
-    *, agent: str, engine: str, run_dir: Path | None, limits: Limits = DEFAULT_LIMITS
+    *, agent: str, engine: str, run_dir: Path | None, listen: str | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> AsyncGenerator[EmbeddedWorld]:
     """The embedded world; see `open_system`."""
     agent_type = AgentType.parse(agent)
@@ -69,10 +127,13 @@ async def open_embedded(
     )
     runs = agent_type is not AgentType.NOOP
     address = f"inproc://{seams.ids.fresh('katrio')}"
+    with _address_errors(listen or ""):
+        places = ((transport_for(listen), listen),) if listen else ()
     store = ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
     parts = Parts(
         transport=transport_for(address),
         address=address,
+        listen=places,
         launch=guests if runs else launch_nothing,
         connect=AGENTS[agent_type],
         # plain processes run in the host's own root
@@ -80,7 +141,9 @@ async def open_embedded(
         seams=seams,
         limits=limits,
     )
-    async with open_actors(parts) as system:
+    async with AsyncExitStack() as stack:
+        with _address_errors(listen or address):
+            system = await stack.enter_async_context(open_actors(parts))
         yield EmbeddedWorld(system=system, agent=agent, engine=chosen if runs else None, guests=guests)
 
 

@@ -24,5 +24,6 @@ def transport_for(address: str) -> Transport:
     """A transport for `address`. Raises: AddressError."""
     scheme = address.partition("://")[0]
     if scheme not in SCHEMES:
-        raise AddressError(f"{address!r}: expected one of {', '.join(f'{name}://' for name in SCHEMES)}")
+        known = " or ".join(f"{name}://" for name in SCHEMES)
+        raise AddressError(f"{address!r}: expected {known}; tcp waits for mutual TLS, which is not there yet")
     return SCHEMES[scheme]()

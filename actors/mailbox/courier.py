@@ -23,7 +23,7 @@ from actors.mailbox.stream import AskStream, EventStream
 from actors.nurseries import open_plain_nursery
 from actors.wire.codec import decode_details, decode_value, encode, encode_raw
 from actors.wire.envelope import PROTOCOL_VERSION, Ask, Cancel, Goodbye, Hello, Reply
-from transports.errors import EndpointBusy, TransportError, Unreachable
+from transports.errors import EndpointBusy, RemoteProtocolError, TransportError, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -314,7 +314,10 @@ class Courier:
             nursery.start_soon(link.endpoint.aclose)
 
         link = Link(self._pending, count_late=count_late, close_soon=close_soon)
-        link.endpoint = await nursery.start(self._transport.connect, self._address, link)
+        try:
+            link.endpoint = await nursery.start(self._transport.connect, self._address, link)
+        except RemoteProtocolError as error:
+            raise Unreachable(str(error)) from error
         link.outbox = Outbox(
             link.endpoint,
             backlog_bytes=self._limits.backlog_bytes,

@@ -34,6 +34,9 @@ class Hub:
     Args:
         name: how this hub calls itself to its clients.
         limits: bounds for every client.
+
+    Attributes:
+        closing: whether new clients are turned away.
     """
 
     def __init__(self, name: str = "katrio", limits: Limits = DEFAULT_LIMITS) -> None:
@@ -46,6 +49,7 @@ class Hub:
         # names of clients without a link, the longest gone first
         self._departed: dict[str, None] = {}
         self._endpoints: dict[Session, Endpoint] = {}
+        self.closing = False
         self._nursery: trio.Nursery | None = None
 
     def register(self, name: str, *, capacity: int | None = None) -> Inbox:
@@ -85,6 +89,14 @@ class Hub:
             self._nursery = nursery
             task_status.started()
             await self._deadlines.run()
+
+    async def aclose(self) -> None:
+        """Say goodbye to every client, after what is queued for it; new ones are turned away. Bounded by the transport."""
+        self.closing = True
+        async with trio.open_nursery() as nursery:
+            for session, endpoint in list(self._endpoints.items()):
+                session.say_goodbye("", "this hub is closing")
+                nursery.start_soon(endpoint.aclose)
 
     # for sessions
 

@@ -72,9 +72,14 @@ class Session:
     def kick(self, code: str, reason: str) -> None:
         """Close the link, telling the client why."""
         if not self._closing:
+            self.say_goodbye(code, reason)
+            self._hub.close_soon(self, reason)
+
+    def say_goodbye(self, code: str, reason: str) -> None:
+        """Tell the client why its link is about to be closed; nothing it says after that is heard."""
+        if not self._closing:
             self._closing = True
             self._outbox.post(encode(Goodbye(code, reason[:4096])))
-            self._hub.close_soon(self, reason)
 
     def _other(self, envelope: Envelope) -> None:
         if isinstance(envelope, Hello):
@@ -99,6 +104,9 @@ class Session:
             raise RemoteProtocolError("a second hello on one link")
         if hello.version != PROTOCOL_VERSION:
             self.kick("unsupported", f"protocol version {hello.version}; this hub speaks {PROTOCOL_VERSION}")
+            return
+        if self._hub.closing:
+            self.kick("agent_unreachable", "this hub is closing")
             return
         sender = self._hub.arrived(hello)
         if sender is None:

@@ -33,6 +33,8 @@ class Parts:
     transport: Transport
     # where the hub listens, in the transport's own form
     address: str
+    # where else it listens, for other programs
+    listen: tuple[tuple[Transport, str], ...] = ()
     launch: GuestLauncher
     connect: AgentFactory
     images: Images
@@ -51,6 +53,8 @@ async def open_actors(parts: Parts) -> AsyncGenerator[SystemHandle]:
     async with open_plain_nursery() as serving:
         await serving.start(hub.run)
         await serving.start(parts.transport.serve, parts.address, hub.accept)
+        for transport, address in parts.listen:
+            await serving.start(transport.serve, address, hub.accept)
         async with open_plain_nursery() as acting:
             await acting.start(system.run)
             client = parts.seams.ids.fresh("client")
@@ -58,4 +62,6 @@ async def open_actors(parts: Parts) -> AsyncGenerator[SystemHandle]:
             async with open_courier(parts.transport, parts.address, client=client, epoch=epoch) as courier:
                 yield SystemHandle(courier)
             acting.cancel_scope.cancel()
+        # by now nothing runs that anybody could ask for; a cancel leaves the goodbyes out
+        await hub.aclose()
         serving.cancel_scope.cancel()

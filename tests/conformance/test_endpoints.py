@@ -282,6 +282,28 @@ async def test_a_stale_socket_file_is_replaced_and_another_file_is_not(tmp_path:
     assert other.read_text() == "precious"
 
 
+async def test_a_missing_directory_is_made_ours_alone(tmp_path: Path) -> None:
+    async with linked((NngTransport(), f"ipc://{tmp_path}/made/hub")):
+        assert stat.S_IMODE(os.stat(tmp_path / "made").st_mode) == 0o700
+
+
+async def test_a_directory_that_somebody_else_could_swap_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    for place, why in (
+        ("link/hub", "no link"),
+        ("open/own/hub", "changed by others"),
+        ("none/own/hub", "can't be used"),
+    ):
+        with pytest.raises(AddressError, match=why):
+            await NngTransport().serve(f"ipc://{tmp_path}/{place}", Hall().accept, task_status=trio.TASK_STATUS_IGNORED)
+    (tmp_path / "open").chmod(0o1777)
+    async with linked((NngTransport(), f"ipc://{tmp_path}/open/own/hub")):
+        pass
+
+
 async def test_a_directory_that_others_may_enter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o755)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import AgentUnreachable, AlreadyExists, KatrioError, NotFound
+from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
 from actors.system.absent import AnyImage
 from actors.system.compose import Parts, open_actors
@@ -243,7 +244,7 @@ class ScriptedConnection:
 
 
 @asynccontextmanager
-async def scripted_system(guest: ScriptedGuest, limits: Limits | None = None) -> AsyncGenerator[SystemHandle]:
+async def scripted_system(guest: ScriptedGuest, limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[SystemHandle]:
     """A whole system of actors over the in-memory transport, with that guest for every sandbox."""
     parts = Parts(
         transport=MemoryTransport(),
@@ -252,7 +253,7 @@ async def scripted_system(guest: ScriptedGuest, limits: Limits | None = None) ->
         connect=guest.connect,
         images=AnyImage(),
         seams=real_seams(),
-        **({} if limits is None else {"limits": limits}),
+        limits=limits,
     )
     async with open_actors(parts) as system:
         yield system

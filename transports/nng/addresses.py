@@ -10,7 +10,7 @@ import fcntl
 import os
 import socket
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from transports.errors import AddressError, AddressInUse
@@ -51,15 +51,21 @@ def socket_file(address: str) -> str | None:
 def bound_socket_file(path: str) -> Generator[None]:
     """Bind `path` inside this: nobody else does meanwhile, a stale file is out of the way, and the new one is 0600.
 
+    A directory that is missing is made, 0700.
+
     Raises:
         AddressError: its directory is not ours alone, or something else than a socket is there.
         AddressInUse: somebody answers there.
     """
     directory = os.path.dirname(path)
+    _check_way_to(directory)
     try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
+        # a link could be pointed elsewhere between this look and the bind
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise AddressError(f"the directory {directory} can't be used: {error.strerror}") from error
+        raise AddressError(f"{directory} must be a directory and no link to one: {error.strerror}") from error
     try:
         found = os.fstat(descriptor)
         if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
@@ -71,6 +77,23 @@ def bound_socket_file(path: str) -> Generator[None]:
         os.chmod(path, 0o600)
     finally:
         os.close(descriptor)
+
+
+def _check_way_to(directory: str) -> None:
+    """Refuse a directory that somebody else could rename, and put another in its place."""
+    way: str = os.path.realpath(os.path.dirname(directory))
+    while True:
+        try:
+            found = os.stat(way)
+        except OSError as error:
+            raise AddressError(f"the directory {way} can't be used: {error.strerror}") from error
+        # with the sticky bit others may make files there, but not rename ours
+        loose = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+        if loose or found.st_uid not in {0, os.geteuid()}:
+            raise AddressError(f"{way}, on the way to {directory}, can be changed by others; choose another place")
+        if way == "/":
+            return
+        way = os.path.dirname(way)
 
 
 def _remove_stale(path: str) -> None:
