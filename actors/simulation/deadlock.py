@@ -1,14 +1,14 @@
 """Who waits for what, when nothing can happen any more.
 
-For `run`, which ends a simulation that is stuck and hands this out. Looks at tasks from outside any task; changes
-nothing. Not for deciding that something is stuck: the clock and the scheduler notice.
+For `run`, which ends a simulation that is stuck and hands this out. Looks at tasks from outside any task. Not for
+deciding that something is stuck: the clock and the scheduler notice.
 """
 
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ["Deadlock", "blocked_tasks"]
+__all__ = ["Deadlock", "blocked_tasks", "open_shields"]
 
 _SHOWN_TASKS = 200
 _ROOT = Path(__file__).resolve().parents[2]
@@ -43,13 +43,24 @@ class Deadlock(Exception):
 
 def blocked_tasks() -> tuple[str, ...]:
     """The tasks of the present Trio run, oldest first, Trio's own left out; at most 200."""
-    root = trio.lowlevel.current_root_task()
-    if root is None:
-        return ()
-    tasks = [task for task in _below(root) if not task.name.startswith(("<", "trio."))]
-    tasks.sort(key=lambda task: task._counter)
+    tasks = sorted(_tasks(), key=lambda task: task._counter)
     lines = [f"{task.name}: {_where(task)}" for task in tasks[:_SHOWN_TASKS]]
     return (*lines, f"and {len(tasks) - _SHOWN_TASKS} more") if len(tasks) > _SHOWN_TASKS else tuple(lines)
+
+
+def open_shields() -> None:
+    """Let a cancel reach what is shielded from it: it has been waited for long enough."""
+    for task in _tasks():
+        status: Any = task._cancel_status
+        while status is not None:
+            status._scope.shield = False
+            status = status._parent
+
+
+def _tasks() -> list[trio.lowlevel.Task]:
+    root = trio.lowlevel.current_root_task()
+    tasks = () if root is None else _below(root)
+    return [task for task in tasks if not task.name.startswith(("<", "trio."))]
 
 
 def _below(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:

@@ -8,6 +8,7 @@ imported out of its module earlier (`from time import sleep`) is out of reach; t
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
+import _thread
 import builtins
 import io
 import os
@@ -25,9 +26,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
+from trio._core import _thread_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from types import FrameType, ModuleType
 
 __all__ = ["EscapedSimulation", "Guard", "fenced", "guards"]
@@ -45,6 +47,7 @@ class Guard(NamedTuple):
         owner, name: where it is.
         passed: modules that may make the call.
         through: modules by way of which it is made; who called them is the caller.
+        pure: whether a call with these arguments touches nothing real.
     """
 
     call: str
@@ -52,59 +55,90 @@ class Guard(NamedTuple):
     name: str
     passed: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
+    pure: Callable[[tuple[Any, ...], dict[str, Any]], bool] | None = None
 
 
-# what writes tracebacks and log records; neither is part of what is simulated
-_TELLING = ("logging", "linecache", "tokenize", "traceback", "warnings", "faulthandler")
+# what writes tracebacks and log records, and what imports; none of it is part of what is simulated
+_TELLING = ("logging", "linecache", "tokenize", "traceback", "warnings", "faulthandler", "importlib", "inspect")
 _CLOCKS = (
     "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time",
-    "process_time_ns", "thread_time", "localtime", "gmtime",
+    "process_time_ns", "thread_time", "thread_time_ns", "clock_gettime", "clock_gettime_ns",
 )  # fmt: skip
 _RANDOM = (
     "random", "uniform", "randint", "randrange", "choice", "choices", "sample", "shuffle", "getrandbits", "gauss",
     "randbytes", "seed",
 )  # fmt: skip
+_OPENING = ("open", "pipe", "pipe2", "openpty", "memfd_create", "eventfd")
+_FILES = (
+    "stat", "lstat", "access", "listdir", "scandir", "mkdir", "rmdir", "unlink", "remove", "rename", "replace",
+    "link", "symlink", "readlink", "chmod", "truncate",
+)  # fmt: skip
+_PROCESSES = ("fork", "forkpty", "system", "execv", "execve", "posix_spawn", "posix_spawnp", "kill", "killpg")
+_FILE_WAYS = ("tempfile", "shutil", "pathlib", "os", "posixpath", "genericpath", "glob")
+_THREAD_WAYS = ("threading", "concurrent.", "trio.", "multiprocessing.")
 # the sockets by which Trio wakes itself
 _TRIO_WAKEUP = ("trio._core._wakeup_socketpair",)
 
 
 def guards() -> list[Guard]:
     """Every name that is guarded; nng's when it was imported, and its import when it was not."""
-    found = [Guard(f"time.{name}", time, name, passed=_TELLING) for name in _CLOCKS]
-    found += [Guard("time.sleep", time, "sleep")]
-    found += [Guard(f"random.{name}", random, name) for name in _RANDOM]
-    found += [Guard("os.urandom", os, "urandom", through=("uuid", "random", "secrets"))]
-    found += [Guard(f"uuid.{name}", uuid, name) for name in ("uuid1", "uuid4")]
-    found += [
-        Guard("open", builtins, "open", passed=_TELLING),
-        Guard("io.open", io, "open", passed=_TELLING, through=("pathlib",)),
-    ]
-    found += [
-        Guard(f"os.{name}", os, name, through=("tempfile", "shutil", "pathlib"))
-        for name in ("open", "pipe", "pipe2", "fork", "openpty")
-    ]
-    found += [
-        Guard(
-            "socket.socket",
-            socket.socket,
-            "__init__",
-            passed=_TRIO_WAKEUP,
-            through=("socket", "trio._socket", "trio._highlevel_open_tcp_stream"),
-        )
-    ]
-    found += [Guard("subprocess.Popen", subprocess.Popen, "__init__", through=("subprocess", "trio._subprocess"))]
-    found += [
-        Guard("threading.Thread.start", threading.Thread, "start", through=("threading", "concurrent.futures.thread"))
-    ]
-    found += [Guard("trio.to_thread.run_sync", trio.to_thread, "run_sync", through=("trio.",))]
-    found += [
-        Guard("trio.run_process", trio, "run_process"),
-        Guard("trio.lowlevel.open_process", trio.lowlevel, "open_process"),
-    ]
+    return [*_time_guards(), *_random_guards(), *_file_guards(), *_outside_guards()]
+
+
+def _time_guards() -> Iterator[Guard]:
+    for name in _CLOCKS:
+        yield Guard(f"time.{name}", time, name, passed=_TELLING)
+    for name in ("localtime", "gmtime", "ctime"):
+        yield Guard(f"time.{name}", time, name, passed=_TELLING, pure=_given)
+    yield Guard("time.sleep", time, "sleep")
+
+
+def _random_guards() -> Iterator[Guard]:
+    for name in _RANDOM:
+        yield Guard(f"random.{name}", random, name)
+    yield Guard("random.Random without a seed", random.Random, "__init__", through=("random", "tempfile"), pure=_seeded)
+    yield Guard("os.urandom", random, "_urandom", through=("random", "secrets", "tempfile"))
+    yield Guard("os.urandom", os, "urandom", through=("uuid", "secrets"))
+    yield Guard("os.getrandom", os, "getrandom")
+    for name in ("uuid1", "uuid4"):
+        yield Guard(f"uuid.{name}", uuid, name)
+
+
+def _file_guards() -> Iterator[Guard]:
+    yield Guard("open", builtins, "open", passed=_TELLING)
+    yield Guard("io.open", io, "open", passed=_TELLING, through=_FILE_WAYS)
+    for name in (*_OPENING, *_FILES):
+        yield Guard(f"os.{name}", os, name, passed=_TELLING, through=_FILE_WAYS)
+
+
+def _outside_guards() -> Iterator[Guard]:
+    ways = ("socket", "trio._socket", "trio._highlevel_open_tcp_stream")
+    yield Guard("socket.socket", socket.socket, "__init__", passed=_TRIO_WAKEUP, through=ways)
+    yield Guard("socket.socketpair", socket, "socketpair", passed=_TRIO_WAKEUP, through=ways)
+    yield Guard("socket.getaddrinfo", socket, "getaddrinfo", through=ways)
+    yield Guard("subprocess.Popen", subprocess.Popen, "__init__", through=("subprocess", "os", "trio._subprocess"))
+    yield Guard("trio.run_process", trio, "run_process")
+    yield Guard("trio.lowlevel.open_process", trio.lowlevel, "open_process")
+    for name in _PROCESSES:
+        yield Guard(f"os.{name}", os, name, through=("os", "multiprocessing."))
+    yield Guard("threading.Thread.start", threading.Thread, "start", through=_THREAD_WAYS)
+    yield Guard("_thread.start_new_thread", _thread, "start_new_thread", through=_THREAD_WAYS)
+    yield Guard("trio.to_thread.run_sync", trio.to_thread, "run_sync", through=("trio.",))
+    # by way of which all of Trio's threads start, those too that wait to be used again
+    yield Guard("a thread of Trio's", type(_thread_cache.THREAD_CACHE), "start_thread_soon", through=_THREAD_WAYS)
     nng: Any = sys.modules.get("pynng")
     if nng is not None:
-        found.append(Guard("pynng.Socket", nng.Socket, "__init__", through=("pynng",)))
-    return found
+        yield Guard("pynng.Socket", nng.Socket, "__init__", through=("pynng",))
+
+
+def _given(arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    """Something was given from which the answer follows."""
+    return any(value is not None for value in (*arguments, *options.values()))
+
+
+def _seeded(arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    """The system's own generator keeps no state, and is refused when it is asked."""
+    return isinstance(arguments[0], random.SystemRandom) or _given(arguments[1:], options)
 
 
 class _NoImport(MetaPathFinder):
@@ -115,7 +149,7 @@ class _NoImport(MetaPathFinder):
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
         if fullname == "pynng":
-            self._refuse(Guard("import pynng", None, "", through=("importlib",)))
+            self._refuse(Guard("import pynng", None, "", through=("importlib", "_frozen_importlib")))
 
 
 @contextmanager
@@ -151,7 +185,8 @@ def fenced() -> Generator[list[EscapedSimulation]]:
 def _guarded(guard: Guard, original: Callable[..., Any], refuse: Callable[[Guard], None]) -> Callable[..., Any]:
     @wraps(original)
     def call(*args: Any, **options: Any) -> Any:
-        refuse(guard)
+        if guard.pure is None or not guard.pure(args, options):
+            refuse(guard)
         return original(*args, **options)
 
     return call

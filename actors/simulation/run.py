@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 import trio
 
 from actors.nurseries import plain_error
-from actors.simulation.deadlock import Deadlock, blocked_tasks
+from actors.simulation.deadlock import Deadlock, blocked_tasks, open_shields
 from actors.simulation.fence import fenced
 from actors.simulation.schedule import Scheduler, VirtualClock, installed
 from actors.simulation.seams import simulated_seams
@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 # virtual; no scenario may take so long, and a program that sleeps for a year must not keep a run alive
 HORIZON_SECONDS = 100_000.0
+# what cleans up in its shield may itself wait, and be given time
+_SHIELDS_OPEN_AT = 2
 
 
 class Simulation:
@@ -65,17 +67,22 @@ class Ended(Generic[T]):
 
 
 class _Supervision:
-    """Ends a run that is stuck: politely once, by force when even that gets stuck."""
+    """Ends a run that is stuck: by a cancel, then past all shields, at last by force."""
 
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
         self.found: Deadlock | None = None
+        self._times = 0
 
     def stuck(self, reason: str) -> None:
-        if self.found is not None:
-            raise Deadlock(f"{reason}, even after a cancel", blocked_tasks())
-        self.found = Deadlock(reason, blocked_tasks())
-        self.scope.cancel()
+        self._times += 1
+        if self.found is None:
+            self.found = Deadlock(reason, blocked_tasks())
+            self.scope.cancel()
+        elif self._times == _SHIELDS_OPEN_AT:
+            open_shields()
+        elif self._times > _SHIELDS_OPEN_AT:
+            raise Deadlock(f"{reason}, and cannot be cancelled", blocked_tasks())
 
 
 def simulate(

@@ -27,6 +27,8 @@ __all__ = ["TESTED_TRIO", "Scheduler", "UnfitTrio", "VirtualClock", "check_trio"
 TESTED_TRIO = ("0.35.0", "0.36")
 # passes without any time going by, after which nothing else will come either
 _PASSES_AT_ONE_TIME = 200_000
+# virtual, beyond the horizon
+_ENDING_SECONDS = 600.0
 
 
 class UnfitTrio(RuntimeError):
@@ -124,6 +126,8 @@ class VirtualClock(trio.abc.Clock):
             self._steps_when_idle = self._trace.steps
         elif deadline > self._horizon:
             self._stuck(f"nothing but timers beyond {self._horizon:g} s, the end of a simulation")
+            # for what cleans up
+            self._horizon = self.now + _ENDING_SECONDS
         elif deadline > self.now:
             self.now = deadline
             self._trace.time(deadline)
