@@ -106,7 +106,14 @@ class Actor:
                 )
 
     async def _attend(self, mail: Mail, verb: Verb, args: Any, ticket: Lane.Ticket) -> None:
-        """One verb from its place in the lane to its answer."""
+        """One verb from its place in the lane to its answer; one that ends with the actor is answered as well."""
+        try:
+            await self._take_turn(mail, verb, args, ticket)
+        finally:
+            if not mail.settled:
+                mail.fail(_unknown(mail) if verb.changes_state else _stopped(mail))
+
+    async def _take_turn(self, mail: Mail, verb: Verb, args: Any, ticket: Lane.Ticket) -> None:
         with ticket:
             with trio.CancelScope() as waiting:
                 waiting.deadline = mail.deadline

@@ -9,12 +9,14 @@ Every verb may raise a `KatrioError`; `budget` is the seconds that the caller is
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import open_plain_nursery
+from actors.wire.codec import decode_value
+from actors.wire.events import ActorEvent
 from actors.wire.spec import (
     ContainerSpec,
     ExitStatus,
@@ -47,10 +49,12 @@ if TYPE_CHECKING:
     from actors.mailbox import Courier, StreamPart
 
 __all__ = [
+    "ActorEvent",
     "Completed",
     "ContainerHandle",
     "ProcessHandle",
     "SandboxHandle",
+    "SeenEvent",
     "SystemHandle",
 ]
 
@@ -66,6 +70,24 @@ class Completed:
     stdout: bytes
     stderr: bytes
     lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEvent:
+    """One event of a subscription; `lost` counts those before it that were left out, as we did not keep up."""
+
+    event: ActorEvent
+    lost: int
+
+
+@asynccontextmanager
+async def _open_events(courier: Courier, address: str) -> AsyncGenerator[AsyncIterator[SeenEvent]]:
+    async def seen() -> AsyncGenerator[SeenEvent]:
+        async for part in parts:
+            yield SeenEvent(decode_value(part.value, ActorEvent), part.lost)
+
+    async with courier.open_events(address, "events", Nothing()) as parts, aclosing(seen()) as events:
+        yield events
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +116,10 @@ class SystemHandle:
     async def info(self, *, budget: float | None = BUDGET) -> Info:
         """The system's own view: its sandboxes are the `children`."""
         return await self.courier.ask(SYSTEM_ADDRESS, "info", Nothing(), Info, budget=budget)
+
+    def open_events(self) -> AbstractAsyncContextManager[AsyncIterator[SeenEvent]]:
+        """Subscribe to every sandbox and container: what is the case, then what changes."""
+        return _open_events(self.courier, SYSTEM_ADDRESS)
 
     def sandbox(self, name: str) -> SandboxHandle:
         """A handle on a sandbox that exists already; asks nothing."""
@@ -126,6 +152,10 @@ class SandboxHandle:
     async def info(self, *, budget: float | None = BUDGET) -> Info:
         """Its state, and its containers as `children`."""
         return await self.courier.ask(self.address, "info", Nothing(), Info, budget=budget)
+
+    def open_events(self) -> AbstractAsyncContextManager[AsyncIterator[SeenEvent]]:
+        """Subscribe to it and its containers: what is the case, then what changes; ends when it is deleted."""
+        return _open_events(self.courier, self.address)
 
     async def create_container(
         self, name: str, spec: ContainerSpec, *, budget: float | None = BUDGET
@@ -228,6 +258,10 @@ class ContainerHandle:
 
     courier: Courier
     address: str
+
+    def open_events(self) -> AbstractAsyncContextManager[AsyncIterator[SeenEvent]]:
+        """Subscribe to its state and its processes' ends: what is the case, then what changes; ends with its delete."""
+        return _open_events(self.courier, self.address)
 
     @property
     def init(self) -> ProcessHandle:

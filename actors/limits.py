@@ -40,6 +40,8 @@ class Limits:
     departed_clients: int = 64
     # an answer that says "busy" or "expired" is worth waiting for beyond the budget it is about
     answer_grace_seconds: float = 0.25
+    # events of one subscription that wait for a reader that does not keep up; over it the oldest are left out
+    event_backlog_bytes: int = 64 * KIB
     # bytes of a stream on their way to one reader
     stream_window_bytes: int = 256 * KIB
     # what a process wrote and nobody read, per stream: a process never blocks on nobody

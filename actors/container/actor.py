@@ -15,12 +15,14 @@ from trio_util import AsyncValue
 from actors.actor import Actor
 from actors.container.processes import Processes, check_signal
 from actors.errors import GuestDied, KatrioError, NotFound, OutcomeUnknown
+from actors.events import Events
 from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
+from actors.wire.events import ActorEvent
 from actors.wire.spec import ExitStatus
 from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing, Overlap, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from actors.agents.base import AgentConnection
     from actors.limits import Limits
@@ -44,9 +46,11 @@ class ContainerActor:
         connection: AgentConnection,
         inbox: Inbox,
         limits: Limits,
+        events: Events,
         forget: Callable[[], None],
     ) -> None:
         self.id = name
+        self.events = Events(address, self.present, above=events)
         self.state = AsyncValue(ContainerState.CREATING)
         self._spec = spec
         self._rootfs = rootfs
@@ -57,7 +61,7 @@ class ContainerActor:
         self._removed = False
         self._following: trio.Nursery | None = None
         self._link = trio.CancelScope()
-        self._processes = Processes(name, connection, limits, self._check)
+        self._processes = Processes(name, connection, limits, self._check, self.events)
         self._actor = Actor(
             address,
             inbox,
@@ -77,6 +81,7 @@ class ContainerActor:
                 "read_stderr": self._processes.read_stderr,
                 "wait": self._processes.wait,
                 "info": self._info,
+                "events": self.events.serve,
             },
             limits,
         )
@@ -140,6 +145,11 @@ class ContainerActor:
 
     def _move(self, event: ContainerEvent) -> None:
         self.state.value = CONTAINER.move(self.state.value, event)
+        self.events.state(str(self.state.value))
+
+    def present(self) -> Iterator[ActorEvent]:
+        """Its state, for a new subscriber."""
+        yield ActorEvent(self.events.source, "state", state=str(self.state.value))
 
     def _check(self, verb: str) -> None:
         CONTAINER.check(verb, self.state.value, self.id)
@@ -223,6 +233,7 @@ class ContainerActor:
         self._check("delete")
         if self.state.value is not ContainerState.LOST:
             await self._remove()
+        self.events.close()
         # its name is free by the time the caller hears of it
         self._forget()
         self._deleted.set()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from actors.agents.base import AgentConnection
     from actors.container.output import Output
+    from actors.events import Events
     from actors.limits import Limits
     from actors.mailbox import Mail
     from actors.wire.spec import ExitStatus
@@ -60,11 +61,13 @@ class Processes:
         agent: AgentConnection,
         limits: Limits,
         check: Callable[[str], None],
+        events: Events,
     ) -> None:
         self._container = container
         self._agent = agent
         self._limits = limits
         self._check = check
+        self._events = events
         self._known: dict[str, FollowedProcess] = {}
 
     def __iter__(self) -> Iterator[FollowedProcess]:
@@ -88,9 +91,15 @@ class Processes:
         on_end: Callable[[], None],
     ) -> None:
         """Read and await it in `nursery`; `on_end` is called once its end is known."""
+
+        def ended() -> None:
+            if process.status is not None:
+                self._events.exit(process.name, process.status)
+            on_end()
+
         if self._agent.follows_processes:
             name = f"{self._container}:follow:{process.name}"
-            nursery.start_soon(process.follow, on_end, name=name)
+            nursery.start_soon(process.follow, ended, name=name)
         else:
             process.stdout.end()
             process.stderr.end()

@@ -19,8 +19,9 @@ from actors.errors import (
     OutcomeUnknown,
     ResourceExhausted,
 )
+from actors.mailbox.eventqueue import EventQueue
 from actors.wire.codec import encode, encode_raw
-from actors.wire.envelope import CHUNK_COST, Chunk, Event, Failure, Reply
+from actors.wire.envelope import CHUNK_COST, Chunk, Failure, Reply
 from transports.errors import TransportError
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class Mail:
     """
 
     __slots__ = (
-        "_callbacks", "_cancelled", "_counter", "_credit", "_credit_task", "_inbox", "_sender", "_settled",
-        "_window", "args", "deadline", "events_lost", "to", "trace", "verb",
+        "_callbacks", "_cancelled", "_counter", "_credit", "_credit_task", "_events", "_inbox", "_sender", "_settled",
+        "_window", "args", "deadline", "to", "trace", "verb",
     )  # fmt: skip
 
     def __init__(
@@ -75,7 +76,7 @@ class Mail:
         self._callbacks: list[Callable[[], None]] | None = None
         self._cancelled = False
         self._settled = False
-        self.events_lost = 0
+        self._events: EventQueue | None = None
         # the inbox while nobody has taken it from there
         self._inbox: Inbox | None = None
 
@@ -156,27 +157,27 @@ class Mail:
             if position >= len(data):
                 return
 
-    def offer(self, value: object, *, number: int) -> bool:
-        """Send one event of a subscription if its reader has room for it.
+    def offer(self, value: object) -> None:
+        """Send one event of a subscription; never waits.
 
-        Args:
-            value: what a msgpack map or array can hold; `number`: counts the subscription's events from 0.
-
-        Returns:
-            False when it was left out; the next event that is sent says how many were.
+        What its reader has no room for waits, up to a bound; over that the oldest are left out, and the next that is
+        sent says how many. Nothing happens when nobody reads any more. `value`: what a msgpack map or array can hold.
         """
-        raw = encode_raw(value)
-        cost = len(bytes(raw)) + CHUNK_COST
-        session = self._sender.session
-        if self._cancelled or self._settled or session is None:
-            return False
-        if self._credit < cost:
-            self.events_lost += 1
-            return False
-        self._credit -= cost
-        session.post(encode(Event(self._counter, number, raw, self.events_lost)))
-        self.events_lost = 0
-        return True
+        if self._cancelled or self._settled:
+            return
+        if self._events is None:
+            # half: credit comes back in parts
+            self._events = EventQueue(self._sender.limits.event_backlog_bytes, self._window // 2)
+        self._events.put(encode_raw(value))
+        self._send_events()
+
+    def _send_events(self) -> None:
+        events, session = self._events, self._sender.session
+        if events is None or session is None:
+            return
+        while (cost := events.next_cost) is not None and cost <= self._credit:
+            self._credit -= cost
+            session.post(encode(events.take(self._counter)))
 
     async def _take_credit(self, amount: int) -> None:
         while self._credit < amount:
@@ -215,6 +216,7 @@ class Mail:
             return
         self._settled = True
         self._callbacks = None
+        self._events = None
         if len(message) > sender.limits.message_bytes:
             size = len(message)
             bound = ResourceExhausted(f"the answer to {self.verb} has {size} bytes", limit=sender.limits.message_bytes)
@@ -256,6 +258,7 @@ class Mail:
         if self._settled or self._cancelled:
             return
         self._cancelled = True
+        self._events = None
         inbox, self._inbox = self._inbox, None
         if inbox is not None:
             inbox.discard(self)
@@ -274,4 +277,5 @@ class Mail:
         """The reader took `amount` bytes; False when it claims more than it was sent."""
         self._credit += amount
         self._wake_pusher()
+        self._send_events()
         return self._credit <= self._window

@@ -22,9 +22,11 @@ from actors.errors import (
     KatrioError,
     ResourceExhausted,
 )
+from actors.events import Events
 from actors.lifecycle.container import ContainerState
 from actors.lifecycle.sandbox import SANDBOX, SandboxEvent, SandboxState
 from actors.owned import OwnedTask
+from actors.wire.events import ActorEvent
 from actors.wire.ids import check_id
 from actors.wire.verbs import (
     SANDBOX_VERBS,
@@ -37,7 +39,7 @@ from actors.wire.verbs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from actors.agents.base import AgentConnection, AgentFactory
     from actors.limits import Limits
@@ -65,9 +67,11 @@ class SandboxActor:
         connect: AgentFactory,
         images: Images,
         limits: Limits,
+        events: Events,
         forget: Callable[[], None],
     ) -> None:
         self.id = name
+        self.events = Events(name, self.present, above=events)
         self.state = AsyncValue(SandboxState.READY)
         self._spec = spec
         self._hub = hub
@@ -93,6 +97,7 @@ class SandboxActor:
                 "delete": self._delete,
                 "check": self._check_agent,
                 "info": self._info,
+                "events": self.events.serve,
                 "create_container": self._create_container,
             },
             limits,
@@ -119,6 +124,14 @@ class SandboxActor:
 
     def _move(self, event: SandboxEvent) -> None:
         self.state.value = SANDBOX.move(self.state.value, event)
+        self.events.state(str(self.state.value))
+
+    def present(self) -> Iterator[ActorEvent]:
+        """Its state and its containers', for a new subscriber."""
+        yield ActorEvent(self.id, "state", state=str(self.state.value))
+        for child in self._containers.values():
+            if child.actor is not None:
+                yield from child.actor.present()
 
     def _check(self, verb: str) -> None:
         SANDBOX.check(verb, self.state.value, self.id)
@@ -210,6 +223,7 @@ class SandboxActor:
             connection=self._connect(self._guest.dial, self._limits),
             inbox=inbox,
             limits=self._limits,
+            events=self.events,
             forget=forget,
         )
         await self._children.start(task.run, child.actor.run, forget, name=address)
@@ -267,6 +281,10 @@ class SandboxActor:
         if self._link is not None:
             self._link.cancel()
             await self._link.wait()
+        for child in self._containers.values():
+            if child.actor is not None:
+                child.actor.events.close()
+        self.events.close()
         # its name is free by the time the caller hears of it
         self._forget()
         self._deleted.set()

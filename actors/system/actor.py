@@ -14,16 +14,20 @@ import trio
 
 from actors.actor import Actor
 from actors.errors import AlreadyExists, KatrioError
+from actors.events import Events
 from actors.owned import OwnedTask
 from actors.sandbox import SandboxActor
 from actors.wire.ids import check_id
 from actors.wire.verbs import SYSTEM_VERBS, Created, Info, Nothing, Stop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from actors.agents.base import AgentFactory
     from actors.limits import Limits
     from actors.mailbox import Hub, Mail
     from actors.sandbox import GuestLauncher, Images
+    from actors.wire.events import ActorEvent
     from actors.wire.verbs import CreateSandbox
 
 __all__ = ["SystemActor"]
@@ -52,11 +56,12 @@ class SystemActor:
         self._limits = limits
         self._sandboxes: dict[str, _Child] = {}
         self._nursery: trio.Nursery | None = None
+        self._events = Events(ADDRESS, self._present, above=None)
         self._actor = Actor(
             ADDRESS,
             hub.register(ADDRESS, capacity=limits.inbox_messages),
             SYSTEM_VERBS,
-            {"create_sandbox": self._create_sandbox, "info": self._info},
+            {"create_sandbox": self._create_sandbox, "info": self._info, "events": self._events.serve},
             limits,
         )
 
@@ -109,12 +114,18 @@ class SystemActor:
             connect=self._connect,
             images=self._images,
             limits=self._limits,
+            events=self._events,
             forget=forget,
         )
         task = OwnedTask(f"sandbox {args.id!r}", shield=True)
         child = self._sandboxes[args.id] = _Child(task, actor)
         await self._nursery.start(task.run, actor.run, forget, name=args.id)
+        actor.events.state(str(actor.state.value))
         return Created(args.id)
+
+    def _present(self) -> Iterator[ActorEvent]:
+        for child in self._sandboxes.values():
+            yield from child.actor.present()
 
     async def _info(self, args: Nothing, mail: Mail) -> Info:
         await trio.lowlevel.checkpoint()

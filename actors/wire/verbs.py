@@ -182,6 +182,7 @@ def _reading(args: type[msgspec.Struct], result: type[msgspec.Struct], *, stream
 SYSTEM_VERBS: Mapping[str, Verb] = {
     "create_sandbox": Verb(CreateSandbox, Created, Overlap.EXCLUSIVE),
     "info": _reading(Nothing, Info),
+    "events": _reading(Nothing, Nothing, streams=True),
 }
 
 SANDBOX_VERBS: Mapping[str, Verb] = {
@@ -190,6 +191,7 @@ SANDBOX_VERBS: Mapping[str, Verb] = {
     "delete": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "check": _reading(Nothing, Checked),
     "info": _reading(Nothing, Info),
+    "events": _reading(Nothing, Nothing, streams=True),
     "create_container": Verb(CreateContainer, Created, Overlap.SHARED),
 }
 
@@ -209,4 +211,5 @@ CONTAINER_VERBS: Mapping[str, Verb] = {
     "read_stderr": _reading(ReadOutput, Nothing, streams=True),
     "wait": _reading(ProcessRef, ExitStatus),
     "info": _reading(Nothing, Info),
+    "events": _reading(Nothing, Nothing, streams=True),
 }

@@ -28,6 +28,7 @@ from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import Courier, Hub, Inbox, Mail, open_courier
 from actors.wire.codec import decode_envelope, decode_value, encode, encode_raw
 from actors.wire.envelope import (
+    CHUNK_COST,
     PROTOCOL_VERSION,
     Ask,
     Chunk,
@@ -446,16 +447,31 @@ async def test_credit_for_what_was_never_sent_ends_the_link(autojump_clock: Mock
         assert peer.ended
 
 
-async def test_events_that_find_no_room_are_counted_and_told(autojump_clock: MockClock) -> None:
-    async with asking() as (office, courier), courier.open_events("box", "watch", {}, window_bytes=4096) as events:
+async def test_a_subscriber_that_does_not_keep_up_loses_the_oldest_and_is_told_how_many(
+    autojump_clock: MockClock,
+) -> None:
+    limits = replace(DEFAULT_LIMITS, event_backlog_bytes=10 * (CHUNK_COST + 10))
+    async with (
+        asking(limits) as (office, courier),
+        courier.open_events("box", "watch", {}, window_bytes=4096) as events,
+    ):
         mail = await office.inbox.receive()
-        taken = [mail.offer({"n": number}, number=number) for number in range(200)]
-        assert 0 < taken.count(True) < 200
-        for _ in range(taken.count(True)):
+        for number in range(200):
+            mail.offer({"n": number})
+        seen: list[int] = []
+        lost = 0
+        while not seen or seen[-1] < 199:
+            part = await anext(events)
+            lost += part.lost
+            seen.append(decode_value(part.value, dict[str, int])["n"])
+            assert part.number == seen[-1] == len(seen) - 1 + lost, "a gap is told with the first event after it"
+        assert lost > 100
+        mail.offer({"n": 200})
+        assert (await anext(events)).lost == 0
+        mail.answer()
+        with pytest.raises(StopAsyncIteration):
             await anext(events)
-        await trio.testing.wait_all_tasks_blocked()
-        assert mail.offer({"n": 200}, number=200)
-        assert (await anext(events)).lost == taken.count(False)
+        mail.offer({"n": 201})
 
 
 async def test_over_nng_five_hundred_asks_at_once_are_all_answered(tmp_path: Path) -> None:
