@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import socket
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
 
-from actors.errors import AgentError, InvalidArgument, Unsupported
+from actors.errors import AgentError, InvalidArgument, NotFound, Unsupported
 from actors.guest.engines.oci_config import Document, bundle_config, process_document
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
@@ -39,6 +40,7 @@ _BUNDLES, _STATE, _CALLS = Path("bundles"), Path("runtime"), Path("calls")
 _FREEZE_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.001
+_REFREEZE_POLLS = 100
 
 
 class OciEngine:
@@ -99,6 +101,7 @@ class OciEngine:
     async def exec(self, container: str, process: Process) -> RealProcess:
         # seen through the init, so that mounts made at create are there as well
         root = Root(f"/proc/{self._inits[container].reaped.pid}/root")
+        _still_there(container, root)
         document = self._process(msgspec.to_builtins(process), root, mounts=[])
         file = self._runtime.scratch("json")
         file.write_bytes(msgspec.json.encode(document))
@@ -131,6 +134,7 @@ class OciEngine:
                     stdio.close()
                     raise
         except RuntimeFailed:
+            _still_there(container, root)
             program = process["args"][0]
             if not root.has_program(program, process["env"], process["cwd"]):
                 raise InvalidArgument(
@@ -181,7 +185,12 @@ class OciEngine:
         try:
             cgroups.set_frozen(self._layout, group, frozen=True)
             with trio.move_on_after(_FREEZE_SECONDS):
-                while True:
+                # a process that is being forked or waits for one that is frozen may not freeze; a moment later it does
+                for poll in count(1):
+                    if poll % _REFREEZE_POLLS == 0:
+                        cgroups.set_frozen(self._layout, group, frozen=False)
+                        await trio.sleep(_POLL_SECONDS)
+                        cgroups.set_frozen(self._layout, group, frozen=True)
                     if cgroups.freezer_state(self._layout, group) is FreezerState.FROZEN:
                         return
                     await trio.sleep(_POLL_SECONDS)
@@ -235,6 +244,12 @@ class OciEngine:
                 return
             await trio.sleep(_POLL_SECONDS)
         raise AgentError(f"delete of container {container!r}: its control group can't be removed", status="busy")
+
+
+def _still_there(container: str, root: Root) -> None:
+    """A root that is seen through an init goes with it, and then has no program and no directory. Raises: NotFound."""
+    if not root.is_directory("/"):
+        raise NotFound(f"container {container!r}: it has ended")
 
 
 def _user(user: Mapping[str, Any], root: Root) -> Document:
