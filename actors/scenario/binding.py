@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, g
 import msgspec
 
 from actors.scenario import scalars, yamltree
-from actors.scenario.model import Conditions, Expect, Kind, ProbeOf, Step
-from actors.scenario.needs import PROBES
+from actors.scenario.model import Conditions, Each, Expect, FaultOf, Kind, ProbeOf, Step
+from actors.scenario.needs import FAULTS, PROBES
 from actors.scenario.problems import Problem, ScenarioError, nearest
 from actors.scenario.verbs import VERBS, Always, Look, Unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Binder", "Reference"]
 
 _COMMON = frozenset(item.encode_name for item in msgspec.structs.fields(Step))
 _CONDITIONS = frozenset(item.encode_name for item in msgspec.structs.fields(Conditions))
+# keys of `expect` that make sense where another one does
+_FACET = {"message": "error", "json": "value"}
 # a shell for commands that are written as one text, as Dockerfiles have it
 _SHELL = ("sh", "-c")
 
@@ -38,6 +40,8 @@ class Reference:
     path: str
     line: int
     column: int
+    # what a `for_each` goes through
+    each: Each | None = None
 
 
 @dataclass(slots=True)
@@ -47,6 +51,8 @@ class Binder:
     file: str
     references: list[Reference] = field(default_factory=list[Reference])
     lines: dict[str, int] = field(default_factory=dict[str, int])
+    # the paths of steps whose inner names are theirs alone
+    scopes: list[str] = field(default_factory=list[str])
 
     def bind(self, node: yamltree.Node, shape: Any, path: str) -> Any:
         """The value of `node` as `shape`. Raises: ScenarioError, with every fault below the node."""
@@ -95,7 +101,12 @@ class Binder:
             Kind.EXPECT: lambda node, path: self._conditions(node, Expect, path),
             Kind.CONDITIONS: lambda node, path: self._conditions(node, Conditions, path),
             Kind.COMMAND: self._command,
-            Kind.PROBE: self._probe,
+            Kind.PROBE: lambda node, path: ProbeOf(*self._one_of(node, path, Kind.PROBE, PROBES, Kind.CONTAINER)),
+            Kind.FAULT: lambda node, path: FaultOf(*self._one_of(node, path, Kind.FAULT, FAULTS, Kind.SANDBOX)),
+            Kind.CODES: self._codes,
+            Kind.EACH: self._each,
+            Kind.SAVE: self._save,
+            Kind.RANGE: self._range,
         }
         return special.get(kind)
 
@@ -180,14 +191,56 @@ class Binder:
             raise self.fault(node, path, Kind.COMMAND.value)
         return self._items(node, Annotated[str, Kind.TEXT], path)
 
-    def _probe(self, node: yamltree.Node, path: str) -> ProbeOf:
-        pairs = self._pairs(node, path, Kind.PROBE.value)
+    def _one_of(
+        self, node: yamltree.Node, path: str, kind: Kind, known: Mapping[str, str], about: Kind
+    ) -> tuple[str, str]:
+        """The one key of a mapping, out of a table, and the name that it is about."""
+        pairs = self._pairs(node, path, kind.value)
         if len(pairs) != 1:
-            raise self.fault(node, path, Kind.PROBE.value, found=f"{len(pairs)} things")
+            raise self.fault(node, path, kind.value, found=f"{len(pairs)} things")
         key, value = pairs[0]
-        if key.value not in PROBES:
-            raise self.fault(key, path, f"one of {', '.join(PROBES)}", like=nearest(key.value, PROBES))
-        return ProbeOf(key.value, self.scalar(value, Kind.CONTAINER, _join(path, key.value)))
+        if key.value not in known:
+            raise self.fault(key, path, f"one of {', '.join(known)}", like=nearest(key.value, known))
+        return key.value, self.scalar(value, about, _join(path, key.value))
+
+    def _codes(self, node: yamltree.Node, path: str) -> tuple[str, ...]:
+        if isinstance(node, yamltree.Sequence) and node.value:
+            return tuple(self.scalar(item, Kind.CODES, f"{path}[{index}]") for index, item in enumerate(node.value))
+        return (self.scalar(node, Kind.CODES, path),)
+
+    def _each(self, node: yamltree.Node, path: str) -> Each:
+        if isinstance(node, yamltree.Scalar):
+            texts = scalars.each_range(node.value)
+            if texts is None:
+                raise self.fault(node, path, f"{Kind.EACH.value}, of at most {scalars.MAX_EACH}")
+            each = Each(texts)
+        elif isinstance(node, yamltree.Sequence) and 0 < len(node.value) <= scalars.MAX_EACH:
+            each = Each(self._items(node, Annotated[str, Kind.TEXT], path))
+        else:
+            pairs = self._pairs(node, path, Kind.EACH.value)
+            if [key.value for key, _ in pairs] != ["labels"]:
+                raise self.fault(node, path, Kind.EACH.value)
+            labels = self.bind(
+                pairs[0][1], dict[Annotated[str, Kind.NAME], Annotated[str, Kind.TEXT]], f"{path}.labels"
+            )
+            each = Each(labels=tuple(labels.items()))
+        self.references.append(Reference(Kind.EACH, "", path, *yamltree.place(node), each))
+        return each
+
+    def _save(self, node: yamltree.Node, path: str) -> tuple[tuple[str, str], ...]:
+        if isinstance(node, yamltree.Scalar):
+            return ((self.scalar(node, Kind.NEW_VARIABLE, path), ""),)
+        saves: list[tuple[str, str]] = []
+        for key, value in self._pairs(node, path, Kind.SAVE.value):
+            place = _join(path, key.value)
+            saves.append((self.scalar(key, Kind.NEW_VARIABLE, place), self.scalar(value, Kind.JSON_PATH, place)))
+        return tuple(saves)
+
+    def _range(self, node: yamltree.Node, path: str) -> tuple[str, str]:
+        bound = self._items(node, Annotated[str, Kind.NUMBER], path)
+        if len(bound) != 2:
+            raise self.fault(node, path, Kind.RANGE.value, found=f"{len(bound)} of them")
+        return bound
 
     def _branch(self, node: yamltree.Node, path: str) -> tuple[Step, ...]:
         if isinstance(node, yamltree.Sequence):
@@ -205,6 +258,8 @@ class Binder:
         if len(verbs) > 1:
             raise self.fault(node, path, "one verb in a step", found=" and ".join(verbs))
         self.lines[path] = yamltree.place(node)[0]
+        if VERBS[verbs[0]].scoped:
+            self.scopes.append(path)
         step: Step = self._struct(node, VERBS[verbs[0]], path)
         self._fits(node, verbs[0], step, path)
         return step
@@ -212,9 +267,9 @@ class Binder:
     def _fits(self, node: yamltree.Node, verb: str, step: Step, path: str) -> None:
         """What a shape alone can't say: which expectations and which inner steps make sense."""
         if step.expect is not None:
-            facets = step.facets
+            facets = step.facets | {"took"}
             for item in msgspec.structs.fields(Expect):
-                facet = "value" if item.encode_name in _CONDITIONS else item.encode_name
+                facet = "value" if item.encode_name in _CONDITIONS else _FACET.get(item.encode_name, item.encode_name)
                 if getattr(step.expect, item.name) is not None and facet not in facets:
                     allowed = ", ".join(sorted(facets)).replace("value", "conditions on its value") or "nothing"
                     raise self.fault(node, f"{path}.expect", f"of {verb}: {allowed}", found=f"{item.encode_name!r}")

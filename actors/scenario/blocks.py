@@ -20,20 +20,26 @@ from actors.errors import (
     ResourceExhausted,
 )
 from actors.scenario import verbs
-from actors.scenario.expect import Mismatch
-from actors.scenario.steps import act, look
+from actors.scenario.events import Seen
+from actors.scenario.expect import Mismatch, UnknownValue, number_of
+from actors.scenario.names import labelled
+from actors.scenario.steps import Observed, act, judge, look
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from actors.scenario.events import Failure, Outcome
     from actors.scenario.model import Step
-    from actors.scenario.stage import Attempt
+    from actors.scenario.stage import Attempt, Scope
+
+    Branch = Callable[[], Awaitable[bool]]
 
 __all__ = ["BLOCKS", "INFRASTRUCTURE", "Perform", "StepStopped"]
 
 # seconds between two looks: often enough for a person's eye, seldom enough for a guest
 LOOK_EVERY = 0.025
+# of `rate`, a second: what one event loop can begin at all
+MAX_RATE = 1000
 
 
 # trouble that is nobody's expectation: the run ends as an error, not as a failure
@@ -56,8 +62,8 @@ class StepStopped(Exception):
 class Perform(Protocol):
     """Performs steps one after the other."""
 
-    def __call__(self, steps: Sequence[Step], path: str) -> Awaitable[None]:
-        """Raises: StepStopped at the first that does not hold."""
+    def __call__(self, steps: Sequence[Step], path: str, scope: Scope) -> Awaitable[bool]:
+        """Whether all went without an error, expected ones included. Raises: StepStopped at the first that does not hold."""
         ...
 
 
@@ -97,19 +103,92 @@ async def _grows(step: verbs.Grows, attempt: Attempt, perform: Perform) -> Misma
         await trio.sleep(LOOK_EVERY)
 
 
+def _branches(branches: Sequence[Sequence[Step]], word: str, attempt: Attempt, perform: Perform) -> list[Branch]:
+    return [
+        partial(perform, steps, f"{attempt.path}.{word}[{index}]", attempt.scope)
+        for index, steps in enumerate(branches)
+    ]
+
+
 async def _parallel(step: verbs.Parallel, attempt: Attempt, perform: Perform) -> Mismatch | None:
-    await _together(
-        [partial(perform, steps, f"{attempt.path}.parallel[{index}]") for index, steps in enumerate(step.parallel)]
-    )
+    await _together(_branches(step.parallel, "parallel", attempt, perform))
     return None
+
+
+async def _race(step: verbs.Race, attempt: Attempt, perform: Perform) -> Mismatch | None:
+    clean: list[bool] = []
+    stops: list[StepStopped] = []
+    waiting = 0
+    go = trio.Event()
+
+    async def run(branch: Branch) -> None:
+        nonlocal waiting
+        waiting += 1
+        if waiting == len(step.race):
+            go.set()
+        # all of them wait here, and go on in the same pass of the scheduler
+        await go.wait()
+        try:
+            clean.append(await branch())
+        except StepStopped as stop:
+            stops.append(stop)
+
+    async with trio.open_nursery() as nursery:
+        for branch in _branches(step.race, "race", attempt, perform):
+            nursery.start_soon(run, branch)
+    if stops:
+        raise stops[0]
+    return _valued(step, sum(clean), attempt)
 
 
 async def _repeat(step: verbs.Repeat, attempt: Attempt, perform: Perform) -> Mismatch | None:
     for number in range(1, step.repeat + 1):
         if step.round is not None:
-            attempt.stage.values[step.round] = str(number)
-        await perform(step.steps, f"{attempt.path}.steps")
+            attempt.scope.values[step.round] = str(number)
+        await perform(step.steps, f"{attempt.path}.steps", attempt.scope)
     return None
+
+
+async def _for_each(step: verbs.ForEach, attempt: Attempt, perform: Perform) -> Mismatch | None:
+    each = step.for_each
+    texts = labelled(attempt.stage.scenario, each.labels) if each.labels else each.texts
+    rounds: list[Branch] = [
+        partial(perform, step.steps, f"{attempt.path}.steps", attempt.scope.inner(**{step.as_: attempt.text(text)}))
+        for text in texts
+    ]
+    if step.together:
+        await _together(rounds)
+    else:
+        for one in rounds:
+            await one()
+    return None
+
+
+async def _rate(step: verbs.Rate, attempt: Attempt, perform: Perform) -> Mismatch | None:
+    """Rounds are due at fixed instants, late ones are begun at once: a slow system is not spared."""
+    rate = number_of(attempt.text(step.rate))
+    if not 0 < rate <= MAX_RATE:
+        raise UnknownValue(f"a rate of {rate:g}: need more than 0 and at most {MAX_RATE} a second")
+    count = max(1, round(rate * step.during))
+    room = trio.CapacityLimiter(step.in_flight)
+    began = trio.current_time()
+
+    async def run(number: int) -> None:
+        async with room:
+            scope = attempt.scope.inner(**({step.round: str(number)} if step.round else {}))
+            await perform(step.steps, f"{attempt.path}.steps", scope)
+
+    async def due(number: int) -> None:
+        await trio.sleep_until(began + (number - 1) / rate)
+        await run(number)
+
+    await _together([partial(due, number) for number in range(1, count + 1)])
+    return _valued(step, count, attempt)
+
+
+def _valued(step: Step, value: int, attempt: Attempt) -> Mismatch | None:
+    attempt.seen = Seen(value=value)
+    return judge(step.expect, Observed(value=value), attempt) if step.expect is not None else None
 
 
 BLOCKS: Mapping[type[Step], Callable[[Any, Attempt, Perform], Awaitable[Mismatch | None]]] = MappingProxyType(
@@ -119,7 +198,10 @@ BLOCKS: Mapping[type[Step], Callable[[Any, Attempt, Perform], Awaitable[Mismatch
         verbs.Unchanged: _unchanged,
         verbs.Grows: _grows,
         verbs.Parallel: _parallel,
+        verbs.Race: _race,
         verbs.Repeat: _repeat,
+        verbs.ForEach: _for_each,
+        verbs.Rate: _rate,
     }
 )
 
@@ -148,18 +230,18 @@ async def _watched(
     async def run() -> None:
         with running:
             await trio.sleep(during or 0.0)
-            await perform(while_, f"{attempt.path}.while")
+            await perform(while_, f"{attempt.path}.while", attempt.scope)
         watching.cancel()
 
     await _together([watch, run])
     return differs[0] if differs else await once()
 
 
-async def _together(tasks: Sequence[Callable[[], Awaitable[None]]]) -> None:
+async def _together(tasks: Sequence[Callable[[], Awaitable[object]]]) -> None:
     """Run all at the same time; the first failure stops the others and is raised bare."""
     failures: list[Exception] = []
 
-    async def guarded(task: Callable[[], Awaitable[None]]) -> None:
+    async def guarded(task: Callable[[], Awaitable[object]]) -> None:
         try:
             await task()
         except Exception as error:  # raised below, as soon as the others have stopped
@@ -173,7 +255,7 @@ async def _together(tasks: Sequence[Callable[[], Awaitable[None]]]) -> None:
         raise failures[0]
 
 
-def _count(value: str | int | None) -> float:
+def _count(value: str | float | None) -> float:
     try:
         return float(value or 0)
     except ValueError:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "SEEN_KEPT",
     "AskRecord",
     "Event",
     "Failure",
@@ -25,6 +26,7 @@ __all__ = [
     "Printed",
     "RunEnded",
     "RunStarted",
+    "Seen",
     "StateSeen",
     "StepEnded",
     "StepStarted",
@@ -33,6 +35,8 @@ __all__ = [
 
 # what a failure shows of the past of a container
 RECENT_ASKS = 8
+# of a step's value, in the journal
+SEEN_KEPT = 500
 
 
 class Outcome(StrEnum):
@@ -102,6 +106,18 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     asks: tuple[str, ...] = ()
 
 
+class Seen(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What came of a step, expected or not: what two runs of one file may be compared by.
+
+    `value` is what `expect` and `save` see, cut to `SEEN_KEPT` characters; `error` the code of an error.
+    """
+
+    value: str | float | None = None
+    exit: int | None = None
+    state: str = ""
+    error: str = ""
+
+
 class StepEnded(Event, frozen=True, kw_only=True, tag="step_ended", omit_defaults=True):
     path: str
     title: str
@@ -109,6 +125,7 @@ class StepEnded(Event, frozen=True, kw_only=True, tag="step_ended", omit_default
     outcome: Outcome
     seconds: float
     asks: tuple[AskRecord, ...] = ()
+    seen: Seen | None = None
     failure: Failure | None = None
 
 

@@ -5,16 +5,19 @@ Pure. For steps, when they end and each time `eventually` and `always` look. Not
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from actors.scenario.scalars import substitute
+from actors.scenario.scalars import json_steps, substitute
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from actors.scenario.model import Conditions
 
-__all__ = ["Mismatch", "UnknownValue", "holds"]
+__all__ = ["Mismatch", "UnknownValue", "fill", "holds", "json_at", "number_of"]
 
 # what a message shows of a long text: its end, where the news is
 SHOWN = 200
@@ -33,7 +36,7 @@ class UnknownValue(Exception):
     """`${name}` of a step that did not run, or a text where a number is needed; the message says which."""
 
 
-def holds(conditions: Conditions, seen: str | int | None, values: dict[str, str], what: str) -> Mismatch | None:
+def holds(conditions: Conditions, seen: str | float | None, values: Mapping[str, str], what: str) -> Mismatch | None:
     """The first of the conditions that does not hold; None when all do.
 
     Args:
@@ -48,11 +51,7 @@ def holds(conditions: Conditions, seen: str | int | None, values: dict[str, str]
         return fill(template, values)
 
     def number(template: str) -> float:
-        filled = text(template)
-        try:
-            return float(filled)
-        except ValueError:
-            raise UnknownValue(f"{filled!r} is no number") from None
+        return number_of(text(template))
 
     plain = "" if seen is None else str(seen)
     checks: list[tuple[bool, str]] = []
@@ -68,6 +67,9 @@ def holds(conditions: Conditions, seen: str | int | None, values: dict[str, str]
     if conditions.one_of is not None:
         choices = [text(choice) for choice in conditions.one_of]
         checks.append((any(_same(seen, choice) for choice in choices), f"one of {', '.join(map(repr, choices))}"))
+    if conditions.range is not None:
+        low, high = map(number, conditions.range)
+        checks.append(((value := _number(seen)) is not None and low <= value <= high, f"{low:g} to {high:g}"))
     if conditions.at_least is not None:
         least = number(conditions.at_least)
         checks.append(((value := _number(seen)) is not None and value >= least, f"at least {least:g}"))
@@ -81,7 +83,7 @@ def holds(conditions: Conditions, seen: str | int | None, values: dict[str, str]
     return None
 
 
-def fill(template: str, values: dict[str, str]) -> str:
+def fill(template: str, values: Mapping[str, str]) -> str:
     """Replace the `${name}` of a text. Raises: UnknownValue."""
     try:
         return substitute(template, values)
@@ -89,8 +91,32 @@ def fill(template: str, values: dict[str, str]) -> str:
         raise UnknownValue(f"no value {error.args[0]!r} yet: the step that saves it has not run") from None
 
 
-def _same(seen: str | int | None, wanted: str) -> bool:
-    if isinstance(seen, int):
+def number_of(text: str) -> float:
+    """Raises: UnknownValue."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UnknownValue(f"{text!r} is no number") from None
+
+
+def json_at(value: str | float | None, path: str) -> str | float | None:
+    """What a JSON text has at a path: texts and numbers as they are, the rest as JSON; None when nothing is there."""
+    try:
+        found: Any = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return None
+    for step in json_steps(path) or ():
+        try:
+            found = found[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    if found is None or (isinstance(found, (str, int, float)) and not isinstance(found, bool)):
+        return found
+    return json.dumps(found, separators=(",", ":"))
+
+
+def _same(seen: str | float | None, wanted: str) -> bool:
+    if isinstance(seen, (int, float)):
         try:
             return float(wanted) == seen
         except ValueError:
@@ -98,16 +124,16 @@ def _same(seen: str | int | None, wanted: str) -> bool:
     return seen is not None and seen.rstrip("\r\n") == wanted.rstrip("\r\n")
 
 
-def _number(seen: str | int | None) -> float | None:
+def _number(seen: str | float | None) -> float | None:
     try:
         return float(seen) if seen is not None else None
     except ValueError:
         return None
 
 
-def _show(seen: str | int | None) -> str:
+def _show(seen: str | float | None) -> str:
     if seen is None:
         return "nothing"
-    if isinstance(seen, int):
-        return str(seen)
+    if isinstance(seen, (int, float)):
+        return f"{seen:.12g}"
     return repr(seen) if len(seen) <= SHOWN else f"(the last {SHOWN} of {len(seen)} characters) {seen[-SHOWN:]!r}"

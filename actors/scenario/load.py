@@ -12,7 +12,7 @@ import msgspec
 
 from actors.scenario.binding import Binder
 from actors.scenario.model import Scenario, Step
-from actors.scenario.names import wrong_names
+from actors.scenario.names import check_names, counted
 from actors.scenario.problems import Problem, ScenarioError
 from actors.scenario.yamltree import MAX_BYTES, read_tree
 
@@ -31,12 +31,14 @@ class Loaded:
         file: as the caller named it.
         needs: what it lists and what its steps need, each once, in that order.
         lines: the line of each step, by its path (`steps[2].while[0]`).
+        targets: the names that a step's target may stand for, by its path (`steps[2].while[0].create`).
     """
 
     file: str
     scenario: Scenario
     needs: tuple[str, ...]
     lines: Mapping[str, int]
+    targets: Mapping[str, tuple[str, ...]]
 
 
 def load_file(path: Path, *, name: str | None = None) -> Loaded:
@@ -53,14 +55,13 @@ def load_file(path: Path, *, name: str | None = None) -> Loaded:
 def load_text(data: bytes, file: str) -> Loaded:
     """Check a file's content. Raises: ScenarioError, with every fault found."""
     binder = Binder(file)
-    scenario: Scenario = binder.bind(read_tree(data, file), Scenario, "")
-    problems = sorted(
-        wrong_names(scenario, binder.references, file), key=lambda problem: (problem.line, problem.column)
-    )
+    declared: Scenario = binder.bind(read_tree(data, file), Scenario, "")
+    problems, targets = check_names(declared, binder)
     if problems:
         raise ScenarioError(problems)
+    scenario = counted(declared)
     implied = [need for step in verbs_of(scenario) for need in step.needs]
-    return Loaded(file, scenario, tuple(dict.fromkeys([*scenario.needs, *implied])), dict(binder.lines))
+    return Loaded(file, scenario, tuple(dict.fromkeys([*scenario.needs, *implied])), binder.lines, targets)
 
 
 def verbs_of(part: Any) -> Iterator[Step]:

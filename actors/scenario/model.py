@@ -15,7 +15,9 @@ import msgspec
 __all__ = [
     "Conditions",
     "ContainerDecl",
+    "Each",
     "Expect",
+    "FaultOf",
     "Kind",
     "LimitsDecl",
     "ProbeOf",
@@ -38,7 +40,7 @@ class Kind(Enum):
     REGEX = "a regular expression"
     COMMAND = "a list of words, or one text for sh -c"
     NEED = "something a world can provide"
-    CODE = "an error code"
+    CODES = "an error's code, or a list of codes of which 'none' may be one"
     NAME = "a name: letters, digits, '-' or '_', at most 40"
     NEW_PROCESS = "a new name for the process"
     NEW_VARIABLE = "a name for the value"
@@ -47,6 +49,11 @@ class Kind(Enum):
     TARGET = "a sandbox or a container of this file"
     PROCESS = "a container of this file, or a process named by an earlier exec"
     PROBE = "one thing to ask: the container to ask it of"
+    FAULT = "one thing to break: the sandbox that it happens to"
+    EACH = "a list of texts, a range such as 1..20, or {labels: {name: text}}"
+    SAVE = "a name for the value, or names and the JSON path of each"
+    JSON_PATH = "a JSON path such as memory.usage or [0].pid"
+    RANGE = "two numbers, the lowest and the highest"
     CONDITIONS = "what the value must be, or conditions on it"
     EXPECT = "what the step's value must be, or conditions on what came of it"
     STEP = "a step: one verb and what it acts on"
@@ -62,8 +69,9 @@ Scalar = Annotated[str, Kind.SCALAR]
 Regex = Annotated[str, Kind.REGEX]
 Command = Annotated[tuple[str, ...], Kind.COMMAND]
 Need = Annotated[str, Kind.NEED]
-Code = Annotated[str, Kind.CODE]
+Codes = Annotated[tuple[str, ...], Kind.CODES]
 Name = Annotated[str, Kind.NAME]
+JsonPath = Annotated[str, Kind.JSON_PATH]
 
 
 class SizeDecl(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +95,12 @@ class ContainerDecl(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     readonly: bool | None = None
     memory: Bytes | None = None
     pids: int | None = None
+    # in processors: 0.5 is half of one
+    cpus: Number | None = None
+    # for `for_each` to choose by
+    labels: dict[Name, Text] = {}
+    # so many like it: `worker` with 3 stands for worker-1, worker-2 and worker-3
+    count: int | None = None
 
 
 class SandboxDecl(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -113,14 +127,21 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     matches: Regex | None = None
     at_least: Number | None = None
     at_most: Number | None = None
+    range: Annotated[tuple[str, str] | None, Kind.RANGE] = None
     one_of: tuple[Scalar, ...] | None = None
 
 
 class Expect(Conditions, frozen=True, kw_only=True, omit_defaults=True):
     """Conditions on what came of a step: on its value, and on what else there is after it."""
 
-    # the step must fail, with this code
-    error: Code | None = None
+    # the step must fail, with this code or one of these; `none` among them: it may also not fail
+    error: Codes | None = None
+    # of the error
+    message: Annotated[Conditions | None, Kind.CONDITIONS] = None
+    # seconds from the step's start to its end
+    took: Annotated[Conditions | None, Kind.CONDITIONS] = None
+    # the value read as JSON: a path in it -> conditions
+    json: dict[JsonPath, Annotated[Conditions, Kind.CONDITIONS]] | None = None
     exit: Annotated[Conditions | None, Kind.CONDITIONS] = None
     stdout: Annotated[Conditions | None, Kind.CONDITIONS] = None
     stderr: Annotated[Conditions | None, Kind.CONDITIONS] = None
@@ -128,11 +149,25 @@ class Expect(Conditions, frozen=True, kw_only=True, omit_defaults=True):
     state: Annotated[Conditions | None, Kind.CONDITIONS] = None
 
 
+class Each(msgspec.Struct, frozen=True):
+    """What `for_each` goes through: texts as they stand, or the containers that have all these labels."""
+
+    texts: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+
+
 class ProbeOf(msgspec.Struct, frozen=True):
     """One question to the world about one container."""
 
     kind: str
     container: str
+
+
+class FaultOf(msgspec.Struct, frozen=True):
+    """One thing that the world is to break."""
+
+    kind: str
+    sandbox: str
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -143,6 +178,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     word: ClassVar[str]
     facets: ClassVar[frozenset[str]] = frozenset()
+    # whether what its inner steps name is theirs alone
+    scoped: ClassVar[bool] = False
     # of the world, beside what the file lists
     needs: ClassVar[tuple[str, ...]] = ()
     # for people: what the step is for
@@ -156,6 +193,9 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     name: Text
     why: Text
+    # for people and `--filter`: a heading, and words
+    group: Text = ""
+    labels: tuple[Name, ...] = ()
     needs: tuple[Need, ...] = ()
     limits: LimitsDecl = LimitsDecl()
     vars: dict[Name, Text] = {}

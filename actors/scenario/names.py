@@ -10,17 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from actors.limits import DEFAULT_LIMITS
 from actors.scenario.model import Kind
 from actors.scenario.problems import Problem, nearest
 from actors.scenario.scalars import variables_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from actors.scenario.binding import Reference
-    from actors.scenario.model import Scenario
+    from actors.scenario.binding import Binder, Reference
+    from actors.scenario.model import ContainerDecl, SandboxDecl, Scenario
 
-__all__ = ["Names", "wrong_names"]
+__all__ = ["Names", "check_names", "counted", "labelled"]
+
+# what one templated name may stand for
+MAX_POSSIBLE = 10_000
 
 _TEMPLATED = frozenset({Kind.TEXT, Kind.SCALAR, Kind.NUMBER, Kind.REGEX})
 
@@ -48,62 +54,190 @@ class Names:
         return self.containers.get(text) or None
 
 
-def wrong_names(scenario: Scenario, references: Sequence[Reference], file: str) -> Iterator[Problem]:
-    """Every use of a name that means nothing at its place, and every second introduction of one."""
-    names = Names.of(scenario)
-    processes: dict[str, int] = {}
-    values: dict[str, int] = dict.fromkeys(scenario.vars, 0)
-    for use in references:
+def check_names(declared: Scenario, binder: Binder) -> tuple[list[Problem], dict[str, tuple[str, ...]]]:
+    """Every use of a name that means nothing at its place, and every second introduction of one.
+
+    Args:
+        declared: as the file has it, before `counted`.
+
+    Returns:
+        The faults, in the order of the file; and by the path of each target all that it may stand for.
+    """
+    checker = _Checker(counted(declared), binder)
+    problems = [problem for use in binder.references for problem in checker.check(use)]
+    problems += _topology(declared, checker.names, binder)
+    problems.sort(key=lambda problem: (problem.line, problem.column))
+    return problems, checker.targets
+
+
+def counted(declared: Scenario) -> Scenario:
+    """The scenario with every container that has a `count` replaced by so many."""
+    sandboxes: dict[str, SandboxDecl] = {}
+    for sandbox, own in declared.sandboxes.items():
+        containers: dict[str, ContainerDecl] = {}
+        for container, decl in own.containers.items():
+            for name in _numbered(container, decl):
+                containers[name] = decl
+        sandboxes[sandbox] = msgspec.structs.replace(own, containers=containers)
+    return msgspec.structs.replace(declared, sandboxes=sandboxes)
+
+
+def _numbered(container: str, decl: ContainerDecl) -> list[str]:
+    if decl.count is None:
+        return [container]
+    return [f"{container}-{number}" for number in range(1, min(decl.count, DEFAULT_LIMITS.containers) + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A name that was introduced: where it means something, and what a value of that name may be (None: not known)."""
+
+    scope: str
+    line: int = 0
+    texts: tuple[str, ...] | None = None
+
+
+class _Checker:
+    """Goes through the names in the order of the file."""
+
+    def __init__(self, scenario: Scenario, binder: Binder) -> None:
+        self.names = Names.of(scenario)
+        self._scenario = scenario
+        self._file = binder.file
+        self._scopes = sorted(binder.scopes, key=len, reverse=True)
+        self._processes: dict[str, list[_Known]] = {}
+        self._values: dict[str, list[_Known]] = {
+            name: [_Known("", texts=(text,))] for name, text in scenario.vars.items()
+        }
+        # the path of a step -> what its `for_each` goes through
+        self._each: dict[str, tuple[str, ...]] = {}
+        self.targets: dict[str, tuple[str, ...]] = {}
+
+    def check(self, use: Reference) -> Iterator[Problem]:
+        """The faults of one use of a name."""
         match use.kind:
-            case Kind.SANDBOX:
-                known = list(names.sandboxes)
-            case Kind.CONTAINER:
-                known = [name for name, full in names.containers.items() if full]
-            case Kind.TARGET:
-                known = [*names.sandboxes, *(name for name, full in names.containers.items() if full)]
-            case Kind.PROCESS:
-                known = [*(name for name, full in names.containers.items() if full), *processes]
+            case Kind.SANDBOX | Kind.CONTAINER | Kind.TARGET | Kind.PROCESS:
+                yield from self._target(use)
             case Kind.NEW_PROCESS:
-                if use.text in processes or use.text in names.containers or use.text in names.sandboxes:
-                    yield _problem(use, file, f"the name {use.text!r} again", "a name of its own")
-                processes[use.text] = use.line
-                continue
+                yield from self._new_process(use)
+            case Kind.EACH:
+                yield from self._new_each(use)
             case Kind.NEW_VARIABLE:
-                values[use.text] = use.line
-                continue
+                step = use.path.rpartition(".")[0]
+                self._values.setdefault(use.text, []).append(_Known(self._scope(use), use.line, self._each.get(step)))
             case kind if kind in _TEMPLATED:
-                yield from _unknown_values(use, values, file)
-                continue
+                yield from self._unknown_values(use)
             case _:
+                pass
+
+    def _scope(self, use: Reference) -> str:
+        return next((scope for scope in self._scopes if use.path.startswith(f"{scope}.")), "")
+
+    def _visible(self, known: Mapping[str, list[_Known]], name: str, use: Reference) -> _Known | None:
+        """The innermost of that name that means something where it is used."""
+        found = [one for one in known.get(name, ()) if not one.scope or use.path.startswith(f"{one.scope}.")]
+        return max(found, key=lambda one: len(one.scope), default=None)
+
+    def _containers(self) -> list[str]:
+        return [name for name, full in self.names.containers.items() if full]
+
+    def _target(self, use: Reference) -> Iterator[Problem]:
+        known: list[str] = []
+        if use.kind is not Kind.CONTAINER and use.kind is not Kind.PROCESS:
+            known += self.names.sandboxes
+        if use.kind is not Kind.SANDBOX:
+            known += self._containers()
+        texts, problems = self._possible(use)
+        yield from problems
+        self.targets[use.path] = texts
+        for text in texts:
+            if text in known or (use.kind is Kind.PROCESS and self._visible(self._processes, text, use)):
                 continue
-        if use.text not in known:
-            yield _problem(use, file, _found(use, names), use.kind.value, nearest(use.text, known))
-    yield from _topology(scenario, names, references, file)
+            if use.kind is Kind.PROCESS:
+                known += [name for name in self._processes if self._visible(self._processes, name, use)]
+            yield self._problem(use, self._found(text), use.kind.value, nearest(text, known))
+            return
+
+    def _new_process(self, use: Reference) -> Iterator[Problem]:
+        texts, problems = self._possible(use)
+        yield from problems
+        for text in texts:
+            taken = self._visible(self._processes, text, use) or text in self.names.containers
+            if taken or text in self.names.sandboxes:
+                yield self._problem(use, f"the name {text!r} again", "a name of its own")
+            self._processes.setdefault(text, []).append(_Known(self._scope(use), use.line))
+
+    def _new_each(self, use: Reference) -> Iterator[Problem]:
+        assert use.each is not None
+        texts = use.each.texts
+        if use.each.labels:
+            texts = labelled(self._scenario, use.each.labels)
+            if not texts:
+                wanted = " and ".join(f"{name}: {text}" for name, text in use.each.labels)
+                yield self._problem(use, f"no container with {wanted}", "labels that a container has")
+        if not any(variables_in(text) for text in texts):
+            self._each[use.path.rpartition(".")[0]] = texts
+
+    def _possible(self, use: Reference) -> tuple[tuple[str, ...], list[Problem]]:
+        """All that a name may be once its values are in."""
+        texts: tuple[str, ...] = (use.text,)
+        for name in dict.fromkeys(variables_in(use.text)):
+            value = self._visible(self._values, name, use)
+            if value is None:
+                return (), list(self._unknown_values(use))
+            if value.texts is None:
+                expected = "values of 'vars' or 'for_each' in a name, which are known before anything starts"
+                return (), [self._problem(use, f"${{{name}}}", expected)]
+            # two variables of a thousand texts each would be a million names
+            if len(texts) * len(value.texts) > MAX_POSSIBLE:
+                return (), [self._problem(use, f"more than {MAX_POSSIBLE} possible names", "fewer")]
+            texts = tuple(text.replace(f"${{{name}}}", one) for text in texts for one in value.texts)
+        return texts, []
+
+    def _found(self, text: str) -> str:
+        if self.names.containers.get(text) == "":
+            return f"{text!r}, which several sandboxes have (write sandbox/{text})"
+        return repr(text)
+
+    def _unknown_values(self, use: Reference) -> Iterator[Problem]:
+        for name in variables_in(use.text):
+            if self._visible(self._values, name, use) is None:
+                known = [one for one in self._values if self._visible(self._values, one, use)]
+                expected = "a value from 'vars' or an earlier 'save'; $${...} is the shell's own"
+                yield self._problem(use, f"${{{name}}}", expected, nearest(name, known))
+
+    def _problem(self, use: Reference, found: str, expected: str, like: str = "") -> Problem:
+        return _problem(use, self._file, found, expected, like)
 
 
-def _found(use: Reference, names: Names) -> str:
-    if names.containers.get(use.text) == "":
-        return f"{use.text!r}, which several sandboxes have (write sandbox/{use.text})"
-    return repr(use.text)
+def labelled(scenario: Scenario, labels: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """`sandbox/container` of every container that has all these labels, in the order of the file."""
+    return tuple(
+        f"{sandbox}/{container}"
+        for sandbox, declared in scenario.sandboxes.items()
+        for container, own in declared.containers.items()
+        if all({**scenario.defaults.labels, **declared.defaults.labels, **own.labels}.get(k) == v for k, v in labels)
+    )
 
 
-def _unknown_values(use: Reference, values: dict[str, int], file: str) -> Iterator[Problem]:
-    for name in variables_in(use.text):
-        if name not in values:
-            expected = "a value from 'vars' or an earlier 'save'; $${...} is the shell's own"
-            yield _problem(use, file, f"${{{name}}}", expected, nearest(name, values))
-
-
-def _topology(scenario: Scenario, names: Names, references: Sequence[Reference], file: str) -> Iterator[Problem]:
-    """Names that are both a sandbox and a container, and containers with nothing to run."""
-    places = {use.path: use for use in references if use.kind is Kind.NAME}
-    for sandbox, declared in scenario.sandboxes.items():
-        for container, own in declared.containers.items():
+def _topology(declared: Scenario, names: Names, binder: Binder) -> Iterator[Problem]:
+    """Names that are taken twice, containers with nothing to run, and too many of them."""
+    file = binder.file
+    places = {use.path: use for use in binder.references if use.kind is Kind.NAME}
+    for sandbox, own in declared.sandboxes.items():
+        taken: dict[str, int] = {}
+        for container, decl in own.containers.items():
             use = places[f"sandboxes.{sandbox}.containers.{container}"]
             if container in names.sandboxes:
                 yield _problem(use, file, f"{container!r}, which is a sandbox too", "a name of its own")
-            if not (own.command or declared.defaults.command or scenario.defaults.command):
+            if not (decl.command or own.defaults.command or declared.defaults.command):
                 yield _problem(use, file, "no command", "a command, here or in defaults")
+            if (decl.count or 1) > DEFAULT_LIMITS.containers:
+                yield _problem(use, file, f"a count of {decl.count}", f"at most {DEFAULT_LIMITS.containers}")
+            for name in _numbered(container, decl):
+                if name in taken:
+                    yield _problem(use, file, f"{name!r} (on line {taken[name]} already)", "a name of its own")
+                taken[name] = use.line
 
 
 def _problem(use: Reference, file: str, found: str, expected: str, like: str = "") -> Problem:

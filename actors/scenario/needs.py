@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["NEEDS", "PROBES"]
+__all__ = ["FAULTS", "NEEDS", "PROBES"]
 
 NEEDS: Mapping[str, str] = MappingProxyType(
     {
@@ -28,6 +28,14 @@ NEEDS: Mapping[str, str] = MappingProxyType(
         "oom": "a process that runs out of memory is killed, and that is seen",
         "stats": "resource use can be read",
         "cgroups": "containers are in control groups of the kernel",
+        "faults": "the world can break its own parts: a guest can be killed",
+    }
+)
+
+# what a world can be told to break, and what that means
+FAULTS: Mapping[str, str] = MappingProxyType(
+    {
+        "kill_guest": "the guest of the sandbox dies at once, and with it everything in it",
     }
 )
 

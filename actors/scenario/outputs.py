@@ -1,11 +1,12 @@
 """What processes print, kept bounded: a tail for people and expectations, counts for the rest.
 
 For the stage, whose pumps feed it, and steps, which look at it. Not for whole outputs: a scenario that
-wants every byte lets a program in the container count or sum them.
+wants every byte compares their number and their SHA-256.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ class Output:
     lines: int = 0
     lost: int = 0
     kept: bytearray = field(default_factory=bytearray)
+    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
     ended: trio.Event = field(default_factory=trio.Event)
 
     def feed(self, part: StreamPart) -> None:
@@ -42,6 +44,7 @@ class Output:
         self.lines += part.data.count(b"\n")
         self.lost += part.gap
         self.kept += part.data
+        self.digest.update(part.data)
         if len(self.kept) > KEPT_BYTES:
             del self.kept[:-KEPT_BYTES]
 

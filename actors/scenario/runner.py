@@ -21,7 +21,7 @@ from actors.scenario.expect import Mismatch, UnknownValue
 from actors.scenario.stage import Attempt, Stage
 from actors.scenario.steps import CannotTell, act
 from actors.scenario.topology import bring_up, take_down
-from actors.scenario.verbs import Always, Parallel, Repeat, Sleep, Unchanged
+from actors.scenario.verbs import Always, ForEach, Parallel, Race, Rate, Repeat, Sleep, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from actors.scenario.events import Event
     from actors.scenario.load import Loaded
     from actors.scenario.model import Step
+    from actors.scenario.stage import Scope
     from actors.scenario.world import World
 
 __all__ = ["Result", "run_scenario"]
 
 # limits of their own, or of the steps in them
-_UNLIMITED = (Always, Parallel, Repeat, Sleep, Unchanged)
+_UNLIMITED = (Always, ForEach, Parallel, Race, Rate, Repeat, Sleep, Unchanged)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -51,6 +52,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # empty when it held
     reason: str = ""
     steps: tuple[StepEnded, ...] = ()
+    # of a simulation: equal for equal runs
+    trace_digest: str | None = None
 
 
 class _Run:
@@ -59,21 +62,23 @@ class _Run:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
 
-    async def perform(self, steps: Sequence[Step], path: str) -> None:
-        """Perform a list of steps in order. Raises: StepStopped."""
+    async def perform(self, steps: Sequence[Step], path: str, scope: Scope) -> bool:
+        """Perform a list of steps in order; see `actors.scenario.blocks.Perform`."""
+        clean = True
         for index, step in enumerate(steps):
             place = f"{path}[{index}]"
-            # the one step of a parallel branch stands at the branch's own place
-            await self.step(step, place if place in self.stage.lines else path)
+            # the one step of a branch stands at the branch's own place
+            clean &= await self.step(step, place if place in self.stage.lines else path, scope)
+        return clean
 
-    async def step(self, step: Step, path: str) -> None:
-        """Perform one step within its limit, and tell the journal. Raises: StepStopped."""
+    async def step(self, step: Step, path: str, scope: Scope) -> bool:
+        """Perform one step within its limit, and tell the journal; whether it had no error. Raises: StepStopped."""
         journal, line = self.stage.journal, self.stage.lines[path]
         title = step.name or describe(step)
         limit = step.within or (inf if isinstance(step, _UNLIMITED) else self.stage.scenario.limits.step)
         began = journal.now()
         journal.tell(StepStarted(at=began, path=path, title=title, line=line))
-        attempt = Attempt(self.stage, path, limit)
+        attempt = Attempt(self.stage, path, limit, scope)
         outcome, failure = Outcome.CANCELLED, None
         try:
             outcome, failure = await self._within(step, attempt, limit)
@@ -89,11 +94,13 @@ class _Run:
                 outcome=outcome,
                 seconds=journal.now() - began,
                 asks=tuple(attempt.asks),
+                seen=attempt.seen,
                 failure=failure,
             )
             journal.tell(ended)
         if failure is not None:
             raise StepStopped(outcome, path, failure)
+        return not attempt.seen.error
 
     async def _within(self, step: Step, attempt: Attempt, limit: float) -> tuple[Outcome, Failure | None]:
         mismatch: Mismatch | None = None
@@ -112,7 +119,8 @@ class _Run:
         if mismatch is None:
             return Outcome.HELD, None
         outcome = Outcome.ERROR if mismatch.code in INFRASTRUCTURE else Outcome.FAILED
-        return outcome, self.stage.failure(mismatch, subject(step), code=mismatch.code)
+        name = subject(step)
+        return outcome, self.stage.failure(mismatch, attempt.address(name) if name else "", code=mismatch.code)
 
 
 def _too_late(last: Mismatch | None, limit: float) -> Mismatch:
@@ -199,7 +207,7 @@ async def _play(loaded: Loaded, world: World, journal: Journal) -> tuple[Outcome
 
 async def _steps(run: _Run, loaded: Loaded) -> list[tuple[Outcome, str]]:
     total = loaded.scenario.limits.total
-    attempt = Attempt(run.stage, "sandboxes", total)
+    attempt = Attempt(run.stage, "sandboxes", total, run.stage.scope)
     with trio.move_on_after(total) as scope:
         try:
             await bring_up(attempt)
@@ -210,7 +218,7 @@ async def _steps(run: _Run, loaded: Loaded) -> list[tuple[Outcome, str]]:
             last = f" {attempt.asks[-1].to}" if attempt.asks else ""
             return [(outcome, f"bringing up{last}: {error.code}: {error.message}")]
         try:
-            await run.perform(loaded.scenario.steps, "steps")
+            await run.perform(loaded.scenario.steps, "steps", run.stage.scope)
         except StepStopped as stop:
             return [(stop.outcome, _why(stop, loaded))]
     if scope.cancelled_caught:
@@ -224,13 +232,13 @@ async def _end(run: _Run, loaded: Loaded) -> list[tuple[Outcome, str]]:
     with trio.move_on_after(DEFAULT_LIMITS.shutdown_seconds) as scope:
         for index, step in enumerate(loaded.scenario.finally_):
             try:
-                await run.step(step, f"finally[{index}]")
+                await run.step(step, f"finally[{index}]", run.stage.scope)
             except StepStopped as stop:
                 stopped.append((stop.outcome, _why(stop, loaded)))
     if scope.cancelled_caught:
         stopped.append((Outcome.FAILED, f"finally took longer than {DEFAULT_LIMITS.shutdown_seconds:g} s"))
     with trio.move_on_after(DEFAULT_LIMITS.shutdown_seconds) as scope:
-        troubles = await take_down(Attempt(run.stage, "end", DEFAULT_LIMITS.shutdown_seconds))
+        troubles = await take_down(Attempt(run.stage, "end", DEFAULT_LIMITS.shutdown_seconds, run.stage.scope))
         stopped += [(Outcome.ERROR, f"taking down {trouble}") for trouble in troubles]
     if scope.cancelled_caught:
         stopped.append((Outcome.ERROR, f"taking down took longer than {DEFAULT_LIMITS.shutdown_seconds:g} s"))

@@ -8,12 +8,29 @@ from __future__ import annotations
 
 import re
 import signal
+from typing import TYPE_CHECKING
 
 from actors.errors import KatrioError
 from actors.scenario.model import Kind
 from actors.scenario.needs import NEEDS
 
-__all__ = ["CODES", "SIGNALS", "WORDS", "parse", "substitute", "variables_in"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "CODES",
+    "MAX_EACH",
+    "NO_ERROR",
+    "SIGNALS",
+    "WORDS",
+    "each_range",
+    "json_steps",
+    "parse",
+    "substitute",
+    "variables_in",
+]
+
+_JSON_DEPTH = 16
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -22,15 +39,21 @@ _BYTES = re.compile(r"([0-9]{1,15})(KiB|MiB|GiB|)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _VARIABLE = re.compile(r"\$?\$\{([A-Za-z0-9_-]{1,64})\}")
+_EACH_RANGE = re.compile(r"([0-9]{1,9})\.\.([0-9]{1,9})")
+_JSON_STEP = re.compile(r"\.?([A-Za-z0-9_-]+)|\[([0-9]{1,6})\]")
 
 SIGNALS = {name.name.removeprefix("SIG"): int(name) for name in signal.Signals}
 CODES = frozenset(error.code for error in KatrioError.__subclasses__())
+# among the codes of `expect.error`: it may also go well
+NO_ERROR = "none"
+# of one `for_each`
+MAX_EACH = 1000
 
 # kinds whose texts come from a fixed list
 WORDS: dict[Kind, frozenset[str]] = {
     Kind.SIGNAL: frozenset(SIGNALS),
     Kind.NEED: frozenset(NEEDS),
-    Kind.CODE: CODES,
+    Kind.CODES: CODES | {NO_ERROR},
 }
 
 
@@ -61,18 +84,43 @@ def parse(kind: Kind, text: str) -> str | int | float | None:
             return _signal(text)
         case Kind.NUMBER:
             return text if _NUMBER.fullmatch(text) or _VARIABLE.fullmatch(text) else None
-        case Kind.NAME | Kind.NEW_PROCESS | Kind.NEW_VARIABLE:
+        case Kind.NAME | Kind.NEW_VARIABLE:
             return text if _NAME.fullmatch(text) else None
+        case Kind.NEW_PROCESS:
+            return text if _NAME.fullmatch(_VARIABLE.sub("x", text)) else None
+        case Kind.JSON_PATH:
+            return text if json_steps(text) is not None else None
         case Kind.REGEX:
             try:
                 re.compile(text)
             except re.error:
                 return None
             return text
-        case Kind.NEED | Kind.CODE:
+        case Kind.NEED | Kind.CODES:
             return text if text in WORDS[kind] else None
         case _:
             return text
+
+
+def each_range(text: str) -> tuple[str, ...] | None:
+    """The numbers of `1..20`, both ends included; None when it is no range, or too long a one."""
+    match = _EACH_RANGE.fullmatch(text)
+    if match is None or not 0 <= int(match[2]) - int(match[1]) < MAX_EACH:
+        return None
+    return tuple(str(number) for number in range(int(match[1]), int(match[2]) + 1))
+
+
+def json_steps(path: str) -> tuple[str | int, ...] | None:
+    """The keys and indexes of a path such as `memory.usage` or `[0].pid`; a leading `$` may stand; None if it is none."""
+    rest = path.removeprefix("$")
+    steps: list[str | int] = []
+    while rest:
+        match = _JSON_STEP.match(rest)
+        if match is None or len(steps) == _JSON_DEPTH:
+            return None
+        steps.append(match[1] if match[1] is not None else int(match[2]))
+        rest = rest[match.end() :]
+    return tuple(steps)
 
 
 def variables_in(text: str) -> list[str]:
@@ -80,6 +128,6 @@ def variables_in(text: str) -> list[str]:
     return [match[1] for match in _VARIABLE.finditer(text) if not match[0].startswith("$$")]
 
 
-def substitute(text: str, values: dict[str, str]) -> str:
+def substitute(text: str, values: Mapping[str, str]) -> str:
     """Replace `${name}` by its value, and `$${` by `${`. Raises: KeyError."""
     return _VARIABLE.sub(lambda match: match[0][1:] if match[0].startswith("$$") else values[match[1]], text)

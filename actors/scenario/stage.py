@@ -1,17 +1,18 @@
 """What a running scenario has at hand: handles by name, processes and their output, saved values.
 
-For steps and topology. Every ask goes through `ask`, so that it is timed and recorded. Not for deciding
+For steps and topology. Every ask goes through `Attempt.ask`, so that it is timed and recorded. Not for deciding
 anything: `steps` act, `runner` judges.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import ChainMap, Counter
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from actors.errors import KatrioError
-from actors.scenario.events import AskRecord, Failure, Journal, Printed, StateSeen, Tail
+from actors.scenario.events import AskRecord, Failure, Journal, Printed, Seen, StateSeen, Tail
 from actors.scenario.expect import Mismatch, fill
 from actors.scenario.names import Names
 from actors.scenario.outputs import ProcessView
@@ -25,11 +26,24 @@ if TYPE_CHECKING:
     from actors.scenario.load import Loaded
     from actors.scenario.world import World
 
-__all__ = ["Attempt", "Stage"]
+__all__ = ["Attempt", "Scope", "Stage"]
 
 T = TypeVar("T")
 
 TAIL_LINES = 10
+TAIL_PROCESSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The values and processes that a part of the file has named; an inner one sees what is outside it."""
+
+    values: ChainMap[str, str] = field(default_factory=ChainMap[str, str])
+    processes: ChainMap[str, ProcessView] = field(default_factory=ChainMap[str, ProcessView])
+
+    def inner(self, **values: str) -> Scope:
+        """A scope for one round, with some values of its own."""
+        return Scope(self.values.new_child(dict(values)), self.processes.new_child())
 
 
 class Stage:
@@ -38,13 +52,15 @@ class Stage:
     def __init__(self, loaded: Loaded, world: World, journal: Journal, pumps: trio.Nursery) -> None:
         self.scenario = loaded.scenario
         self.lines = loaded.lines
+        self.targets = loaded.targets
         self.world = world
         self.journal = journal
         self.names = Names.of(loaded.scenario)
-        self.values: dict[str, str] = dict(loaded.scenario.vars)
+        self.scope = Scope(ChainMap(dict(loaded.scenario.vars)))
         # sandboxes that were asked for and not yet deleted, in that order
         self.standing: dict[str, SandboxHandle] = {}
-        self._processes: dict[str, ProcessView] = {}
+        # what each container's processes print, the latest last
+        self._views: dict[str, list[ProcessView]] = {}
         self._used: Counter[str] = Counter()
         self._pumps = pumps
 
@@ -57,52 +73,29 @@ class Stage:
         sandbox, container = self.names.containers[name].split("/")
         return self.sandbox(sandbox).container(container)
 
-    def address(self, name: str) -> str:
-        """What `name` is about: a container's `sandbox/container`, also for a process in it, or the sandbox."""
-        if name in self._processes:
-            return self._processes[name].container
-        return self.names.container(name) or name
-
-    def process(self, name: str) -> ProcessHandle:
-        """The handle of a container's init, or of the process that an exec named."""
-        if name in self._processes:
-            return self._processes[name].handle
-        return self.container(name).init
-
-    def view(self, name: str) -> ProcessView:
-        """What a process has printed; nothing yet for one that was not started."""
-        full = self.names.container(name) or name
-        if full not in self._processes:
-            return ProcessView(full, full, self.process(name))
-        return self._processes[full]
-
     def fresh_process(self, name: str | None) -> str:
         """An exec id that no earlier exec of this run had: the name, then `name-2`, `name-3`."""
         stem = name or "exec"
         self._used[stem] += 1
         return stem if self._used[stem] == 1 and name else f"{stem}-{self._used[stem]}"
 
-    def watch(self, name: str, container: str, handle: ProcessHandle) -> None:
-        """Read what a started process prints, from now to its end, under this name."""
-        view = ProcessView(name, container, handle)
-        self._processes[name] = view
+    def pump(self, view: ProcessView) -> None:
+        """Read what a started process prints, from now to its end."""
+        views = self._views.setdefault(view.container, [])
+        views.append(view)
+        # a failure shows the latest; what thousands of short-lived ones printed need not stay
+        del views[:-TAIL_PROCESSES]
         self._pumps.start_soon(view.pump, self._printed)
 
     def seen(self, name: str, state: str) -> None:
         """Tell reports of a state."""
         self.journal.tell(StateSeen(at=self.journal.now(), name=name, state=state))
 
-    def text(self, template: str) -> str:
-        """A text with its values in. Raises: UnknownValue."""
-        return fill(template, self.values)
-
-    def failure(self, mismatch: Mismatch, name: str, *, code: str = "") -> Failure:
+    def failure(self, mismatch: Mismatch, address: str, *, code: str = "") -> Failure:
         """A mismatch, with the last output and asks of what the step was about."""
-        address = self.address(name) if name else ""
-        views = [view for view in self._processes.values() if view.container == address]
         tails = [
             Tail(process=view.label, stream=stream, text=text)
-            for view in views[-3:]
+            for view in self._views.get(address, ())
             for stream, output in (("stdout", view.stdout), ("stderr", view.stderr))
             if (text := output.last_lines(TAIL_LINES))
         ]
@@ -115,16 +108,62 @@ class Stage:
 
 
 class Attempt:
-    """One performance of one step: the stage, the step's path, its asks, and what it last saw."""
+    """One performance of one step: the stage, the step's path and scope, its asks, and what it last saw."""
 
-    def __init__(self, stage: Stage, path: str, limit: float) -> None:
+    def __init__(self, stage: Stage, path: str, limit: float, scope: Scope) -> None:
         self.stage = stage
         self.path = path
+        self.scope = scope
         # the step's own limit always comes first; the ask's budget is there for the far side
         self.budget = None if limit == inf else limit + 1.0
+        self.began = stage.journal.now()
         self.asks: list[AskRecord] = []
         # what `eventually` and its kin saw last: the reason, when the time runs out
         self.last: Mismatch | None = None
+        # what came of it, for the journal
+        self.seen = Seen()
+
+    def text(self, template: str) -> str:
+        """A text with its values in. Raises: UnknownValue."""
+        return fill(template, self.scope.values)
+
+    def address(self, name: str) -> str:
+        """What `name` is about: a container's `sandbox/container`, also for a process in it, or the sandbox."""
+        name = self.text(name)
+        if name in self.scope.processes:
+            return self.scope.processes[name].container
+        return self.stage.names.container(name) or name
+
+    def is_sandbox(self, name: str) -> bool:
+        """Whether it is a sandbox that is meant."""
+        return self.text(name) in self.stage.names.sandboxes
+
+    def sandbox(self, name: str) -> SandboxHandle:
+        """The handle of a sandbox; asks nothing."""
+        return self.stage.sandbox(self.text(name))
+
+    def container(self, name: str) -> ContainerHandle:
+        """The handle of a container, or of the one that a process is in; asks nothing."""
+        return self.stage.container(self.address(name))
+
+    def process(self, name: str) -> ProcessHandle:
+        """The handle of a container's init, or of the process that an exec named."""
+        return self.view(name).handle
+
+    def view(self, name: str) -> ProcessView:
+        """What a process has printed; nothing yet for one that was not started."""
+        name = self.text(name)
+        full = self.stage.names.container(name) or name
+        found = self.scope.processes.get(full)
+        return found or ProcessView(full, full, self.stage.container(full).init)
+
+    def watch(self, name: str, container: str, handle: ProcessHandle) -> None:
+        """Read what a started process prints, and let later steps of this scope know it by the name."""
+        view = ProcessView(name, container, handle)
+        # a container's own name means the same everywhere
+        known = self.scope.processes.maps[-1 if name in self.stage.names.containers else 0]
+        known[name] = view
+        self.stage.pump(view)
 
     async def ask(self, verb: str, to: str, answer: Awaitable[T]) -> T:
         """Wait for an answer and record the ask. Raises: what the ask raises."""

@@ -13,19 +13,24 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from actors.errors import KatrioError, Unsupported
-from actors.limits import DEFAULT_LIMITS
 from actors.scenario import topology, verbs
-from actors.scenario.expect import Mismatch, holds
+from actors.scenario.events import SEEN_KEPT, Seen
+from actors.scenario.expect import Mismatch, UnknownValue, holds, json_at
 from actors.scenario.model import Expect, Step
+from actors.scenario.scalars import NO_ERROR
 from actors.wire.spec import ProcessSpec, TerminalSize
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from actors.scenario.model import Conditions
     from actors.scenario.outputs import ProcessView
     from actors.scenario.stage import Attempt
 
-__all__ = ["ACTIONS", "CannotTell", "Observed", "act", "look"]
+__all__ = ["ACTIONS", "CannotTell", "Observed", "act", "judge", "look"]
+
+# the actor ends every stream soon after the exit, whoever still holds the pipe: this is for an actor that has gone
+OUTPUT_END_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Observed:
     """What came of a step. `about` is the name that it acted on; `view` its process, where that has ended."""
 
     about: str = ""
-    value: str | int | None = None
+    value: str | float | None = None
     exit: int | None = None
     view: ProcessView | None = None
 
@@ -53,102 +58,97 @@ async def _start(step: verbs.Start, attempt: Attempt) -> Observed:
 
 
 async def _pause(step: verbs.Pause, attempt: Attempt) -> Observed:
-    stage = attempt.stage
-    address = stage.address(step.pause)
-    await attempt.ask("pause", address, stage.container(step.pause).pause(budget=attempt.budget))
-    stage.seen(address, "paused")
+    address = attempt.address(step.pause)
+    await attempt.ask("pause", address, attempt.container(step.pause).pause(budget=attempt.budget))
+    attempt.stage.seen(address, "paused")
     return Observed(step.pause)
 
 
 async def _resume(step: verbs.Resume, attempt: Attempt) -> Observed:
-    stage = attempt.stage
-    address = stage.address(step.resume)
-    await attempt.ask("resume", address, stage.container(step.resume).resume(budget=attempt.budget))
-    stage.seen(address, "running")
+    address = attempt.address(step.resume)
+    await attempt.ask("resume", address, attempt.container(step.resume).resume(budget=attempt.budget))
+    attempt.stage.seen(address, "running")
     return Observed(step.resume)
 
 
 async def _stop(step: verbs.Stop, attempt: Attempt) -> Observed:
     stage = attempt.stage
-    address = stage.address(step.stop)
-    if step.stop in stage.names.sandboxes:
-        await attempt.ask("stop", address, stage.sandbox(address).stop(grace=step.grace, budget=attempt.budget))
+    address = attempt.address(step.stop)
+    if attempt.is_sandbox(step.stop):
+        await attempt.ask("stop", address, attempt.sandbox(address).stop(grace=step.grace, budget=attempt.budget))
         stage.seen(address, "stopped")
         return Observed(step.stop)
-    handle = stage.container(step.stop)
+    handle = attempt.container(step.stop)
     ending = handle.stop(signum=step.with_, grace=step.grace, budget=attempt.budget)
     status = await attempt.ask("stop", address, ending)
     stage.seen(address, "stopped")
-    return Observed(step.stop, status.code, status.code, await _whole(stage.view(step.stop)))
+    return Observed(step.stop, status.code, status.code, await _whole(attempt.view(step.stop)))
 
 
 async def _delete(step: verbs.Delete, attempt: Attempt) -> Observed:
     stage = attempt.stage
-    address = stage.address(step.delete)
-    if step.delete in stage.names.sandboxes:
-        await attempt.ask("delete", address, stage.sandbox(address).delete(budget=attempt.budget))
+    address = attempt.address(step.delete)
+    if attempt.is_sandbox(step.delete):
+        await attempt.ask("delete", address, attempt.sandbox(address).delete(budget=attempt.budget))
         stage.standing.pop(address, None)
     else:
-        await attempt.ask("delete", address, stage.container(step.delete).delete(budget=attempt.budget))
+        await attempt.ask("delete", address, attempt.container(step.delete).delete(budget=attempt.budget))
     stage.seen(address, "gone")
     return Observed(step.delete)
 
 
 async def _exec(step: verbs.Exec, attempt: Attempt) -> Observed:
     stage = attempt.stage
-    address = stage.address(step.exec)
+    address = attempt.address(step.exec)
+    name = attempt.text(step.as_) if step.as_ else None
     spec = ProcessSpec(
-        args=tuple(stage.text(word) for word in step.command),
-        env={key: stage.text(value) for key, value in step.env.items()},
-        cwd=stage.text(step.cwd or "/"),
-        user=stage.text(step.user or ""),
+        args=tuple(attempt.text(word) for word in step.command),
+        env={key: attempt.text(value) for key, value in step.env.items()},
+        cwd=attempt.text(step.cwd or "/"),
+        user=attempt.text(step.user or ""),
         tty=step.tty,
         size=TerminalSize(step.size.rows, step.size.columns) if step.size else None,
     )
-    process = stage.fresh_process(step.as_)
-    starting = stage.container(step.exec).exec(process, spec, budget=attempt.budget)
+    process = stage.fresh_process(name)
+    starting = attempt.container(step.exec).exec(process, spec, budget=attempt.budget)
     handle = await attempt.ask("exec", address, starting)
-    stage.watch(step.as_ or process, address, handle)
+    attempt.watch(name or process, address, handle)
     return Observed(step.exec)
 
 
 async def _signal(step: verbs.Signal, attempt: Attempt) -> Observed:
-    stage = attempt.stage
-    address = stage.address(step.signal)
+    address = attempt.address(step.signal)
     if step.all:
-        handle = stage.container(address)
+        handle = attempt.container(address)
         sending = handle.signal(step.with_, all_processes=True, budget=attempt.budget)
     else:
-        sending = stage.process(step.signal).signal(step.with_, budget=attempt.budget)
+        sending = attempt.process(step.signal).signal(step.with_, budget=attempt.budget)
     sent = await attempt.ask("signal", address, sending)
     return Observed(step.signal, sent.processes)
 
 
 async def _winsize(step: verbs.Winsize, attempt: Attempt) -> Observed:
-    stage = attempt.stage
-    resizing = stage.process(step.winsize).winsize(step.rows, step.columns, budget=attempt.budget)
-    await attempt.ask("winsize", stage.address(step.winsize), resizing)
+    resizing = attempt.process(step.winsize).winsize(step.rows, step.columns, budget=attempt.budget)
+    await attempt.ask("winsize", attempt.address(step.winsize), resizing)
     return Observed(step.winsize)
 
 
 async def _stdin(step: verbs.Stdin, attempt: Attempt) -> Observed:
-    stage = attempt.stage
-    writing = stage.process(step.stdin).write(stage.text(step.text).encode(), budget=attempt.budget)
-    return Observed(step.stdin, await attempt.ask("write_stdin", stage.address(step.stdin), writing))
+    writing = attempt.process(step.stdin).write(attempt.text(step.text).encode(), budget=attempt.budget)
+    return Observed(step.stdin, await attempt.ask("write_stdin", attempt.address(step.stdin), writing))
 
 
 async def _close_stdin(step: verbs.CloseStdin, attempt: Attempt) -> Observed:
-    stage = attempt.stage
-    closing = stage.process(step.close_stdin).close_stdin(budget=attempt.budget)
-    await attempt.ask("close_stdin", stage.address(step.close_stdin), closing)
+    closing = attempt.process(step.close_stdin).close_stdin(budget=attempt.budget)
+    await attempt.ask("close_stdin", attempt.address(step.close_stdin), closing)
     return Observed(step.close_stdin)
 
 
 async def _wait(step: verbs.Wait, attempt: Attempt) -> Observed:
     stage = attempt.stage
-    address = stage.address(step.wait)
-    status = await attempt.ask("wait", address, stage.process(step.wait).wait(budget=attempt.budget))
-    view = stage.view(step.wait)
+    address = attempt.address(step.wait)
+    status = await attempt.ask("wait", address, attempt.process(step.wait).wait(budget=attempt.budget))
+    view = attempt.view(step.wait)
     if view.label == address:
         stage.seen(address, "stopped")
     return Observed(step.wait, status.code, status.code, await _whole(view))
@@ -159,9 +159,19 @@ async def _sleep(step: verbs.Sleep, attempt: Attempt) -> Observed:
     return Observed()
 
 
+async def _fault(step: verbs.Fault, attempt: Attempt) -> Observed:
+    sandbox = attempt.address(step.fault.sandbox)
+    breaking = attempt.stage.world.fault(step.fault.kind, sandbox)
+    try:
+        await attempt.ask(f"fault {step.fault.kind}", sandbox, breaking)
+    except Unsupported as error:
+        raise CannotTell(error.message) from error
+    return Observed(step.fault.sandbox)
+
+
 async def _whole(view: ProcessView) -> ProcessView:
-    """The view, once all of its output has come: that may be behind the exit, and has its own bound."""
-    with trio.move_on_after(DEFAULT_LIMITS.drain_grace_seconds):
+    """The view, once all of its output has come: that may be a little behind the exit."""
+    with trio.move_on_after(OUTPUT_END_SECONDS):
         await view.stdout.ended.wait()
         await view.stderr.ended.wait()
     return view
@@ -173,22 +183,22 @@ async def _look_state(step: verbs.State, attempt: Attempt) -> Observed:
 
 async def _state_of(name: str, attempt: Attempt) -> str:
     stage = attempt.stage
-    address = stage.address(name)
-    handle = stage.sandbox(name) if name in stage.names.sandboxes else stage.container(address)
+    address = attempt.address(name)
+    handle = attempt.sandbox(name) if attempt.is_sandbox(name) else attempt.container(address)
     info = await attempt.ask("info", address, handle.info(budget=attempt.budget))
     stage.seen(address, info.state)
     return info.state
 
 
 async def _check(step: verbs.Check, attempt: Attempt) -> Observed:
-    checking = attempt.stage.sandbox(step.check).check(budget=attempt.budget)
+    checking = attempt.sandbox(step.check).check(budget=attempt.budget)
     answer = await attempt.ask("check", step.check, checking)
     return Observed(step.check, "serving" if answer.serving else "not serving")
 
 
 async def _probe(step: verbs.Probe, attempt: Attempt) -> Observed:
     stage = attempt.stage
-    address = stage.address(step.probe.container)
+    address = attempt.address(step.probe.container)
     sandbox, container = address.split("/")
     asking = stage.world.probe(step.probe.kind, sandbox, container)
     try:
@@ -198,15 +208,23 @@ async def _probe(step: verbs.Probe, attempt: Attempt) -> Observed:
 
 
 async def _stdout(step: verbs.Stdout, attempt: Attempt) -> Observed:
-    return Observed(step.stdout, attempt.stage.view(step.stdout).stdout.text())
+    return Observed(step.stdout, attempt.view(step.stdout).stdout.text())
 
 
 async def _stderr(step: verbs.Stderr, attempt: Attempt) -> Observed:
-    return Observed(step.stderr, attempt.stage.view(step.stderr).stderr.text())
+    return Observed(step.stderr, attempt.view(step.stderr).stderr.text())
 
 
 async def _lines(step: verbs.Lines, attempt: Attempt) -> Observed:
-    return Observed(step.lines, attempt.stage.view(step.lines).stdout.lines)
+    return Observed(step.lines, attempt.view(step.lines).stdout.lines)
+
+
+async def _bytes(step: verbs.Bytes, attempt: Attempt) -> Observed:
+    return Observed(step.bytes, attempt.view(step.bytes).stdout.size)
+
+
+async def _sha256(step: verbs.Sha256, attempt: Attempt) -> Observed:
+    return Observed(step.sha256, attempt.view(step.sha256).stdout.digest.hexdigest())
 
 
 ACTIONS: Mapping[type[Step], Callable[[Any, Attempt], Awaitable[Observed]]] = MappingProxyType(
@@ -228,7 +246,10 @@ ACTIONS: Mapping[type[Step], Callable[[Any, Attempt], Awaitable[Observed]]] = Ma
         verbs.Lines: _lines,
         verbs.State: _look_state,
         verbs.Check: _check,
+        verbs.Bytes: _bytes,
+        verbs.Sha256: _sha256,
         verbs.Probe: _probe,
+        verbs.Fault: _fault,
         verbs.Sleep: _sleep,
     }
 )
@@ -247,25 +268,48 @@ async def act(step: Step, attempt: Attempt) -> Mismatch | None:
         UnknownValue: the step uses a value that is not there.
     """
     expect = step.expect or Expect()
+    began = attempt.stage.journal.now()
     try:
         seen = await ACTIONS[type(step)](step, attempt)
     except KatrioError as error:
-        if error.code != expect.error:
-            wanted = f"the error {expect.error}" if expect.error else "no error"
-            return Mismatch(wanted, f"{error.code}: {error.message}", error.code)
+        attempt.seen = Seen(error=error.code)
+        if error.code not in (expect.error or ()):
+            return Mismatch(_wanted(expect), f"{error.code}: {error.message}", error.code)
         seen = Observed(_about(step))
+        mismatch = _first(attempt, (expect.message, error.message, "message"))
     else:
-        if expect.error is not None:
-            return Mismatch(f"the error {expect.error}", "no error")
-        if (mismatch := _judge(expect, seen, attempt.stage.values)) is not None:
-            return mismatch
-    if expect.state is not None:
-        state = await _state_of(attempt.stage.address(seen.about), attempt)
-        if (mismatch := holds(expect.state, state, attempt.stage.values, "state")) is not None:
-            return mismatch
-    if isinstance(step, verbs.Look | verbs.Wait) and step.save is not None:
-        attempt.stage.values[step.save] = str(seen.value).rstrip("\r\n")
-    return None
+        attempt.seen = Seen(value=_cut(seen.value), exit=seen.exit)
+        if expect.error is not None and NO_ERROR not in expect.error:
+            return Mismatch(_wanted(expect), "no error")
+        mismatch = judge(expect, seen, attempt)
+    if mismatch is None and expect.took is not None:
+        mismatch = _first(attempt, (expect.took, attempt.stage.journal.now() - began, "seconds"))
+    if mismatch is None and expect.state is not None:
+        state = attempt.seen.state = await _state_of(attempt.address(seen.about), attempt)
+        mismatch = _first(attempt, (expect.state, state, "state"))
+    if mismatch is None and isinstance(step, verbs.Valued) and not attempt.seen.error:
+        _save(step, seen.value, attempt)
+    return mismatch
+
+
+def _wanted(expect: Expect) -> str:
+    codes = [code for code in expect.error or () if code != NO_ERROR]
+    if not codes:
+        return "no error"
+    also = ", or none" if NO_ERROR in (expect.error or ()) else ""
+    return f"the error {' or '.join(codes)}{also}"
+
+
+def _cut(value: str | float | None) -> str | float | None:
+    return value[:SEEN_KEPT] if isinstance(value, str) else value
+
+
+def _save(step: verbs.Valued, value: str | float | None, attempt: Attempt) -> None:
+    for name, path in step.save:
+        found = json_at(value, path) if path else value
+        if found is None:
+            raise UnknownValue(f"nothing to save as {name!r}: the value has nothing at {path or 'all'!r}")
+        attempt.scope.values[name] = str(found).rstrip("\r\n")
 
 
 def _about(step: Step) -> str:
@@ -273,15 +317,29 @@ def _about(step: Step) -> str:
     return target if isinstance(target, str) else ""
 
 
-def _judge(expect: Expect, seen: Observed, values: dict[str, str]) -> Mismatch | None:
+Facet = tuple["Conditions | None", "str | float | None", str]
+
+
+def judge(expect: Expect, seen: Observed, attempt: Attempt) -> Mismatch | None:
+    """The first condition on a value, an exit code or outputs that does not hold."""
     output = seen.view
-    facets = (
+    parts: list[Facet] = [
+        (conditions, json_at(seen.value, path), path) for path, conditions in (expect.json or {}).items()
+    ]
+    return _first(
+        attempt,
         (expect, seen.value, ""),
         (expect.exit, seen.exit, "exit"),
         (expect.stdout, output.stdout.text() if output else None, "stdout"),
         (expect.stderr, output.stderr.text() if output else None, "stderr"),
+        *parts,
     )
+
+
+def _first(attempt: Attempt, *facets: Facet) -> Mismatch | None:
     for conditions, value, what in facets:
-        if conditions is not None and (mismatch := holds(conditions, value, values, what)) is not None:
+        if conditions is None:
+            continue
+        if (mismatch := holds(conditions, value, attempt.scope.values, what)) is not None:
             return mismatch
     return None

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from actors.errors import KatrioError, NotFound
 from actors.limits import DEFAULT_LIMITS
-from actors.scenario.load import verbs_of
-from actors.scenario.verbs import Create, Start
+from actors.scenario.expect import number_of
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
 
 if TYPE_CHECKING:
@@ -22,31 +21,45 @@ __all__ = ["bring_up", "container_spec", "create", "start", "take_down"]
 
 T = TypeVar("T")
 
+# the kernel's own default period of a CPU quota
+CPU_PERIOD_US = 100_000
 
-def container_spec(stage: Stage, address: str) -> ContainerSpec:
+
+def container_spec(attempt: Attempt, address: str) -> ContainerSpec:
     """What to create for `sandbox/container`: its own words, else its sandbox's defaults, else the file's."""
     sandbox, name = address.split("/")
-    declared = stage.scenario.sandboxes[sandbox]
-    layers = (declared.containers[name], declared.defaults, stage.scenario.defaults)
+    scenario = attempt.stage.scenario
+    declared = scenario.sandboxes[sandbox]
+    layers = (declared.containers[name], declared.defaults, scenario.defaults)
     env: dict[str, str] = {}
     for layer in reversed(layers):
-        env.update({key: stage.text(value) for key, value in layer.env.items()})
+        env.update({key: attempt.text(value) for key, value in layer.env.items()})
+    cpus = _first([layer.cpus for layer in layers])
     size = _first([layer.size for layer in layers])
     return ContainerSpec(
         process=ProcessSpec(
-            args=tuple(stage.text(word) for word in _first([layer.command for layer in layers]) or ()),
+            args=tuple(attempt.text(word) for word in _first([layer.command for layer in layers]) or ()),
             env=env,
-            cwd=stage.text(_first([layer.cwd for layer in layers]) or "/"),
-            user=stage.text(_first([layer.user for layer in layers]) or ""),
+            cwd=attempt.text(_first([layer.cwd for layer in layers]) or "/"),
+            user=attempt.text(_first([layer.user for layer in layers]) or ""),
             tty=_first([layer.tty for layer in layers]) or False,
             size=TerminalSize(size.rows, size.columns) if size else None,
         ),
-        image=stage.text(_first([layer.image for layer in layers]) or "busybox"),
+        image=attempt.text(_first([layer.image for layer in layers]) or "busybox"),
         readonly=_first([layer.readonly for layer in layers]) or False,
         resources=ResourceSpec(
-            memory_bytes=_first([layer.memory for layer in layers]), pids=_first([layer.pids for layer in layers])
+            memory_bytes=_first([layer.memory for layer in layers]),
+            pids=_first([layer.pids for layer in layers]),
+            **cpu_quota(attempt.text(cpus) if cpus else None),
         ),
     )
+
+
+def cpu_quota(cpus: str | None) -> dict[str, int]:
+    """The fields of a ResourceSpec that allow so many processors. Raises: UnknownValue."""
+    if cpus is None:
+        return {}
+    return {"cpu_quota_us": round(number_of(cpus) * CPU_PERIOD_US), "cpu_period_us": CPU_PERIOD_US}
 
 
 def _first(values: list[T | None]) -> T | None:
@@ -54,19 +67,20 @@ def _first(values: list[T | None]) -> T | None:
 
 
 async def create(attempt: Attempt, name: str) -> None:
-    """Create the sandbox or container of this name. Raises: KatrioError."""
+    """Create the sandbox or container of this name. Raises: KatrioError, UnknownValue."""
     stage = attempt.stage
-    if name in stage.names.sandboxes:
+    address = attempt.address(name)
+    if (name := address) in stage.names.sandboxes:
         # before the ask: it may have happened although no answer comes
         stage.standing.setdefault(name, stage.sandbox(name))
         hostname = stage.scenario.sandboxes[name].hostname or ""
-        spec = SandboxSpec(hostname=stage.text(hostname))
+        spec = SandboxSpec(hostname=attempt.text(hostname))
         await attempt.ask("create", name, stage.world.system.create_sandbox(name, spec, budget=attempt.budget))
         stage.seen(name, "ready")
         return
-    address = stage.address(name)
     sandbox, container = address.split("/")
-    making = stage.sandbox(sandbox).create_container(container, container_spec(stage, address), budget=attempt.budget)
+    asked = container_spec(attempt, address)
+    making = stage.sandbox(sandbox).create_container(container, asked, budget=attempt.budget)
     await attempt.ask("create", address, making)
     stage.seen(address, "ready")
 
@@ -74,22 +88,20 @@ async def create(attempt: Attempt, name: str) -> None:
 async def start(attempt: Attempt, name: str) -> None:
     """Start the sandbox or container of this name, and read what its init prints. Raises: KatrioError."""
     stage = attempt.stage
-    if name in stage.names.sandboxes:
+    address = attempt.address(name)
+    if (name := address) in stage.names.sandboxes:
         await attempt.ask("start", name, stage.sandbox(name).start(budget=attempt.budget))
         stage.seen(name, "running")
         return
-    handle = stage.container(name)
-    address = stage.address(name)
+    handle = stage.container(address)
     await attempt.ask("start", address, handle.start(budget=attempt.budget))
-    stage.watch(address, address, handle.init)
+    attempt.watch(address, address, handle.init)
     stage.seen(address, "running")
 
 
 def implicit(stage: Stage) -> list[tuple[str, str]]:
     """What to bring up before the first step: (verb, name) in order."""
-    verbs = list(verbs_of(stage.scenario))
-    created = {stage.address(step.create) for step in verbs if isinstance(step, Create)}
-    started = {stage.address(step.start) for step in verbs if isinstance(step, Start)}
+    created, started = _by_steps(stage)
     plan: list[tuple[str, str]] = []
     for sandbox, declared in stage.scenario.sandboxes.items():
         if sandbox in created:
@@ -105,6 +117,16 @@ def implicit(stage: Stage) -> list[tuple[str, str]]:
                 if address not in started:
                     plan.append(("start", address))
     return plan
+
+
+def _by_steps(stage: Stage) -> tuple[frozenset[str], frozenset[str]]:
+    """What steps create, and what they start; a name with values in it counts for all that it may be."""
+
+    def by(verb: str) -> frozenset[str]:
+        named = (names for path, names in stage.targets.items() if path.rpartition(".")[2] == verb)
+        return frozenset(stage.names.container(name) or name for names in named for name in names)
+
+    return by("create"), by("start")
 
 
 async def bring_up(attempt: Attempt) -> None:

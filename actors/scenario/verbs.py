@@ -14,7 +14,10 @@ import msgspec
 from actors.scenario.model import (
     Command,
     Duration,
+    Each,
+    FaultOf,
     Kind,
+    Number,
     ProbeOf,
     SignalNumber,
     SizeDecl,
@@ -31,6 +34,9 @@ ProcessName = Annotated[str, Kind.PROCESS]
 ContainerName = Annotated[str, Kind.CONTAINER]
 Target = Annotated[str, Kind.TARGET]
 Variable = Annotated[str, Kind.NEW_VARIABLE]
+# pairs of a name and the JSON path of what it keeps; an empty path keeps all of the value
+Saves = Annotated[tuple[tuple[str, str], ...], Kind.SAVE]
+Branches = tuple[Annotated[tuple[Step, ...], Kind.BRANCH], ...]
 StepField = Annotated[Step, Kind.STEP]
 Block = tuple[StepField, ...]
 
@@ -41,11 +47,17 @@ class Acting(Step, frozen=True, kw_only=True, omit_defaults=True):
     facets = frozenset({"error", "state"})
 
 
-class Look(Step, frozen=True, kw_only=True, omit_defaults=True):
+class Valued(Step, frozen=True, kw_only=True, omit_defaults=True):
+    """Has a value, which may be kept for later steps."""
+
+    facets = frozenset({"error", "state", "value"})
+    save: Saves = ()
+
+
+class Look(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Reads one value and changes nothing, so that it may be repeated by `eventually`, `always`, `unchanged`."""
 
     facets = frozenset({"error", "value"})
-    save: Variable | None = None
 
 
 LookField = Annotated[Look, Kind.STEP]
@@ -73,7 +85,7 @@ class Resume(Acting, frozen=True, kw_only=True, omit_defaults=True):
     resume: ContainerName
 
 
-class Stop(Acting, frozen=True, kw_only=True, omit_defaults=True):
+class Stop(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """`with` is the polite signal, `grace` how long it has before SIGKILL."""
 
     word = "stop"
@@ -104,11 +116,10 @@ class Exec(Acting, frozen=True, kw_only=True, omit_defaults=True):
     as_: Annotated[str, Kind.NEW_PROCESS] | None = msgspec.field(default=None, name="as")
 
 
-class Signal(Acting, frozen=True, kw_only=True, omit_defaults=True):
+class Signal(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Its value is how many processes were signalled. `all`: every process of the container."""
 
     word = "signal"
-    facets = frozenset({"error", "state", "value"})
     needs: ClassVar[tuple[str, ...]] = ("signals",)
     signal: ProcessName
     with_: SignalNumber = msgspec.field(name="with")
@@ -123,11 +134,10 @@ class Winsize(Acting, frozen=True, kw_only=True, omit_defaults=True):
     columns: int
 
 
-class Stdin(Acting, frozen=True, kw_only=True, omit_defaults=True):
+class Stdin(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Writes `text`; its value is how many bytes went in."""
 
     word = "stdin"
-    facets = frozenset({"error", "state", "value"})
     needs: ClassVar[tuple[str, ...]] = ("stdin",)
     stdin: ProcessName
     text: Text
@@ -139,13 +149,12 @@ class CloseStdin(Acting, frozen=True, kw_only=True, omit_defaults=True):
     close_stdin: ProcessName
 
 
-class Wait(Acting, frozen=True, kw_only=True, omit_defaults=True):
+class Wait(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Waits for the end of a process and of its output; its value is the exit code."""
 
     word = "wait"
     facets = frozenset({"error", "state", "value", "exit", "stdout", "stderr"})
     wait: ProcessName
-    save: Variable | None = None
 
 
 class Stdout(Look, frozen=True, kw_only=True, omit_defaults=True):
@@ -165,6 +174,20 @@ class Lines(Look, frozen=True, kw_only=True, omit_defaults=True):
     lines: ProcessName
 
 
+class Bytes(Look, frozen=True, kw_only=True, omit_defaults=True):
+    """How many bytes the process has printed, and that reached us."""
+
+    word = "bytes"
+    bytes: ProcessName
+
+
+class Sha256(Look, frozen=True, kw_only=True, omit_defaults=True):
+    """The SHA-256 of all that the process has printed, in hexadecimal."""
+
+    word = "sha256"
+    sha256: ProcessName
+
+
 class State(Look, frozen=True, kw_only=True, omit_defaults=True):
     word = "state"
     state: Target
@@ -182,6 +205,15 @@ class Probe(Look, frozen=True, kw_only=True, omit_defaults=True):
 
     word = "probe"
     probe: Annotated[ProbeOf, Kind.PROBE]
+
+
+class Fault(Step, frozen=True, kw_only=True, omit_defaults=True):
+    """Breaks a part of the world, past actors and agent."""
+
+    word = "fault"
+    facets = frozenset({"error"})
+    needs: ClassVar[tuple[str, ...]] = ("faults",)
+    fault: Annotated[FaultOf, Kind.FAULT]
 
 
 class Sleep(Step, frozen=True, kw_only=True, omit_defaults=True):
@@ -227,7 +259,49 @@ class Parallel(Step, frozen=True, kw_only=True, omit_defaults=True):
     """Every branch at the same time; ends when all have, the first failure stops the others."""
 
     word = "parallel"
-    parallel: tuple[Annotated[tuple[Step, ...], Kind.BRANCH], ...]
+    parallel: Branches
+
+
+class Race(Step, frozen=True, kw_only=True, omit_defaults=True):
+    """Every branch, started at the same instant; each runs to its end. Its value: how many had no error.
+
+    A branch whose error was expected has had one all the same.
+    """
+
+    word = "race"
+    facets = frozenset({"value"})
+    race: Branches
+
+
+class ForEach(Step, frozen=True, kw_only=True, omit_defaults=True):
+    """The steps for each item, `as` being its name in them; `together`: for all of them at the same time.
+
+    What the steps save and which processes they name is each round's own.
+    """
+
+    word = "for_each"
+    scoped = True
+    for_each: Annotated[Each, Kind.EACH]
+    as_: Variable = msgspec.field(name="as")
+    together: bool = False
+    steps: Block
+
+
+class Rate(Step, frozen=True, kw_only=True, omit_defaults=True):
+    """Begins the steps `rate` times a second `during` a time, whether or not the earlier ones have ended.
+
+    At most `in_flight` of them go on at once: a round that finds no room waits for it. Its value: how many rounds
+    there were. What the steps save and which processes they name is each round's own.
+    """
+
+    word = "rate"
+    scoped = True
+    facets = frozenset({"value"})
+    rate: Number
+    during: Duration
+    in_flight: int = 64
+    round: Variable | None = None
+    steps: Block
 
 
 class Repeat(Step, frozen=True, kw_only=True, omit_defaults=True):
@@ -255,16 +329,22 @@ _ALL: tuple[type[Step], ...] = (
     Stdout,
     Stderr,
     Lines,
+    Bytes,
+    Sha256,
     State,
     Check,
     Probe,
+    Fault,
     Sleep,
     Eventually,
     Always,
     Unchanged,
     Grows,
     Parallel,
+    Race,
     Repeat,
+    ForEach,
+    Rate,
 )
 
 # the verb's word in the file, which is also the name of its field -> its shape

@@ -57,3 +57,12 @@ class World(Protocol):
             NotFound: it has no such container.
         """
         ...
+
+    async def fault(self, kind: str, sandbox: str) -> None:
+        """Break a part of the world, and return when it is broken; kinds: `actors.scenario.needs.FAULTS`.
+
+        Raises:
+            Unsupported: this world can't.
+            NotFound: it has no such sandbox.
+        """
+        ...

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import GuestDied, NotFound, Unsupported
+from actors.host.faults import kill_guest
 from actors.host.probes import PROBES, probe
 from actors.host.rundir import RunDirectory, sweep_directory
 from transports.errors import TransportError
@@ -48,6 +49,8 @@ class EmbeddedGuests:
         self._seams = seams
         self._limits = limits
         self._directories: dict[str, RunDirectory] = {}
+        # by sandbox: its launcher, and its guest once that answers
+        self._running: dict[str, tuple[ChildProcess, EmbeddedGuest]] = {}
 
     def directory(self, sandbox: str) -> RunDirectory:
         """The run directory of a running sandbox. Raises: NotFound."""
@@ -55,6 +58,14 @@ class EmbeddedGuests:
         if found is None:
             raise NotFound(f"no guest runs for sandbox {sandbox!r}")
         return found
+
+    async def kill(self, sandbox: str) -> None:
+        """Kill a running sandbox's guest, and wait until that is known. Raises: NotFound."""
+        if sandbox not in self._running:
+            raise NotFound(f"no guest runs for sandbox {sandbox!r}")
+        launcher, guest = self._running[sandbox]
+        kill_guest(launcher.pid)
+        await guest.wait_gone()
 
     async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[EmbeddedGuest]) -> None:
         directory = RunDirectory(self._run_root / self._seams.ids.fresh(sandbox))
@@ -64,10 +75,12 @@ class EmbeddedGuests:
         try:
             guest = EmbeddedGuest(unix_dialer(str(directory.socket)))
             await self._until_it_answers(guest, child, directory)
+            self._running[sandbox] = child, guest
             task_status.started(guest)
             code = await child.wait()
             guest.tell_gone(f"its process ended with code {code}{self._log_tail(directory)}")
         finally:
+            self._running.pop(sandbox, None)
             with trio.CancelScope(shield=True):
                 await self._end(child, directory)
             del self._directories[sandbox]
@@ -164,7 +177,7 @@ class EmbeddedImages:
 
 
 # what a scenario may need, by engine; see `actors.scenario.model`
-_NEEDS = ("containers", "exec", "pause", "signals", "stdin", "tty")
+_NEEDS = ("containers", "exec", "faults", "pause", "signals", "stdin", "tty")
 _RUNC_NEEDS = (*_NEEDS, "images", "cgroups")
 
 
@@ -201,3 +214,9 @@ class EmbeddedWorld:
             raise Unsupported(f"probe {kind!r}: the embedded world knows {', '.join(PROBES)}")
         await trio.lowlevel.checkpoint()
         return probe(kind, self.guests.directory(sandbox), container)
+
+    async def fault(self, kind: str, sandbox: str) -> None:
+        """Break a part of it. Raises: Unsupported, NotFound."""
+        if kind != "kill_guest":
+            raise Unsupported(f"fault {kind!r}: the embedded world knows kill_guest")
+        await self.guests.kill(sandbox)
