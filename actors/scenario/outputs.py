@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -27,6 +27,13 @@ __all__ = ["KEPT_BYTES", "Output", "ProcessView"]
 KEPT_BYTES = 64 * 1024
 
 
+class _Digest(Protocol):
+    """Of hashlib, whose own class has no public name."""
+
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
 @dataclass(slots=True)
 class Output:
     """One stream of one process. `size` and `lines` count all that came; `lost` what the system could not keep."""
@@ -35,7 +42,7 @@ class Output:
     lines: int = 0
     lost: int = 0
     kept: bytearray = field(default_factory=bytearray)
-    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+    digest: _Digest = field(default_factory=hashlib.sha256)
     ended: trio.Event = field(default_factory=trio.Event)
 
     def feed(self, part: StreamPart) -> None:
