@@ -12,6 +12,10 @@ import fcntl
 import os
 import socket
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "CLONE_NEWIPC",
@@ -20,6 +24,7 @@ __all__ = [
     "CLONE_NEWPID",
     "CLONE_NEWUSER",
     "CLONE_NEWUTS",
+    "IN_MODIFY",
     "MNT_DETACH",
     "MS_BIND",
     "MS_NODEV",
@@ -31,6 +36,7 @@ __all__ = [
     "MS_REMOUNT",
     "become_subreaper",
     "die_with_parent",
+    "inotify_watch",
     "loopback_up",
     "mount",
     "open_in_root",
@@ -43,6 +49,7 @@ CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 MNT_DETACH = 2
+IN_MODIFY = 0x2
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 # the same number on every architecture (calls added since Linux 5.1)
 _SYS_OPENAT2, _RESOLVE_IN_ROOT = 437, 0x10
@@ -96,6 +103,18 @@ def open_in_root(root: int, path: str, flags: int) -> int:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), path)
     return int(descriptor)
+
+
+def inotify_watch(path: Path, mask: int) -> int:
+    """A non-blocking descriptor that is readable after each change of `path`. Raises: OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = int(libc.inotify_init1(ctypes.c_int(os.O_NONBLOCK | os.O_CLOEXEC)))
+    if descriptor >= 0 and libc.inotify_add_watch(descriptor, os.fsencode(path), ctypes.c_uint32(mask)) >= 0:
+        return descriptor
+    code = ctypes.get_errno()
+    if descriptor >= 0:
+        os.close(descriptor)
+    raise OSError(code, os.strerror(code), str(path))
 
 
 def die_with_parent(signum: int) -> None:

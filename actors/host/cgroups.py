@@ -98,6 +98,13 @@ class CgroupLayout:
                 return hierarchy
         return self.hierarchies[0] if self.kind is CgroupKind.V2 else None
 
+    def controller(self, name: str) -> Hierarchy | None:
+        """The tree that has this controller (`memory`, `cpu`, ...); v2 has them all in one. None when there is none."""
+        for hierarchy in self.hierarchies:
+            if name in hierarchy.controllers:
+                return hierarchy
+        return self.hierarchies[0] if self.kind is CgroupKind.V2 else None
+
 
 def parse_layout(mountinfo: str) -> CgroupLayout:
     """The layout that a `/proc/PID/mountinfo` describes; a hierarchy mounted twice counts once."""

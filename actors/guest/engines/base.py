@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 if TYPE_CHECKING:
-    from actors.schemas.oci import Process, Spec
+    from actors.schemas.oci import LinuxResources, Process, Spec
+    from actors.schemas.stats import CgroupStats
     from actors.wire.spec import ExitStatus, TerminalSize
 
 __all__ = ["Engine", "EngineProcess"]
@@ -81,3 +82,35 @@ class Engine(Protocol):
 
     async def delete(self, container: str) -> None:
         """Remove what is left of the container: processes, cgroup, mounts, files. Repeated is fine."""
+
+    # counts and limits
+
+    async def update(self, container: str, resources: LinuxResources) -> None:
+        """Apply limits live. A zero, and what is not named, stays as it is.
+
+        Raises:
+            Unsupported: a field that this engine can't apply here (`field` names it); nothing was applied.
+            InvalidArgument: a value that the kernel refuses; what had been applied was taken back.
+        """
+
+    async def stats(self, container: str) -> CgroupStats:
+        """What the container's control groups count. Raises: Unsupported where there are none, never zeros."""
+        ...
+
+    async def list_pids(self, container: str) -> tuple[int, ...]:
+        """Its processes, as the guest's pid namespace numbers them, sorted."""
+        ...
+
+    async def list_table(self, container: str, arguments: tuple[str, ...]) -> str:
+        """What `ps ARGUMENTS` prints, header and the container's rows alone; `-ef` when there are no arguments.
+
+        Raises: InvalidArgument (`field` is `args`: ps refuses them, or prints no PID), Unsupported (no ps here).
+        """
+        ...
+
+    async def next_oom(self) -> str:
+        """The container of the next OOM kill that was not told yet, waiting for it (for ever, without control groups).
+
+        Several kills in one container may be told as one. A cancelled wait loses nothing.
+        """
+        ...

@@ -20,6 +20,7 @@ from actors.errors import AgentError, InvalidArgument, Unsupported
 from actors.guest.engines.membership import Membership
 from actors.guest.engines.oci_config import Document, process_document
 from actors.guest.engines.process import RealProcess, Stdio
+from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.streams import ReadEnd, WriteEnd, pipe_from_process, pipe_to_process, set_terminal_size
 from actors.guest.engines.users import resolve_user
 from actors.host.cgroups import container_group
@@ -28,7 +29,8 @@ from actors.wire.spec import TerminalSize
 
 if TYPE_CHECKING:
     from actors.guest.engines.reaper import Reaper
-    from actors.schemas.oci import Process, Spec
+    from actors.schemas.oci import LinuxResources, Process, Spec
+    from actors.schemas.stats import CgroupStats
 
 __all__ = ["ProcessEngine"]
 
@@ -167,6 +169,33 @@ class ProcessEngine:
         found = self._containers.pop(container, None)
         if found is not None:
             found.gate.unlink(missing_ok=True)
+
+    async def update(self, container: str, resources: LinuxResources) -> None:
+        await trio.lowlevel.checkpoint()
+        for name, asked in msgspec.to_builtins(resources).items():
+            if asked:
+                raise Unsupported(
+                    f"update of container {container!r}: plain processes have no control group, so that resources.{name} "
+                    "has no effect; use the runc engine",
+                    field=name,
+                )
+
+    async def stats(self, container: str) -> CgroupStats:
+        await trio.lowlevel.checkpoint()
+        raise Unsupported(
+            f"stats of container {container!r}: plain processes have no control group to count; use the runc engine"
+        )
+
+    async def list_pids(self, container: str) -> tuple[int, ...]:
+        await trio.lowlevel.checkpoint()
+        return tuple(fact.pid for fact in self._containers[container].members.look())
+
+    async def list_table(self, container: str, arguments: tuple[str, ...]) -> str:
+        return await ps_table(arguments, await self.list_pids(container))
+
+    async def next_oom(self) -> str:
+        await trio.sleep_forever()
+        raise AssertionError("never")
 
 
 def _options(document: Document, user: Document) -> dict[str, Any]:

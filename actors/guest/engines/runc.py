@@ -17,8 +17,12 @@ import msgspec
 import trio
 
 from actors.errors import AgentError, InvalidArgument, NotFound, Unsupported
+from actors.guest.engines.counters import read_counters
 from actors.guest.engines.oci_config import Document, bundle_config, process_document
+from actors.guest.engines.oom import OomWatch
 from actors.guest.engines.process import RealProcess, Stdio
+from actors.guest.engines.pstable import ps_table
+from actors.guest.engines.resources import apply_resources
 from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
 from actors.guest.engines.streams import ReadEnd, WriteEnd, pipe_from_process, pipe_to_process
@@ -31,7 +35,8 @@ if TYPE_CHECKING:
 
     from actors.guest.engines.reaper import Reaper
     from actors.host.cgroups import CgroupLayout
-    from actors.schemas.oci import Process, Spec
+    from actors.schemas.oci import LinuxResources, Process, Spec
+    from actors.schemas.stats import CgroupStats
 
 __all__ = ["OciEngine"]
 
@@ -54,6 +59,7 @@ class OciEngine:
         self._layout = layout
         self._reaper = reaper
         self._runtime = Runtime(program, _STATE, _CALLS)
+        self._oom = OomWatch(layout)
         self._inits: dict[str, RealProcess] = {}
 
     @property
@@ -63,7 +69,10 @@ class OciEngine:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         for path in (_BUNDLES, _STATE, _CALLS):
             os.makedirs(path, mode=0o700, exist_ok=True)
-        await self._reaper.run(task_status=task_status)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._reaper.run)
+            await nursery.start(self._oom.run)
+            task_status.started()
 
     # create, start, exec
 
@@ -79,6 +88,7 @@ class OciEngine:
                 await self.delete(container)
             raise
         self._inits[container] = process
+        self._oom.watch(container, self._group(container))
         return process
 
     async def _create(self, container: str, document: Document, bundle: Path) -> RealProcess:
@@ -232,6 +242,7 @@ class OciEngine:
 
     async def delete(self, container: str) -> None:
         self._inits.pop(container, None)
+        self._oom.forget(container)
         bundle = _BUNDLES / container
         if not bundle.exists():
             await trio.lowlevel.checkpoint()
@@ -244,6 +255,29 @@ class OciEngine:
                 return
             await trio.sleep(_POLL_SECONDS)
         raise AgentError(f"delete of container {container!r}: its control group can't be removed", status="busy")
+
+    # counts and limits
+
+    async def update(self, container: str, resources: LinuxResources) -> None:
+        apply_resources(self._layout, self._group(container), resources)
+        await trio.lowlevel.checkpoint()
+
+    async def stats(self, container: str) -> CgroupStats:
+        found = read_counters(self._layout, self._group(container))
+        await trio.lowlevel.checkpoint()
+        if found is None:
+            raise NotFound(f"stats of container {container!r}: its control group is gone", container=container)
+        return found
+
+    async def list_pids(self, container: str) -> tuple[int, ...]:
+        await trio.lowlevel.checkpoint()
+        return tuple(cgroups.members(self._layout, self._group(container)))
+
+    async def list_table(self, container: str, arguments: tuple[str, ...]) -> str:
+        return await ps_table(arguments, await self.list_pids(container))
+
+    async def next_oom(self) -> str:
+        return await self._oom.next()
 
 
 def _still_there(container: str, root: Root) -> None:
