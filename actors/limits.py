@@ -44,6 +44,8 @@ class Limits:
     event_backlog_bytes: int = 64 * KIB
     # bytes of a stream on their way to one reader
     stream_window_bytes: int = 256 * KIB
+    # and what a reader in another language may ask for; more would only move the wait into our memory
+    largest_window_bytes: int = 1 * MIB
     # what a process wrote and nobody read, per stream: a process never blocks on nobody
     unread_output_bytes: int = 1 * MIB
     # one read from the agent; the agent's reply must fit into one frame

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from actors.errors import AgentProtocolError, AgentUnreachable, Busy, InvalidArgument, OutcomeUnknown, error_from_code
+from actors.errors import (
+    AgentProtocolError,
+    AgentUnreachable,
+    Busy,
+    InvalidArgument,
+    KatrioError,
+    OutcomeUnknown,
+    error_from_code,
+)
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox.deadlines import Deadlines
 from actors.mailbox.link import Link
@@ -22,7 +30,7 @@ from actors.mailbox.pending import PendingAsk
 from actors.mailbox.stream import AskStream, EventStream
 from actors.nurseries import open_plain_nursery
 from actors.wire.codec import decode_details, decode_value, encode, encode_raw
-from actors.wire.envelope import PROTOCOL_VERSION, Ask, Cancel, Goodbye, Hello, Reply
+from actors.wire.envelope import VERSIONS, Ask, Cancel, Goodbye, Hello, Reply
 from transports.errors import EndpointBusy, RemoteProtocolError, TransportError, Unreachable
 
 if TYPE_CHECKING:
@@ -89,7 +97,9 @@ class Courier:
 
         Raises (before it starts):
             AddressError: the address can't be used.
-            Unreachable: nobody answers, or what answers is no hub, or it refuses us.
+            Unreachable: nobody answers, or what answers is no hub.
+            KatrioError: the hub refuses us: Unsupported when it speaks no version that we do, Busy when it has a
+                link of a client of this name.
         """
         async with open_plain_nursery() as nursery:
             nursery.start_soon(self._deadlines.run)
@@ -324,11 +334,13 @@ class Courier:
             drain_soon=lambda outbox: nursery.start_soon(outbox.drain),
             overflow=lambda: link.fail("the hub does not read"),
         )
-        link.outbox.post(encode(Hello(PROTOCOL_VERSION, self._client, self._epoch, self._counter + 1)))
+        link.outbox.post(encode(Hello(VERSIONS, self._client, self._epoch, self._counter + 1)))
         with trio.move_on_after(HELLO_SECONDS):
             await link.settled.wait()
         if link.welcome is None:
             await link.endpoint.aclose()
+            if link.farewell is not None and link.farewell.code:
+                raise error_from_code(link.farewell.code, link.reason, decode_details(link.farewell.details))
             raise Unreachable(f"{self._address}: {link.reason or 'no answer to hello'}")
         self._permits = link.welcome.asks_in_flight
         self._link = link
@@ -344,7 +356,7 @@ class Courier:
                 break
             try:
                 return await self._dial(nursery)
-            except Unreachable:
+            except (Unreachable, KatrioError):
                 delay = min(2 * delay, most)
         self._linked.unpark_all()
         return old

@@ -11,7 +11,7 @@ import trio
 
 from actors.errors import OutcomeUnknown
 from actors.wire.codec import decode_envelope
-from actors.wire.envelope import PROTOCOL_VERSION, Chunk, Envelope, Event, Failure, Goodbye, Reply, Welcome
+from actors.wire.envelope import VERSIONS, Chunk, Envelope, Event, Failure, Goodbye, Reply, Welcome
 from transports.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Link:
         settled: set once `welcome` is there or the link has ended.
         ended: set once the link has ended.
         reason: why, for people.
+        farewell: the hub's goodbye, when it said one.
     """
 
     endpoint: Endpoint
@@ -43,6 +44,7 @@ class Link:
         self, pending: dict[int, PendingAsk], *, count_late: Callable[[], None], close_soon: Callable[[Link], None]
     ) -> None:
         self.welcome: Welcome | None = None
+        self.farewell: Goodbye | None = None
         self.settled = trio.Event()
         self.ended = trio.Event()
         self.reason = ""
@@ -93,11 +95,12 @@ class Link:
             elif not ask.arrived(envelope):
                 raise RemoteProtocolError(f"ask {envelope.counter} got more parts than it gave credit for")
         elif isinstance(envelope, Welcome):
-            if envelope.version != PROTOCOL_VERSION or self.welcome is not None:
+            if envelope.version not in VERSIONS or self.welcome is not None:
                 raise RemoteProtocolError(f"welcome in version {envelope.version}, or a second one")
             self.welcome = envelope
             self.settled.set()
         elif isinstance(envelope, Goodbye):
             self.reason = f"the hub said goodbye: {envelope.reason}"
+            self.farewell = envelope
         else:
             raise RemoteProtocolError(f"{type(envelope).__name__.lower()} is not for a client")

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.errors import Busy, Expired, InvalidArgument, KatrioError, NotFound, OutcomeUnknown
+from actors.errors import Busy, Expired, InvalidArgument, KatrioError, NotFound, OutcomeUnknown, Unsupported
 from actors.mailbox.mail import Mail, encode_failure
-from actors.wire.codec import decode_envelope, encode
-from actors.wire.envelope import PROTOCOL_VERSION, Ask, Cancel, Credit, Envelope, Goodbye, Hello, Welcome
+from actors.wire.codec import decode_envelope, decode_versions, encode, encode_raw
+from actors.wire.envelope import VERSIONS, Ask, Cancel, Credit, Envelope, Goodbye, Hello, Welcome
 from transports.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from actors.mailbox.hub import Hub
     from actors.mailbox.outbox import Outbox
     from actors.mailbox.sender import Sender
@@ -57,7 +59,11 @@ class Session:
             else:
                 self._other(envelope)
         except RemoteProtocolError as error:
-            self.kick("protocol_error", str(error))
+            versions = decode_versions(message)
+            if self._sender is None and versions and not set(versions) & set(VERSIONS):
+                self._refuse_versions(versions)
+            else:
+                self.kick("protocol_error", str(error))
 
     def gone(self, cause: TransportError | None) -> None:
         """See `transports.base.Receiver`."""
@@ -69,17 +75,17 @@ class Session:
             for mail in list(sender.in_flight.values()):
                 mail.cancel()
 
-    def kick(self, code: str, reason: str) -> None:
+    def kick(self, code: str, reason: str, details: Mapping[str, object] | None = None) -> None:
         """Close the link, telling the client why."""
         if not self._closing:
-            self.say_goodbye(code, reason)
+            self.say_goodbye(code, reason, details)
             self._hub.close_soon(self, reason)
 
-    def say_goodbye(self, code: str, reason: str) -> None:
+    def say_goodbye(self, code: str, reason: str, details: Mapping[str, object] | None = None) -> None:
         """Tell the client why its link is about to be closed; nothing it says after that is heard."""
         if not self._closing:
             self._closing = True
-            self._outbox.post(encode(Goodbye(code, reason[:4096])))
+            self._outbox.post(encode(Goodbye(code, reason[:4096], encode_raw(details or {}))))
 
     def _other(self, envelope: Envelope) -> None:
         if isinstance(envelope, Hello):
@@ -102,8 +108,9 @@ class Session:
     def _hello(self, hello: Hello) -> None:
         if self._sender is not None:
             raise RemoteProtocolError("a second hello on one link")
-        if hello.version != PROTOCOL_VERSION:
-            self.kick("unsupported", f"protocol version {hello.version}; this hub speaks {PROTOCOL_VERSION}")
+        version = max((version for version in hello.versions if version in VERSIONS), default=None)
+        if version is None:
+            self._refuse_versions(hello.versions)
             return
         if self._hub.closing:
             self.kick("agent_unreachable", "this hub is closing")
@@ -115,7 +122,13 @@ class Session:
         sender.session = self
         self._sender = sender
         limits = sender.limits
-        self.post(encode(Welcome(PROTOCOL_VERSION, self._hub.name, limits.asks_in_flight, limits.message_bytes)))
+        self.post(encode(Welcome(version, self._hub.name, limits.asks_in_flight, limits.message_bytes)))
+
+    def _refuse_versions(self, offered: tuple[int, ...]) -> None:
+        theirs, ours = (" ".join(map(str, versions)) for versions in (offered, VERSIONS))
+        self.kick(
+            Unsupported.code, f"the client speaks version {theirs}, this hub {ours}", {"versions": list(VERSIONS)}
+        )
 
     def _ask(self, sender: Sender, ask: Ask) -> None:
         counter = ask.counter
@@ -151,7 +164,7 @@ class Session:
             return
         deadline = inf if ask.budget_ms is None else trio.current_time() + ask.budget_ms / 1000
         mail = Mail(sender, counter, to=ask.to, verb=ask.verb, args=ask.args, deadline=deadline,
-                    window=ask.window, trace=ask.trace)  # fmt: skip
+                    window=min(ask.window, sender.limits.largest_window_bytes), trace=ask.trace)  # fmt: skip
         sender.in_flight[counter] = mail
         inbox.put(mail)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from actors.errors import InvalidArgument
 from actors.wire.bounds import MalformedValue, check_value
-from actors.wire.envelope import Envelope
+from actors.wire.envelope import AnyHello, Envelope
 from transports.errors import RemoteProtocolError
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "decode_details",
     "decode_envelope",
     "decode_value",
+    "decode_versions",
     "encode",
     "encode_raw",
 ]
@@ -32,6 +33,7 @@ T = TypeVar("T")
 NOTHING = b"\x80"
 
 _ENCODE = msgspec.msgpack.Encoder().encode
+_HELLO = msgspec.msgpack.Decoder(AnyHello)
 _ENVELOPES: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
 
 
@@ -59,6 +61,14 @@ def decode_envelope(message: bytes) -> Envelope:
         return _ENVELOPES.decode(message)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise RemoteProtocolError(f"not an envelope: {error}") from error
+
+
+def decode_versions(message: bytes) -> tuple[int, ...]:
+    """The versions that a hello of any version offers; empty when it is no hello."""
+    try:
+        return _HELLO.decode(message).versions
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return ()
 
 
 def decode_value(raw: msgspec.Raw, shape: type[T]) -> T:

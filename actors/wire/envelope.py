@@ -13,7 +13,8 @@ import msgspec
 
 __all__ = [
     "CHUNK_COST",
-    "PROTOCOL_VERSION",
+    "VERSIONS",
+    "AnyHello",
     "Ask",
     "Cancel",
     "Chunk",
@@ -27,9 +28,12 @@ __all__ = [
     "Welcome",
 ]
 
-PROTOCOL_VERSION = 1
+# the versions of this protocol that we speak
+VERSIONS = (1,)
 # charged for each chunk or event besides its bytes, so that many tiny ones can't outgrow a window (bytes)
 CHUNK_COST = 64
+
+NOTHING_MORE = msgspec.Raw(b"\x80")
 
 Natural = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Counter = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
@@ -38,21 +42,33 @@ Address = Annotated[str, msgspec.Meta(max_length=256)]
 Text = Annotated[str, msgspec.Meta(max_length=4096)]
 
 
+Versions = Annotated[tuple[Natural, ...], msgspec.Meta(min_length=1, max_length=16)]
+
+
+class AnyHello(msgspec.Struct, frozen=True, array_like=True):
+    """What every version's hello begins with, so that a hub can refuse one that it can't read further."""
+
+    kind: Annotated[str, msgspec.Meta(pattern="^hello$")]
+    versions: Versions
+
+
 class Hello(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="hello"):
-    """The client's first envelope: who asks. One (client, epoch) has one link at a time.
+    """The client's first envelope: which versions it speaks, and who asks. One (client, epoch) has one link at a time.
 
     `unused` is the lowest counter that this (client, epoch) has never asked with; a hub that does not know
     the client refuses lower ones as `unknown`, since another hub may have run them.
     """
 
-    version: Natural
+    versions: Versions
     client: Name
     epoch: Natural
     unused: Counter
 
 
 class Welcome(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="welcome"):
-    """The hub's answer to `Hello`, and its bounds: asks in flight per client, bytes of one envelope."""
+    """The hub's answer to `Hello`: the version that both speak from now on, the highest that both know, and the
+    hub's bounds: asks in flight per client, bytes of one envelope.
+    """
 
     version: Natural
     server: Name
@@ -61,10 +77,14 @@ class Welcome(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="welco
 
 
 class Goodbye(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="goodbye"):
-    """Why the sender is about to close the link; `code` is an error code, "" when nothing is wrong."""
+    """Why the sender is about to close the link; `code` is an error code, "" when nothing is wrong.
+
+    `details` is a failure's: with `unsupported`, the `versions` that the sender speaks.
+    """
 
     code: Address
     reason: Text
+    details: msgspec.Raw = NOTHING_MORE
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ask"):

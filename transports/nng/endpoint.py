@@ -229,7 +229,11 @@ def hello() -> bytes:
     return encode_frame(Kind.HELLO, 0, [MAGIC])
 
 
-def is_hello(body: bytes) -> bool:
-    """Whether this is a first frame that we understand. Raises RemoteProtocolError when it is no frame."""
+def check_hello(body: bytes) -> None:
+    """Pass a first frame that we understand. Raises RemoteProtocolError, which says what it is otherwise."""
     frame = decode_frame(body)
-    return frame.kind is Kind.HELLO and frame.messages == [MAGIC]
+    if frame.kind is not Kind.HELLO:
+        raise RemoteProtocolError(f"its first frame is {frame.kind.name} and not HELLO")
+    if frame.messages != [MAGIC]:
+        spoken = b" ".join(frame.messages)[:64].decode("ascii", "backslashreplace")
+        raise RemoteProtocolError(f"it speaks {spoken!r}, and we speak {MAGIC.decode()!r}")

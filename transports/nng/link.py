@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from transports.errors import EndpointBroken, RemoteProtocolError, TransportError, Unreachable
-from transports.nng.endpoint import Heartbeat, NngEndpoint, hello, is_hello
+from transports.nng.endpoint import Heartbeat, NngEndpoint, check_hello, hello
 from transports.nng.flusher import Flusher
 
 if TYPE_CHECKING:
@@ -102,8 +102,10 @@ class NngLink:
             raise Unreachable(f"nobody answers on {self._address}: it went away again")
         if body is None:
             raise Unreachable(f"{self._address} is there and says no hello")
-        if not is_hello(body):
-            raise RemoteProtocolError(f"{self._address}: what answers there does not speak katrio's frames")
+        try:
+            check_hello(body)
+        except RemoteProtocolError as error:
+            raise RemoteProtocolError(f"{self._address}: what answers there is not one of ours: {error}") from error
         endpoint = self._endpoint = self._make()
         endpoint.receiver = self._receiver
         return endpoint

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from transports.errors import EndpointBroken, RemoteProtocolError
-from transports.nng.endpoint import Heartbeat, NngEndpoint, hello, is_hello
+from transports.nng.endpoint import Heartbeat, NngEndpoint, check_hello, hello
 from transports.nng.flusher import Flusher
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ DRAIN = 128
 MAX_PEERS = 4096
 # pipes that have gone, so that what of theirs is still queued does not make a peer of them again
 REMEMBERED = 4096
+
+# peers that were told what we speak and are closed at the next look
+TURNED_AWAY = 64
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ class NngListener:
         self._heartbeat = heartbeat
         self._peers: dict[int, NngEndpoint] = {}
         self._gone: dict[int, None] = {}
+        self._turned_away: list[int] = []
         self._flusher = Flusher()
 
     @property
@@ -120,14 +124,18 @@ class NngListener:
         if pipe in self._gone:
             return
         try:
-            if not is_hello(body):
-                raise RemoteProtocolError("its first frame is not a hello that we know")
+            check_hello(body)
             if len(self._peers) >= MAX_PEERS:
                 raise RemoteProtocolError(f"{MAX_PEERS} peers are here already")
         except RemoteProtocolError as error:
             _log.warning("%s: turning a peer away: %s", self._address, error)
             self._forget(pipe)
-            self._socket.close_pipe(pipe)
+            if len(self._turned_away) < TURNED_AWAY:
+                # one that speaks another version learns which one we speak; a close now would overtake that
+                self._socket.send(pipe, hello())
+                self._turned_away.append(pipe)
+            else:
+                self._socket.close_pipe(pipe)
             return
         endpoint = NngEndpoint(
             f"{self._address}#{pipe}", pipe, self, message_bytes=self._message_bytes, credit=self._credit
@@ -143,7 +151,10 @@ class NngListener:
 
     async def _watch(self) -> None:
         while True:
+            turned_away, self._turned_away = self._turned_away, []
             await trio.sleep(self._heartbeat.every)
+            for pipe in turned_away:
+                self._socket.close_pipe(pipe)
             self._drain(DRAIN)
             for endpoint in list(self._peers.values()):
                 endpoint.watch(self._heartbeat)

@@ -1,0 +1,177 @@
+"""Asks between a courier and a hub, in virtual time: at most once, deadlines, bounds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from actors.errors import (
+    AlreadyExists,
+    Busy,
+    Expired,
+    InvalidArgument,
+    NotFound,
+    OutcomeUnknown,
+)
+from actors.limits import DEFAULT_LIMITS
+from actors.wire.codec import decode_value
+from actors.wire.envelope import (
+    Reply,
+)
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+
+from tests.support.office import an_ask, an_office, ask_and_keep, asking, failure_code
+
+# at most once
+
+
+async def test_an_ask_that_comes_twice_joins_the_one_in_flight(autojump_clock: MockClock) -> None:
+    async with an_office() as office:
+        peer = await office.peer()
+        assert await peer.say(an_ask(1), an_ask(1)) == []
+        mail = await office.inbox.receive()
+        assert len(office.inbox) == 0, "the second one is not a second mail"
+        mail.answer({"n": 1})
+        (reply,) = await peer.say()
+        assert isinstance(reply, Reply)
+        assert decode_value(reply.result, dict[str, int]) == {"n": 1}
+        assert office.hub.counters.repeated_asks == 1
+
+
+async def test_a_finished_ask_is_answered_from_what_is_kept_even_on_another_link(autojump_clock: MockClock) -> None:
+    async with an_office() as office:
+        peer = await office.peer()
+        await peer.say(an_ask(1))
+        (await office.inbox.receive()).answer({"n": 1})
+        first = [*await peer.say()]
+        assert await peer.say(an_ask(1)) == first
+        await peer.endpoint.aclose()
+        again = await office.peer(unused=2)
+        assert await again.say(an_ask(1)) == first
+        assert len(office.inbox) == 0
+
+
+async def test_an_ask_below_the_watermark_is_unknown_and_not_run(autojump_clock: MockClock) -> None:
+    async with an_office() as office:
+        peer = await office.peer()
+        for counter in (1, 2):
+            await peer.say(an_ask(counter))
+            (await office.inbox.receive()).answer()
+        await peer.say(an_ask(3, watermark=3))
+        assert failure_code(await peer.say(an_ask(2))) == "unknown"
+        assert len(office.inbox) == 1
+
+
+async def test_a_hub_that_does_not_know_the_client_refuses_what_another_hub_may_have_run(
+    autojump_clock: MockClock,
+) -> None:
+    async with an_office() as office:
+        peer = await office.peer(unused=10)
+        assert failure_code(await peer.say(an_ask(9))) == "unknown"
+        assert await peer.say(an_ask(10)) == []
+        assert len(office.inbox) == 1
+
+
+async def test_kept_answers_are_bounded_and_what_is_forgotten_is_unknown(autojump_clock: MockClock) -> None:
+    async with an_office(limits=replace(DEFAULT_LIMITS, finished_answers=2)) as office:
+        peer = await office.peer()
+        office.nursery.start_soon(office.answer_all)
+        for counter in (1, 2, 3):
+            await peer.say(an_ask(counter))
+        assert failure_code(await peer.say(an_ask(1))) == "unknown"
+        assert isinstance((await peer.say(an_ask(3)))[0], Reply)
+
+
+async def test_an_outcome_that_was_unknown_can_be_asked_for_again(autojump_clock: MockClock) -> None:
+    async with asking() as (office, courier):
+
+        async def slow() -> None:
+            mail = await office.inbox.receive()
+            await trio.sleep(5)
+            mail.answer({"ran": True})
+
+        office.nursery.start_soon(slow)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await courier.ask("box", "work", {}, dict[str, bool], budget=1)
+        await trio.sleep(10)
+        repeat = caught.value.details["counter"]
+        assert await courier.ask("box", "work", {}, dict[str, bool], repeat=repeat) == {"ran": True}
+        assert len(office.inbox) == 0
+
+
+# deadlines and bounds
+
+
+async def test_an_ask_that_arrives_without_a_budget_left_is_expired(autojump_clock: MockClock) -> None:
+    async with an_office() as office:
+        peer = await office.peer()
+        assert failure_code(await peer.say(an_ask(1, budget_ms=0))) == "expired"
+        assert len(office.inbox) == 0
+
+
+async def test_an_ask_that_is_not_taken_up_in_time_is_expired_and_leaves_the_queue(autojump_clock: MockClock) -> None:
+    async with asking() as (office, courier):
+        began = trio.current_time()
+        with pytest.raises(Expired):
+            await courier.ask("box", "work", {}, dict, budget=2)
+        assert trio.current_time() - began == pytest.approx(2, abs=0.01)
+        assert len(office.inbox) == 0
+
+
+async def test_a_full_mailbox_says_busy_at_the_deadline_and_the_link_lives(autojump_clock: MockClock) -> None:
+    async with asking(replace(DEFAULT_LIMITS, inbox_messages=2)) as (_, courier):
+        results: list[object] = []
+        async with trio.open_nursery() as nursery:
+            for budget in (1.0, 1.0, 0.5):
+                nursery.start_soon(partial(ask_and_keep, courier, results, budget=budget))
+                await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(NotFound):
+                await courier.ask("nobody", "work", {}, dict)
+        assert results == [Busy, Expired, Expired]
+
+
+async def test_a_client_over_its_asks_in_flight_is_refused_and_a_courier_waits_its_turn(
+    autojump_clock: MockClock,
+) -> None:
+    async with asking(replace(DEFAULT_LIMITS, asks_in_flight=2)) as (office, courier):
+        peer = await office.peer()
+        assert failure_code(await peer.say(an_ask(1), an_ask(2), an_ask(3))) == "busy"
+        results: list[object] = []
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(ask_and_keep, courier, results)
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(office.inbox) == 4, "two of each"
+            office.nursery.start_soon(office.answer_all)
+        assert results == [{"verb": "work"}] * 10
+
+
+async def test_arguments_over_the_limit_are_refused_before_they_are_sent(autojump_clock: MockClock) -> None:
+    async with asking() as (office, courier):
+        with pytest.raises(InvalidArgument, match="arguments"):
+            await courier.ask("box", "work", {"data": bytes(70_000)}, dict)
+        assert len(office.inbox) == 0
+
+
+async def test_a_name_that_goes_away_answers_its_mail_not_found(autojump_clock: MockClock) -> None:
+    async with asking() as (office, courier):
+        with pytest.raises(AlreadyExists):
+            office.hub.register("box")
+        async with trio.open_nursery() as nursery:
+
+            async def expect_not_found() -> None:
+                with pytest.raises(NotFound):
+                    await courier.ask("box", "work", {}, dict)
+
+            nursery.start_soon(expect_not_found)
+            await trio.testing.wait_all_tasks_blocked()
+            office.hub.unregister("box")
+        await expect_not_found()

@@ -1,0 +1,164 @@
+"""Cancels, deaths and links of couriers and hubs, in virtual time."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from actors.errors import (
+    AgentUnreachable,
+    Busy,
+    NotFound,
+    OutcomeUnknown,
+)
+from actors.mailbox import Courier, Mail, open_courier
+from actors.wire.codec import decode_value, encode
+from actors.wire.envelope import (
+    VERSIONS,
+    Goodbye,
+    Hello,
+    Reply,
+    Welcome,
+)
+from tests.support.foreign import packb
+from transports.memory import MemoryTransport
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+
+from tests.support.office import HUB, Peer, an_ask, an_office, ask_and_keep, asking, failure_code
+
+# cancels and deaths
+
+
+async def test_a_cancel_reaches_the_handler_at_once_and_its_answer_is_kept_not_sent(autojump_clock: MockClock) -> None:
+    async with asking() as (office, courier):
+        told: list[str] = []
+        results: list[object] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask_and_keep, courier, results)
+            mail = await office.inbox.receive()
+            mail.on_cancel(lambda: told.append("cancelled"))
+            nursery.cancel_scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert told == ["cancelled"]
+        mail.answer()
+        mail.fail(NotFound("a second answer"))
+        assert (office.hub.counters.unwanted_answers, office.hub.counters.late_answers) == (1, 1)
+        mail.on_cancel(lambda: told.append("at once"))
+        assert told == ["cancelled", "at once"]
+
+
+async def test_a_cancel_of_an_ask_that_nobody_took_up_takes_it_out_of_the_queue(autojump_clock: MockClock) -> None:
+    async with asking() as (office, courier):
+        with trio.move_on_after(1):
+            await courier.ask("box", "work", {}, dict)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(office.inbox) == 0
+
+
+async def test_a_hub_that_dies_ends_a_hundred_asks_at_once_and_later_ones_get_a_new_link(
+    autojump_clock: MockClock,
+) -> None:
+    transport = MemoryTransport()
+    results: list[object] = []
+    async with trio.open_nursery() as nursery:
+        async with an_office(transport) as office:
+            courier = Courier(transport, HUB, client="c", epoch=1)
+            await nursery.start(courier.run)
+            for _ in range(100):
+                nursery.start_soon(ask_and_keep, courier, results)
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(office.inbox) == 100
+            began = trio.current_time()
+        await trio.testing.wait_all_tasks_blocked()
+        assert results == [OutcomeUnknown] * 100
+        assert trio.current_time() == began
+        with pytest.raises(AgentUnreachable):
+            await courier.ask("box", "work", {}, dict, budget=1)
+        async with an_office(transport) as office:
+            office.nursery.start_soon(office.answer_all)
+            assert await courier.ask("box", "work", {}, dict) == {"verb": "work"}
+        await courier.aclose()
+
+
+async def test_a_client_that_dies_has_its_asks_told_and_its_answers_kept(autojump_clock: MockClock) -> None:
+    async with an_office() as office:
+        async with trio.open_nursery() as dying:
+            peer = Peer()
+            peer.endpoint = await dying.start(office.transport.connect, HUB, peer)
+            await peer.say(Hello(VERSIONS, "hand", 1, 1), *(an_ask(counter) for counter in range(1, 101)))
+            taken: list[Mail] = [await office.inbox.receive() for _ in range(50)]
+            told: list[int] = []
+            for mail in taken:
+                mail.on_cancel(partial(told.append, mail.id[2]))
+            dying.cancel_scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert told == [mail.id[2] for mail in taken]
+        assert len(office.inbox) == 0, "what nobody took up is not run for nobody"
+        taken[0].answer({"n": 1})
+        again = await office.peer(unused=101)
+        assert isinstance((await again.say(an_ask(1)))[0], Reply)
+        assert failure_code(await again.say(an_ask(100))) == "cancelled"
+
+
+# links
+
+
+async def test_a_link_that_breaks_the_protocol_is_told_why_and_closed(autojump_clock: MockClock) -> None:
+    async with an_office() as office:
+        for message in (b"\xc1", encode(an_ask(1)), encode(Welcome(1, "x", 1, 1))):
+            peer = Peer()
+            peer.endpoint = await office.nursery.start(office.transport.connect, HUB, peer)
+            await peer.endpoint.send(message)
+            await trio.testing.wait_all_tasks_blocked()
+            (goodbye,) = peer.envelopes
+            assert isinstance(goodbye, Goodbye)
+            assert goodbye.code == "protocol_error"
+            assert peer.ended
+        assert office.hub.counters.kicked_links == 3
+
+
+async def test_hub_and_client_agree_on_the_highest_version_that_both_speak(autojump_clock: MockClock) -> None:
+    async with an_office() as office:
+        peer = await office.stranger()
+        (welcome,) = await peer.say(Hello((99, 1, 0), "hand", 1, 1))
+        assert isinstance(welcome, Welcome)
+        assert welcome.version == 1
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [encode(Hello((99, 98), "hand", 1, 1)), packb(["hello", [99, 98], "another shape"])],
+    ids=["as ours", "of another shape"],
+)
+async def test_versions_that_the_hub_does_not_speak_are_refused_with_those_that_it_does(
+    hello: bytes, autojump_clock: MockClock
+) -> None:
+    async with an_office() as office:
+        peer = await office.stranger()
+        await peer.endpoint.send(hello)
+        (goodbye,) = await peer.say()
+        assert isinstance(goodbye, Goodbye)
+        assert goodbye.code == "unsupported"
+        assert "99 98" in goodbye.reason
+        assert decode_value(goodbye.details, dict[str, list[int]]) == {"versions": [1]}
+        assert peer.ended
+
+
+async def test_a_courier_that_is_refused_says_so_with_the_hubs_own_code(autojump_clock: MockClock) -> None:
+    async with an_office() as office:
+        async with open_courier(office.transport, HUB, client="c", epoch=1):
+            with pytest.raises(Busy, match="already"):
+                async with open_courier(office.transport, HUB, client="c", epoch=1):
+                    pytest.fail("two links of one client")
+        async with open_courier(office.transport, HUB, client="c", epoch=2):
+            pass
+        with pytest.raises(Busy, match="later epoch"):
+            async with open_courier(office.transport, HUB, client="c", epoch=1):
+                pytest.fail("a start that another one followed")

@@ -1,0 +1,136 @@
+"""Streams and events between a courier and a hub, in virtual time. One test is over nng."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from actors.errors import (
+    CallerCancelled,
+    NotFound,
+)
+from actors.limits import DEFAULT_LIMITS
+from actors.mailbox import open_courier
+from actors.wire.codec import decode_value
+from actors.wire.envelope import (
+    CHUNK_COST,
+    Chunk,
+    Credit,
+    Goodbye,
+)
+from transports.nng import NngTransport
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+
+from tests.support.office import an_ask, an_office, ask_and_keep, asking
+
+# streams
+
+
+async def test_a_stream_waits_for_its_reader_and_arrives_whole(autojump_clock: MockClock) -> None:
+    data = bytes(range(256)) * 4000
+    async with asking() as (office, courier):
+        pushed: list[int] = []
+
+        async def serve() -> None:
+            mail = await office.inbox.receive()
+            assert mail.is_stream
+            for offset in range(0, len(data), 10_000):
+                await mail.push(data[offset : offset + 10_000], offset=offset)
+                pushed.append(offset)
+            mail.answer()
+
+        office.nursery.start_soon(serve)
+        async with courier.open_stream("box", "read", {}, window_bytes=64 * 1024) as stream:
+            await trio.testing.wait_all_tasks_blocked()
+            assert 0 < len(pushed) * 10_000 <= 64 * 1024, "no more than the window is sent ahead"
+            got = b""
+            async for part in stream:
+                assert part.offset == len(got)
+                got += part.data
+        assert got == data
+
+
+async def test_a_reader_that_leaves_stops_the_pusher(autojump_clock: MockClock) -> None:
+    async with asking() as (office, courier):
+        stopped = trio.Event()
+
+        async def serve() -> None:
+            mail = await office.inbox.receive()
+            try:
+                while True:
+                    await mail.push(bytes(1000), offset=0)
+            except CallerCancelled:
+                stopped.set()
+
+        office.nursery.start_soon(serve)
+        async with courier.open_stream("box", "read", {}) as stream:
+            async for _ in stream:
+                break
+        with trio.fail_after(1):
+            await stopped.wait()
+
+
+async def test_credit_for_what_was_never_sent_ends_the_link(autojump_clock: MockClock) -> None:
+    async with an_office() as office:
+        peer = await office.peer()
+        await peer.say(an_ask(1, window=8192))
+        mail = await office.inbox.receive()
+        await mail.push(b"abc", offset=0)
+        (chunk,) = await peer.say()
+        assert isinstance(chunk, Chunk)
+        (goodbye,) = await peer.say(Credit(1, 1000))
+        assert isinstance(goodbye, Goodbye)
+        assert peer.ended
+
+
+async def test_a_subscriber_that_does_not_keep_up_loses_the_oldest_and_is_told_how_many(
+    autojump_clock: MockClock,
+) -> None:
+    limits = replace(DEFAULT_LIMITS, event_backlog_bytes=10 * (CHUNK_COST + 10))
+    async with (
+        asking(limits) as (office, courier),
+        courier.open_events("box", "watch", {}, window_bytes=4096) as events,
+    ):
+        mail = await office.inbox.receive()
+        for number in range(200):
+            mail.offer({"n": number})
+        seen: list[int] = []
+        lost = 0
+        while not seen or seen[-1] < 199:
+            part = await anext(events)
+            lost += part.lost
+            seen.append(decode_value(part.value, dict[str, int])["n"])
+            assert part.number == seen[-1] == len(seen) - 1 + lost, "a gap is told with the first event after it"
+        assert lost > 100
+        mail.offer({"n": 200})
+        assert (await anext(events)).lost == 0
+        mail.answer()
+        with pytest.raises(StopAsyncIteration):
+            await anext(events)
+        mail.offer({"n": 201})
+
+
+async def test_over_nng_five_hundred_asks_at_once_are_all_answered(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir(mode=0o700)
+    address = f"ipc://{tmp_path}/own/hub"
+    async with (
+        an_office(NngTransport(), address) as office,
+        open_courier(NngTransport(), address, client="c", epoch=1) as courier,
+    ):
+        results: list[object] = []
+        async with trio.open_nursery() as nursery:
+            office.nursery.start_soon(office.answer_all)
+            for _ in range(500):
+                nursery.start_soon(ask_and_keep, courier, results)
+        assert results == [{"verb": "work"}] * 500
+        with pytest.raises(NotFound):
+            await courier.ask("nobody", "work", {}, dict)
