@@ -16,17 +16,14 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import Unsupported
-from actors.guest.conductor import Conductor
+from actors.guest.compose import compose
 from actors.guest.engines.processes import ProcessEngine
 from actors.guest.engines.reaper import Reaper
 from actors.guest.engines.runc import OciEngine
-from actors.guest.machine import Machine
-from actors.guest.services.kata import KataService
 from actors.host.cgroups import read_layout
 from actors.host.facts import find_runtime
 from actors.limits import DEFAULT_LIMITS
 from transports.stream import serve_unix
-from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
     from actors.guest.engines.base import Engine
@@ -57,16 +54,13 @@ def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
 
 
 async def _main(directory: RunDirectory, engine: Engine, namespaces: bool) -> int:
-    limits = DEFAULT_LIMITS
-    conductor = Conductor(engine, Machine(limits), limits)
-    service = KataService(
-        conductor,
-        limits,
+    conductor, server = compose(
+        engine,
+        DEFAULT_LIMITS,
         version=f"katrio {importlib.metadata.version('katrio')}",
-        engine=engine.name,
         set_hostname=socket.sethostname if namespaces else None,
+        on_error=_Complaints(),
     )
-    server = TtrpcServer(service.handlers(), on_error=_Complaints())
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             # the launcher blocked them, so that none is lost before somebody listens

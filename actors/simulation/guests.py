@@ -1,0 +1,161 @@
+"""Simulated guests: the guest's own conductor and service over a simulated engine, as tasks of the same run.
+
+For the simulated world, which launches one for each sandbox and can kill it. What a guest process is elsewhere is a
+shielded task here: asked to end, it ends in order; killed, it is gone with all that ran in it. Not for engines.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import trio
+
+from actors.errors import NotFound
+from actors.guest.compose import compose
+from actors.simulation.links import stream_pair
+from transports.errors import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.guest.engines.base import Engine
+    from actors.limits import Limits
+    from actors.seams import Rng
+    from transports.base import Dialer
+
+__all__ = ["SimulatedGuests"]
+
+E = TypeVar("E", bound="Engine")
+
+# what a guest process needs until its socket is there: drawn between the two
+_BOOT_SECONDS = (0.02, 0.2)
+# the same bound as a real guest's, see `actors.guest.serve`
+_ENDING_SECONDS = 8.0
+
+
+class SimulatedGuests(Generic[E]):
+    """Launches guests; see `actors.sandbox.GuestLauncher`.
+
+    Args:
+        make_engine: an engine for the sandbox of that name.
+        rng: for boot times and links.
+        note: told every byte that is read on a link, with the link's name.
+
+    Attributes:
+        bugs: what a handler of a guest raised and should not have, with the call; its caller was told INTERNAL.
+    """
+
+    def __init__(
+        self, make_engine: Callable[[str], E], *, rng: Rng, note: Callable[[str, bytes], None], limits: Limits
+    ) -> None:
+        self._make_engine = make_engine
+        self._rng = rng
+        self._note = note
+        self._limits = limits
+        self._guests: dict[str, _Guest[E]] = {}
+        self.bugs: list[tuple[str, Exception]] = []
+
+    def engine(self, sandbox: str) -> E:
+        """What runs a sandbox's containers. Raises: NotFound."""
+        return self._guest(sandbox).engine
+
+    def kill(self, sandbox: str) -> None:
+        """End its guest at once, with all that runs in it; nothing in the guest learns of it. Raises: NotFound."""
+        self._guest(sandbox).kill("its guest was killed")
+
+    def _guest(self, sandbox: str) -> _Guest[E]:
+        found = self._guests.get(sandbox)
+        if found is None:
+            raise NotFound(f"no guest runs for sandbox {sandbox!r}")
+        return found
+
+    def _complain(self, service: str, method: str, error: Exception) -> None:
+        self.bugs.append((f"{service}/{method}", error))
+
+    async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[_Guest[E]]) -> None:
+        """See `actors.sandbox.GuestLauncher`."""
+        await trio.sleep(self._rng.uniform(*_BOOT_SECONDS))
+        guest = _Guest(sandbox, self._make_engine(sandbox), self._rng, self._note, self._limits, self._complain)
+        self._guests[sandbox] = guest
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(guest.run, name=f"{sandbox}:machine")
+                task_status.started(guest)
+                try:
+                    await guest.wait_gone()
+                finally:
+                    guest.terminate()
+        finally:
+            del self._guests[sandbox]
+
+
+class _Guest(Generic[E]):
+    """See `actors.sandbox.Guest`."""
+
+    def __init__(
+        self,
+        sandbox: str,
+        engine: E,
+        rng: Rng,
+        note: Callable[[str, bytes], None],
+        limits: Limits,
+        on_error: Callable[[str, str, Exception], None],
+    ) -> None:
+        self.engine = engine
+        self._sandbox = sandbox
+        self._rng = rng
+        self._note = note
+        self._composed = compose(engine, limits, version="katrio simulated", set_hostname=None, on_error=on_error)
+        self._links: trio.Nursery | None = None
+        self._dialled = 0
+        self._asked_to_end = trio.Event()
+        self._power = trio.CancelScope(shield=True)
+        self._reason = "its guest has ended"
+        self._gone = trio.Event()
+
+    @property
+    def dial(self) -> Dialer:
+        """See `actors.sandbox.Guest`."""
+        return self._dial
+
+    async def wait_gone(self) -> str:
+        """See `actors.sandbox.Guest`."""
+        await self._gone.wait()
+        return self._reason
+
+    def terminate(self) -> None:
+        """As SIGTERM does."""
+        self._asked_to_end.set()
+
+    def kill(self, reason: str) -> None:
+        """As SIGKILL does."""
+        self._reason = reason
+        self._power.cancel()
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """The whole guest, until it is asked to end, or is killed."""
+        conductor = self._composed.conductor
+        with self._power:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(conductor.run)
+                async with trio.open_nursery() as links:
+                    self._links = links
+                    task_status.started()
+                    await self._asked_to_end.wait()
+                    self._links = None
+                    links.cancel_scope.cancel()
+                with trio.move_on_after(_ENDING_SECONDS):
+                    await conductor.destroy()
+                nursery.cancel_scope.cancel()
+        self._links = None
+        self._gone.set()
+
+    async def _dial(self) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        if self._links is None:
+            raise Unreachable(f"the guest of sandbox {self._sandbox!r} does not listen")
+        self._dialled += 1
+        name = f"{self._sandbox}#{self._dialled}"
+        ours, theirs = stream_pair(name, self._rng, self._note)
+        self._links.start_soon(self._composed.server.serve_stream, theirs, name=f"{name}:server")
+        return ours

@@ -1,0 +1,225 @@
+"""Byte streams between a simulated host and its guests: bounded, slow, in pieces, as a function of the seed.
+
+For the simulated world, in whose guests they are what a unix or vsock socket is elsewhere. Every byte that is read goes
+into the trace. Not for messages: those are `transports.memory`. Not for faults: what comes here comes whole, in order.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING
+
+import trio
+
+from transports.base import NowaitStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.seams import Rng
+
+__all__ = ["SimulatedStream", "stream_pair"]
+
+# what a link holds, drawn between the two: an empty socket's buffer on Linux is 208 KiB
+_CAPACITIES = (4 * 1024, 256 * 1024)
+# one way, drawn between the two for each link: a unix socket at best, a busy virtual machine at worst
+_LATENCIES = (0.000_01, 0.002)
+# of all pieces, those that come late, and how much later
+_LATE = 0.02
+_LATER = 8.0
+# of all reads, those that return only a part of what is there
+_PARTIAL = 0.3
+# a clock that adds what is left to the next deadline may come to lie just before it, for ever
+_TICK = 1e-9
+# one read; the same as trio's own
+_RECEIVE_BYTES = 64 * 1024
+
+
+class _Way:
+    """One direction. What was sent arrives after a while; what has not been read counts against the capacity."""
+
+    def __init__(self, name: str, rng: Rng, note: Callable[[str, bytes], None]) -> None:
+        self._name = name
+        self._rng = rng
+        self._note = note
+        self._capacity = int(_between(rng, _CAPACITIES))
+        self._latency = _between(rng, _LATENCIES)
+        # (when it arrives, bytes)
+        self._pieces: deque[tuple[float, memoryview]] = deque()
+        self._size = 0
+        self._last = 0.0
+        # when the end of the stream arrives
+        self._end = inf
+        self._reader_gone = False
+        self._changed = trio.lowlevel.ParkingLot()
+        self._room = trio.lowlevel.ParkingLot()
+
+    @property
+    def broken(self) -> bool:
+        """Nobody will read what is sent."""
+        return self._reader_gone
+
+    def put(self, data: bytes | memoryview) -> int:
+        """As many of the first bytes as there is room for."""
+        taken = min(len(data), self._capacity - self._size)
+        if taken > 0:
+            self._pieces.append((self._arrival(), memoryview(bytes(data[:taken]))))
+            self._size += taken
+            self._changed.unpark_all()
+        return max(taken, 0)
+
+    async def wait_room(self) -> None:
+        while self._size >= self._capacity and not self._reader_gone and self._end == inf:
+            await self._room.park()
+
+    def finish(self) -> None:
+        """No more will be sent; who waits to send is told."""
+        if self._end == inf:
+            self._end = self._arrival()
+            self._changed.unpark_all()
+            self._room.unpark_all()
+
+    def abandon(self) -> None:
+        """Nobody reads any more."""
+        self._reader_gone = True
+        self._pieces.clear()
+        self._size = 0
+        self._changed.unpark_all()
+        self._room.unpark_all()
+
+    async def take(self, limit: int) -> bytes:
+        """What has arrived, once something has; empty at the end."""
+        while not self._reader_gone:
+            arrival = self._pieces[0][0] if self._pieces else self._end
+            now = trio.current_time() + _TICK
+            if arrival <= now:
+                return self._arrived(now, limit)
+            if arrival == inf:
+                await self._changed.park()
+            else:
+                # nothing can overtake it; but the reader may be told that the link is no more
+                with trio.move_on_at(arrival):
+                    await self._changed.park()
+        raise trio.ClosedResourceError("this stream was closed here")
+
+    def _arrived(self, now: float, limit: int) -> bytes:
+        parts: list[memoryview] = []
+        size = 0
+        while self._pieces and self._pieces[0][0] <= now and size < limit:
+            parts.append(self._pieces[0][1])
+            size += len(parts[-1])
+            self._pieces.popleft()
+        wanted = min(size, limit)
+        if wanted > 1 and self._rng.random() < _PARTIAL:
+            wanted = 1 + int(self._rng.random() * (wanted - 1))
+        if excess := size - wanted:
+            # what is left over has arrived already
+            whole = b"".join(parts)
+            self._pieces.appendleft((now, memoryview(whole)[wanted:]))
+            data = whole[:wanted]
+            assert len(self._pieces[0][1]) == excess
+        else:
+            data = b"".join(parts)
+        self._size -= len(data)
+        self._room.unpark_all()
+        self._note(self._name, data)
+        return data
+
+    def _arrival(self) -> float:
+        drawn = self._rng.random()
+        late = _LATER if drawn < _LATE else 1.0
+        self._last = max(self._last, trio.current_time() + self._latency * late * (0.5 + drawn))
+        return self._last
+
+
+class SimulatedStream(NowaitStream):
+    """One end of a link; see `stream_pair`."""
+
+    def __init__(self, inward: _Way, outward: _Way) -> None:
+        self._in = inward
+        self._out = outward
+        self._sending = False
+        self._receiving = False
+        self._closed = False
+
+    def send_nowait(self, data: bytes) -> int:
+        """See `NowaitStream`."""
+        self._check_send()
+        return self._out.put(data)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """See `trio.abc.SendStream`."""
+        self._check_send()
+        self._sending = True
+        try:
+            await trio.lowlevel.checkpoint()
+            rest = memoryview(bytes(data))
+            while rest:
+                self._check_open()
+                rest = rest[self._out.put(rest) :]
+                if rest:
+                    await self._out.wait_room()
+        finally:
+            self._sending = False
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """See `trio.abc.SendStream`."""
+        self._check_send()
+        self._sending = True
+        try:
+            await trio.lowlevel.checkpoint()
+            await self._out.wait_room()
+            if self._closed:
+                raise trio.ClosedResourceError("this stream was closed here")
+        finally:
+            self._sending = False
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """See `trio.abc.ReceiveStream`."""
+        limit = _RECEIVE_BYTES if max_bytes is None else operator.index(max_bytes)
+        if limit < 1:
+            raise ValueError("max_bytes must be positive")
+        if self._receiving:
+            raise trio.BusyResourceError("another task receives from this stream")
+        if self._closed:
+            raise trio.ClosedResourceError("this stream was closed here")
+        self._receiving = True
+        try:
+            await trio.lowlevel.checkpoint()
+            return await self._in.take(limit)
+        finally:
+            self._receiving = False
+
+    async def aclose(self) -> None:
+        """See `trio.abc.AsyncResource`."""
+        if not self._closed:
+            self._closed = True
+            self._out.finish()
+            self._in.abandon()
+        await trio.lowlevel.checkpoint()
+
+    def _check_send(self) -> None:
+        if self._sending:
+            raise trio.BusyResourceError("another task sends on this stream")
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError("this stream was closed here")
+        if self._out.broken:
+            raise trio.BrokenResourceError("nobody reads at the other end")
+
+
+def stream_pair(name: str, rng: Rng, note: Callable[[str, bytes], None]) -> tuple[SimulatedStream, SimulatedStream]:
+    """A link with its two ends: the host's and the guest's. `note` is told all that is read, by direction."""
+    to_guest, to_host = _Way(f"{name} >", rng, note), _Way(f"{name} <", rng, note)
+    return SimulatedStream(to_host, to_guest), SimulatedStream(to_guest, to_host)
+
+
+def _between(rng: Rng, bounds: tuple[float, float]) -> float:
+    """Between the two, every order of magnitude as likely as another."""
+    low, high = bounds
+    ratio: float = (high / low) ** rng.random()
+    return low * ratio
