@@ -17,26 +17,38 @@ from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import open_plain_nursery
 from actors.wire.codec import decode_value
 from actors.wire.events import ActorEvent
+from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
 from actors.wire.spec import (
     ContainerSpec,
     ExitStatus,
     ProcessSpec,
+    ResourceSpec,
     SandboxSpec,
     TerminalSize,
 )
 from actors.wire.verbs import (
     Checked,
+    CopyFile,
     CreateContainer,
     Created,
     CreateSandbox,
     Exec,
     Info,
+    Interfaces,
+    ListedProcesses,
+    ListProcesses,
     Nothing,
+    OnlineCpuMem,
     ProcessRef,
     ReadOutput,
+    ReseedRandom,
+    Routes,
+    SetGuestTime,
     Signal,
     Signalled,
     Stop,
+    Update,
+    UpdateInterface,
     Winsize,
     WriteStdin,
     Written,
@@ -156,6 +168,84 @@ class SandboxHandle:
     def open_events(self) -> AbstractAsyncContextManager[AsyncIterator[SeenEvent]]:
         """Subscribe to it and its containers: what is the case, then what changes; ends when it is deleted."""
         return _open_events(self.courier, self.address)
+
+    async def capabilities(self, *, budget: float | None = BUDGET) -> Capabilities:
+        """What its agent can be given."""
+        return await self.courier.ask(self.address, "capabilities", Nothing(), Capabilities, budget=budget)
+
+    async def get_guest_details(self, *, budget: float | None = BUDGET) -> GuestDetails:
+        """What its guest says of itself."""
+        return await self.courier.ask(self.address, "get_guest_details", Nothing(), GuestDetails, budget=budget)
+
+    async def disconnect(self, *, budget: float | None = BUDGET) -> None:
+        """Close its own connection to the agent; it is dialled again when it is next needed. Repeated is fine.
+
+        What was in flight on it ends at once; its containers have connections of their own.
+        """
+        await self.courier.ask(self.address, "disconnect", Nothing(), Nothing, budget=budget)
+
+    async def online_cpu_mem(
+        self, cpus: int, *, cpu_only: bool = False, wait: bool = False, budget: float | None = BUDGET
+    ) -> None:
+        """Bring up what was plugged into its machine. Raises: Unsupported where the guest is no VM."""
+        args = OnlineCpuMem(cpus, cpu_only, wait)
+        await self.courier.ask(self.address, "online_cpu_mem", args, Nothing, budget=budget)
+
+    async def set_guest_time(self, seconds: int, microseconds: int = 0, *, budget: float | None = BUDGET) -> None:
+        """Set its clock, since 1970. Raises: Unsupported where the guest shares this machine's clock."""
+        args = SetGuestTime(seconds, microseconds)
+        await self.courier.ask(self.address, "set_guest_time", args, Nothing, budget=budget)
+
+    async def reseed_random(self, data: bytes, *, budget: float | None = BUDGET) -> None:
+        """Mix 1 to 512 random bytes into its kernel's pool. Raises: InvalidArgument."""
+        await self.courier.ask(self.address, "reseed_random", ReseedRandom(data), Nothing, budget=budget)
+
+    async def copy_file(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        mode: int = 0o644,
+        directory_mode: int = 0o755,
+        uid: int = 0,
+        gid: int = 0,
+        budget: float | None = BUDGET,
+    ) -> None:
+        """Put a file into its guest's shared directory, in pieces; it appears there whole, or not at all.
+
+        A container mounts it by its path below /run/kata-containers/shared/containers. One writer to a path.
+        Raises: InvalidArgument, PermissionDenied for a path that leads elsewhere, ResourceExhausted.
+        """
+        for offset in range(0, max(len(data), 1), DEFAULT_LIMITS.chunk_bytes):
+            piece = CopyFile(
+                path=path,
+                size=len(data),
+                data=data[offset : offset + DEFAULT_LIMITS.chunk_bytes],
+                offset=offset,
+                mode=mode,
+                directory_mode=directory_mode,
+                uid=uid,
+                gid=gid,
+            )
+            await self.courier.ask(self.address, "copy_file", piece, Nothing, budget=budget)
+
+    async def list_interfaces(self, *, budget: float | None = BUDGET) -> tuple[Interface, ...]:
+        """Its network devices. Raises: Unsupported where the guest has no network of its own."""
+        answer = await self.courier.ask(self.address, "list_interfaces", Nothing(), Interfaces, budget=budget)
+        return answer.interfaces
+
+    async def update_interface(self, interface: Interface, *, budget: float | None = BUDGET) -> Interface:
+        """Give a network device its addresses, and what else is named; how it is then."""
+        args = UpdateInterface(interface)
+        return await self.courier.ask(self.address, "update_interface", args, Interface, budget=budget)
+
+    async def list_routes(self, *, budget: float | None = BUDGET) -> tuple[Route, ...]:
+        """Its routes. Raises: Unsupported where the guest has no network of its own."""
+        return (await self.courier.ask(self.address, "list_routes", Nothing(), Routes, budget=budget)).routes
+
+    async def update_routes(self, routes: tuple[Route, ...], *, budget: float | None = BUDGET) -> tuple[Route, ...]:
+        """Replace its routes; how they are then."""
+        return (await self.courier.ask(self.address, "update_routes", Routes(routes), Routes, budget=budget)).routes
 
     async def create_container(
         self, name: str, spec: ContainerSpec, *, budget: float | None = BUDGET
@@ -288,6 +378,25 @@ class ContainerHandle:
         """Start one more process, named `name`. Raises: AlreadyExists, InvalidTransition, InvalidArgument."""
         await self.courier.ask(self.address, "exec", Exec(name, spec), Nothing, budget=budget)
         return ProcessHandle(self.courier, self.address, name)
+
+    async def update(self, resources: ResourceSpec, *, budget: float | None = BUDGET) -> None:
+        """Change its limits while it runs; all of them or none. Raises: InvalidArgument, Unsupported (the field)."""
+        await self.courier.ask(self.address, "update", Update(resources), Nothing, budget=budget)
+
+    async def stats(self, *, budget: float | None = BUDGET) -> ContainerStats:
+        """What it uses. Raises: Unsupported where nothing counts that."""
+        return await self.courier.ask(self.address, "stats", Nothing(), ContainerStats, budget=budget)
+
+    async def list_processes(self, *, budget: float | None = BUDGET) -> tuple[int, ...]:
+        """The pids of all of its processes, as its guest numbers them."""
+        return (await self._list(ListProcesses(), budget)).pids
+
+    async def process_table(self, *args: str, budget: float | None = BUDGET) -> str:
+        """What `ps ARGS` prints of its processes; "-ef" when there are no arguments."""
+        return (await self._list(ListProcesses("table", args), budget)).table
+
+    async def _list(self, args: ListProcesses, budget: float | None) -> ListedProcesses:
+        return await self.courier.ask(self.address, "list_processes", args, ListedProcesses, budget=budget)
 
     async def signal(self, signum: int, *, all_processes: bool = False, budget: float | None = BUDGET) -> Signalled:
         """Signal its init, or every process of it."""

@@ -64,6 +64,14 @@ class Limits:
     reconnect_pause_seconds: float = 0.05
     # a link that can't be brought back within this is given up: its calls answer agent_unreachable
     reconnect_seconds: float = 5.0
+    # between two asks for OOM kills, when the agent answers with a failure
+    oom_retry_seconds: float = 1.0
+    # files copied into one sandbox's guest, all together: they lie in memory
+    copied_bytes: int = 64 * MIB
+    # random bytes in one reseed: more than the kernel's pool holds are of no use
+    random_bytes: int = 512
+    # processors one online_cpu_mem may ask for: the kernel's own bound on x86
+    processors: int = 8192
     # a guest that has not answered its first check by then is given up; Kata's dial timeout is 30 s
     guest_start_seconds: float = 30.0
     # the stop order under a cancel: containers, destroy, connection

@@ -12,14 +12,16 @@ import trio
 
 if TYPE_CHECKING:
     from actors.limits import Limits
+    from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
     from actors.wire.spec import (
         ContainerSpec,
         ExitStatus,
         ProcessSpec,
+        ResourceSpec,
         SandboxSpec,
         TerminalSize,
     )
-    from actors.wire.verbs import Checked
+    from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
     from transports.base import Dialer
 
 __all__ = ["AgentConnection", "AgentFactory"]
@@ -59,6 +61,17 @@ class AgentConnection(Protocol):
 
     async def check(self) -> Checked:
         """Ask the agent whether it serves, and its version."""
+        ...
+
+    async def disconnect(self) -> None:
+        """Close the link; calls in flight end at once, and the next call dials again. Repeated is fine."""
+
+    async def capabilities(self) -> Capabilities:
+        """What the agent can be given."""
+        ...
+
+    async def get_guest_details(self) -> GuestDetails:
+        """What the guest is."""
         ...
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
@@ -115,6 +128,53 @@ class AgentConnection(Protocol):
 
     async def resume_container(self, container: str) -> None:
         """Thaw. Raises: InvalidTransition."""
+
+    async def update_container(self, container: str, resources: ResourceSpec) -> None:
+        """Change limits, all or none. Raises: NotFound, InvalidArgument, Unsupported (the field)."""
+
+    async def stats_container(self, container: str) -> ContainerStats:
+        """What it uses. Raises: NotFound; Unsupported where nothing counts it."""
+        ...
+
+    async def list_pids(self, container: str) -> tuple[int, ...]:
+        """The pids of all of its processes. Raises: NotFound; Unsupported: the actor then runs `ps` in it."""
+        ...
+
+    async def list_table(self, container: str, args: tuple[str, ...]) -> str:
+        """What `ps ARGS` prints of its processes. Raises: like `list_pids`, and InvalidArgument."""
+        ...
+
+    async def next_oom(self) -> str:
+        """Wait for the next time that the kernel kills for want of memory: the container's id. One caller gets each."""
+        ...
+
+    async def online_cpu_mem(self, args: OnlineCpuMem) -> None:
+        """Bring up what was plugged in. Raises: Unsupported outside a VM."""
+
+    async def set_guest_time(self, args: SetGuestTime) -> None:
+        """Set the guest's clock. Raises: Unsupported outside a VM."""
+
+    async def reseed_random(self, data: bytes) -> None:
+        """Mix `data` into the kernel's pool."""
+
+    async def copy_file(self, args: CopyFile) -> None:
+        """One piece of a file. Raises: InvalidArgument, PermissionDenied, ResourceExhausted."""
+
+    async def list_interfaces(self) -> tuple[Interface, ...]:
+        """The sandbox's network devices. Raises: Unsupported where it has no network of its own."""
+        ...
+
+    async def update_interface(self, interface: Interface) -> Interface:
+        """Change one; how it is then. Raises: NotFound, InvalidArgument, Unsupported."""
+        ...
+
+    async def list_routes(self) -> tuple[Route, ...]:
+        """The sandbox's routes. Raises: Unsupported where it has no network of its own."""
+        ...
+
+    async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        """Replace them; how they are then. Raises: InvalidArgument, Unsupported."""
+        ...
 
 
 class AgentFactory(Protocol):

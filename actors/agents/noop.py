@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
-from actors.wire.verbs import Checked
+from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
+from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
+from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
 
 if TYPE_CHECKING:
     from actors.limits import Limits
@@ -34,6 +35,17 @@ class NoopAgent:
     async def check(self) -> Checked:
         await trio.lowlevel.checkpoint()
         return Checked(serving=True, agent_version="noop")
+
+    async def disconnect(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def capabilities(self) -> Capabilities:
+        await trio.lowlevel.checkpoint()
+        return Capabilities()
+
+    async def get_guest_details(self) -> GuestDetails:
+        await trio.lowlevel.checkpoint()
+        return GuestDetails(agent_version="noop")
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
         await trio.lowlevel.checkpoint()
@@ -86,6 +98,54 @@ class NoopAgent:
 
     async def resume_container(self, container: str) -> None:
         await trio.lowlevel.checkpoint()
+
+    async def update_container(self, container: str, resources: ResourceSpec) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def stats_container(self, container: str) -> ContainerStats:
+        await trio.lowlevel.checkpoint()
+        return ContainerStats()
+
+    async def list_pids(self, container: str) -> tuple[int, ...]:
+        await trio.lowlevel.checkpoint()
+        return ()
+
+    async def list_table(self, container: str, args: tuple[str, ...]) -> str:
+        await trio.lowlevel.checkpoint()
+        return ""
+
+    async def next_oom(self) -> str:
+        # what never runs is never killed
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def online_cpu_mem(self, args: OnlineCpuMem) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def set_guest_time(self, args: SetGuestTime) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def reseed_random(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def copy_file(self, args: CopyFile) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def list_interfaces(self) -> tuple[Interface, ...]:
+        await trio.lowlevel.checkpoint()
+        return ()
+
+    async def update_interface(self, interface: Interface) -> Interface:
+        await trio.lowlevel.checkpoint()
+        return interface
+
+    async def list_routes(self) -> tuple[Route, ...]:
+        await trio.lowlevel.checkpoint()
+        return ()
+
+    async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        await trio.lowlevel.checkpoint()
+        return routes
 
 
 def connect_noop(dialer: Dialer, limits: Limits) -> NoopAgent:

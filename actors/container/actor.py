@@ -13,6 +13,7 @@ import trio
 from trio_util import AsyncValue
 
 from actors.actor import Actor
+from actors.container.listing import Listing
 from actors.container.processes import Processes, check_signal
 from actors.errors import GuestDied, KatrioError, NotFound, OutcomeUnknown
 from actors.events import Events
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from actors.agents.base import AgentConnection
     from actors.limits import Limits
     from actors.mailbox import Inbox, Mail
+    from actors.wire.reports import ContainerStats
     from actors.wire.spec import ContainerSpec
-    from actors.wire.verbs import Exec
+    from actors.wire.verbs import Exec, Update
 
 __all__ = ["ContainerActor"]
 
@@ -59,6 +61,7 @@ class ContainerActor:
         self._deleted = trio.Event()
         self._forget = forget
         self._removed = False
+        self._oom_kills = 0
         self._following: trio.Nursery | None = None
         self._link = trio.CancelScope()
         self._processes = Processes(name, connection, limits, self._check, self.events)
@@ -80,6 +83,9 @@ class ContainerActor:
                 "read_stdout": self._processes.read_stdout,
                 "read_stderr": self._processes.read_stderr,
                 "wait": self._processes.wait,
+                "list_processes": Listing(name, connection, limits, self._check).list_processes,
+                "stats": self._stats,
+                "update": self._update,
                 "info": self._info,
                 "events": self.events.serve,
             },
@@ -124,6 +130,11 @@ class ContainerActor:
             self._move(ContainerEvent.LOST)
         self._processes.lose(GuestDied(f"container {self.id!r}: its guest is gone ({reason})"))
         self._link.cancel()
+
+    def tell_oom(self) -> None:
+        """The kernel killed a process of it for want of memory."""
+        self._oom_kills += 1
+        self.events.tell(ActorEvent(self.events.source, "oom"))
 
     async def _keep_link(self, *, task_status: trio.TaskStatus[None]) -> None:
         with self._link:
@@ -186,6 +197,15 @@ class ContainerActor:
             self._move(ContainerEvent.RESUMED)
         return Nothing()
 
+    async def _update(self, args: Update, mail: Mail) -> Nothing:
+        self._check("update")
+        await self._agent.update_container(self.id, args.resources)
+        return Nothing()
+
+    async def _stats(self, args: Nothing, mail: Mail) -> ContainerStats:
+        self._check("stats")
+        return await self._agent.stats_container(self.id)
+
     async def _exec(self, args: Exec, mail: Mail) -> Nothing:
         assert self._following is not None
         return await self._processes.exec(args, self._following)
@@ -241,4 +261,4 @@ class ContainerActor:
 
     async def _info(self, args: Nothing, mail: Mail) -> Info:
         names = tuple(process.name for process in self._processes if process.name)
-        return Info(self.id, str(self.state.value), names, self._processes.init.status)
+        return Info(self.id, str(self.state.value), names, self._processes.init.status, self._oom_kills)

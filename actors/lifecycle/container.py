@@ -71,6 +71,10 @@ CONTAINER = Lifecycle(
         "resume": frozenset({_S.PAUSED}),
         # OCI allows an exec in a created container; in a paused one the child would be born frozen
         "exec": frozenset({_S.READY, _S.RUNNING}),
+        # the guest forgets a stopped container, and a frozen one's control group can be read and written
+        "update": _LIVE,
+        "list_processes": _LIVE | {_S.STARTING, _S.STOPPING},
+        "stats": _LIVE | {_S.STARTING, _S.STOPPING},
         "signal": _LIVE | {_S.STARTING, _S.STOPPING},
         "winsize": _LIVE | {_S.STARTING},
         "write_stdin": _LIVE | {_S.STARTING, _S.STOPPING},

@@ -49,7 +49,20 @@ SANDBOX = Lifecycle(
     verbs={
         "start": frozenset({_S.READY}),
         "create_container": frozenset({_S.RUNNING}),
+        # what asks its guest, or changes it
         "check": frozenset({_S.RUNNING}),
+        "capabilities": frozenset({_S.RUNNING}),
+        "get_guest_details": frozenset({_S.RUNNING}),
+        "online_cpu_mem": frozenset({_S.RUNNING}),
+        "set_guest_time": frozenset({_S.RUNNING}),
+        "reseed_random": frozenset({_S.RUNNING}),
+        "copy_file": frozenset({_S.RUNNING}),
+        "list_interfaces": frozenset({_S.RUNNING}),
+        "update_interface": frozenset({_S.RUNNING}),
+        "list_routes": frozenset({_S.RUNNING}),
+        "update_routes": frozenset({_S.RUNNING}),
+        # what is not connected is disconnected already
+        "disconnect": frozenset(_S),
         "stop": frozenset(_S),
         "delete": frozenset({_S.READY, _S.STOPPED, _S.LOST}),
     },

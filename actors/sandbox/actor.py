@@ -26,11 +26,11 @@ from actors.events import Events
 from actors.lifecycle.container import ContainerState
 from actors.lifecycle.sandbox import SANDBOX, SandboxEvent, SandboxState
 from actors.owned import OwnedTask
+from actors.sandbox.guest_verbs import GuestVerbs, watch_oom
 from actors.wire.events import ActorEvent
 from actors.wire.ids import check_id
 from actors.wire.verbs import (
     SANDBOX_VERBS,
-    Checked,
     Created,
     Info,
     Nothing,
@@ -95,10 +95,11 @@ class SandboxActor:
                 "start": self._start,
                 "stop": self._stop_verb,
                 "delete": self._delete,
-                "check": self._check_agent,
+                "disconnect": self._disconnect,
                 "info": self._info,
                 "events": self.events.serve,
                 "create_container": self._create_container,
+                **GuestVerbs(self._agent_for, limits).handlers(),
             },
             limits,
         )
@@ -165,6 +166,7 @@ class SandboxActor:
             agent = self._connect(guest.dial, self._limits)
             await nursery.start(agent.run)
             self._guest, self._agent = guest, agent
+            nursery.start_soon(watch_oom, agent, self._tell_oom, self._limits)
             task_status.started()
             reason = await guest.wait_gone()
             self._lose(reason)
@@ -290,10 +292,22 @@ class SandboxActor:
         self._deleted.set()
         return Nothing()
 
-    async def _check_agent(self, args: Nothing, mail: Mail) -> Checked:
-        self._check("check")
+    def _agent_for(self, verb: str) -> AgentConnection:
+        self._check(verb)
         assert self._agent is not None
-        return await self._agent.check()
+        return self._agent
+
+    async def _disconnect(self, args: Nothing, mail: Mail) -> Nothing:
+        self._check("disconnect")
+        if self._agent is not None:
+            await self._agent.disconnect()
+        return Nothing()
+
+    def _tell_oom(self, container: str) -> None:
+        child = self._containers.get(container)
+        # the guest may name what it likes
+        if child is not None and child.actor is not None:
+            child.actor.tell_oom()
 
     async def _info(self, args: Nothing, mail: Mail) -> Info:
         return Info(self.id, str(self.state.value), tuple(self._containers))

@@ -7,7 +7,7 @@ sandbox. Everything is taken down at the end, always. Not for steps in between: 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from actors.errors import KatrioError, NotFound
 from actors.limits import DEFAULT_LIMITS
@@ -55,7 +55,7 @@ def container_spec(attempt: Attempt, address: str) -> ContainerSpec:
     )
 
 
-def cpu_quota(cpus: str | None) -> dict[str, int]:
+def cpu_quota(cpus: str | None) -> dict[str, Any]:
     """The fields of a ResourceSpec that allow so many processors. Raises: UnknownValue."""
     if cpus is None:
         return {}

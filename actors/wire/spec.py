@@ -45,14 +45,24 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class ResourceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Limits of one container; None leaves the kernel's default (OCI LinuxResources)."""
+    """Limits of one container (OCI LinuxResources).
+
+    None leaves a create the kernel's default and an update what is there; -1 is no limit.
+    """
 
     memory_bytes: int | None = None
+    # what the kernel takes back to when memory is short
+    memory_reservation_bytes: int | None = None
+    # memory and swap together
+    memory_swap_bytes: int | None = None
     pids: int | None = None
     # CPU time per period, both in microseconds
     cpu_quota_us: int | None = None
     cpu_period_us: int | None = None
     cpu_shares: int | None = None
+    # which processors and memory nodes, as the kernel writes lists: "0-2,4"
+    cpuset_cpus: str | None = None
+    cpuset_mems: str | None = None
 
 
 class MountSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
 from actors.wire.spec import (
     ContainerSpec,
     ExitStatus,
     ProcessSpec,
+    ResourceSpec,
     SandboxSpec,
     TerminalSize,
 )
@@ -27,18 +29,28 @@ __all__ = [
     "SANDBOX_VERBS",
     "SYSTEM_VERBS",
     "Checked",
+    "CopyFile",
     "CreateContainer",
     "CreateSandbox",
     "Created",
     "Exec",
     "Info",
+    "Interfaces",
+    "ListProcesses",
+    "ListedProcesses",
     "Nothing",
+    "OnlineCpuMem",
     "Overlap",
     "ProcessRef",
     "ReadOutput",
+    "ReseedRandom",
+    "Routes",
+    "SetGuestTime",
     "Signal",
     "Signalled",
     "Stop",
+    "Update",
+    "UpdateInterface",
     "Verb",
     "Winsize",
     "WriteStdin",
@@ -87,12 +99,17 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class Info(msgspec.Struct, frozen=True):
-    """An actor's own view of itself; `exit` is there once a container's init has ended."""
+    """An actor's own view of itself.
+
+    `exit` is there once a container's init has ended; `oom_kills` counts how often the kernel killed in it for want
+    of memory.
+    """
 
     id: str
     state: str
     children: tuple[str, ...] = ()
     exit: ExitStatus | None = None
+    oom_kills: int = 0
 
 
 class Exec(msgspec.Struct, frozen=True):
@@ -146,6 +163,83 @@ class ReadOutput(msgspec.Struct, frozen=True):
     process: str = ""
 
 
+class ListProcesses(msgspec.Struct, frozen=True):
+    """`format` is "json" (the pids) or "table" (what `ps ARGS` prints; "-ef" when there are none)."""
+
+    format: str = "json"
+    args: tuple[str, ...] = ()
+
+
+class ListedProcesses(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The pids, as the guest numbers them, or the table, as it was asked for."""
+
+    pids: tuple[int, ...] = ()
+    table: str = ""
+
+
+class Update(msgspec.Struct, frozen=True):
+    """The limits to change; those that are None stay as they are."""
+
+    resources: ResourceSpec
+
+
+class OnlineCpuMem(msgspec.Struct, frozen=True):
+    """Bring up processors, and memory unless `cpu_only`, that were plugged into the guest's machine."""
+
+    cpus: int
+    cpu_only: bool = False
+    # until that many processors are up
+    wait: bool = False
+
+
+class SetGuestTime(msgspec.Struct, frozen=True):
+    """Since 1970."""
+
+    seconds: int
+    microseconds: int = 0
+
+
+class ReseedRandom(msgspec.Struct, frozen=True):
+    """Random bytes for the guest's pool, 1 to 512 of them."""
+
+    data: bytes
+
+
+class CopyFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of a file of `size` bytes; pieces come in order, and the file appears with the last one.
+
+    `path` is relative to the guest's shared directory, or begins with its name in the guest
+    (/run/kata-containers/shared/containers). Directories that are missing are made with `directory_mode`.
+    """
+
+    path: str
+    size: int
+    data: bytes
+    offset: int = 0
+    mode: int = 0o644
+    directory_mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+
+
+class Interfaces(msgspec.Struct, frozen=True):
+    """Every network device of the sandbox."""
+
+    interfaces: tuple[Interface, ...] = ()
+
+
+class UpdateInterface(msgspec.Struct, frozen=True):
+    """Its addresses become those given; name, mtu and hardware address where they are given."""
+
+    interface: Interface
+
+
+class Routes(msgspec.Struct, frozen=True):
+    """The routes of the sandbox; as an argument of `update_routes` they replace the table."""
+
+    routes: tuple[Route, ...] = ()
+
+
 class Stop(msgspec.Struct, frozen=True):
     """Polite signal, wait out `grace_seconds`, SIGKILL to all. None: the limits' default."""
 
@@ -190,6 +284,18 @@ SANDBOX_VERBS: Mapping[str, Verb] = {
     "stop": Verb(Stop, Nothing, Overlap.PREEMPTIVE),
     "delete": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "check": _reading(Nothing, Checked),
+    "capabilities": _reading(Nothing, Capabilities),
+    "get_guest_details": _reading(Nothing, GuestDetails),
+    # the connection is dialled again when it is next needed
+    "disconnect": Verb(Nothing, Nothing, Overlap.BESIDE),
+    "online_cpu_mem": Verb(OnlineCpuMem, Nothing, Overlap.SHARED),
+    "set_guest_time": Verb(SetGuestTime, Nothing, Overlap.SHARED),
+    "reseed_random": Verb(ReseedRandom, Nothing, Overlap.SHARED),
+    "copy_file": Verb(CopyFile, Nothing, Overlap.SHARED),
+    "list_interfaces": _reading(Nothing, Interfaces),
+    "update_interface": Verb(UpdateInterface, Interface, Overlap.SHARED),
+    "list_routes": _reading(Nothing, Routes),
+    "update_routes": Verb(Routes, Routes, Overlap.SHARED),
     "info": _reading(Nothing, Info),
     "events": _reading(Nothing, Nothing, streams=True),
     "create_container": Verb(CreateContainer, Created, Overlap.SHARED),
@@ -201,6 +307,7 @@ CONTAINER_VERBS: Mapping[str, Verb] = {
     "resume": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "stop": Verb(Stop, ExitStatus, Overlap.PREEMPTIVE),
     "delete": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
+    "update": Verb(Update, Nothing, Overlap.EXCLUSIVE),
     "exec": Verb(Exec, Nothing, Overlap.SHARED),
     "signal": Verb(Signal, Signalled, Overlap.BESIDE),
     "winsize": Verb(Winsize, Nothing, Overlap.BESIDE),
@@ -210,6 +317,8 @@ CONTAINER_VERBS: Mapping[str, Verb] = {
     "read_stdout": _reading(ReadOutput, Nothing, streams=True),
     "read_stderr": _reading(ReadOutput, Nothing, streams=True),
     "wait": _reading(ProcessRef, ExitStatus),
+    "list_processes": _reading(ListProcesses, ListedProcesses),
+    "stats": _reading(Nothing, ContainerStats),
     "info": _reading(Nothing, Info),
     "events": _reading(Nothing, Nothing, streams=True),
 }

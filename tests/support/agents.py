@@ -19,13 +19,14 @@ from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
 from actors.system.absent import AnyImage
 from actors.system.compose import Parts, open_actors
-from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
-from actors.wire.verbs import Checked
+from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
+from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
+from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
 from transports.errors import Unreachable
 from transports.memory import MemoryTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from actors.handles import SystemHandle
     from actors.limits import Limits
@@ -93,11 +94,22 @@ class ScriptedGuest:
     # "verb container" -> the call waits for this event
     gates: dict[str, trio.Event] = field(default_factory=dict[str, trio.Event])
     connections: int = 0
+    # what an exec does as soon as it runs
+    on_exec: Callable[[ProcessSpec, ScriptedProcess], None] | None = None
+    # containers whose kills next_oom tells of
+    ooms: deque[str] = field(default_factory=deque[str])
+    oom_told: trio.Event = field(default_factory=trio.Event)
     gone: trio.Event = field(default_factory=trio.Event)
     sandbox: str | None = None
 
     def init(self, container: str) -> ScriptedProcess:
         return self.processes[container, container]
+
+    def kill_for_memory(self, container: str) -> None:
+        """The kernel kills its init for want of memory."""
+        self.ooms.append(container)
+        self.oom_told.set()
+        self.init(container).take_signal(signal.SIGKILL)
 
     def die(self) -> None:
         """The guest is gone, with everything in it."""
@@ -198,7 +210,9 @@ class ScriptedConnection:
 
     async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
         await self._call("exec_process", container)
-        self._guest.processes[container, process] = ScriptedProcess()
+        made = self._guest.processes[container, process] = ScriptedProcess()
+        if self._guest.on_exec is not None:
+            self._guest.on_exec(spec, made)
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
         await self._call("signal_process", container)
@@ -241,6 +255,67 @@ class ScriptedConnection:
 
     async def resume_container(self, container: str) -> None:
         await self._call("resume_container", container)
+
+    async def disconnect(self) -> None:
+        await self._call("disconnect", "")
+
+    async def capabilities(self) -> Capabilities:
+        await self._call("capabilities", "")
+        return Capabilities(features=("scripted",))
+
+    async def get_guest_details(self) -> GuestDetails:
+        await self._call("get_guest_details", "")
+        return GuestDetails(agent_version="scripted")
+
+    async def update_container(self, container: str, resources: ResourceSpec) -> None:
+        await self._call("update_container", container)
+
+    async def stats_container(self, container: str) -> ContainerStats:
+        await self._call("stats_container", container)
+        return ContainerStats()
+
+    async def list_pids(self, container: str) -> tuple[int, ...]:
+        await self._call("list_pids", container)
+        return (1,)
+
+    async def list_table(self, container: str, args: tuple[str, ...]) -> str:
+        await self._call("list_table", container)
+        return "PID\n1\n"
+
+    async def next_oom(self) -> str:
+        await self._call("next_oom", "")
+        while not self._guest.ooms:
+            await self._guest.oom_told.wait()
+            self._guest.oom_told = trio.Event()
+        return self._guest.ooms.popleft()
+
+    async def online_cpu_mem(self, args: OnlineCpuMem) -> None:
+        await self._call("online_cpu_mem", "")
+
+    async def set_guest_time(self, args: SetGuestTime) -> None:
+        await self._call("set_guest_time", "")
+
+    async def reseed_random(self, data: bytes) -> None:
+        await self._call("reseed_random", "")
+
+    async def copy_file(self, args: CopyFile) -> None:
+        await self._call("copy_file", "")
+
+    async def list_interfaces(self) -> tuple[Interface, ...]:
+        await self._call("list_interfaces", "")
+        return ()
+
+    async def update_interface(self, interface: Interface) -> Interface:
+        await self._call("update_interface", "")
+        return interface
+
+    async def list_routes(self) -> tuple[Route, ...]:
+        await self._call("list_routes", "")
+        return ()
+
+    async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        await self._call("update_routes", "")
+        return routes
 
 
 @asynccontextmanager

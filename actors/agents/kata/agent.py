@@ -13,10 +13,23 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from actors.agents.kata.link import TtrpcLink
-from actors.agents.kata.spec import oci_process, oci_spec, string_user
+from actors.agents.kata.reports import (
+    api_interface,
+    api_route,
+    capabilities,
+    container_stats,
+    guest_details,
+    pid_list,
+    plain_interface,
+    plain_route,
+)
+from actors.agents.kata.spec import oci_process, oci_resources, oci_spec, string_user
 from actors.errors import AgentProtocolError, GuestDied, OutcomeUnknown
 from actors.schemas import agent as api
+from actors.schemas import network as net
+from actors.schemas.resources import OnlineCPUMemRequest
 from actors.schemas.rpcs import RPCS
+from actors.schemas.stats import StatsContainerResponse
 from actors.wire.spec import ExitStatus
 from actors.wire.verbs import Checked
 
@@ -24,7 +37,9 @@ if TYPE_CHECKING:
     import msgspec
 
     from actors.limits import Limits
-    from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec, TerminalSize
+    from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
+    from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
+    from actors.wire.verbs import CopyFile, OnlineCpuMem, SetGuestTime
     from transports.base import Dialer
 
 __all__ = ["KataAgent", "connect_kata"]
@@ -35,6 +50,8 @@ R = TypeVar("R", bound="msgspec.Struct")
 GUEST_VERSION = "katrio"
 # the kernel's UTS limit is 64 characters; virtcontainers cuts there
 HOSTNAME_LENGTH = 64
+# where a Kata agent takes copied files, and nowhere else
+SHARED_DIRECTORY = "/run/kata-containers/shared/containers"
 
 
 class KataAgent:
@@ -67,6 +84,16 @@ class KataAgent:
         health = await self._call("Check", api.CheckRequest(), api.HealthCheckResponse)
         version = await self._call("Version", api.CheckRequest(), api.VersionCheckResponse)
         return Checked(serving=health.status == api.ServingStatus.SERVING, agent_version=version.agent_version)
+
+    async def disconnect(self) -> None:
+        await self._link.disconnect()
+
+    async def capabilities(self) -> Capabilities:
+        return capabilities(await self.get_guest_details())
+
+    async def get_guest_details(self) -> GuestDetails:
+        request = api.GuestDetailsRequest(mem_block_size=True, mem_hotplug_probe=True)
+        return guest_details(await self._call("GetGuestDetails", request, api.GuestDetailsResponse))
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
         hostname = (spec.hostname or sandbox)[:HOSTNAME_LENGTH]
@@ -146,6 +173,70 @@ class KataAgent:
 
     async def resume_container(self, container: str) -> None:
         await self._do("ResumeContainer", api.ResumeContainerRequest(container_id=container))
+
+    async def update_container(self, container: str, resources: ResourceSpec) -> None:
+        request = api.UpdateContainerRequest(container_id=container, resources=oci_resources(resources))
+        await self._do("UpdateContainer", request)
+
+    async def stats_container(self, container: str) -> ContainerStats:
+        request = api.StatsContainerRequest(container_id=container)
+        return container_stats(await self._call("StatsContainer", request, StatsContainerResponse))
+
+    async def list_pids(self, container: str) -> tuple[int, ...]:
+        return pid_list(await self._list(container, "json", ()))
+
+    async def list_table(self, container: str, args: tuple[str, ...]) -> str:
+        return (await self._list(container, "table", args)).decode("utf-8", "replace")
+
+    async def _list(self, container: str, form: str, args: tuple[str, ...]) -> bytes:
+        # of the 1.x API: today's agent answers UNIMPLEMENTED
+        request = api.ListProcessesRequest(container_id=container, format=form, args=args)
+        return (await self._call("ListProcesses", request, api.ListProcessesResponse)).process_list
+
+    async def next_oom(self) -> str:
+        return (await self._call("GetOOMEvent", api.GetOOMEventRequest(), api.OOMEvent)).container_id
+
+    async def online_cpu_mem(self, args: OnlineCpuMem) -> None:
+        request = OnlineCPUMemRequest(wait=args.wait, nb_cpus=args.cpus, cpu_only=args.cpu_only)
+        await self._do("OnlineCPUMem", request)
+
+    async def set_guest_time(self, args: SetGuestTime) -> None:
+        await self._do("SetGuestDateTime", api.SetGuestDateTimeRequest(Sec=args.seconds, Usec=args.microseconds))
+
+    async def reseed_random(self, data: bytes) -> None:
+        await self._do("ReseedRandomDev", api.ReseedRandomDevRequest(data=data))
+
+    async def copy_file(self, args: CopyFile) -> None:
+        request = api.CopyFileRequest(
+            path=args.path if args.path.startswith("/") else f"{SHARED_DIRECTORY}/{args.path}",
+            file_size=args.size,
+            file_mode=args.mode,
+            dir_mode=args.directory_mode,
+            uid=args.uid,
+            gid=args.gid,
+            offset=args.offset,
+            data=args.data,
+        )
+        await self._do("CopyFile", request)
+
+    async def list_interfaces(self) -> tuple[Interface, ...]:
+        found = await self._call("ListInterfaces", net.ListInterfacesRequest(), net.Interfaces)
+        return tuple(plain_interface(one) for one in found.Interfaces)
+
+    async def update_interface(self, interface: Interface) -> Interface:
+        request = net.UpdateInterfaceRequest(interface=api_interface(interface))
+        return plain_interface(await self._call("UpdateInterface", request, net.Interface))
+
+    async def list_routes(self) -> tuple[Route, ...]:
+        return _plain_routes(await self._call("ListRoutes", net.ListRoutesRequest(), net.Routes))
+
+    async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        request = net.UpdateRoutesRequest(routes=net.Routes(tuple(api_route(route) for route in routes)))
+        return _plain_routes(await self._call("UpdateRoutes", request, net.Routes))
+
+
+def _plain_routes(routes: net.Routes) -> tuple[Route, ...]:
+    return tuple(plain_route(route) for route in routes.Routes)
 
 
 def connect_kata(dialer: Dialer, limits: Limits) -> KataAgent:

@@ -49,6 +49,9 @@ class TtrpcLink:
         self._limits = limits
         self._client: AsyncValue[TtrpcClient | None] = AsyncValue(None)
         self._down = AgentUnreachable("the agent was not dialled yet")
+        # unset while nobody needs a link that was closed on purpose
+        self._needed = trio.Event()
+        self._needed.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the link until cancelled.
@@ -75,7 +78,17 @@ class TtrpcLink:
             self._client.value = None
             self._down = AgentUnreachable(f"the link to the agent is down: {client.ended}")
 
+    async def disconnect(self) -> None:
+        """Close the link: calls in flight end at once, and the next one dials again. Repeated is fine."""
+        client: TtrpcClient | None = self._client.value
+        if client is None or not _alive(client):
+            await trio.lowlevel.checkpoint()
+            return
+        self._needed = trio.Event()
+        await client.aclose()
+
     async def _dial_again(self) -> trio.abc.Stream:
+        await self._needed.wait()
         while True:
             try:
                 return await dial_with_backoff(self._dialer, seconds=self._limits.reconnect_seconds)
@@ -114,6 +127,7 @@ class TtrpcLink:
         return response
 
     async def _connected(self) -> TtrpcClient:
+        self._needed.set()
         if not _alive(self._client.value):
             with trio.move_on_after(self._limits.reconnect_seconds):
                 await self._client.wait_value(_alive)  # pyright: ignore[reportUnknownMemberType]  # no types there

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from actors.errors import InvalidArgument
 from actors.schemas.agent import StringUser
 from actors.schemas.oci import (
@@ -26,12 +28,12 @@ from actors.schemas.oci import (
     Spec,
     User,
 )
-from actors.wire.spec import DEFAULT_PATH
+from actors.wire.spec import DEFAULT_PATH, ResourceSpec
 
 if TYPE_CHECKING:
-    from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec
+    from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec
 
-__all__ = ["oci_process", "oci_spec", "string_user"]
+__all__ = ["oci_process", "oci_resources", "oci_spec", "string_user"]
 
 OCI_VERSION = "1.0.2"
 
@@ -87,7 +89,7 @@ def oci_spec(spec: ContainerSpec, rootfs: str) -> Spec:
         root=Root(path=rootfs, readonly=spec.readonly),
         mounts=(*_MOUNTS, *(_bind(mount) for mount in spec.mounts)),
         linux=Linux(
-            resources=_resources(spec.resources),
+            resources=oci_resources(spec.resources),
             namespaces=tuple(LinuxNamespace(type=kind) for kind in ("mount", "ipc", "uts")),
             masked_paths=_MASKED,
             readonly_paths=_READONLY,
@@ -144,14 +146,31 @@ def _bind(mount: MountSpec) -> Mount:
     return Mount(destination=mount.destination, source=mount.source, type="bind", options=options)
 
 
-def _resources(resources: ResourceSpec) -> LinuxResources:
+def oci_resources(resources: ResourceSpec) -> LinuxResources:
+    """Limits, for a create and for an update. On Kata's wire 0 is "leave it as it is": as a limit it is refused.
+
+    Raises: InvalidArgument.
+    """
+    for name in msgspec.structs.fields(ResourceSpec):
+        value = getattr(resources, name.name)
+        if isinstance(value, int) and (value < -1 or value == 0):
+            raise InvalidArgument(
+                f"resources.{name.name} is {value}: expected more than 0, or -1 for no limit",
+                field=f"resources.{name.name}",
+            )
     # always sent, even when empty: without it the Rust agent leaves the process out of its cgroup
     return LinuxResources(
-        memory=LinuxMemory(limit=resources.memory_bytes or 0),
+        memory=LinuxMemory(
+            limit=resources.memory_bytes or 0,
+            reservation=resources.memory_reservation_bytes or 0,
+            swap=resources.memory_swap_bytes or 0,
+        ),
         cpu=LinuxCPU(
             quota=resources.cpu_quota_us or 0,
             period=resources.cpu_period_us or 0,
             shares=resources.cpu_shares or 0,
+            cpus=resources.cpuset_cpus or "",
+            mems=resources.cpuset_mems or "",
         ),
         pids=None if resources.pids is None else LinuxPids(limit=resources.pids),
     )

@@ -1,0 +1,226 @@
+"""From what a Kata agent tells to the plain values of the agent interface, and back where a verb sends them.
+
+For the kata agent. Every field is what an untrusted guest says: sizes are bounded by the frame that carried them, and
+what can't be read is a protocol error. Not for limits and specifications: `spec`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.errors import AgentProtocolError, InvalidArgument
+from actors.schemas import network as net
+from actors.wire.reports import (
+    Address,
+    BlockCounter,
+    Capabilities,
+    ContainerStats,
+    CpuStats,
+    GuestDetails,
+    HugePageStats,
+    Interface,
+    MemoryStats,
+    MemoryUse,
+    NetworkStats,
+    PidsStats,
+    Route,
+)
+
+if TYPE_CHECKING:
+    from actors.schemas.agent import GuestDetailsResponse
+    from actors.schemas.stats import (
+        BlkioStatsEntry,
+        CgroupStats,
+        MemoryData,
+        StatsContainerResponse,
+    )
+
+__all__ = [
+    "api_interface",
+    "api_route",
+    "capabilities",
+    "container_stats",
+    "guest_details",
+    "pid_list",
+    "plain_interface",
+    "plain_route",
+]
+
+# the agent's own names for block devices: today's driver names, and 1.x's
+_BLOCK_HANDLERS = frozenset({"blk", "mmioblk", "blk-ccw", "scsi", "nvdimm"})
+
+
+def guest_details(response: GuestDetailsResponse) -> GuestDetails:
+    """What GetGuestDetails answered. Raises: AgentProtocolError."""
+    agent = response.agent_details
+    if agent is None:
+        raise AgentProtocolError("GetGuestDetails: the agent's own details are missing")
+    return GuestDetails(
+        agent_version=agent.version,
+        init_daemon=agent.init_daemon,
+        memory_block_bytes=response.mem_block_size_bytes,
+        memory_hotplug_probe=response.support_mem_hotplug_probe,
+        device_handlers=agent.device_handlers,
+        storage_handlers=agent.storage_handlers,
+        seccomp=agent.supports_seccomp,
+        features=agent.extra_features,
+    )
+
+
+def capabilities(details: GuestDetails) -> Capabilities:
+    """What follows from a guest's details; virtcontainers takes block devices for granted, we ask."""
+    return Capabilities(
+        block_devices=not _BLOCK_HANDLERS.isdisjoint((*details.device_handlers, *details.storage_handlers)),
+        seccomp=details.seccomp,
+        features=details.features,
+    )
+
+
+def pid_list(data: bytes) -> tuple[int, ...]:
+    """What ListProcesses answered to "json". Raises: AgentProtocolError."""
+    try:
+        return tuple(sorted(msgspec.json.decode(data, type=list[int])))
+    except msgspec.DecodeError as error:
+        raise AgentProtocolError(f"ListProcesses: not a JSON list of numbers: {error}") from None
+
+
+def container_stats(response: StatsContainerResponse) -> ContainerStats:
+    """What StatsContainer answered; a part that is missing there is None here."""
+    groups = response.cgroup_stats
+    network = tuple(
+        NetworkStats(
+            name=one.name,
+            received_bytes=one.rx_bytes,
+            received_packets=one.rx_packets,
+            sent_bytes=one.tx_bytes,
+            sent_packets=one.tx_packets,
+        )
+        for one in response.network_stats
+    )
+    if groups is None:
+        return ContainerStats(network=network)
+    pids = groups.pids_stats
+    return ContainerStats(
+        cpu=_cpu(groups),
+        memory=_memory(groups),
+        pids=None if pids is None else PidsStats(current=pids.current, limit=pids.limit),
+        block_io=_block_io(groups),
+        huge_pages={
+            size: HugePageStats(bytes=one.usage, max_bytes=one.max_usage, failures=one.failcnt)
+            for size, one in groups.hugetlb_stats.items()
+        },
+        network=network,
+    )
+
+
+def _cpu(groups: CgroupStats) -> CpuStats | None:
+    stats = groups.cpu_stats
+    if stats is None or stats.cpu_usage is None:
+        return None
+    used, held = stats.cpu_usage, stats.throttling_data
+    return CpuStats(
+        total_ns=used.total_usage,
+        user_ns=used.usage_in_usermode,
+        kernel_ns=used.usage_in_kernelmode,
+        per_cpu_ns=used.percpu_usage,
+        periods=0 if held is None else held.periods,
+        throttled_periods=0 if held is None else held.throttled_periods,
+        throttled_ns=0 if held is None else held.throttled_time,
+    )
+
+
+def _memory(groups: CgroupStats) -> MemoryStats | None:
+    stats = groups.memory_stats
+    if stats is None or stats.usage is None:
+        return None
+    return MemoryStats(
+        usage=_use(stats.usage),
+        swap=None if stats.swap_usage is None else _use(stats.swap_usage),
+        kernel=None if stats.kernel_usage is None else _use(stats.kernel_usage),
+        cache_bytes=stats.cache,
+        detail=stats.stats,
+    )
+
+
+def _use(data: MemoryData) -> MemoryUse:
+    return MemoryUse(bytes=data.usage, max_bytes=data.max_usage, limit_bytes=data.limit, failures=data.failcnt)
+
+
+def _block_io(groups: CgroupStats) -> tuple[BlockCounter, ...]:
+    stats = groups.blkio_stats
+    if stats is None:
+        return ()
+
+    def counters(kind: str, entries: tuple[BlkioStatsEntry, ...]) -> tuple[BlockCounter, ...]:
+        return tuple(
+            BlockCounter(device=f"{one.major}:{one.minor}", kind=kind, operation=one.op, value=one.value)
+            for one in entries
+        )
+
+    return (
+        *counters("bytes", stats.io_service_bytes_recursive),
+        *counters("operations", stats.io_serviced_recursive),
+    )
+
+
+def api_interface(interface: Interface) -> net.Interface:
+    """As UpdateInterface carries it."""
+    return net.Interface(
+        device=interface.device,
+        name=interface.name or interface.device,
+        IPAddresses=tuple(
+            net.IPAddress(
+                family=net.IPFamily.v6 if ":" in one.address else net.IPFamily.v4,
+                address=one.address,
+                mask=str(one.prefix),
+            )
+            for one in interface.addresses
+        ),
+        mtu=interface.mtu,
+        hwAddr=interface.hardware_address,
+    )
+
+
+def plain_interface(interface: net.Interface) -> Interface:
+    """What the agent says of one. Raises: AgentProtocolError."""
+    return Interface(
+        device=interface.device or interface.name,
+        name=interface.name,
+        addresses=tuple(Address(one.address, _prefix(one)) for one in interface.IPAddresses),
+        mtu=interface.mtu,
+        hardware_address=interface.hwAddr,
+    )
+
+
+def _prefix(address: net.IPAddress) -> int:
+    if not address.mask.isascii() or not address.mask.isdigit() or int(address.mask) > 128:
+        raise AgentProtocolError(f"address {address.address!r}: its mask {address.mask[:20]!r} is no prefix length")
+    return int(address.mask)
+
+
+def api_route(route: Route) -> net.Route:
+    """As UpdateRoutes carries it. Raises: InvalidArgument."""
+    if route.scope not in range(256):
+        raise InvalidArgument(f"routes.scope is {route.scope}: expected 0 to 255", field="routes.scope")
+    return net.Route(
+        dest=route.destination,
+        gateway=route.gateway,
+        device=route.device,
+        source=route.source,
+        scope=route.scope,
+        family=net.IPFamily.v6 if route.ipv6 else net.IPFamily.v4,
+    )
+
+
+def plain_route(route: net.Route) -> Route:
+    """What the agent says of one."""
+    return Route(
+        destination=route.dest,
+        gateway=route.gateway,
+        device=route.device,
+        source=route.source,
+        scope=route.scope,
+        ipv6=route.family == net.IPFamily.v6,
+    )

@@ -1,0 +1,157 @@
+"""The plain values that verbs bring back from a guest: what runs, what it uses, what the guest is, its network.
+
+For everything that crosses from an actor to a handle; agents translate their own protocol's words into these. Not for
+what a caller asks to be run: `spec` has that. Times in nanoseconds, sizes in bytes, counters since the create.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = [
+    "Address",
+    "BlockCounter",
+    "Capabilities",
+    "ContainerStats",
+    "CpuStats",
+    "GuestDetails",
+    "HugePageStats",
+    "Interface",
+    "MemoryStats",
+    "MemoryUse",
+    "NetworkStats",
+    "PidsStats",
+    "Route",
+]
+
+
+class CpuStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Processor time, and how often and how long a quota held the container back."""
+
+    total_ns: int = 0
+    user_ns: int = 0
+    kernel_ns: int = 0
+    # one number for each processor; empty where the kernel does not keep them
+    per_cpu_ns: tuple[int, ...] = ()
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled_ns: int = 0
+
+
+class MemoryUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One kind of memory: now, the most ever, its limit (0: none) and how often that was hit."""
+
+    bytes: int = 0
+    max_bytes: int = 0
+    limit_bytes: int = 0
+    failures: int = 0
+
+
+class MemoryStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Memory; `detail` is the kernel's own memory.stat."""
+
+    usage: MemoryUse = MemoryUse()
+    swap: MemoryUse | None = None
+    kernel: MemoryUse | None = None
+    cache_bytes: int = 0
+    detail: dict[str, int] = {}
+
+
+class PidsStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tasks now, and their limit (0: none)."""
+
+    current: int = 0
+    limit: int = 0
+
+
+class BlockCounter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One counter of one block device: `kind` is "bytes" or "operations", `operation` the kernel's word (Read, Write)."""
+
+    device: str
+    kind: str
+    operation: str
+    value: int = 0
+
+
+class HugePageStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Huge pages of one size: bytes now, the most ever, failed requests."""
+
+    bytes: int = 0
+    max_bytes: int = 0
+    failures: int = 0
+
+
+class NetworkStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Counters of one network device of the sandbox."""
+
+    name: str
+    received_bytes: int = 0
+    received_packets: int = 0
+    sent_bytes: int = 0
+    sent_packets: int = 0
+
+
+class ContainerStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one container uses. A part that its guest does not count is None."""
+
+    cpu: CpuStats | None = None
+    memory: MemoryStats | None = None
+    pids: PidsStats | None = None
+    block_io: tuple[BlockCounter, ...] = ()
+    # by page size, as "2MB"
+    huge_pages: dict[str, HugePageStats] = {}
+    network: tuple[NetworkStats, ...] = ()
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a sandbox's agent can be given."""
+
+    # block devices as a container's root or volume, rather than directories alone
+    block_devices: bool = False
+    seccomp: bool = False
+    # what the agent itself calls its features
+    features: tuple[str, ...] = ()
+
+
+class GuestDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a guest says of itself. Sizes it does not know are 0."""
+
+    agent_version: str
+    # whether the agent is the first process that the guest's kernel started
+    init_daemon: bool = False
+    memory_block_bytes: int = 0
+    memory_hotplug_probe: bool = False
+    device_handlers: tuple[str, ...] = ()
+    storage_handlers: tuple[str, ...] = ()
+    seccomp: bool = False
+    features: tuple[str, ...] = ()
+
+
+class Address(msgspec.Struct, frozen=True):
+    """An address with its prefix length, as `192.0.2.1` and 24; IPv6 where it has colons."""
+
+    address: str
+    prefix: int
+
+
+class Interface(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One network device of the sandbox: `device` is its name in the guest, `name` the one it is to have."""
+
+    device: str
+    name: str = ""
+    addresses: tuple[Address, ...] = ()
+    # 0 leaves it as it is
+    mtu: int = 0
+    hardware_address: str = ""
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One route; `destination` is a network with its prefix length, empty for the default route."""
+
+    destination: str = ""
+    gateway: str = ""
+    device: str = ""
+    source: str = ""
+    # the kernel's numbers: 0 universe, 253 link, 254 host
+    scope: int = 0
+    ipv6: bool = False
