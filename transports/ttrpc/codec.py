@@ -56,7 +56,19 @@ _SIGN_BIT, _TWO_TO_64 = 1 << 63, 1 << 64
 
 
 class DecodeError(ValueError):
-    """A body that is not the message it should be; the text says where."""
+    """A body that is not the message it should be; the text says what is wrong, and at which of its bytes.
+
+    `at` counts from the start of the buffer; whoever knows where the body starts says so with `within`.
+    """
+
+    def __init__(self, why: str, at: int) -> None:
+        super().__init__(f"{why} at byte {at}")
+        self.why = why
+        self.at = at
+
+    def within(self, start: int) -> DecodeError:
+        """The same, counted from `start`: where a body lies in its buffer is chance, and nobody's business."""
+        return DecodeError(self.why, self.at - start)
 
 
 class Frame(NamedTuple):
@@ -197,7 +209,7 @@ def decode_request(buffer: bytes, start: int, end: int) -> Request:
             timeout_nano = _signed(value)
         elif tag == 0x2A:
             if len(metadata) == METADATA_ENTRIES:
-                raise DecodeError(f"over {METADATA_ENTRIES} metadata entries")
+                raise DecodeError(f"over {METADATA_ENTRIES} metadata entries", value)
             metadata.append(_key_value(buffer, value, at))
     return Request(service, method, payload, timeout_nano, tuple(metadata))
 
@@ -243,7 +255,7 @@ def _fields(buffer: bytes, position: int, end: int) -> Iterator[tuple[int, int, 
             tag, position = _read_varint(buffer, position - 1, end)
         wire_type = tag & 7
         if tag < 8 or tag >> 32:
-            raise DecodeError(f"field number out of range at byte {position}")
+            raise DecodeError("field number out of range", position)
         if wire_type in (_BYTES, _VARINT):
             if position < end and buffer[position] < 0x80:
                 value = buffer[position]
@@ -256,14 +268,14 @@ def _fields(buffer: bytes, position: int, end: int) -> Iterator[tuple[int, int, 
             start = position
             position += value
             if position > end:
-                raise DecodeError(f"a field of {value} bytes is truncated at byte {start}")
+                raise DecodeError(f"a field of {value} bytes is truncated", start)
             yield tag, start, position
         elif wire_type in (_FIXED64, _FIXED32):
             position += 8 if wire_type == _FIXED64 else 4
             if position > end:
-                raise DecodeError(f"a fixed-size field is truncated at byte {end}")
+                raise DecodeError("a fixed-size field is truncated", end)
         else:
-            raise DecodeError(f"wire type {wire_type} at byte {position} is not proto3")
+            raise DecodeError(f"wire type {wire_type} is not proto3", position)
 
 
 def _read_varint(buffer: bytes, position: int, end: int) -> tuple[int, int]:
@@ -276,8 +288,8 @@ def _read_varint(buffer: bytes, position: int, end: int) -> tuple[int, int]:
             return result % _TWO_TO_64, position
         shift += 7
         if shift > 63:
-            raise DecodeError(f"a varint is over 10 bytes at byte {position}")
-    raise DecodeError(f"a varint is truncated at byte {end}")
+            raise DecodeError("a varint is over 10 bytes", position)
+    raise DecodeError("a varint is truncated", end)
 
 
 def _varint(value: int) -> bytes:
@@ -303,7 +315,7 @@ def _text(buffer: bytes, start: int, end: int) -> str:
     try:
         return buffer[start:end].decode()
     except UnicodeDecodeError as error:
-        raise DecodeError(f"a string at byte {start} is not UTF-8") from error
+        raise DecodeError("a string is not UTF-8", start) from error
 
 
 def _signed(value: int) -> int:

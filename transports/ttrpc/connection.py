@@ -222,7 +222,9 @@ class ClientConnection(_Streams):
         try:
             return Replied(frame.stream_id, *decode_response(frame.buffer, frame.start, frame.end))
         except DecodeError as error:
-            self._failure = RemoteProtocolError(f"the response on stream {frame.stream_id} can't be decoded: {error}")
+            self._failure = RemoteProtocolError(
+                f"the response on stream {frame.stream_id} can't be decoded: {error.within(frame.start)}"
+            )
             return None
 
 
@@ -298,7 +300,7 @@ class ServerConnection(_Streams):
         try:
             request = decode_request(frame.buffer, frame.start, frame.end)
         except DecodeError as error:
-            code, message = StatusCode.INVALID_ARGUMENT, f"unmarshal request error: {error}"
+            code, message = StatusCode.INVALID_ARGUMENT, f"unmarshal request error: {error.within(frame.start)}"
         else:
             if frame.oversize:
                 code, message = StatusCode.RESOURCE_EXHAUSTED, _oversize(frame)

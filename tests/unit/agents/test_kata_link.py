@@ -1,0 +1,70 @@
+"""What the kata agent's link puts into a call beside its payload, and what it makes of an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+from actors.agents.kata.link import TtrpcLink
+from actors.limits import DEFAULT_LIMITS
+from actors.schemas.rpcs import RPCS, Rpc
+from transports.ttrpc.server import CallContext, TtrpcServer
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+# a lost or cut-off one of these has changed nothing, and may be made again
+CHANGE_NOTHING = {
+    "Check",
+    "Version",
+    "WaitProcess",
+    "StatsContainer",
+    "ListProcesses",
+    "GetDiagnosticData",
+    "ListInterfaces",
+    "ListRoutes",
+    "GetIPTables",
+    "GetMetrics",
+    "GetGuestDetails",
+    "GetVolumeStats",
+}
+
+
+def _empty(kind: type[msgspec.Struct]) -> msgspec.Struct:
+    return msgspec.convert({}, kind)
+
+
+@pytest.mark.parametrize("rpc", RPCS.values(), ids=list(RPCS))
+async def test_only_a_call_that_changes_nothing_tells_the_guest_how_long_it_may_take(
+    rpc: Rpc, autojump_clock: MockClock
+) -> None:
+    seen: list[float] = []
+    errors: list[Exception] = []
+
+    async def look(_payload: bytes, context: CallContext) -> bytes:
+        await trio.lowlevel.checkpoint()
+        seen.append(context.deadline - trio.current_time())
+        return b""
+
+    server = TtrpcServer(
+        {(rpc.service, rpc.method): look}, on_error=lambda _service, _method, error: errors.append(error)
+    )
+    async with trio.open_nursery() as nursery:
+
+        async def dial() -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            near, far = trio.testing.memory_stream_pair()
+            nursery.start_soon(server.serve_stream, far)
+            return near
+
+        link = TtrpcLink(dial, DEFAULT_LIMITS)
+        await nursery.start(link.run)
+        with trio.fail_after(7):
+            assert await link.call(rpc, _empty(rpc.request)) == _empty(rpc.response)
+        nursery.cancel_scope.cancel()
+    assert errors == []
+    assert seen == [pytest.approx(7) if rpc.method in CHANGE_NOTHING else float("inf")]
