@@ -58,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="say what scenario files are for", allow_abbrev=False)
     listing.add_argument("files", nargs="*", metavar="FILE", default=["scenarios"], help="default: scenarios")
     listing.add_argument("--json", action="store_true", help="print one JSON list")
+    commands.add_parser("schema", help="print the JSON Schema of scenario files", allow_abbrev=False)
     sweep = commands.add_parser("sweep", help="remove what dead owners left behind", allow_abbrev=False)
     sweep.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
     completion = commands.add_parser("completion", help="print a shell's completion script", allow_abbrev=False)
@@ -112,6 +113,11 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
             from actors.cli.files import list_files
 
             return list_files(FileOptions.parsed(words))
+        case "schema":
+            from actors.scenario.schema import schema_text
+
+            print(schema_text(), end="")
+            return Exit.HELD
         case "sweep":
             from actors.cli.sweep import sweep
 

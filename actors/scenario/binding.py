@@ -6,6 +6,7 @@ whether the names in it exist: the binder records them (`references`), `names` r
 
 from __future__ import annotations
 
+import re
 import types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -13,15 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, g
 import msgspec
 
 from actors.scenario import scalars, yamltree
-from actors.scenario.model import Conditions, Each, Expect, FaultOf, Kind, ProbeOf, Step
+from actors.scenario.model import Conditions, Each, Expect, FaultOf, Kind, ProbeOf, Step, VarDecl
 from actors.scenario.needs import FAULTS, PROBES
 from actors.scenario.problems import Problem, ScenarioError, nearest
-from actors.scenario.verbs import VERBS, Always, Look, Unchanged
+from actors.scenario.thresholds import Threshold, parse_threshold
+from actors.scenario.verbs import VERBS, Always, Call, Look, Unchanged, call_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Binder", "Reference"]
+__all__ = ["Binder", "Reference", "Sources"]
 
 _COMMON = frozenset(item.encode_name for item in msgspec.structs.fields(Step))
 _CONDITIONS = frozenset(item.encode_name for item in msgspec.structs.fields(Conditions))
@@ -32,12 +34,22 @@ _SHELL = ("sh", "-c")
 
 
 @dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the values of `vars` come from beside the file; `used` collects the names that the file has."""
+
+    given: Mapping[str, str] = field(default_factory=dict[str, str])
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    used: set[str] = field(default_factory=set[str])
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
     """One use or introduction of a name, in the order of the file."""
 
     kind: Kind
     text: str
     path: str
+    file: str
     line: int
     column: int
     # what a `for_each` goes through
@@ -46,17 +58,18 @@ class Reference:
 
 @dataclass(slots=True)
 class Binder:
-    """Binds one file; `lines` tells the line of each step by its path."""
+    """Binds one file; `lines` and `files` tell where each step stands, by its path."""
 
-    file: str
+    sources: Sources
     references: list[Reference] = field(default_factory=list[Reference])
     lines: dict[str, int] = field(default_factory=dict[str, int])
+    files: dict[str, str] = field(default_factory=dict[str, str])
     # the paths of steps whose inner names are theirs alone
     scopes: list[str] = field(default_factory=list[str])
 
     def bind(self, node: yamltree.Node, shape: Any, path: str) -> Any:
         """The value of `node` as `shape`. Raises: ScenarioError, with every fault below the node."""
-        shape, kind = _unwrap(shape)
+        shape, kind = unwrap(shape)
         if kind is not None:
             special = self._special(kind)
             return special(node, path) if special else self.scalar(node, kind, path)
@@ -74,7 +87,7 @@ class Binder:
         """One fault at the place of a node."""
         line, column = yamltree.place(node)
         problem = Problem(
-            file=self.file,
+            file=yamltree.file_of(node),
             line=line,
             column=column,
             field=path,
@@ -91,7 +104,7 @@ class Binder:
         value = scalars.parse(kind, node.value)
         if value is None:
             raise self.fault(node, path, kind.value, like=nearest(node.value, sorted(scalars.WORDS.get(kind, ()))))
-        self.references.append(Reference(kind, node.value, path, *yamltree.place(node)))
+        self.references.append(Reference(kind, node.value, path, *_place(node)))
         return value
 
     def _special(self, kind: Kind) -> Callable[[yamltree.Node, str], Any] | None:
@@ -107,6 +120,9 @@ class Binder:
             Kind.EACH: self._each,
             Kind.SAVE: self._save,
             Kind.RANGE: self._range,
+            Kind.VAR: self._var,
+            Kind.ARGS: lambda node, path: _Plain(self).value(node, path),
+            Kind.THRESHOLD: self._threshold,
         }
         return special.get(kind)
 
@@ -121,7 +137,7 @@ class Binder:
             return int(text)
         raise self.fault(node, path, "a whole number from 1 to 1000000")
 
-    def _pairs(self, node: yamltree.Node, path: str, expected: str) -> list[tuple[yamltree.Scalar, yamltree.Node]]:
+    def pairs(self, node: yamltree.Node, path: str, expected: str) -> list[tuple[yamltree.Scalar, yamltree.Node]]:
         """Keys and values of a mapping; keys are texts, each once."""
         if not isinstance(node, yamltree.Mapping):
             raise self.fault(node, path, expected)
@@ -137,13 +153,15 @@ class Binder:
 
     def _dict(self, node: yamltree.Node, shape: Any, path: str) -> dict[str, Any]:
         key_shape, value_shape = get_args(shape)
-        _, key_kind = _unwrap(key_shape)
+        _, key_kind = unwrap(key_shape)
         bound: dict[str, Any] = {}
         with _Faults() as faults:
-            for key, value in self._pairs(node, path, "a mapping of names"):
+            for key, value in self.pairs(node, path, "a mapping of names"):
                 with faults.kept():
+                    # a name means something after its own value, not in it
+                    what = self.bind(value, value_shape, _join(path, key.value))
                     name = self.scalar(key, key_kind, _join(path, key.value)) if key_kind else key.value
-                    bound[name] = self.bind(value, value_shape, _join(path, key.value))
+                    bound[name] = what
         return bound
 
     def _items(self, node: yamltree.Node, shape: Any, path: str) -> tuple[Any, ...]:
@@ -159,7 +177,7 @@ class Binder:
     def _struct(self, node: yamltree.Node, shape: type[msgspec.Struct], path: str) -> Any:
         hints = get_type_hints(shape, include_extras=True)
         fields = {item.encode_name: item for item in msgspec.structs.fields(shape)}
-        given = {key.value: (key, value) for key, value in self._pairs(node, path, "a mapping")}
+        given = {key.value: (key, value) for key, value in self.pairs(node, path, "a mapping")}
         bound: dict[str, Any] = {}
         with _Faults() as faults:
             for word, (key, _) in given.items():
@@ -195,7 +213,7 @@ class Binder:
         self, node: yamltree.Node, path: str, kind: Kind, known: Mapping[str, str], about: Kind
     ) -> tuple[str, str]:
         """The one key of a mapping, out of a table, and the name that it is about."""
-        pairs = self._pairs(node, path, kind.value)
+        pairs = self.pairs(node, path, kind.value)
         if len(pairs) != 1:
             raise self.fault(node, path, kind.value, found=f"{len(pairs)} things")
         key, value = pairs[0]
@@ -217,21 +235,21 @@ class Binder:
         elif isinstance(node, yamltree.Sequence) and 0 < len(node.value) <= scalars.MAX_EACH:
             each = Each(self._items(node, Annotated[str, Kind.TEXT], path))
         else:
-            pairs = self._pairs(node, path, Kind.EACH.value)
+            pairs = self.pairs(node, path, Kind.EACH.value)
             if [key.value for key, _ in pairs] != ["labels"]:
                 raise self.fault(node, path, Kind.EACH.value)
             labels = self.bind(
                 pairs[0][1], dict[Annotated[str, Kind.NAME], Annotated[str, Kind.TEXT]], f"{path}.labels"
             )
             each = Each(labels=tuple(labels.items()))
-        self.references.append(Reference(Kind.EACH, "", path, *yamltree.place(node), each))
+        self.references.append(Reference(Kind.EACH, "", path, *_place(node), each))
         return each
 
     def _save(self, node: yamltree.Node, path: str) -> tuple[tuple[str, str], ...]:
         if isinstance(node, yamltree.Scalar):
             return ((self.scalar(node, Kind.NEW_VARIABLE, path), ""),)
         saves: list[tuple[str, str]] = []
-        for key, value in self._pairs(node, path, Kind.SAVE.value):
+        for key, value in self.pairs(node, path, Kind.SAVE.value):
             place = _join(path, key.value)
             saves.append((self.scalar(key, Kind.NEW_VARIABLE, place), self.scalar(value, Kind.JSON_PATH, place)))
         return tuple(saves)
@@ -242,13 +260,35 @@ class Binder:
             raise self.fault(node, path, Kind.RANGE.value, found=f"{len(bound)} of them")
         return bound
 
+    def _var(self, node: yamltree.Node, path: str) -> str:
+        """The text of a variable: from the command line, else from the environment, else from here."""
+        name = path.rpartition(".")[2]
+        self.sources.used.add(name)
+        if (given := self.sources.given.get(name)) is not None:
+            return given
+        if isinstance(node, yamltree.Scalar):
+            return str(self.scalar(node, Kind.TEXT, path))
+        source: VarDecl = self._struct(node, VarDecl, path)
+        if source.env is not None and source.env in self.sources.environment:
+            return self.sources.environment[source.env]
+        if source.default is None:
+            wanted = f"the environment variable {source.env} set" if source.env else "'env' or 'default'"
+            raise self.fault(node, path, f"{wanted}, a 'default', or --var {name}=...", found="no value")
+        return source.default
+
+    def _threshold(self, node: yamltree.Node, path: str) -> Threshold:
+        threshold = parse_threshold(self.scalar(node, Kind.TEXT, path))
+        if isinstance(threshold, str):
+            raise self.fault(node, path, threshold)
+        return threshold
+
     def _branch(self, node: yamltree.Node, path: str) -> tuple[Step, ...]:
         if isinstance(node, yamltree.Sequence):
             return self._items(node, Annotated[Step, Kind.STEP], path)
         return (self._step(node, path),)
 
     def _step(self, node: yamltree.Node, path: str) -> Step:
-        words = [key.value for key, _ in self._pairs(node, path, Kind.STEP.value)]
+        words = [key.value for key, _ in self.pairs(node, path, Kind.STEP.value)]
         verbs = [word for word in words if word in VERBS]
         if not verbs:
             strange = next((key for key, _ in node.value if key.value not in _COMMON), node)
@@ -258,6 +298,7 @@ class Binder:
         if len(verbs) > 1:
             raise self.fault(node, path, "one verb in a step", found=" and ".join(verbs))
         self.lines[path] = yamltree.place(node)[0]
+        self.files[path] = yamltree.file_of(node)
         if VERBS[verbs[0]].scoped:
             self.scopes.append(path)
         step: Step = self._struct(node, VERBS[verbs[0]], path)
@@ -273,6 +314,8 @@ class Binder:
                 if getattr(step.expect, item.name) is not None and facet not in facets:
                     allowed = ", ".join(sorted(facets)).replace("value", "conditions on its value") or "nothing"
                     raise self.fault(node, f"{path}.expect", f"of {verb}: {allowed}", found=f"{item.encode_name!r}")
+        if isinstance(step, Call) and (trouble := call_problem(step)) is not None:
+            raise self.fault(node, f"{path}.{trouble.field}", trouble.expected, found=trouble.found, like=trouble.like)
         inner = getattr(step, verb)
         if isinstance(inner, Step):
             self._inner_fits(node, verb, inner, f"{path}.{verb}")
@@ -288,6 +331,32 @@ class Binder:
             raise self.fault(node, path, "what to expect of the inner step", found="nothing")
         if verb in ("unchanged", "grows") and inner.expect is not None:
             raise self.fault(node, f"{path}.expect", "no expectation here", found="one")
+
+
+class _Plain:
+    """A tree as plain values, by the rules of YAML 1.2's core: for the arguments of a call."""
+
+    def __init__(self, binder: Binder) -> None:
+        self._binder = binder
+
+    def value(self, node: yamltree.Node, path: str) -> Any:
+        if isinstance(node, yamltree.Sequence):
+            return [self.value(item, f"{path}[{index}]") for index, item in enumerate(node.value)]
+        if isinstance(node, yamltree.Mapping):
+            pairs = self._binder.pairs(node, path, "a mapping")
+            return {key.value: self.value(item, _join(path, key.value)) for key, item in pairs}
+        assert isinstance(node, yamltree.Scalar)
+        text: str = node.value
+        if _is_plain(node):
+            if _is_nothing(node):
+                return None
+            if text in ("true", "false"):
+                return text == "true"
+            if re.fullmatch(r"-?[0-9]{1,18}", text):
+                return int(text)
+            if re.fullmatch(r"-?[0-9]{1,18}\.[0-9]{1,18}", text):
+                return float(text)
+        return self._binder.scalar(node, Kind.TEXT, path)
 
 
 class _Faults:
@@ -325,7 +394,7 @@ class _Kept:
         return False
 
 
-def _unwrap(shape: Any) -> tuple[Any, Kind | None]:
+def unwrap(shape: Any) -> tuple[Any, Kind | None]:
     """The bare type of a field, and its kind if it has one; `None` is never written, so optional is left out."""
     kind = None
     while True:
@@ -336,6 +405,10 @@ def _unwrap(shape: Any) -> tuple[Any, Kind | None]:
             shape = next(part for part in get_args(shape) if part is not types.NoneType)
         else:
             return shape, kind
+
+
+def _place(node: yamltree.Node) -> tuple[str, int, int]:
+    return (yamltree.file_of(node), *yamltree.place(node))
 
 
 def _join(path: str, word: str) -> str:

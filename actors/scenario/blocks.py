@@ -164,6 +164,12 @@ async def _for_each(step: verbs.ForEach, attempt: Attempt, perform: Perform) -> 
     return None
 
 
+async def _include(step: verbs.Include, attempt: Attempt, perform: Perform) -> Mismatch | None:
+    given = {name: attempt.text(text) for name, text in step.with_.items()}
+    await perform(step.steps, f"{attempt.path}.steps", attempt.scope.inner(**given))
+    return None
+
+
 async def _rate(step: verbs.Rate, attempt: Attempt, perform: Perform) -> Mismatch | None:
     """Rounds are due at fixed instants, late ones are begun at once: a slow system is not spared."""
     rate = number_of(attempt.text(step.rate))
@@ -202,6 +208,7 @@ BLOCKS: Mapping[type[Step], Callable[[Any, Attempt, Perform], Awaitable[Mismatch
         verbs.Repeat: _repeat,
         verbs.ForEach: _for_each,
         verbs.Rate: _rate,
+        verbs.Include: _include,
     }
 )
 

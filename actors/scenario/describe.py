@@ -7,9 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.scenario.model import ProbeOf, Step
+from actors.scenario.model import FaultOf, ProbeOf, Step
 from actors.scenario.scalars import SIGNALS
-from actors.scenario.verbs import Exec, Grows, Repeat, Signal, Sleep, Stdin, Winsize
+from actors.scenario.verbs import (
+    Call,
+    Exec,
+    ForEach,
+    Grows,
+    Parallel,
+    Race,
+    Rate,
+    Repeat,
+    Signal,
+    Sleep,
+    Stdin,
+    Winsize,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +40,9 @@ def describe(step: Step) -> str:
         words.append(describe(what))
     elif isinstance(what, ProbeOf):
         words += [what.kind, what.container]
-    elif isinstance(what, str):
+    elif isinstance(what, FaultOf):
+        words += [what.kind, what.sandbox]
+    elif isinstance(what, str) and not isinstance(step, Rate):
         words.append(what)
     words += _details(step)
     return " ".join(words)
@@ -46,6 +61,14 @@ def _details(step: Step) -> Sequence[str]:
             return [f"{len(text.encode())} bytes"]
         case Sleep(sleep=seconds):
             return [f"{seconds:g} s"]
+        case Call(verb=verb):
+            return [verb]
+        case ForEach(for_each=each, as_=name):
+            return [f"{len(each.texts)} times" if each.texts else f"{name} by labels"]
+        case Rate(rate=rate, during=seconds):
+            return [f"{rate} a second for {seconds:g} s"]
+        case Parallel(parallel=branches) | Race(race=branches):
+            return [f"{len(branches)} branches"]
         case Grows(by=by):
             return [f"by {by}"]
         case Repeat(repeat=times, steps=steps):

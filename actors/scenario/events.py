@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 # what a failure shows of the past of a container
-RECENT_ASKS = 8
+RECENT = 10
 # of a step's value, in the journal
 SEEN_KEPT = 500
 
@@ -69,12 +69,13 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     containers: tuple[str, ...]
 
 
-class StepStarted(Event, frozen=True, kw_only=True, tag="step_started"):
-    """`path` names the step in the file: `steps[2].while[0]`."""
+class StepStarted(Event, frozen=True, kw_only=True, tag="step_started", omit_defaults=True):
+    """`path` names the step in the file: `steps[2].while[0]`; `file` is there when it stands in another one."""
 
     path: str
     title: str
     line: int
+    file: str = ""
 
 
 class AskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -102,8 +103,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seen: str
     code: str = ""
     tails: tuple[Tail, ...] = ()
-    # the last asks of the container, newest last, one line each
-    asks: tuple[str, ...] = ()
+    # what last happened to the container, asks included, newest last, one line each
+    events: tuple[str, ...] = ()
 
 
 class Seen(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -122,6 +123,7 @@ class StepEnded(Event, frozen=True, kw_only=True, tag="step_ended", omit_default
     path: str
     title: str
     line: int
+    file: str = ""
     outcome: Outcome
     seconds: float
     asks: tuple[AskRecord, ...] = ()
@@ -160,6 +162,7 @@ class Journal:
         self._began = trio.current_time()
         self._recent: dict[str, deque[str]] = {}
         self.events: list[Event] = []
+        self.asks: list[AskRecord] = []
 
     def now(self) -> float:
         """Seconds since the run began."""
@@ -172,10 +175,17 @@ class Journal:
         self._listener(event)
 
     def asked(self, record: AskRecord) -> None:
-        """Remember an ask for the failures of its container."""
-        line = f"{record.at:.3f} s: {record.verb}: {record.code or 'ok'} in {record.seconds * 1000:.1f} ms"
-        self._recent.setdefault(record.to, deque(maxlen=RECENT_ASKS)).append(line)
+        """Remember an ask, for the failures of its container and for thresholds."""
+        self.asks.append(record)
+        self._remember(record.to, f"{record.verb}: {record.code or 'ok'} in {record.seconds * 1000:.1f} ms", self.now())
+
+    def happened(self, address: str, what: str) -> None:
+        """Remember something else about an actor."""
+        self._remember(address, what, self.now())
+
+    def _remember(self, address: str, what: str, at: float) -> None:
+        self._recent.setdefault(address, deque(maxlen=RECENT)).append(f"{at:.3f} s: {what}")
 
     def recent(self, address: str) -> tuple[str, ...]:
-        """The last asks of one actor, oldest first."""
+        """What last happened to one actor, oldest first."""
         return tuple(self._recent.get(address, ()))

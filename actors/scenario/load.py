@@ -6,21 +6,23 @@ For the runner, the command line and editors. Not for running: what comes back i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from actors.scenario.binding import Binder
+from actors.scenario.binding import Binder, Sources
+from actors.scenario.includes import Includer, Reader, no_files
 from actors.scenario.model import Scenario, Step
 from actors.scenario.names import check_names, counted
-from actors.scenario.problems import Problem, ScenarioError
+from actors.scenario.problems import Problem, ScenarioError, nearest
 from actors.scenario.yamltree import MAX_BYTES, read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["Loaded", "load_file", "load_text", "verbs_of"]
+__all__ = ["Loaded", "Sources", "load_file", "load_text", "verbs_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Loaded:
         file: as the caller named it.
         needs: what it lists and what its steps need, each once, in that order.
         lines: the line of each step, by its path (`steps[2].while[0]`).
+        files: the file of each step, by its path: this one, or one that it includes.
         targets: the names that a step's target may stand for, by its path (`steps[2].while[0].create`).
     """
 
@@ -38,30 +41,52 @@ class Loaded:
     scenario: Scenario
     needs: tuple[str, ...]
     lines: Mapping[str, int]
+    files: Mapping[str, str]
     targets: Mapping[str, tuple[str, ...]]
 
 
-def load_file(path: Path, *, name: str | None = None) -> Loaded:
-    """Read a file; `name` is what to call it in messages. Raises: ScenarioError."""
+def load_file(path: Path, *, name: str | None = None, sources: Sources | None = None) -> Loaded:
+    """Read a file, and what it includes from its own directory or below; `name` is what to call it in messages.
+
+    Raises: ScenarioError.
+    """
     file = name or str(path)
+
+    def read(wanted: str) -> bytes:
+        relative = PurePosixPath(wanted)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise ValueError("not below this file's directory")
+        return _read(path.parent / relative)
+
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = _read(path)
     except OSError as error:
         raise ScenarioError([Problem(file=file, found=error.strerror or str(error), expected="a file")]) from None
-    return load_text(data, file)
+    return load_text(data, file, sources=sources, read=read)
 
 
-def load_text(data: bytes, file: str) -> Loaded:
+def _read(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)
+
+
+def load_text(data: bytes, file: str, *, sources: Sources | None = None, read: Reader = no_files) -> Loaded:
     """Check a file's content. Raises: ScenarioError, with every fault found."""
-    binder = Binder(file)
-    declared: Scenario = binder.bind(read_tree(data, file), Scenario, "")
+    binder = Binder(sources or Sources())
+    tree = Includer(read).scenario(read_tree(data, file))
+    declared: Scenario = binder.bind(tree, Scenario, "")
     problems, targets = check_names(declared, binder)
+    for name in sorted(set(binder.sources.given) - binder.sources.used):
+        like = nearest(name, declared.vars)
+        problems.append(
+            Problem(file=file, field="vars", found=f"--var {name}", expected="a name of 'vars'", nearest=like)
+        )
     if problems:
         raise ScenarioError(problems)
     scenario = counted(declared)
     implied = [need for step in verbs_of(scenario) for need in step.needs]
-    return Loaded(file, scenario, tuple(dict.fromkeys([*scenario.needs, *implied])), binder.lines, targets)
+    needs = tuple(dict.fromkeys([*scenario.needs, *implied]))
+    return Loaded(file, scenario, needs, binder.lines, binder.files, targets)
 
 
 def verbs_of(part: Any) -> Iterator[Step]:

@@ -12,6 +12,8 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from actors.scenario.thresholds import Threshold
+
 __all__ = [
     "Conditions",
     "ContainerDecl",
@@ -25,6 +27,7 @@ __all__ = [
     "Scenario",
     "SizeDecl",
     "Step",
+    "VarDecl",
 ]
 
 
@@ -42,6 +45,7 @@ class Kind(Enum):
     NEED = "something a world can provide"
     CODES = "an error's code, or a list of codes of which 'none' may be one"
     NAME = "a name: letters, digits, '-' or '_', at most 40"
+    ID = "a name of 2 to 40 letters, digits, '-' or '_'"
     NEW_PROCESS = "a new name for the process"
     NEW_VARIABLE = "a name for the value"
     SANDBOX = "a sandbox of this file"
@@ -54,6 +58,9 @@ class Kind(Enum):
     SAVE = "a name for the value, or names and the JSON path of each"
     JSON_PATH = "a JSON path such as memory.usage or [0].pid"
     RANGE = "two numbers, the lowest and the highest"
+    VAR = "text, or {env: NAME, default: text}"
+    ARGS = "arguments of the verb"
+    THRESHOLD = "a threshold such as p95(exec) < 50ms"
     CONDITIONS = "what the value must be, or conditions on it"
     EXPECT = "what the step's value must be, or conditions on what came of it"
     STEP = "a step: one verb and what it acts on"
@@ -71,6 +78,7 @@ Command = Annotated[tuple[str, ...], Kind.COMMAND]
 Need = Annotated[str, Kind.NEED]
 Codes = Annotated[tuple[str, ...], Kind.CODES]
 Name = Annotated[str, Kind.NAME]
+Id = Annotated[str, Kind.ID]
 JsonPath = Annotated[str, Kind.JSON_PATH]
 
 
@@ -108,7 +116,14 @@ class SandboxDecl(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     hostname: Text | None = None
     defaults: ContainerDecl = ContainerDecl()
-    containers: dict[Name, ContainerDecl] = {}
+    containers: dict[Id, ContainerDecl] = {}
+
+
+class VarDecl(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A value from the environment of whoever runs the scenario, or else the default."""
+
+    env: Text | None = None
+    default: Text | None = None
 
 
 class LimitsDecl(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -198,9 +213,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     labels: tuple[Name, ...] = ()
     needs: tuple[Need, ...] = ()
     limits: LimitsDecl = LimitsDecl()
-    vars: dict[Name, Text] = {}
+    vars: dict[Name, Annotated[str, Kind.VAR]] = {}
     defaults: ContainerDecl = ContainerDecl()
-    sandboxes: dict[Name, SandboxDecl] = {}
+    sandboxes: dict[Id, SandboxDecl] = {}
+    # of all asks of the run, judged at its end
+    thresholds: tuple[Annotated[Threshold, Kind.THRESHOLD], ...] = ()
     steps: tuple[Annotated[Step, Kind.STEP], ...]
     # runs whatever became of the steps, before the sandboxes are taken down
     finally_: tuple[Annotated[Step, Kind.STEP], ...] = msgspec.field(default=(), name="finally")

@@ -103,7 +103,6 @@ class _Checker:
     def __init__(self, scenario: Scenario, binder: Binder) -> None:
         self.names = Names.of(scenario)
         self._scenario = scenario
-        self._file = binder.file
         self._scopes = sorted(binder.scopes, key=len, reverse=True)
         self._processes: dict[str, list[_Known]] = {}
         self._values: dict[str, list[_Known]] = {
@@ -111,6 +110,8 @@ class _Checker:
         }
         # the path of a step -> what its `for_each` goes through
         self._each: dict[str, tuple[str, ...]] = {}
+        # the path of a value given to an included file -> what it may be
+        self._given: dict[str, tuple[str, ...]] = {}
         self.targets: dict[str, tuple[str, ...]] = {}
 
     def check(self, use: Reference) -> Iterator[Problem]:
@@ -124,9 +125,13 @@ class _Checker:
                 yield from self._new_each(use)
             case Kind.NEW_VARIABLE:
                 step = use.path.rpartition(".")[0]
-                self._values.setdefault(use.text, []).append(_Known(self._scope(use), use.line, self._each.get(step)))
+                self._values.setdefault(use.text, []).append(
+                    _Known(self._scope(use), use.line, self._each.get(step) or self._given.get(use.path))
+                )
             case kind if kind in _TEMPLATED:
                 yield from self._unknown_values(use)
+                if ".with." in use.path:
+                    self._given[use.path] = self._possible(use)[0]
             case _:
                 pass
 
@@ -207,7 +212,7 @@ class _Checker:
                 yield self._problem(use, f"${{{name}}}", expected, nearest(name, known))
 
     def _problem(self, use: Reference, found: str, expected: str, like: str = "") -> Problem:
-        return _problem(use, self._file, found, expected, like)
+        return _problem(use, found, expected, like)
 
 
 def labelled(scenario: Scenario, labels: Sequence[tuple[str, str]]) -> tuple[str, ...]:
@@ -222,25 +227,24 @@ def labelled(scenario: Scenario, labels: Sequence[tuple[str, str]]) -> tuple[str
 
 def _topology(declared: Scenario, names: Names, binder: Binder) -> Iterator[Problem]:
     """Names that are taken twice, containers with nothing to run, and too many of them."""
-    file = binder.file
-    places = {use.path: use for use in binder.references if use.kind is Kind.NAME}
+    places = {use.path: use for use in binder.references if use.kind is Kind.ID}
     for sandbox, own in declared.sandboxes.items():
         taken: dict[str, int] = {}
         for container, decl in own.containers.items():
             use = places[f"sandboxes.{sandbox}.containers.{container}"]
             if container in names.sandboxes:
-                yield _problem(use, file, f"{container!r}, which is a sandbox too", "a name of its own")
+                yield _problem(use, f"{container!r}, which is a sandbox too", "a name of its own")
             if not (decl.command or own.defaults.command or declared.defaults.command):
-                yield _problem(use, file, "no command", "a command, here or in defaults")
+                yield _problem(use, "no command", "a command, here or in defaults")
             if (decl.count or 1) > DEFAULT_LIMITS.containers:
-                yield _problem(use, file, f"a count of {decl.count}", f"at most {DEFAULT_LIMITS.containers}")
+                yield _problem(use, f"a count of {decl.count}", f"at most {DEFAULT_LIMITS.containers}")
             for name in _numbered(container, decl):
                 if name in taken:
-                    yield _problem(use, file, f"{name!r} (on line {taken[name]} already)", "a name of its own")
+                    yield _problem(use, f"{name!r} (on line {taken[name]} already)", "a name of its own")
                 taken[name] = use.line
 
 
-def _problem(use: Reference, file: str, found: str, expected: str, like: str = "") -> Problem:
+def _problem(use: Reference, found: str, expected: str, like: str = "") -> Problem:
     return Problem(
-        file=file, line=use.line, column=use.column, field=use.path, found=found, expected=expected, nearest=like
+        file=use.file, line=use.line, column=use.column, field=use.path, found=found, expected=expected, nearest=like
     )

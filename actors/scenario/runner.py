@@ -17,11 +17,12 @@ from actors.limits import DEFAULT_LIMITS
 from actors.scenario.blocks import BLOCKS, INFRASTRUCTURE, StepStopped
 from actors.scenario.describe import describe
 from actors.scenario.events import Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
-from actors.scenario.expect import Mismatch, UnknownValue
+from actors.scenario.expect import Mismatch, UnknownValue, fill
 from actors.scenario.stage import Attempt, Stage
 from actors.scenario.steps import CannotTell, act
+from actors.scenario.thresholds import Judged, judge_threshold
 from actors.scenario.topology import bring_up, take_down
-from actors.scenario.verbs import Always, ForEach, Parallel, Race, Rate, Repeat, Sleep, Unchanged
+from actors.scenario.verbs import Always, ForEach, Include, Parallel, Race, Rate, Repeat, Sleep, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Result", "run_scenario"]
 
 # limits of their own, or of the steps in them
-_UNLIMITED = (Always, ForEach, Parallel, Race, Rate, Repeat, Sleep, Unchanged)
+_UNLIMITED = (Always, ForEach, Include, Parallel, Race, Rate, Repeat, Sleep, Unchanged)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -52,6 +53,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # empty when it held
     reason: str = ""
     steps: tuple[StepEnded, ...] = ()
+    thresholds: tuple[Judged, ...] = ()
     # of a simulation: equal for equal runs
     trace_digest: str | None = None
 
@@ -74,10 +76,11 @@ class _Run:
     async def step(self, step: Step, path: str, scope: Scope) -> bool:
         """Perform one step within its limit, and tell the journal; whether it had no error. Raises: StepStopped."""
         journal, line = self.stage.journal, self.stage.lines[path]
-        title = step.name or describe(step)
+        title = title_of(step, scope)
+        file = self.stage.files[path] if self.stage.files[path] != self.stage.file else ""
         limit = step.within or (inf if isinstance(step, _UNLIMITED) else self.stage.scenario.limits.step)
         began = journal.now()
-        journal.tell(StepStarted(at=began, path=path, title=title, line=line))
+        journal.tell(StepStarted(at=began, path=path, title=title, line=line, file=file))
         attempt = Attempt(self.stage, path, limit, scope)
         outcome, failure = Outcome.CANCELLED, None
         try:
@@ -91,6 +94,7 @@ class _Run:
                 path=path,
                 title=title,
                 line=line,
+                file=file,
                 outcome=outcome,
                 seconds=journal.now() - began,
                 asks=tuple(attempt.asks),
@@ -123,6 +127,15 @@ class _Run:
         return outcome, self.stage.failure(mismatch, attempt.address(name) if name else "", code=mismatch.code)
 
 
+def title_of(step: Step, scope: Scope) -> str:
+    """A step in a few words, with its values in where they are known."""
+    title = step.name or describe(step)
+    try:
+        return fill(title, scope.values)
+    except UnknownValue:
+        return title
+
+
 def _too_late(last: Mismatch | None, limit: float) -> Mismatch:
     if last is None:
         return Mismatch(f"to be done within {limit:g} s", "it was still going on")
@@ -140,9 +153,14 @@ def subject(step: Step) -> str:
 
 
 async def run_scenario(
-    loaded: Loaded, world: World, *, listener: Callable[[Event], None], seed: int | None = None
+    loaded: Loaded,
+    world: World,
+    *,
+    listener: Callable[[Event], None],
+    seed: int | None = None,
+    keep_going: bool = False,
 ) -> Result:
-    """Run a scenario to its end.
+    """Run a scenario to its end; `keep_going`: with the next step of the file after one that did not hold.
 
     A step that does not hold is a result, not an exception. Cancelled: `finally` and the taking down still
     happen, shielded and bounded, then the cancel goes on.
@@ -169,12 +187,16 @@ async def run_scenario(
     )
     lacks = [need for need in loaded.needs if need not in world.provides]
     outcome, reason = Outcome.ERROR, "interrupted"
+    thresholds: tuple[Judged, ...] = ()
     try:
         if lacks:
             reasons = [f"{need} ({world.missing.get(need, 'not provided')})" for need in lacks]
             outcome, reason = Outcome.SKIPPED, f"the {world.name} world lacks {', '.join(reasons)}"
         else:
-            outcome, reason = await _play(loaded, world, journal)
+            outcome, reason = await _play(loaded, world, journal, keep_going)
+            thresholds = tuple(judge_threshold(one, journal.asks, journal.now()) for one in scenario.thresholds)
+            if outcome is Outcome.HELD and (broken := [one for one in thresholds if not one.held]):
+                outcome, reason = Outcome.FAILED, "; ".join(map(_broken, broken))
     finally:
         journal.tell(RunEnded(at=journal.now(), outcome=outcome, reason=reason))
     return Result(
@@ -188,16 +210,23 @@ async def run_scenario(
         duration_s=round(journal.now(), 6),
         reason=reason,
         steps=tuple(event for event in journal.events if isinstance(event, StepEnded)),
+        thresholds=thresholds,
     )
 
 
-async def _play(loaded: Loaded, world: World, journal: Journal) -> tuple[Outcome, str]:
+def _broken(judged: Judged) -> str:
+    seen = "there was no such ask" if judged.value is None else f"it was {judged.value:.6g}"
+    return f"threshold {judged.threshold}: {seen}"
+
+
+async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool) -> tuple[Outcome, str]:
     """Bring up, steps, `finally`, take down: the first thing that did not hold, and why."""
     stopped: list[tuple[Outcome, str]] = []
     async with trio.open_nursery() as pumps:
         run = _Run(Stage(loaded, world, journal, pumps))
+        pumps.start_soon(run.stage.follow)
         try:
-            stopped += await _steps(run, loaded)
+            stopped += await _steps(run, loaded, keep_going)
         finally:
             with trio.CancelScope(shield=True):
                 stopped += await _end(run, loaded)
@@ -205,24 +234,32 @@ async def _play(loaded: Loaded, world: World, journal: Journal) -> tuple[Outcome
     return stopped[0] if stopped else (Outcome.HELD, "")
 
 
-async def _steps(run: _Run, loaded: Loaded) -> list[tuple[Outcome, str]]:
+async def _steps(run: _Run, loaded: Loaded, keep_going: bool) -> list[tuple[Outcome, str]]:
     total = loaded.scenario.limits.total
-    attempt = Attempt(run.stage, "sandboxes", total, run.stage.scope)
+    stopped: list[tuple[Outcome, str]] = []
     with trio.move_on_after(total) as scope:
-        try:
-            await bring_up(attempt)
-        except UnknownValue as trouble:
-            return [(Outcome.FAILED, f"bringing up: {trouble}")]
-        except KatrioError as error:
-            outcome = Outcome.ERROR if error.code in INFRASTRUCTURE else Outcome.FAILED
-            last = f" {attempt.asks[-1].to}" if attempt.asks else ""
-            return [(outcome, f"bringing up{last}: {error.code}: {error.message}")]
-        try:
-            await run.perform(loaded.scenario.steps, "steps", run.stage.scope)
-        except StepStopped as stop:
-            return [(stop.outcome, _why(stop, loaded))]
+        stopped += await _begin(Attempt(run.stage, "sandboxes", total, run.stage.scope))
+        for index, step in enumerate(loaded.scenario.steps):
+            if stopped and (not keep_going or index == 0):
+                break
+            try:
+                await run.step(step, f"steps[{index}]", run.stage.scope)
+            except StepStopped as stop:
+                stopped.append((stop.outcome, _why(stop, loaded)))
     if scope.cancelled_caught:
-        return [(Outcome.FAILED, f"the scenario took longer than its total of {total:g} s")]
+        stopped.append((Outcome.FAILED, f"the scenario took longer than its total of {total:g} s"))
+    return stopped
+
+
+async def _begin(attempt: Attempt) -> list[tuple[Outcome, str]]:
+    try:
+        await bring_up(attempt)
+    except UnknownValue as trouble:
+        return [(Outcome.FAILED, f"bringing up: {trouble}")]
+    except KatrioError as error:
+        outcome = Outcome.ERROR if error.code in INFRASTRUCTURE else Outcome.FAILED
+        last = f" {attempt.asks[-1].to}" if attempt.asks else ""
+        return [(outcome, f"bringing up{last}: {error.code}: {error.message}")]
     return []
 
 
@@ -246,5 +283,4 @@ async def _end(run: _Run, loaded: Loaded) -> list[tuple[Outcome, str]]:
 
 
 def _why(stop: StepStopped, loaded: Loaded) -> str:
-    line = loaded.lines[stop.path]
-    return f"{loaded.file}:{line}: {stop.path}: expected {stop.failure.expected}, saw {stop.failure.seen}"
+    return f"{loaded.files[stop.path]}:{loaded.lines[stop.path]}: {stop.path}: expected {stop.failure.expected}, saw {stop.failure.seen}"

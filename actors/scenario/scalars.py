@@ -86,6 +86,8 @@ def parse(kind: Kind, text: str) -> str | int | float | None:
             return text if _NUMBER.fullmatch(text) or _VARIABLE.fullmatch(text) else None
         case Kind.NAME | Kind.NEW_VARIABLE:
             return text if _NAME.fullmatch(text) else None
+        case Kind.ID:
+            return text if len(text) > 1 and _NAME.fullmatch(text) else None
         case Kind.NEW_PROCESS:
             return text if _NAME.fullmatch(_VARIABLE.sub("x", text)) else None
         case Kind.JSON_PATH:

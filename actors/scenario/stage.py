@@ -6,6 +6,7 @@ anything: `steps` act, `runner` judges.
 
 from __future__ import annotations
 
+import contextlib
 from collections import ChainMap, Counter
 from dataclasses import dataclass, field
 from math import inf
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from actors.handles import ContainerHandle, ProcessHandle, SandboxHandle
     from actors.scenario.load import Loaded
     from actors.scenario.world import World
+    from actors.wire.events import ActorEvent
 
 __all__ = ["Attempt", "Scope", "Stage"]
 
@@ -51,7 +53,9 @@ class Stage:
 
     def __init__(self, loaded: Loaded, world: World, journal: Journal, pumps: trio.Nursery) -> None:
         self.scenario = loaded.scenario
+        self.file = loaded.file
         self.lines = loaded.lines
+        self.files = loaded.files
         self.targets = loaded.targets
         self.world = world
         self.journal = journal
@@ -77,7 +81,8 @@ class Stage:
         """An exec id that no earlier exec of this run had: the name, then `name-2`, `name-3`."""
         stem = name or "exec"
         self._used[stem] += 1
-        return stem if self._used[stem] == 1 and name else f"{stem}-{self._used[stem]}"
+        # ids on the wire have two characters at least
+        return stem if self._used[stem] == 1 and name and len(name) > 1 else f"{stem}-{self._used[stem]}"
 
     def pump(self, view: ProcessView) -> None:
         """Read what a started process prints, from now to its end."""
@@ -87,9 +92,21 @@ class Stage:
         del views[:-TAIL_PROCESSES]
         self._pumps.start_soon(view.pump, self._printed)
 
-    def seen(self, name: str, state: str) -> None:
-        """Tell reports of a state."""
-        self.journal.tell(StateSeen(at=self.journal.now(), name=name, state=state))
+    async def follow(self) -> None:
+        """Tell reports what actors say of themselves, for as long as they can be heard."""
+        with contextlib.suppress(KatrioError):
+            async with self.world.system.open_events() as events:
+                async for seen in events:
+                    self._happened(seen.event)
+
+    def _happened(self, event: ActorEvent) -> None:
+        if event.source not in self.names.sandboxes and event.source not in self.names.containers:
+            return  # of somebody else's sandbox, in a system that is shared
+        state = "gone" if event.kind == "deleted" else event.state
+        if state:
+            self.journal.tell(StateSeen(at=self.journal.now(), name=event.source, state=state))
+        ended = f" of {event.process or 'its init'}: code {event.exit.code}" if event.exit is not None else ""
+        self.journal.happened(event.source, f"{event.kind} {event.state}".rstrip() + ended)
 
     def failure(self, mismatch: Mismatch, address: str, *, code: str = "") -> Failure:
         """A mismatch, with the last output and asks of what the step was about."""
@@ -99,8 +116,8 @@ class Stage:
             for stream, output in (("stdout", view.stdout), ("stderr", view.stderr))
             if (text := output.last_lines(TAIL_LINES))
         ]
-        asks = self.journal.recent(address)
-        return Failure(expected=mismatch.expected, seen=mismatch.seen, code=code, tails=tuple(tails), asks=asks)
+        events = self.journal.recent(address)
+        return Failure(expected=mismatch.expected, seen=mismatch.seen, code=code, tails=tuple(tails), events=events)
 
     def _printed(self, view: ProcessView, stream: str, data: bytes) -> None:
         event = Printed(at=self.journal.now(), container=view.container, process=view.label, stream=stream, data=data)

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import trio
 
-from actors.errors import KatrioError, Unsupported
+from actors.errors import InvalidArgument, KatrioError, Unsupported
 from actors.scenario import topology, verbs
 from actors.scenario.events import SEEN_KEPT, Seen
 from actors.scenario.expect import Mismatch, UnknownValue, holds, json_at
 from actors.scenario.model import Expect, Step
 from actors.scenario.scalars import NO_ERROR
 from actors.wire.spec import ProcessSpec, TerminalSize
+from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -60,28 +62,23 @@ async def _start(step: verbs.Start, attempt: Attempt) -> Observed:
 async def _pause(step: verbs.Pause, attempt: Attempt) -> Observed:
     address = attempt.address(step.pause)
     await attempt.ask("pause", address, attempt.container(step.pause).pause(budget=attempt.budget))
-    attempt.stage.seen(address, "paused")
     return Observed(step.pause)
 
 
 async def _resume(step: verbs.Resume, attempt: Attempt) -> Observed:
     address = attempt.address(step.resume)
     await attempt.ask("resume", address, attempt.container(step.resume).resume(budget=attempt.budget))
-    attempt.stage.seen(address, "running")
     return Observed(step.resume)
 
 
 async def _stop(step: verbs.Stop, attempt: Attempt) -> Observed:
-    stage = attempt.stage
     address = attempt.address(step.stop)
     if attempt.is_sandbox(step.stop):
         await attempt.ask("stop", address, attempt.sandbox(address).stop(grace=step.grace, budget=attempt.budget))
-        stage.seen(address, "stopped")
         return Observed(step.stop)
     handle = attempt.container(step.stop)
     ending = handle.stop(signum=step.with_, grace=step.grace, budget=attempt.budget)
     status = await attempt.ask("stop", address, ending)
-    stage.seen(address, "stopped")
     return Observed(step.stop, status.code, status.code, await _whole(attempt.view(step.stop)))
 
 
@@ -93,7 +90,6 @@ async def _delete(step: verbs.Delete, attempt: Attempt) -> Observed:
         stage.standing.pop(address, None)
     else:
         await attempt.ask("delete", address, attempt.container(step.delete).delete(budget=attempt.budget))
-    stage.seen(address, "gone")
     return Observed(step.delete)
 
 
@@ -145,18 +141,38 @@ async def _close_stdin(step: verbs.CloseStdin, attempt: Attempt) -> Observed:
 
 
 async def _wait(step: verbs.Wait, attempt: Attempt) -> Observed:
-    stage = attempt.stage
     address = attempt.address(step.wait)
     status = await attempt.ask("wait", address, attempt.process(step.wait).wait(budget=attempt.budget))
     view = attempt.view(step.wait)
-    if view.label == address:
-        stage.seen(address, "stopped")
     return Observed(step.wait, status.code, status.code, await _whole(view))
 
 
 async def _sleep(step: verbs.Sleep, attempt: Attempt) -> Observed:
     await trio.sleep(step.sleep)
     return Observed()
+
+
+async def _call(step: verbs.Call, attempt: Attempt) -> Observed:
+    address = attempt.address(step.call)
+    table = SANDBOX_VERBS if attempt.is_sandbox(step.call) else CONTAINER_VERBS
+    row = table.get(step.verb)
+    if row is None:
+        raise InvalidArgument(f"{address} has no verb {step.verb!r}: it has {', '.join(table)}", field="verb")
+    try:
+        args = msgspec.convert(_filled(step.args, attempt), row.args, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidArgument(f"{step.verb} of {address}: {error}", field="args") from None
+    asking = attempt.stage.world.system.courier.ask(address, step.verb, args, row.result, budget=attempt.budget)
+    answer = await attempt.ask(step.verb, address, asking)
+    return Observed(step.call, msgspec.json.encode(answer).decode())
+
+
+def _filled(args: Any, attempt: Attempt) -> Any:
+    if isinstance(args, dict):
+        return {key: _filled(value, attempt) for key, value in cast("dict[str, Any]", args).items()}
+    if isinstance(args, list):
+        return [_filled(value, attempt) for value in args]
+    return attempt.text(args) if isinstance(args, str) else args
 
 
 async def _fault(step: verbs.Fault, attempt: Attempt) -> Observed:
@@ -182,11 +198,9 @@ async def _look_state(step: verbs.State, attempt: Attempt) -> Observed:
 
 
 async def _state_of(name: str, attempt: Attempt) -> str:
-    stage = attempt.stage
     address = attempt.address(name)
     handle = attempt.sandbox(name) if attempt.is_sandbox(name) else attempt.container(address)
     info = await attempt.ask("info", address, handle.info(budget=attempt.budget))
-    stage.seen(address, info.state)
     return info.state
 
 
@@ -250,6 +264,7 @@ ACTIONS: Mapping[type[Step], Callable[[Any, Attempt], Awaitable[Observed]]] = Ma
         verbs.Sha256: _sha256,
         verbs.Probe: _probe,
         verbs.Fault: _fault,
+        verbs.Call: _call,
         verbs.Sleep: _sleep,
     }
 )

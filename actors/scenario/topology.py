@@ -76,13 +76,11 @@ async def create(attempt: Attempt, name: str) -> None:
         hostname = stage.scenario.sandboxes[name].hostname or ""
         spec = SandboxSpec(hostname=attempt.text(hostname))
         await attempt.ask("create", name, stage.world.system.create_sandbox(name, spec, budget=attempt.budget))
-        stage.seen(name, "ready")
         return
     sandbox, container = address.split("/")
     asked = container_spec(attempt, address)
     making = stage.sandbox(sandbox).create_container(container, asked, budget=attempt.budget)
     await attempt.ask("create", address, making)
-    stage.seen(address, "ready")
 
 
 async def start(attempt: Attempt, name: str) -> None:
@@ -91,12 +89,10 @@ async def start(attempt: Attempt, name: str) -> None:
     address = attempt.address(name)
     if (name := address) in stage.names.sandboxes:
         await attempt.ask("start", name, stage.sandbox(name).start(budget=attempt.budget))
-        stage.seen(name, "running")
         return
     handle = stage.container(address)
     await attempt.ask("start", address, handle.start(budget=attempt.budget))
     attempt.watch(address, address, handle.init)
-    stage.seen(address, "running")
 
 
 def implicit(stage: Stage) -> list[tuple[str, str]]:
@@ -149,5 +145,4 @@ async def take_down(attempt: Attempt) -> list[str]:
         except KatrioError as error:
             troubles.append(f"{name}: {error.code}: {error.message}")
         stage.standing.pop(name, None)
-        stage.seen(name, "gone")
     return troubles

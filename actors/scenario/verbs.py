@@ -7,7 +7,7 @@ on; `VERBS` is the one table. Not for what a verb does: `steps` and `blocks` per
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -24,11 +24,13 @@ from actors.scenario.model import (
     Step,
     Text,
 )
+from actors.scenario.problems import nearest
+from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["VERBS", "Acting", "Look"]
+__all__ = ["VERBS", "Acting", "Look", "call_problem", "verb_rows"]
 
 ProcessName = Annotated[str, Kind.PROCESS]
 ContainerName = Annotated[str, Kind.CONTAINER]
@@ -64,29 +66,37 @@ LookField = Annotated[Look, Kind.STEP]
 
 
 class Create(Acting, frozen=True, kw_only=True, omit_defaults=True):
+    """Creates it; nothing of it runs before its `start`."""
+
     word = "create"
     create: Target
 
 
 class Start(Acting, frozen=True, kw_only=True, omit_defaults=True):
+    """Starts it: a sandbox's guest, a container's first process."""
+
     word = "start"
     start: Target
 
 
 class Pause(Acting, frozen=True, kw_only=True, omit_defaults=True):
+    """Freezes every process of the container; its neighbours run on."""
+
     word = "pause"
     needs: ClassVar[tuple[str, ...]] = ("pause",)
     pause: ContainerName
 
 
 class Resume(Acting, frozen=True, kw_only=True, omit_defaults=True):
+    """Thaws the container."""
+
     word = "resume"
     needs: ClassVar[tuple[str, ...]] = ("pause",)
     resume: ContainerName
 
 
 class Stop(Valued, frozen=True, kw_only=True, omit_defaults=True):
-    """`with` is the polite signal, `grace` how long it has before SIGKILL."""
+    """Sends the polite signal, waits out the grace, kills; its value and `exit` are the exit code."""
 
     word = "stop"
     facets = frozenset({"error", "state", "value", "exit", "stdout", "stderr"})
@@ -96,6 +106,8 @@ class Stop(Valued, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Delete(Step, frozen=True, kw_only=True, omit_defaults=True):
+    """Forgets it and the results that were kept; refused while it runs."""
+
     word = "delete"
     facets = frozenset({"error"})
     delete: Target
@@ -117,7 +129,7 @@ class Exec(Acting, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Signal(Valued, frozen=True, kw_only=True, omit_defaults=True):
-    """Its value is how many processes were signalled. `all`: every process of the container."""
+    """Sends a signal; its value is how many processes got it. One that has ended is fine."""
 
     word = "signal"
     needs: ClassVar[tuple[str, ...]] = ("signals",)
@@ -127,6 +139,8 @@ class Signal(Valued, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Winsize(Acting, frozen=True, kw_only=True, omit_defaults=True):
+    """Resizes the terminal of a process."""
+
     word = "winsize"
     needs: ClassVar[tuple[str, ...]] = ("tty",)
     winsize: ProcessName
@@ -144,6 +158,8 @@ class Stdin(Valued, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class CloseStdin(Acting, frozen=True, kw_only=True, omit_defaults=True):
+    """Ends the input of a process."""
+
     word = "close_stdin"
     needs: ClassVar[tuple[str, ...]] = ("stdin",)
     close_stdin: ProcessName
@@ -158,11 +174,15 @@ class Wait(Valued, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Stdout(Look, frozen=True, kw_only=True, omit_defaults=True):
+    """What the process has printed so far: the last 64 KiB of it."""
+
     word = "stdout"
     stdout: ProcessName
 
 
 class Stderr(Look, frozen=True, kw_only=True, omit_defaults=True):
+    """What the process has printed as errors so far."""
+
     word = "stderr"
     stderr: ProcessName
 
@@ -189,6 +209,8 @@ class Sha256(Look, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class State(Look, frozen=True, kw_only=True, omit_defaults=True):
+    """The state that its actor is in."""
+
     word = "state"
     state: Target
 
@@ -216,7 +238,18 @@ class Fault(Step, frozen=True, kw_only=True, omit_defaults=True):
     fault: Annotated[FaultOf, Kind.FAULT]
 
 
+class Call(Valued, frozen=True, kw_only=True, omit_defaults=True):
+    """Any verb of a sandbox or container by its name on the wire. Its value: the answer as JSON."""
+
+    word = "call"
+    call: Target
+    verb: Text
+    args: Annotated[dict[str, Any], Kind.ARGS] = msgspec.field(default_factory=dict[str, Any])
+
+
 class Sleep(Step, frozen=True, kw_only=True, omit_defaults=True):
+    """Waits."""
+
     word = "sleep"
     sleep: Duration
 
@@ -304,6 +337,19 @@ class Rate(Step, frozen=True, kw_only=True, omit_defaults=True):
     steps: Block
 
 
+class Include(Step, frozen=True, kw_only=True, omit_defaults=True):
+    """The steps of another file, `with` values of their own.
+
+    That file's `steps` come from the loader; what they save and which processes they name is theirs alone.
+    """
+
+    word = "include"
+    scoped = True
+    include: Text
+    with_: dict[Variable, Text] = msgspec.field(default_factory=dict[str, str], name="with")
+    steps: Block
+
+
 class Repeat(Step, frozen=True, kw_only=True, omit_defaults=True):
     """The steps, so many times; `round` names the number of the round, from 1."""
 
@@ -335,6 +381,7 @@ _ALL: tuple[type[Step], ...] = (
     Check,
     Probe,
     Fault,
+    Call,
     Sleep,
     Eventually,
     Always,
@@ -345,7 +392,41 @@ _ALL: tuple[type[Step], ...] = (
     Repeat,
     ForEach,
     Rate,
+    Include,
 )
 
 # the verb's word in the file, which is also the name of its field -> its shape
 VERBS: Mapping[str, type[Step]] = MappingProxyType({verb.word: verb for verb in _ALL})
+
+
+class CallProblem(NamedTuple):
+    """What is wrong with a call: the field of the step, and the words for it."""
+
+    field: str
+    found: str
+    expected: str
+    like: str = ""
+
+
+def verb_rows(name: str) -> list[Verb]:
+    """The rows of the verb tables with this name: a sandbox's, a container's."""
+    return [table[name] for table in (SANDBOX_VERBS, CONTAINER_VERBS) if name in table]
+
+
+def call_problem(step: Call) -> CallProblem | None:
+    """Whether there is such a verb, and whether it takes these arguments."""
+    rows = [row for row in verb_rows(step.verb) if not row.streams]
+    if not rows:
+        known = [name for table in (SANDBOX_VERBS, CONTAINER_VERBS) for name, row in table.items() if not row.streams]
+        like = nearest(step.verb, known)
+        return CallProblem("verb", repr(step.verb), f"a verb: {', '.join(dict.fromkeys(known))}", like)
+    troubles: list[str] = []
+    for row in rows:
+        try:
+            msgspec.convert(step.args, row.args, strict=False)
+        except msgspec.ValidationError as error:
+            troubles.append(str(error))
+    if len(troubles) < len(rows):
+        return None
+    fields = ", ".join(item.encode_name for item in msgspec.structs.fields(rows[0].args)) or "none"
+    return CallProblem("args", troubles[0], f"the arguments of {step.verb}: {fields}")

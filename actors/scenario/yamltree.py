@@ -6,6 +6,7 @@ so that none of YAML's own guesses (yes, on, 1e3, 0o7, dates) ever happens. Not 
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import yaml
@@ -15,7 +16,18 @@ from actors.scenario.problems import Problem, ScenarioError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Mapping", "Node", "Scalar", "Sequence", "place", "read_tree"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_DEPTH",
+    "MAX_NODES",
+    "Mapping",
+    "Node",
+    "Scalar",
+    "Sequence",
+    "file_of",
+    "place",
+    "read_tree",
+]
 
 # the largest file that a person wrote by hand is far below these
 MAX_BYTES = 256 * 1024
@@ -41,7 +53,7 @@ def read_tree(data: bytes, file: str) -> Node:
         text = data.decode()
         for problem in _bounds(text, file):
             raise ScenarioError([problem])
-        node = yaml.compose(text, Loader=_Loader)
+        node = yaml.compose(_Named(text, file), Loader=_Loader)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         problem = Problem(file=file, line=line, column=1, found=f"byte 0x{data[error.start]:02x}", expected="UTF-8")
@@ -51,6 +63,20 @@ def read_tree(data: bytes, file: str) -> Node:
     if node is None:
         raise ScenarioError([Problem(file=file, found="nothing", expected="a scenario")])
     return node
+
+
+class _Named(io.StringIO):
+    """A text that tells the parser what it is called, so that every node knows its file."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
+def file_of(node: yaml.nodes.Node) -> str:
+    """The file that a node comes from, as it was named to `read_tree`."""
+    mark = node.start_mark
+    return str(mark.name) if mark is not None else ""
 
 
 def place(item: yaml.nodes.Node | yaml.events.Event) -> tuple[int, int]:

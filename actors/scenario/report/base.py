@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from actors.scenario.events import Event, StepEnded
     from actors.scenario.runner import Result
 
-__all__ = ["Report", "headline", "is_worth_a_line", "last_line", "reasons"]
+__all__ = ["Report", "headline", "is_worth_a_line", "last_line", "reasons", "where"]
 
 
 class Report(Protocol):
@@ -62,12 +62,17 @@ def is_worth_a_line(step: StepEnded) -> bool:
     return _is_top(step) or step.failure is not None
 
 
+def where(step: StepEnded) -> str:
+    """The line of a step, with the file if that is another one than the scenario's."""
+    return f"{step.file}:{step.line}" if step.file else f"line {step.line}"
+
+
 def _is_top(step: StepEnded) -> bool:
     return "." not in step.path
 
 
 def reasons(step: StepEnded) -> Iterator[str]:
-    """Why a step did not hold, a line each: expected, seen, the last output and asks."""
+    """Why a step did not hold, a line each: expected, seen, the last output and events."""
     failure = step.failure
     if failure is None:
         return
@@ -76,6 +81,6 @@ def reasons(step: StepEnded) -> Iterator[str]:
     for tail in failure.tails:
         yield f"the last of {tail.process}'s {tail.stream}:"
         yield from (f"  | {line}" for line in tail.text.splitlines())
-    if failure.asks:
-        yield "the last asks:"
-        yield from (f"  {ask}" for ask in failure.asks)
+    if failure.events:
+        yield "what last happened:"
+        yield from (f"  {event}" for event in failure.events)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.scenario.events import RunStarted, StepEnded
-from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons
+from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, where
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -31,7 +31,7 @@ class PlainReport:
         if isinstance(event, RunStarted):
             self._line(headline(event.name, event.file))
         elif isinstance(event, StepEnded) and is_worth_a_line(event):
-            self._line(f"  {event.outcome:<9} {event.seconds:7.3f} s  line {event.line:<3} {event.title}")
+            self._line(f"  {event.outcome:<9} {event.seconds:7.3f} s  {where(event):<8} {event.title}")
             for reason in reasons(event):
                 self._line(f"      {reason}")
 

@@ -1,0 +1,92 @@
+"""Thresholds over all asks of a run: `p95(exec) < 50ms`, `rate(exec) >= 20`, `errors(stop) == 0`.
+
+Pure. For the loader, which reads them, and the runner, which judges them at the end. A time is that of one ask, from
+the request to its answer; an ask that ended with an error counts for `count` and `errors` alone. Not for steps.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from math import ceil
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from actors.scenario.events import AskRecord
+
+__all__ = ["Judged", "Threshold", "judge_threshold", "parse_threshold"]
+
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+_FORM = re.compile(
+    r"(?P<what>p[0-9]{1,2}(?:\.[0-9]{1,3})?|min|max|mean|count|errors|rate)\((?P<verb>[a-z_]{1,40})\)"
+    r"\s*(?P<compare><=|>=|==|<|>)\s*(?P<number>[0-9]{1,12}(?:\.[0-9]{1,9})?)(?P<unit>us|ms|s|m)?"
+)
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
+    {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
+)
+_COUNTS = ("count", "errors", "rate")
+
+
+class Threshold(msgspec.Struct, frozen=True):
+    """`what` of the asks of a `verb`, compared with `bound`: seconds, or a number for count, errors and rate."""
+
+    text: str
+    what: str
+    verb: str
+    compare: str
+    bound: float
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """A threshold at the end of a run; `value` is None when there was no such ask."""
+
+    threshold: str
+    value: float | None
+    held: bool
+
+
+def parse_threshold(text: str) -> Threshold | str:
+    """The threshold, or what was expected instead."""
+    match = _FORM.fullmatch(text.strip())
+    if match is None:
+        return "a threshold such as p95(exec) < 50ms, max(pause) <= 1s, rate(exec) > 10 or errors(stop) == 0"
+    what, unit = match["what"], match["unit"]
+    if (what in _COUNTS) != (unit is None):
+        return (
+            f"{what} compared with a plain number" if what in _COUNTS else f"{what} compared with a time such as 50ms"
+        )
+    return Threshold(text.strip(), what, match["verb"], match["compare"], float(match["number"]) * _UNITS[unit or "s"])
+
+
+def judge_threshold(threshold: Threshold, asks: Sequence[AskRecord], seconds: float) -> Judged:
+    """Whether it held over these asks, in a run of so many seconds."""
+    value = _value(threshold, [ask for ask in asks if ask.verb == threshold.verb], seconds)
+    held = value is not None and _COMPARE[threshold.compare](value, threshold.bound)
+    return Judged(threshold=threshold.text, value=value, held=held)
+
+
+def _value(threshold: Threshold, asks: Sequence[AskRecord], seconds: float) -> float | None:
+    times = sorted(ask.seconds for ask in asks if not ask.code)
+    match threshold.what:
+        case "count":
+            return float(len(asks))
+        case "errors":
+            return float(len(asks) - len(times))
+        case "rate":
+            return len(times) / seconds if seconds else 0.0
+        case _ if not times:
+            return None
+        case "min":
+            return times[0]
+        case "max":
+            return times[-1]
+        case "mean":
+            return sum(times) / len(times)
+        case percentile:
+            # the nearest rank: a time that really was
+            return times[max(0, ceil(float(percentile[1:]) / 100 * len(times)) - 1)]
