@@ -167,11 +167,11 @@ async def _call(step: verbs.Call, attempt: Attempt) -> Observed:
     return Observed(step.call, msgspec.json.encode(answer).decode())
 
 
-def _filled(args: Any, attempt: Attempt) -> Any:
+def _filled(args: object, attempt: Attempt) -> object:
     if isinstance(args, dict):
-        return {key: _filled(value, attempt) for key, value in cast("dict[str, Any]", args).items()}
+        return {key: _filled(value, attempt) for key, value in cast("dict[str, object]", args).items()}
     if isinstance(args, list):
-        return [_filled(value, attempt) for value in args]
+        return [_filled(value, attempt) for value in cast("list[object]", args)]
     return attempt.text(args) if isinstance(args, str) else args
 
 
