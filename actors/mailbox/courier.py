@@ -82,8 +82,10 @@ class Courier:
         self._limits = limits
         self._deadlines = Deadlines()
         self._link: Link | None = None
-        self._linked = trio.lowlevel.ParkingLot()
+        # who waits for a link or for a place among the asks in flight, first come first served
         self._turn = trio.lowlevel.ParkingLot()
+        # the first of them has been told to go on and has not run yet: nobody may take its place
+        self._called = False
         self._pending: dict[int, PendingAsk] = {}
         self._repeatable: dict[int, None] = {}
         self._counter = 0
@@ -147,21 +149,19 @@ class Courier:
             InvalidArgument: `args` are too large, or `repeat` is not the counter of such an outcome.
         """
         if repeat is not None and repeat not in self._repeatable:
-            raise InvalidArgument(f"ask {repeat} has no unknown outcome, or one too long ago", field="repeat")
+            raise _not_repeatable(repeat)
         deadline = self._deadline(budget)
         link = self._link
-        if link is None or len(self._pending) >= self._permits:
+        if link is None or self._turn or self._called or len(self._pending) >= self._permits:
             link = await self._wait_for_turn(deadline)
-        if repeat is None:
-            counter = self._next_counter()
-        else:
-            counter = repeat
-            del self._repeatable[repeat]
+        counter = self._next_counter() if repeat is None else self._take_repeatable(repeat)
         pending = PendingAsk(counter, verb)
-        ask = Ask(pending.counter, to, verb, encode_raw(args), _left(deadline), self._lowest_wanted(), 0, trace)
-        message = self._encoded(ask)
-        self._pending[pending.counter] = pending
         try:
+            ask = Ask(counter, to, verb, encode_raw(args), _left(deadline), self._lowest_wanted(), 0, trace)
+            message = self._encoded(ask)
+            self._pending[counter] = pending
+            if self._turn:
+                self._call_next()
             await self._send(link, pending, message, deadline)
             answer = await pending.wait()
         except OutcomeUnknown:
@@ -169,13 +169,15 @@ class Courier:
             self._keep_repeatable(pending.counter)
             raise
         except BaseException:
+            if not pending.pending:
+                self.late += 1  # the answer crossed our cancel
             self._give_up(link, pending)
             if repeat is not None:
                 self._keep_repeatable(repeat)
             raise
         finally:
             if self._turn:
-                self._turn.unpark()
+                self._call_next()
         return self._decoded(answer, result)
 
     @asynccontextmanager
@@ -226,19 +228,21 @@ class Courier:
         deadline = self._deadline(budget)
         window = window_bytes or self._limits.stream_window_bytes
         link = self._link
-        if link is None or len(self._pending) >= self._permits:
+        if link is None or self._turn or self._called or len(self._pending) >= self._permits:
             link = await self._wait_for_turn(deadline)
         stream = kind(self._next_counter(), verb, window=window, post=link.outbox.post)
-        ask = Ask(stream.counter, to, verb, encode_raw(args), _left(deadline), self._lowest_wanted(), window, trace)
-        message = self._encoded(ask)
-        self._pending[stream.counter] = stream
         try:
+            ask = Ask(stream.counter, to, verb, encode_raw(args), _left(deadline), self._lowest_wanted(), window, trace)
+            message = self._encoded(ask)
+            self._pending[stream.counter] = stream
+            if self._turn:
+                self._call_next()
             await self._send(link, stream, message, deadline)
             yield stream
         finally:
             self._give_up(link, stream)
             if self._turn:
-                self._turn.unpark()
+                self._call_next()
 
     def _deadline(self, budget: float | Budget | None) -> float:
         if budget is None:
@@ -254,6 +258,14 @@ class Courier:
         if self._counter % WATERMARK_EVERY == 0:
             self._watermark = min((self._counter, *self._pending, *self._repeatable))
         return self._watermark
+
+    def _take_repeatable(self, counter: int) -> int:
+        if counter not in self._repeatable:
+            # another task asked again with it while this one waited for its turn
+            self._call_next()
+            raise _not_repeatable(counter)
+        del self._repeatable[counter]
+        return counter
 
     def _keep_repeatable(self, counter: int) -> None:
         self._repeatable[counter] = None
@@ -303,18 +315,20 @@ class Courier:
 
     async def _wait_for_turn(self, deadline: float) -> Link:
         with trio.move_on_at(deadline):
-            while True:
-                if self._closing.is_set():
-                    break
-                if self._link is None:
-                    await self._linked.park()
-                elif len(self._pending) >= self._permits:
-                    await self._turn.park()
-                else:
+            while not self._closing.is_set():
+                await self._turn.park()
+                self._called = False
+                if self._link is not None and len(self._pending) < self._permits:
                     return self._link
         if self._link is not None:
             raise Busy(f"{self._permits} asks of this client were in flight all the time; nothing was sent")
         raise AgentUnreachable(f"no link to {self._address} within the budget; nothing was sent")
+
+    def _call_next(self) -> None:
+        """Let the first that waits go on, when there is a link and a place; it calls the next."""
+        if not self._called and self._turn and self._link is not None and len(self._pending) < self._permits:
+            self._called = True
+            self._turn.unpark()
 
     async def _dial(self, nursery: trio.Nursery) -> Link:
         def count_late() -> None:
@@ -344,7 +358,7 @@ class Courier:
             raise Unreachable(f"{self._address}: {link.reason or 'no answer to hello'}")
         self._permits = link.welcome.asks_in_flight
         self._link = link
-        self._linked.unpark_all()
+        self._call_next()
         return link
 
     async def _dial_again(self, nursery: trio.Nursery, old: Link) -> Link:
@@ -358,8 +372,12 @@ class Courier:
                 return await self._dial(nursery)
             except (Unreachable, KatrioError):
                 delay = min(2 * delay, most)
-        self._linked.unpark_all()
+        self._turn.unpark_all()
         return old
+
+
+def _not_repeatable(counter: int) -> InvalidArgument:
+    return InvalidArgument(f"ask {counter} has no unknown outcome, or one too long ago", field="repeat")
 
 
 def _left(deadline: float) -> int | None:

@@ -138,6 +138,43 @@ async def test_a_full_mailbox_says_busy_at_the_deadline_and_the_link_lives(autoj
         assert results == [Busy, Expired, Expired]
 
 
+async def test_what_waits_before_a_full_mailbox_is_taken_up_when_there_is_room_in_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with asking(replace(DEFAULT_LIMITS, inbox_messages=2)) as (office, courier):
+        results: list[object] = []
+        async with trio.open_nursery() as nursery:
+            for _ in range(6):
+                nursery.start_soon(partial(ask_and_keep, courier, results, budget=10))
+            await trio.sleep(9)
+            office.nursery.start_soon(office.answer_all)
+        assert results == [{"verb": "work"}] * 6
+
+
+async def test_what_one_client_asks_arrives_in_order_however_it_waits(autojump_clock: MockClock) -> None:
+    async with asking(replace(DEFAULT_LIMITS, inbox_messages=3, asks_in_flight=10)) as (office, courier):
+        seen: list[int] = []
+
+        async def serve() -> None:
+            while True:
+                mail = await office.inbox.receive()
+                seen.append(decode_value(mail.args, dict[str, int])["n"])
+                if len(seen) % 7 == 0:
+                    await trio.sleep(0.1)
+                mail.answer({"n": seen[-1]})
+
+        async def ask(number: int) -> None:
+            assert await courier.ask("box", "work", {"n": number}, dict[str, int]) == {"n": number}
+
+        office.nursery.start_soon(serve)
+        async with trio.open_nursery() as nursery:
+            for number in range(200):
+                nursery.start_soon(ask, number)
+                # those that wait for their turn at the courier are tasks: they start in the order of their start
+                await trio.testing.wait_all_tasks_blocked()
+        assert seen == list(range(200))
+
+
 async def test_a_client_over_its_asks_in_flight_is_refused_and_a_courier_waits_its_turn(
     autojump_clock: MockClock,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,11 @@ import trio.testing
 from actors.errors import (
     AgentUnreachable,
     Busy,
+    CallerCancelled,
     NotFound,
     OutcomeUnknown,
 )
+from actors.limits import DEFAULT_LIMITS
 from actors.mailbox import Courier, Mail, open_courier
 from actors.wire.codec import decode_value, encode
 from actors.wire.envelope import (
@@ -25,13 +28,12 @@ from actors.wire.envelope import (
     Welcome,
 )
 from tests.support.foreign import packb
+from tests.support.office import HUB, Peer, an_ask, an_office, ask_and_keep, asking, failure_code
 from transports.memory import MemoryTransport
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-
-from tests.support.office import HUB, Peer, an_ask, an_office, ask_and_keep, asking, failure_code
 
 # cancels and deaths
 
@@ -60,6 +62,40 @@ async def test_a_cancel_of_an_ask_that_nobody_took_up_takes_it_out_of_the_queue(
             await courier.ask("box", "work", {}, dict)
         await trio.testing.wait_all_tasks_blocked()
         assert len(office.inbox) == 0
+
+
+async def test_asks_that_were_given_up_keep_no_place(autojump_clock: MockClock) -> None:
+    async with asking(replace(DEFAULT_LIMITS, asks_in_flight=2)) as (office, courier):
+
+        async def serve() -> None:
+            while True:
+                mail = await office.inbox.receive()
+                if mail.verb == "wait":
+                    # work that changes nothing stops when it is told
+                    mail.on_cancel(partial(mail.fail, CallerCancelled("told")))
+                else:
+                    mail.answer({"verb": mail.verb})
+
+        office.nursery.start_soon(serve)
+        for _ in range(600):
+            with trio.move_on_after(0.001):
+                await courier.ask("box", "wait", {}, dict, budget=None)
+        assert await courier.ask("box", "work", {}, dict, budget=1) == {"verb": "work"}
+        assert office.hub.counters.unwanted_answers == 600
+
+
+async def test_an_answer_that_crosses_its_askers_cancel_is_counted_and_dropped(autojump_clock: MockClock) -> None:
+    async with asking() as (office, courier):
+        results: list[object] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask_and_keep, courier, results)
+            mail = await office.inbox.receive()
+            mail.answer({"for": "the first"})
+            nursery.cancel_scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (courier.late, results) == (1, [])
+        office.nursery.start_soon(office.answer_all)
+        assert await courier.ask("box", "work", {}, dict) == {"verb": "work"}
 
 
 async def test_a_hub_that_dies_ends_a_hundred_asks_at_once_and_later_ones_get_a_new_link(
