@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.guest.engines.base import Engine
+    from actors.guest.platform import Platform
     from actors.limits import Limits
 
 __all__ = ["Composed", "compose"]
@@ -34,10 +35,10 @@ def compose(
     limits: Limits,
     *,
     version: str,
-    set_hostname: Callable[[str], None] | None,
+    platform: Platform,
     on_error: Callable[[str, str, Exception], None],
 ) -> Composed:
-    """Nothing runs yet. `on_error`: see `transports.ttrpc.server`; `set_hostname`: see `KataService`."""
+    """Nothing runs yet. `on_error`: see `transports.ttrpc.server`."""
     conductor = Conductor(engine, Machine(limits), limits)
-    service = KataService(conductor, limits, version=version, engine=engine.name, set_hostname=set_hostname)
+    service = KataService(conductor, limits, version=version, engine=engine.name, platform=platform)
     return Composed(conductor, TtrpcServer(service.handlers(), on_error=on_error))

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from actors.guest.engines.base import Engine, EngineProcess
     from actors.guest.machine import Machine
     from actors.limits import Limits
-    from actors.schemas.oci import Process, Spec
+    from actors.schemas.oci import LinuxResources, Process, Spec
+    from actors.schemas.stats import CgroupStats
     from actors.wire.spec import ExitStatus, TerminalSize
 
 __all__ = ["Conductor"]
@@ -100,6 +101,36 @@ class Conductor:
             self.machine.check("resume", container)
             await self._engine.resume(container)
             self.machine.resumed(container)
+
+    async def update(self, container: str, resources: LinuxResources) -> None:
+        """All of the limits or none. Raises: NotFound, InvalidTransition, Unsupported, InvalidArgument."""
+        cell = self._cell(container)
+        async with self._changing(cell, "update", container):
+            self.machine.check("update", container)
+            await self._engine.update(container, resources)
+
+    async def stats(self, container: str) -> CgroupStats:
+        """Read beside whatever else runs: it must not delay a kill. Raises: NotFound, InvalidTransition, Unsupported."""
+        self.machine.check("stats", container)
+        try:
+            return await self._engine.stats(container)
+        finally:
+            # counters of a group that is being taken down are nobody's
+            self.machine.check("stats", container)
+
+    async def list_pids(self, container: str) -> tuple[int, ...]:
+        """Raises: NotFound, InvalidTransition."""
+        self.machine.check("list_processes", container)
+        return await self._engine.list_pids(container)
+
+    async def list_table(self, container: str, arguments: tuple[str, ...]) -> str:
+        """Raises: NotFound, InvalidTransition, InvalidArgument (`args`), Unsupported."""
+        self.machine.check("list_processes", container)
+        return await self._engine.list_table(container, arguments)
+
+    async def next_oom(self) -> str:
+        """The container of the next kill for want of memory, for one caller; a cancelled wait loses nothing."""
+        return await self._engine.next_oom()
 
     async def exec(self, container: str, process: str, document: Process) -> None:
         """Raises: NotFound, InvalidTransition (at once when it is paused), AlreadyExists, InvalidArgument."""

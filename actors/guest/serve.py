@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import signal
-import socket
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import trio
 
 from actors.errors import Unsupported
 from actors.guest.compose import compose
+from actors.guest.embedded import EmbeddedPlatform
 from actors.guest.engines.processes import ProcessEngine
 from actors.guest.engines.reaper import Reaper
 from actors.guest.engines.runc import OciEngine
@@ -58,7 +58,7 @@ async def _main(directory: RunDirectory, engine: Engine, namespaces: bool) -> in
         engine,
         DEFAULT_LIMITS,
         version=f"katrio {importlib.metadata.version('katrio')}",
-        set_hostname=socket.sethostname if namespaces else None,
+        platform=EmbeddedPlatform(namespaces=namespaces),
         on_error=_Complaints(),
     )
     async with trio.open_nursery() as nursery:

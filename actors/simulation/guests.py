@@ -12,6 +12,7 @@ import trio
 
 from actors.errors import NotFound
 from actors.guest.compose import compose
+from actors.guest.platform import BarePlatform
 from actors.simulation.links import stream_pair
 from transports.errors import Unreachable
 
@@ -105,7 +106,7 @@ class _Guest(Generic[E]):
         self._sandbox = sandbox
         self._rng = rng
         self._note = note
-        self._composed = compose(engine, limits, version="katrio simulated", set_hostname=None, on_error=on_error)
+        self._composed = compose(engine, limits, version="katrio simulated", platform=BarePlatform(), on_error=on_error)
         self._links: trio.Nursery | None = None
         self._dialled = 0
         self._asked_to_end = trio.Event()

@@ -16,9 +16,12 @@ import msgspec
 import trio
 
 from actors.errors import InternalError, InvalidArgument, InvalidTransition, KatrioError, Unsupported
+from actors.guest.shared import SHARED_DIRECTORY, SharedFiles, shared_path
 from actors.schemas import agent as api
-from actors.schemas.oci import User
+from actors.schemas import network as net
+from actors.schemas.oci import LinuxResources, User
 from actors.schemas.rpcs import RPCS, SchemaError, decode_request, encode_response
+from actors.schemas.stats import StatsContainerResponse
 from actors.schemas.status import status_from_error
 from actors.wire.spec import TerminalSize
 from transports.errors import TtrpcStatusError
@@ -27,8 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from actors.guest.conductor import Conductor
+    from actors.guest.platform import Platform
     from actors.limits import Limits
-    from actors.schemas.oci import Process
+    from actors.schemas.oci import Mount, Process
+    from actors.schemas.resources import OnlineCPUMemRequest
     from actors.schemas.rpcs import Rpc
     from transports.ttrpc.server import CallContext, Handler
 
@@ -47,15 +52,15 @@ class KataService:
         *,
         version: str,
         engine: str,
-        set_hostname: Callable[[str], None] | None,
+        platform: Platform,
     ) -> None:
-        """`set_hostname` sets the sandbox's; None where the guest has no name of its own."""
         self._conductor = conductor
         self._machine = conductor.machine
         self._limits = limits
         self._version = version
         self._engine = engine
-        self._set_hostname = set_hostname
+        self._platform = platform
+        self._shared = SharedFiles(limits)
 
     def handlers(self) -> Mapping[tuple[str, str], Handler]:
         """For `TtrpcServer`; methods that are not here are its to refuse."""
@@ -78,6 +83,18 @@ class KataService:
             "ReadStdout": self._read_stdout,
             "ReadStderr": self._read_stderr,
             "TtyWinResize": self._resize,
+            "ListProcesses": self._list_processes,
+            "UpdateContainer": self._update,
+            "StatsContainer": self._stats,
+            "GetOOMEvent": self._next_oom,
+            "OnlineCPUMem": self._online_cpu_mem,
+            "SetGuestDateTime": self._set_time,
+            "ReseedRandomDev": self._reseed,
+            "CopyFile": self._copy_file,
+            "ListInterfaces": self._list_interfaces,
+            "UpdateInterface": self._update_interface,
+            "ListRoutes": self._list_routes,
+            "UpdateRoutes": self._update_routes,
         }
         return {(RPCS[name].service, name): partial(_answer, RPCS[name], method) for name, method in table.items()}
 
@@ -89,11 +106,52 @@ class KataService:
     async def _get_version(self, _: api.CheckRequest) -> msgspec.Struct:
         return api.VersionCheckResponse(grpc_version=_GRPC_VERSION, agent_version=self._version)
 
-    async def _details(self, _: api.GuestDetailsRequest) -> msgspec.Struct:
+    async def _details(self, request: api.GuestDetailsRequest) -> msgspec.Struct:
         details = api.AgentDetails(
             version=self._version, init_daemon=True, extra_features=(f"katrio.engine={self._engine}",)
         )
-        return api.GuestDetailsResponse(agent_details=details)
+        block = self._platform.memory_block_bytes if request.mem_block_size else 0
+        return api.GuestDetailsResponse(mem_block_size_bytes=block, agent_details=details)
+
+    async def _online_cpu_mem(self, request: OnlineCPUMemRequest) -> msgspec.Struct:
+        await self._platform.online_cpu_mem(request.nb_cpus, cpu_only=request.cpu_only, wait=request.wait)
+        return api.Empty()
+
+    async def _set_time(self, request: api.SetGuestDateTimeRequest) -> msgspec.Struct:
+        if request.Sec < 0 or not 0 <= request.Usec < 1_000_000:
+            raise InvalidArgument(f"{request.Sec} s and {request.Usec} us since 1970: no such time", field="Usec")
+        await self._platform.set_time(request.Sec, request.Usec)
+        return api.Empty()
+
+    async def _reseed(self, request: api.ReseedRandomDevRequest) -> msgspec.Struct:
+        if not 0 < len(request.data) <= self._limits.random_bytes:
+            raise InvalidArgument(
+                f"{len(request.data)} random bytes: expected 1 to {self._limits.random_bytes}", field="data"
+            )
+        await self._platform.reseed(request.data)
+        return api.Empty()
+
+    async def _copy_file(self, request: api.CopyFileRequest) -> msgspec.Struct:
+        file = self._shared.take(request)
+        if file is not None:
+            await self._platform.place(file)
+        return api.Empty()
+
+    async def _list_interfaces(self, _: net.ListInterfacesRequest) -> msgspec.Struct:
+        return net.Interfaces(await self._platform.interfaces())
+
+    async def _update_interface(self, request: net.UpdateInterfaceRequest) -> msgspec.Struct:
+        if request.interface is None:
+            raise InvalidArgument("UpdateInterface: interface is missing", field="interface")
+        return await self._platform.update_interface(request.interface)
+
+    async def _list_routes(self, _: net.ListRoutesRequest) -> msgspec.Struct:
+        return net.Routes(await self._platform.routes())
+
+    async def _update_routes(self, request: net.UpdateRoutesRequest) -> msgspec.Struct:
+        if request.routes is None:
+            raise InvalidArgument("UpdateRoutes: routes is missing", field="routes")
+        return net.Routes(await self._platform.update_routes(request.routes.Routes))
 
     # sandbox
 
@@ -103,8 +161,7 @@ class KataService:
         if len(hostname.encode()) > 64 or "\0" in hostname:
             raise InvalidArgument(f"hostname {hostname[:80]!r}: the kernel takes 64 bytes", field="hostname")
         self._machine.create_sandbox(request.sandbox_id)
-        if self._set_hostname is not None:
-            self._set_hostname(hostname)
+        self._platform.set_hostname(hostname)
         return api.Empty()
 
     async def _destroy_sandbox(self, _: api.DestroySandboxRequest) -> msgspec.Struct:
@@ -127,8 +184,15 @@ class KataService:
                 f"create of container {container[:80]!r}: OCI.Process is missing", field="OCI.Process"
             )
         process = _with_user(request.OCI.process, request.string_user)
-        await self._conductor.create(container, msgspec.structs.replace(request.OCI, process=process))
+        mounts = tuple(self._located(mount) for mount in request.OCI.mounts)
+        await self._conductor.create(container, msgspec.structs.replace(request.OCI, process=process, mounts=mounts))
         return api.Empty()
+
+    def _located(self, mount: Mount) -> Mount:
+        """A mount of something that was copied, from where it really is."""
+        if not mount.source.startswith(SHARED_DIRECTORY + "/"):
+            return mount
+        return msgspec.structs.replace(mount, source=self._platform.locate(shared_path(mount.source)))
 
     async def _start(self, request: api.StartContainerRequest) -> msgspec.Struct:
         await self._conductor.start(request.container_id)
@@ -145,6 +209,27 @@ class KataService:
     async def _resume(self, request: api.ResumeContainerRequest) -> msgspec.Struct:
         await self._conductor.resume(request.container_id)
         return api.Empty()
+
+    async def _update(self, request: api.UpdateContainerRequest) -> msgspec.Struct:
+        # without resources there is nothing to change, which is how every kata agent takes it
+        await self._conductor.update(request.container_id, request.resources or LinuxResources())
+        return api.Empty()
+
+    async def _stats(self, request: api.StatsContainerRequest) -> msgspec.Struct:
+        return StatsContainerResponse(cgroup_stats=await self._conductor.stats(request.container_id))
+
+    async def _next_oom(self, _: api.GetOOMEventRequest) -> msgspec.Struct:
+        return api.OOMEvent(container_id=await self._conductor.next_oom())
+
+    async def _list_processes(self, request: api.ListProcessesRequest) -> msgspec.Struct:
+        form = request.format or "table"
+        if form == "json":
+            pids = await self._conductor.list_pids(request.container_id)
+            return api.ListProcessesResponse(process_list=msgspec.json.encode(pids))
+        if form != "table":
+            raise InvalidArgument(f"format {form[:40]!r}: expected json or table", field="format")
+        table = await self._conductor.list_table(request.container_id, request.args)
+        return api.ListProcessesResponse(process_list=table.encode())
 
     # processes
 

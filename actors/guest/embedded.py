@@ -1,0 +1,131 @@
+"""The embedded guest's platform: this machine's own kernel, of which the guest has namespaces at best.
+
+It changes what is the sandbox's (its host name, its network, its shared directory) and refuses what would change the
+machine under everybody (clock, processors). Random bytes are mixed in without being counted as such: a caller must not
+be able to make the machine believe in randomness that it knows. The working directory is the guest's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
+from actors.guest.platform import BarePlatform
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from actors.guest.shared import SharedFile
+
+__all__ = ["EmbeddedPlatform"]
+
+_SHARED = Path("shared")
+_BLOCK_SIZE = Path("/sys/devices/system/memory/block_size_bytes")
+_RNDRESEEDCRNG = 0x5207
+_STEP_BYTES = 1024 * 1024
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class EmbeddedPlatform(BarePlatform):
+    """See `Platform`. `namespaces`: whether the guest has its own, of host names and of the network."""
+
+    def __init__(self, *, namespaces: bool) -> None:
+        super().__init__()
+        self._namespaces = namespaces
+        self._copies = 0
+
+    @property
+    def memory_block_bytes(self) -> int:
+        try:
+            return int(_BLOCK_SIZE.read_text(), 16)
+        except (OSError, ValueError):
+            return 0
+
+    def set_hostname(self, name: str) -> None:
+        if self._namespaces:
+            socket.sethostname(name)
+
+    async def reseed(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        pool = os.open("/dev/urandom", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(pool, data)
+            # at once where we may; the kernel takes it within minutes in any case
+            with contextlib.suppress(PermissionError):
+                fcntl.ioctl(pool, _RNDRESEEDCRNG)
+        finally:
+            os.close(pool)
+
+    async def place(self, file: SharedFile) -> None:
+        *directories, name = file.path.split("/")
+        try:
+            with _directory(directories, make=file.directory_mode) as directory:
+                self._copies += 1
+                await _write(directory, name, file, f".unfinished-{self._copies}")
+        except IsADirectoryError:
+            raise InvalidArgument(f"copy of {file.path[:80]!r}: a directory is there", field="path") from None
+        except NotADirectoryError:
+            raise PermissionDenied(f"copy of {file.path[:80]!r}: a link or a file stands in its way") from None
+        except OSError as error:
+            raise ResourceExhausted(f"copy of {file.path[:80]!r}: {error}") from error
+
+    def locate(self, path: str) -> str:
+        *directories, name = path.split("/")
+        try:
+            with _directory(directories, make=None) as directory:
+                kind = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotFound(f"mount of {path[:80]!r}: nothing was copied there: {error}") from None
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise PermissionDenied(f"mount of {path[:80]!r}: neither a file nor a directory")
+        return str((_SHARED / path).absolute())
+
+
+@contextlib.contextmanager
+def _directory(parts: list[str], *, make: int | None) -> Generator[int]:
+    """A descriptor of a directory below the shared one, reached without following any link."""
+    if make is not None:
+        _SHARED.mkdir(mode=0o755, exist_ok=True)
+    found = os.open(_SHARED, _DIRECTORY)
+    try:
+        for part in parts:
+            if make is not None:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, make, dir_fd=found)
+            # O_NOFOLLOW with O_DIRECTORY makes a link ENOTDIR
+            below = os.open(part, _DIRECTORY, dir_fd=found)
+            os.close(found)
+            found = below
+        yield found
+    finally:
+        os.close(found)
+
+
+async def _write(directory: int, name: str, file: SharedFile, unfinished: str) -> None:
+    """Under another name first, so that nobody sees half of it."""
+    # never one that is there: a container that may write here could have put a link in its place
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(unfinished, flags, 0o600, dir_fd=directory)
+    try:
+        left = memoryview(file.data)
+        while left:
+            left = left[os.write(descriptor, left[:_STEP_BYTES]) :]
+            await trio.lowlevel.checkpoint()
+        with contextlib.suppress(PermissionError):
+            # a guest without root has one user alone
+            os.fchown(descriptor, file.uid, file.gid)
+        os.fchmod(descriptor, file.mode)
+        os.rename(unfinished, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        os.unlink(unfinished, dir_fd=directory)
+        raise
+    finally:
+        os.close(descriptor)

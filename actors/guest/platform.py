@@ -1,0 +1,121 @@
+"""The platform port: what a guest is asked to do to the machine that it runs on, beside running containers.
+
+For the services. Two kinds: `BarePlatform`, for a guest that has nothing of its own (the simulation), and the embedded
+one (`embedded`), which shares its machine with the host and owns namespaces of it at best. Not for containers: engines.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from actors.errors import Unsupported
+
+if TYPE_CHECKING:
+    from actors.guest.shared import SharedFile
+    from actors.schemas import network
+
+__all__ = ["BarePlatform", "Platform"]
+
+
+class Platform(Protocol):
+    """Each method raises Unsupported where this guest can't do it: success would be a lie."""
+
+    @property
+    def memory_block_bytes(self) -> int:
+        """The unit in which memory could be plugged in; 0 when that is not known."""
+        ...
+
+    def set_hostname(self, name: str) -> None:
+        """The sandbox's; without a name of its own nothing happens, as nobody could see it."""
+
+    async def online_cpu_mem(self, cpus: int, *, cpu_only: bool, wait: bool) -> None:
+        """Bring up processors and memory that were plugged in."""
+
+    async def set_time(self, seconds: int, microseconds: int) -> None:
+        """Set the wall clock, since 1970."""
+
+    async def reseed(self, data: bytes) -> None:
+        """Mix `data` into the kernel's pool of randomness."""
+
+    async def place(self, file: SharedFile) -> None:
+        """Put a whole file into the shared directory, replacing what is there.
+
+        Raises: PermissionDenied when the way to it leads out, ResourceExhausted.
+        """
+
+    def locate(self, path: str) -> str:
+        """Where a container's mount finds what the shared directory has at `path` (relative to it).
+
+        Raises: NotFound; PermissionDenied when the way to it leads out.
+        """
+        ...
+
+    async def interfaces(self) -> tuple[network.Interface, ...]:
+        """The sandbox's network devices."""
+        ...
+
+    async def update_interface(self, interface: network.Interface) -> network.Interface:
+        """Change one. Raises: NotFound, InvalidArgument."""
+        ...
+
+    async def routes(self) -> tuple[network.Route, ...]:
+        """The sandbox's routes."""
+        ...
+
+    async def update_routes(self, routes: tuple[network.Route, ...]) -> tuple[network.Route, ...]:
+        """Replace them; how they are then. Raises: InvalidArgument."""
+        ...
+
+
+class BarePlatform:
+    """A machine with nothing to change. Shared files are kept, and can be looked at by their path."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, SharedFile] = {}
+
+    @property
+    def memory_block_bytes(self) -> int:
+        return 0
+
+    def set_hostname(self, name: str) -> None:
+        """Nobody sees it."""
+
+    async def online_cpu_mem(self, cpus: int, *, cpu_only: bool, wait: bool) -> None:
+        await _refuse("online_cpu_mem: this guest is no VM, nothing can be plugged into it")
+
+    async def set_time(self, seconds: int, microseconds: int) -> None:
+        await _refuse("set_guest_time: this guest is no VM, its clock is not its own")
+
+    async def reseed(self, data: bytes) -> None:
+        await _refuse("reseed_random: this guest has no pool of randomness")
+
+    async def place(self, file: SharedFile) -> None:
+        await trio.lowlevel.checkpoint()
+        self.files[file.path] = file
+
+    def locate(self, path: str) -> str:
+        return path
+
+    async def interfaces(self) -> tuple[network.Interface, ...]:
+        return await self._no_network("list_interfaces")
+
+    async def update_interface(self, interface: network.Interface) -> network.Interface:
+        await self._no_network("update_interface")
+        return interface
+
+    async def routes(self) -> tuple[network.Route, ...]:
+        return await self._no_network("list_routes")
+
+    async def update_routes(self, routes: tuple[network.Route, ...]) -> tuple[network.Route, ...]:
+        return await self._no_network("update_routes")
+
+    async def _no_network(self, verb: str) -> tuple[()]:
+        await _refuse(f"{verb}: this guest has no network of its own")
+        return ()
+
+
+async def _refuse(why: str) -> None:
+    await trio.lowlevel.checkpoint()
+    raise Unsupported(why)

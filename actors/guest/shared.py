@@ -1,0 +1,117 @@
+"""Files copied into a guest: pieces in order, below one directory, whole or not at all.
+
+For the kata service's CopyFile, and for the mounts that name a copied file. Pure: pieces are gathered in memory within
+a bound, and a finished file is the platform's to place. Not for what lies in an image.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from actors.errors import InvalidArgument, PermissionDenied, ResourceExhausted
+
+if TYPE_CHECKING:
+    from actors.limits import Limits
+    from actors.schemas.agent import CopyFileRequest
+
+__all__ = ["SHARED_DIRECTORY", "SharedFile", "SharedFiles", "shared_path"]
+
+# the one directory in which a Kata agent takes files; ours stands for it wherever it really is
+SHARED_DIRECTORY = "/run/kata-containers/shared/containers"
+_PATH_BYTES = 1024
+_DEPTH = 32
+_NAME = re.compile(r"[^/\0]{1,255}\Z")
+
+
+class SharedFile(NamedTuple):
+    """A whole file; `path` is relative to the shared directory, without `.` and `..`. Modes are the kernel's 12 bits."""
+
+    path: str
+    data: bytes
+    mode: int
+    directory_mode: int
+    uid: int
+    gid: int
+
+
+def shared_path(path: str) -> str:
+    """The path below the shared directory, relative to it.
+
+    Raises:
+        PermissionDenied: it is not below.
+        InvalidArgument: it has a component that no directory entry can have, or is too long.
+    """
+    prefix = SHARED_DIRECTORY + "/"
+    if not path.startswith(prefix):
+        raise PermissionDenied(f"path {path[:80]!r}: files are taken below {SHARED_DIRECTORY} alone")
+    relative = path.removeprefix(prefix)
+    parts = relative.split("/")
+    if ".." in parts:
+        raise PermissionDenied(f"path {path[:80]!r}: '..' leads out of {SHARED_DIRECTORY}")
+    if len(relative.encode()) > _PATH_BYTES or len(parts) > _DEPTH or not all(map(_is_name, parts)):
+        raise InvalidArgument(
+            f"path {path[:80]!r}: expected at most {_DEPTH} names and {_PATH_BYTES} bytes, none of them '.' or empty",
+            field="path",
+        )
+    return relative
+
+
+def _is_name(part: str) -> bool:
+    return part != "." and _NAME.match(part) is not None and len(part.encode()) <= 255
+
+
+class SharedFiles:
+    """What has been copied so far. A piece at offset 0 begins its file anew, so a copy that broke off can be repeated."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._unfinished: dict[str, bytearray] = {}
+        self._placed: dict[str, int] = {}
+
+    def take(self, request: CopyFileRequest) -> SharedFile | None:
+        """Add one piece; the file once it is whole, to be placed now.
+
+        Raises:
+            PermissionDenied, InvalidArgument: of the path, or a piece that does not follow the one before it.
+            ResourceExhausted: the files of this sandbox are too many bytes together.
+        """
+        path = shared_path(request.path)
+        size, end = request.file_size, request.offset + len(request.data)
+        if size < 0 or request.offset < 0 or end > size or (size > 0 and not request.data):
+            raise InvalidArgument(
+                f"copy of {path[:80]!r}: bytes {request.offset} to {end} of {size}: expected at least one of them within it",
+                field="offset",
+            )
+        if request.offset == 0:
+            self._unfinished.pop(path, None)
+            self._check_room(path, size)
+            self._unfinished[path] = bytearray()
+        gathered = self._unfinished.get(path, b"")
+        if len(gathered) != request.offset:
+            raise InvalidArgument(
+                f"copy of {path[:80]!r}: a piece at {request.offset}, and {len(gathered)} bytes are there; "
+                "send the pieces in order, one writer to a path",
+                field="offset",
+            )
+        if end < size:
+            self._unfinished[path] += request.data
+            return None
+        data = bytes(self._unfinished.pop(path) + request.data)
+        self._placed[path] = size
+        return SharedFile(
+            path, data, request.file_mode & 0o7777, request.dir_mode & 0o7777 or 0o755, request.uid, request.gid
+        )
+
+    def _check_room(self, path: str, size: int) -> None:
+        others = sum(map(len, self._unfinished.values())) + sum(self._placed.values()) - self._placed.get(path, 0)
+        if others + size > self._limits.copied_bytes or len(self._placed) + len(self._unfinished) >= _FILES:
+            raise ResourceExhausted(
+                f"copy of {path[:80]!r}, {size} bytes: this sandbox has {others} of {self._limits.copied_bytes} bytes "
+                f"in {len(self._placed)} of {_FILES} files",
+                limit=self._limits.copied_bytes,
+            )
+
+
+# each of them is an inode and a name in memory
+_FILES = 4096
