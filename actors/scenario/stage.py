@@ -172,7 +172,11 @@ class Attempt:
         name = self.text(name)
         full = self.stage.names.container(name) or name
         found = self.scope.processes.get(full)
-        return found or ProcessView(full, full, self.stage.container(full).init)
+        if found is None:
+            found = ProcessView(full, full, self.stage.container(full).init)
+            found.stdout.ended.set()
+            found.stderr.ended.set()
+        return found
 
     def watch(self, name: str, container: str, handle: ProcessHandle) -> None:
         """Read what a started process prints, and let later steps of this scope know it by the name."""

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import trio
 
-from actors.errors import InvalidArgument, KatrioError, Unsupported
-from actors.scenario import topology, verbs
+from actors.errors import KatrioError, Unsupported
+from actors.scenario import ask_steps, topology, verbs
+from actors.scenario.asks import ASKS
 from actors.scenario.events import SEEN_KEPT, Seen
 from actors.scenario.expect import Mismatch, UnknownValue, holds, json_at
 from actors.scenario.model import Expect, Step
 from actors.scenario.scalars import NO_ERROR
 from actors.wire.spec import ProcessSpec, TerminalSize
-from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -153,26 +152,11 @@ async def _sleep(step: verbs.Sleep, attempt: Attempt) -> Observed:
 
 
 async def _call(step: verbs.Call, attempt: Attempt) -> Observed:
-    address = attempt.address(step.call)
-    table = SANDBOX_VERBS if attempt.is_sandbox(step.call) else CONTAINER_VERBS
-    row = table.get(step.verb)
-    if row is None:
-        raise InvalidArgument(f"{address} has no verb {step.verb!r}: it has {', '.join(table)}", field="verb")
-    try:
-        args = msgspec.convert(_filled(step.args, attempt), row.args, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidArgument(f"{step.verb} of {address}: {error}", field="args") from None
-    asking = attempt.stage.world.system.courier.ask(address, step.verb, args, row.result, budget=attempt.budget)
-    answer = await attempt.ask(step.verb, address, asking)
-    return Observed(step.call, msgspec.json.encode(answer).decode())
+    return Observed(*await ask_steps.call(step, attempt))
 
 
-def _filled(args: object, attempt: Attempt) -> object:
-    if isinstance(args, dict):
-        return {key: _filled(value, attempt) for key, value in cast("dict[str, object]", args).items()}
-    if isinstance(args, list):
-        return [_filled(value, attempt) for value in cast("list[object]", args)]
-    return attempt.text(args) if isinstance(args, str) else args
+async def _ask(step: Step, attempt: Attempt) -> Observed:
+    return Observed(*await ask_steps.ask(step, attempt))
 
 
 async def _fault(step: verbs.Fault, attempt: Attempt) -> Observed:
@@ -265,6 +249,7 @@ ACTIONS: Mapping[type[Step], Callable[[Any, Attempt], Awaitable[Observed]]] = Ma
         verbs.Probe: _probe,
         verbs.Fault: _fault,
         verbs.Call: _call,
+        **dict.fromkeys(ASKS, _ask),
         verbs.Sleep: _sleep,
     }
 )

@@ -11,6 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 
+from actors.scenario.asks import ASKS
+from actors.scenario.bases import (
+    Acting,
+    Block,
+    Branches,
+    ContainerName,
+    Look,
+    LookField,
+    ProcessName,
+    SandboxName,
+    Target,
+    Valued,
+    Variable,
+)
 from actors.scenario.model import (
     Command,
     Duration,
@@ -30,39 +44,7 @@ from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS, Verb
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["VERBS", "Acting", "Look", "call_problem", "verb_rows"]
-
-ProcessName = Annotated[str, Kind.PROCESS]
-ContainerName = Annotated[str, Kind.CONTAINER]
-Target = Annotated[str, Kind.TARGET]
-Variable = Annotated[str, Kind.NEW_VARIABLE]
-# pairs of a name and the JSON path of what it keeps; an empty path keeps all of the value
-Saves = Annotated[tuple[tuple[str, str], ...], Kind.SAVE]
-Branches = tuple[Annotated[tuple[Step, ...], Kind.BRANCH], ...]
-StepField = Annotated[Step, Kind.STEP]
-Block = tuple[StepField, ...]
-
-
-class Acting(Step, frozen=True, kw_only=True, omit_defaults=True):
-    """Acts on a sandbox or a container, whose state may be expected after it."""
-
-    facets = frozenset({"error", "state"})
-
-
-class Valued(Step, frozen=True, kw_only=True, omit_defaults=True):
-    """Has a value, which may be kept for later steps."""
-
-    facets = frozenset({"error", "state", "value"})
-    save: Saves = ()
-
-
-class Look(Valued, frozen=True, kw_only=True, omit_defaults=True):
-    """Reads one value and changes nothing, so that it may be repeated by `eventually`, `always`, `unchanged`."""
-
-    facets = frozenset({"error", "value"})
-
-
-LookField = Annotated[Look, Kind.STEP]
+__all__ = ["VERBS", "Acting", "Look", "Valued", "call_problem", "verb_rows"]
 
 
 class Create(Acting, frozen=True, kw_only=True, omit_defaults=True):
@@ -219,7 +201,7 @@ class Check(Look, frozen=True, kw_only=True, omit_defaults=True):
     """Asks the sandbox's agent whether it serves: `serving` or `not serving`."""
 
     word = "check"
-    check: Annotated[str, Kind.SANDBOX]
+    check: SandboxName
 
 
 class Probe(Look, frozen=True, kw_only=True, omit_defaults=True):
@@ -379,6 +361,7 @@ _ALL: tuple[type[Step], ...] = (
     Sha256,
     State,
     Check,
+    *ASKS,
     Probe,
     Fault,
     Call,

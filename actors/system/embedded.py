@@ -178,7 +178,7 @@ class EmbeddedImages:
 
 # what a scenario may need, by engine; see `actors.scenario.model`
 _NEEDS = ("containers", "exec", "faults", "pause", "signals", "stdin", "tty")
-_RUNC_NEEDS = (*_NEEDS, "images", "cgroups")
+_RUNC_NEEDS = (*_NEEDS, "cgroups", "images", "isolation")
 
 
 @dataclass(frozen=True)

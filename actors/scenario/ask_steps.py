@@ -1,0 +1,109 @@
+"""How verbs are performed that pass their fields on (`asks`), and calls of any verb by name.
+
+For `steps`, whose table these join. The answer becomes JSON with every field in it, zeros included, so that a path
+always leads somewhere. Not for verbs with a meaning of their own in the language.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from actors.errors import InvalidArgument
+from actors.scenario.asks import Ask, CopyFile, ListProcesses, ReseedRandom, Update
+from actors.scenario.model import Step
+from actors.scenario.topology import cpu_quota
+from actors.wire.spec import ResourceSpec
+from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS
+
+if TYPE_CHECKING:
+    from actors.scenario.stage import Attempt
+    from actors.scenario.verbs import Call
+
+__all__ = ["ask", "call"]
+
+_OWN = frozenset(item.name for item in msgspec.structs.fields(Step)) | {"save"}
+
+
+async def ask(step: Step, attempt: Attempt) -> tuple[str, str]:
+    """Perform one; what it was about, and the answer. Raises: KatrioError, UnknownValue."""
+    assert isinstance(step, Ask)
+    target: str = getattr(step, step.word)
+    match step:
+        case Update():
+            return target, await _update(step, attempt)
+        case ReseedRandom(data=data):
+            asking = attempt.sandbox(target).reseed_random(attempt.text(data).encode(), budget=attempt.budget)
+            await attempt.ask(step.word, attempt.address(target), asking)
+            return target, "{}"
+        case CopyFile(path=path, data=data):
+            content = attempt.text(data).encode()
+            asking = attempt.sandbox(target).copy_file(attempt.text(path), content, budget=attempt.budget)
+            await attempt.ask(step.word, attempt.address(target), asking)
+            return target, "{}"
+        case ListProcesses(table=True):
+            words = [attempt.text(word) for word in step.args]
+            asking = attempt.container(target).process_table(*words, budget=attempt.budget)
+            return target, await attempt.ask(step.word, attempt.address(target), asking)
+        case ListProcesses():
+            asking = attempt.container(target).list_processes(budget=attempt.budget)
+            return target, _json(await attempt.ask(step.word, attempt.address(target), asking))
+        case _:
+            names = [item.name for item in msgspec.structs.fields(step)]
+            given = {name: getattr(step, name) for name in names if name not in _OWN and name != step.word}
+            args = {name: value for name, value in given.items() if value is not None}
+            return target, await _send(target, step.word, args, attempt)
+
+
+async def call(step: Call, attempt: Attempt) -> tuple[str, str]:
+    """See `ask`."""
+    return step.call, await _send(step.call, step.verb, step.args, attempt)
+
+
+async def _update(step: Update, attempt: Attempt) -> str:
+    resources = ResourceSpec(
+        memory_bytes=step.memory,
+        pids=step.pids,
+        **cpu_quota(attempt.text(step.cpus) if step.cpus else None),
+    )
+    asking = attempt.container(step.update).update(resources, budget=attempt.budget)
+    await attempt.ask("update", attempt.address(step.update), asking)
+    return "{}"
+
+
+async def _send(target: str, verb: str, args: dict[str, Any], attempt: Attempt) -> str:
+    address = attempt.address(target)
+    table = SANDBOX_VERBS if attempt.is_sandbox(target) else CONTAINER_VERBS
+    row = table.get(verb)
+    if row is None:
+        raise InvalidArgument(f"{address} has no verb {verb!r}: it has {', '.join(table)}", field="verb")
+    try:
+        message = msgspec.convert(_filled(args, attempt), row.args, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidArgument(f"{verb} of {address}: {error}", field="args") from None
+    asking = attempt.stage.world.system.courier.ask(address, verb, message, row.result, budget=attempt.budget)
+    return _json(await attempt.ask(verb, address, asking))
+
+
+def _filled(args: object, attempt: Attempt) -> object:
+    if isinstance(args, dict):
+        return {key: _filled(value, attempt) for key, value in cast("dict[str, object]", args).items()}
+    if isinstance(args, (list, tuple)):
+        return [_filled(value, attempt) for value in cast("list[object]", args)]
+    return attempt.text(args) if isinstance(args, str) else args
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(_plain(value)).decode()
+
+
+def _plain(value: object) -> object:
+    """A value with all fields of its structs, those that the wire leaves out as well."""
+    if isinstance(value, msgspec.Struct):
+        return {item.encode_name: _plain(getattr(value, item.name)) for item in msgspec.structs.fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in cast("dict[str, object]", value).items()}
+    return value
