@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from actors.errors import InvalidArgument
-from actors.scenario.asks import Ask, CopyFile, ListProcesses, ReseedRandom, Update
+from actors.scenario.asks import CopyFile, ListProcesses, ReseedRandom, Update
 from actors.scenario.model import Step
 from actors.scenario.topology import cpu_quota
 from actors.wire.spec import ResourceSpec
@@ -28,7 +28,6 @@ _OWN = frozenset(item.name for item in msgspec.structs.fields(Step)) | {"save"}
 
 async def ask(step: Step, attempt: Attempt) -> tuple[str, str]:
     """Perform one; what it was about, and the answer. Raises: KatrioError, UnknownValue."""
-    assert isinstance(step, Ask)
     target: str = getattr(step, step.word)
     match step:
         case Update():

@@ -1,6 +1,6 @@
 """Verbs of the scenario language that pass their fields on as they are: one ask each, the answer as JSON.
 
-For `verbs`, whose table they join, and `steps`, which performs them all alike (`Ask`): a field that is given goes into
+For `verbs`, whose table they join, and `steps`, which performs them all alike: a field that is given goes into
 the wire's own argument of that name. Not for verbs with a meaning of their own here, such as exec.
 """
 
@@ -13,24 +13,20 @@ import msgspec
 from actors.scenario.bases import ContainerName, Look, SandboxName, Target, Valued
 from actors.scenario.model import Bytes, Kind, Number, Step, Text
 
-__all__ = ["ASKS", "Ask", "ListProcesses", "Update"]
+__all__ = ["ASKS", "CopyFile", "ListProcesses", "ReseedRandom", "Update"]
 
 # a whole number that may be a value
 Whole = Annotated[str, Kind.NUMBER]
 
 
-class Ask:
-    """Performed by passing its fields on."""
-
-
-class Info(Look, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class Info(Look, frozen=True, kw_only=True, omit_defaults=True):
     """What the actor says of itself: state, children, exit, oom_kills."""
 
     word = "info"
     info: Target
 
 
-class Stats(Look, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class Stats(Look, frozen=True, kw_only=True, omit_defaults=True):
     """What the container uses: cpu, memory, pids, block_io, huge_pages, network."""
 
     word = "stats"
@@ -38,7 +34,7 @@ class Stats(Look, Ask, frozen=True, kw_only=True, omit_defaults=True):
     stats: ContainerName
 
 
-class ListProcesses(Look, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class ListProcesses(Look, frozen=True, kw_only=True, omit_defaults=True):
     """The container's processes: their pids as a JSON list, or with `table` what `ps` prints of them."""
 
     word = "list_processes"
@@ -47,7 +43,7 @@ class ListProcesses(Look, Ask, frozen=True, kw_only=True, omit_defaults=True):
     args: tuple[Text, ...] = ()
 
 
-class Update(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class Update(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Changes limits of a container while it runs; all of them or none."""
 
     word = "update"
@@ -58,28 +54,28 @@ class Update(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
     cpus: Number | None = None
 
 
-class Capabilities(Look, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class Capabilities(Look, frozen=True, kw_only=True, omit_defaults=True):
     """What the sandbox's agent can be given."""
 
     word = "capabilities"
     capabilities: SandboxName
 
 
-class GetGuestDetails(Look, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class GetGuestDetails(Look, frozen=True, kw_only=True, omit_defaults=True):
     """What the guest says of itself."""
 
     word = "get_guest_details"
     get_guest_details: SandboxName
 
 
-class Disconnect(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class Disconnect(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Closes the sandbox's own connection to its agent; the next verb dials again."""
 
     word = "disconnect"
     disconnect: SandboxName
 
 
-class OnlineCpuMem(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class OnlineCpuMem(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Brings up processors, and memory, that were plugged into the guest's machine."""
 
     word = "online_cpu_mem"
@@ -89,7 +85,7 @@ class OnlineCpuMem(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
     wait: bool = False
 
 
-class SetGuestTime(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class SetGuestTime(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Sets the guest's clock."""
 
     word = "set_guest_time"
@@ -98,7 +94,7 @@ class SetGuestTime(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
     microseconds: Whole | None = None
 
 
-class ReseedRandom(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class ReseedRandom(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Mixes bytes into the random pool of the guest's kernel."""
 
     word = "reseed_random"
@@ -106,7 +102,7 @@ class ReseedRandom(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
     data: Text
 
 
-class CopyFile(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class CopyFile(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Puts a small file into the guest's shared directory."""
 
     word = "copy_file"
@@ -115,14 +111,14 @@ class CopyFile(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
     data: Text
 
 
-class ListInterfaces(Look, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class ListInterfaces(Look, frozen=True, kw_only=True, omit_defaults=True):
     """The sandbox's network devices."""
 
     word = "list_interfaces"
     list_interfaces: SandboxName
 
 
-class UpdateInterface(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class UpdateInterface(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Gives a network device of the sandbox its addresses; the value is how it is then."""
 
     word = "update_interface"
@@ -130,14 +126,14 @@ class UpdateInterface(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True
     interface: Annotated[dict[str, Any], Kind.ARGS]
 
 
-class ListRoutes(Look, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class ListRoutes(Look, frozen=True, kw_only=True, omit_defaults=True):
     """The sandbox's routes."""
 
     word = "list_routes"
     list_routes: SandboxName
 
 
-class UpdateRoutes(Valued, Ask, frozen=True, kw_only=True, omit_defaults=True):
+class UpdateRoutes(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Replaces the sandbox's routes; the value is how they are then."""
 
     word = "update_routes"
