@@ -33,21 +33,21 @@ async def ask(step: Step, attempt: Attempt) -> tuple[str, str]:
         case Update():
             return target, await _update(step, attempt)
         case ReseedRandom(data=data):
-            asking = attempt.sandbox(target).reseed_random(attempt.text(data).encode(), budget=attempt.budget)
-            await attempt.ask(step.word, attempt.address(target), asking)
+            seeding = attempt.sandbox(target).reseed_random(attempt.text(data).encode(), budget=attempt.budget)
+            await attempt.ask(step.word, attempt.address(target), seeding)
             return target, "{}"
         case CopyFile(path=path, data=data):
             content = attempt.text(data).encode()
-            asking = attempt.sandbox(target).copy_file(attempt.text(path), content, budget=attempt.budget)
-            await attempt.ask(step.word, attempt.address(target), asking)
+            copying = attempt.sandbox(target).copy_file(attempt.text(path), content, budget=attempt.budget)
+            await attempt.ask(step.word, attempt.address(target), copying)
             return target, "{}"
         case ListProcesses(table=True):
             words = [attempt.text(word) for word in step.args]
-            asking = attempt.container(target).process_table(*words, budget=attempt.budget)
-            return target, await attempt.ask(step.word, attempt.address(target), asking)
+            table = attempt.container(target).process_table(*words, budget=attempt.budget)
+            return target, await attempt.ask(step.word, attempt.address(target), table)
         case ListProcesses():
-            asking = attempt.container(target).list_processes(budget=attempt.budget)
-            return target, _json(await attempt.ask(step.word, attempt.address(target), asking))
+            pids = attempt.container(target).list_processes(budget=attempt.budget)
+            return target, _json(await attempt.ask(step.word, attempt.address(target), pids))
         case _:
             names = [item.name for item in msgspec.structs.fields(step)]
             given = {name: getattr(step, name) for name in names if name not in _OWN and name != step.word}
