@@ -1,6 +1,6 @@
 """What a simulated program may ask of the kernel: it yields one of these and is sent the answer.
 
-For programs, and for the kernel, which has one method for each. A call that must wait keeps its process waiting; one
+For programs, and for the kernel, which has one function for each. A call that must wait keeps its process waiting; one
 that fails is thrown into the program as `CallFailed`. Not for what programs do.
 """
 
@@ -8,29 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from actors.simulation.kernel.process import Process
+    from actors.simulation.kernel.process import Disposition, Process
 
 __all__ = [
     "Allocate",
     "Body",
     "Call",
     "CallFailed",
+    "ChangeDirectory",
     "Close",
+    "Duplicate",
     "Exec",
+    "Handle",
     "Interrupted",
     "Kill",
+    "ListDirectory",
+    "ListProcesses",
+    "MakeDirectory",
+    "Now",
     "Open",
+    "OpenText",
     "Pipe",
     "Program",
     "Read",
     "Remove",
+    "SetTerminal",
     "Sleep",
     "Spawn",
+    "Status",
     "Wait",
     "WindowSize",
     "Work",
@@ -38,9 +48,9 @@ __all__ = [
 ]
 
 # a running program: yields calls, returns its exit code
-Body = Generator["Call", Any, int]
+Body: TypeAlias = Generator["Call", Any, int]
 # a program before it runs: given its own process, whose `argv` and `environment` it reads
-Program = Callable[["Process"], Body]
+Program: TypeAlias = Callable[["Process"], Body]
 
 
 class CallFailed(Exception):
@@ -66,6 +76,7 @@ class Call:
 class Read(Call):
     """At least one byte, at most `size`; empty is the end."""
 
+    cost: ClassVar[float] = 5e-6
     fd: int
     size: int
     interruptible: bool = False
@@ -75,6 +86,7 @@ class Read(Call):
 class Write(Call):
     """All of `data`, waiting for room. Fails with a signal of its own, or an error, when nobody can read it."""
 
+    cost: ClassVar[float] = 5e-6
     fd: int
     data: bytes
 
@@ -88,22 +100,65 @@ class Close(Call):
 
 @dataclass(frozen=True, slots=True)
 class Open(Call):
-    """A descriptor for a file; `how` is `r`, `w` or `a`."""
+    """A descriptor for a file; `how` is `r`, `w` (emptied), `a` (at its end) or `+` (to read and write)."""
 
     path: str
     how: str
 
 
 @dataclass(frozen=True, slots=True)
+class OpenText(Call):
+    """A descriptor to read a text from that no name leads to: a here-document."""
+
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate(Call):
+    """Make `to` stand for what `fd` stands for; None takes the first free one from 10 on, which no child inherits."""
+
+    fd: int
+    to: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe(Call):
+    """A new pipe of 64 KiB: (descriptor to read, descriptor to write), both from 10 on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Remove(Call):
-    """Remove a file."""
+    """Remove a file, or an empty directory."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
-class Pipe(Call):
-    """A new pipe of 64 KiB: (descriptor to read, descriptor to write)."""
+class MakeDirectory(Call):
+    """Make one directory."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListDirectory(Call):
+    """The sorted names in a directory."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status(Call):
+    """What is there: a `FileStatus`, or None for nothing."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeDirectory(Call):
+    """Work there from now on; the normal path of it."""
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,23 +176,32 @@ class Work(Call):
 
 
 @dataclass(frozen=True, slots=True)
+class Now(Call):
+    """Seconds since the machine was started."""
+
+
+@dataclass(frozen=True, slots=True)
 class Allocate(Call):
-    """Take memory; over the container's limit the largest process of it is killed."""
+    """Take memory (give it back: negative); over the container's limit the largest process of it is killed."""
 
     size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Spawn(Call):
-    """A child: its number. `files`: its descriptor -> ours. `background`: ignores INT and QUIT, as a shell's `&` has it."""
+    """A child: its number.
+
+    `files`: its descriptor -> ours; None: what we have below 10. `background`: it ignores INT and QUIT, as a shell's
+    `&` has it. `loaded`: a program that was looked up and loaded, against a mere fork.
+    """
 
     program: Program
     argv: tuple[str, ...]
     environment: Mapping[str, str]
-    files: Mapping[int, int]
+    files: Mapping[int, int] | None = None
     background: bool = False
-    # of a program that was looked up and loaded, or of a mere fork
     loaded: bool = True
+    own_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +223,23 @@ class Wait(Call):
 
 @dataclass(frozen=True, slots=True)
 class Kill(Call):
-    """Signal a process of the container by its number; 0 only looks whether it is there."""
+    """Signal a process of the container by its number; 0 only looks whether it is there; -1 is everybody but us and the init."""
 
     pid: int
     signum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Handle(Call):
+    """What to do with a signal from now on; None is the default."""
+
+    signum: int
+    disposition: Disposition | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListProcesses(Call):
+    """The processes of the container, by number: the kernel's own records, to be read and left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +247,14 @@ class WindowSize(Call):
     """Rows and columns of the terminal behind a descriptor."""
 
     fd: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetTerminal(Call):
+    """Switch echo, or the gathering of lines, of the terminal behind a descriptor; None leaves it."""
+
+    fd: int
+    echo: bool | None = None
+    lines: bool | None = None
+    rows: int | None = None
+    columns: int | None = None

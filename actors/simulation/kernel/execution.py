@@ -5,13 +5,14 @@ For the kernel, which performs them and tries those again that have to wait. Not
 
 from __future__ import annotations
 
+import posixpath
 import signal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from actors.simulation.kernel import calls
-from actors.simulation.kernel.files import PIPE_BYTES, BrokenPipe, new_pipe
-from actors.simulation.kernel.process import Disposition
+from actors.simulation.kernel.files import PIPE_BYTES, BrokenPipe, PlainFile, new_pipe
+from actors.simulation.kernel.process import Disposition, Launch
 from actors.simulation.kernel.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
     from actors.simulation.kernel.kernel import Kernel
     from actors.simulation.kernel.process import Process
 
-__all__ = ["CALLS", "WAITS"]
+__all__ = ["CALLS", "PRIVATE_FD", "WAITS"]
 
 # the answer of a call that has to wait
 WAITS = object()
-# a simulated machine is slow: what its processes can write or read in a second, each
-_BYTES_PER_SECOND = 32 * 1024 * 1024
+# descriptors from here on are a program's own: no child inherits them, and no exec keeps them
+PRIVATE_FD = 10
+_DESCRIPTORS = 1024
+# a simulated machine is slow: what its processes can write or read in a second, each. A `yes` that nobody stops must
+# not cost a real minute for each virtual one
+_BYTES_PER_SECOND = 64 * 1024 * 1024
 
 
 def _file(process: Process, fd: int) -> OpenFile:
@@ -36,49 +41,50 @@ def _file(process: Process, fd: int) -> OpenFile:
     return file
 
 
-def _free(process: Process) -> int:
-    fd = 3
+def _install(process: Process, file: OpenFile, lowest: int = PRIVATE_FD) -> int:
+    fd = lowest
     while fd in process.files:
         fd += 1
-    return fd
-
-
-def _install(process: Process, file: OpenFile) -> int:
-    fd = _free(process)
+    if fd >= _DESCRIPTORS:
+        raise calls.CallFailed("Too many open files")
     file.opened()
     process.files[fd] = file
     return fd
 
 
-def _wait_at(process: Process, file: OpenFile) -> object:
-    process.waits_at = file.waiters()
-    if process.waits_at is not None:
-        process.waits_at.add(process)
-    return WAITS
+def _path(process: Process, path: str) -> str:
+    return posixpath.normpath(posixpath.join(process.cwd, path))
 
 
 def _read(kernel: Kernel, process: Process, call: calls.Read) -> object:
     file = _file(process, call.fd)
     data = file.read(call.size)
     if data is None:
-        return _wait_at(process, file)
+        process.waits_at = file.readable
+        file.readable.add(process)
+        return WAITS
     kernel.work(process, len(data) / _BYTES_PER_SECOND)
     return data
 
 
 def _write(kernel: Kernel, process: Process, call: calls.Write) -> object:
     file = _file(process, call.fd)
-    while process.written < len(call.data):
+    size = len(call.data)
+    while True:
+        done = process.progress
         try:
-            taken = file.write(call.data[process.written :] if process.written else call.data)
+            taken = file.write(memoryview(call.data)[done:] if done else call.data)
         except BrokenPipe:
             kernel.signal(process, signal.SIGPIPE, inside=True)
             raise
         if taken is None:
-            return _wait_at(process, file)
-        process.written += taken
+            process.waits_at = file.writable
+            file.writable.add(process)
+            return WAITS
         kernel.work(process, taken / _BYTES_PER_SECOND)
-    return len(call.data)
+        process.progress = done + taken
+        if process.progress >= size:
+            return size
 
 
 def _close(kernel: Kernel, process: Process, call: calls.Close) -> object:
@@ -93,16 +99,27 @@ def _open(kernel: Kernel, process: Process, call: calls.Open) -> object:
         if process.terminal is None:
             raise calls.CallFailed("No such device or address")
         return _install(process, process.terminal)
-    return _install(process, process.container.tree.open(_absolute(process, call.path), call.how))
+    return _install(process, process.container.tree.open(_path(process, call.path), call.how))
 
 
-def _remove(kernel: Kernel, process: Process, call: calls.Remove) -> object:
-    process.container.tree.remove(_absolute(process, call.path))
-    return None
+def _open_text(kernel: Kernel, process: Process, call: calls.OpenText) -> object:
+    return _install(process, PlainFile(bytearray(call.text), "r", lambda _: False))
 
 
-def _absolute(process: Process, path: str) -> str:
-    return path if path.startswith("/") else f"{process.cwd.rstrip('/')}/{path}"
+def _duplicate(kernel: Kernel, process: Process, call: calls.Duplicate) -> object:
+    file = _file(process, call.fd)
+    if call.to is None:
+        return _install(process, file)
+    if call.to == call.fd:
+        return call.to
+    if not 0 <= call.to < _DESCRIPTORS:
+        raise calls.CallFailed("Bad file descriptor")
+    file.opened()
+    before = process.files.get(call.to)
+    process.files[call.to] = file
+    if before is not None:
+        before.closed()
+    return call.to
 
 
 def _pipe(kernel: Kernel, process: Process, call: calls.Pipe) -> object:
@@ -110,12 +127,39 @@ def _pipe(kernel: Kernel, process: Process, call: calls.Pipe) -> object:
     return _install(process, reading), _install(process, writing)
 
 
+def _remove(kernel: Kernel, process: Process, call: calls.Remove) -> object:
+    process.container.tree.remove(_path(process, call.path))
+    return None
+
+
+def _make_directory(kernel: Kernel, process: Process, call: calls.MakeDirectory) -> object:
+    process.container.tree.make_directory(_path(process, call.path))
+    return None
+
+
+def _list_directory(kernel: Kernel, process: Process, call: calls.ListDirectory) -> object:
+    return process.container.tree.names(_path(process, call.path))
+
+
+def _status(kernel: Kernel, process: Process, call: calls.Status) -> object:
+    return process.container.tree.status(_path(process, call.path))
+
+
+def _change_directory(kernel: Kernel, process: Process, call: calls.ChangeDirectory) -> object:
+    path = _path(process, call.path)
+    if not process.container.tree.is_directory(path):
+        raise calls.CallFailed(
+            "Not a directory" if process.container.tree.status(path) else "No such file or directory"
+        )
+    process.cwd = path
+    return path
+
+
 def _sleep(kernel: Kernel, process: Process, call: calls.Sleep) -> object:
-    # the timer's end tries again: the answer is there by then
-    if process.written:
-        process.written = 0
+    # the timer's end tries again
+    if process.progress:
         return None
-    process.written = 1
+    process.progress = 1
     kernel.sleep(process, call.seconds)
     return WAITS
 
@@ -123,6 +167,10 @@ def _sleep(kernel: Kernel, process: Process, call: calls.Sleep) -> object:
 def _work(kernel: Kernel, process: Process, call: calls.Work) -> object:
     kernel.work(process, call.seconds)
     return None
+
+
+def _now(kernel: Kernel, process: Process, call: calls.Now) -> object:
+    return kernel.now + process.lag
 
 
 def _allocate(kernel: Kernel, process: Process, call: calls.Allocate) -> object:
@@ -134,11 +182,15 @@ def _spawn(kernel: Kernel, process: Process, call: calls.Spawn) -> object:
     container = process.container
     if container.process_limit is not None and len(container.processes) >= container.process_limit:
         raise calls.CallFailed("Resource temporarily unavailable")
-    files = {fd: _file(process, ours) for fd, ours in call.files.items()}
-    child = kernel.spawn(
-        container, call.program, call.argv, call.environment, process.cwd, files,
-        parent=process, terminal=process.terminal, loaded=call.loaded,
-    )  # fmt: skip
+    if call.files is None:
+        files = {fd: file for fd, file in process.files.items() if fd < PRIVATE_FD}
+    else:
+        files = {fd: _file(process, ours) for fd, ours in call.files.items()}
+    terminal = None if call.own_session else process.terminal
+    launch = Launch(
+        call.program, call.argv, call.environment, process.cwd, files, process.identity, terminal, call.loaded
+    )
+    child = kernel.spawn(container, launch, parent=process)
     if call.background:
         for signum in (signal.SIGINT, signal.SIGQUIT):
             child.dispositions[signum] = Disposition.IGNORE
@@ -146,6 +198,8 @@ def _spawn(kernel: Kernel, process: Process, call: calls.Spawn) -> object:
 
 
 def _exec(kernel: Kernel, process: Process, call: calls.Exec) -> object:
+    for fd in [fd for fd in process.files if fd >= PRIVATE_FD]:
+        process.files.pop(fd).closed()
     kernel.load(process, call)
     return None
 
@@ -165,19 +219,52 @@ def _wait(kernel: Kernel, process: Process, call: calls.Wait) -> object:
 
 
 def _kill(kernel: Kernel, process: Process, call: calls.Kill) -> object:
-    target = process.container.processes.get(call.pid)
-    if target is None:
+    if call.pid == -1:
+        targets = [each for each in process.container.processes.values() if each is not process and not each.is_init]
+    else:
+        targets = [each for each in (process.container.processes.get(call.pid),) if each is not None]
+    if not targets:
         raise calls.CallFailed("No such process")
+    if not 0 <= call.signum <= signal.SIGRTMAX:
+        raise calls.CallFailed("Invalid argument")
     if call.signum:
-        kernel.signal(target, call.signum, inside=True)
+        for target in targets:
+            kernel.signal(target, call.signum, inside=True)
     return None
 
 
-def _window_size(kernel: Kernel, process: Process, call: calls.WindowSize) -> object:
-    file = _file(process, call.fd)
+def _handle(kernel: Kernel, process: Process, call: calls.Handle) -> object:
+    if call.disposition is None:
+        process.dispositions.pop(call.signum, None)
+    else:
+        process.dispositions[call.signum] = call.disposition
+    return None
+
+
+def _list_processes(kernel: Kernel, process: Process, call: calls.ListProcesses) -> object:
+    return tuple(process.container.processes.values())
+
+
+def _terminal(process: Process, fd: int) -> Terminal:
+    file = _file(process, fd)
     if not isinstance(file, Terminal):
-        raise calls.CallFailed("Not a tty")
-    return file.rows, file.columns
+        raise calls.CallFailed("Inappropriate ioctl for device")
+    return file
+
+
+def _window_size(kernel: Kernel, process: Process, call: calls.WindowSize) -> object:
+    terminal = _terminal(process, call.fd)
+    return terminal.rows, terminal.columns
+
+
+def _set_terminal(kernel: Kernel, process: Process, call: calls.SetTerminal) -> object:
+    terminal = _terminal(process, call.fd)
+    terminal.echo = terminal.echo if call.echo is None else call.echo
+    terminal.lines = terminal.lines if call.lines is None else call.lines
+    terminal.resize(
+        terminal.rows if call.rows is None else call.rows, terminal.columns if call.columns is None else call.columns
+    )
+    return None
 
 
 CALLS: Mapping[type[calls.Call], Callable[[Kernel, Process, Any], object]] = MappingProxyType(
@@ -186,15 +273,25 @@ CALLS: Mapping[type[calls.Call], Callable[[Kernel, Process, Any], object]] = Map
         calls.Write: _write,
         calls.Close: _close,
         calls.Open: _open,
-        calls.Remove: _remove,
+        calls.OpenText: _open_text,
+        calls.Duplicate: _duplicate,
         calls.Pipe: _pipe,
+        calls.Remove: _remove,
+        calls.MakeDirectory: _make_directory,
+        calls.ListDirectory: _list_directory,
+        calls.Status: _status,
+        calls.ChangeDirectory: _change_directory,
         calls.Sleep: _sleep,
         calls.Work: _work,
+        calls.Now: _now,
         calls.Allocate: _allocate,
         calls.Spawn: _spawn,
         calls.Exec: _exec,
         calls.Wait: _wait,
         calls.Kill: _kill,
+        calls.Handle: _handle,
+        calls.ListProcesses: _list_processes,
         calls.WindowSize: _window_size,
+        calls.SetTerminal: _set_terminal,
     }
 )

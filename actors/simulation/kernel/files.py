@@ -1,7 +1,7 @@
 """What descriptors stand for: pipes with a capacity, devices, plain files in memory. All bounded.
 
 For the kernel and for the ends that a guest holds. A file never blocks: it answers None where a process must wait, and
-names whom to wake. Not for terminals: `terminal`.
+names where. Not for terminals (`terminal`), nor for directories (`tree`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = [
     "PIPE_BYTES",
     "BrokenPipe",
+    "Full",
     "Null",
     "OpenFile",
     "PipeEnd",
     "PlainFile",
-    "Tree",
     "Waiters",
     "Zero",
     "new_pipe",
@@ -30,24 +30,6 @@ __all__ = [
 
 # Linux' default; the guest's own pipes are larger (see `actors.simulation.engine`)
 PIPE_BYTES = 64 * 1024
-# of all files of a container
-_TREE_BYTES = 16 * 1024 * 1024
-_DIRECTORIES = (
-    "/",
-    "/bin",
-    "/dev",
-    "/etc",
-    "/home",
-    "/proc",
-    "/root",
-    "/run",
-    "/sbin",
-    "/sys",
-    "/tmp",
-    "/usr",
-    "/usr/bin",
-    "/var",
-)
 
 
 class BrokenPipe(CallFailed):
@@ -57,30 +39,8 @@ class BrokenPipe(CallFailed):
         super().__init__("Broken pipe")
 
 
-class OpenFile(Protocol):
-    """One open file; processes share it by reference."""
-
-    def read(self, size: int) -> bytes | None:
-        """Bytes, empty at the end, None for later."""
-        ...
-
-    def write(self, data: bytes) -> int | None:
-        """How many were taken, None for later. Raises: CallFailed."""
-        ...
-
-    def waiters(self) -> Waiters | None:
-        """Where to wait after a None."""
-        ...
-
-    def opened(self) -> None:
-        """One descriptor more."""
-
-    def closed(self) -> None:
-        """One descriptor less."""
-
-
 class Waiters:
-    """Who waits for a change of one file, in order of arrival. `changed` wakes processes and tells the guest's side."""
+    """Who waits for one thing, in order of arrival. `changed` wakes the processes and tells the guest's side."""
 
     def __init__(self) -> None:
         # a dict for its order
@@ -105,13 +65,35 @@ class Waiters:
             self.on_change()
 
 
+class OpenFile(Protocol):
+    """One open file; processes share it by reference. `readable` and `writable` say where to wait after a None."""
+
+    readable: Waiters
+    writable: Waiters
+
+    def read(self, size: int) -> bytes | None:
+        """Bytes, empty at the end, None for later. Raises: CallFailed."""
+        ...
+
+    def write(self, data: bytes | memoryview) -> int | None:
+        """How many were taken, None for later. Raises: CallFailed."""
+        ...
+
+    def opened(self) -> None:
+        """One descriptor more."""
+
+    def closed(self) -> None:
+        """One descriptor less."""
+
+
 class _Pipe:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.buffer = bytearray()
         self.readers = 0
         self.writers = 0
-        self.waiters = Waiters()
+        self.readable = Waiters()
+        self.writable = Waiters()
 
 
 class PipeEnd:
@@ -120,42 +102,58 @@ class PipeEnd:
     def __init__(self, pipe: _Pipe, *, writes: bool) -> None:
         self._pipe = pipe
         self._writes = writes
+        self.readable = pipe.readable
+        self.writable = pipe.writable
 
     def read(self, size: int) -> bytes | None:
+        if self._writes:
+            raise CallFailed("Bad file descriptor")
         pipe = self._pipe
-        if not pipe.buffer:
+        held = len(pipe.buffer)
+        if not held:
             return None if pipe.writers else b""
-        data = bytes(pipe.buffer[:size])
-        del pipe.buffer[:size]
-        pipe.waiters.changed()
+        if held <= size:
+            data = bytes(pipe.buffer)
+            pipe.buffer = bytearray()
+        else:
+            with memoryview(pipe.buffer) as view:
+                data = bytes(view[:size])
+            del pipe.buffer[:size]
+        pipe.writable.changed()
         return data
 
-    def write(self, data: bytes) -> int | None:
+    def write(self, data: bytes | memoryview) -> int | None:
+        if not self._writes:
+            raise CallFailed("Bad file descriptor")
         pipe = self._pipe
         if not pipe.readers:
             raise BrokenPipe
+        if not data:
+            return 0
         room = pipe.capacity - len(pipe.buffer)
         if room <= 0:
             return None
-        pipe.buffer += data[:room]
-        pipe.waiters.changed()
-        return min(room, len(data))
-
-    def waiters(self) -> Waiters:
-        return self._pipe.waiters
+        taken = min(room, len(data))
+        pipe.buffer += data if taken == len(data) else data[:taken]
+        pipe.readable.changed()
+        return taken
 
     def opened(self) -> None:
-        self._count(1)
+        if self._writes:
+            self._pipe.writers += 1
+        else:
+            self._pipe.readers += 1
 
     def closed(self) -> None:
-        self._count(-1)
-        self._pipe.waiters.changed()
-
-    def _count(self, by: int) -> None:
+        pipe = self._pipe
         if self._writes:
-            self._pipe.writers += by
+            pipe.writers -= 1
+            if not pipe.writers:
+                pipe.readable.changed()
         else:
-            self._pipe.readers += by
+            pipe.readers -= 1
+            if not pipe.readers:
+                pipe.writable.changed()
 
 
 def new_pipe(capacity: int) -> tuple[PipeEnd, PipeEnd]:
@@ -165,16 +163,17 @@ def new_pipe(capacity: int) -> tuple[PipeEnd, PipeEnd]:
 
 
 class Null:
-    """/dev/null."""
+    """/dev/null. Nobody ever waits for it."""
+
+    def __init__(self) -> None:
+        self.readable = Waiters()
+        self.writable = Waiters()
 
     def read(self, size: int) -> bytes | None:
         return b""
 
-    def write(self, data: bytes) -> int | None:
+    def write(self, data: bytes | memoryview) -> int | None:
         return len(data)
-
-    def waiters(self) -> Waiters | None:
-        return None
 
     def opened(self) -> None:
         pass
@@ -190,71 +189,40 @@ class Zero(Null):
         return bytes(size)
 
 
-class PlainFile(Null):
-    """A file's content, from an offset of its own."""
+class Full(Zero):
+    """/dev/full."""
 
-    def __init__(self, tree: Tree, content: bytearray, *, at: int) -> None:
-        self._tree = tree
+    def write(self, data: bytes | memoryview) -> int | None:
+        raise CallFailed("No space left on device")
+
+
+class PlainFile(Null):
+    """A file's content, from an offset of its own. `how` as in `Open`; `room` says how much more the tree may hold."""
+
+    def __init__(self, content: bytearray, how: str, room: Callable[[int], bool]) -> None:
+        super().__init__()
         self._content = content
-        self._at = at
+        self._how = how
+        self._room = room
+        self._at = 0
 
     def read(self, size: int) -> bytes | None:
+        if self._how in ("w", "a"):
+            raise CallFailed("Bad file descriptor")
         data = bytes(self._content[self._at : self._at + size])
         self._at += len(data)
         return data
 
-    def write(self, data: bytes) -> int | None:
-        if self._tree.size() + len(data) > _TREE_BYTES:
+    def write(self, data: bytes | memoryview) -> int | None:
+        if self._how == "r":
+            raise CallFailed("Bad file descriptor")
+        if self._how == "a":
+            self._at = len(self._content)
+        end = self._at + len(data)
+        if not self._room(max(0, end - len(self._content))):
             raise CallFailed("No space left on device")
-        self._content[self._at : self._at + len(data)] = data
-        self._at += len(data)
+        if self._at > len(self._content):
+            self._content += bytes(self._at - len(self._content))
+        self._content[self._at : end] = data
+        self._at = end
         return len(data)
-
-
-class Tree:
-    """The files of one container: a few directories, and what its programs write."""
-
-    def __init__(self, *, readonly: bool) -> None:
-        self._readonly = readonly
-        self._files: dict[str, bytearray] = {}
-
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(len(content) for content in self._files.values())
-
-    def is_directory(self, path: str) -> bool:
-        """Whether it is one."""
-        return (path.rstrip("/") or "/") in _DIRECTORIES
-
-    def exists(self, path: str) -> bool:
-        """Whether anything is there."""
-        return path in self._files or self.is_directory(path) or path in ("/dev/null", "/dev/zero")
-
-    def open(self, path: str, how: str) -> OpenFile:
-        """`how`: `r`, `w`, `a`. Raises: CallFailed."""
-        if path in ("/dev/null", "/dev/zero"):
-            return Null() if path == "/dev/null" else Zero()
-        if self.is_directory(path):
-            raise CallFailed("Is a directory")
-        if how == "r":
-            if path not in self._files:
-                raise CallFailed("No such file or directory")
-            return PlainFile(self, self._files[path], at=0)
-        self._check_writable(path)
-        content = self._files.setdefault(path, bytearray())
-        if how == "w":
-            content.clear()
-        return PlainFile(self, content, at=len(content))
-
-    def remove(self, path: str) -> None:
-        """Raises: CallFailed."""
-        if path not in self._files:
-            raise CallFailed("No such file or directory")
-        self._check_writable(path)
-        del self._files[path]
-
-    def _check_writable(self, path: str) -> None:
-        if not self.is_directory(path.rpartition("/")[0] or "/"):
-            raise CallFailed("No such file or directory")
-        if self._readonly:
-            raise CallFailed("Read-only file system")

@@ -2,41 +2,36 @@
 
 For the simulated engine, which tells it the time and asks when it is to be told again. A process's work costs time of
 its own; small pieces of it are saved up, so that a program is not one timer for each call. Pure: randomness is given,
-and of it only a new process's pace and start-up are drawn. Not for what a call does: `execution`.
+and of it only a new process's pace is drawn. Not for what a call does: `execution`.
 """
 
 from __future__ import annotations
 
 import heapq
-import inspect
 import signal
 from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from actors.simulation.kernel.calls import Call, Exec, Interrupted, Read, Wait
+from actors.simulation.kernel.calls import Call, CallFailed, Exec, Interrupted, Read, Wait
 from actors.simulation.kernel.execution import CALLS, WAITS
-from actors.simulation.kernel.process import Container, Disposition, Process
+from actors.simulation.kernel.process import Container, Disposition, Launch, Process
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from actors.seams import Rng
-    from actors.simulation.kernel.calls import Program
-    from actors.simulation.kernel.files import OpenFile, Tree
-    from actors.simulation.kernel.terminal import Terminal
 
 __all__ = ["Kernel"]
 
 # work that a process may do before the clock is asked for it
-_QUANTUM_SECONDS = 0.001
+_QUANTUM_SECONDS = 0.002
 # a fork, and loading a program on top: what busybox takes
-_FORK_SECONDS = 0.0003
-_LOAD_SECONDS = 0.0007
+_FORK_SECONDS = 0.0002
+_LOAD_SECONDS = 0.0005
 # of any process: its text and stack
 _PROCESS_BYTES = 256 * 1024
 _IGNORED_BY_DEFAULT = (signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG, signal.SIGCONT)
 _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+_KILLED = 128 + signal.SIGKILL
 
 
 class Kernel:
@@ -46,25 +41,26 @@ class Kernel:
         self._rng = rng
         self.now = 0.0
         self._ready: deque[Process] = deque()
-        # (time, number, process, its timer's number): a timer that was replaced is passed over
-        self._timers: list[tuple[float, int, Process, int]] = []
+        # (time, number, process): the process's own timer number says whether this one was replaced
+        self._timers: list[tuple[float, int, Process]] = []
         self._timer_numbers = 0
+        self._next_number = 2
 
     # time
 
     def run(self, now: float) -> None:
         """Let every process do what it can until `now`."""
         self.now = now
-        timers = self._timers
+        timers, ready = self._timers, self._ready
         while True:
             while timers and timers[0][0] <= now:
-                _, _, process, number = heapq.heappop(timers)
+                _, number, process = heapq.heappop(timers)
                 if process.timer == number:
                     process.timer = 0
                     self.wake(process)
-            if not self._ready:
+            if not ready:
                 return
-            process = self._ready.popleft()
+            process = ready.popleft()
             process.queued = False
             self._step(process)
 
@@ -72,9 +68,10 @@ class Kernel:
         """When the next process goes on by itself; at once when one can now; inf for never."""
         if self._ready:
             return self.now
-        while self._timers and self._timers[0][2].timer != self._timers[0][3]:
-            heapq.heappop(self._timers)
-        return self._timers[0][0] if self._timers else inf
+        timers = self._timers
+        while timers and timers[0][2].timer != timers[0][1]:
+            heapq.heappop(timers)
+        return timers[0][0] if timers else inf
 
     def wake(self, process: Process) -> None:
         """Let it go on with what it was doing."""
@@ -88,72 +85,59 @@ class Kernel:
         process.timer = self._timer_numbers
         at = self.now + seconds + process.lag
         process.lag = 0.0
-        heapq.heappush(self._timers, (at, self._timer_numbers, process, self._timer_numbers))
+        heapq.heappush(self._timers, (at, self._timer_numbers, process))
 
     def work(self, process: Process, seconds: float) -> None:
         """It has used the processor for so long."""
         seconds *= process.pace
-        process.lag += seconds
+        process.cpu_seconds += seconds
+        process.lag += seconds * process.container.slowness
         process.container.cpu_seconds += seconds
 
     # processes
 
-    def make_container(
-        self, name: str, tree: Tree, *, memory_limit: int | None, process_limit: int | None
-    ) -> Container:
-        """An empty one; its first process is its init."""
-        return Container(name, tree, memory_limit=memory_limit, process_limit=process_limit)
-
     def spawn(
-        self,
-        container: Container,
-        program: Program,
-        argv: tuple[str, ...],
-        environment: Mapping[str, str],
-        cwd: str,
-        files: Mapping[int, OpenFile],
-        *,
-        parent: Process | None = None,
-        terminal: Terminal | None = None,
-        loaded: bool = True,
-        started: bool = True,
+        self, container: Container, launch: Launch, *, parent: Process | None = None, started: bool = True
     ) -> Process:
         """A new process. Not `started`: it takes its first step once `start` is called."""
         pace = 0.5 + 1.5 * self._rng.random()
-        process = Process(self, container, container.next_pid, parent, argv, environment, cwd, pace)
+        process = Process(self, container, self._next_number, container.next_pid, launch, pace)
+        self._next_number += 1
         container.next_pid += 1
         container.processes[process.pid] = process
-        for fd, file in files.items():
+        for fd, file in launch.files.items():
             file.opened()
             process.files[fd] = file
-        if terminal is not None:
-            process.terminal = terminal
-            terminal.processes[process] = None
+        if launch.terminal is not None:
+            process.terminal = launch.terminal
+            launch.terminal.attach(process)
         if parent is not None:
+            process.parent = parent
             parent.children[process.pid] = process
             for signum, disposition in parent.dispositions.items():
                 if disposition is Disposition.IGNORE:
                     process.dispositions[signum] = disposition
-        process.body = program(process)
-        process.stopped = not started
+        process.body = launch.program(process)
+        process.started = started
         self.allocate(process, _PROCESS_BYTES)
-        self.work(process, _FORK_SECONDS + (_LOAD_SECONDS if loaded else 0.0))
-        if process.status is None:
-            self.sleep(process, 0.0)
+        self.work(process, _FORK_SECONDS + (_LOAD_SECONDS if launch.loaded else 0.0))
+        self.wake(process)
         return process
 
     def start(self, process: Process) -> None:
         """Let one that was spawned without it begin."""
-        process.stopped = False
+        process.started = True
         self._release(process)
 
     def load(self, process: Process, call: Exec) -> None:
         """Replace its program; what it caught it catches no more."""
-        assert process.body is not None
         process.argv, process.environment = call.argv, dict(call.environment)
         process.dispositions = {n: d for n, d in process.dispositions.items() if d is Disposition.IGNORE}
         process.caught.clear()
-        process.body = call.program(process)
+        before, process.body = process.body, call.program(process)
+        if before is not None:
+            before.close()
+        self.allocate(process, _PROCESS_BYTES - process.memory)
         self.work(process, _LOAD_SECONDS)
 
     def end(self, process: Process, status: int) -> None:
@@ -166,8 +150,7 @@ class Kernel:
             process.waits_at.discard(process)
         container, body = process.container, process.body
         process.body = None
-        # a process may end itself in a call of its own, while its body runs
-        if body is not None and inspect.getgeneratorstate(body) != inspect.GEN_RUNNING:
+        if body is not None:
             body.close()
         container.memory_bytes -= process.memory
         container.held.pop(process, None)
@@ -175,7 +158,8 @@ class Kernel:
         files, process.files = process.files, {}
         for file in files.values():
             file.closed()
-        self._leave_terminal(process)
+        if process.terminal is not None:
+            process.terminal.leave(process)
         for child in process.children.values():
             child.parent = None
         parent = process.parent
@@ -183,30 +167,25 @@ class Kernel:
             self.wake(parent)
         if process.is_init:
             for other in list(container.processes.values()):
-                self.end(other, 128 + signal.SIGKILL)
+                self.end(other, _KILLED)
         if process.on_end is not None:
             process.on_end(status)
-
-    def _leave_terminal(self, process: Process) -> None:
-        terminal = process.terminal
-        if terminal is not None:
-            leader = next(iter(terminal.processes)) is process
-            del terminal.processes[process]
-            if leader:
-                terminal.hang_up()
 
     def allocate(self, process: Process, size: int) -> None:
         """Memory for it; over the limit the largest process of its container is killed, the youngest of equal ones."""
         container = process.container
         process.memory += size
         container.memory_bytes += size
-        container.memory_peak = max(container.memory_peak, container.memory_bytes)
         while container.memory_limit is not None and container.memory_bytes > container.memory_limit:
+            container.failed_charges += 1
             victim = max(container.processes.values(), key=lambda each: (each.memory, each.pid))
             container.oom_kills += 1
-            self.end(victim, 128 + signal.SIGKILL)
+            self.end(victim, _KILLED)
+            if container.on_oom is not None:
+                container.on_oom()
             if not container.processes:
-                return
+                break
+        container.memory_peak = max(container.memory_peak, container.memory_bytes)
 
     # signals
 
@@ -214,26 +193,28 @@ class Kernel:
         """Deliver one. `inside`: sent by a process of the same container, which can't kill the init."""
         if process.status is not None:
             return
-        number = signal.Signals(signum) if signum in list(signal.Signals) else signal.SIGUSR1
-        if signum == signal.SIGCONT and not process.container.frozen:
-            self.start(process)
-        disposition = process.dispositions.get(signum)
-        fatal = signum == signal.SIGKILL
-        if fatal and process.is_init and inside:
+        uncatchable = signum in (signal.SIGKILL, signal.SIGSTOP)
+        if signum == signal.SIGCONT and process.stopped:
+            process.stopped = False
+            self._release(process)
+        disposition = None if uncatchable else process.dispositions.get(signum)
+        if process.is_init and disposition is None and (inside or not uncatchable):
             return
-        if not fatal and (disposition is Disposition.IGNORE or (disposition is None and self._passes(process, signum))):
+        if disposition is Disposition.IGNORE or (disposition is None and signum in _IGNORED_BY_DEFAULT):
             return
-        if process.container.frozen or (process.stopped and not fatal):
-            process.pending.append(number)
+        if process.container.frozen or (process.stopped and signum != signal.SIGKILL) or not process.started:
+            if signum == signal.SIGKILL and not process.container.frozen:
+                self.end(process, _KILLED)
+            elif signum not in process.pending:
+                process.pending.append(signum)
             return
         self._deliver(process, signum, disposition)
 
-    def _passes(self, process: Process, signum: int) -> bool:
-        return process.is_init or signum in _IGNORED_BY_DEFAULT
-
     def _deliver(self, process: Process, signum: int, disposition: Disposition | None) -> None:
-        if disposition is Disposition.CATCH and signum != signal.SIGKILL:
-            process.caught.append(signum)
+        if disposition is Disposition.CATCH:
+            # like any signal below the real-time ones it is pending once or not at all
+            if signum not in process.caught:
+                process.caught.append(signum)
             if isinstance(process.call, Read | Wait) and process.call.interruptible:
                 process.error = Interrupted()
                 self.wake(process)
@@ -256,13 +237,15 @@ class Kernel:
 
     def kill_all(self, container: Container) -> None:
         """SIGKILL to every process, and thaw."""
-        for process in list(container.processes.values()):
-            self.end(process, 128 + signal.SIGKILL)
         container.frozen = False
+        for process in list(container.processes.values()):
+            self.end(process, _KILLED)
 
     def _release(self, process: Process) -> None:
         """Give it the signals and the turn that came while it stood still."""
-        pending, process.pending = process.pending, deque[signal.Signals]()
+        if not process.started and process.status is None:
+            return
+        pending, process.pending = process.pending, deque[int]()
         for signum in pending:
             self.signal(process, signum)
         if process in process.container.held and not process.stopped:
@@ -275,49 +258,51 @@ class Kernel:
         """Run it until it waits, has ended, or has used up its quantum."""
         if process.status is not None:
             return
-        if process.container.frozen or process.stopped:
+        if process.container.frozen or process.stopped or not process.started:
             process.container.held[process] = None
             return
-        while process.status is None and self._advance(process):
+        while self._advance(process):
             if process.lag > _QUANTUM_SECONDS:
                 self.sleep(process, 0.0)
                 return
 
     def _advance(self, process: Process) -> bool:
-        """One call further; False when it waits or has ended."""
+        """One call further; False when it waits, stands still or has ended."""
         body = process.body
         assert body is not None
         if process.waits_at is not None:
             process.waits_at.discard(process)
             process.waits_at = None
         error, process.error = process.error, None
-        if error is not None:
-            process.call = None
-        elif process.call is not None:
+        if error is None and process.call is not None:
             return self._perform(process, process.call)
         answer, process.answer = process.answer, None
+        process.call = None
+        process.progress = 0
         try:
-            call = body.throw(error) if error is not None else body.send(answer)
+            call = body.send(answer) if error is None else body.throw(error)
         except StopIteration as stop:
             self.end(process, stop.value)
             return False
-        process.written = 0
+        except CallFailed:
+            # a program that doesn't look after an error of its own
+            self.end(process, 1)
+            return False
+        self.work(process, call.cost)
         return self._perform(process, call)
 
     def _perform(self, process: Process, call: Call) -> bool:
-        """Try a call, for the first time or again; False when it waits."""
-        first = process.call is None
+        """Try a call, for the first time or again; False when it waits, stands still or has ended."""
         process.call = call
-        if first:
-            self.work(process, call.cost)
         try:
             answer = CALLS[type(call)](self, process, call)
-        except Exception as error:
-            if process.status is not None:
-                return False
+        except CallFailed as error:
             process.call, process.error = None, error
-            return True
-        if answer is WAITS:
+        else:
+            if answer is WAITS:
+                return False
+            process.call, process.answer = None, answer
+        if process.stopped and process.status is None:
+            process.container.held[process] = None
             return False
-        process.call, process.answer = None, answer
         return process.status is None

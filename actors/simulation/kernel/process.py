@@ -6,19 +6,20 @@ For the kernel and for programs, which read their own `argv`, `environment`, `cw
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Callable, Mapping
 
-    from actors.simulation.kernel.calls import Body, Call
-    from actors.simulation.kernel.files import OpenFile, Tree, Waiters
+    from actors.simulation.kernel.calls import Body, Call, Program
+    from actors.simulation.kernel.files import OpenFile, Waiters
     from actors.simulation.kernel.kernel import Kernel
     from actors.simulation.kernel.terminal import Terminal
+    from actors.simulation.kernel.tree import Tree
 
-__all__ = ["Container", "Disposition", "Process"]
+__all__ = ["Container", "Disposition", "Identity", "Launch", "Process"]
 
 
 class Disposition(Enum):
@@ -29,71 +30,100 @@ class Disposition(Enum):
     CATCH = "catch"
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """As whom a process runs; nothing is refused for it."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a new process begins with."""
+
+    program: Program
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    cwd: str
+    files: Mapping[int, OpenFile]
+    identity: Identity = Identity()
+    terminal: Terminal | None = None
+    # of a program that was looked up and loaded, or of a mere fork
+    loaded: bool = True
+
+
 class Container:
     """A control group and a pid namespace in one.
 
     Attributes:
         processes: by number; the first is the init, whose end ends all.
         frozen: none of them gets a step.
-        oom_kills, cpu_seconds, memory_peak: counters, as a control group has them.
+        slowness: what a quota of processor time makes of every second of work.
+        oom_kills, cpu_seconds, memory_peak, failed_charges: counters, as a control group has them.
     """
 
-    def __init__(self, name: str, tree: Tree, *, memory_limit: int | None, process_limit: int | None) -> None:
+    def __init__(self, name: str, tree: Tree, *, hostname: str = "") -> None:
         self.name = name
         self.tree = tree
-        self.memory_limit = memory_limit
-        self.process_limit = process_limit
+        self.hostname = hostname
+        self.memory_limit: int | None = None
+        self.process_limit: int | None = None
+        self.quota_us: int | None = None
+        self.period_us = 100_000
+        self.slowness = 1.0
         self.processes: dict[int, Process] = {}
         self.frozen = False
         self.memory_bytes = 0
         self.memory_peak = 0
+        self.failed_charges = 0
         self.oom_kills = 0
         self.cpu_seconds = 0.0
         self.next_pid = 1
+        self.on_oom: Callable[[], None] | None = None
         # whose turn came while they stood still, in that order
         self.held: dict[Process, None] = {}
 
 
 class Process:
-    """See the module. `kernel` is whose process it is."""
+    """See the module. `kernel` is whose process it is; `number` its number outside the container."""
 
     def __init__(
-        self,
-        kernel: Kernel,
-        container: Container,
-        pid: int,
-        parent: Process | None,
-        argv: tuple[str, ...],
-        environment: Mapping[str, str],
-        cwd: str,
-        pace: float,
+        self, kernel: Kernel, container: Container, number: int, pid: int, launch: Launch, pace: float
     ) -> None:
         self.kernel = kernel
         self.container = container
+        self.number = number
         self.pid = pid
-        self.parent = parent
-        self.argv = argv
-        self.environment = dict(environment)
-        self.cwd = cwd
+        self.parent: Process | None = None
+        self.argv = launch.argv
+        self.environment = dict(launch.environment)
+        self.cwd = launch.cwd
+        self.identity = launch.identity
         # how long its work takes, against a machine of pace 1
         self.pace = pace
+        self.began = kernel.now
+        self.cpu_seconds = 0.0
         self.body: Body | None = None
         self.files: dict[int, OpenFile] = {}
         self.terminal: Terminal | None = None
         self.children: dict[int, Process] = {}
         self.dispositions: dict[int, Disposition] = {}
         self.caught: deque[int] = deque()
-        self.pending: deque[signal.Signals] = deque()
-        # what it waits for: a call that is tried again, where, and what it will be sent or thrown
+        self.pending: deque[int] = deque()
+        # what it waits for: a call that is tried again, where, how far it came, and what it will be sent or thrown
         self.call: Call | None = None
         self.waits_at: Waiters | None = None
-        self.written = 0
+        self.progress = 0
         self.answer: object = None
         self.error: Exception | None = None
         self.queued = False
         self.timer = 0
         self.lag = 0.0
         self.memory = 0
+        # created, and waiting to be let go
+        self.started = True
         self.stopped = False
         self.status: int | None = None
         self.on_end: Callable[[int], None] | None = None
@@ -102,3 +132,10 @@ class Process:
     def is_init(self) -> bool:
         """Whether it is the first of its container, whom nothing but SIGKILL from outside ends by default."""
         return self.pid == 1
+
+    @property
+    def state(self) -> str:
+        """One letter, as `ps` has it."""
+        if self.container.frozen:
+            return "D"
+        return "T" if self.stopped else "R" if self.queued or self.call is None else "S"

@@ -1,0 +1,263 @@
+"""The simulated engine: containers of simulated processes behind the engine port, in Trio's own time.
+
+For the simulated world, and for any test that wants an engine without a kernel: with a virtual clock it is a function of
+the randomness that it is given. It looks like the OCI engine from outside: same exit codes, same errors by field, same
+streams. One task follows the clock. Not for what runs in containers: `programs`; not for how: `kernel`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import InvalidArgument, NotFound, Unsupported
+from actors.guest.engines.users import resolve_user
+from actors.simulation.engine_process import (
+    SimulatedProcess,
+    Streams,
+    read_pipe,
+    read_terminal,
+    write_pipe,
+    write_terminal,
+)
+from actors.simulation.engine_reports import MACHINE_BYTES, container_stats, process_table, set_limits
+from actors.simulation.image import busybox_tree
+from actors.simulation.kernel.files import new_pipe
+from actors.simulation.kernel.kernel import Kernel
+from actors.simulation.kernel.process import Container, Identity, Launch
+from actors.simulation.kernel.terminal import Terminal
+from actors.simulation.programs.lookup import find_in_tree
+from actors.simulation.programs.shell.state import Missing
+from actors.wire.spec import DEFAULT_PATH
+
+if TYPE_CHECKING:
+    from actors.schemas.oci import LinuxResources, Mount, Process, Spec
+    from actors.schemas.stats import CgroupStats
+    from actors.seams import Rng
+    from actors.simulation.kernel.files import OpenFile
+    from actors.simulation.kernel.tree import Tree
+
+__all__ = ["SimulatedEngine"]
+
+# what a runtime needs for each, drawn between the two: measured on runc (see docs/simulated-programs.md)
+_CREATE_SECONDS = (0.02, 0.06)
+_START_SECONDS = (0.004, 0.012)
+_EXEC_SECONDS = (0.01, 0.04)
+_FREEZE_SECONDS = (0.0003, 0.002)
+_DELETE_SECONDS = (0.004, 0.012)
+# the guest's own pipes to and from processes, as the real engines have them
+_PIPE_BYTES = 1024 * 1024
+_KERNEL_MOUNTS = frozenset(("proc", "sysfs", "devpts", "cgroup", "cgroup2", "mqueue", "devtmpfs"))
+
+
+class _Running:
+    def __init__(self, container: Container) -> None:
+        self.container = container
+        self.init: SimulatedProcess | None = None
+
+
+class SimulatedEngine:
+    """See `Engine`.
+
+    Args:
+        rng: everything that is random here: how long the engine's own work takes, and how fast each process is.
+        hostname: what programs are told.
+    """
+
+    def __init__(self, rng: Rng, *, hostname: str = "simulated") -> None:
+        self.kernel = Kernel(rng)
+        self._rng = rng
+        self._hostname = hostname
+        self._containers: dict[str, _Running] = {}
+        self._alarm: trio.CancelScope | None = None
+        # at most one entry for each container
+        self._untold: dict[str, None] = {}
+        self._news = trio.lowlevel.ParkingLot()
+
+    @property
+    def name(self) -> str:
+        return "simulated"
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        while True:
+            self.kernel.run(trio.current_time())
+            with trio.CancelScope(deadline=self.kernel.next_time()) as self._alarm:
+                await trio.sleep_forever()
+
+    def settle(self) -> None:
+        """See `Driver`: processes go on right away, and the task is told when to look again."""
+        self.kernel.run(trio.current_time())
+        if self._alarm is not None:
+            self._alarm.deadline = self.kernel.next_time()
+
+    async def _takes(self, seconds: tuple[float, float]) -> None:
+        """The engine's own work."""
+        await trio.sleep(self._rng.uniform(*seconds))
+
+    # create, start, exec
+
+    async def create(self, container: str, spec: Spec) -> SimulatedProcess:
+        await self._takes(_CREATE_SECONDS)
+        assert spec.process is not None, "the service has checked it"
+        tree = busybox_tree(readonly=bool(spec.root and spec.root.readonly))
+        for mount in spec.mounts:
+            _mount(tree, mount)
+        made = Container(container, tree, hostname=self._hostname)
+        made.memory_limit = MACHINE_BYTES
+        set_limits(made, spec.linux.resources if spec.linux else None)
+        made.on_oom = lambda: self._killed_for_memory(container)
+        running = _Running(made)
+        running.init = self._spawn(made, spec.process, started=False)
+        self._containers[container] = running
+        return running.init
+
+    async def start(self, container: str) -> None:
+        await self._takes(_START_SECONDS)
+        init = self._containers[container].init
+        assert init is not None
+        self.kernel.start(init.process)
+        self.settle()
+
+    async def exec(self, container: str, process: Process) -> SimulatedProcess:
+        await self._takes(_EXEC_SECONDS)
+        found = self._containers[container].container
+        if not found.processes:
+            raise NotFound(f"container {container!r}: it has ended")
+        return self._spawn(found, process, started=True)
+
+    def _spawn(self, container: Container, asked: Process, *, started: bool) -> SimulatedProcess:
+        launch = _checked(container.tree, asked)
+        self.kernel.run(trio.current_time())
+        if asked.terminal:
+            size = asked.console_size
+            terminal = Terminal(size.height, size.width) if size is not None else Terminal(0, 0)
+            files: dict[int, OpenFile] = dict.fromkeys((0, 1, 2), terminal)
+            streams: Streams = write_terminal(self, terminal), read_terminal(self, terminal), None
+        else:
+            terminal = None
+            (their_in, our_in), (our_out, their_out), (our_err, their_err) = (new_pipe(_PIPE_BYTES) for _ in range(3))
+            files = {0: their_in, 1: their_out, 2: their_err}
+            streams = write_pipe(self, our_in), read_pipe(self, our_out), read_pipe(self, our_err)
+        process = self.kernel.spawn(container, replace(launch, files=files, terminal=terminal), started=started)
+        running = SimulatedProcess(self, process, streams, terminal)
+        self.settle()
+        return running
+
+    # freeze, thaw, kill, delete
+
+    async def pause(self, container: str) -> None:
+        await self._takes(_FREEZE_SECONDS)
+        self.kernel.run(trio.current_time())
+        self.kernel.freeze(self._containers[container].container)
+
+    async def resume(self, container: str) -> None:
+        self.kernel.thaw(self._containers[container].container)
+        self.settle()
+        await trio.lowlevel.checkpoint()
+
+    async def kill_all(self, container: str) -> None:
+        found = self._containers.get(container)
+        if found is not None:
+            self.kernel.kill_all(found.container)
+            self.settle()
+        await trio.lowlevel.checkpoint()
+
+    async def delete(self, container: str) -> None:
+        if container not in self._containers:
+            await trio.lowlevel.checkpoint()
+            return
+        await self._takes(_DELETE_SECONDS)
+        self.kernel.kill_all(self._containers.pop(container).container)
+        self.settle()
+        self._untold.pop(container, None)
+
+    # counts and limits
+
+    async def update(self, container: str, resources: LinuxResources) -> None:
+        set_limits(self._containers[container].container, resources)
+        await trio.lowlevel.checkpoint()
+
+    async def stats(self, container: str) -> CgroupStats:
+        self.settle()
+        await trio.lowlevel.checkpoint()
+        return container_stats(self._containers[container].container)
+
+    async def list_pids(self, container: str) -> tuple[int, ...]:
+        self.settle()
+        await trio.lowlevel.checkpoint()
+        return tuple(sorted(each.number for each in self._containers[container].container.processes.values()))
+
+    async def list_table(self, container: str, arguments: tuple[str, ...]) -> str:
+        self.settle()
+        await trio.lowlevel.checkpoint()
+        return process_table(self._containers[container].container, arguments)
+
+    async def next_oom(self) -> str:
+        await trio.lowlevel.checkpoint()
+        while not self._untold:
+            await self._news.park()
+        container = next(iter(self._untold))
+        del self._untold[container]
+        return container
+
+    def _killed_for_memory(self, container: str) -> None:
+        self._untold[container] = None
+        self._news.unpark()
+
+    # for who looks past the guest
+
+    def is_frozen(self, container: str) -> bool:
+        """What a control group's freezer would say. Raises: NotFound."""
+        found = self._containers.get(container)
+        if found is None:
+            raise NotFound(f"container {container!r}: the simulated machine has no such control group")
+        return found.container.frozen
+
+
+def _mount(tree: Tree, mount: Mount) -> None:
+    """Memory can be mounted; what a kernel mounts changes nothing here. Raises: Unsupported."""
+    if mount.type == "tmpfs":
+        tree.mount_memory(mount.destination)
+    elif mount.type not in _KERNEL_MOUNTS:
+        raise Unsupported(
+            f"mount of {mount.source!r} at {mount.destination!r}: a simulated container can't see files of this machine",
+            field="mounts",
+        )
+
+
+def _checked(tree: Tree, asked: Process) -> Launch:
+    """What will run, without its streams; failures are those of the OCI engine."""
+    if not asked.args:
+        raise InvalidArgument("the process has no program to run: args is empty", field="args")
+    cwd = asked.cwd or "/"
+    if not cwd.startswith("/") or not tree.is_directory(cwd):
+        raise InvalidArgument(f"cwd {cwd!r}: no such directory in the container", field="cwd")
+    identity = _identity(tree, asked)
+    pairs = (entry.partition("=") for entry in asked.env)
+    environment = {name: value for name, _, value in pairs}
+    environment.setdefault("PATH", DEFAULT_PATH)
+    environment.setdefault("HOME", _home(tree, identity.uid))
+    program = find_in_tree(tree, asked.args[0], environment["PATH"], cwd)
+    if isinstance(program, Missing):
+        raise InvalidArgument(f"program {asked.args[0]!r}: no such executable in the container", field="args")
+    return Launch(program, asked.args, environment, posixpath.normpath(cwd), {}, identity)
+
+
+def _identity(tree: Tree, asked: Process) -> Identity:
+    user = asked.user
+    if user is None:
+        return Identity()
+    if not user.username:
+        return Identity(user.uid, user.gid, user.additional_gids)
+    found = resolve_user(user.username, tree.text("/etc/passwd"), tree.text("/etc/group"))
+    return Identity(found.uid, found.gid, user.additional_gids or found.groups)
+
+
+def _home(tree: Tree, uid: int) -> str:
+    """As a runtime sets it."""
+    rows = (row.split(":") for row in tree.text("/etc/passwd").splitlines())
+    return next((row[5] for row in rows if len(row) > 5 and row[2] == str(uid)), "/")

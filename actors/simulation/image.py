@@ -1,0 +1,39 @@
+"""The root of a simulated container: the directories and files that the built-in busybox image has.
+
+For the engine. Every program of the table is there, in /bin; what else an image on a real machine has is not.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from actors.simulation.kernel.tree import Tree
+from actors.simulation.programs.table import PROGRAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["busybox_tree"]
+
+_DIRECTORIES = (
+    "/", "/bin", "/dev", "/dev/pts", "/dev/shm", "/etc", "/home", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr",
+    "/usr/bin", "/usr/sbin", "/var",
+)  # fmt: skip
+_FILES: Mapping[str, bytes] = MappingProxyType(
+    {
+        "/etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+        "/etc/group": b"root:x:0:\nnogroup:x:65534:\n",
+    }
+)
+_PROGRAMS = frozenset(f"/bin/{name}" for name in PROGRAMS)
+# these are mounts of their own in every container, and can be written even when the root can't
+_MEMORY = ("/dev", "/dev/shm")
+
+
+def busybox_tree(*, readonly: bool) -> Tree:
+    """A fresh one."""
+    tree = Tree(directories=_DIRECTORIES, image=_FILES, programs=_PROGRAMS, readonly=readonly)
+    for path in _MEMORY:
+        tree.mount_memory(path)
+    return tree

@@ -1,0 +1,451 @@
+"""The shell itself: runs what the parser made, as a simulated process. Modelled on busybox' ash.
+
+For the table of programs. A command is a generator of kernel calls that returns its status; control that leaves one is
+an exception of `state`. A `finally` here must not yield: a killed process's generators are simply closed. Not for words
+(`expansion`) nor for what builtins do (`builtins`).
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from actors.simulation.kernel.calls import (
+    Allocate,
+    Call,
+    CallFailed,
+    Close,
+    Duplicate,
+    Exec,
+    Open,
+    Pipe,
+    Read,
+    Spawn,
+    Wait,
+    Work,
+    Write,
+)
+from actors.simulation.programs.shell.builtins import BUILTINS, PERSISTENT
+from actors.simulation.programs.shell.commands import COMMANDS
+from actors.simulation.programs.shell.expansion import Expander
+from actors.simulation.programs.shell.parser import parse
+from actors.simulation.programs.shell.redirection import Redirection
+from actors.simulation.programs.shell.state import Break, ExitShell, Missing, Return, ShellFault, ShellState
+from actors.simulation.programs.shell.syntax import (
+    Node,
+    Redirect,
+    Script,
+    Sequence,
+    Simple,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from actors.simulation.kernel.calls import Body, Program
+    from actors.simulation.kernel.process import Process
+
+__all__ = ["Find", "Shell", "Status"]
+
+Status: TypeAlias = "Generator[Call, Any, int]"
+Find: TypeAlias = "Callable[[str, str], Program | Missing]"
+
+_STEP = Work(15e-6)
+# functions, evals and traps within each other; ours is a real stack
+_DEPTH = 40
+# what a variable or a substitution may hold; a real shell would go on until its container has no memory left
+_TEXT_BYTES = 16 * 1024 * 1024
+_CHARGED_BYTES = 4096
+
+
+class Shell:
+    """One shell in one process. `find` looks a program up by its name and a PATH."""
+
+    def __init__(self, process: Process, state: ShellState, find: Find) -> None:
+        self.process = process
+        self.state = state
+        self.find = find
+        self.expander = Expander(self)
+        self.redirection = Redirection(self.expander)
+        self.interactive = False
+        self.depth = 0
+        # how many loops this command is in, as far as a break can see
+        self.loops = 0
+        # commands whose failure is being asked for: `set -e` looks away
+        self._tested = 0
+        self._substituted: int | None = None
+        self.locals: list[dict[str, str | None]] = []
+
+    # whole scripts
+
+    def run(self, script: Script, *, last: bool) -> Status:
+        """A script to the shell's end, its EXIT trap included. `last`: nothing comes after it, so its last program may take our place."""
+        return (yield from self._guarded(self._lines(script, last=last)))
+
+    def run_node(self, node: Node) -> Status:
+        """The same for one command: a subshell."""
+        return (yield from self._guarded(self.execute(node, last=True)))
+
+    def _guarded(self, body: Status) -> Status:
+        try:
+            status = yield from body
+        except (Return, Break) as left:
+            status = left.status if isinstance(left, Return) else 0
+        except RecursionError:
+            yield from self.complain("commands are nested too deep")
+            status = 2
+        return (yield from self._finish(status))
+
+    def _finish(self, status: int) -> Status:
+        action = self.state.traps.pop(0, "")
+        if not action:
+            return status
+        self.state.status = status
+        try:
+            yield from self.evaluate(action)
+        except Return as left:
+            return left.status
+        except Break:
+            pass
+        return status
+
+    def _lines(self, script: Script, *, last: bool) -> Status:
+        status = 0
+        for at, line in enumerate(script.lines):
+            status = yield from self.execute(line, last=last and at == len(script.lines) - 1 and script.fault is None)
+        if script.fault is not None:
+            yield from self.complain(script.fault.message)
+            raise ExitShell(2)
+        return status
+
+    def evaluate(self, text: str) -> Status:
+        """`eval`, a trap's action, `.`: in this very shell."""
+        self.deeper()
+        status = yield from self._lines(parse(text), last=False)
+        self.depth -= 1
+        return status
+
+    def deeper(self) -> None:
+        """Raises: ShellFault when this goes too deep."""
+        if self.depth >= _DEPTH:
+            raise ShellFault("functions or evals are nested too deep for a simulated shell")
+        self.depth += 1
+
+    def complain(self, message: str) -> Status:
+        """On stderr, with the shell's name before it."""
+        try:
+            yield Write(2, f"{self.state.name}: {message}\n".encode("utf-8", "surrogateescape"))
+        except CallFailed:
+            return 1
+        return 0
+
+    def say(self, data: bytes, name: str) -> Status:
+        """A builtin's output."""
+        try:
+            yield Write(1, data)
+        except CallFailed as failed:
+            yield from self.complain(f"{name}: write error: {failed.error}")
+            return 1
+        return 0
+
+    def flags(self) -> str:
+        """`$-`."""
+        return "".join(sorted(name for name, on in self.state.options.items() if on and len(name) == 1))
+
+    # commands
+
+    def execute(self, node: Node, *, last: bool = False) -> Status:
+        """One command; its status is also `$?`."""
+        status = yield from COMMANDS[type(node)](self, node, last)
+        self.state.status = status
+        return status
+
+    def checked(self, status: int) -> int:
+        if status and not self._tested and self.state.options.get("e"):
+            self.state.status = status
+            raise ExitShell(status)
+        return status
+
+    def test(self, node: Node) -> Status:
+        """A command that is asked for its status."""
+        self._tested += 1
+        try:
+            return (yield from self.execute(node))
+        finally:
+            self._tested -= 1
+
+    def redirected(self, redirects: tuple[Redirect, ...], body: Callable[[], Status]) -> Status:
+        """A body with some descriptors turned elsewhere, and back after it."""
+        if not redirects:
+            return (yield from body())
+        saved: list[tuple[int, int | None]] = []
+        try:
+            yield from self.redirection.apply(redirects, saved)
+            status = yield from body()
+        except ShellFault as fault:
+            yield from self.redirection.restore(saved)
+            status = yield from self._faulted(fault)
+            return self.checked(status)
+        except Exception:
+            yield from self.redirection.restore(saved)
+            raise
+        yield from self.redirection.restore(saved)
+        return status
+
+    def _faulted(self, fault: ShellFault) -> Status:
+        yield from self.complain(fault.message)
+        if fault.fatal and not self.interactive:
+            raise ExitShell(fault.status)
+        self.state.status = fault.status
+        return fault.status
+
+    def fault(self, body: Generator[Call, Any, Any]) -> Generator[Call, Any, Any]:
+        """An expansion whose fault ends the shell."""
+        try:
+            return (yield from body)
+        except ShellFault as fault:
+            yield from self.complain(fault.message)
+            raise ExitShell(fault.status) from None
+
+    # processes
+
+    def spawn(self, node: Node, files: dict[int, int] | None, *, background: bool = False) -> Generator[Call, Any, int]:
+        """A subshell that runs a command: its number. Raises: ShellFault."""
+        state = self.state.copy()
+
+        def program(process: Process) -> Body:
+            if background and not self.interactive:
+                null = yield Open("/dev/null", "r")
+                yield Duplicate(null, 0)
+                yield Close(null)
+            return (yield from self._child(process, state).run_node(node))
+
+        return (
+            yield from self._spawn(
+                Spawn(program, self.process.argv, self.process.environment, files, background, loaded=False)
+            )
+        )
+
+    def _child(self, process: Process, state: ShellState) -> Shell:
+        child = Shell(process, state, self.find)
+        child.depth = self.depth
+        return child
+
+    def _spawn(self, call: Spawn) -> Generator[Call, Any, int]:
+        try:
+            pid: int = yield call
+        except CallFailed as failed:
+            raise ShellFault(f"can't fork: {failed.error}") from None
+        return pid
+
+    def wait_for(self, pid: int) -> Status:
+        """A foreground child; that a signal killed it is said."""
+        status: int = yield Wait(pid)
+        if status > 128 and status - 128 in _TOLD:
+            yield Write(2, _TOLD[status - 128])
+        return status
+
+    def substitute(self, script: Script) -> Generator[Call, Any, str]:
+        """`$(...)`: what it prints, without the newlines at its end."""
+        if script.fault is not None:
+            raise ShellFault(script.fault.message)
+        reading, writing = yield Pipe()
+        node = Sequence(tuple((line, False) for line in script.lines))
+        files = {fd: fd for fd in self.process.files if fd < 10} | {1: writing}
+        pid = yield from self.spawn(node, files)
+        yield Close(writing)
+        pieces: list[bytes] = []
+        size = 0
+        while data := (yield Read(reading, 64 * 1024)):
+            pieces.append(data)
+            size += len(data)
+            if size > _CHARGED_BYTES:
+                yield Allocate(len(data))
+            if size > _TEXT_BYTES:
+                raise ShellFault("out of memory: a substitution of a simulated shell holds 16 MiB")
+        yield Close(reading)
+        self._substituted = yield Wait(pid)
+        yield from self.take_signals()
+        if size > _CHARGED_BYTES:
+            yield Allocate(-size)
+        return b"".join(pieces).replace(b"\0", b"").decode("utf-8", "surrogateescape").rstrip("\n")
+
+    def take_signals(self) -> Status:
+        """Run the traps of what came meanwhile; `$?` is as before."""
+        caught = self.process.caught
+        while caught:
+            action = self.state.traps.get(caught.popleft())
+            if action:
+                before = self.state.status
+                yield from self.evaluate(action)
+                self.state.status = before
+        return 0
+
+    # simple commands
+
+    def simple(self, node: Simple, last: bool) -> Status:
+        try:
+            status = yield from self._try_simple(node, last)
+        except ShellFault as fault:
+            status = yield from self._faulted(fault)
+        if self.process.caught:
+            self.state.status = status
+            yield from self.take_signals()
+        return self.checked(status) if status else 0
+
+    def _try_simple(self, node: Simple, last: bool) -> Status:
+        yield _STEP
+        self._substituted = None
+        fields = yield from self.expander.fields(node.words)
+        if not fields:
+            yield from self.assign(node.assignments)
+            if node.redirects:
+                status = yield from self.redirected(node.redirects, self._nothing)
+                if status:
+                    return status
+            return self._substituted or 0
+        name = fields[0]
+        if self.state.options.get("x"):
+            yield Write(2, f"+ {' '.join(fields)}\n".encode("utf-8", "surrogateescape"))
+        function = self.state.functions.get(name)
+        if function is not None:
+            return (yield from self._with(node, name, lambda: self.call(function, fields[1:])))
+        builtin = BUILTINS.get(name)
+        if builtin is not None:
+            if name == "exec":
+                return (yield from self._exec(node, fields[1:]))
+            return (yield from self._with(node, name, lambda: builtin(self, fields)))
+        return (yield from self.run_program(fields, node, last=last))
+
+    def _nothing(self) -> Status:
+        yield _STEP
+        return 0
+
+    def assign(self, assignments: tuple[tuple[str, Any], ...]) -> Status:
+        """Set variables. Raises: ShellFault."""
+        for name, word in assignments:
+            value = word.plain
+            if value is None:
+                value = yield from self.expander.text(word)
+            if self.state.options.get("x"):
+                yield Write(2, f"+ {name}={value}\n".encode("utf-8", "surrogateescape"))
+            if len(value) > _CHARGED_BYTES:
+                yield Allocate(len(value))
+                if len(value) > _TEXT_BYTES:
+                    raise ShellFault("out of memory: a variable of a simulated shell holds 16 MiB")
+            before = len(self.state.variables.get(name, ""))
+            self.state.set(name, value)
+            if before > _CHARGED_BYTES:
+                yield Allocate(-before)
+        return 0
+
+    def _with(self, node: Simple, name: str, body: Callable[[], Status]) -> Status:
+        """A builtin or function with its redirections, and assignments that last as long as it does."""
+        if not node.assignments:
+            return (yield from self.redirected(node.redirects, body))
+        before = {each: self.state.variables.get(each) for each, _ in node.assignments}
+        exported = dict(self.state.exported)
+        yield from self.assign(node.assignments)
+        if name in PERSISTENT:
+            return (yield from self.redirected(node.redirects, body))
+        self.state.exported.update(dict.fromkeys(before))
+        status = yield from self.redirected(node.redirects, body)
+        self.state.exported = exported
+        for each, value in before.items():
+            if value is None:
+                self.state.variables.pop(each, None)
+            else:
+                self.state.variables[each] = value
+        return status
+
+    def call(self, body: Node, arguments: list[str]) -> Status:
+        """A function."""
+        self.deeper()
+        positional, self.state.positional = self.state.positional, arguments
+        loops, self.loops = self.loops, 0
+        self.locals.append({})
+        try:
+            return (yield from self.execute(body))
+        except ExitShell:
+            raise
+        except Return as left:
+            return left.status
+        finally:
+            self.depth -= 1
+            self.loops = loops
+            self.state.positional = positional
+            for name, value in self.locals.pop().items():
+                if value is None:
+                    self.state.variables.pop(name, None)
+                else:
+                    self.state.variables[name] = value
+
+    def run_words(self, words: list[str]) -> Status:
+        """A program by its words alone. Raises: ShellFault."""
+        return (yield from self.run_program(words, Simple((), (), ()), last=False))
+
+    def run_program(self, fields: list[str], node: Simple, *, last: bool) -> Status:
+        """A program that is no builtin. Raises: ShellFault."""
+        environment = self.state.environment()
+        for name, word in node.assignments:
+            environment[name] = yield from self.expander.text(word)
+        path = environment.get("PATH", self.state.variables.get("PATH", ""))
+        program = self.find(fields[0], path)
+        if isinstance(program, Missing):
+            return (yield from self.redirected(node.redirects, lambda: self._missing(fields[0], program)))
+        if last and not any(self.state.traps.values()) and not self.interactive:
+            yield from self.redirection.apply(node.redirects, [])
+            yield Exec(program, tuple(fields), environment)
+        child = program
+        if node.redirects:
+            # in the child, so that ours are left as they are
+            child = self._redirecting(program, tuple(fields), environment, node.redirects)
+        pid = yield from self._spawn(Spawn(child, tuple(fields), environment))
+        return (yield from self.wait_for(pid))
+
+    def _redirecting(
+        self, program: Program, argv: tuple[str, ...], environment: dict[str, str], redirects: tuple[Redirect, ...]
+    ) -> Program:
+        state = self.state.copy()
+
+        def body(process: Process) -> Body:
+            child = self._child(process, state)
+            try:
+                yield from child.redirection.apply(redirects, [])
+            except ShellFault as fault:
+                yield from child.complain(fault.message)
+                return fault.status
+            yield Exec(program, argv, environment)
+            return 0
+
+        return body
+
+    def _missing(self, name: str, why: Missing, prefix: str = "") -> Status:
+        yield from self.complain(f"{prefix}{name}: {why.value}")
+        return 126 if why is Missing.DENIED else 127
+
+    def _exec(self, node: Simple, words: list[str]) -> Status:
+        """`exec`: redirections that stay, and a program in our place."""
+        yield from self.redirection.apply(node.redirects, [])
+        if not words:
+            return 0
+        yield from self.assign(node.assignments)
+        environment = self.state.environment() | {name: self.state.variables[name] for name, _ in node.assignments}
+        program = self.find(words[0], environment.get("PATH", self.state.variables.get("PATH", "")))
+        if isinstance(program, Missing):
+            raise ExitShell((yield from self._missing(words[0], program, "exec: line 0: ")))
+        yield Exec(program, tuple(words), environment)
+        return 0
+
+
+_TOLD: Mapping[int, bytes] = {
+    signal.SIGKILL: b"Killed\n",
+    signal.SIGTERM: b"Terminated\n",
+    signal.SIGHUP: b"Hangup\n",
+    signal.SIGQUIT: b"Quit\n",
+    signal.SIGABRT: b"Aborted\n",
+    signal.SIGSEGV: b"Segmentation fault\n",
+    signal.SIGUSR1: b"User defined signal 1\n",
+    signal.SIGUSR2: b"User defined signal 2\n",
+    signal.SIGALRM: b"Alarm clock\n",
+}
