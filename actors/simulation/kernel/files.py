@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PIPE_BYTES",
     "BrokenPipe",
+    "Folder",
     "Full",
     "Null",
     "OpenFile",
@@ -194,6 +195,13 @@ class Full(Zero):
 
     def write(self, data: bytes | memoryview) -> int | None:
         raise CallFailed("No space left on device")
+
+
+class Folder(Null):
+    """A directory can be opened, and not read."""
+
+    def read(self, size: int) -> bytes | None:
+        raise CallFailed("Is a directory")
 
 
 class PlainFile(Null):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.simulation.kernel.calls import CallFailed
-from actors.simulation.kernel.files import Full, Null, PlainFile, Zero
+from actors.simulation.kernel.files import Folder, Full, Null, PlainFile, Zero
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,6 +98,8 @@ class Tree:
         if device is not None:
             return device()
         if path in self._directories:
+            if how == "r":
+                return Folder()
             raise CallFailed("Is a directory")
         content = self._content(path)
         if how == "r":

@@ -83,7 +83,9 @@ def rm(process: Process) -> Body:
         try:
             yield from _remove(path, deep="r" in found or "R" in found)
         except CallFailed as failed:
-            if "f" not in found or failed.error != "No such file or directory":
+            if failed.error == "Is a directory":
+                status = yield from complain(process, f"'{path}' is a directory")
+            elif "f" not in found or failed.error != "No such file or directory":
                 status = yield from complain(process, f"can't remove '{path}': {failed.error}")
     return status
 

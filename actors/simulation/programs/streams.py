@@ -352,7 +352,7 @@ def grep(process: Process) -> Body:
                 if (hit is None) is ("v" not in found) or (most is not None and count >= most):
                     continue
                 count += 1
-                shown = [each.group() for each in wanted.finditer(text)] if "o" in found else [text]
+                shown = [each.group() for each in wanted.finditer(text) if each.group()] if "o" in found else [text]
                 out += [f"{prefix}{f'{at}:' if 'n' in found else ''}{each}\n" for each in shown]
             if count and "q" in found:
                 return 0

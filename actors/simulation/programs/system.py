@@ -115,39 +115,43 @@ def pwd(process: Process) -> Body:
 
 
 def ps(process: Process) -> Body:
-    """The container's processes; `-o` chooses columns of pid, ppid, user, stat, time, args, comm, rss, vsz, tty."""
-    _, rest = options(process, "eAfawx", "o")
-    found, _ = options(process, "eAfawx", "o")
+    """The container's processes; `-o` chooses columns of pid, ppid, user, stat, args, comm, rss, vsz, tty."""
+    found, rest = options(process, "eAfawx", "o")
     if rest:
         raise UsageFault(f"{rest[0]}: not supported by the simulated program")
-    columns = found.get("o", "pid,user,time,args").split(",")
+    columns = found.get("o", "pid,user,args").split(",")
     for column in columns:
         if column not in _COLUMNS:
             raise UsageFault(f"bad -o argument '{column}', supported arguments: {','.join(_COLUMNS)}")
     processes: tuple[Process, ...] = yield ListProcesses()
-    lines = [[_COLUMNS[column][0] for column in columns]]
-    lines += [[_column(each, column) for column in columns] for each in processes]
-    out: list[str] = []
-    for line in lines:
-        cells = [f"{cell:{_COLUMNS[name][1]}}" for cell, name in zip(line[:-1], columns[:-1], strict=True)]
-        out.append(" ".join((*cells, line[-1])) + "\n")
-    return (yield from say("".join(out)))
+    lines = [_row([f"{_COLUMNS[column][0]:<{_width(column)}}" for column in columns])]
+    for each in processes:
+        cells = [f"{_column(each, column):{_COLUMNS[column][1]}{_width(column)}}" for column in columns]
+        lines.append(_row(cells))
+    return (yield from say("".join(lines)))
 
 
+def _row(cells: list[str]) -> str:
+    return " ".join(cells).rstrip() + "\n"
+
+
+def _width(column: str) -> int:
+    return _COLUMNS[column][2]
+
+
+# name -> (header, alignment, width), as busybox has them
 _COLUMNS = {
-    "pid": ("PID", ">5"), "ppid": ("PPID", ">5"), "user": ("USER", "<8"), "stat": ("STAT", "<4"), "time": ("TIME", ">5"),
-    "args": ("COMMAND", ""), "comm": ("COMMAND", "<16"), "rss": ("RSS", ">4"), "vsz": ("VSZ", ">4"), "tty": ("TT", "<6"),
+    "pid": ("PID", ">", 5), "ppid": ("PPID", ">", 5), "user": ("USER", "<", 8), "stat": ("STAT", "<", 4), "args": ("COMMAND", "<", 1),
+    "comm": ("COMMAND", "<", 16), "rss": ("RSS", ">", 4), "vsz": ("VSZ", ">", 4), "tty": ("TT", "<", 6),
 }  # fmt: skip
 
 
 def _column(each: Process, column: str) -> str:
-    minutes, rest = divmod(int(each.cpu_seconds), 60)
     return {
         "pid": str(each.pid),
         "ppid": str(each.parent.pid if each.parent is not None else 0),
         "user": user_name(each),
         "stat": each.state,
-        "time": f"{minutes}:{rest:02}",
         "args": " ".join(each.argv),
         "comm": posixpath.basename(each.argv[0])[:15],
         "rss": str(each.memory // 1024),

@@ -68,7 +68,7 @@ PROGRAMS: Mapping[str, ProgramRow] = MappingProxyType(
         "printenv": _program(system.printenv, "variables of the environment"),
         "printf": _program(system.printf, "formatted arguments"),
         "ps": _program(
-            system.ps, "the container's processes; `-o` with pid, ppid, user, stat, time, args, comm, rss, vsz, tty"
+            system.ps, "the container's processes; `-o` with pid, ppid, user, stat, args, comm, rss, vsz, tty"
         ),
         "pwd": _program(system.pwd, "the working directory"),
         "rm": _program(files.rm, "files; `-f -r`"),

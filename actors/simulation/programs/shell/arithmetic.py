@@ -89,7 +89,7 @@ def _parsed(text: str) -> _Tree:
     if not tokens:
         return _Number(0)
     parser = _Expression(tokens)
-    tree = parser.assignment()
+    tree = parser.several()
     if parser.peek():
         raise ArithmeticFault("arithmetic syntax error")
     return tree
@@ -111,6 +111,14 @@ class _Expression:
             raise ArithmeticFault("arithmetic syntax error")
         self._at += 1
         return token
+
+    def several(self) -> _Tree:
+        """Expressions between commas: the last counts."""
+        tree = self.assignment()
+        while self.peek() == ",":
+            self._next()
+            tree = _Binary(",", tree, self.assignment())
+        return tree
 
     def assignment(self) -> _Tree:
         self._depth += 1
@@ -138,7 +146,11 @@ class _Expression:
 
     def _binary(self, level: int) -> _Tree:
         if level == len(_LEVELS):
-            return self._unary()
+            base = self._unary()
+            if self.peek() != "**":
+                return base
+            self._next()
+            return _Binary("**", base, self._binary(level))
         left = self._binary(level + 1)
         while self.peek() in _LEVELS[level]:
             left = _Binary(self._next(), left, self._binary(level + 1))
@@ -158,7 +170,7 @@ class _Expression:
                 return _Assign(operand.name, token[0], _Number(1))
             return _Unary(token, operand)
         if token == "(":
-            inner = self.assignment()
+            inner = self.several()
             if self._next() != ")":
                 raise ArithmeticFault("arithmetic syntax error")
             return inner
@@ -228,10 +240,13 @@ def _combined(operator: str, left: int, right: int) -> int:
         return _wrapped(quotient if operator == "/" else left - quotient * right)
     if operator in ("<<", ">>"):
         return _wrapped(left << (right & 63) if operator == "<<" else left >> (right & 63))
+    if operator == "**":
+        return _wrapped(pow(left, right, 1 << 64)) if right >= 0 else 0
     return _wrapped(int(_PLAIN[operator](left, right)))
 
 
 _PLAIN: dict[str, Callable[[int, int], int]] = {
+    ",": lambda left, right: right,
     "+": lambda left, right: left + right,
     "-": lambda left, right: left - right,
     "*": lambda left, right: left * right,

@@ -99,11 +99,10 @@ class Expander:
             value = yield from self._value(part)
             if isinstance(value, list):
                 for index, each in enumerate(value):
-                    if index:
-                        found.append(current or [("", True)])
+                    if index and current is not None:
+                        found.append(current)
                         current = None
-                    if part.quoted or each:
-                        current = [*(current or []), (each, part.quoted)]
+                    current = [*(current or []), (each, True)] if part.quoted else self._cut(each, current, found)
             elif part.quoted:
                 current = [*(current or []), (value, True)]
             else:

@@ -238,9 +238,9 @@ class Shell:
             raise ShellFault(f"can't fork: {failed.error}") from None
         return pid
 
-    def wait_for(self, pid: int) -> Status:
-        """A foreground child; that a signal killed it is said."""
-        status: int = yield Wait(pid)
+    def wait_for(self, pid: int, *, interruptible: bool = False) -> Status:
+        """A child; that a signal killed it is said. Raises: Interrupted, CallFailed for one that is not ours."""
+        status: int = yield Wait(pid, interruptible)
         if status > 128 and status - 128 in _TOLD:
             yield Write(2, _TOLD[status - 128])
         return status
@@ -306,7 +306,7 @@ class Shell:
             return self._substituted or 0
         name = fields[0]
         if self.state.options.get("x"):
-            yield Write(2, f"+ {' '.join(fields)}\n".encode("utf-8", "surrogateescape"))
+            yield Write(2, f"+ {' '.join(map(quoted, fields))}\n".encode("utf-8", "surrogateescape"))
         function = self.state.functions.get(name)
         if function is not None:
             return (yield from self._with(node, name, lambda: self.call(function, fields[1:])))
@@ -328,7 +328,7 @@ class Shell:
             if value is None:
                 value = yield from self.expander.text(word)
             if self.state.options.get("x"):
-                yield Write(2, f"+ {name}={value}\n".encode("utf-8", "surrogateescape"))
+                yield Write(2, f"+ {name}={quoted(value)}\n".encode("utf-8", "surrogateescape"))
             if len(value) > _CHARGED_BYTES:
                 yield Allocate(len(value))
                 if len(value) > _TEXT_BYTES:
@@ -436,6 +436,14 @@ class Shell:
             raise ExitShell((yield from self._missing(words[0], program, "exec: line 0: ")))
         yield Exec(program, tuple(words), environment)
         return 0
+
+
+_SAFE = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-+./:,@]")
+
+
+def quoted(text: str) -> str:
+    """As `set -x` shows a word."""
+    return text if _SAFE.issuperset(text) else "'" + text.replace("'", "'\\''") + "'"
 
 
 _TOLD: Mapping[int, bytes] = {

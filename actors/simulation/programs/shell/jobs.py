@@ -28,7 +28,10 @@ def wait_command(shell: Shell, words: list[str]) -> Status:
     for word in words[1:] or [""]:
         pid = to_number("wait", word.lstrip("%")) if word else None
         try:
-            status = yield Wait(pid, interruptible=True)
+            if pid is None:
+                status = yield Wait(None, interruptible=True)
+            else:
+                status = yield from shell.wait_for(pid, interruptible=True)
         except Interrupted:
             signum = shell.process.caught[0]
             yield from shell.take_signals()
@@ -43,7 +46,9 @@ def kill_command(shell: Shell, words: list[str]) -> Status:
     signum = SIGNALS["TERM"]
     if arguments[:1] == ["-l"]:
         if len(arguments) > 1:
-            name = next((name for name, number in SIGNALS.items() if str(number) == arguments[1]), arguments[1])
+            named = signal_number(arguments[1])
+            names = {str(number): name for name, number in SIGNALS.items()}
+            name = names.get(arguments[1], arguments[1]) if arguments[1].isdigit() else named
             return (yield from shell.say(encoded(f"{name}\n"), "kill"))
         listed = sorted((number, name) for name, number in SIGNALS.items() if 0 < number < 32)
         return (yield from shell.say(encoded("".join(f"{n:2}) {name}\n" for n, name in listed)), "kill"))

@@ -27,7 +27,27 @@ __all__ = ["Lexer", "Nested", "Token", "is_name"]
 # parses from a position in the text up to the `)` that is not its own: (script, position after it)
 Nested: TypeAlias = Callable[[str, int], tuple[Script, int]]
 
-_OPERATORS = ("<<-", "&&", "||", ";;", "<<", ">>", "<&", ">&", "<>", ">|", ";", "&", "|", "(", ")", "<", ">", "\n")
+_OPERATORS = (
+    "<<-",
+    "&&",
+    "&>",
+    "||",
+    ";;",
+    "<<",
+    ">>",
+    "<&",
+    ">&",
+    "<>",
+    ">|",
+    ";",
+    "&",
+    "|",
+    "(",
+    ")",
+    "<",
+    ">",
+    "\n",
+)
 _ENDS_WORD = frozenset(" \t\n;&|<>()")
 _SPECIAL = "@*#?-$!0123456789"
 _ESCAPED_IN_QUOTES = '$`"\\\n'

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["sh"]
 
 _SCRIPT_BYTES = 1024 * 1024
+_BLOCK_BYTES = 1023
 
 
 def sh(process: Process) -> Body:
@@ -81,12 +82,13 @@ def _stdin(shell: Shell) -> Generator[Call, Any, int]:
         shell.interactive = True
     except CallFailed:
         pass
+    lines = _Lines(shell)
     text = ""
     try:
         while True:
             if shell.interactive:
                 yield Write(2, encoded("> " if text else f"{shell.process.cwd} # "))
-            line = yield from _line(shell)
+            line = yield from lines.next()
             text += line
             script = parse(text)
             if script.fault is not None and script.fault.incomplete and line and len(text) < _SCRIPT_BYTES:
@@ -110,16 +112,23 @@ def _run(shell: Shell, script: Script) -> Generator[Call, Any, None]:
         shell.state.status = 2
 
 
-def _line(shell: Shell) -> Generator[Call, Any, str]:
-    """Byte by byte, up to a newline; empty at the end."""
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        try:
-            byte: bytes = yield Read(0, 1, interruptible=True)
-        except Interrupted:
-            yield from shell.take_signals()
-            continue
-        if not byte:
-            break
-        line += byte
-    return line.decode("utf-8", "surrogateescape")
+class _Lines:
+    """Stdin line by line, read in blocks: as with busybox, what a command reads itself may be gone already."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self._rest = b""
+        self._ended = False
+
+    def next(self) -> Generator[Call, Any, str]:
+        """A line; empty at the end."""
+        while b"\n" not in self._rest and not self._ended:
+            try:
+                data: bytes = yield Read(0, _BLOCK_BYTES, interruptible=True)
+            except Interrupted:
+                yield from self._shell.take_signals()
+                continue
+            self._rest += data
+            self._ended = not data
+        line, newline, self._rest = self._rest.partition(b"\n")
+        return (line + newline).decode("utf-8", "surrogateescape")

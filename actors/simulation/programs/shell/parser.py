@@ -37,7 +37,7 @@ _DEPTH = 60
 _RESERVED = frozenset(
     ["if", "then", "elif", "else", "fi", "while", "until", "do", "done", "for", "in", "case", "esac", "{", "}", "!"]
 )
-_REDIRECTIONS = frozenset(("<", ">", ">>", "<<", "<<-", "<&", ">&", "<>", ">|"))
+_REDIRECTIONS = frozenset(("&>", "<", ">", ">>", "<<", "<<-", "<&", ">&", "<>", ">|"))
 _NOTHING = Sequence(())
 
 
@@ -201,7 +201,10 @@ class _Parser:
         if compound is not None:
             self._lexer.next()
             return compound(token.text)
-        if token.text in ("function", "select", "coproc", "time"):
+        if token.text == "function":
+            self._lexer.next()
+            return self._named_function()
+        if token.text in ("select", "coproc", "time"):
             raise NotSupported(token.text)
         if token.text in _RESERVED:
             raise self._unexpected(token)
@@ -275,7 +278,7 @@ class _Parser:
             while True:
                 token = self._lexer.next()
                 if token.kind not in ("word", "fd"):
-                    raise self._unexpected(token, "esac" if token.kind == "end" else "")
+                    raise self._unexpected(token, ")" if token.kind == "end" else "")
                 patterns.append(_as_word(token))
                 if not self._at_operator("|"):
                     break
@@ -304,7 +307,7 @@ class _Parser:
         while True:
             token = self._lexer.peek()
             if token.kind == "fd" or (token.kind == "operator" and token.text in _REDIRECTIONS):
-                redirects.append(self._redirect())
+                redirects += self._redirect()
             elif token.kind == "word":
                 assert token.word is not None
                 self._lexer.next()
@@ -319,6 +322,16 @@ class _Parser:
                 raise self._unexpected(token)
             else:
                 return Simple(tuple(assignments), tuple(words), tuple(redirects))
+
+    def _named_function(self) -> Node:
+        """`function name body`, with or without parentheses."""
+        name = self._lexer.next()
+        if self._at_operator("("):
+            return self._function(name.text)
+        self._skip_newlines()
+        if name.kind != "word" or not is_name(name.text):
+            raise SyntaxFault("syntax error: bad function name", incomplete=name.kind == "end")
+        return Function(name.text, self._command())
 
     def _function(self, name: str) -> Node:
         self._lexer.next()
@@ -336,9 +349,10 @@ class _Parser:
             token = self._lexer.peek()
             if token.kind != "fd" and not (token.kind == "operator" and token.text in _REDIRECTIONS):
                 return tuple(found)
-            found.append(self._redirect())
+            found += self._redirect()
 
-    def _redirect(self) -> Redirect:
+    def _redirect(self) -> list[Redirect]:
+        """One; two for `&>`, which turns stderr to the same place."""
         token = self._lexer.next()
         fd = None
         if token.kind == "fd":
@@ -353,12 +367,14 @@ class _Parser:
         if target.kind not in ("word", "fd"):
             raise self._unexpected(target)
         word = _as_word(target)
+        if operator == "&>":
+            return [Redirect(1, ">", word), Redirect(2, ">&", Word((Literal("1"),), "1"))]
         redirect = Redirect((0 if operator.startswith("<") else 1) if fd is None else fd, operator, word)
         if operator in ("<<", "<<-"):
             redirect.delimiter = "".join(part.text for part in word.parts if isinstance(part, Literal))
             redirect.literal = any(isinstance(part, Literal) and part.quoted for part in word.parts)
             self._lexer.expect_document(redirect)
-        return redirect
+        return [redirect]
 
     def _unexpected(self, token: Token, expecting: str = "") -> SyntaxFault:
         if token.kind == "end":
