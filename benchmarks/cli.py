@@ -1,44 +1,33 @@
-"""What starting the command costs, against an interpreter that does nothing.
-
-For `scripts/bench`. Both are started in turn in one run, and the median of each counts.
-"""
+"""What starting the command costs, against an interpreter that does nothing."""
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from time import perf_counter
 
 import trio
 
-ROUNDS = 15
+from benchmarks.figure import Comparison, Effort, Figure, Measured, take_turns
+
+KATRIO = [str(Path(sys.executable).parent / "katrio"), "--help"]
+BARE = [sys.executable, "-c", "pass"]
 
 
-def _seconds(argv: list[str]) -> float:
-    began = time.perf_counter()
+async def _start(effort: Effort) -> Measured:
+    async def run(argv: list[str]) -> float:
+        return await trio.to_thread.run_sync(_milliseconds, argv)
+
+    ours, bare = await take_turns(effort.rounds(15), partial(run, KATRIO), partial(run, BARE))
+    return Measured(ours, [Comparison("python -c pass", bare)])
+
+
+def _milliseconds(argv: list[str]) -> float:
+    began = perf_counter()
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - began
+    return (perf_counter() - began) * 1000
 
 
-async def measure() -> dict[str, dict[str, Any]]:
-    """`cli_start`: `katrio --help`, in ms."""
-    katrio = [str(Path(sys.executable).parent / "katrio"), "--help"]
-    bare = [sys.executable, "-c", "pass"]
-    ours: list[float] = []
-    floor: list[float] = []
-    for _ in range(ROUNDS):
-        ours.append(await trio.to_thread.run_sync(partial(_seconds, katrio)))
-        floor.append(await trio.to_thread.run_sync(partial(_seconds, bare)))
-    value = statistics.median(ours)
-    return {
-        "cli_start": {
-            "value": round(value * 1000, 1),
-            "unit": "ms",
-            "against": "python -c pass",
-            "ratio": round(value / statistics.median(floor), 2),
-        }
-    }
+FIGURES = (Figure("cli_start", "`katrio --help`, from start to end", "ms", _start),)

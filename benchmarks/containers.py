@@ -1,7 +1,7 @@
-"""What one container's life costs through everything, against the same runc calls from a bare loop.
+"""What a container's life and single verbs cost through everything, against the same runc calls from a bare loop.
 
-For `scripts/bench`; needs root and runc. A life is create, start, wait, remove of /bin/true. Both sides take turns in one
-run and the median of each counts.
+Need root and runc. Ours is the whole way: handle, nng, actor, ttRPC, guest, engine, runc. A life is create, start,
+wait, stop, delete of /bin/true.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import statistics
 import subprocess
+import sys
 import tempfile
-import time
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -23,75 +24,237 @@ from actors.api import open_system
 from actors.host.facts import choose_engine, read_facts
 from actors.host.images import BUSYBOX, ImageStore, default_image_root, find_static_busybox
 from actors.wire.spec import ContainerSpec, ProcessSpec
+from benchmarks.figure import Comparison, Effort, Figure, Goal, Measured, Skipped, take_turns
 
 if TYPE_CHECKING:
-    from actors.handles import SandboxHandle
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from actors.handles import ContainerHandle, SandboxHandle
 
 ROUNDS = 20
+CROWD = 100
+# bare runc processes at once: more than this only wait for each other on two cores
+AT_ONCE = 8
 GROUP = "/katrio-bench"
 PR_SET_CHILD_SUBREAPER = 36
 NAMESPACES = ("pid", "mount", "ipc", "uts")
+TRUE = ("/bin/true",)
+SLEEP = ("/bin/sleep", "1000")
 
 
-async def measure() -> dict[str, dict[str, Any]]:
-    """`container_life`, in ms; nothing where runc can't be used."""
+@asynccontextmanager
+async def open_box() -> AsyncGenerator[SandboxHandle]:
+    """A started sandbox whose guest uses runc."""
     if choose_engine(read_facts())[0] != "runc":
-        return {}
+        raise Skipped("needs root and runc")
+    async with open_system(engine="runc") as system:
+        box = await system.create_sandbox("bench")
+        await box.start()
+        yield box
+
+
+@asynccontextmanager
+async def _open_bundle(*args: str) -> AsyncGenerator[Path]:
+    """A directory that runc runs `args` from; its control groups go with it."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     store = ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
-    ours: list[float] = []
-    bare: list[float] = []
     with tempfile.TemporaryDirectory(prefix="katrio-bench") as name:
         bundle = Path(name)
-        (bundle / "config.json").write_text(json.dumps(_config(store.resolve(BUSYBOX))))
-        async with open_system(engine="runc") as system:
-            box = await system.create_sandbox("bench")
-            await box.start()
-            for number in range(ROUNDS):
-                ours.append(await _our_life(box, number))
-                bare.append(await trio.to_thread.run_sync(partial(_bare_life, bundle, f"bench-{number}")))
+        (bundle / "config.json").write_text(json.dumps(_config(store.resolve(BUSYBOX), args)))
+        yield bundle
     _remove_groups()
-    value = statistics.median(ours)
-    return {
-        "container_life": {
-            "value": round(value * 1000, 1),
-            "unit": "ms",
-            "against": "runc create, start, wait, delete from a bare loop",
-            "ratio": round(value / statistics.median(bare), 2),
-        }
-    }
 
 
-async def _our_life(box: SandboxHandle, number: int) -> float:
-    spec = ContainerSpec(process=ProcessSpec(args=("/bin/true",)))
-    began = time.perf_counter()
-    container = await box.create_container(f"c{number}", spec)
+@asynccontextmanager
+async def _open_pair() -> AsyncGenerator[tuple[ContainerHandle, str]]:
+    """A running container of ours, and the id of a bare one; both sleep."""
+    async with open_box() as box, _open_bundle(*SLEEP) as bundle:
+        container = await box.create_container("pair", ContainerSpec(process=ProcessSpec(args=SLEEP)))
+        await container.start()
+        _runc("create", "--bundle", str(bundle), "--pid-file", str(bundle / "pid"), "bench-pair")
+        try:
+            _runc("start", "bench-pair")
+            yield container, "bench-pair"
+        finally:
+            _runc("delete", "--force", "bench-pair")
+
+
+def _in_thread(work: Callable[..., object], *args: object) -> Callable[[], Awaitable[float]]:
+    """One turn: how many ms `work` takes in a thread."""
+
+    async def turn() -> float:
+        return await trio.to_thread.run_sync(_milliseconds, partial(work, *args))
+
+    return turn
+
+
+def _milliseconds(work: Callable[[], object]) -> float:
+    began = perf_counter()
+    work()
+    return (perf_counter() - began) * 1000
+
+
+async def _life(effort: Effort) -> Measured:
+    numbers = iter(range(1_000_000))
+    async with open_box() as box, _open_bundle(*TRUE) as bundle:
+
+        async def ours() -> float:
+            began = perf_counter()
+            await _our_life(box, next(numbers))
+            return (perf_counter() - began) * 1000
+
+        mine, bare = await take_turns(
+            effort.rounds(ROUNDS), ours, _in_thread(lambda: _bare_life(bundle, f"bench-{next(numbers)}"))
+        )
+    return Measured(mine, [Comparison("runc create, start, wait, delete from a bare loop", bare, Goal(most=1.35))])
+
+
+async def _exec(effort: Effort) -> Measured:
+    numbers = iter(range(1_000_000))
+    async with _open_pair() as (container, bare):
+
+        async def ours() -> float:
+            began = perf_counter()
+            process = await container.exec(f"e{next(numbers)}", ProcessSpec(args=TRUE))
+            await process.wait()
+            return (perf_counter() - began) * 1000
+
+        mine, theirs = await take_turns(effort.rounds(ROUNDS), ours, _in_thread(_runc, "exec", bare, *TRUE))
+    return Measured(mine, [Comparison("runc exec", theirs, Goal(most=1.3))])
+
+
+async def _pause_resume(effort: Effort) -> Measured:
+    async with _open_pair() as (container, bare):
+
+        async def ours() -> float:
+            began = perf_counter()
+            await container.pause()
+            await container.resume()
+            return (perf_counter() - began) * 1000
+
+        def theirs() -> None:
+            _runc("pause", bare)
+            _runc("resume", bare)
+
+        mine, other = await take_turns(effort.rounds(ROUNDS), ours, _in_thread(theirs))
+    return Measured(mine, [Comparison("runc pause + runc resume", other, Goal(most=0.5))])
+
+
+async def _stats(effort: Effort) -> Measured:
+    async with _open_pair() as (container, bare):
+
+        async def ours() -> float:
+            began = perf_counter()
+            await container.stats()
+            return (perf_counter() - began) * 1000
+
+        mine, theirs = await take_turns(effort.rounds(ROUNDS), ours, _in_thread(_runc, "events", "--stats", bare))
+    return Measured(mine, [Comparison("runc events --stats", theirs, Goal(most=0.1))])
+
+
+async def _guest_start(effort: Effort) -> Measured:
+    if choose_engine(read_facts())[0] != "runc":
+        raise Skipped("needs root and runc")
+    async with open_system(engine="runc") as system:
+
+        async def ours() -> float:
+            box = await system.create_sandbox("bench")
+            began = perf_counter()
+            await box.start()
+            taken = (perf_counter() - began) * 1000
+            await box.stop()
+            await box.delete()
+            return taken
+
+        python = [sys.executable, "-I", "-c", "import trio, msgspec"]
+        mine, bare = await take_turns(effort.rounds(12), ours, _in_thread(partial(subprocess.run, python, check=True)))
+    return Measured(mine, [Comparison("python -c 'import trio, msgspec'", bare)])
+
+
+async def _crowd(effort: Effort) -> Measured:
+    """Starts of many at once, each waiting for its /bin/sleep to run."""
+    crowd = effort.times(CROWD)
+    async with open_box() as box, _open_bundle(*SLEEP) as bundle:
+
+        async def ours() -> float:
+            spec = ContainerSpec(process=ProcessSpec(args=SLEEP))
+            made: list[ContainerHandle] = []
+
+            async def start(number: int) -> None:
+                container = await box.create_container(f"crowd{number}", spec)
+                await container.start()
+                made.append(container)
+
+            began = perf_counter()
+            async with trio.open_nursery() as nursery:
+                for number in range(crowd):
+                    nursery.start_soon(start, number)
+            rate = crowd / (perf_counter() - began)
+            async with trio.open_nursery() as nursery:
+                for container in made:
+                    nursery.start_soon(_end, container)
+            return rate
+
+        limiter = trio.CapacityLimiter(AT_ONCE)
+
+        async def theirs() -> float:
+
+            def start(number: int) -> None:
+                name = f"bench-crowd{number}"
+                _runc("create", "--bundle", str(bundle), "--pid-file", str(bundle / f"pid{number}"), name)
+                _runc("start", name)
+
+            async def bare(work: Callable[[int], None], number: int) -> None:
+                await trio.to_thread.run_sync(work, number, limiter=limiter)
+
+            async def each(work: Callable[[int], None]) -> None:
+                async with trio.open_nursery() as nursery:
+                    for number in range(crowd):
+                        nursery.start_soon(bare, work, number)
+
+            began = perf_counter()
+            await each(start)
+            rate = crowd / (perf_counter() - began)
+            await each(lambda number: _runc("delete", "--force", f"bench-crowd{number}"))
+            return rate
+
+        mine, other = await take_turns(effort.rounds(3), ours, theirs)
+    return Measured(mine, [Comparison(f"runc create + start, {AT_ONCE} at once", other, Goal(least=0.7))])
+
+
+async def _our_life(box: SandboxHandle, number: int) -> None:
+    container = await box.create_container(f"c{number}", ContainerSpec(process=ProcessSpec(args=TRUE)))
     await container.start()
     await container.init.wait()
     await container.stop()
     await container.delete()
-    return time.perf_counter() - began
 
 
-def _bare_life(bundle: Path, container: str) -> float:
-    pid_file = bundle / "pid"
-    runc = partial(
-        subprocess.run, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+async def _end(container: ContainerHandle) -> None:
+    await container.stop(grace=0)
+    await container.delete()
+
+
+def _runc(*arguments: str) -> None:
+    subprocess.run(
+        ["runc", *arguments], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    began = time.perf_counter()
-    runc(["runc", "create", "--bundle", str(bundle), "--pid-file", str(pid_file), container])
+
+
+def _bare_life(bundle: Path, container: str) -> None:
+    pid_file = bundle / "pid"
+    _runc("create", "--bundle", str(bundle), "--pid-file", str(pid_file), container)
     descriptor = os.pidfd_open(int(pid_file.read_text()))
-    runc(["runc", "start", container])
+    _runc("start", container)
     os.waitid(os.P_PIDFD, descriptor, os.WEXITED)
-    runc(["runc", "delete", container])
+    _runc("delete", container)
     os.close(descriptor)
-    return time.perf_counter() - began
 
 
-def _config(root: Path) -> dict[str, Any]:
+def _config(root: Path, args: tuple[str, ...]) -> dict[str, Any]:
     return {
         "ociVersion": "1.0.2",
-        "process": {"args": ["/bin/true"], "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}},
+        "process": {"args": args, "cwd": "/", "env": ["PATH=/bin"], "user": {"uid": 0, "gid": 0}},
         "root": {"path": str(root), "readonly": True},
         "mounts": [
             {"destination": "/proc", "type": "proc", "source": "proc"},
@@ -106,3 +269,13 @@ def _remove_groups() -> None:
         group = hierarchy / GROUP.lstrip("/")
         if group.is_dir():
             group.rmdir()
+
+
+FIGURES = (
+    Figure("container_life", "create, start, wait, stop, delete of /bin/true", "ms", _life),
+    Figure("exec_true", "exec of /bin/true in a running container, and its wait", "ms", _exec),
+    Figure("pause_resume", "pause and resume of a running container", "ms", _pause_resume),
+    Figure("stats", "one container's counters", "ms", _stats),
+    Figure("guest_start", "a sandbox's start: its guest's process up and answering", "ms", _guest_start),
+    Figure("containers_100", f"{CROWD} containers created and started at once", "containers/s", _crowd),
+)

@@ -1,17 +1,16 @@
-"""What an ask costs: its round trip over nng and over memory, each against a bare exchange of as many bytes.
+"""What an ask costs: its round trip over nng and over memory, and many at once, each against the bare transport.
 
-For `scripts/bench`, which merges `measure()`. Hub and courier share one process and one Trio run; nng's floor is
-its own blocking sockets on two threads, memory's is a pair of Trio's channels. Rounds alternate and the median
-counts, because a shared machine's speed wanders. Not a test: nothing is asserted.
+Ours is all of it: envelope, credit, at most once, deadline, the actor's inbox. nng's floor is its own blocking
+sockets on two threads with the bytes of our envelopes; memory's is a pair of Trio's channels.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import threading
 from contextlib import asynccontextmanager
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,8 @@ import trio
 from actors.mailbox import Hub, Inbox, open_courier
 from actors.wire.codec import encode, encode_raw
 from actors.wire.envelope import Ask, Reply
+from benchmarks.figure import Comparison, Effort, Figure, Goal, Measured, take_turns
+from benchmarks.processes import open_process
 from transports.memory import MemoryTransport
 from transports.nng import NngTransport
 
@@ -30,103 +31,128 @@ if TYPE_CHECKING:
     from actors.mailbox import Courier
     from transports.base import Transport
 
-ROUNDS = 5
-ROUND_TRIPS = 1_000
+__all__ = ["ARGS", "ask_round_trips", "echo", "open_linked"]
+
+ROUNDS = 9
+ROUND_TRIPS = 600
+PIPELINED = 4_000
+IN_FLIGHT = 64
 ARGS = {"data": bytes(64)}
 REQUEST = encode(Ask(1, "echo", "echo", encode_raw(ARGS), 60_000, 1))
 REPLY = encode(Reply(1, encode_raw(ARGS)))
 
 
-async def measure() -> dict[str, dict[str, Any]]:
-    """Run all figures; name -> {value, unit, against, ratio} (ratio: ours over `against`)."""
-    with tempfile.TemporaryDirectory() as directory:
-        figures = {
-            "ask_rtt_inproc": await _nng("inproc://bench-ours", "inproc://bench-bare"),
-            "ask_rtt_ipc": await _nng(f"ipc://{directory}/ours", f"ipc://{directory}/bare"),
-            "ask_rtt_memory": await _memory(),
-        }
-    return figures
-
-
-async def _nng(ours_address: str, bare_address: str) -> dict[str, Any]:
-    ours: list[float] = []
-    bare: list[float] = []
-    async with _linked(NngTransport(), ours_address) as courier:
-        for _ in range(ROUNDS):
-            ours.append(await _ask_round_trip(courier))
-            bare.append(await trio.to_thread.run_sync(_blocking_round_trip, bare_address))
-    return _figure(ours, bare, "pynng, blocking, two threads, same bytes")
-
-
-async def _memory() -> dict[str, Any]:
-    ours: list[float] = []
-    bare: list[float] = []
-    async with _linked(MemoryTransport(), "memory://bench") as courier:
-        for _ in range(ROUNDS):
-            ours.append(await _ask_round_trip(courier))
-            bare.append(await _channel_round_trip())
-    return _figure(ours, bare, "trio memory channels")
-
-
-def _figure(ours: list[float], bare: list[float], name: str) -> dict[str, Any]:
-    value, floor = statistics.median(ours), statistics.median(bare)
-    return {
-        "value": round(value, 1),
-        "unit": "us",
-        "against": {"name": name, "value": round(floor, 1)},
-        "ratio": round(value / floor, 2),
-    }
-
-
 @asynccontextmanager
-async def _linked(transport: Transport, address: str) -> AsyncGenerator[Courier]:
-    """A courier of a hub that echoes. Hides a nursery."""
+async def open_linked(transport: Transport, address: str) -> AsyncGenerator[Courier]:
+    """A courier of a hub that echoes, in this very process. Hides a nursery."""
     hub = Hub()
     async with trio.open_nursery() as nursery:
         await nursery.start(hub.run)
         await nursery.start(transport.serve, address, hub.accept)
-        nursery.start_soon(_echo, hub.register("echo"))
+        nursery.start_soon(echo, hub.register("echo"))
         async with open_courier(transport, address, client="bench", epoch=1) as courier:
             yield courier
         nursery.cancel_scope.cancel()
 
 
-async def _echo(inbox: Inbox) -> None:
+async def echo(inbox: Inbox) -> None:
+    """An actor that answers everything with the same."""
     while True:
         (await inbox.receive()).answer(ARGS)
 
 
-async def _ask_round_trip(courier: Courier) -> float:
-    times: list[float] = []
-    for _ in range(ROUND_TRIPS):
+async def ask_round_trips(courier: Courier, times: int) -> float:
+    """The median round trip of `times` asks, in us."""
+    taken: list[float] = []
+    for _ in range(times):
         began = perf_counter()
         await courier.ask("echo", "echo", ARGS, dict)
-        times.append(perf_counter() - began)
-    return statistics.median(times) * 1e6
+        taken.append(perf_counter() - began)
+    return statistics.median(taken) * 1e6
 
 
-def _blocking_round_trip(address: str) -> float:
+async def _inproc(effort: Effort) -> Measured:
+    return await _nng_round_trips(effort, "inproc://bench-ours", "inproc://bench-bare")
+
+
+async def _ipc(effort: Effort) -> Measured:
+    with tempfile.TemporaryDirectory() as directory:
+        return await _nng_round_trips(effort, f"ipc://{directory}/ours", f"ipc://{directory}/bare")
+
+
+async def _nng_round_trips(effort: Effort, ours_at: str, bare_at: str) -> Measured:
+    times = effort.times(ROUND_TRIPS)
+    bare_async: Any
+    answering: Any
+
+    async def blocking_turn() -> float:
+        return await trio.to_thread.run_sync(_blocking_round_trips, bare_at, times)
+
+    async with open_linked(NngTransport(), ours_at) as courier:
+        with pynng.Pair0(listen=bare_at + "-async") as answering, pynng.Pair0(dial=bare_at + "-async") as bare_async:
+            ours, blocking, awaited = await take_turns(
+                effort.rounds(ROUNDS),
+                partial(ask_round_trips, courier, times),
+                blocking_turn,
+                partial(_awaited_round_trips, bare_async, answering, times),
+            )
+    return Measured(
+        ours,
+        [
+            Comparison("pynng, blocking, two threads, same bytes", blocking, Goal(most=2.0)),
+            Comparison("pynng asend/arecv on a bare pair", awaited, Goal(most=1.0)),
+        ],
+    )
+
+
+def _blocking_round_trips(address: str, times: int) -> float:
     # pynng carries no types
     def answer(listening: Any) -> None:
-        for _ in range(ROUND_TRIPS):
+        for _ in range(times):
             listening.recv()
             listening.send(REPLY)
 
-    times: list[float] = []
+    taken: list[float] = []
     dialled: Any
     with pynng.Pair0(listen=address) as listening, pynng.Pair0(dial=address) as dialled:
         thread = threading.Thread(target=answer, args=(listening,))
         thread.start()
-        for _ in range(ROUND_TRIPS):
+        for _ in range(times):
             began = perf_counter()
             dialled.send(REQUEST)
             dialled.recv()
-            times.append(perf_counter() - began)
+            taken.append(perf_counter() - began)
         thread.join()
-    return statistics.median(times) * 1e6
+    return statistics.median(taken) * 1e6
 
 
-async def _channel_round_trip() -> float:
+async def _awaited_round_trips(asking: Any, answering: Any, times: int) -> float:
+    async def answer() -> None:
+        for _ in range(times):
+            await answering.arecv()
+            await answering.asend(REPLY)
+
+    taken: list[float] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        for _ in range(times):
+            began = perf_counter()
+            await asking.asend(REQUEST)
+            await asking.arecv()
+            taken.append(perf_counter() - began)
+    return statistics.median(taken) * 1e6
+
+
+async def _memory(effort: Effort) -> Measured:
+    times = effort.times(ROUND_TRIPS * 2)
+    async with open_linked(MemoryTransport(), "memory://bench") as courier:
+        ours, bare = await take_turns(
+            effort.rounds(ROUNDS), partial(ask_round_trips, courier, times), partial(_channel_round_trips, times)
+        )
+    return Measured(ours, [Comparison("trio memory channels", bare, Goal(most=3.0))])
+
+
+async def _channel_round_trips(times: int) -> float:
     asks, inbox = trio.open_memory_channel[bytes](1)
     outbox, replies = trio.open_memory_channel[bytes](1)
 
@@ -134,17 +160,65 @@ async def _channel_round_trip() -> float:
         async for _ in inbox:
             await outbox.send(REPLY)
 
-    times: list[float] = []
+    taken: list[float] = []
     async with trio.open_nursery() as nursery:
         nursery.start_soon(answer)
-        for _ in range(ROUND_TRIPS):
+        for _ in range(times):
             began = perf_counter()
             await asks.send(REQUEST)
             await replies.receive()
-            times.append(perf_counter() - began)
+            taken.append(perf_counter() - began)
         await asks.aclose()
-    return statistics.median(times) * 1e6
+    return statistics.median(taken) * 1e6
 
 
-if __name__ == "__main__":
-    print(json.dumps(trio.run(measure), indent=2))
+async def _pipelined(effort: Effort) -> Measured:
+    with tempfile.TemporaryDirectory() as directory:
+        ours_at, bare_at = f"ipc://{directory}/ours", f"ipc://{directory}/bare"
+        asking: Any
+        async with (
+            open_process("benchmarks.serving", "hub", ours_at),
+            open_process("benchmarks.serving", "reply-contexts", bare_at),
+            open_courier(NngTransport(), ours_at, client="bench", epoch=1) as courier,
+        ):
+            with pynng.Req0(dial=bare_at, block_on_dial=True) as asking:
+                ours, bare = await take_turns(
+                    effort.rounds(ROUNDS),
+                    partial(_asks_per_second, courier, effort.times(PIPELINED)),
+                    partial(_contexts_per_second, asking, effort.times(PIPELINED // 8)),
+                )
+    return Measured(ours, [Comparison("pynng REQ/REP contexts, asend/arecv", bare, Goal(least=25.0))])
+
+
+async def _asks_per_second(courier: Courier, times: int) -> float:
+    async def asker() -> None:
+        for _ in range(times // IN_FLIGHT):
+            await courier.ask("echo", "echo", ARGS, dict)
+
+    return await _rate(asker, times)
+
+
+async def _contexts_per_second(socket: Any, times: int) -> float:
+    async def asker() -> None:
+        with socket.new_context() as context:
+            for _ in range(times // IN_FLIGHT):
+                await context.asend(REQUEST)
+                await context.arecv()
+
+    return await _rate(asker, times)
+
+
+async def _rate(asker: Any, times: int) -> float:
+    began = perf_counter()
+    async with trio.open_nursery() as nursery:
+        for _ in range(IN_FLIGHT):
+            nursery.start_soon(asker)
+    return times // IN_FLIGHT * IN_FLIGHT / (perf_counter() - began)
+
+
+FIGURES = (
+    Figure("ask_rtt_inproc", "p50 of an ask's round trip over inproc", "us", _inproc),
+    Figure("ask_rtt_ipc", "p50 of an ask's round trip over ipc", "us", _ipc),
+    Figure("ask_rtt_memory", "p50 of an ask's round trip over memory", "us", _memory),
+    Figure("ask_pipelined_ipc", f"asks over ipc to another process, {IN_FLIGHT} in flight", "asks/s", _pipelined),
+)
