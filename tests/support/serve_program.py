@@ -6,6 +6,7 @@ its standard input does.
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -22,4 +23,5 @@ async def main(address: str, run_dir: Path, engine: str, agent: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
     trio.run(main, sys.argv[1], Path(sys.argv[2]), sys.argv[3], (sys.argv[4:] or ["kata"])[0])

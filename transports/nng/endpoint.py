@@ -185,7 +185,9 @@ class NngEndpoint:
             self._break(RemoteProtocolError("a second hello"))
 
     def lost(self) -> None:
-        """nng says that the connection is gone."""
+        """nng says that the connection is gone: the peer died, closed it, or sent what nng cuts off."""
+        if not self._closing and self._end is None:
+            _log.info("the link to %s broke", self._peer)
         self.finish(EndpointClosed("") if self._closing else EndpointBroken(f"{self._peer} is gone"))
 
     def watch(self, heartbeat: Heartbeat) -> None:

@@ -14,6 +14,7 @@ import trio
 from transports.errors import EndpointBroken, RemoteProtocolError
 from transports.nng.endpoint import Heartbeat, NngEndpoint, check_hello, hello
 from transports.nng.flusher import Flusher
+from transports.nng.sockets import RECV_MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,9 @@ REMEMBERED = 4096
 
 # peers that were told what we speak and are closed at the next look
 TURNED_AWAY = 64
+
+# looks at a peer that has not said hello before it is closed; a look is a quarter of the time to a ping
+LOOKS_BEFORE_HELLO = 8
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +61,8 @@ class NngListener:
         self._heartbeat = heartbeat
         self._peers: dict[int, NngEndpoint] = {}
         self._gone: dict[int, None] = {}
+        # pipes whose peer has not said hello yet -> looks since it came
+        self._speechless: dict[int, int] = {}
         self._turned_away: list[int] = []
         self._flusher = Flusher()
 
@@ -78,6 +84,11 @@ class NngListener:
             for endpoint in list(self._peers.values()):
                 endpoint.finish(EndpointBroken(f"{self._address} is no longer served"))
 
+    def pipe_added(self, pipe: int) -> None:
+        """nng says that a peer is there; it has some seconds to say hello."""
+        if pipe not in self._peers and pipe not in self._gone:
+            self._speechless[pipe] = 0
+
     def pipe_removed(self, pipe: int) -> None:
         """nng says that a peer is gone; what it sent before comes first."""
         endpoint = self._peers.get(pipe)
@@ -86,6 +97,12 @@ class NngListener:
                 pass
             self._flusher.flush_marked()
             endpoint.lost()
+        elif pipe in self._speechless:
+            _log.warning(
+                "%s: a peer went away before its hello, or nng cut it off for over %d bytes",
+                self._address,
+                RECV_MAX_BYTES,
+            )
         self._forget(pipe)
 
     # for endpoints
@@ -141,10 +158,12 @@ class NngListener:
             f"{self._address}#{pipe}", pipe, self, message_bytes=self._message_bytes, credit=self._credit
         )
         self._peers[pipe] = endpoint
+        self._speechless.pop(pipe, None)
         endpoint.receiver = self._accept(endpoint)
         self._socket.send(pipe, hello())
 
     def _forget(self, pipe: int) -> None:
+        self._speechless.pop(pipe, None)
         self._gone[pipe] = None
         if len(self._gone) > REMEMBERED:
             del self._gone[next(iter(self._gone))]
@@ -156,6 +175,15 @@ class NngListener:
             for pipe in turned_away:
                 self._socket.close_pipe(pipe)
             self._drain(DRAIN)
+            self._watch_speechless()
             for endpoint in list(self._peers.values()):
                 endpoint.watch(self._heartbeat)
             self._flusher.flush_marked()
+
+    def _watch_speechless(self) -> None:
+        for pipe, looks in list(self._speechless.items()):
+            self._speechless[pipe] = looks + 1
+            if looks >= LOOKS_BEFORE_HELLO:
+                _log.warning("%s: turning a peer away: it said no hello", self._address)
+                self._forget(pipe)
+                self._socket.close_pipe(pipe)

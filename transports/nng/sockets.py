@@ -56,10 +56,15 @@ class _Raw:
         self._closed = False
         for name, value in options.items():
             setattr(self._socket, name, value)
-            if getattr(self._socket, name) != value:
+            if self.option(name) != value:
                 self.close()
                 raise AddressError(f"nng did not take {name}={value}")
         self.recv_fd: int = self._socket.recv_fd
+
+    def option(self, name: str) -> int:
+        """What nng itself says that the option is."""
+        value: int = getattr(self._socket, name)
+        return value
 
     def on_pipe_removed(self, callback: Callable[[int], None]) -> None:
         """Have `callback(pipe)` called, on a thread of nng's, whenever a peer has gone. Set it before dial or listen."""
@@ -68,6 +73,14 @@ class _Raw:
             callback(int(pipe.id))
 
         self._socket.add_post_pipe_remove_cb(removed)
+
+    def on_pipe_added(self, callback: Callable[[int], None]) -> None:
+        """The same whenever a peer has come; a first message may be there before it."""
+
+        def added(pipe: Any) -> None:
+            callback(int(pipe.id))
+
+        self._socket.add_post_pipe_connect_cb(added)
 
     def receive(self) -> tuple[int, bytes] | None:
         """The pipe and the body of the next message; None when there is none now.

@@ -68,6 +68,7 @@ class NngTransport:
             heartbeat=self._heartbeat,
         )
         socket.on_pipe_removed(_from_nng_thread(listener.pipe_removed))
+        socket.on_pipe_added(_from_nng_thread(listener.pipe_added))
         try:
             with ExitStack() as stack:
                 if path is not None:
