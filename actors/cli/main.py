@@ -61,6 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser("schema", help="print the JSON Schema of scenario files", allow_abbrev=False)
     sweep = commands.add_parser("sweep", help="remove what dead owners left behind", allow_abbrev=False)
     sweep.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
+    verbs = commands.add_parser("verbs", help="say which verb each agent does", allow_abbrev=False)
+    verbs.add_argument("--json", action="store_true", help="print one JSON list")
     completion = commands.add_parser("completion", help="print a shell's completion script", allow_abbrev=False)
     completion.add_argument("shell", choices=SHELLS)
     return parser
@@ -122,6 +124,10 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
             from actors.cli.sweep import sweep
 
             return sweep(words.run_dir)
+        case "verbs":
+            from actors.cli.verbs import verbs
+
+            return verbs(as_json=words.json)
         case _:
             from actors.cli.completion import completion
 
