@@ -23,6 +23,7 @@ from actors.mailbox import open_courier
 from actors.seams import real_seams
 from actors.system.absent import AnyImage, launch_nothing
 from actors.system.agents import AGENTS, AgentType
+from actors.system.attached import AttachedWorld
 from actors.system.compose import Parts, open_actors
 from actors.system.embedded import EmbeddedGuests, EmbeddedImages, EmbeddedWorld
 from transports.errors import AddressError, AddressInUse, Unreachable
@@ -145,6 +146,13 @@ async def open_embedded(
         with _address_errors(listen or address):
             system = await stack.enter_async_context(open_actors(parts))
         yield EmbeddedWorld(system=system, agent=agent, engine=chosen if runs else None, guests=guests)
+
+
+@asynccontextmanager
+async def open_attached(address: str) -> AsyncGenerator[AttachedWorld]:
+    """The world that another program serves at an address; see `connect_system`."""
+    async with connect_system(address) as system:
+        yield AttachedWorld(system)
 
 
 @asynccontextmanager

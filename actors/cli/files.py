@@ -5,23 +5,26 @@ Not for running them: `run`.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from actors.cli.exits import Exit
-from actors.scenario.load import load_file
+from actors.scenario.describe import describe
+from actors.scenario.load import Sources, load_file, steps_of
 from actors.scenario.problems import ScenarioError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from actors.cli.options import FileOptions
     from actors.scenario.load import Loaded
     from actors.scenario.problems import Problem
 
-__all__ = ["list_files", "load_all", "scenario_files", "tell_problems", "validate"]
+__all__ = ["dry_run", "list_files", "load_all", "scenario_files", "tell_problems", "validate"]
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -30,6 +33,8 @@ class Listed(msgspec.Struct, frozen=True):
     file: str
     name: str
     why: str
+    group: str
+    labels: tuple[str, ...]
     needs: tuple[str, ...]
     steps: int
 
@@ -45,16 +50,46 @@ def scenario_files(paths: tuple[Path, ...]) -> list[Path]:
     return found
 
 
-def load_all(paths: tuple[Path, ...]) -> tuple[list[Loaded], list[Problem]]:
-    """Every file that is a scenario, and every fault of those that are not."""
+def load_all(
+    paths: tuple[Path, ...], *, given: Mapping[str, str] | None = None, words: Sequence[str] = ()
+) -> tuple[list[Loaded], list[Problem]]:
+    """Every file that is a scenario, and every fault of those that are not.
+
+    Args:
+        given: values for the files' vars.
+        words: of `--filter`: files with none of them in name, file, group or labels are left out.
+    """
     loaded: list[Loaded] = []
     problems: list[Problem] = []
     for path in scenario_files(paths):
         try:
-            loaded.append(load_file(path))
+            one = load_file(path, sources=Sources(given or {}, os.environ))
         except ScenarioError as error:
             problems += error.problems
+        else:
+            if not words or _matches(one, words):
+                loaded.append(one)
     return loaded, problems
+
+
+def _matches(loaded: Loaded, words: Sequence[str]) -> bool:
+    scenario = loaded.scenario
+    texts = [loaded.file, scenario.name, scenario.group]
+    labels = [label.lower() for label in scenario.labels]
+    return any(word in labels or any(word in text.lower() for text in texts) for word in words)
+
+
+def dry_run(loaded: Sequence[Loaded]) -> int:
+    """Say what would run, and start nothing; the exit code."""
+    for one in loaded:
+        scenario = one.scenario
+        containers = [f"{name}/{inner}" for name, sandbox in scenario.sandboxes.items() for inner in sandbox.containers]
+        print(f"{one.file}: {scenario.name}")
+        print(f"  needs {', '.join(one.needs) or 'nothing'}; at most {scenario.limits.total:g} s")
+        print(f"  containers: {', '.join(containers) or 'none'}")
+        for path, step in steps_of(one):
+            print(f"  {'  ' * path.count('.')}line {one.lines[path]:<4} {step.name or describe(step)}")
+    return Exit.HELD
 
 
 def tell_problems(problems: list[Problem]) -> None:
@@ -77,15 +112,27 @@ def validate(options: FileOptions) -> int:
 
 def list_files(options: FileOptions) -> int:
     """Say what files are for; the exit code."""
-    loaded, problems = load_all(options.files)
+    loaded, problems = load_all(options.files, words=options.words)
     rows = [
-        Listed(one.file, one.scenario.name, one.scenario.why.strip(), one.needs, len(one.scenario.steps))
+        Listed(
+            one.file,
+            one.scenario.name,
+            one.scenario.why.strip(),
+            one.scenario.group,
+            one.scenario.labels,
+            one.needs,
+            len(one.scenario.steps),
+        )
         for one in loaded
     ]
     if options.json:
         print(msgspec.json.encode(rows).decode())
     else:
-        for row in rows:
+        group = None
+        for row in sorted(rows, key=lambda row: row.group):
+            if row.group and row.group != group:
+                print(f"\n{row.group}\n")
+            group = row.group
             print(f"{row.file}: {row.name}\n    {row.why}\n    needs {', '.join(row.needs) or 'nothing'}")
     tell_problems(problems)
     return Exit.USAGE if problems else Exit.HELD

@@ -58,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="say what scenario files are for", allow_abbrev=False)
     listing.add_argument("files", nargs="*", metavar="FILE", default=["scenarios"], help="default: scenarios")
     listing.add_argument("--json", action="store_true", help="print one JSON list")
+    listing.add_argument("--filter", metavar="WORDS", help="only files with one of these words")
     commands.add_parser("schema", help="print the JSON Schema of scenario files", allow_abbrev=False)
     sweep = commands.add_parser("sweep", help="remove what dead owners left behind", allow_abbrev=False)
     sweep.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
@@ -72,19 +73,33 @@ def _add_run(commands: _Commands) -> None:
     run = commands.add_parser(
         "run",
         help="run scenario files",
-        description="Run scenario files, one after the other; the first that does not hold stops the rest.",
+        description="Run scenario files, one after the other or several at once; the first that does not hold stops the rest.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    run.add_argument("files", nargs="+", metavar="FILE")
+    run.add_argument("files", nargs="*", metavar="FILE", help="scenario files (.yaml, .py), or directories of them")
     run.add_argument("--world", choices=WORLDS, default="embedded", help="where to run (default: %(default)s)")
     run.add_argument("--agent", choices=AGENTS, default="kata", help="the agent to use (default: %(default)s)")
     run.add_argument("--engine", choices=ENGINES, default="auto", help="of the embedded world (default: %(default)s)")
     run.add_argument("--seed", type=int, metavar="N", help="of the simulated world")
     run.add_argument("--json", action="store_true", help="print one JSON object a file, and nothing else")
     run.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories go")
-    run.add_argument("--keep-going", action="store_true", help="run the remaining files after one did not hold")
+    run.add_argument(
+        "--keep-going", action="store_true", help="go on with the next step, and the next file, after one did not hold"
+    )
+    run.add_argument("--address", metavar="URL", help="of the attached world: what the other program listens on")
+    run.add_argument("--var", action="append", default=[], metavar="NAME=TEXT", help="a value for the file's vars")
+    run.add_argument(
+        "--filter", metavar="WORDS", help="only files with one of these words in name, file, group or labels"
+    )
+    run.add_argument("--dry-run", action="store_true", help="say what would run, step by step, and start nothing")
+    run.add_argument("--jobs", type=int, metavar="N", help="run so many files at once, each in a world of its own")
+    run.add_argument("--repeat", type=int, default=1, metavar="N", help="run every file so many times")
+    run.add_argument("--journal", metavar="FILE", help="write everything that happened, a JSON object a line")
+    run.add_argument("--junit", metavar="FILE", help="write JUnit XML")
+    run.add_argument("--html", metavar="FILE", help="write one page with lanes over time")
+    run.add_argument("--diff", nargs=2, metavar="JOURNAL", help="compare two journals step by step, and run nothing")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,9 +119,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int:
     match words.command:
         case "run":
+            options = RunOptions.parsed(words)
+            if options.diff is not None:
+                from actors.cli.diff import diff
+
+                return diff(*options.diff, json=options.json)
             from actors.cli.run import run
 
-            return run(RunOptions.parsed(words))
+            return run(options)
         case "validate":
             from actors.cli.files import validate
 

@@ -17,6 +17,9 @@ __all__ = ["AGENTS", "ENGINES", "WORLDS", "FileOptions", "RunOptions", "UsageErr
 WORLDS = ("embedded", "simulated", "attached")
 AGENTS = ("kata", "noop")
 ENGINES = ("auto", "runc", "processes")
+# worlds open at once: each has guests, threads and descriptors of its own
+MAX_JOBS = 64
+MAX_REPEAT = 100_000
 
 
 class UsageError(Exception):
@@ -29,11 +32,12 @@ class FileOptions:
 
     files: tuple[Path, ...]
     json: bool
+    words: tuple[str, ...] = ()
 
     @classmethod
     def parsed(cls, words: argparse.Namespace) -> FileOptions:
         """Validate what argparse found."""
-        return cls(tuple(Path(file) for file in words.files), words.json)
+        return cls(tuple(Path(file) for file in words.files), words.json, _words(getattr(words, "filter", None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,18 @@ class RunOptions:
     json: bool
     run_dir: Path | None
     keep_going: bool
+    address: str | None = None
+    # for the files' vars
+    given: tuple[tuple[str, str], ...] = ()
+    # of --filter
+    words: tuple[str, ...] = ()
+    dry_run: bool = False
+    jobs: int = 1
+    repeat: int = 1
+    journal: Path | None = None
+    junit: Path | None = None
+    html: Path | None = None
+    diff: tuple[Path, Path] | None = None
 
     @classmethod
     def parsed(cls, words: argparse.Namespace) -> RunOptions:
@@ -58,6 +74,10 @@ class RunOptions:
             raise UsageError(f"--engine is for --world embedded; the {words.world} world brings its own")
         if words.engine != "auto" and words.agent == "noop":
             raise UsageError("--engine has no effect with --agent noop, which runs nothing")
+        if (words.address is not None) != (words.world == "attached") and not words.diff:
+            raise UsageError("--world attached and --address URL go together: the one says where, the other who")
+        if bool(words.files) == bool(words.diff):
+            raise UsageError("--diff compares two journals and runs nothing" if words.diff else "which files to run?")
         return cls(
             files=tuple(Path(file) for file in words.files),
             world=words.world,
@@ -67,4 +87,31 @@ class RunOptions:
             json=words.json,
             run_dir=Path(words.run_dir).absolute() if words.run_dir else None,
             keep_going=words.keep_going,
+            address=words.address,
+            given=tuple(_given(word) for word in words.var),
+            words=_words(words.filter),
+            dry_run=words.dry_run,
+            jobs=_from_one("--jobs", words.jobs, MAX_JOBS),
+            repeat=_from_one("--repeat", words.repeat, MAX_REPEAT),
+            journal=Path(words.journal) if words.journal else None,
+            junit=Path(words.junit) if words.junit else None,
+            html=Path(words.html) if words.html else None,
+            diff=(Path(words.diff[0]), Path(words.diff[1])) if words.diff else None,
         )
+
+
+def _from_one(option: str, number: int | None, most: int) -> int:
+    if number is not None and not 1 <= number <= most:
+        raise UsageError(f"{option} {number}: expected 1 to {most}")
+    return number or 1
+
+
+def _given(word: str) -> tuple[str, str]:
+    name, equals, text = word.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--var {word}: expected NAME=TEXT")
+    return name, text
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(word.strip().lower() for word in (text or "").split(",") if word.strip())

@@ -8,41 +8,52 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import deque
 from typing import TYPE_CHECKING
 
 import trio
 
-from actors.api import open_world
+from actors.api import open_attached, open_world
 from actors.cli.exits import Exit
-from actors.cli.files import load_all, tell_problems
+from actors.cli.files import dry_run, load_all, tell_problems
+from actors.cli.reports import open_report
 from actors.cli.sweep import sweep_root
 from actors.errors import InvalidArgument, KatrioError
 from actors.host.facts import choose_engine, read_facts
+from actors.nurseries import open_plain_nursery
 from actors.scenario.events import Outcome
-from actors.scenario.report.json import JsonReport
-from actors.scenario.report.plain import PlainReport
+from actors.scenario.report.gathered import Gathered
 from actors.scenario.runner import Result, run_scenario
 from transports.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from actors.cli.options import RunOptions
+    from actors.scenario.events import Event
     from actors.scenario.load import Loaded
     from actors.scenario.report.base import Report
+    from actors.scenario.world import World
 
 __all__ = ["exit_code", "run"]
 
 
 def run(options: RunOptions) -> int:
     """Run the files; the exit code."""
-    loaded, problems = load_all(options.files)
+    loaded, problems = load_all(options.files, given=dict(options.given), words=options.words)
     if problems or not loaded:
         tell_problems(problems)
         if not loaded and not problems:
             print("katrio: no scenario file there", file=sys.stderr)
         return Exit.USAGE
-    report = _choose_report(options)
+    if options.dry_run:
+        return dry_run(loaded)
+    try:
+        report = open_report(options, len(loaded) * options.repeat)
+    except OSError as error:
+        print(f"katrio: {error}", file=sys.stderr)
+        return Exit.USAGE
     try:
         if options.world == "embedded":
             _prepare(options, report)
@@ -70,18 +81,6 @@ def _prepare(options: RunOptions, report: Report) -> None:
         engine, reason = choose_engine(read_facts(), options.engine)
         if engine == "processes" and options.engine == "auto":
             report.notice(reason)
-
-
-def _choose_report(options: RunOptions) -> Report:
-    if options.json:
-        return JsonReport(sys.stdout, sys.stderr)
-    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        from rich.console import Console
-
-        from actors.scenario.report.live import LiveReport
-
-        return LiveReport(Console())
-    return PlainReport(sys.stdout)
 
 
 class _Session:
@@ -115,19 +114,43 @@ class _Session:
         return exit_code(outcomes)
 
     async def _run_all(self, outcomes: list[Outcome]) -> None:
-        for loaded in self._loaded:
-            result = await self._run_one(loaded)
-            self._report.result(result)
-            outcomes.append(result.outcome)
-            if result.outcome in (Outcome.FAILED, Outcome.ERROR) and not self._options.keep_going:
-                return
+        """The first that does not hold stops the rest: the others are not begun, those under way end by themselves."""
+        todo = deque(loaded for loaded in self._loaded for _ in range(self._options.repeat))
 
-    async def _run_one(self, loaded: Loaded) -> Result:
+        async def work() -> None:
+            while todo:
+                result = await self._run_told(todo.popleft())
+                outcomes.append(result.outcome)
+                if result.outcome in (Outcome.FAILED, Outcome.ERROR) and not self._options.keep_going:
+                    todo.clear()
+
+        async with open_plain_nursery() as nursery:
+            for _ in range(self._options.jobs):
+                nursery.start_soon(work)
+
+    async def _run_told(self, loaded: Loaded) -> Result:
+        """Several at once are told one after the other, each when it has ended; what goes on is the report's to show."""
+        if self._options.jobs == 1:
+            result = await self._run_one(loaded, self._report.event)
+        else:
+            events = Gathered(self._report.watch(loaded))
+            result = await self._run_one(loaded, events.add)
+            for event in events:
+                self._report.event(event)
+        self._report.result(result)
+        return result
+
+    async def _run_one(self, loaded: Loaded, listener: Callable[[Event], None]) -> Result:
+        async with self._open_world() as world:
+            return await run_scenario(loaded, world, listener=listener, keep_going=self._options.keep_going)
+
+    def _open_world(self) -> AbstractAsyncContextManager[World]:
         options = self._options
-        async with open_world(
+        if options.world == "attached":
+            return open_attached(options.address or "")
+        return open_world(
             options.world, agent=options.agent, engine=options.engine, run_dir=options.run_dir, seed=options.seed
-        ) as world:
-            return await run_scenario(loaded, world, listener=self._report.event, seed=options.seed)
+        )
 
     async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["Loaded", "Sources", "load_file", "load_text", "verbs_of"]
+__all__ = ["Loaded", "Sources", "load_file", "load_text", "steps_of", "verbs_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +100,23 @@ def verbs_of(part: Any) -> Iterator[Step]:
         yield part
         for item in msgspec.structs.fields(part):
             yield from verbs_of(getattr(part, item.name))
+
+
+def steps_of(loaded: Loaded) -> Iterator[tuple[str, Step]]:
+    """Every step with its path, in the order of the file."""
+    for field, steps in (("steps", loaded.scenario.steps), ("finally", loaded.scenario.finally_)):
+        yield from _placed(field, steps, loaded)
+
+
+def _placed(path: str, part: tuple[object, ...], loaded: Loaded) -> Iterator[tuple[str, Step]]:
+    for index, item in enumerate(part):
+        place = f"{path}[{index}]"
+        if isinstance(item, tuple):
+            yield from _placed(place, cast("tuple[object, ...]", item), loaded)
+        elif isinstance(item, Step):
+            # the one step of a branch stands at the branch's own place
+            place = place if place in loaded.lines else path
+            yield place, item
+            for field in msgspec.structs.fields(item):
+                if isinstance(inner := getattr(item, field.name), tuple):
+                    yield from _placed(f"{place}.{field.encode_name}", cast("tuple[object, ...]", inner), loaded)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 from actors.scenario.events import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from actors.scenario.events import Event, StepEnded
+    from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
 
 __all__ = ["Report", "headline", "is_worth_a_line", "last_line", "reasons", "where"]
@@ -23,6 +24,10 @@ class Report(Protocol):
 
     def event(self, event: Event) -> None:
         """Something happened; the journal's listener."""
+        ...
+
+    def watch(self, loaded: Loaded) -> Callable[[Event], None] | None:
+        """A listener for one of several runs that go on at once; None: nothing of them is shown until they end."""
         ...
 
     def result(self, result: Result) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from actors.scenario.events import Event
+    from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
 
 __all__ = ["JsonReport"]
@@ -29,6 +30,9 @@ class JsonReport:
 
     def event(self, event: Event) -> None:
         pass
+
+    def watch(self, loaded: Loaded) -> None:
+        return None
 
     def result(self, result: Result) -> None:
         self._stream.write(msgspec.json.encode(result).decode() + "\n")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from actors.scenario.events import Event
+    from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
 
 __all__ = ["LiveReport"]
@@ -83,6 +84,9 @@ class LiveReport:
                 self._live.stop()
             case _:
                 pass
+
+    def watch(self, loaded: Loaded) -> None:
+        return None
 
     def result(self, result: Result) -> None:
         outcome = result.outcome

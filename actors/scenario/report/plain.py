@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from actors.scenario.events import Event
+    from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
 
 __all__ = ["PlainReport"]
@@ -34,6 +35,9 @@ class PlainReport:
             self._line(f"  {event.outcome:<9} {event.seconds:7.3f} s  {where(event):<8} {event.title}")
             for reason in reasons(event):
                 self._line(f"      {reason}")
+
+    def watch(self, loaded: Loaded) -> None:
+        return None
 
     def result(self, result: Result) -> None:
         self._line(last_line(result))

@@ -1,0 +1,51 @@
+"""`katrio run --diff A B`: says what differs between two journals, a line each; runs nothing.
+
+Not for comparing: `actors.scenario.diff`.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.cli.exits import Exit
+from actors.scenario.diff import Difference, JournalError, RecordedRun, compare, read_journal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["diff"]
+
+
+def diff(left: Path, right: Path, *, json: bool) -> int:
+    """0 when nothing that counts differs, 1 when something does, 2 when a file is no journal."""
+    try:
+        runs = [read_journal(path.read_bytes(), str(path)) for path in (left, right)]
+    except (OSError, JournalError) as error:
+        print(f"katrio: {error}", file=sys.stderr)
+        return Exit.USAGE
+    found = list(compare(*runs))
+    counting = sum(one.counts for one in found)
+    if json:
+        print(msgspec.json.encode([asdict(one) for one in found]).decode())
+    else:
+        _tell(left, right, runs, found)
+        print(
+            f"{counting or 'nothing'} that counts differs, in {len(runs[0])} runs; {len(found) - counting} mere values do"
+        )
+    return Exit.FAILED if counting else Exit.HELD
+
+
+def _tell(left: Path, right: Path, runs: list[list[RecordedRun]], found: list[Difference]) -> None:
+    for sign, path, recorded in (("<", left, runs[0]), (">", right, runs[1])):
+        print(f"{sign} {path}: {recorded[0].world} world, {recorded[0].agent} agent")
+    run = None
+    for one in found:
+        if one.run != run:
+            print(one.run)
+            run = one.run
+        where = f"{one.step}: " if one.step else ""
+        print(f"  {' ' if one.counts else '~'} {where}{one.what}: < {one.left} > {one.right}")

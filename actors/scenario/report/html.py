@@ -1,0 +1,162 @@
+"""Runs as one page that needs nothing else: outcomes, lanes of steps and containers over time, steps, reasons, outputs.
+
+For people who look at a run later or elsewhere: no scripts, no fonts, no addresses; light and dark by their own wish.
+Texts from files and containers are escaped. Not for programs: `json`, `journal`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING
+
+from actors.scenario.events import Outcome, Printed, RunStarted, StepEnded
+from actors.scenario.report.base import last_line, reasons, where
+from actors.scenario.report.files import FileReport
+from actors.scenario.report.lanes import OUTCOME_COLOURS, STATE_COLOURS, Lanes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    from actors.scenario.events import Event
+    from actors.scenario.runner import Result
+
+__all__ = ["HtmlReport"]
+
+# what the page shows of each stream of a process: its end
+OUTPUT_SHOWN = 4000
+# of one run; the journal has all
+SHOWN_STEPS, SHOWN_OUTPUTS = 1000, 100
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1d2329; --paper: #ffffff; --soft: #66707a; --line: #d9dee3; --card: #f6f8fa; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8ec; --paper: #14181c; --soft: #94a0ab; --line: #343c44; --card: #1b2126; }
+}
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 1240px; margin: 0 auto; padding: 1.5rem; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.15rem; margin: 0; }
+.why, .soft { color: var(--soft); }
+article { border: 1px solid var(--line); border-radius: 8px; padding: 1rem 1.2rem; margin: 1.2rem 0; background: var(--card); }
+.badge { color: #fff; border-radius: 4px; padding: .1rem .5rem; font-size: .85rem; margin-right: .5rem; }
+table { border-collapse: collapse; width: 100%; font-size: .92rem; }
+td, th { text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+pre { margin: .3rem 0; padding: .5rem .7rem; background: var(--paper); border: 1px solid var(--line); border-radius: 4px;
+  overflow-x: auto; font-size: .85rem; white-space: pre-wrap; }
+svg { width: 100%; height: auto; margin: .8rem 0; } summary { cursor: pointer; }
+svg text { fill: var(--ink); font-size: 12px; } svg .tick { fill: var(--soft); } svg .grid { stroke: var(--line); stroke-width: .6; }
+svg .ask { fill: #10304f; opacity: .75; } svg .ask.bad { fill: #ff2d1a; opacity: 1; }
+"""
+
+
+@dataclass
+class _Run:
+    started: RunStarted
+    lanes: Lanes
+    outputs: dict[tuple[str, str], bytearray] = field(default_factory=dict[tuple[str, str], bytearray])
+    result: Result | None = None
+
+
+class HtmlReport(FileReport):
+    """Writes the page to `stream` when it is closed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._runs: list[_Run] = []
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self._runs.append(_Run(event, Lanes(event.containers)))
+        run = self._runs[-1]
+        run.lanes.event(event)
+        if isinstance(event, Printed):
+            kept = run.outputs.setdefault((event.process, event.stream), bytearray())
+            kept += event.data
+            del kept[:-OUTPUT_SHOWN]
+
+    def result(self, result: Result) -> None:
+        self._runs[-1].result = result
+
+    def close(self) -> None:
+        if self._stream.closed:
+            return
+        self._stream.write("\n".join(_page(self._runs)) + "\n")
+        self._stream.close()
+
+
+def _page(runs: list[_Run]) -> Iterator[str]:
+    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>katrio run</title>'
+    colours = [f"svg .state.{state} {{ fill: {colour}; }}" for state, colour in STATE_COLOURS.items()]
+    colours += [f"svg .step.{outcome} {{ fill: {colour}; }}" for outcome, colour in OUTCOME_COLOURS.items()]
+    colours += [f".badge.{outcome} {{ background: {colour}; }}" for outcome, colour in OUTCOME_COLOURS.items()]
+    yield f"<style>{_STYLE}{' '.join(colours)}</style>\n</head>\n<body>"
+    ended = [run.result.outcome for run in runs if run.result is not None]
+    counts = ", ".join(f"{ended.count(outcome)} {outcome}" for outcome in Outcome if outcome in ended)
+    yield f"<h1>katrio run: {len(runs)} scenario{'' if len(runs) == 1 else 's'}: {counts or 'none ended'}</h1>"
+    for run in runs:
+        yield from _article(run)
+    yield "</body>\n</html>"
+
+
+def _article(run: _Run) -> Iterator[str]:
+    started, result = run.started, run.result
+    outcome = result.outcome if result is not None else Outcome.ERROR
+    yield f'<article>\n<h2><span class="badge {outcome}">{outcome}</span>{escape(started.name)}</h2>'
+    yield f'<p class="why">{escape(started.why)}</p>'
+    said = last_line(result) if result is not None else "interrupted before its end"
+    yield f'<p class="soft"><code>{escape(started.file)}</code>: {escape(said)}</p>'
+    if run.lanes.steps:
+        yield run.lanes.svg()
+        yield "<p class='soft'>" + " ".join(_legend(run)) + "</p>"
+    failed = [step for step in run.lanes.steps if step.failure is not None]
+    for step in failed:
+        yield f"<p><strong>{escape(where(step))}: {escape(step.title)}</strong></p>"
+        yield f"<pre>{escape(chr(10).join(reasons(step)))}</pre>"
+    if result is not None and result.thresholds:
+        yield "<table><tr><th>threshold</th><th>value</th><th></th></tr>"
+        for one in result.thresholds:
+            value = "none" if one.value is None else f"{one.value:.6g}"
+            yield f"<tr><td>{escape(one.threshold)}</td><td>{value}</td><td>{'held' if one.held else 'failed'}</td></tr>"
+        yield "</table>"
+    yield from _steps(run)
+    yield from _outputs(run)
+    yield "</article>"
+
+
+def _legend(run: _Run) -> Iterator[str]:
+    seen = {state for states in run.lanes.states.values() for _, state in states}
+    for state, colour in STATE_COLOURS.items():
+        if state in seen and state != "gone":
+            yield f'<span class="badge" style="background:{colour}">{state}</span>'
+
+
+def _steps(run: _Run) -> Iterator[str]:
+    steps: list[StepEnded] = sorted(run.lanes.steps, key=lambda step: step.at - step.seconds)
+    yield f"<details><summary>{len(steps)} steps</summary>\n<table>"
+    yield "<tr><th></th><th>from</th><th>took</th><th>line</th><th>step</th><th>asks</th></tr>"
+    for step in steps[:SHOWN_STEPS]:
+        asks = ", ".join(f"{ask.verb} {ask.code or f'{ask.seconds * 1000:.1f} ms'}" for ask in step.asks[:6])
+        indent = 1.2 * step.path.count(".")
+        yield (
+            f'<tr><td><span class="badge {step.outcome}">{step.outcome}</span></td>'
+            f'<td class="number">{step.at - step.seconds:.3f} s</td><td class="number">{step.seconds:.3f} s</td>'
+            f'<td>{escape(where(step))}</td><td style="padding-left:{indent}rem">{escape(step.title)}</td>'
+            f'<td class="soft">{escape(asks)}</td></tr>'
+        )
+    yield "</table>"
+    if len(steps) > SHOWN_STEPS:
+        yield f"<p class='soft'>and {len(steps) - SHOWN_STEPS} more</p>"
+    yield "</details>"
+
+
+def _outputs(run: _Run) -> Iterator[str]:
+    if not run.outputs:
+        return
+    yield f"<details><summary>outputs of {len(run.outputs)} streams</summary>"
+    for (process, stream), data in list(run.outputs.items())[:SHOWN_OUTPUTS]:
+        text = data.decode(errors="replace").replace("\r\n", "\n")
+        yield f"<p>{escape(process)}, {stream}</p><pre>{escape(text)}</pre>"
+    yield "</details>"

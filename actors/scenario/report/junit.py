@@ -1,0 +1,89 @@
+"""Runs as JUnit XML: a suite for each file, a case for each of its steps. For CI systems that show such files.
+
+A file that was skipped, or that came to grief before its first step, is one case of that kind.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from actors.scenario.events import Outcome
+from actors.scenario.report.base import is_worth_a_line, reasons
+from actors.scenario.report.files import FileReport
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from actors.scenario.events import StepEnded
+    from actors.scenario.runner import Result
+
+__all__ = ["JunitReport"]
+
+# XML 1.0 has no way to write these
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TAGS = {Outcome.FAILED: "failure", Outcome.ERROR: "error", Outcome.SKIPPED: "skipped", Outcome.CANCELLED: "skipped"}
+
+
+class JunitReport(FileReport):
+    """Writes one document to `stream` when it is closed."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._results: list[Result] = []
+
+    def result(self, result: Result) -> None:
+        self._results.append(result)
+
+    def close(self) -> None:
+        if self._stream.closed:
+            return
+        root = ElementTree.Element("testsuites", name="katrio")
+        for result in self._results:
+            root.append(_suite(result))
+        _count(root, list(root.iter("testcase")), sum(result.duration_s for result in self._results))
+        ElementTree.indent(root)
+        self._stream.write(ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n")
+        self._stream.close()
+
+
+def _suite(result: Result) -> ElementTree.Element:
+    suite = ElementTree.Element("testsuite", name=_text(result.name), file=_text(result.file))
+    properties = ElementTree.SubElement(suite, "properties")
+    for name in ("world", "agent", "engine", "seed", "trace_digest"):
+        if (value := getattr(result, name)) is not None:
+            ElementTree.SubElement(properties, "property", name=name, value=str(value))
+    steps = [step for step in result.steps if is_worth_a_line(step)]
+    for step in steps:
+        suite.append(_case(result, step))
+    # what no step of it says: skipped, no system, a threshold, the time was up
+    if result.outcome is not Outcome.HELD and not any(step.outcome is result.outcome for step in steps):
+        case = ElementTree.SubElement(suite, "testcase", classname=_text(result.file), name="the scenario", time="0")
+        ElementTree.SubElement(case, _TAGS[result.outcome], message=_text(result.reason))
+    _count(suite, list(suite.iter("testcase")), result.duration_s)
+    return suite
+
+
+def _case(result: Result, step: StepEnded) -> ElementTree.Element:
+    case = ElementTree.Element("testcase", classname=_text(result.file), name=_text(step.title))
+    case.set("time", f"{step.seconds:.6f}")
+    case.set("line", str(step.line))
+    if step.outcome is not Outcome.HELD:
+        message = "another step's failure stopped it"
+        if step.failure is not None:
+            message = f"expected {step.failure.expected}, saw {step.failure.seen}"
+        element = ElementTree.SubElement(case, _TAGS[step.outcome], message=_text(message))
+        element.text = _text("\n".join(reasons(step)))
+    return case
+
+
+def _count(element: ElementTree.Element, cases: list[ElementTree.Element], seconds: float) -> None:
+    element.set("tests", str(len(cases)))
+    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        element.set(attribute, str(sum(1 for case in cases if case.find(tag) is not None)))
+    element.set("time", f"{seconds:.6f}")
+
+
+def _text(text: str) -> str:
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)

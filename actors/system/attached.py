@@ -1,0 +1,68 @@
+"""The attached world: a system that another program serves, driven by its mail.
+
+For `katrio run --world attached`. What scenarios make there is theirs and is taken down by them; what was there before is
+left alone. Not for opening the connection: `actors.api`. What really runs is not known here, so no probe is answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.handles import SystemHandle
+
+__all__ = ["AttachedWorld"]
+
+# whether that system's engine has them all is told by its own errors; to break parts of it is not ours
+_NEEDS = (
+    "containers",
+    "exec",
+    "pause",
+    "tty",
+    "signals",
+    "stdin",
+    "images",
+    "isolation",
+    "limits",
+    "oom",
+    "stats",
+    "cgroups",
+)
+
+
+@dataclass(frozen=True)
+class AttachedWorld:
+    """See `actors.scenario.world.World`. Which agent and engine that system has, it does not tell."""
+
+    system: SystemHandle
+    name: str = field(default="attached", init=False)
+    agent: str = field(default="unknown", init=False)
+    engine: str | None = field(default=None, init=False)
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """The needs that it may meet."""
+        return frozenset(_NEEDS)
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Why it does not meet the others."""
+        return MappingProxyType({"faults": "a system of somebody else's is not ours to break"})
+
+    async def probe(self, kind: str, sandbox: str, container: str) -> str:
+        """Raises: Unsupported."""
+        await trio.lowlevel.checkpoint()
+        raise Unsupported(f"probe {kind}: the attached world can't look past the system that it is attached to")
+
+    async def fault(self, kind: str, sandbox: str) -> None:
+        """Raises: Unsupported."""
+        await trio.lowlevel.checkpoint()
+        raise Unsupported(f"fault {kind}: a system of somebody else's is not ours to break")
