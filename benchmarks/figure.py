@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 __all__ = ["Comparison", "Effort", "Figure", "Goal", "Measured", "Skipped", "take_turns"]
 
@@ -86,7 +86,7 @@ class Measured:
 
     ours: Sequence[float]
     peers: Sequence[Comparison] = ()
-    notes: dict[str, object] = field(default_factory=dict[str, object])
+    notes: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
     def value(self) -> float:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 import pynng
 import trio
 
-from actors.mailbox import Hub
+from actors.mailbox import Hub, Inbox
+from actors.wire.codec import decode_value
 from benchmarks.mailbox import IN_FLIGHT, REPLY, echo
 from transports.nng import NngTransport
+
+# what the stream's actor pushes at once
+BLOCK = 1024 * 1024
 
 
 async def serve_hub(address: str) -> None:
@@ -39,7 +44,43 @@ async def serve_contexts(address: str) -> None:
             print("ready", flush=True)
 
 
-KINDS = {"hub": serve_hub, "reply-contexts": serve_contexts}
+async def serve_streamer(address: str) -> None:
+    """A hub with an actor that pushes as many bytes as it is asked for."""
+    hub = Hub()
+    block = bytes(BLOCK)
+
+    async def push(inbox: Inbox) -> None:
+        while True:
+            mail = await inbox.receive()
+            size = decode_value(mail.args, dict[str, int])["size"]
+            for offset in range(0, size, BLOCK):
+                await mail.push(block[: size - offset], offset=offset)
+            mail.answer()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(hub.run)
+        await nursery.start(NngTransport().serve, address, hub.accept)
+        nursery.start_soon(push, hub.register("stream"))
+        print("ready", flush=True)
+
+
+async def serve_bytes(path: str) -> None:
+    """Zeros without end to each who connects to a unix socket."""
+
+    async def send(stream: trio.SocketStream) -> None:
+        block = bytes(BLOCK)
+        with suppress(trio.BrokenResourceError):
+            while True:
+                await stream.send_all(block)
+
+    with trio.socket.socket(trio.socket.AF_UNIX) as listening:
+        await listening.bind(path)
+        listening.listen()
+        print("ready", flush=True)
+        await trio.serve_listeners(send, [trio.SocketListener(listening)])
+
+
+KINDS = {"hub": serve_hub, "reply-contexts": serve_contexts, "streamer": serve_streamer, "bytes": serve_bytes}
 
 if __name__ == "__main__":
     trio.run(KINDS[sys.argv[1]], sys.argv[2])

@@ -83,6 +83,8 @@ class NngEndpoint:
     def __init__(self, peer: str, pipe: int, carrier: Carrier, *, message_bytes: int, credit: int) -> None:
         self.pipe = pipe
         self.marked = False
+        # messages that came since the last flush: who gets several in one go will answer several in one go
+        self._burst = 0
         self._peer = peer
         self._carrier = carrier
         self._window = Window(message_bytes=message_bytes, credit=credit)
@@ -115,7 +117,7 @@ class NngEndpoint:
         window = self._window
         idle = window.idle
         window.push(message)
-        if idle:
+        if idle and self._burst <= 1:
             # nobody to wait for: out at once; what follows in this pass finds it un-acked and goes together
             self.flush()
         elif not self.marked:
@@ -173,6 +175,9 @@ class NngEndpoint:
             self._break(error)
             return
         if frame.kind is Kind.DATA:
+            if not self.marked:
+                self._burst = 0
+            self._burst += len(frame.messages)
             for message in frame.messages:
                 self.receiver.received(message)
         elif frame.kind is Kind.PING:
