@@ -1,4 +1,4 @@
-"""A simulated engine with one container, and what comes of a script in it."""
+"""A simulated engine with one container and what comes of a script in it; and the kernel alone, its time told by a test."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ import trio
 
 from actors.schemas.oci import Linux, LinuxMemory, LinuxPids, LinuxResources, Process, Root, Spec
 from actors.simulation.engine import SimulatedEngine
+from actors.simulation.image import busybox_tree
+from actors.simulation.kernel import calls
+from actors.simulation.kernel.kernel import Kernel
+from actors.simulation.kernel.process import Container, Launch
+from actors.simulation.kernel.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from actors.simulation.engine_process import SimulatedProcess
+    from actors.simulation.kernel.calls import Body, Program
+    from actors.simulation.kernel.files import OpenFile
+    from actors.simulation.kernel.process import Process as KernelProcess
 
-__all__ = ["Ended", "open_engine", "process", "result", "run_script", "spec"]
+__all__ = ["Ended", "Machine", "idle", "open_engine", "process", "result", "run_script", "spec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,35 @@ def spec(*args: str, memory: int = 0, pids: int = 0, readonly: bool = False) -> 
         root=Root(path="rootfs", readonly=readonly),
         linux=Linux(resources=resources),
     )
+
+
+class Machine:
+    """A kernel with one container whose init sleeps for ever."""
+
+    def __init__(self) -> None:
+        self.kernel = Kernel(random.Random(0))
+        self.container = Container("box", busybox_tree(readonly=False))
+        self.init = self.spawn(idle)
+
+    def spawn(self, program: Program, files: dict[int, OpenFile] | None = None) -> KernelProcess:
+        """A process of it."""
+        terminal = next((file for file in (files or {}).values() if isinstance(file, Terminal)), None)
+        launch = Launch(program, ("test",), {}, "/", files or {}, terminal=terminal)
+        return self.kernel.spawn(self.container, launch)
+
+    def go_on(self, seconds: float) -> None:
+        """Let virtual time pass, timer by timer."""
+        end = self.kernel.now + seconds
+        self.kernel.run(self.kernel.now)
+        while (following := self.kernel.next_time()) <= end:
+            self.kernel.run(following)
+        self.kernel.run(end)
+
+
+def idle(_: KernelProcess) -> Body:
+    """Sleeps for ever."""
+    yield calls.Sleep(float("inf"))
+    return 0
 
 
 @asynccontextmanager
@@ -75,9 +112,11 @@ async def result(running: SimulatedProcess, stdin: bytes | None = b"") -> Ended:
     return Ended(bytes(stdout), bytes(stderr), status.code)
 
 
-async def run_script(script: str, stdin: bytes | None = b"", *, memory: int = 0, pids: int = 0, seed: int = 0) -> Ended:
+async def run_script(
+    script: str, stdin: bytes | None = b"", *, memory: int = 0, pids: int = 0, seed: int = 0, cwd: str = "/"
+) -> Ended:
     """`sh -c SCRIPT` as an exec beside a sleeping init."""
     async with open_engine(seed) as engine:
         await engine.create("box", spec("sleep", "infinity", memory=memory, pids=pids))
         await engine.start("box")
-        return await result(await engine.exec("box", process("sh", "-c", script)), stdin)
+        return await result(await engine.exec("box", process("sh", "-c", script, cwd=cwd)), stdin)

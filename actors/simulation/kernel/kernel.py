@@ -194,9 +194,15 @@ class Kernel:
         if process.status is not None:
             return
         uncatchable = signum in (signal.SIGKILL, signal.SIGSTOP)
-        if signum == signal.SIGCONT and process.stopped:
-            process.stopped = False
-            self._release(process)
+        if signum == signal.SIGCONT:
+            # it goes on even if it handles or ignores this one, and no stop from before comes after
+            for stop in [each for each in process.pending if each in _STOPS]:
+                process.pending.remove(stop)
+            if process.stopped:
+                process.stopped = False
+                self._release(process)
+        elif signum in _STOPS and process.stopped:
+            return
         disposition = None if uncatchable else process.dispositions.get(signum)
         if process.is_init and disposition is None and (inside or not uncatchable):
             return

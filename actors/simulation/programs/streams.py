@@ -102,9 +102,11 @@ def tail(process: Process) -> Body:
     found, paths = options(process, "q", "nc")
     wanted = found.get("c", found.get("n", "10"))
     opened, status = yield from each_block(process, paths)
-    for path, fd in opened:
+    if not opened:
+        yield from complain(process, "no files")
+    for at, (path, fd) in enumerate(opened):
         if len(paths) > 1:
-            yield from say(f"==> {path} <==\n")
+            yield from say(f"{chr(10) if at else ''}==> {path} <==\n")
         if wanted.startswith("+"):
             yield from _skip(fd, max(0, number(wanted[1:]) - 1), by_lines="c" not in found)
         else:
@@ -155,7 +157,7 @@ def _hold(fd: int, wanted: int, *, by_lines: bool) -> Generator[Call, Any, None]
 def wc(process: Process) -> Body:
     """Lines, words and bytes."""
     found, paths = options(process, "lwcm")
-    opened, status = yield from each_block(process, paths)
+    opened, status = yield from each_block(process, paths, "")
     total = [0, 0, 0]
     for path, fd in opened:
         counts = [0, 0, 0]
@@ -303,7 +305,9 @@ def seq(process: Process) -> Body:
 def sort(process: Process) -> Body:
     """Lines in order; -n by number, -r backwards, -u once each."""
     found, paths = options(process, "nru")
-    opened, status = yield from each_block(process, paths)
+    opened, status = yield from each_block(process, paths, "")
+    if status:
+        return 2
     lines: list[bytes] = []
     for _, fd in opened:
         text = yield from read_all(fd)
@@ -323,7 +327,7 @@ def sort(process: Process) -> Body:
         lines.reverse()
     if lines:
         yield from say(b"\n".join(lines) + b"\n")
-    return status
+    return 0
 
 
 def grep(process: Process) -> Body:

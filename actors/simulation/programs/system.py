@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "busybox", "condition", "date", "echo", "env", "false", "hostname", "identity", "kill", "nohup", "nproc", "printenv",
-    "printf", "ps", "pwd", "setsid", "sleep", "stty", "timeout", "true", "tty", "uname", "which", "whoami",
+    "printf", "ps", "pwd", "setsid", "sleep", "stty", "timeout", "true", "tty", "uname", "usleep", "which", "whoami",
 ]  # fmt: skip
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -106,6 +106,14 @@ def sleep(process: Process) -> Body:
     if process.argv[1:] in (("infinity",), ("inf",)):
         yield Sleep(float("inf"))
     yield Sleep(sum(seconds(word) for word in process.argv[1:]))
+    return 0
+
+
+def usleep(process: Process) -> Body:
+    """Wait for microseconds."""
+    if len(process.argv) != 2 or not process.argv[1].isdigit():
+        raise UsageFault("usage: usleep N")
+    yield Sleep(int(process.argv[1]) / 1e6)
     return 0
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from actors.simulation.programs import files, streams, system
+from actors.simulation.programs import fields, files, streams, system
 from actors.simulation.programs.common import UsageFault, complain
 from actors.simulation.programs.shell.main import sh
 
@@ -46,11 +46,14 @@ PROGRAMS: Mapping[str, ProgramRow] = MappingProxyType(
     {
         "[": _program(system.condition, "as `test`, up to `]`"),
         "ash": ProgramRow(sh, "the shell, see below"),
+        "basename": _program(fields.basename, "the last part of a path, without a suffix"),
         "busybox": _program(system.busybox, "`busybox NAME ARGUMENT...`"),
         "cat": _program(streams.cat, "files or stdin, one after the other"),
         "cp": _program(files.cp, "one file to another, or into a directory"),
+        "cut": _program(fields.cut, "fields or characters of lines; `-d -f -c -s`"),
         "date": _program(system.date, "`+%s` alone; a simulated machine was started at the beginning of 2026"),
         "dd": _program(streams.dd, "`if= of= bs= count= status=none`; a block is memory, so `bs=200M` needs as much"),
+        "dirname": _program(fields.dirname, "a path without its last part"),
         "echo": _program(system.echo, "its arguments; `-n -e`"),
         "env": _program(system.env, "the environment, or a program in a changed one; `-i NAME=VALUE`"),
         "false": _program(system.false, "1"),
@@ -93,6 +96,8 @@ PROGRAMS: Mapping[str, ProgramRow] = MappingProxyType(
         "true": _program(system.true, "0"),
         "tty": _program(system.tty, "the terminal's name, or `not a tty`"),
         "uname": _program(system.uname, "`-a -s -n -r -v -m`"),
+        "uniq": _program(fields.uniq, "lines that differ from the one before; `-c -d -u`"),
+        "usleep": _program(system.usleep, "waits for microseconds"),
         "wc": _program(streams.wc, "lines, words, bytes; `-l -w -c -m`"),
         "which": _program(system.which, "where programs are along PATH"),
         "whoami": _program(system.whoami, "the user's name"),

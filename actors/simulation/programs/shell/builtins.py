@@ -64,7 +64,7 @@ def _false(shell: Shell, words: list[str]) -> Status:
 
 
 def _echo(shell: Shell, words: list[str]) -> Status:
-    return (yield from shell.say(echoed(words[1:]), "echo"))
+    return (yield from shell.say(echoed(words[1:])))
 
 
 def _printf(shell: Shell, words: list[str]) -> Status:
@@ -72,7 +72,7 @@ def _printf(shell: Shell, words: list[str]) -> Status:
         yield from shell.complain("usage: printf FORMAT [ARG]...")
         return 2
     data, errors = printed(words[1:])
-    status = yield from shell.say(data, "printf")
+    status = yield from shell.say(data)
     for error in errors:
         yield from shell.complain(error)
     return 1 if errors else status
@@ -108,7 +108,7 @@ def _cd(shell: Shell, words: list[str]) -> Status:
     target = words[1] if len(words) > 1 else variables.get("HOME", "/")
     if target == "-":
         target = variables.get("OLDPWD", shell.process.cwd)
-        yield from shell.say(encoded(target + "\n"), "cd")
+        yield from shell.say(encoded(target + "\n"))
     before = shell.process.cwd
     try:
         after = yield ChangeDirectory(target)
@@ -121,7 +121,7 @@ def _cd(shell: Shell, words: list[str]) -> Status:
 
 
 def _pwd(shell: Shell, words: list[str]) -> Status:
-    return (yield from shell.say(encoded(shell.process.cwd + "\n"), "pwd"))
+    return (yield from shell.say(encoded(shell.process.cwd + "\n")))
 
 
 def _exit(shell: Shell, words: list[str]) -> Status:
@@ -148,11 +148,11 @@ def _export(shell: Shell, words: list[str]) -> Status:
     arguments = [word for word in words[1:] if word != "-p"]
     if not arguments:
         lines = [f"{words[0]} {name}='{state.variables.get(name, '')}'\n" for name in sorted(marks)]
-        return (yield from shell.say(encoded("".join(lines)), words[0]))
+        return (yield from shell.say(encoded("".join(lines))))
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if not is_name(name):
-            raise ShellFault(f"{words[0]}: line 0: {argument}: bad variable name")
+            raise ShellFault(f"{words[0]}: line 0: {name}: bad variable name")
         if equals:
             state.set(name, value)
         marks[name] = None
@@ -193,7 +193,7 @@ def _set(shell: Shell, words: list[str]) -> Status:
     arguments = words[1:]
     if not arguments:
         lines = [f"{name}='{value}'\n" for name, value in sorted(shell.state.variables.items())]
-        return (yield from shell.say(encoded("".join(lines)), "set"))
+        return (yield from shell.say(encoded("".join(lines))))
     yield _NOTHING
     while arguments and arguments[0][:1] in "-+" and len(arguments[0]) > 1:
         argument = arguments.pop(0)
@@ -330,7 +330,7 @@ def _type(shell: Shell, words: list[str]) -> Status:
             what, status = f"{name}: not found", 127
         else:
             what = f"{name} is {name}"
-        yield from shell.say(encoded(what + "\n"), "type")
+        yield from shell.say(encoded(what + "\n"))
     return status
 
 
@@ -342,7 +342,7 @@ def _command(shell: Shell, words: list[str]) -> Status:
         known = name in BUILTINS or name in shell.state.functions
         if not known and isinstance(shell.find(name, shell.state.variables.get("PATH", "")), Missing):
             return 127
-        return (yield from shell.say(encoded(name + "\n"), "command"))
+        return (yield from shell.say(encoded(name + "\n")))
     if not arguments:
         return 0
     builtin = BUILTINS.get(arguments[0])
@@ -363,7 +363,7 @@ def _umask(shell: Shell, words: list[str]) -> Status:
     if len(words) > 1:
         yield _NOTHING
         return 0
-    return (yield from shell.say(b"0022\n", "umask"))
+    return (yield from shell.say(b"0022\n"))
 
 
 def _unsupported(shell: Shell, words: list[str]) -> Status:

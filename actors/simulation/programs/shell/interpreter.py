@@ -139,12 +139,12 @@ class Shell:
             return 1
         return 0
 
-    def say(self, data: bytes, name: str) -> Status:
+    def say(self, data: bytes) -> Status:
         """A builtin's output."""
         try:
             yield Write(1, data)
         except CallFailed as failed:
-            yield from self.complain(f"{name}: write error: {failed.error}")
+            yield from self.complain(f"write error: {failed.error}")
             return 1
         return 0
 

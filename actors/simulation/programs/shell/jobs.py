@@ -26,7 +26,7 @@ Status: TypeAlias = "Generator[Call, Any, int]"
 def wait_command(shell: Shell, words: list[str]) -> Status:
     status = 0
     for word in words[1:] or [""]:
-        pid = to_number("wait", word.lstrip("%")) if word else None
+        pid = to_number("wait", word.lstrip("%"), fatal=False) if word else None
         try:
             if pid is None:
                 status = yield Wait(None, interruptible=True)
@@ -49,9 +49,9 @@ def kill_command(shell: Shell, words: list[str]) -> Status:
             named = signal_number(arguments[1])
             names = {str(number): name for name, number in SIGNALS.items()}
             name = names.get(arguments[1], arguments[1]) if arguments[1].isdigit() else named
-            return (yield from shell.say(encoded(f"{name}\n"), "kill"))
+            return (yield from shell.say(encoded(f"{name}\n")))
         listed = sorted((number, name) for name, number in SIGNALS.items() if 0 < number < 32)
-        return (yield from shell.say(encoded("".join(f"{n:2}) {name}\n" for n, name in listed)), "kill"))
+        return (yield from shell.say(encoded("".join(f"{n:2}) {name}\n" for n, name in listed))))
     if arguments[:1] == ["-s"]:
         arguments = [f"-{arguments[1] if len(arguments) > 1 else ''}", *arguments[2:]]
     if arguments and arguments[0].startswith("-") and arguments[0] != "--" and len(arguments[0]) > 1:
@@ -90,7 +90,7 @@ def trap_command(shell: Shell, words: list[str]) -> Status:
         lines = [
             f"trap -- {_quoted(action)} {names.get(number, str(number))}\n" for number, action in sorted(traps.items())
         ]
-        return (yield from shell.say(encoded("".join(lines)), "trap"))
+        return (yield from shell.say(encoded("".join(lines))))
     action: str | None = None
     if arguments[0] == "-":
         arguments = arguments[1:]
@@ -119,5 +119,5 @@ def _quoted(text: str) -> str:
 def jobs_command(shell: Shell, words: list[str]) -> Status:
     for pid, child in sorted(shell.process.children.items()):
         if child.status is None:
-            yield from shell.say(encoded(f"[{pid}]   Running\n"), "jobs")
+            yield from shell.say(encoded(f"[{pid}]   Running\n"))
     return 0

@@ -295,7 +295,7 @@ class Lexer:
                 depth -= 1
             at += 1
         if not text.startswith("))", at):
-            if at >= len(text):
+            if at + 1 >= len(text):
                 raise SyntaxFault("syntax error: missing '))'", incomplete=True)
             return None
         inner = Lexer(text[self.at + 3 : at], 0, self._nested)
@@ -381,7 +381,7 @@ class Lexer:
                 line = line.lstrip("\t") if redirect.operator == "<<-" else line
                 if line == redirect.delimiter:
                     break
-                lines.append(line + "\n")
+                lines.append(line + ("\n" if end < len(self._text) else ""))
             body = "".join(lines)
             if redirect.literal:
                 redirect.target = make_word([Literal(body, quoted=True)])

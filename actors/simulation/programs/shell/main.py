@@ -36,6 +36,7 @@ def sh(process: Process) -> Body:
     state.variables.update(process.environment)
     state.variables.setdefault("PATH", "/sbin:/usr/sbin:/bin:/usr/bin")
     state.variables |= {"PWD": process.cwd, "IFS": " \t\n", "PS1": "# ", "OPTIND": "1"}
+    state.variables["PPID"] = str(process.parent.pid if process.parent is not None else 0)
     state.exported = dict.fromkeys(process.environment)
     shell = Shell(process, state, partial(find_program, process))
     words = list(process.argv[1:])

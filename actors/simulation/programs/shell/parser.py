@@ -127,7 +127,7 @@ class _Parser:
         self._depth = self._deeper()
         items: list[tuple[Node, bool]] = []
         self._skip_newlines()
-        while not self._at_word(*ends) and not (")" in ends and self._at_operator(")")):
+        while not self._at_word(*ends) and not any(self._at_operator(end) for end in ends if end in (")", ";;")):
             token = self._lexer.peek()
             if self._is_fault(token) or token.kind == "end":
                 raise self._unexpected(token, ends[0] if token.kind == "end" or len(ends) == 1 else "")
@@ -139,11 +139,8 @@ class _Parser:
                 self._lexer.next()
             elif not (")" in ends and token.text == ")") and not (token.text == ";;" and "esac" in ends):
                 raise self._unexpected(token, ends[0])
-            if ";;" in ends and self._at_operator(";;"):
-                break
-            self._skip_newlines()
-            if ";;" in ends and self._at_operator(";;"):
-                break
+            if not self._at_operator(";;"):
+                self._skip_newlines()
         self._depth -= 1
         if not items and ";;" not in ends:
             raise self._unexpected(self._lexer.peek())

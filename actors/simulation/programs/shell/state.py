@@ -115,10 +115,10 @@ class ShellState:
         return {name: self.variables[name] for name in self.exported if name in self.variables}
 
 
-def to_number(name: str, text: str) -> int:
+def to_number(name: str, text: str, *, fatal: bool = True) -> int:
     """An argument of a builtin. Raises: ShellFault."""
     if not (text.isascii() and text.isdigit()):
-        raise ShellFault(f"{name}: line 0: Illegal number: {text}")
+        raise ShellFault(f"{name}: line 0: Illegal number: {text}", fatal=fatal)
     return int(text)
 
 
