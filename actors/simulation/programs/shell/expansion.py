@@ -150,7 +150,7 @@ class Expander:
 
     def _file_names(self, pieces: _Pieces, fields: list[str]) -> Steps:
         text = "".join(piece for piece, _ in pieces)
-        if self._state.options.get("f"):
+        if self._state.options.get("f") or all(quoted for _, quoted in pieces):
             fields.append(text)
             return
         pattern = "".join(escaped(piece) if quoted else piece for piece, quoted in pieces)

@@ -25,7 +25,7 @@ from actors.simulation.kernel.calls import (
     Work,
     Write,
 )
-from actors.simulation.programs.shell.builtins import BUILTINS, PERSISTENT
+from actors.simulation.programs.shell.builtins import BUILTINS, CALLING, PERSISTENT
 from actors.simulation.programs.shell.commands import COMMANDS
 from actors.simulation.programs.shell.expansion import Expander
 from actors.simulation.programs.shell.parser import parse
@@ -294,10 +294,10 @@ class Shell:
         return self.checked(status) if status else 0
 
     def _try_simple(self, node: Simple, last: bool) -> Status:
-        yield _STEP
         self._substituted = None
         fields = yield from self.expander.fields(node.words)
         if not fields:
+            yield _STEP
             yield from self.assign(node.assignments)
             if node.redirects:
                 status = yield from self.redirected(node.redirects, self._nothing)
@@ -309,9 +309,13 @@ class Shell:
             yield Write(2, f"+ {' '.join(map(quoted, fields))}\n".encode("utf-8", "surrogateescape"))
         function = self.state.functions.get(name)
         if function is not None:
+            yield _STEP
             return (yield from self._with(node, name, lambda: self.call(function, fields[1:])))
         builtin = BUILTINS.get(name)
         if builtin is not None:
+            if name not in CALLING:
+                # a loop of builtins that ask nothing of the kernel must take time all the same
+                yield _STEP
             if name == "exec":
                 return (yield from self._exec(node, fields[1:]))
             return (yield from self._with(node, name, lambda: builtin(self, fields)))
