@@ -9,9 +9,10 @@ from typing import Any
 import pynng
 import trio
 
-from actors.mailbox import Hub, Inbox
+from actors.errors import CallerCancelled
+from actors.mailbox import Hub, Inbox, Mail
 from actors.wire.codec import decode_value
-from benchmarks.mailbox import IN_FLIGHT, REPLY, echo
+from benchmarks.mailbox import ARGS, IN_FLIGHT, REPLY, echo
 from transports.nng import NngTransport
 
 # what the stream's actor pushes at once
@@ -26,6 +27,28 @@ async def serve_hub(address: str) -> None:
         await nursery.start(NngTransport().serve, address, hub.accept)
         nursery.start_soon(echo, hub.register("echo"))
         print("ready", flush=True)
+
+
+async def serve_endless(address: str) -> None:
+    """A hub with an actor that echoes, and streams without end to whoever opens one."""
+    hub = Hub()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(hub.run)
+        await nursery.start(NngTransport().serve, address, hub.accept)
+        inbox = hub.register("echo")
+        print("ready", flush=True)
+        while True:
+            mail = await inbox.receive()
+            if mail.is_stream:
+                nursery.start_soon(_push, mail)
+            else:
+                mail.answer(ARGS)
+
+
+async def _push(mail: Mail) -> None:
+    with suppress(CallerCancelled):
+        while True:
+            await mail.push(bytes(10_000), offset=0)
 
 
 async def serve_contexts(address: str) -> None:
@@ -80,7 +103,13 @@ async def serve_bytes(path: str) -> None:
         await trio.serve_listeners(send, [trio.SocketListener(listening)])
 
 
-KINDS = {"hub": serve_hub, "reply-contexts": serve_contexts, "streamer": serve_streamer, "bytes": serve_bytes}
+KINDS = {
+    "hub": serve_hub,
+    "endless": serve_endless,
+    "reply-contexts": serve_contexts,
+    "streamer": serve_streamer,
+    "bytes": serve_bytes,
+}
 
 if __name__ == "__main__":
     trio.run(KINDS[sys.argv[1]], sys.argv[2])

@@ -12,7 +12,7 @@ import trio
 from actors.errors import OutcomeUnknown
 from actors.wire.codec import decode_envelope
 from actors.wire.envelope import VERSIONS, Chunk, Envelope, Event, Failure, Goodbye, Reply, Welcome
-from transports.errors import RemoteProtocolError
+from transports.errors import EndpointSilent, RemoteProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,12 +67,14 @@ class Link:
         """See `transports.base.Receiver`."""
         if not self.reason:
             self.reason = str(cause) if cause is not None else "the link was closed"
+        # a frozen peer may wake and do what it was asked; a dead one will not
+        how = "closed" if cause is None else "silent" if isinstance(cause, EndpointSilent) else "broken"
         self.ended.set()
         self.settled.set()
         lost = list(self._pending.values())
         self._pending.clear()
         for ask in lost:
-            ask.lose(OutcomeUnknown(f"{ask.verb} was sent, then: {self.reason}", counter=ask.counter))
+            ask.lose(OutcomeUnknown(f"{ask.verb} was sent, then: {self.reason}", counter=ask.counter, link=how))
 
     def fail(self, reason: str) -> None:
         """Give the link up."""

@@ -269,6 +269,7 @@ async def test_a_message_that_nng_cuts_off_ends_that_link_alone(served: Served) 
 async def test_a_peer_that_asks_and_never_reads_is_cut_off_with_a_reason(served: Served) -> None:
     async with served.unharmed("asks without reading"):
         with a_raw_peer(served.address) as peer:
+            before = len(served.logged())
             peer.join("greedy")
             await peer.until_heard("welcome")
             counter = 0
@@ -281,7 +282,9 @@ async def test_a_peer_that_asks_and_never_reads_is_cut_off_with_a_reason(served:
                     # nothing of what comes back is acked, nor read
                     peer.try_to_send(*envelopes)
                     await trio.sleep(0.001)
-            assert "the client does not read its answers" in served.logged()
+            # which of its sins is seen first depends on how fast the hub runs
+            reasons = ("the client does not read its answers", "frames sent without credit")
+            assert any(reason in served.logged()[before:] for reason in reasons)
 
 
 async def test_ids_that_are_not_the_senders_own_touch_nobody_elses_asks(served: Served) -> None:

@@ -6,7 +6,9 @@ role says until it is ended.
 
 from __future__ import annotations
 
+import json
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -16,11 +18,14 @@ from actors.mailbox import Courier, Hub, Mail, open_courier
 from transports.nng import NngTransport
 from transports.nng.sockets import RawRep, RawReq
 
+# what `million` streams
+MILLION = bytes(range(250)) * 4_000
+
 _LEFT_BEHIND: list[object] = []
 
 
 async def hub(address: str, _count: int) -> None:
-    """Serves `box`: `echo` and `tally` are answered, anything else never is; streams never end."""
+    """Serves `box`: `echo` and `tally` are answered, anything else never is; the stream `million` ends, others don't."""
     served = Hub()
     ran = 0
     async with trio.open_nursery() as nursery:
@@ -32,7 +37,7 @@ async def hub(address: str, _count: int) -> None:
             mail = await inbox.receive()
             ran += 1
             if mail.is_stream:
-                nursery.start_soon(_push, mail)
+                nursery.start_soon(_push_million if mail.verb == "million" else _push, mail)
             elif mail.verb in {"echo", "tally"}:
                 mail.answer({"ran": ran})
 
@@ -42,6 +47,45 @@ async def _push(mail: Mail) -> None:
     while True:
         await mail.push(bytes(10_000), offset=offset)
         offset += 10_000
+
+
+async def _push_million(mail: Mail) -> None:
+    for offset in range(0, len(MILLION), 10_000):
+        await mail.push(MILLION[offset : offset + 10_000], offset=offset)
+    mail.answer({})
+
+
+async def reader(address: str, count: int) -> None:
+    """Reads `million` to its end while it asks `count` times; prints what it got and how long asks took."""
+    async with open_courier(NngTransport(), address, client=f"reader-{os.getpid()}", epoch=1) as courier:
+        got: list[bytes] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_read_million, courier, got)
+            taken: list[float] = []
+            for _ in range(count):
+                began = trio.current_time()
+                await courier.ask("box", "echo", {}, dict)
+                taken.append(trio.current_time() - began)
+    taken.sort()
+    seen = {"whole": b"".join(got) == MILLION, "asks": count, "p50": taken[count // 2], "p99": taken[count * 99 // 100]}
+    print(json.dumps(seen), flush=True)
+
+
+async def _read_million(courier: Courier, got: list[bytes]) -> None:
+    async with courier.open_stream("box", "million", {}) as stream:
+        got.extend([part.data async for part in stream])
+
+
+async def late_reader(address: str, _count: int) -> None:
+    """Opens `million` and takes nothing of it until its standard input ends."""
+    async with (
+        open_courier(NngTransport(), address, client="late", epoch=1) as courier,
+        courier.open_stream("box", "million", {}) as stream,
+    ):
+        print("ready", flush=True)
+        await trio.to_thread.run_sync(sys.stdin.buffer.read)
+        got = [part.data async for part in stream]
+    print(json.dumps({"whole": b"".join(got) == MILLION}), flush=True)
 
 
 async def client(address: str, count: int) -> None:
@@ -66,6 +110,8 @@ async def _read(courier: Courier) -> None:
 
 async def crowd(address: str, count: int) -> None:
     """`count` clients, each with a link of its own, that asked once."""
+    # four descriptors each
+    allow_descriptors(8 * count)
     async with trio.open_nursery() as nursery:
         joined = trio.Semaphore(0)
         for number in range(count):
@@ -99,6 +145,12 @@ async def names(address: str, count: int) -> None:
         nursery.cancel_scope.cancel()
 
 
+def allow_descriptors(count: int) -> None:
+    """Raise this process's own limit, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(count, hard)), hard))
+
+
 def _resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -112,7 +164,15 @@ async def leave(address: str, _count: int) -> None:
     print("ready", flush=True)
 
 
-ROLES = {"hub": hub, "client": client, "crowd": crowd, "names": names, "leave": leave}
+ROLES = {
+    "hub": hub,
+    "client": client,
+    "reader": reader,
+    "late_reader": late_reader,
+    "crowd": crowd,
+    "names": names,
+    "leave": leave,
+}
 
 if __name__ == "__main__":
     trio.run(ROLES[sys.argv[1]], sys.argv[2], int((sys.argv[3:] or ["1"])[0]))
