@@ -16,7 +16,7 @@ __all__ = ["AGENTS", "ENGINES", "WORLDS", "FileOptions", "RunOptions", "UsageErr
 
 WORLDS = ("embedded", "simulated", "attached")
 AGENTS = ("kata", "noop")
-ENGINES = ("auto", "runc", "processes")
+ENGINES = ("auto", "runc", "crun", "processes")
 # worlds open at once: each has guests, threads and descriptors of its own
 MAX_JOBS = 64
 MAX_REPEAT = 100_000

@@ -17,9 +17,10 @@ import trio
 from actors.errors import Unsupported
 from actors.guest.compose import compose
 from actors.guest.embedded import EmbeddedPlatform
+from actors.guest.engines.crun import hide_unified
+from actors.guest.engines.oci import OciEngine
 from actors.guest.engines.processes import ProcessEngine
 from actors.guest.engines.reaper import Reaper
-from actors.guest.engines.runc import OciEngine
 from actors.host.cgroups import read_layout
 from actors.host.facts import find_runtime
 from actors.limits import DEFAULT_LIMITS
@@ -43,13 +44,18 @@ def serve(directory: RunDirectory, engine: str, *, namespaces: bool, token: str)
 
 
 def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
-    """Raises: Unsupported when the runtime's program is not here."""
+    """To be called before anything else in the guest's own mount namespace, which crun needs changed.
+
+    Raises: Unsupported when the runtime's program is not here, or can't work with this machine's control groups.
+    """
     reaper = Reaper()
     if engine == "processes":
         return ProcessEngine(sandbox_directory=sandbox_directory, reaper=reaper, token=token)
     program = find_runtime(engine)
     if program is None:
         raise Unsupported(f"engine {engine!r}: no such program here")
+    if engine == "crun":
+        hide_unified()
     return OciEngine(program, name=engine, sandbox_directory=sandbox_directory, layout=read_layout(), reaper=reaper)
 
 

@@ -15,10 +15,12 @@ from actors.errors import InvalidArgument, Unsupported
 from actors.host.cgroups import CgroupKind, read_layout
 from actors.host.images import find_static_busybox
 
-__all__ = ["AUTO", "ENGINES", "Facts", "Tool", "choose_engine", "find_runtime", "read_facts"]
+__all__ = ["AUTO", "ENGINES", "RUNTIMES", "Facts", "Tool", "choose_engine", "find_runtime", "missing_for", "read_facts"]
 
 AUTO = "auto"
-ENGINES = ("runc", "processes")
+# OCI runtimes in the order in which they are preferred, then what needs none
+RUNTIMES = ("runc", "crun")
+ENGINES = (*RUNTIMES, "processes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,10 @@ def read_facts() -> Facts:
     )
 
 
-def _missing_for_runc(facts: Facts) -> str:
-    if facts.runc is None:
-        return "no runc here (apt-get install runc)"
+def missing_for(facts: Facts, runtime: str) -> str:
+    """Why this OCI runtime can't be used here, and what to install; empty when nothing is known to be missing."""
+    if getattr(facts, runtime) is None:
+        return f"no {runtime} here (apt-get install {runtime})"
     if not facts.root:
         return "not root, and containers with control groups need root"
     if not facts.freezer:
@@ -118,11 +121,18 @@ def choose_engine(facts: Facts, wanted: str = AUTO) -> tuple[str, str]:
     """
     if wanted not in (AUTO, *ENGINES):
         raise InvalidArgument(f"engine {wanted!r}: need {AUTO} or one of {', '.join(ENGINES)}", field="engine")
-    missing = _missing_for_runc(facts)
     if wanted == "processes":
         return "processes", "plain processes, as asked: no isolation"
-    if not missing and facts.runc is not None:
-        return "runc", f"containers by {facts.runc.version}"
-    if wanted == "runc":
-        raise Unsupported(f"engine 'runc': {missing}")
-    return "processes", f"plain processes without isolation: {missing}"
+    if wanted != AUTO:
+        if missing := missing_for(facts, wanted):
+            raise Unsupported(f"engine {wanted!r}: {missing}")
+        return wanted, f"containers by {_version(facts, wanted)}, as asked"
+    for runtime in RUNTIMES:
+        if not missing_for(facts, runtime):
+            return runtime, f"containers by {_version(facts, runtime)}"
+    return "processes", f"plain processes without isolation: {missing_for(facts, RUNTIMES[0])}"
+
+
+def _version(facts: Facts, runtime: str) -> str:
+    tool: Tool | None = getattr(facts, runtime)
+    return runtime if tool is None else tool.version

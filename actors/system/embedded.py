@@ -178,7 +178,7 @@ class EmbeddedImages:
 
 # what a scenario may need, by engine; see `actors.scenario.model`
 _NEEDS = ("containers", "exec", "faults", "pause", "signals", "stdin", "tty")
-_RUNC_NEEDS = (*_NEEDS, "cgroups", "images", "isolation")
+_OCI_NEEDS = (*_NEEDS, "cgroups", "images", "isolation")
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class EmbeddedWorld:
         """The needs that it meets."""
         if self.engine is None:
             return frozenset()
-        return frozenset(_RUNC_NEEDS if self.engine == "runc" else _NEEDS)
+        return frozenset(_NEEDS if self.engine == "processes" else _OCI_NEEDS)
 
     @property
     def missing(self) -> Mapping[str, str]:
@@ -206,7 +206,7 @@ class EmbeddedWorld:
             if self.engine is None
             else f"the engine {self.engine!r} has no control groups and no images"
         )
-        return {need: reason for need in _RUNC_NEEDS if need not in self.provides}
+        return {need: reason for need in _OCI_NEEDS if need not in self.provides}
 
     async def probe(self, kind: str, sandbox: str, container: str) -> str:
         """Ask the kernel, without asking the guest. Raises: Unsupported, NotFound."""

@@ -58,7 +58,9 @@ class Runtime:
             RuntimeFailed: it ended with a failure, or did not end within 30 s.
         """
         log = self.scratch("log")
-        argv = [self._program, "--root", str(self._state), "--log", str(log), "--log-format", "json", verb, *arguments]
+        # absolute: crun enters the bundle before it opens any of them
+        state, log_path = str(self._state.absolute()), str(log.absolute())
+        argv = [self._program, "--root", state, "--log", log_path, "--log-format", "json", verb, *arguments]
         try:
             async with self._limiter:
                 code = await self._run(argv, stdio)

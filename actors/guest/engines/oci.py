@@ -1,4 +1,4 @@
-"""Containers by an OCI runtime: runc by default, any program with the same verbs.
+"""Containers by an OCI runtime: runc, crun, or any program with the same verbs.
 
 The runtime is called to create, start, exec and delete; freezing, thawing and killing are file writes and
 signals of ours (0.4 ms against 7), and exits come by pidfd. Not for deciding whether a verb may run (the machine),
@@ -131,7 +131,7 @@ class OciEngine:
 
     async def _spawn(self, verb: str, container: str, process: Document, root: Root, *arguments: str) -> RealProcess:
         pid_file = self._runtime.scratch("pid")
-        arguments = (*arguments, "--pid-file", str(pid_file))
+        arguments = (*arguments, "--pid-file", str(pid_file.absolute()))
         try:
             with self._reaper.spawning():
                 if process.get("terminal"):
