@@ -124,8 +124,8 @@ def parse_layout(mountinfo: str) -> CgroupLayout:
 
 
 def read_layout() -> CgroupLayout:
-    """The layout that this thread sees, which may have left its process's mount namespace."""
-    return parse_layout(Path("/proc/thread-self/mountinfo").read_text())
+    """The layout that this process sees."""
+    return parse_layout(Path("/proc/self/mountinfo").read_text())
 
 
 def sandbox_group(sandbox_directory: str) -> str:

@@ -6,8 +6,6 @@ runc otherwise. Not for running it: that is `oci`, for every runtime.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from actors.errors import Unsupported
 from actors.guest.syscalls import MNT_DETACH, umount
 from actors.host.cgroups import CgroupKind, read_layout
@@ -28,9 +26,7 @@ def hide_unified() -> None:
         return
     missing = [name for name in _NEEDED if (found := layout.controller(name)) is None or found.version == 2]
     if missing:
-        raise Unsupported(
-            f"engine 'crun': control groups are mixed here, and v1 lacks {', '.join(missing)}; use runc"
-        )
+        raise Unsupported(f"engine 'crun': control groups are mixed here, and v1 lacks {', '.join(missing)}; use runc")
     for hierarchy in layout.hierarchies:
         if hierarchy.version == 2:
             try:

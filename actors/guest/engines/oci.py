@@ -8,7 +8,9 @@ nor for documents (`oci_config`). Needs root, a freezer, and a working directory
 from __future__ import annotations
 
 import os
+import resource
 import socket
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,6 +145,7 @@ class OciEngine:
                 except BaseException:
                     stdio.close()
                     raise
+                _limit_files(reaped.pid, process)
         except RuntimeFailed:
             _still_there(container, root)
             program = process["args"][0]
@@ -284,6 +287,16 @@ def _still_there(container: str, root: Root) -> None:
     """A root that is seen through an init goes with it, and then has no program and no directory. Raises: NotFound."""
     if not root.is_directory("/"):
         raise NotFound(f"container {container!r}: it has ended")
+
+
+def _limit_files(pid: int, process: Document) -> None:
+    """Set the limit of open files once more: runc's own start-up in the process (Go's) may raise it to the hard one after
+    runc has set it. In time for an init, which waits for its start; an exec runs already, for some ms."""
+    limits: list[Document] = process.get("rlimits") or []
+    for limit in limits:
+        if limit.get("type") == "RLIMIT_NOFILE":
+            with suppress(OSError):  # it has ended
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit.get("soft", 0), limit.get("hard", 0)))
 
 
 def _user(user: Mapping[str, Any], root: Root) -> Document:

@@ -7,6 +7,7 @@ as a container's process, and what can escape: `membership`. A job-controlled st
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -29,6 +30,7 @@ from actors.wire.spec import TerminalSize
 
 if TYPE_CHECKING:
     from actors.guest.engines.reaper import Reaper
+    from actors.host.marks import ProcessFact
     from actors.schemas.oci import LinuxResources, Process, Spec
     from actors.schemas.stats import CgroupStats
 
@@ -38,6 +40,7 @@ _GATES = Path("gates")
 _STOP_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.002
+_RELEASE_LOOKS = 10
 # waits at the gate, takes the terminal as its controlling one (the first that a session's leader opens), and runs
 _SHIM = 'gate=$1 tty=$2; shift 2; [ -z "$gate" ] || read -r _ <"$gate" || exit 137; [ -z "$tty" ] || exec 0<>"$tty"; exec "$@"'
 
@@ -135,11 +138,16 @@ class ProcessEngine:
         try:
             with trio.move_on_after(_STOP_SECONDS):
                 # none may fork between two looks that both saw every process stopped
-                while moving := [fact for fact in members.look() if not fact.stopped]:
+                for look in itertools.count(1):
+                    facts = members.look()
+                    moving = [fact for fact in facts if not fact.stopped]
+                    if not moving:
+                        return
+                    if look % _RELEASE_LOOKS == 0:
+                        _release(facts)
                     for fact in moving:
                         signal_exactly(fact, signal.SIGSTOP)
                     await trio.sleep(_POLL_SECONDS)
-                return
         except BaseException:
             self._signal_members(container, signal.SIGCONT)
             raise
@@ -196,6 +204,15 @@ class ProcessEngine:
     async def next_oom(self) -> str:
         await trio.sleep_forever()
         raise AssertionError("never")
+
+
+def _release(facts: list[ProcessFact]) -> None:
+    """Let go for a moment whose parent waits for it to run a program (vfork): stopped, it would keep the parent from
+    stopping for ever."""
+    waiting = {fact.pid for fact in facts if fact.state == "D"}
+    for fact in facts:
+        if fact.stopped and fact.parent in waiting:
+            signal_exactly(fact, signal.SIGCONT)
 
 
 def _options(document: Document, user: Document) -> dict[str, Any]:

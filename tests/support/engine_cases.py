@@ -1,0 +1,40 @@
+"""The table of the engine port's cases; the bodies put themselves into it when they are imported.
+
+Not the cases themselves: `engine_body` has those of processes and streams, `engine_groups` those of lists and limits.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.support.rooms import Room
+
+    Case = Callable[[Room], Awaitable[None]]
+
+__all__ = ["CASES", "NEEDS", "case", "names"]
+
+# name -> the case; NEEDS: name -> what it needs of `groups` (control groups) and `isolation` (roots, users, namespaces)
+CASES: dict[str, Case] = {}
+NEEDS: dict[str, frozenset[str]] = {}
+
+
+def case(*needs: str) -> Callable[[Case], Case]:
+    """Put it into the table."""
+
+    def put(function: Case) -> Case:
+        CASES[function.__name__] = function
+        NEEDS[function.__name__] = frozenset(needs)
+        return function
+
+    return put
+
+
+def names(*, lacking: frozenset[str]) -> list[str]:
+    """The cases of an engine that lacks these."""
+    for body in ("engine_body", "engine_groups"):
+        importlib.import_module(f"tests.support.{body}")
+    return [name for name in CASES if not NEEDS[name] & lacking]
