@@ -112,7 +112,7 @@ async def signals_reach_their_handlers(room: Room) -> None:
 async def a_kill_takes_them_all(room: Room) -> None:
     await room.started("c1", "sh", "-c", "trap '' TERM; setsid sleep 1000 & sleep 1000 & wait")
     await room.engine.exec("c1", room.process("sh", "-c", "setsid sleep 1000 & wait"))
-    await room.pids("c1", 5)
+    await room.pids("c1", 4)
     await room.engine.kill_all("c1")
     assert await room.engine.list_pids("c1") == ()
     await room.engine.kill_all("c1")
@@ -308,7 +308,7 @@ async def users_by_name_and_by_number(room: Room) -> None:
     await room.remove("c1")
 
 
-@case("isolation")
+@case("isolation", "kernel")
 async def limits_of_a_process(room: Room) -> None:
     limits = (POSIXRlimit(type="RLIMIT_NOFILE", hard=77, soft=55), POSIXRlimit(type="RLIMIT_CORE", hard=0, soft=0))
     # an exec's limits are set while it runs already: see the engine
@@ -320,7 +320,7 @@ async def limits_of_a_process(room: Room) -> None:
     await room.remove("c1")
 
 
-@case("isolation")
+@case("isolation", "kernel")
 async def capabilities(room: Room) -> None:
     await room.idle("c1")
     default = await room.exec("c1", "grep", "CapEff", "/proc/self/status")
@@ -349,7 +349,7 @@ async def _run_spec(room: Room, spec: Spec) -> EngineProcess:
     return process
 
 
-@case("isolation")
+@case("isolation", "kernel")
 async def a_directory_is_mounted(room: Room) -> None:
     source = made_directory("given")
     (source / "file").write_text("from outside")
@@ -361,7 +361,7 @@ async def a_directory_is_mounted(room: Room) -> None:
     await room.remove("c1")
 
 
-@case("isolation")
+@case("isolation", "kernel")
 async def a_root_that_is_missing_or_broken(room: Room) -> None:
     empty = made_directory("empty")
     for path, field in (("/no/such/root", "root"), ("relative", "root"), ("/etc/passwd", "root"), (str(empty), "args")):

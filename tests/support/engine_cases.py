@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES", "NEEDS", "case", "names"]
 
-# name -> the case; NEEDS: name -> what it needs of `groups` (control groups) and `isolation` (roots, users, namespaces)
+# name -> the case; NEEDS: name -> what it needs of `groups` (control groups), `isolation` (roots, users, namespaces) and `kernel` (facts that
+# only this machine's kernel has)
 CASES: dict[str, Case] = {}
 NEEDS: dict[str, frozenset[str]] = {}
 

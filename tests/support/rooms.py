@@ -7,6 +7,7 @@ whole guests: those are `launch`'s.
 from __future__ import annotations
 
 import os
+import random
 import tempfile
 import traceback
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from actors.host.cgroups import read_layout, sandbox_group, sweep_group
 from actors.host.images import ImageStore, find_static_busybox
 from actors.nurseries import open_plain_nursery
 from actors.schemas.oci import Box, Linux, LinuxCapabilities, LinuxResources, POSIXRlimit, Process, Root, Spec, User
+from actors.simulation.engine import SimulatedEngine
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from actors.guest.engines.base import Engine, EngineProcess
     from actors.wire.spec import ExitStatus
 
-__all__ = ["Output", "Room", "in_a_room"]
+__all__ = ["Output", "Room", "in_a_room", "in_a_simulated_room"]
 
 _SECONDS = 60.0
 
@@ -173,6 +175,11 @@ def in_a_room(name: str, body: Callable[[Room], Awaitable[None]]) -> None:
             pytest.fail(
                 failure.read_text() if failure.exists() else f"the room's process ended with {status}", pytrace=False
             )
+
+
+async def in_a_simulated_room(body: Callable[[Room], Awaitable[None]]) -> None:
+    """The same with the simulated engine, in this process, under the test's virtual clock."""
+    await _run(Room(SimulatedEngine(random.Random(0)), "/", "simulated"), body)
 
 
 def _in_place(name: str, place: Path, body: Callable[[Room], Awaitable[None]]) -> None:
