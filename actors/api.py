@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
 
+    from actors.scenario.world import World
+
 __all__ = ["WORLDS", "connect_system", "open_system", "open_world"]
 
-WORLDS = ("embedded",)
+WORLDS = ("embedded", "simulated")
 # what a guest's processes get of our environment; a container gets none of it
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "XDG_RUNTIME_DIR")
 
@@ -157,13 +159,28 @@ async def open_attached(address: str) -> AsyncGenerator[AttachedWorld]:
 
 @asynccontextmanager
 async def open_world(
-    world: str, *, agent: str, engine: str, run_dir: Path | None, seed: int | None
-) -> AsyncGenerator[EmbeddedWorld]:
-    """A world by its name, for a scenario to run in; `seed` is for worlds that have one.
+    world: str, *, agent: str = "kata", engine: str = AUTO, run_dir: Path | None = None
+) -> AsyncGenerator[World]:
+    """A world by its name, for a scenario to run in.
 
-    Raises: as `open_system`; InvalidArgument for a world that is not there.
+    `simulated` has a clock and an order of its own, and opens inside `actors.simulation.run.simulate` alone.
+
+    Raises: as `open_system`; InvalidArgument for a world that is not there, or can't be opened here.
     """
     if world not in WORLDS:
         raise InvalidArgument(f"world {world!r}: expected one of {', '.join(WORLDS)}", field="world")
-    async with open_embedded(agent=agent, engine=engine, run_dir=run_dir) as opened:
-        yield opened
+    if world == "simulated":
+        from actors.simulation.run import current_simulation
+        from actors.simulation.world import open_simulated
+
+        simulation = current_simulation()
+        if simulation is None:
+            raise InvalidArgument(
+                "world 'simulated' has a clock of its own: open it in a function that actors.simulation.run.simulate runs",
+                field="world",
+            )
+        async with open_simulated(simulation, agent=agent) as opened:
+            yield opened
+    else:
+        async with open_embedded(agent=agent, engine=engine, run_dir=run_dir) as embedded:
+            yield embedded

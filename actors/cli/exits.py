@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-__all__ = ["Exit"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from actors.scenario.events import Outcome
+
+__all__ = ["Exit", "exit_code"]
 
 
 class Exit(IntEnum):
@@ -17,3 +23,16 @@ class Exit(IntEnum):
     # nothing ran: the world lacks what the scenarios need
     ALL_SKIPPED = 4
     INTERRUPTED = 130
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> Exit:
+    """The code for the outcomes of all files that ran: the worst one counts, skipped ones only when all are."""
+    from actors.scenario.events import Outcome
+
+    if Outcome.ERROR in outcomes:
+        return Exit.INFRASTRUCTURE
+    if Outcome.FAILED in outcomes:
+        return Exit.FAILED
+    if all(outcome is Outcome.SKIPPED for outcome in outcomes):
+        return Exit.ALL_SKIPPED
+    return Exit.HELD

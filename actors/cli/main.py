@@ -82,7 +82,9 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument("--world", choices=WORLDS, default="embedded", help="where to run (default: %(default)s)")
     run.add_argument("--agent", choices=AGENTS, default="kata", help="the agent to use (default: %(default)s)")
     run.add_argument("--engine", choices=ENGINES, default="auto", help="of the embedded world (default: %(default)s)")
-    run.add_argument("--seed", type=int, metavar="N", help="of the simulated world")
+    run.add_argument("--seed", type=int, metavar="N", help="of the simulated world; drawn and told when left out")
+    run.add_argument("--seeds", metavar="A:B", help="every seed from A up to and not including B, on all cores")
+    run.add_argument("--trace", metavar="FILE", help="write what happened in the simulated world, a line each")
     run.add_argument("--json", action="store_true", help="print one JSON object a file, and nothing else")
     run.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories go")
     run.add_argument(
@@ -110,6 +112,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(parser, words)
     except UsageError as error:
         parser.error(str(error))
+    except KeyboardInterrupt:
+        # before the command itself was there to stop in order, or past it
+        print("katrio: interrupted", file=sys.stderr)
+        return Exit.INTERRUPTED
     except BrokenPipeError:
         # whoever read our output has gone; there is nobody left to tell
         sys.stderr.close()
@@ -124,6 +130,10 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
                 from actors.cli.diff import diff
 
                 return diff(*options.diff, json=options.json)
+            if options.world == "simulated":
+                from actors.cli.seeds import run_simulated
+
+                return run_simulated(options)
             from actors.cli.run import run
 
             return run(options)

@@ -20,6 +20,8 @@ ENGINES = ("auto", "runc", "crun", "processes")
 # worlds open at once: each has guests, threads and descriptors of its own
 MAX_JOBS = 64
 MAX_REPEAT = 100_000
+# of one command: the digests of all are kept
+MAX_SEEDS = 1_000_000
 
 
 class UsageError(Exception):
@@ -64,12 +66,14 @@ class RunOptions:
     junit: Path | None = None
     html: Path | None = None
     diff: tuple[Path, Path] | None = None
+    # of the simulated world; `jobs` 0 is then one for each core
+    seeds: range | None = None
+    trace: Path | None = None
 
     @classmethod
     def parsed(cls, words: argparse.Namespace) -> RunOptions:
         """Validate what argparse found. Raises: UsageError."""
-        if words.seed is not None and words.world != "simulated":
-            raise UsageError(f"--seed is for --world simulated; the {words.world} world has none")
+        seeds = _seeds(words)
         if words.engine != "auto" and words.world != "embedded":
             raise UsageError(f"--engine is for --world embedded; the {words.world} world brings its own")
         if words.engine != "auto" and words.agent == "noop":
@@ -91,13 +95,39 @@ class RunOptions:
             given=tuple(_given(word) for word in words.var),
             words=_words(words.filter),
             dry_run=words.dry_run,
-            jobs=_from_one("--jobs", words.jobs, MAX_JOBS),
+            jobs=0 if seeds and words.jobs is None else _from_one("--jobs", words.jobs, MAX_JOBS),
             repeat=_from_one("--repeat", words.repeat, MAX_REPEAT),
             journal=Path(words.journal) if words.journal else None,
             junit=Path(words.junit) if words.junit else None,
             html=Path(words.html) if words.html else None,
             diff=(Path(words.diff[0]), Path(words.diff[1])) if words.diff else None,
+            seeds=seeds,
+            trace=Path(words.trace) if words.trace else None,
         )
+
+
+def _seeds(words: argparse.Namespace) -> range | None:
+    """The range, and that what belongs to the simulated world goes together. Raises: UsageError."""
+    if words.world != "simulated":
+        for option in ("seed", "seeds", "trace"):
+            if getattr(words, option) is not None:
+                raise UsageError(f"--{option} is for --world simulated; the {words.world} world has none")
+        return None
+    if words.repeat != 1:
+        raise UsageError("--repeat in the simulated world would do the same again; --seeds A:B does others")
+    if words.seeds is None:
+        if words.jobs is not None:
+            raise UsageError("--jobs in the simulated world is for --seeds A:B; one seed needs one process")
+        return None
+    for option in ("seed", "trace", "journal", "junit", "html"):
+        if getattr(words, option) is not None:
+            raise UsageError(f"--{option} is for one run and --seeds for many; write one of them")
+    first, colon, end = words.seeds.partition(":")
+    if not (colon and first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise UsageError(f"--seeds {words.seeds}: expected A:B with A less than B, as in 0:200")
+    if int(end) - int(first) > MAX_SEEDS:
+        raise UsageError(f"--seeds {words.seeds}: {MAX_SEEDS:,} are the most in one command")
+    return range(int(first), int(end))
 
 
 def _from_one(option: str, number: int | None, most: int) -> int:

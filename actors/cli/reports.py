@@ -47,7 +47,8 @@ def open_report(options: RunOptions, runs: int) -> Report:
 def _for_whoever_watches(options: RunOptions, runs: int) -> Report:
     if options.json:
         return JsonReport(sys.stdout, sys.stderr)
-    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+    # a simulated run is over before anybody could watch it
+    if options.world != "simulated" and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         from rich.console import Console
 
         if options.jobs > 1:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.api import open_attached, open_world
-from actors.cli.exits import Exit
+from actors.cli.exits import Exit, exit_code
 from actors.cli.files import dry_run, load_all, tell_problems
 from actors.cli.reports import open_report
 from actors.cli.sweep import sweep_root
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from actors.scenario.report.base import Report
     from actors.scenario.world import World
 
-__all__ = ["exit_code", "run"]
+__all__ = ["run"]
 
 
 def run(options: RunOptions) -> int:
@@ -148,9 +148,7 @@ class _Session:
         options = self._options
         if options.world == "attached":
             return open_attached(options.address or "")
-        return open_world(
-            options.world, agent=options.agent, engine=options.engine, run_dir=options.run_dir, seed=options.seed
-        )
+        return open_world(options.world, agent=options.agent, engine=options.engine, run_dir=options.run_dir)
 
     async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -163,14 +161,3 @@ class _Session:
                 self._interrupted = True
                 self._report.notice("stopping in order; ^C again stops at once")
                 self._work.cancel()
-
-
-def exit_code(outcomes: Sequence[Outcome]) -> Exit:
-    """The code for the outcomes of all files that ran: the worst one counts, skipped ones only when all are."""
-    if Outcome.ERROR in outcomes:
-        return Exit.INFRASTRUCTURE
-    if Outcome.FAILED in outcomes:
-        return Exit.FAILED
-    if all(outcome is Outcome.SKIPPED for outcome in outcomes):
-        return Exit.ALL_SKIPPED
-    return Exit.HELD

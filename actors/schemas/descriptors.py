@@ -17,12 +17,17 @@ from google.protobuf.internal import api_implementation
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-__all__ = ["backend", "message_class", "method_types"]
+__all__ = ["backend", "load", "message_class", "method_types"]
 
 
 def backend() -> str:
     """What runs protobuf here: `upb` (fast), `cpp`, or `python` (works, some 20 times slower)."""
     return api_implementation.Type()
+
+
+def load() -> None:
+    """Read the set now, for those who can't let a file be read later."""
+    _pool()
 
 
 @cache

@@ -26,11 +26,12 @@ __all__ = ["SimulatedStream", "stream_pair"]
 _CAPACITIES = (4 * 1024, 256 * 1024)
 # one way, drawn between the two for each link: a unix socket at best, a busy virtual machine at worst
 _LATENCIES = (0.000_01, 0.002)
-# of all pieces, those that come late, and how much later
-_LATE = 0.02
+# of all pieces: those that are there at once, as on a unix socket they all are, and those that are very late
+_AT_ONCE = 0.6
+_LATE = 0.98
 _LATER = 8.0
-# of all reads, those that return only a part of what is there
-_PARTIAL = 0.3
+# of all pieces, those that are there at once in part only
+_IN_PARTS = 0.2
 # a clock that adds what is left to the next deadline may come to lie just before it, for ever
 _TICK = 1e-9
 # one read; the same as trio's own
@@ -47,13 +48,13 @@ class _Way:
         self._capacity = int(_between(rng, _CAPACITIES))
         self._latency = _between(rng, _LATENCIES)
         # (when it arrives, bytes)
-        self._pieces: deque[tuple[float, memoryview]] = deque()
+        self._pieces: deque[tuple[float, bytes]] = deque()
         self._size = 0
         self._last = 0.0
         # when the end of the stream arrives
         self._end = inf
         self._reader_gone = False
-        self._changed = trio.lowlevel.ParkingLot()
+        self._reader: trio.lowlevel.Task | None = None
         self._room = trio.lowlevel.ParkingLot()
 
     @property
@@ -65,10 +66,20 @@ class _Way:
         """As many of the first bytes as there is room for."""
         taken = min(len(data), self._capacity - self._size)
         if taken > 0:
-            self._pieces.append((self._arrival(), memoryview(bytes(data[:taken]))))
             self._size += taken
-            self._changed.unpark_all()
+            self._enqueue(bytes(data[:taken]))
+            self._wake()
         return max(taken, 0)
+
+    def _enqueue(self, data: bytes) -> None:
+        drawn = self._rng.random()
+        if drawn < _IN_PARTS and len(data) > 1:
+            # the first part as any piece that is there at once; the rest takes its time
+            cut = 1 + int(drawn / _IN_PARTS * (len(data) - 1))
+            self._pieces.append((self._arrival(0.0), data[:cut]))
+            self._pieces.append((self._arrival(_AT_ONCE + drawn), data[cut:]))
+        else:
+            self._pieces.append((self._arrival(drawn), data))
 
     async def wait_room(self) -> None:
         while self._size >= self._capacity and not self._reader_gone and self._end == inf:
@@ -77,8 +88,8 @@ class _Way:
     def finish(self) -> None:
         """No more will be sent; who waits to send is told."""
         if self._end == inf:
-            self._end = self._arrival()
-            self._changed.unpark_all()
+            self._end = self._arrival(self._rng.random())
+            self._wake()
             self._room.unpark_all()
 
     def abandon(self) -> None:
@@ -86,7 +97,7 @@ class _Way:
         self._reader_gone = True
         self._pieces.clear()
         self._size = 0
-        self._changed.unpark_all()
+        self._wake()
         self._room.unpark_all()
 
     async def take(self, limit: int) -> bytes:
@@ -97,40 +108,54 @@ class _Way:
             if arrival <= now:
                 return self._arrived(now, limit)
             if arrival == inf:
-                await self._changed.park()
+                await self._changed()
             else:
                 # nothing can overtake it; but the reader may be told that the link is no more
                 with trio.move_on_at(arrival):
-                    await self._changed.park()
+                    await self._changed()
         raise trio.ClosedResourceError("this stream was closed here")
 
     def _arrived(self, now: float, limit: int) -> bytes:
-        parts: list[memoryview] = []
-        size = 0
-        while self._pieces and self._pieces[0][0] <= now and size < limit:
-            parts.append(self._pieces[0][1])
-            size += len(parts[-1])
-            self._pieces.popleft()
-        wanted = min(size, limit)
-        if wanted > 1 and self._rng.random() < _PARTIAL:
-            wanted = 1 + int(self._rng.random() * (wanted - 1))
-        if excess := size - wanted:
-            # what is left over has arrived already
-            whole = b"".join(parts)
-            self._pieces.appendleft((now, memoryview(whole)[wanted:]))
-            data = whole[:wanted]
-            assert len(self._pieces[0][1]) == excess
-        else:
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        arrival, data = pieces.popleft()
+        if pieces and pieces[0][0] <= now and len(data) < limit:
+            parts, size = [data], len(data)
+            while pieces and pieces[0][0] <= now and size < limit:
+                arrival, data = pieces.popleft()
+                parts.append(data)
+                size += len(data)
             data = b"".join(parts)
+        if len(data) > limit:
+            pieces.appendleft((arrival, data[limit:]))
+            data = data[:limit]
         self._size -= len(data)
         self._room.unpark_all()
         self._note(self._name, data)
         return data
 
-    def _arrival(self) -> float:
-        drawn = self._rng.random()
-        late = _LATER if drawn < _LATE else 1.0
-        self._last = max(self._last, trio.current_time() + self._latency * late * (0.5 + drawn))
+    async def _changed(self) -> None:
+        """Wait until there may be something to take."""
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._reader = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._reader = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _wake(self) -> None:
+        if self._reader is not None:
+            trio.lowlevel.reschedule(self._reader)
+            self._reader = None
+
+    def _arrival(self, drawn: float) -> float:
+        """When a piece arrives that is sent now; never before one that was sent before it."""
+        now = trio.current_time()
+        if drawn > _AT_ONCE:
+            now += self._latency * drawn * (_LATER if drawn > _LATE else 1.0)
+        self._last = max(self._last, now)
         return self._last
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from actors.seams import Seams
 
-__all__ = ["Ended", "Simulation", "simulate"]
+__all__ = ["Ended", "Simulation", "current_simulation", "simulate"]
 
 T = TypeVar("T")
 
@@ -34,6 +34,9 @@ T = TypeVar("T")
 HORIZON_SECONDS = 100_000.0
 # what cleans up in its shield may itself wait, and be given time
 _SHIELDS_OPEN_AT = 2
+
+
+_CURRENT: trio.lowlevel.RunVar[Simulation | None] = trio.lowlevel.RunVar("simulation", None)
 
 
 class Simulation:
@@ -47,6 +50,11 @@ class Simulation:
     def stream(self, name: str) -> Draws:
         """The randomness of that name, from its beginning: take each stream once."""
         return Draws(self.seed, name, self.trace.draw)
+
+
+def current_simulation() -> Simulation | None:
+    """The simulation that this code runs in; None in a real run."""
+    return _CURRENT.get()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +114,10 @@ def simulate(
     clock = VirtualClock(horizon, trace, scheduler, supervision.stuck)
 
     async def root() -> T | None:
+        simulation = Simulation(seed, trace)
+        _CURRENT.set(simulation)
         with supervision.scope:
-            return await main(Simulation(seed, trace))
+            return await main(simulation)
         return None
 
     failure: BaseException | None = None

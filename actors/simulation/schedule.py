@@ -8,6 +8,7 @@ long to sleep only when no task can run, so that it jumps there. Everything is p
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,6 +28,8 @@ __all__ = ["TESTED_TRIO", "Scheduler", "UnfitTrio", "VirtualClock", "check_trio"
 TESTED_TRIO = ("0.35.0", "0.36")
 # passes without any time going by, after which nothing else will come either
 _PASSES_AT_ONE_TIME = 200_000
+# of a task whose function is an object: Trio takes its repr for a name
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 # virtual, beyond the horizon
 _ENDING_SECONDS = 600.0
 
@@ -60,13 +63,19 @@ class Scheduler:
 
     def shuffle(self, batch: list[Any]) -> None:
         """Put one pass's tasks into the order in which they run; Trio takes them from the end."""
-        if len(batch) > 1:
+        if len(batch) == 1:
+            # most passes: nothing to order
+            counter = batch[0]._counter
+            if counter > self._newest:
+                self._name_new(batch)
+            self._trace.step(counter - self._first)
+        elif batch:
             self._generator.shuffle(batch)
-        counters = [task._counter for task in batch]
-        if max(counters, default=-1) > self._newest:
-            self._name_new(batch)
-        first = self._first
-        self._trace.batch([counter - first for counter in reversed(counters)])
+            counters = [task._counter for task in batch]
+            if max(counters) > self._newest:
+                self._name_new(batch)
+            first = self._first
+            self._trace.batch([counter - first for counter in reversed(counters)])
         self._passes += 1
         if self._passes > _PASSES_AT_ONE_TIME:
             self._passes = 0
@@ -90,7 +99,7 @@ class Scheduler:
         for task in sorted(batch, key=lambda task: task._counter):
             if task._counter > self._newest:
                 self._newest = task._counter
-                self._trace.task(task._counter - self._first, task.name)
+                self._trace.task(task._counter - self._first, _ADDRESS.sub("", task.name))
 
 
 class VirtualClock(trio.abc.Clock):

@@ -37,6 +37,14 @@ class Trace:
         """Task steps so far."""
         return self._folded_steps + len(self._numbers)
 
+    def step(self, task: int) -> None:
+        """A scheduler pass of one task."""
+        self._numbers.append(task)
+        if self._log is not None:
+            self._log(f"pass {task}")
+        if len(self._numbers) >= _FOLD_STEPS:
+            self._fold_steps()
+
     def batch(self, tasks: list[int]) -> None:
         """The numbers of the tasks of one scheduler pass, in the order in which they run."""
         self._numbers += tasks

@@ -166,7 +166,7 @@ def guest_pid(directory: Path) -> int:
 
 async def test_the_noop_agent_answers_every_verb_and_runs_nothing() -> None:
     with trio.fail_after(30):
-        async with open_world("embedded", agent="noop", engine="auto", run_dir=None, seed=None) as world:
+        async with open_world("embedded", agent="noop", engine="auto", run_dir=None) as world:
             box = await world.system.create_sandbox("box")
             await box.start()
             assert (await box.check()).serving

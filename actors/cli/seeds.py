@@ -1,0 +1,104 @@
+"""`katrio run --world simulated`: each file on one seed, or on a range of them.
+
+Imports neither nng nor anything of this machine's, so that a scenario is tried in the time it takes to load it. Not for
+how a range is spread over processes: `seeds_range`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from actors.cli.exits import Exit, exit_code
+from actors.cli.files import dry_run, load_all, tell_problems
+from actors.cli.reports import open_report
+from actors.scenario.events import Outcome
+from actors.seams import real_seams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+    from actors.cli.options import RunOptions
+    from actors.scenario.load import Loaded
+    from actors.scenario.report.base import Report
+
+__all__ = ["replay_command", "run_simulated"]
+
+_SEED_BITS = 32
+
+
+def run_simulated(options: RunOptions) -> int:
+    """Run the files; the exit code."""
+    loaded, problems = load_all(options.files, given=dict(options.given), words=options.words)
+    if problems or not loaded:
+        tell_problems(problems)
+        if not loaded and not problems:
+            print("katrio: no scenario file there", file=sys.stderr)
+        return Exit.USAGE
+    if options.dry_run:
+        return dry_run(loaded)
+    if options.seeds is not None:
+        from actors.cli.seeds_range import run_ranges
+
+        return run_ranges(options, loaded)
+    if options.trace is not None and len(loaded) > 1:
+        print(f"katrio: --trace writes the trace of one run, and there are {len(loaded)} files", file=sys.stderr)
+        return Exit.USAGE
+    try:
+        report = open_report(options, len(loaded))
+        log = None if options.trace is None else options.trace.open("w", encoding="utf-8")
+    except OSError as error:
+        print(f"katrio: {error}", file=sys.stderr)
+        return Exit.USAGE
+    seed = options.seed
+    if seed is None:
+        seed = real_seams().rng.getrandbits(_SEED_BITS)
+        report.notice(f"seed {seed}")
+    with log or nullcontext():
+        try:
+            return exit_code(_run_all(options, loaded, seed, report, log))
+        except KeyboardInterrupt:
+            report.notice("interrupted: everything was stopped in order")
+            return Exit.INTERRUPTED
+        finally:
+            report.close()
+
+
+def _run_all(
+    options: RunOptions, loaded: Sequence[Loaded], seed: int, report: Report, log: TextIO | None
+) -> list[Outcome]:
+    from actors.simulation.scenarios import play
+
+    outcomes: list[Outcome] = []
+    for each in loaded:
+        played = play(
+            each,
+            seed,
+            agent=options.agent,
+            keep_going=options.keep_going,
+            log=None if log is None else lambda line: print(line, file=log),
+        )
+        for event in played.events:
+            report.event(event)
+        report.result(played.result)
+        outcomes.append(played.result.outcome)
+        if outcomes[-1] in (Outcome.FAILED, Outcome.ERROR):
+            report.notice(f"replay: {replay_command(options, each.file, seed)}")
+            if not options.keep_going:
+                break
+    return outcomes
+
+
+def replay_command(options: RunOptions, file: str, seed: int) -> str:
+    """What to type to see this very run again."""
+    words = ["katrio", "run", "--world", "simulated", "--seed", str(seed)]
+    if options.agent != "kata":
+        words += ["--agent", options.agent]
+    for name, text in options.given:
+        words += ["--var", f"{name}={text}"]
+    if options.keep_going:
+        words.append("--keep-going")
+    return shlex.join([*words, file])

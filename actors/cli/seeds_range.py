@@ -1,0 +1,184 @@
+"""A range of seeds over all cores: progress, the seeds that do not hold, how to replay one.
+
+For `seeds`. Each worker is a process of its own (`seeds_worker`), given one seed at a time; one that dies or hangs is
+the answer for its seed and is replaced. Not for one seed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from actors.cli.exits import Exit, exit_code
+from actors.cli.seeds import replay_command
+from actors.cli.seeds_report import JsonRange, PlainRange, RangeReport, Summary
+from actors.cli.seeds_worker import SeedResult, Task
+from actors.scenario.events import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from actors.cli.options import RunOptions
+    from actors.scenario.load import Loaded
+
+__all__ = ["run_ranges"]
+
+# real time that one seed may take: some thousand times what it usually does
+_SEED_SECONDS = 120.0
+# one line of a worker: a reason with every task that waits
+_LINE_BYTES = 1024 * 1024
+
+
+def run_ranges(options: RunOptions, loaded: Sequence[Loaded]) -> int:
+    """Run every file on every seed of the range; the exit code."""
+    report = _choose_report(options)
+    try:
+        return trio.run(partial(_Session(options, report).run, loaded))
+    except OSError as error:
+        print(f"katrio: {error}", file=sys.stderr)
+        return Exit.INFRASTRUCTURE
+    finally:
+        report.close()
+
+
+def _choose_report(options: RunOptions) -> RangeReport:
+    if options.json:
+        return JsonRange(sys.stdout)
+    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        from actors.cli.seeds_live import LiveRange
+
+        return LiveRange()
+    return PlainRange(sys.stdout)
+
+
+class _Session:
+    """The files of one command, in order, each on all seeds."""
+
+    def __init__(self, options: RunOptions, report: RangeReport) -> None:
+        self._options = options
+        self._report = report
+        self._interrupted = False
+        self._digests: dict[str, None] = {}
+        self._work = trio.CancelScope()
+
+    async def run(self, loaded: Sequence[Loaded]) -> Exit:
+        outcomes: list[Outcome] = []
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._watch_signals)
+            nursery.start_soon(self._report.run)
+            with self._work:
+                for each in loaded:
+                    outcome = await self._run_one(each)
+                    outcomes.append(outcome)
+                    if outcome in (Outcome.FAILED, Outcome.ERROR) and not self._options.keep_going:
+                        break
+            nursery.cancel_scope.cancel()
+        return Exit.INTERRUPTED if self._interrupted else exit_code(outcomes)
+
+    async def _run_one(self, loaded: Loaded) -> Outcome:
+        assert self._options.seeds is not None
+        seeds = self._options.seeds
+        summary = Summary(
+            file=loaded.file, name=loaded.scenario.name, agent=self._options.agent, first=seeds.start, end=seeds.stop
+        )
+        began = trio.current_time()
+        waiting = iter(seeds)
+        self._digests.clear()
+        self._report.begin(summary)
+        try:
+            async with trio.open_nursery() as nursery:
+                for _ in range(min(self._options.jobs or _cores(), len(seeds))):
+                    nursery.start_soon(self._work_through, loaded.file, waiting, summary)
+        finally:
+            summary.duration_s = round(trio.current_time() - began, 3)
+            self._report.end(summary)
+        return summary.outcome
+
+    async def _work_through(self, file: str, waiting: Iterator[int], summary: Summary) -> None:
+        """One worker after the other, until no seed is left."""
+        seed = next(waiting, None)
+        while seed is not None:
+            async with _Worker(file, self._options) as worker:
+                while seed is not None:
+                    result = await worker.play(seed)
+                    fresh = result.digest is not None and result.digest not in self._digests
+                    if result.digest is not None:
+                        self._digests[result.digest] = None
+                    summary.add(result, replay_command(self._options, file, result.seed), fresh=fresh)
+                    self._report.seed(summary, result)
+                    seed = next(waiting, None)
+                    if worker.ended:
+                        break
+
+    async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for _ in signals:
+                self._interrupted = True
+                self._work.cancel()
+
+
+class _Worker:
+    """A worker process, for as long as this is entered."""
+
+    def __init__(self, file: str, options: RunOptions) -> None:
+        task = Task(file, options.agent, dict(options.given), options.keep_going)
+        self._argv = [sys.executable, "-P", "-m", "actors.cli.seeds_worker", msgspec.json.encode(task).decode()]
+        self._process: trio.Process | None = None
+        self._rest = b""
+        self.ended = False
+
+    async def __aenter__(self) -> _Worker:
+        """Raises: OSError."""
+        self._process = await trio.lowlevel.open_process(
+            self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONHASHSEED": "0"}
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._process is not None
+        with trio.CancelScope(shield=True):
+            self._process.kill()
+            await self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    await trio.aclose_forcefully(stream)
+
+    async def play(self, seed: int) -> SeedResult:
+        """What became of it; a worker that died or hung is an error of that seed."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        why = f"did not end within {_SEED_SECONDS:g} s of real time"
+        with trio.move_on_after(_SEED_SECONDS):
+            with suppress(trio.BrokenResourceError):
+                await self._process.stdin.send_all(b"%d\n" % seed)
+                line = await self._read_line()
+                if line is not None:
+                    return msgspec.json.decode(line, type=SeedResult)
+            code = await self._process.wait()
+            why = f"its worker process ended with code {code}; what it said is above"
+        self.ended = True
+        return SeedResult(seed, str(Outcome.ERROR), why, None, 0, 0.0)
+
+    async def _read_line(self) -> bytes | None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        while b"\n" not in self._rest and len(self._rest) < _LINE_BYTES:
+            data = await self._process.stdout.receive_some()
+            if not data:
+                return None
+            self._rest += bytes(data)
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))

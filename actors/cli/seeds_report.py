@@ -1,0 +1,198 @@
+"""What is told of a range of seeds: its summary, as lines or as one JSON object a file.
+
+For `seeds_range`. Not for terminals that can show a bar: `seeds_live`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+import trio
+
+from actors.scenario.events import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    from actors.cli.seeds_worker import SeedResult
+
+__all__ = ["Failing", "JsonRange", "PlainRange", "RangeReport", "Summary", "failed", "lines", "printable", "title"]
+
+# failing seeds shown to a person, and of one the lines of its reason
+SHOWN = 10
+_REASON_LINES = 6
+# failing seeds kept for `--json`
+_KEPT = 1000
+_PLAIN_STEPS = 10
+
+
+class Failing(msgspec.Struct, frozen=True):
+    """A seed that did not hold."""
+
+    seed: int
+    outcome: str
+    reason: str
+    trace_digest: str | None
+    replay: str
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """One file on a range of seeds: one object of `--json`. Seeds run from `first` up to and not including `end`.
+
+    Fields may be added, none changes its meaning. `failing` are the first thousand in order of their end.
+    """
+
+    file: str
+    name: str
+    world: str = "simulated"
+    agent: str
+    first: int
+    end: int
+    outcome: Outcome = Outcome.HELD
+    # of the seeds that were played: outcome -> how many
+    outcomes: dict[str, int] = {}
+    # of the first that was skipped
+    skipped: str = ""
+    failing: list[Failing] = []
+    # different traces
+    digests: int = 0
+    steps: int = 0
+    virtual_s: float = 0.0
+    duration_s: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Seeds that were played."""
+        return sum(self.outcomes.values())
+
+    def add(self, result: SeedResult, replay: str, *, fresh: bool) -> None:
+        """One seed more; `fresh`: no other had this trace."""
+        self.digests += fresh
+        outcome = Outcome(result.outcome)
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+        self.steps += result.steps
+        self.virtual_s = round(self.virtual_s + result.seconds, 6)
+        if outcome is Outcome.SKIPPED:
+            self.skipped = self.skipped or result.reason
+        elif outcome is not Outcome.HELD and len(self.failing) < _KEPT:
+            self.failing.append(Failing(result.seed, result.outcome, result.reason, result.digest, replay))
+        self.outcome = next(
+            each for each in (Outcome.ERROR, Outcome.FAILED, Outcome.HELD, Outcome.SKIPPED) if self.outcomes.get(each)
+        )
+
+
+class RangeReport(Protocol):
+    """Shows one range after the other. Every method but `run` returns at once."""
+
+    def begin(self, summary: Summary) -> None:
+        """A file's range begins."""
+        ...
+
+    def seed(self, summary: Summary, result: SeedResult) -> None:
+        """One seed has been played, and is in the summary."""
+        ...
+
+    def end(self, summary: Summary) -> None:
+        """The range has ended, perhaps early."""
+        ...
+
+    async def run(self) -> None:
+        """Keep what is shown up to date, until cancelled."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it was found. Idempotent."""
+        ...
+
+
+class JsonRange:
+    """See `RangeReport`: the summaries alone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def begin(self, summary: Summary) -> None:
+        pass
+
+    def seed(self, summary: Summary, result: SeedResult) -> None:
+        pass
+
+    def end(self, summary: Summary) -> None:
+        self._stream.write(msgspec.json.encode(summary).decode() + "\n")
+        self._stream.flush()
+
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+    def close(self) -> None:
+        self._stream.flush()
+
+
+class PlainRange:
+    """See `RangeReport`: ten lines of progress, each failing seed as it is found, the summary."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._told = 0
+
+    def begin(self, summary: Summary) -> None:
+        self._told = 0
+        self._line(title(summary))
+
+    def seed(self, summary: Summary, result: SeedResult) -> None:
+        if summary.failing and result.seed == summary.failing[-1].seed and len(summary.failing) <= SHOWN:
+            self._line(f"  {result.outcome:<8} seed {result.seed}: {result.reason.splitlines()[0]}")
+        tenth = summary.done * _PLAIN_STEPS // (summary.end - summary.first)
+        if tenth > self._told:
+            self._told = tenth
+            self._line(f"  {summary.done} of {summary.end - summary.first} seeds, {failed(summary)} did not hold")
+
+    def end(self, summary: Summary) -> None:
+        for line in lines(summary):
+            self._line(line)
+
+    async def run(self) -> None:
+        await trio.sleep_forever()
+
+    def close(self) -> None:
+        self._stream.flush()
+
+    def _line(self, text: str) -> None:
+        self._stream.write(printable(text) + "\n")
+        self._stream.flush()
+
+
+def title(summary: Summary) -> str:
+    """The first line of a range."""
+    return f"{summary.name} ({summary.file}), seeds {summary.first} to {summary.end - 1}"
+
+
+def failed(summary: Summary) -> int:
+    """How many seeds did not hold."""
+    return summary.outcomes.get(Outcome.FAILED, 0) + summary.outcomes.get(Outcome.ERROR, 0)
+
+
+def lines(summary: Summary) -> Iterator[str]:
+    """What came of it, for people: seeds that do not hold with the command for each, and one line of numbers."""
+    for failing in summary.failing[:SHOWN]:
+        told = failing.reason.splitlines()
+        yield f"{failing.outcome} with seed {failing.seed}: {told[0]}"
+        yield from told[1:_REASON_LINES]
+        yield f"  replay: {failing.replay}"
+    if failed(summary) > SHOWN:
+        yield f"and {failed(summary) - SHOWN} more; --json has them"
+    rate = summary.done / summary.duration_s if summary.duration_s else 0.0
+    early = "" if summary.done == summary.end - summary.first else f"interrupted after {summary.done} seeds; "
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(summary.outcomes.items())) or "none was played"
+    reason = f" ({summary.skipped})" if summary.skipped else ""
+    yield (
+        f"{early}{counts}{reason}: {summary.digests} different runs, {summary.virtual_s:.0f} s of virtual time"
+        f" in {summary.duration_s:.1f} s, {rate:.0f} seeds/s"
+    )
+
+
+def printable(text: str) -> str:
+    """Control characters of containers' outputs must not reach the terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,0 +1,124 @@
+"""The simulated world: a whole system whose guests, links, engine, clock and randomness come from one seed.
+
+For `scenarios`, tests and chaos, inside a run of `actors.simulation.run`. Hub, actors, mailboxes, agents, both ends of
+ttRPC and the guest's service, machine and conductor are the product's own. Not for nng: messages go over
+`transports.memory`.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import InvalidArgument, NotFound, Unsupported
+from actors.limits import DEFAULT_LIMITS, Limits
+from actors.scenario.needs import FAULTS, NEEDS, PROBES
+from actors.schemas import descriptors
+from actors.simulation.engine import SimulatedEngine
+from actors.simulation.guests import SimulatedGuests
+from actors.simulation.messages import TracedTransport
+from actors.system.absent import AnyImage, launch_nothing
+from actors.system.agents import AGENTS, AgentType
+from actors.system.compose import Parts, open_actors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from actors.handles import SystemHandle
+    from actors.simulation.run import Simulation
+
+# inside a simulation there are no files
+descriptors.load()
+
+__all__ = ["SimulatedWorld", "open_simulated"]
+
+_ADDRESS = "memory://system"
+_IMAGE = "busybox"
+
+
+@dataclass(frozen=True)
+class SimulatedWorld:
+    """See `actors.scenario.world.World`."""
+
+    system: SystemHandle
+    agent: str
+    guests: SimulatedGuests[SimulatedEngine]
+    name: str = field(default="simulated", init=False)
+
+    @property
+    def engine(self) -> str | None:
+        """`simulated`, unless the agent runs nothing."""
+        return None if self.agent == AgentType.NOOP else "simulated"
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """Every need there is."""
+        return frozenset() if self.engine is None else frozenset(NEEDS)
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Why it does not meet the others."""
+        return {} if self.engine else dict.fromkeys(NEEDS, f"the {self.agent} agent runs nothing")
+
+    async def probe(self, kind: str, sandbox: str, container: str) -> str:
+        """Ask the engine, past agent and guest. Raises: Unsupported, NotFound."""
+        await trio.lowlevel.checkpoint()
+        if kind not in PROBES:
+            raise Unsupported(f"probe {kind!r}: the simulated world knows {', '.join(PROBES)}")
+        engine = self.guests.engine(sandbox)
+        if kind == "freezer":
+            return "frozen" if engine.is_frozen(container) else "thawed"
+        return str(len(await engine.list_pids(container)))
+
+    async def fault(self, kind: str, sandbox: str) -> None:
+        """Break a part of the world. Raises: Unsupported, NotFound."""
+        if kind not in FAULTS:
+            raise Unsupported(f"fault {kind!r}: the simulated world knows {', '.join(FAULTS)}")
+        self.guests.kill(sandbox)
+        await trio.lowlevel.checkpoint()
+
+
+@asynccontextmanager
+async def open_simulated(
+    simulation: Simulation, *, agent: str = "kata", limits: Limits = DEFAULT_LIMITS
+) -> AsyncGenerator[SimulatedWorld]:
+    """A system in the simulated world, and its end in order. Hides nurseries, see `actors.system.compose`.
+
+    Raises: InvalidArgument for an agent that there is not.
+    """
+    agent_type = AgentType.parse(agent)
+    runs = agent_type is not AgentType.NOOP
+    engines = simulation.stream("engine")
+    guests = SimulatedGuests(
+        lambda sandbox: SimulatedEngine(engines, hostname=sandbox),
+        rng=simulation.stream("links"),
+        note=simulation.trace.data,
+        limits=limits,
+    )
+    parts = Parts(
+        transport=TracedTransport(simulation.trace.data),
+        address=_ADDRESS,
+        launch=guests if runs else launch_nothing,
+        connect=AGENTS[agent_type],
+        images=SimulatedImages() if runs else AnyImage(),
+        seams=simulation.seams,
+        limits=limits,
+    )
+    async with open_actors(parts) as system:
+        yield SimulatedWorld(system=system, agent=agent, guests=guests)
+
+
+class SimulatedImages:
+    """See `actors.sandbox.Images`."""
+
+    async def resolve(self, image: str) -> str:
+        """See `actors.sandbox.Images`."""
+        await trio.lowlevel.checkpoint()
+        if image.startswith("/"):
+            raise NotFound(f"image {image!r}: no such directory in the simulation", field="image")
+        if image != _IMAGE:
+            raise InvalidArgument(f"image {image!r}: the simulation has {_IMAGE!r}", field="image")
+        return f"/images/{image}"
