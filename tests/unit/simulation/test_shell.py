@@ -122,6 +122,10 @@ async def test_too_deep_is_an_answer(autojump_clock: trio.testing.MockClock) -> 
     assert b"nested too deep" in ended.stderr
     for script in ("(" * 5000, "$(" * 5000, "{ " * 5000, "if " * 5000, "echo " + "$(echo " * 500, "! " * 100_000):
         assert (await run_script(script)).code in (1, 2)
+    for script in ("echo " + "${x:-" * 5000, 'echo "' + '${x:-"' * 5000, "case x in a) " * 5000, "f() " * 5000):
+        assert (await run_script(script)).code in (1, 2)
+    assert (await run_script("true && " * 3000 + "exit 7")).code == 7
+    assert (await run_script("exit $((" + "1+" * 3000 + "-2999))")).code == 1
     assert b"recursion" in (await run_script("echo $((" + "(" * 5000 + "1" + ")" * 5000 + "))")).stderr
     assert b"recursion" in (await run_script("x=x; echo $((x))")).stderr
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 __all__ = ["ArithmeticFault", "evaluate"]
 
-_DEPTH = 60
+_DEPTH = 20
 _TOKEN = re.compile(
     r"\s*(?:(0[xX][0-9a-fA-F]+|[0-9]+)|([A-Za-z_][A-Za-z0-9_]*)|(<<=|>>=|\*\*|\+\+|--|&&|\|\||<=|>=|==|!=|<<|>>|[-+*/%&^|]=|[-+*/%<>!~&^|?:=(),]))"
 )
@@ -46,10 +46,11 @@ class _Unary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Binary:
-    operator: str
-    left: _Tree
-    right: _Tree
+class _Chain:
+    """Operators of one level, from the left."""
+
+    first: _Tree
+    rest: tuple[tuple[str, _Tree], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class _Assign:
     value: _Tree
 
 
-_Tree: TypeAlias = _Number | _Name | _Unary | _Binary | _Choice | _Assign
+_Tree: TypeAlias = _Number | _Name | _Unary | _Chain | _Choice | _Assign
 Get: TypeAlias = Callable[[str], str]
 Set: TypeAlias = Callable[[str, str], None]
 
@@ -112,18 +113,25 @@ class _Expression:
         self._at += 1
         return token
 
-    def several(self) -> _Tree:
-        """Expressions between commas: the last counts."""
-        tree = self.assignment()
-        while self.peek() == ",":
-            self._next()
-            tree = _Binary(",", tree, self.assignment())
-        return tree
-
-    def assignment(self) -> _Tree:
+    def _deeper(self) -> None:
         self._depth += 1
         if self._depth > _DEPTH:
             raise ArithmeticFault("expression recursion level exceeded")
+
+    def several(self) -> _Tree:
+        """Expressions between commas: the last counts."""
+        return self._chain((",",), self.assignment)
+
+    def _chain(self, operators: tuple[str, ...], operand: Callable[[], _Tree]) -> _Tree:
+        first = operand()
+        rest: list[tuple[str, _Tree]] = []
+        while self.peek() in operators:
+            operator = self._next()
+            rest.append((operator, operand()))
+        return _Chain(first, tuple(rest)) if rest else first
+
+    def assignment(self) -> _Tree:
+        self._deeper()
         name = self.peek()
         if name.isidentifier() and self.peek(1) in _ASSIGNS:
             self._at += 1
@@ -146,22 +154,24 @@ class _Expression:
 
     def _binary(self, level: int) -> _Tree:
         if level == len(_LEVELS):
-            base = self._unary()
-            if self.peek() != "**":
-                return base
-            self._next()
-            return _Binary("**", base, self._binary(level))
-        left = self._binary(level + 1)
-        while self.peek() in _LEVELS[level]:
-            left = _Binary(self._next(), left, self._binary(level + 1))
-        return left
+            return self._power()
+        return self._chain(_LEVELS[level], partial(self._binary, level + 1))
+
+    def _power(self) -> _Tree:
+        """Binds to the right."""
+        base = self._unary()
+        if self.peek() != "**":
+            return base
+        self._deeper()
+        self._next()
+        tree = _Chain(base, (("**", self._power()),))
+        self._depth -= 1
+        return tree
 
     def _unary(self) -> _Tree:
         token = self._next()
         if token in ("-", "+", "!", "~", "++", "--"):
-            self._depth += 1
-            if self._depth > _DEPTH:
-                raise ArithmeticFault("expression recursion level exceeded")
+            self._deeper()
             operand = self._unary()
             self._depth -= 1
             if token in ("++", "--"):
@@ -182,7 +192,7 @@ class _Expression:
             step = self._next()[0]
             # the old value: what was assigned, taken back
             back = "-" if step == "+" else "+"
-            return _Binary(back, _Assign(token, step, _Number(1)), _Number(1))
+            return _Chain(_Assign(token, step, _Number(1)), ((back, _Number(1)),))
         return _Name(token)
 
 
@@ -213,12 +223,14 @@ def _value(tree: _Tree, get: Get, put: Set, depth: int) -> int:
         return {"-": _wrapped(-value), "+": value, "!": int(not value), "~": ~value}[tree.operator]
     if isinstance(tree, _Choice):
         return _value(tree.yes if _value(tree.condition, get, put, depth) else tree.no, get, put, depth)
-    left = _value(tree.left, get, put, depth)
-    if tree.operator == "&&":
-        return int(bool(left) and bool(_value(tree.right, get, put, depth)))
-    if tree.operator == "||":
-        return int(bool(left) or bool(_value(tree.right, get, put, depth)))
-    return _combined(tree.operator, left, _value(tree.right, get, put, depth))
+    value = _value(tree.first, get, put, depth)
+    for operator, operand in tree.rest:
+        if operator in ("&&", "||"):
+            # the right side is not even looked at once the left one has decided
+            value = int(bool(value) if bool(value) is (operator == "||") else bool(_value(operand, get, put, depth)))
+        else:
+            value = _combined(operator, value, _value(operand, get, put, depth))
+    return value
 
 
 def _variable(name: str, get: Get, put: Set, depth: int) -> int:

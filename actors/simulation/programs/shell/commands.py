@@ -50,9 +50,14 @@ def _sequence(shell: Shell, node: Sequence, last: bool) -> Status:
 
 
 def _and_or(shell: Shell, node: AndOr, last: bool) -> Status:
-    status = yield from shell.test(node.left)
-    if (status == 0) == (node.operator == "&&"):
-        return (yield from shell.execute(node.right, last=last))
+    status = yield from shell.test(node.first)
+    for operator, command in node.rest:
+        if (status == 0) != (operator == "&&"):
+            continue
+        if command is node.rest[-1][1]:
+            return (yield from shell.execute(command, last=last))
+        status = yield from shell.test(command)
+        shell.state.status = status
     return status
 
 

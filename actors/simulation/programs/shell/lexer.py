@@ -22,11 +22,12 @@ from actors.simulation.programs.shell.syntax import (
     Word,
 )
 
-__all__ = ["Lexer", "Nested", "Token", "is_name"]
+__all__ = ["Depth", "Lexer", "Nested", "Token", "is_name"]
 
 # parses from a position in the text up to the `)` that is not its own: (script, position after it)
 Nested: TypeAlias = Callable[[str, int], tuple[Script, int]]
 
+_DEPTH = 30
 _OPERATORS = (
     "<<-",
     "&&",
@@ -77,13 +78,30 @@ class Token:
     word: Word | None = None
 
 
+class Depth:
+    """How deep commands and expansions are nested: text of nothing but brackets must not exhaust our own stack."""
+
+    def __init__(self) -> None:
+        self._level = 0
+
+    def __enter__(self) -> None:
+        """Raises: NotSupported."""
+        if self._level >= _DEPTH:
+            raise NotSupported(f"nesting deeper than {_DEPTH}")
+        self._level += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._level -= 1
+
+
 class Lexer:
     """Reads `text` from `at` on."""
 
-    def __init__(self, text: str, at: int, nested: Nested) -> None:
+    def __init__(self, text: str, at: int, nested: Nested, depth: Depth) -> None:
         self._text = text
         self.at = at
         self._nested = nested
+        self._depth = depth
         self._peeked: tuple[Token, int] | None = None
         self._documents: list[Redirect] = []
 
@@ -260,7 +278,8 @@ class Lexer:
             return Substitution(script, quoted)
         if text.startswith("${", self.at):
             self.at += 2
-            return self._braced(quoted)
+            with self._depth:
+                return self._braced(quoted)
         self.at += 1
         name = self._name()
         return Parameter(name, quoted) if name else None
@@ -298,9 +317,10 @@ class Lexer:
             if at + 1 >= len(text):
                 raise SyntaxFault("syntax error: missing '))'", incomplete=True)
             return None
-        inner = Lexer(text[self.at + 3 : at], 0, self._nested)
+        inner = Lexer(text[self.at + 3 : at], 0, self._nested, self._depth)
         self.at = at + 2
-        return Arithmetic(make_word(inner._quoted_parts("", _ESCAPED_IN_QUOTES)), quoted)
+        with self._depth:
+            return Arithmetic(make_word(inner._quoted_parts("", _ESCAPED_IN_QUOTES)), quoted)
 
     def _braced(self, quoted: bool) -> Part:
         text = self._text
@@ -386,7 +406,7 @@ class Lexer:
             if redirect.literal:
                 redirect.target = make_word([Literal(body, quoted=True)])
             else:
-                inner = Lexer(body, 0, self._nested)
+                inner = Lexer(body, 0, self._nested, self._depth)
                 redirect.target = make_word(inner._quoted_parts("", "$`\\\n"))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from actors.simulation.programs.shell.lexer import Lexer, Token, is_name
+from actors.simulation.programs.shell.lexer import Depth, Lexer, Token, is_name
 from actors.simulation.programs.shell.syntax import (
     AndOr,
     Case,
@@ -32,8 +32,6 @@ from actors.simulation.programs.shell.syntax import (
 
 __all__ = ["parse"]
 
-# nested commands; a script of nothing but parentheses must not exhaust our own stack
-_DEPTH = 60
 _RESERVED = frozenset(
     ["if", "then", "elif", "else", "fi", "while", "until", "do", "done", "for", "in", "case", "esac", "{", "}", "!"]
 )
@@ -44,25 +42,21 @@ _NOTHING = Sequence(())
 @lru_cache(maxsize=512)
 def parse(text: str) -> Script:
     """Read a whole script; a fault is part of the answer."""
-    return _Parser(text, 0, 0).script(nested=False)
+    return _Parser(text, 0, Depth()).script(nested=False)
 
 
 class _Parser:
-    def __init__(self, text: str, at: int, depth: int) -> None:
+    def __init__(self, text: str, at: int, depth: Depth) -> None:
         self._depth = depth
-        self._lexer = Lexer(text, at, self._nested)
+        self._lexer = Lexer(text, at, self._nested, depth)
 
     def _nested(self, text: str, at: int) -> tuple[Script, int]:
-        inner = _Parser(text, at, self._deeper())
-        script = inner.script(nested=True)
+        with self._depth:
+            inner = _Parser(text, at, self._depth)
+            script = inner.script(nested=True)
         if script.fault is not None:
             raise script.fault
         return script, inner._lexer.at
-
-    def _deeper(self) -> int:
-        if self._depth >= _DEPTH:
-            raise NotSupported(f"nesting deeper than {_DEPTH}")
-        return self._depth + 1
 
     # lines
 
@@ -124,7 +118,13 @@ class _Parser:
 
     def _compound_list(self, *ends: str) -> Node:
         """Commands up to one of the reserved words (or `)`), which is left."""
-        self._depth = self._deeper()
+        with self._depth:
+            items = self._items(ends)
+        if not items and ";;" not in ends:
+            raise self._unexpected(self._lexer.peek())
+        return _sequence(items)
+
+    def _items(self, ends: tuple[str, ...]) -> list[tuple[Node, bool]]:
         items: list[tuple[Node, bool]] = []
         self._skip_newlines()
         while not self._at_word(*ends) and not any(self._at_operator(end) for end in ends if end in (")", ";;")):
@@ -141,20 +141,18 @@ class _Parser:
                 raise self._unexpected(token, ends[0])
             if not self._at_operator(";;"):
                 self._skip_newlines()
-        self._depth -= 1
-        if not items and ";;" not in ends:
-            raise self._unexpected(self._lexer.peek())
-        return _sequence(items)
+        return items
 
     def _and_or(self) -> Node:
-        left = self._pipeline()
+        first = self._pipeline()
+        rest: list[tuple[str, Node]] = []
         while True:
             token = self._lexer.peek()
             if token.kind != "operator" or token.text not in ("&&", "||"):
-                return left
+                return AndOr(first, tuple(rest)) if rest else first
             self._lexer.next()
             self._skip_newlines()
-            left = AndOr(left, token.text, self._pipeline())
+            rest.append((token.text, self._pipeline()))
 
     def _pipeline(self) -> Node:
         negated = False
@@ -328,7 +326,7 @@ class _Parser:
         self._skip_newlines()
         if name.kind != "word" or not is_name(name.text):
             raise SyntaxFault("syntax error: bad function name", incomplete=name.kind == "end")
-        return Function(name.text, self._command())
+        return self._body(name.text)
 
     def _function(self, name: str) -> Node:
         self._lexer.next()
@@ -338,7 +336,11 @@ class _Parser:
         if not is_name(name):
             raise SyntaxFault("syntax error: bad function name")
         self._skip_newlines()
-        return Function(name, self._command())
+        return self._body(name)
+
+    def _body(self, name: str) -> Node:
+        with self._depth:
+            return Function(name, self._command())
 
     def _redirects(self) -> tuple[Redirect, ...]:
         found: list[Redirect] = []

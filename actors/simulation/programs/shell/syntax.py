@@ -128,11 +128,10 @@ class Pipeline:
 
 @dataclass(frozen=True, slots=True)
 class AndOr:
-    """`left && right`, or `||`."""
+    """Commands joined by `&&` and `||`: the first, and (operator, command) for each other."""
 
-    left: Node
-    operator: str
-    right: Node
+    first: Node
+    rest: tuple[tuple[str, Node], ...]
 
 
 @dataclass(frozen=True, slots=True)
