@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import asynccontextmanager
@@ -15,6 +16,8 @@ from actors.api import connect_system, open_system
 from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument, InvalidTransition
 from actors.host.facts import choose_engine, read_facts
 from actors.wire.spec import ContainerSpec, ProcessSpec
+from tests.support.foreign import packb
+from tests.support.raw_peer import a_raw_peer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -101,3 +104,63 @@ async def test_an_address_that_can_not_be_is_told_in_our_own_errors(tmp_path: Pa
         with pytest.raises(AlreadyExists):
             async with open_system(agent="noop", listen=address):
                 pass
+
+
+async def test_an_ask_that_is_sent_ten_times_over_two_links_reaches_the_engine_once(tmp_path: Path) -> None:
+    address, kept = f"ipc://{tmp_path}/own/hub", tmp_path / "kept"
+    async with served(address, tmp_path / "r", "processes"), connect_system(address) as system:
+        box = await system.create_sandbox("box")
+        await box.start()
+        command = ProcessSpec(args=("sh", "-c", f"cat > {kept}"))
+        writer = await box.create_container("writer", ContainerSpec(process=command))
+        await writer.start()
+        write = packb(["ask", 1, "box/writer", "write_stdin", {"data": b"x"}, 5000, 1])
+        with a_raw_peer(address) as peer:
+            peer.join("again")
+            peer.send(*[write] * 5)
+            first = await peer.until_heard("reply", 1)
+        with a_raw_peer(address) as peer:
+            peer.join("again")
+            peer.send(*[write] * 5)
+            assert await peer.until_heard("reply", 1) == first
+        await writer.init.close_stdin()
+        assert (await writer.init.wait()).code == 0
+        assert await trio.Path(kept).read_bytes() == b"x"
+
+
+async def test_events_of_a_real_container_arrive_as_they_happen(tmp_path: Path) -> None:
+    address = f"ipc://{tmp_path}/own/hub"
+    async with served(address, tmp_path / "r", ENGINES[-1]), connect_system(address) as system:
+        box = await system.create_sandbox("box")
+        await box.start()
+        async with box.open_events() as events:
+            command = ProcessSpec(args=("sh", "-c", "read line; exit 3"))
+            job = await box.create_container("job", ContainerSpec(process=command))
+            await job.start()
+            await job.pause()
+            await job.resume()
+            await job.init.write(b"go\n")
+            seen: list[str] = []
+            while not seen or seen[-1] != "stopped":
+                event = (await anext(events)).event
+                seen.append(event.state or f"{event.kind} {event.exit and event.exit.code}")
+            assert seen == ["running", "ready", "starting", "running", "paused", "running", "exit 3", "stopped"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+async def test_another_user_can_not_connect(tmp_path: Path) -> None:
+    address = f"ipc://{tmp_path}/own/hub"
+    # the way there is open, so that the socket and its directory alone are what keeps others out
+    for directory in (tmp_path, *tmp_path.parents[:3]):
+        await trio.Path(directory).chmod(0o755)
+    program = (
+        "import os, socket, sys; os.setgid(65534); os.setuid(65534)\n"
+        "try: socket.socket(socket.AF_UNIX).connect(sys.argv[1])\n"
+        "except PermissionError: print('refused')"
+    )
+    async with open_system(agent="noop", listen=address):
+        path = address.removeprefix("ipc://")
+        for mode in (0o700, 0o711):
+            await trio.Path(path).parent.chmod(mode)
+            done = await trio.run_process([sys.executable, "-c", program, path], capture_stdout=True)
+            assert done.stdout == b"refused\n"
