@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument
 from actors.handles import SystemHandle
+from actors.host.busybox import find_static_busybox
 from actors.host.facts import AUTO, choose_engine, read_facts
-from actors.host.images import ImageStore, default_image_root, find_static_busybox
+from actors.host.images import ImageStore, default_image_root
 from actors.host.rundir import default_run_root
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_courier

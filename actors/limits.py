@@ -76,6 +76,16 @@ class Limits:
     guest_start_seconds: float = 30.0
     # the stop order under a cancel: containers, destroy, connection
     shutdown_seconds: float = 20.0
+    # an image, unpacked: larger ones are rather an attack on the disk than a test's root
+    image_bytes: int = 8 * 1024 * MIB
+    # its files and directories over all layers; Debian with a desktop has 300,000
+    image_entries: int = 500_000
+    # Docker's own bound is 127
+    image_layers: int = 128
+    # one manifest, index or configuration
+    image_document_bytes: int = 4 * MIB
+    # one header of a tar that carries names or attributes: these are held in memory
+    image_header_bytes: int = 1 * MIB
     # containers of one sandbox, processes of one container
     containers: int = 512
     processes: int = 1024

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actors.errors import InvalidArgument, Unsupported
+from actors.host.busybox import find_static_busybox
 from actors.host.cgroups import CgroupKind, read_layout
-from actors.host.images import find_static_busybox
 
 __all__ = ["AUTO", "ENGINES", "RUNTIMES", "Facts", "Tool", "choose_engine", "find_runtime", "missing_for", "read_facts"]
 

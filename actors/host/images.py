@@ -1,8 +1,9 @@
-"""The image store: names that stand for unpacked roots, and the built-in minimal one.
+"""The image store: references that stand for unpacked roots, and the built-in minimal one.
 
-For the host side, which gives the guest directories. The built-in `busybox` root is made from this machine's
-static busybox, once per version of that binary. Not for registries, and not for the writable layer of a
-container: the guest's engine lays that over these directories, which are never written to again.
+For the host side, which gives the guest directories. The built-in `busybox` root is made from this machine's static
+busybox, once per version of that binary; images are unpacked once per digest, into a directory that appears whole or not
+at all. Not for registries, and not for the writable layer of a container: the guest's engine lays that over these
+directories, which are never written to again.
 """
 
 from __future__ import annotations
@@ -13,41 +14,28 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, NotFound, PermissionDenied
+from actors.host.archives import open_docker_archive, open_oci_layout
+from actors.host.busybox import INSTALL, fill_root
+from actors.host.layers import LayerBudget, apply_layer
+from actors.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-__all__ = ["BUSYBOX", "ImageStore", "default_image_root", "find_static_busybox"]
+    from actors.host.archives import Archive
+
+__all__ = ["BUSYBOX", "ImageStore", "default_image_root"]
 
 BUSYBOX = "busybox"
 # bumped when the built root's content changes, so that old ones are not taken for it
 _RECIPE = 1
-_CANDIDATES = ("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static", "/usr/bin/busybox-static")
-_DIRECTORIES = (
-    "bin",
-    "dev",
-    "dev/pts",
-    "dev/shm",
-    "dev/mqueue",
-    "etc",
-    "home",
-    "proc",
-    "root",
-    "run",
-    "sbin",
-    "sys",
-    "tmp",
-    "usr",
-    "usr/bin",
-    "usr/sbin",
-    "var",
-)
-_PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
-_GROUP = "root:x:0:\nnogroup:x:65534:\n"
-_INSTALL = "install Debian's busybox-static (apt-get install busybox-static)"
+# the same for how images are unpacked
+_UNPACKING = 1
+_KINDS = ("dir", "oci", "docker-archive")
+_FORMS = "dir:/PATH, oci:/PATH[:TAG], docker-archive:/PATH[:REFERENCE]"
 
 
 def default_image_root(environment: Mapping[str, str], uid: int) -> Path:
@@ -58,81 +46,65 @@ def default_image_root(environment: Mapping[str, str], uid: int) -> Path:
     return Path(cache) / "katrio" / "images"
 
 
-def _is_static_elf(path: Path) -> bool:
-    """Whether an ELF file names no program interpreter, that is, needs no shared libraries."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    if head[:4] != b"\x7fELF" or head[4] not in (1, 2):
-        return False
-    order: Literal["little", "big"] = "little" if head[5] == 1 else "big"
-    wide = head[4] == 2
-    offset = int.from_bytes(head[32:40] if wide else head[28:32], order)
-    size_at, count_at = (54, 56) if wide else (42, 44)
-    size = int.from_bytes(head[size_at : size_at + 2], order)
-    count = int.from_bytes(head[count_at : count_at + 2], order)
-    types = [int.from_bytes(head[offset + size * n : offset + size * n + 4], order) for n in range(count)]
-    return 3 not in types  # PT_INTERP
-
-
-def find_static_busybox(candidates: Sequence[str] = _CANDIDATES) -> Path | None:
-    """The first static busybox of this machine; None when there is none."""
-    for candidate in candidates:
-        path = Path(candidate)
-        if path.is_file() and os.access(path, os.X_OK) and _is_static_elf(path):
-            return path
-    return None
-
-
-def _applets(busybox: Path) -> list[str]:
-    """The names that this busybox answers to."""
-    read_end, write_end = os.pipe()
-    pid = os.posix_spawn(
-        busybox,
-        [str(busybox), "--list"],
-        {},
-        file_actions=[(os.POSIX_SPAWN_DUP2, write_end, 1), (os.POSIX_SPAWN_CLOSE, read_end)],
-    )
-    os.close(write_end)
-    with os.fdopen(read_end, encoding="ascii") as file:
-        names = file.read().split()
-    _, status = os.waitpid(pid, 0)
-    if status != 0 or "sh" not in names:
-        raise NotFound(f"{busybox} --list did not list a shell; {_INSTALL}")
-    return names
-
-
 class ImageStore:
     """Names to directories, below one cache directory of ours."""
 
-    def __init__(self, root: Path, busybox: Path | None) -> None:
+    def __init__(self, root: Path, busybox: Path | None, limits: Limits = DEFAULT_LIMITS) -> None:
         """`busybox` is the static binary to build the built-in root from; None when this machine has none."""
         self._root = root
         self._busybox = busybox
+        self._limits = limits
 
     def resolve(self, image: str) -> Path:
-        """The unpacked root of `image`: a known name, or an absolute path. Builds `busybox` when it must; may take 0.1 s.
+        """The unpacked root of `image`. Builds or unpacks it when it must, which may take seconds.
+
+        `busybox`; `dir:/path` or `/path`, a root that is unpacked already; `oci:/path[:tag]`, a layout;
+        `docker-archive:/path[:reference]`, what `docker save` wrote.
 
         Raises:
-            NotFound: no such image or directory; says what to install or name.
-            InvalidArgument: neither a known name nor an absolute path of a directory.
-            PermissionDenied: the cache can't be written, or is not ours alone to write.
+            NotFound: no such image, file or directory; says what to install or name.
+            InvalidArgument: no reference at all, or an image that is broken or hostile.
+            ResourceExhausted: it unpacks to more than the limits allow, or the disk is full.
+            PermissionDenied: the store can't be written, or is not ours alone to write.
         """
         if image == BUSYBOX:
             return self._built_in()
-        path = Path(image)
-        if not path.is_absolute() or "\0" in image or ".." in path.parts:
+        kind, colon, rest = image.partition(":")
+        if image.startswith("/"):
+            kind, colon, rest = "dir", ":", image
+        path, _, name = (rest, "", "") if kind == "dir" else rest.partition(":")
+        if not colon or kind not in _KINDS or not path.startswith("/") or "\0" in image or ".." in Path(path).parts:
             raise InvalidArgument(
-                f"image {image!r}: need {BUSYBOX!r} or the absolute path of an unpacked root", field="image"
+                f"image {image[:200]!r}: need {BUSYBOX!r}, an absolute path of an unpacked root, or {_FORMS}",
+                field="image",
             )
-        if not path.is_dir():
-            raise NotFound(f"image {image!r}: no such directory", field="image")
-        return path.resolve()
+        if kind == "dir":
+            if not Path(path).is_dir():
+                raise NotFound(f"image {image!r}: no such directory", field="image")
+            return Path(path).resolve()
+        opened = open_oci_layout if kind == "oci" else open_docker_archive
+        with opened(Path(path), name, self._limits) as archive:
+            return self._unpacked(archive)
+
+    def _unpacked(self, archive: Archive) -> Path:
+        def fill(scratch: Path) -> None:
+            budget = LayerBudget(self._limits)
+            for layer in archive.layers:
+                with layer.unpacked() as tar:
+                    apply_layer(scratch, tar, budget)
+
+        return self._made(f"{archive.digest.replace(':', '-')}-{_UNPACKING}", fill)
 
     def _built_in(self) -> Path:
-        if self._busybox is None:
-            raise NotFound(f"image {BUSYBOX!r}: no static busybox on this machine; {_INSTALL}", field="image")
-        digest = hashlib.sha256(self._busybox.read_bytes()).hexdigest()
-        target = self._root / f"{BUSYBOX}-{_RECIPE}-{digest[:16]}"
+        busybox = self._busybox
+        if busybox is None:
+            raise NotFound(f"image {BUSYBOX!r}: no static busybox on this machine; {INSTALL}", field="image")
+        digest = hashlib.sha256(busybox.read_bytes()).hexdigest()
+        return self._made(f"{BUSYBOX}-{_RECIPE}-{digest[:16]}", lambda scratch: fill_root(scratch, busybox))
+
+    def _made(self, name: str, fill: Callable[[Path], None]) -> Path:
+        """The directory of that name, filled by `fill` if it is not there yet; never seen half full."""
+        target = self._root / name
         if target.is_dir():
             return target
         try:
@@ -140,12 +112,14 @@ class ImageStore:
             found = self._root.stat()
             if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
                 raise PermissionDenied(f"image store {self._root}: others may write it; name another one")
-            scratch = Path(tempfile.mkdtemp(prefix=".building-", dir=self._root))
+            outer = Path(tempfile.mkdtemp(prefix=".building-", dir=self._root))
         except OSError as error:
             raise PermissionDenied(f"image store {self._root}: {error.strerror}; name another one") from error
+        # two levels, so that a root's own mode opens it to nobody before it is whole
+        scratch = outer / "root"
         try:
-            _fill(scratch, self._busybox)
-            scratch.chmod(0o755)
+            scratch.mkdir(mode=0o755)
+            fill(scratch)
             try:
                 scratch.rename(target)
             except OSError:
@@ -153,20 +127,5 @@ class ImageStore:
                 if not target.is_dir():
                     raise
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(outer, ignore_errors=True)
         return target
-
-
-def _fill(root: Path, busybox: Path) -> None:
-    for name in _DIRECTORIES:
-        (root / name).mkdir()
-    (root / "tmp").chmod(0o1777)
-    (root / "dev/shm").chmod(0o1777)
-    (root / "root").chmod(0o700)
-    shutil.copyfile(busybox, root / "bin/busybox")
-    (root / "bin/busybox").chmod(0o755)
-    for applet in _applets(busybox):
-        if applet != BUSYBOX:
-            (root / "bin" / applet).symlink_to(BUSYBOX)
-    (root / "etc/passwd").write_text(_PASSWD)
-    (root / "etc/group").write_text(_GROUP)

@@ -77,7 +77,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """One container to create."""
 
     process: ProcessSpec
-    # a name that the system's image store knows, or an absolute path of an unpacked root
+    # busybox, dir:/path, oci:/path[:tag] or docker-archive:/path[:reference]: what the image store knows
     image: str = "busybox"
     # False: writes go to a layer that ends with the container
     readonly: bool = False

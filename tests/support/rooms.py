@@ -19,8 +19,9 @@ import trio
 
 from actors.guest import syscalls
 from actors.guest.serve import make_engine
+from actors.host.busybox import find_static_busybox
 from actors.host.cgroups import read_layout, sandbox_group, sweep_group
-from actors.host.images import ImageStore, find_static_busybox
+from actors.host.images import ImageStore
 from actors.nurseries import open_plain_nursery
 from actors.schemas.oci import Box, Linux, LinuxCapabilities, LinuxResources, POSIXRlimit, Process, Root, Spec, User
 from actors.simulation.engine import SimulatedEngine

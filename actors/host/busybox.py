@@ -1,0 +1,101 @@
+"""The built-in minimal root: this machine's static busybox, a link for each of its applets, and two lines of users.
+
+For the image store, which keeps it, and for whoever asks whether it can be made. Not for any other image.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from actors.errors import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["INSTALL", "fill_root", "find_static_busybox"]
+
+_CANDIDATES = ("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static", "/usr/bin/busybox-static")
+_DIRECTORIES = (
+    "bin",
+    "dev",
+    "dev/pts",
+    "dev/shm",
+    "dev/mqueue",
+    "etc",
+    "home",
+    "proc",
+    "root",
+    "run",
+    "sbin",
+    "sys",
+    "tmp",
+    "usr",
+    "usr/bin",
+    "usr/sbin",
+    "var",
+)
+_PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+_GROUP = "root:x:0:\nnogroup:x:65534:\n"
+INSTALL = "install Debian's busybox-static (apt-get install busybox-static)"
+
+
+def _is_static_elf(path: Path) -> bool:
+    """Whether an ELF file names no program interpreter, that is, needs no shared libraries."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head[:4] != b"\x7fELF" or head[4] not in (1, 2):
+        return False
+    order: Literal["little", "big"] = "little" if head[5] == 1 else "big"
+    wide = head[4] == 2
+    offset = int.from_bytes(head[32:40] if wide else head[28:32], order)
+    size_at, count_at = (54, 56) if wide else (42, 44)
+    size = int.from_bytes(head[size_at : size_at + 2], order)
+    count = int.from_bytes(head[count_at : count_at + 2], order)
+    types = [int.from_bytes(head[offset + size * n : offset + size * n + 4], order) for n in range(count)]
+    return 3 not in types  # PT_INTERP
+
+
+def find_static_busybox(candidates: Sequence[str] = _CANDIDATES) -> Path | None:
+    """The first static busybox of this machine; None when there is none."""
+    for candidate in candidates:
+        path = Path(candidate)
+        if path.is_file() and os.access(path, os.X_OK) and _is_static_elf(path):
+            return path
+    return None
+
+
+def _applets(busybox: Path) -> list[str]:
+    """The names that this busybox answers to."""
+    read_end, write_end = os.pipe()
+    pid = os.posix_spawn(
+        busybox,
+        [str(busybox), "--list"],
+        {},
+        file_actions=[(os.POSIX_SPAWN_DUP2, write_end, 1), (os.POSIX_SPAWN_CLOSE, read_end)],
+    )
+    os.close(write_end)
+    with os.fdopen(read_end, encoding="ascii") as file:
+        names = file.read().split()
+    _, status = os.waitpid(pid, 0)
+    if status != 0 or "sh" not in names:
+        raise NotFound(f"{busybox} --list did not list a shell; {INSTALL}")
+    return names
+
+
+def fill_root(root: Path, busybox: Path) -> None:
+    """Make the root below an empty directory. Raises: NotFound (no proper busybox), OSError."""
+    for name in _DIRECTORIES:
+        (root / name).mkdir()
+    (root / "tmp").chmod(0o1777)
+    (root / "dev/shm").chmod(0o1777)
+    (root / "root").chmod(0o700)
+    shutil.copyfile(busybox, root / "bin/busybox")
+    (root / "bin/busybox").chmod(0o755)
+    for applet in _applets(busybox):
+        if applet != "busybox":
+            (root / "bin" / applet).symlink_to("busybox")
+    (root / "etc/passwd").write_text(_PASSWD)
+    (root / "etc/group").write_text(_GROUP)

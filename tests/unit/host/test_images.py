@@ -1,0 +1,163 @@
+"""The image store: references, digests, and roots that appear whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actors.errors import InvalidArgument, KatrioError, NotFound, ResourceExhausted, Unsupported
+from actors.host.images import ImageStore
+from actors.limits import DEFAULT_LIMITS
+from tests.support.archives import docker_archive, entry, layer, oci_layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LOWER, UPPER = (
+    layer(entry("etc/"), entry("etc/a", b"1"), entry("etc/b", b"2")),
+    layer(entry("etc/.wh.a"), entry("new", b"3")),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ImageStore:
+    return ImageStore(tmp_path / "store", None)
+
+
+def text(root: Path) -> dict[str, str]:
+    return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_a_layout(store: ImageStore, tmp_path: Path, compress: bool) -> None:
+    path = oci_layout(tmp_path / "image", LOWER, UPPER, tag="v1", compress=compress)
+    root = store.resolve(f"oci:{path}:v1")
+    assert text(root) == {"etc/b": "2", "new": "3"}
+    assert store.resolve(f"oci:{path}") == root, "the only one needs no name"
+    with pytest.raises(NotFound, match="'v1'"):
+        store.resolve(f"oci:{path}:v2")
+
+
+def test_an_archive(store: ImageStore, tmp_path: Path) -> None:
+    path = docker_archive(tmp_path / "image.tar", LOWER, UPPER, tags=("some/thing:latest", "other:1"))
+    root = store.resolve(f"docker-archive:{path}")
+    assert text(root) == {"etc/b": "2", "new": "3"}
+    for reference in ("some/thing", "some/thing:latest", "other:1"):
+        assert store.resolve(f"docker-archive:{path}:{reference}") == root
+    with pytest.raises(NotFound, match="other:1"):
+        store.resolve(f"docker-archive:{path}:third")
+
+
+def test_the_same_content_is_unpacked_once(store: ImageStore, tmp_path: Path) -> None:
+    first = store.resolve(f"oci:{oci_layout(tmp_path / 'one', LOWER)}")
+    before = first.stat().st_ino
+    assert store.resolve(f"oci:{oci_layout(tmp_path / 'two', LOWER, compress=False)}").stat().st_ino == before
+    assert len(os.listdir(tmp_path / "store")) == 1
+
+
+def test_directories(store: ImageStore, tmp_path: Path) -> None:
+    assert store.resolve(str(tmp_path)) == store.resolve(f"dir:{tmp_path}") == tmp_path.resolve()
+    with pytest.raises(NotFound):
+        store.resolve("dir:/no/such/root")
+
+
+@pytest.mark.parametrize("image", ["", "alpine", "dir:relative", "oci:", "oci:x", "docker-archive:x.tar", "http://x/y", "dir:/a/../b", "/a\0b", "oci:/a/../b:c"])  # fmt: skip
+def test_no_references(store: ImageStore, image: str) -> None:
+    with pytest.raises(InvalidArgument) as error:
+        store.resolve(image)
+    assert error.value.details["field"] == "image"
+
+
+def blob(path: Path, kind: str) -> Path:
+    """The file of the manifest, the configuration or the only layer."""
+    index = json.loads((path / "index.json").read_text())
+    manifest = path / "blobs/sha256" / str(index["manifests"][0]["digest"])[7:]
+    if kind == "manifest":
+        return manifest
+    found = json.loads(manifest.read_text())
+    descriptor = found["config"] if kind == "config" else found["layers"][0]
+    return path / "blobs/sha256" / str(descriptor["digest"])[7:]
+
+
+def damage(kind: str) -> Callable[[Path], None]:
+    def flip(path: Path) -> None:
+        file = blob(path, kind)
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+
+    return flip
+
+
+def link_out(path: Path) -> None:
+    file = blob(path, "layer")
+    file.rename(path.parent / "elsewhere")
+    file.symlink_to(path.parent / "elsewhere")
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "manifest": damage("manifest"),
+    "configuration": damage("config"),
+    "layer": damage("layer"),
+    "a layer that is a link": link_out,
+    "no layer": lambda path: blob(path, "layer").unlink(),
+    "no index": lambda path: (path / "index.json").unlink(),
+    "index is no JSON": lambda path: (path / "index.json").write_text("{"),
+    "index is a list": lambda path: (path / "index.json").write_text("[]"),
+    "index is deep": lambda path: (path / "index.json").write_text("[" * 100_000),
+    "index is empty": lambda path: (path / "index.json").write_text('{"manifests": []}'),
+    "a digest that climbs": lambda path: (path / "index.json").write_text('{"manifests": [{"digest": "sha256:../../x"}]}'),
+    "another digest": lambda path: (path / "index.json").write_text('{"manifests": [{"digest": "md5:00"}]}'),
+    "no marker": lambda path: (path / "oci-layout").unlink(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_broken_layout_leaves_nothing(store: ImageStore, tmp_path: Path, name: str) -> None:
+    path = oci_layout(tmp_path / "image", LOWER)
+    DAMAGE[name](path)
+    with pytest.raises(KatrioError) as error:
+        store.resolve(f"oci:{path}")
+    assert error.value.code in ("invalid_argument", "not_found")
+    assert error.value.details["field"] == "image"
+    assert not (tmp_path / "store").exists() or os.listdir(tmp_path / "store") == []
+
+
+def test_a_layer_that_unpacks_to_something_else(store: ImageStore, tmp_path: Path) -> None:
+    path = oci_layout(tmp_path / "image", LOWER)
+    other = gzip.compress(UPPER)
+    digest = hashlib.sha256(other).hexdigest()
+    (path / "blobs/sha256" / digest).write_bytes(other)
+    manifest = json.loads(blob(path, "manifest").read_text())
+    manifest["layers"][0]["digest"] = f"sha256:{digest}"
+    data = json.dumps(manifest).encode()
+    (path / "blobs/sha256" / hashlib.sha256(data).hexdigest()).write_bytes(data)
+    (path / "index.json").write_text(
+        json.dumps({"manifests": [{"digest": f"sha256:{hashlib.sha256(data).hexdigest()}"}]})
+    )
+    with pytest.raises(InvalidArgument, match="damaged"):
+        store.resolve(f"oci:{path}")
+
+
+def test_hostile_and_unknown_layers(store: ImageStore, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="absolute"):
+        store.resolve(f"docker-archive:{docker_archive(tmp_path / 'a.tar', layer(entry('/x', b'')))}")
+    with pytest.raises(Unsupported, match="zstd"):
+        store.resolve(f"docker-archive:{docker_archive(tmp_path / 'b.tar', bytes.fromhex('28b52ffd') + bytes(600))}")
+    bomb = gzip.compress(layer(entry("zeros", bytes(4 * 1024 * 1024))))
+    small = ImageStore(tmp_path / "store", None, dataclasses.replace(DEFAULT_LIMITS, image_bytes=1024 * 1024))
+    with pytest.raises(ResourceExhausted):
+        small.resolve(f"docker-archive:{docker_archive(tmp_path / 'c.tar', bomb)}")
+    (tmp_path / "d.tar").write_bytes(b"not a tar at all" * 100)
+    with pytest.raises(InvalidArgument):
+        store.resolve(f"docker-archive:{tmp_path / 'd.tar'}")
+    with pytest.raises(NotFound):
+        store.resolve(f"docker-archive:{tmp_path / 'none.tar'}")
+    assert not (tmp_path / "store").exists() or os.listdir(tmp_path / "store") == []

@@ -1,0 +1,233 @@
+"""Layers laid over a directory: what is right is there, what is hostile is refused, and nothing is touched outside."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+import tarfile
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.errors import InvalidArgument, KatrioError, ResourceExhausted
+from actors.host.layers import LayerBudget, apply_layer
+from actors.limits import DEFAULT_LIMITS
+from tests.support.archives import Entry, entry, layer
+
+SYM, HARD = tarfile.SYMTYPE, tarfile.LNKTYPE
+
+
+def applied(root: Path, *layers: bytes) -> dict[str, str]:
+    """What is there afterwards: path -> content, `-> target` of a link, or `/`."""
+    root.mkdir(exist_ok=True)
+    budget = LayerBudget(DEFAULT_LIMITS)
+    for data in layers:
+        apply_layer(root, io.BytesIO(data), budget)
+    found: dict[str, str] = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if path.is_symlink():
+            found[name] = f"-> {os.readlink(path)}"
+        else:
+            found[name] = "/" if path.is_dir() else path.read_text()
+    return found
+
+
+def test_files_directories_and_links(tmp_path: Path) -> None:
+    found = applied(
+        tmp_path / "root",
+        layer(
+            entry("./"),
+            entry("./bin/"),
+            entry("bin/tool", b"tool", mode=0o4755),
+            entry("bin/same", kind=HARD, link="bin/tool"),
+            entry("bin/absolute", kind=SYM, link="/bin/tool"),
+            entry("usr/lib/deep/up", kind=SYM, link="../../share"),
+            entry("no/parents/named", b"x"),
+        ),
+    )
+    assert found["bin/tool"] == found["bin/same"] == "tool"
+    assert found["bin/absolute"] == "-> /bin/tool"
+    assert found["usr/lib/deep/up"] == "-> ../../share"
+    assert found["no/parents/named"] == "x"
+    tool = (tmp_path / "root/bin/tool").stat()
+    assert tool.st_mode & 0o7777 == 0o4755
+    assert tool.st_nlink == 2
+
+
+def test_a_read_only_directory_can_be_filled(tmp_path: Path) -> None:
+    info, _ = entry("shut/")
+    info.mode = 0o555
+    assert applied(tmp_path / "root", layer((info, b""), entry("shut/in", b"x")))["shut/in"] == "x"
+    assert (tmp_path / "root/shut").stat().st_mode & 0o777 == 0o555
+
+
+LOWER = layer(
+    entry("a/"), entry("a/one", b"1"), entry("a/two", b"2"), entry("a/b/"), entry("a/b/three", b"3"), entry("f", b"f")
+)
+
+
+@pytest.mark.parametrize(
+    ("upper", "gone", "there"),
+    [
+        ([entry("a/.wh.one")], {"a/one"}, {"a/two": "2", "f": "f"}),
+        ([entry("a/.wh.b")], {"a/b", "a/b/three"}, {"a/one": "1"}),
+        ([entry(".wh.f"), entry(".wh.nothing")], {"f"}, {"a/one": "1"}),
+        ([entry("a/.wh..wh..opq")], {"a/one", "a/two", "a/b"}, {"a": "/", "f": "f"}),
+        # of the same layer, whichever comes first, only lower ones are hidden
+        ([entry("a/new", b"n"), entry("a/.wh..wh..opq")], {"a/one", "a/b"}, {"a/new": "n"}),
+        ([entry("a/.wh..wh..opq"), entry("a/new", b"n")], {"a/one", "a/b"}, {"a/new": "n"}),
+        ([entry("a/b/new", b"n"), entry("a/.wh..wh..opq")], {"a/one", "a/b/three"}, {"a/b/new": "n"}),
+        ([entry("a/one", b"again"), entry("a/.wh.one")], set[str](), {"a/one": "again"}),
+        ([entry("a/.wh.b"), entry("a/b", b"a file now")], {"a/b/three"}, {"a/b": "a file now"}),
+        ([entry("a/.wh..wh.plnk")], set[str](), {"a/one": "1"}),
+        # kinds change
+        ([entry("a/b", b"file")], {"a/b/three"}, {"a/b": "file"}),
+        ([entry("f/"), entry("f/in", b"x")], set[str](), {"f/in": "x"}),
+        ([entry("a", kind=SYM, link="elsewhere")], {"a/one"}, {"a": "-> elsewhere"}),
+    ],
+)
+def test_a_layer_over_another(tmp_path: Path, upper: list[Entry], gone: set[str], there: dict[str, str]) -> None:
+    found = applied(tmp_path / "root", LOWER, layer(*upper))
+    assert not gone & set(found)
+    assert there.items() <= found.items()
+    assert not any(".wh." in name for name in found)
+
+
+def test_links_of_a_lower_layer_lead_within_the_root(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    lower = layer(
+        entry("usr/lib/"),
+        entry("lib", kind=SYM, link="usr/lib"),
+        entry("out", kind=SYM, link=str(outside)),
+        entry("up", kind=SYM, link="/../../../../usr/lib"),
+    )
+    upper = layer(entry("lib/x", b"x"), entry("out/y", b"y"), entry("up/z", b"z"))
+    found = applied(tmp_path / "root", lower, upper)
+    assert found["usr/lib/x"] == "x"
+    assert found["usr/lib/z"] == "z"
+    assert list(outside.iterdir()) == []
+    assert found[str(outside / "y").lstrip("/")] == "y"
+
+
+HOSTILE = {
+    "absolute": [entry("/etc/passwd", b"x")],
+    "dots": [entry("../x", b"x")],
+    "dots in between": [entry("a/../../x", b"x")],
+    "dots as a directory": [entry("..//")],
+    "whiteout of dots": [entry(".wh...")],
+    "whiteout of the directory": [entry("a/.wh..")],
+    "whiteout of nothing": [entry("a/.wh.")],
+    "whiteout through dots": [entry("a/../../.wh.x")],
+    "link over the root": [entry("a", kind=SYM, link="../../etc")],
+    "link over the root, deeper": [entry("a/b", kind=SYM, link="../../../etc")],
+    "empty link": [entry("a", kind=SYM, link="")],
+    "hard link out": [entry("a", kind=HARD, link="../../etc/passwd")],
+    "hard link, absolute": [entry("a", kind=HARD, link="/etc/passwd")],
+    "hard link to nothing": [entry("a", kind=HARD, link="b")],
+    "hard link to a directory": [entry("d/"), entry("a", kind=HARD, link="d")],
+    "hard link to a link": [entry("s", kind=SYM, link="/etc/passwd"), entry("a", kind=HARD, link="s")],
+    "links in a circle": [entry("a", kind=SYM, link="b"), entry("b", kind=SYM, link="a"), entry("a/x", b"x")],
+    "through a file": [entry("a", b""), entry("a/x", b"x")],
+    "character device": [entry("null", kind=tarfile.CHRTYPE)],
+    "block device": [entry("sda", kind=tarfile.BLKTYPE)],
+    "pipe": [entry("pipe", kind=tarfile.FIFOTYPE)],
+    "a long path": [entry("x/" * 3000 + "y", b"")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_entries_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x").write_text("mine")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("mine")
+    with pytest.raises(InvalidArgument) as error:
+        applied(tmp_path / "root", layer(*HOSTILE[name]))
+    assert error.value.details["field"] == "image"
+    assert (tmp_path / "x").read_text() == (tmp_path / "etc/passwd").read_text() == "mine"
+    assert (tmp_path / "etc/passwd").stat().st_nlink == 1
+
+
+def test_a_file_written_through_a_link_replaces_the_link(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    victim = str(tmp_path / "victim")
+    found = applied(tmp_path / "root", layer(entry("a", kind=SYM, link=victim)), layer(entry("a", b"theirs")))
+    assert found["a"] == "theirs"
+    assert Path(victim).read_text() == "mine"
+
+
+def test_bounds(tmp_path: Path) -> None:
+    data = layer(*(entry(f"f{number}", b"12345678") for number in range(10)))
+    for bounds in ({"image_entries": 9}, {"image_bytes": 79}):
+        with pytest.raises(ResourceExhausted):
+            apply_layer(tmp_path, io.BytesIO(data), LayerBudget(dataclasses.replace(DEFAULT_LIMITS, **bounds)))
+    exact = dataclasses.replace(DEFAULT_LIMITS, image_entries=10, image_bytes=80)
+    apply_layer(tmp_path, io.BytesIO(data), LayerBudget(exact))
+
+
+def test_headers_that_lie(tmp_path: Path) -> None:
+    good = bytearray(layer(entry("a", b"x" * 2000)))
+    with pytest.raises(InvalidArgument):
+        applied(tmp_path / "cut", bytes(good[:1000]))
+    huge, _ = entry("long")
+    huge.type, huge.size = tarfile.XHDTYPE, 2 * 1024 * 1024
+    with pytest.raises(InvalidArgument, match="header"):
+        applied(tmp_path / "huge", huge.tobuf() + bytes(2 * 1024 * 1024))
+    negative, _ = entry("negative")
+    negative.size = -512
+    with pytest.raises(InvalidArgument):
+        applied(tmp_path / "negative", negative.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+
+
+NAMES = st.lists(
+    st.sampled_from(["a", "b", "..", ".", "", ".wh.a", ".wh..", ".wh...", ".wh..wh..opq", "etc"]),
+    min_size=1,
+    max_size=4,
+).map("/".join)
+KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, SYM, HARD, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.tuples(NAMES, KINDS, NAMES, st.booleans()), max_size=8), st.integers(0, 7))
+def test_nothing_is_touched_outside(members: list[tuple[str, bytes, str, bool]], split: int) -> None:
+    entries: list[Entry] = []
+    for name, kind, link, absolute in members:
+        info, data = entry(
+            ("/" if absolute else "") + (name or "x"), b"data" if kind == tarfile.REGTYPE else b"", kind=kind
+        )
+        info.type, info.linkname = kind, ("/" if absolute else "") + link
+        entries.append((info, data))
+    with tempfile.TemporaryDirectory(prefix="kt-layers-") as place:
+        root = Path(place, "in/root")
+        root.mkdir(parents=True)
+        outside = Path(place, "in/a")
+        outside.write_text("mine")
+        for part in (entries[:split], entries[split:]):
+            try:
+                applied(root, layer(*part))
+            except KatrioError:
+                break
+        assert outside.read_text() == "mine"
+        assert outside.stat().st_nlink == 1
+        assert sorted(os.listdir(Path(place, "in"))) == ["a", "root"]
+        assert os.listdir(place) == ["in"]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 4000), st.binary(min_size=1, max_size=16))
+def test_damaged_bytes_are_an_error_or_a_tar(position: int, damage: bytes) -> None:
+    data = bytearray(layer(entry("d/"), entry("d/a", b"x" * 600), entry("l", kind=SYM, link="d/a")))
+    position %= len(data)
+    data[position : position + len(damage)] = damage
+    with tempfile.TemporaryDirectory(prefix="kt-layers-") as place:
+        root = Path(place, "root")
+        root.mkdir()
+        with suppress(InvalidArgument):
+            apply_layer(root, io.BytesIO(bytes(data)), LayerBudget(DEFAULT_LIMITS))
+        assert os.listdir(place) == ["root"]
