@@ -50,6 +50,12 @@ class Limits:
     unread_output_bytes: int = 1 * MIB
     # one read from the agent; the agent's reply must fit into one frame
     read_bytes: int = 1 * MIB
+    # one reply of an agent that carries values: they grow when decoded, and no answer of ours could carry more
+    reply_bytes: int = 256 * KIB
+    # one name or version that an agent tells: a kernel's file name is no longer
+    agent_name_length: int = 255
+    # names in one list that an agent tells: its handlers, its features, its network devices
+    agent_names: int = 256
     # default budget of an ask that names none; the same as Kata's own client (agent-semantics: 60 s)
     ask_seconds: float = 60.0
     # one RPC that changes state runs to this bound even when its caller has given up
@@ -62,10 +68,15 @@ class Limits:
     drain_grace_seconds: float = 1.0
     # between two tries over a link that is down; the link itself dials with its own backoff
     reconnect_pause_seconds: float = 0.05
+    # the same when links break as soon as they are made: pauses double up to this
+    reconnect_longest_pause_seconds: float = 1.0
     # a link that can't be brought back within this is given up: its calls answer agent_unreachable
     reconnect_seconds: float = 5.0
     # between two asks for OOM kills, when the agent answers with a failure
     oom_retry_seconds: float = 1.0
+    # a guest that tells of OOM kills without end is not listened to without end: after so many of them a pause
+    oom_burst: int = 16
+    oom_pause_seconds: float = 0.2
     # files copied into one sandbox's guest, all together: they lie in memory
     copied_bytes: int = 64 * MIB
     # random bytes in one reseed: more than the kernel's pool holds are of no use

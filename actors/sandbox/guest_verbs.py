@@ -110,6 +110,7 @@ async def watch_oom(agent: AgentConnection, tell: Callable[[str], None], limits:
 
     A link that breaks while the agent answers may lose one: the agent has told it once, and tells it to nobody else.
     """
+    told = 0
     while True:
         try:
             container = await agent.next_oom()
@@ -123,3 +124,6 @@ async def watch_oom(agent: AgentConnection, tell: Callable[[str], None], limits:
             await trio.sleep(limits.oom_retry_seconds)
         else:
             tell(container)
+            told += 1
+            if told % limits.oom_burst == 0:
+                await trio.sleep(limits.oom_pause_seconds)

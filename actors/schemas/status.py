@@ -9,12 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors import errors
+from actors.schemas.text import plain_text
 from transports.errors import StatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["error_from_status", "status_from_error"]
+
+# an agent's chain of causes is shorter; an error has to fit into a mailbox's message many times over
+TEXT_LENGTH = 4096
 
 # An outcome is in doubt only if the call changes something.
 _IN_DOUBT: Mapping[int, type[errors.KatrioError]] = {
@@ -50,12 +54,13 @@ _CODES: Mapping[type[errors.KatrioError], StatusCode] = {
 
 
 def error_from_status(code: int, message: str, *, changes_state: bool) -> errors.KatrioError:
-    """What an agent's failure means to us; `message` is its text, kept.
+    """What an agent's failure means to us; `message` is its text, kept as far as it is one.
 
     Args:
         code: as on the wire; codes that gRPC does not have are `AgentError`s too.
         changes_state: of the RPC. A deadline or a cancel leaves the outcome of such a call unknown.
     """
+    message = plain_text(message, TEXT_LENGTH)
     if code in _IN_DOUBT:
         return errors.OutcomeUnknown(message) if changes_state else _IN_DOUBT[code](message)
     found = _PLAIN.get(code) or _ALSO.get(code)

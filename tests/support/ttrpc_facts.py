@@ -234,4 +234,11 @@ CLIENT = (
         None,
         broken="got a Data frame",
     ),
+    Answered(
+        "size: 16 MiB announced",
+        reply(3, b"3") + (2**24).to_bytes(4) + (1).to_bytes(4) + bytes((RESPONSE, 0)),
+        None,
+        broken="is this ttRPC?",
+    ),
+    Answered("size: not ttRPC at all", reply(3, b"3") + b"HTTP/1.1 400 Bad Request\r\n", None, broken="is this ttRPC?"),
 )

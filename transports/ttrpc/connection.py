@@ -37,6 +37,9 @@ __all__ = ["Called", "ClientConnection", "Replied", "ServerConnection", "Stream"
 
 # nothing that speaks ttRPC handles more; the next call needs a new connection
 LAST_STREAM_ID = 2**31 - 1
+# a length's first byte is always 0. An old server may answer somewhat too much, which fails that call alone; more than
+# this is no ttRPC, and waiting for so many bytes would block the link
+ABSURD_BODY = 2**24 - 1
 TIMEOUT_LIMIT = 2**63
 
 
@@ -194,13 +197,19 @@ class ClientConnection(_Streams):
     def receive_data(self, data: bytes) -> list[Replied]:
         """Take bytes from the server; return the answers that they complete. Then look at `failure`.
 
-        An answer that is none (undecodable, or Data on a unary call) sets `failure`; nothing is read after it.
+        An answer that is none (undecodable, or Data on a unary call) sets `failure`, and so does a length that no agent
+        means; nothing is read after it.
         """
         replies: list[Replied] = []
         if self._failure is not None:
             return replies
         for frame in self._decoder.feed(data):
             kind, stream_id = frame.kind, frame.stream_id
+            if frame.length > ABSURD_BODY:
+                self._failure = RemoteProtocolError(
+                    f"a frame of {frame.length} bytes is announced, where {MAX_BODY} is the most: is this ttRPC?"
+                )
+                break
             if kind not in (RESPONSE, DATA):
                 continue
             was_open = stream_id in self._open

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
+from actors.agents.kata.checks import checked_name, checked_pids, checked_status
 from actors.agents.kata.link import TtrpcLink
 from actors.agents.kata.reports import (
     api_interface,
@@ -19,7 +20,6 @@ from actors.agents.kata.reports import (
     capabilities,
     container_stats,
     guest_details,
-    pid_list,
     plain_interface,
     plain_route,
 )
@@ -30,7 +30,6 @@ from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
 from actors.schemas.rpcs import RPCS
 from actors.schemas.stats import StatsContainerResponse
-from actors.wire.spec import ExitStatus
 from actors.wire.verbs import Checked
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from actors.limits import Limits
     from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
-    from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
+    from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
     from actors.wire.verbs import CopyFile, OnlineCpuMem, SetGuestTime
     from transports.base import Dialer
 
@@ -83,7 +82,10 @@ class KataAgent:
     async def check(self) -> Checked:
         health = await self._call("Check", api.CheckRequest(), api.HealthCheckResponse)
         version = await self._call("Version", api.CheckRequest(), api.VersionCheckResponse)
-        return Checked(serving=health.status == api.ServingStatus.SERVING, agent_version=version.agent_version)
+        return Checked(
+            serving=health.status == api.ServingStatus.SERVING,
+            agent_version=checked_name("agent_version", version.agent_version),
+        )
 
     async def disconnect(self) -> None:
         await self._link.disconnect()
@@ -166,7 +168,7 @@ class KataAgent:
 
     async def wait_process(self, container: str, process: str) -> ExitStatus:
         request = api.WaitProcessRequest(container_id=container, exec_id=process)
-        return ExitStatus((await self._call("WaitProcess", request, api.WaitProcessResponse)).status)
+        return checked_status((await self._call("WaitProcess", request, api.WaitProcessResponse)).status)
 
     async def pause_container(self, container: str) -> None:
         await self._do("PauseContainer", api.PauseContainerRequest(container_id=container))
@@ -183,7 +185,7 @@ class KataAgent:
         return container_stats(await self._call("StatsContainer", request, StatsContainerResponse))
 
     async def list_pids(self, container: str) -> tuple[int, ...]:
-        return pid_list(await self._list(container, "json", ()))
+        return checked_pids(await self._list(container, "json", ()))
 
     async def list_table(self, container: str, args: tuple[str, ...]) -> str:
         return (await self._list(container, "table", args)).decode("utf-8", "replace")

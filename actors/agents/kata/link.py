@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TtrpcLink"]
 
+# their replies carry bytes, which do not grow, and as many as were asked for
+_BULK = frozenset({"ReadStdout", "ReadStderr"})
+
 
 class TtrpcLink:
     """The owner runs `run` in its nursery; `call` may be used by any number of tasks."""
@@ -62,9 +65,18 @@ class TtrpcLink:
             stream = await dial_with_backoff(self._dialer, seconds=self._limits.guest_start_seconds)
         except TransportError as error:
             raise AgentUnreachable(f"the agent can't be reached: {error}") from error
+        pause = self._limits.reconnect_pause_seconds
         while True:
+            began = trio.current_time()
             await self._use(stream, task_status)
             task_status = trio.TASK_STATUS_IGNORED
+            # an agent that takes every link and closes it would have us dial in a busy loop
+            await trio.sleep(pause)
+            lived = trio.current_time() - began
+            if lived > self._limits.reconnect_seconds:
+                pause = self._limits.reconnect_pause_seconds
+            else:
+                pause = min(2 * pause, self._limits.reconnect_longest_pause_seconds)
             stream = await self._dial_again()
 
     async def _use(self, stream: trio.abc.Stream, task_status: trio.TaskStatus[None]) -> None:
@@ -94,6 +106,7 @@ class TtrpcLink:
                 return await dial_with_backoff(self._dialer, seconds=self._limits.reconnect_seconds)
             except TransportError as error:
                 self._down = AgentUnreachable(f"the agent can't be reached any more: {error}")
+                await trio.sleep(self._limits.reconnect_pause_seconds)
 
     async def call(self, rpc: Rpc, request: msgspec.Struct) -> object:
         """Make one call; a read-only one tells the guest how much time is left.
@@ -113,6 +126,10 @@ class TtrpcLink:
             reply = await client.call(
                 rpc.service, rpc.method, payload, timeout_nano=0 if rpc.changes_state else _budget_nano()
             )
+            if len(reply) > self._limits.reply_bytes and rpc.method not in _BULK:
+                raise SchemaError(
+                    rpc.method, f"the reply has {len(reply)} bytes; {self._limits.reply_bytes} is the most"
+                )
             response: object = decode_response(rpc, reply)
         except TtrpcStatusError as error:
             raise error_from_status(error.code, error.message, changes_state=rpc.changes_state) from None

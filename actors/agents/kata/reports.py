@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from actors.agents.kata.checks import checked_address, checked_items, checked_name
 from actors.errors import AgentProtocolError, InvalidArgument
+from actors.limits import DEFAULT_LIMITS
 from actors.schemas import network as net
 from actors.wire.reports import (
     Address,
@@ -43,7 +43,6 @@ __all__ = [
     "capabilities",
     "container_stats",
     "guest_details",
-    "pid_list",
     "plain_interface",
     "plain_route",
 ]
@@ -58,15 +57,20 @@ def guest_details(response: GuestDetailsResponse) -> GuestDetails:
     if agent is None:
         raise AgentProtocolError("GetGuestDetails: the agent's own details are missing")
     return GuestDetails(
-        agent_version=agent.version,
+        agent_version=checked_name("agent_details.version", agent.version),
         init_daemon=agent.init_daemon,
         memory_block_bytes=response.mem_block_size_bytes,
         memory_hotplug_probe=response.support_mem_hotplug_probe,
-        device_handlers=agent.device_handlers,
-        storage_handlers=agent.storage_handlers,
+        device_handlers=_names("device_handlers", agent.device_handlers),
+        storage_handlers=_names("storage_handlers", agent.storage_handlers),
         seccomp=agent.supports_seccomp,
-        features=agent.extra_features,
+        features=_names("extra_features", agent.extra_features),
     )
+
+
+def _names(field: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    checked_items(field, names, DEFAULT_LIMITS.agent_names)
+    return tuple(checked_name(field, name) for name in names)
 
 
 def capabilities(details: GuestDetails) -> Capabilities:
@@ -78,26 +82,18 @@ def capabilities(details: GuestDetails) -> Capabilities:
     )
 
 
-def pid_list(data: bytes) -> tuple[int, ...]:
-    """What ListProcesses answered to "json". Raises: AgentProtocolError."""
-    try:
-        return tuple(sorted(msgspec.json.decode(data, type=list[int])))
-    except msgspec.DecodeError as error:
-        raise AgentProtocolError(f"ListProcesses: not a JSON list of numbers: {error}") from None
-
-
 def container_stats(response: StatsContainerResponse) -> ContainerStats:
-    """What StatsContainer answered; a part that is missing there is None here."""
+    """What StatsContainer answered; a part that is missing there is None here. Raises: AgentProtocolError."""
     groups = response.cgroup_stats
     network = tuple(
         NetworkStats(
-            name=one.name,
+            name=checked_name("network_stats.name", one.name),
             received_bytes=one.rx_bytes,
             received_packets=one.rx_packets,
             sent_bytes=one.tx_bytes,
             sent_packets=one.tx_packets,
         )
-        for one in response.network_stats
+        for one in checked_items("network_stats", response.network_stats, DEFAULT_LIMITS.agent_names)
     )
     if groups is None:
         return ContainerStats(network=network)
@@ -108,7 +104,9 @@ def container_stats(response: StatsContainerResponse) -> ContainerStats:
         pids=None if pids is None else PidsStats(current=pids.current, limit=pids.limit),
         block_io=_block_io(groups),
         huge_pages={
-            size: HugePageStats(bytes=one.usage, max_bytes=one.max_usage, failures=one.failcnt)
+            checked_name("hugetlb_stats", size): HugePageStats(
+                bytes=one.usage, max_bytes=one.max_usage, failures=one.failcnt
+            )
             for size, one in groups.hugetlb_stats.items()
         },
         network=network,
@@ -124,7 +122,7 @@ def _cpu(groups: CgroupStats) -> CpuStats | None:
         total_ns=used.total_usage,
         user_ns=used.usage_in_usermode,
         kernel_ns=used.usage_in_kernelmode,
-        per_cpu_ns=used.percpu_usage,
+        per_cpu_ns=tuple(checked_items("percpu_usage", used.percpu_usage, DEFAULT_LIMITS.processors)),
         periods=0 if held is None else held.periods,
         throttled_periods=0 if held is None else held.throttled_periods,
         throttled_ns=0 if held is None else held.throttled_time,
@@ -140,7 +138,7 @@ def _memory(groups: CgroupStats) -> MemoryStats | None:
         swap=None if stats.swap_usage is None else _use(stats.swap_usage),
         kernel=None if stats.kernel_usage is None else _use(stats.kernel_usage),
         cache_bytes=stats.cache,
-        detail=stats.stats,
+        detail={checked_name("memory_stats", name): value for name, value in stats.stats.items()},
     )
 
 
@@ -155,7 +153,12 @@ def _block_io(groups: CgroupStats) -> tuple[BlockCounter, ...]:
 
     def counters(kind: str, entries: tuple[BlkioStatsEntry, ...]) -> tuple[BlockCounter, ...]:
         return tuple(
-            BlockCounter(device=f"{one.major}:{one.minor}", kind=kind, operation=one.op, value=one.value)
+            BlockCounter(
+                device=f"{one.major}:{one.minor}",
+                kind=kind,
+                operation=checked_name("blkio.op", one.op),
+                value=one.value,
+            )
             for one in entries
         )
 
@@ -186,11 +189,13 @@ def api_interface(interface: Interface) -> net.Interface:
 def plain_interface(interface: net.Interface) -> Interface:
     """What the agent says of one. Raises: AgentProtocolError."""
     return Interface(
-        device=interface.device or interface.name,
-        name=interface.name,
-        addresses=tuple(Address(one.address, _prefix(one)) for one in interface.IPAddresses),
+        device=checked_name("interface.device", interface.device or interface.name),
+        name=checked_name("interface.name", interface.name),
+        addresses=tuple(
+            Address(checked_address("interface.address", one.address), _prefix(one)) for one in interface.IPAddresses
+        ),
         mtu=interface.mtu,
-        hardware_address=interface.hwAddr,
+        hardware_address=checked_name("interface.hwAddr", interface.hwAddr),
     )
 
 
@@ -206,21 +211,21 @@ def api_route(route: Route) -> net.Route:
         raise InvalidArgument(f"routes.scope is {route.scope}: expected 0 to 255", field="routes.scope")
     return net.Route(
         dest=route.destination,
-        gateway=route.gateway,
-        device=route.device,
-        source=route.source,
+        gateway=checked_name("route.gateway", route.gateway),
+        device=checked_name("route.device", route.device),
+        source=checked_name("route.source", route.source),
         scope=route.scope,
         family=net.IPFamily.v6 if route.ipv6 else net.IPFamily.v4,
     )
 
 
 def plain_route(route: net.Route) -> Route:
-    """What the agent says of one."""
+    """What the agent says of one. Raises: AgentProtocolError."""
     return Route(
-        destination=route.dest,
-        gateway=route.gateway,
-        device=route.device,
-        source=route.source,
+        destination=checked_name("route.dest", route.dest),
+        gateway=checked_name("route.gateway", route.gateway),
+        device=checked_name("route.device", route.device),
+        source=checked_name("route.source", route.source),
         scope=route.scope,
         ipv6=route.family == net.IPFamily.v6,
     )

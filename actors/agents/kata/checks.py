@@ -1,0 +1,74 @@
+"""What an untrusted agent may not say, though its protocol could carry it: one check for each kind of value.
+
+For the kata agent, which calls them on everything that it hands on. Not for sizes of whole replies (`link`), nor
+for the words of its errors (`actors.schemas.status`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import msgspec
+
+from actors.errors import AgentProtocolError
+from actors.limits import DEFAULT_LIMITS
+from actors.wire.spec import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["checked_address", "checked_items", "checked_name", "checked_pids", "checked_status"]
+
+T = TypeVar("T")
+
+# the kernel's own bounds
+_Pid = Annotated[int, msgspec.Meta(ge=1, le=2**22)]
+
+
+def checked_name(field: str, text: str) -> str:
+    """A name, a version or another word of the agent's. Raises: AgentProtocolError."""
+    if len(text) > DEFAULT_LIMITS.agent_name_length:
+        raise AgentProtocolError(
+            f"{field}: the agent sent {len(text)} characters; {DEFAULT_LIMITS.agent_name_length} is the most"
+        )
+    if not text.isprintable():
+        raise AgentProtocolError(f"{field}: the agent sent {text[:80]!a}, which can't be printed")
+    return text
+
+
+def checked_items(field: str, items: Sequence[T], most: int) -> Sequence[T]:
+    """As many as there can be. Raises: AgentProtocolError."""
+    if len(items) > most:
+        raise AgentProtocolError(f"{field}: the agent sent {len(items)}; {most} is the most")
+    return items
+
+
+def checked_status(status: int) -> ExitStatus:
+    """An exit code, or 128 + N. Raises: AgentProtocolError."""
+    if not 0 <= status <= 255:
+        raise AgentProtocolError(f"WaitProcess: the agent told the exit status {status}; expected 0 to 255")
+    return ExitStatus(status)
+
+
+def checked_pids(data: bytes) -> tuple[int, ...]:
+    """A JSON list of pids: sorted, each once. Raises: AgentProtocolError."""
+    try:
+        pids = msgspec.json.decode(data, type=list[_Pid])
+    except msgspec.DecodeError as error:
+        raise AgentProtocolError(f"ListProcesses: not a JSON list of pids: {error}") from None
+    ordered = sorted(pids)
+    for pid, after in pairwise(ordered):
+        if pid == after:
+            raise AgentProtocolError(f"ListProcesses: the agent listed pid {pid} twice")
+    return tuple(ordered)
+
+
+def checked_address(field: str, text: str) -> str:
+    """An IP address without its prefix length. Raises: AgentProtocolError."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        raise AgentProtocolError(f"{field}: the agent sent {text[:80]!a}, which is no IP address") from None
+    return text
