@@ -243,7 +243,9 @@ class SandboxActor:
         self._move(SandboxEvent.STOP)
         if self._link is not None:
             if not lost:
-                await self._stop_containers(args)
+                # a guest that does not answer goes down all the same, and its containers with it
+                with trio.move_on_after(self._grace(args) + self._limits.shutdown_seconds):
+                    await self._stop_containers(args)
                 await self._destroy()
             self._link.cancel()
             await self._link.wait()
