@@ -48,6 +48,8 @@ class Limits:
     largest_window_bytes: int = 1 * MIB
     # what a process wrote and nobody read, per stream: a process never blocks on nobody
     unread_output_bytes: int = 1 * MIB
+    # and how fast it may write on when that is full: each byte costs the host time that others want
+    lost_output_bytes_per_second: int = 32 * MIB
     # one read from the agent; the agent's reply must fit into one frame
     read_bytes: int = 1 * MIB
     # one reply of an agent that carries values: they grow when decoded, and no answer of ours could carry more

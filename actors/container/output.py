@@ -60,10 +60,11 @@ class Output:
         while self._attached and self._size >= self._bound and not self._ended:
             await self._writers.park()
 
-    def append(self, data: bytes) -> None:
-        """Add what the process wrote; unread old bytes make room when nobody reads."""
+    def append(self, data: bytes) -> int:
+        """Add what the process wrote; unread old bytes make room when nobody reads: how many were lost to it."""
         if self._ended:
-            return
+            return 0
+        before = self._gap
         self._chunks.append(data)
         self._size += len(data)
         while not self._attached and self._size > self._bound:
@@ -75,6 +76,7 @@ class Output:
             else:
                 self._lose(len(oldest))
         self._readers.unpark_all()
+        return self._gap - before
 
     def _lose(self, count: int) -> None:
         self._size -= count

@@ -145,7 +145,10 @@ class FollowedProcess:
                 finally:
                     self._reads.remove(reading)
                 if data:
-                    output.append(data)
+                    lost = output.append(data)
+                    if lost:
+                        # slowed down, not held back: a flood for nobody must not take the time of others
+                        await trio.sleep(lost / self._limits.lost_output_bytes_per_second)
                     continue
             # the end; or, after the exit, a grandchild that holds the pipe and said nothing for the whole grace
             output.end()

@@ -57,7 +57,7 @@ async def test_a_flood_of_output_that_nobody_reads_is_bounded_and_its_gap_told(t
         nonlocal flooded
         await asked.struct(api.ReadStreamResponse(data=bytes(DEFAULT_LIMITS.read_bytes)))
         flooded += DEFAULT_LIMITS.read_bytes
-        if flooded >= 256 * MIB:
+        if flooded >= 64 * MIB:
             enough.set()
             liar.lies["ReadStdout"] = lambda asked: asked.payload_of(b"")
 

@@ -14,6 +14,7 @@ import trio
 
 from actors.agents.kata.agent import connect_kata
 from actors.limits import DEFAULT_LIMITS
+from actors.nurseries import open_plain_nursery
 from actors.seams import real_seams
 from actors.system.absent import AnyImage
 from actors.system.compose import Parts, open_actors
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tests.support.hostile_guest import HostileGuest
     from transports.base import Dialer
 
-__all__ = ["LIMITS", "open_hostile_system"]
+__all__ = ["LIMITS", "open_dialled_system", "open_hostile_system"]
 
 # the orderly end waits for a guest's answers, which some of these never give
 LIMITS = replace(DEFAULT_LIMITS, shutdown_seconds=0.5, cancel_grace_seconds=0.1)
@@ -45,14 +46,12 @@ class _Running:
 
 
 @asynccontextmanager
-async def open_hostile_system(directory: str, guests: Mapping[str, HostileGuest]) -> AsyncGenerator[SystemHandle]:
-    """`guests` by the sandbox that gets it; sockets lie in `directory`, which has mode 0700. Hides nurseries."""
+async def open_dialled_system(dialers: Mapping[str, Dialer]) -> AsyncGenerator[SystemHandle]:
+    """A system whose sandboxes find their guests running already: `dialers` by sandbox. Hides nurseries."""
 
     async def launch(sandbox: str, *, task_status: trio.TaskStatus[_Running]) -> None:
-        path = f"{directory}/{sandbox}.sock"
-        async with trio.open_nursery() as nursery:
-            await nursery.start(serve_unix, path, guests[sandbox].serve)
-            task_status.started(_Running(unix_dialer(path)))
+        task_status.started(_Running(dialers[sandbox]))
+        await trio.sleep_forever()
 
     parts = Parts(
         transport=MemoryTransport(),
@@ -65,3 +64,15 @@ async def open_hostile_system(directory: str, guests: Mapping[str, HostileGuest]
     )
     async with open_actors(parts) as system:
         yield system
+
+
+@asynccontextmanager
+async def open_hostile_system(directory: str, guests: Mapping[str, HostileGuest]) -> AsyncGenerator[SystemHandle]:
+    """`guests` by the sandbox that gets it; sockets lie in `directory`, which has mode 0700. Hides nurseries."""
+    paths = {sandbox: f"{directory}/{sandbox}.sock" for sandbox in guests}
+    async with open_plain_nursery() as serving:
+        for sandbox, path in paths.items():
+            await serving.start(serve_unix, path, guests[sandbox].serve)
+        async with open_dialled_system({sandbox: unix_dialer(path) for sandbox, path in paths.items()}) as system:
+            yield system
+        serving.cancel_scope.cancel()
