@@ -26,7 +26,7 @@ _FILES: Mapping[str, bytes] = MappingProxyType(
         "/etc/group": b"root:x:0:\nnogroup:x:65534:\n",
     }
 )
-_PROGRAMS = frozenset(f"/bin/{name}" for name in PROGRAMS)
+_PROGRAMS = MappingProxyType({f"/bin/{name}": row.run for name, row in PROGRAMS.items()})
 # these are mounts of their own in every container, and can be written even when the root can't
 _MEMORY = ("/dev", "/dev/shm")
 

@@ -23,6 +23,7 @@ __all__ = [
     "ChangeDirectory",
     "Close",
     "Duplicate",
+    "Ended",
     "Exec",
     "Handle",
     "Interrupted",
@@ -214,8 +215,16 @@ class Exec(Call):
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """How a child ended: its exit code, or 128 and the signal that killed it, which is named then."""
+
+    status: int
+    signum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Wait(Call):
-    """The status of a child, once it has ended; `pid` None waits for all and gives 0."""
+    """How a child ended, once it has; `pid` None waits for all."""
 
     pid: int | None
     interruptible: bool = False

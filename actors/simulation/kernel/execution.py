@@ -208,14 +208,14 @@ def _wait(kernel: Kernel, process: Process, call: calls.Wait) -> object:
     if call.pid is None:
         for pid in [pid for pid, child in process.children.items() if child.status is not None]:
             del process.children[pid]
-        return WAITS if process.children else 0
+        return WAITS if process.children else calls.Ended(0)
     child = process.children.get(call.pid)
     if child is None:
         raise calls.CallFailed("No child processes")
     if child.status is None:
         return WAITS
     del process.children[call.pid]
-    return child.status
+    return calls.Ended(child.status, child.killed_by)
 
 
 def _kill(kernel: Kernel, process: Process, call: calls.Kill) -> object:

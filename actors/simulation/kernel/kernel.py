@@ -31,7 +31,6 @@ _LOAD_SECONDS = 0.0005
 _PROCESS_BYTES = 256 * 1024
 _IGNORED_BY_DEFAULT = (signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG, signal.SIGCONT)
 _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
-_KILLED = 128 + signal.SIGKILL
 
 
 class Kernel:
@@ -167,7 +166,7 @@ class Kernel:
             self.wake(parent)
         if process.is_init:
             for other in list(container.processes.values()):
-                self.end(other, _KILLED)
+                self._kill(other, signal.SIGKILL)
         if process.on_end is not None:
             process.on_end(status)
 
@@ -180,7 +179,7 @@ class Kernel:
             container.failed_charges += 1
             victim = max(container.processes.values(), key=lambda each: (each.memory, each.pid))
             container.oom_kills += 1
-            self.end(victim, _KILLED)
+            self._kill(victim, signal.SIGKILL)
             if container.on_oom is not None:
                 container.on_oom()
             if not container.processes:
@@ -210,7 +209,7 @@ class Kernel:
             return
         if process.container.frozen or (process.stopped and signum != signal.SIGKILL) or not process.started:
             if signum == signal.SIGKILL and not process.container.frozen:
-                self.end(process, _KILLED)
+                self._kill(process, signal.SIGKILL)
             elif signum not in process.pending:
                 process.pending.append(signum)
             return
@@ -227,7 +226,11 @@ class Kernel:
         elif signum in _STOPS:
             process.stopped = True
         else:
-            self.end(process, 128 + signum)
+            self._kill(process, signum)
+
+    def _kill(self, process: Process, signum: int) -> None:
+        process.killed_by = signum
+        self.end(process, 128 + signum)
 
     # freezing
 
@@ -245,7 +248,7 @@ class Kernel:
         """SIGKILL to every process, and thaw."""
         container.frozen = False
         for process in list(container.processes.values()):
-            self.end(process, _KILLED)
+            self._kill(process, signal.SIGKILL)
 
     def _release(self, process: Process) -> None:
         """Give it the signals and the turn that came while it stood still."""

@@ -126,6 +126,8 @@ class Process:
         self.started = True
         self.stopped = False
         self.status: int | None = None
+        # the signal that did it
+        self.killed_by = 0
         self.on_end: Callable[[int], None] | None = None
 
     @property

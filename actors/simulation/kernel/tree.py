@@ -15,6 +15,7 @@ from actors.simulation.kernel.files import Folder, Full, Null, PlainFile, Zero
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from actors.simulation.kernel.calls import Program
     from actors.simulation.kernel.files import OpenFile
 
 __all__ = ["FileStatus", "Tree"]
@@ -35,10 +36,15 @@ class FileStatus:
 
 
 class Tree:
-    """`programs` are files that can be run; `image` are the others."""
+    """`programs` are what can be run, by their paths; `image` are the other files."""
 
     def __init__(
-        self, *, directories: tuple[str, ...], image: Mapping[str, bytes], programs: frozenset[str], readonly: bool
+        self,
+        *,
+        directories: tuple[str, ...],
+        image: Mapping[str, bytes],
+        programs: Mapping[str, Program],
+        readonly: bool,
     ) -> None:
         self._directories = dict.fromkeys(directories)
         self._image = image
@@ -61,9 +67,9 @@ class Tree:
         """Whether it is one."""
         return posixpath.normpath(path) in self._directories
 
-    def is_program(self, path: str) -> bool:
-        """Whether it can be run."""
-        return path in self._programs and path not in self._written
+    def program(self, path: str) -> Program | None:
+        """What is run there."""
+        return None if path in self._written else self._programs.get(path)
 
     def text(self, path: str) -> str:
         """The content of a file, empty without one."""
@@ -77,7 +83,7 @@ class Tree:
             return FileStatus("directory")
         if path in _DEVICES or path == "/dev/tty":
             return FileStatus("device")
-        if self.is_program(path):
+        if self.program(path) is not None:
             return FileStatus("file", 1024 * 1024, executable=True)
         content = self._content(path)
         return None if content is None else FileStatus("file", len(content))

@@ -37,6 +37,7 @@ def echoed(arguments: list[str]) -> bytes:
 
 def printed(arguments: list[str]) -> tuple[bytes, list[str]]:
     """`printf FORMAT ARGUMENT...`: what it prints, and what it complains of."""
+    arguments = arguments[1:] if arguments[0] == "--" and len(arguments) > 1 else arguments
     form, rest = arguments[0], arguments[1:]
     out: list[str] = []
     errors: list[str] = []

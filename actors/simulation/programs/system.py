@@ -8,7 +8,6 @@ from __future__ import annotations
 import posixpath
 import re
 import signal
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from actors.simulation.kernel.calls import (
@@ -16,14 +15,12 @@ from actors.simulation.kernel.calls import (
     CallFailed,
     Exec,
     Handle,
-    Interrupted,
     Kill,
     ListProcesses,
     Now,
     SetTerminal,
     Sleep,
     Spawn,
-    Wait,
     WindowSize,
     Write,
 )
@@ -399,27 +396,24 @@ def timeout(process: Process) -> Body:
     if isinstance(program, Missing):
         yield from complain(process, f"can't execute '{words[1]}': {_WHY[program]}")
         return missing_status(program)
-    pid: int = yield Spawn(program, tuple(words[1:]), process.environment)
-    yield Handle(signal.SIGALRM, Disposition.CATCH)
     own = process.pid
 
-    def alarm(_: Process) -> Body:
-        yield Sleep(limit)
-        yield Kill(own, signal.SIGALRM)
+    def watch(_: Process) -> Body:
+        left = limit
+        try:
+            while left > 0:
+                yield Sleep(min(1.0, left))
+                left -= 1.0
+                yield Kill(own, 0)
+            yield Kill(own, signum)
+        except CallFailed:
+            return 1  # it has ended by itself
         return 0
 
-    ringing: int = yield Spawn(alarm, ("timeout",), {}, files={}, loaded=False)
-    while True:
-        try:
-            status: int = yield Wait(pid, interruptible=True)
-        except Interrupted:
-            process.caught.clear()
-            yield Kill(pid, signum)
-            continue
-        break
-    with suppress(CallFailed):
-        yield Kill(ringing, signal.SIGKILL)
-    return status
+    # the program takes our place, so that its end is told as it was
+    yield Spawn(watch, process.argv, {}, files={}, loaded=False)
+    yield Exec(program, tuple(words[1:]), process.environment)
+    return 0
 
 
 def which(process: Process) -> Body:
@@ -428,7 +422,7 @@ def which(process: Process) -> Body:
     tree = process.container.tree
     for name in process.argv[1:]:
         paths = [posixpath.join(folder, name) for folder in process.environment.get("PATH", "").split(":")]
-        where = next((path for path in paths if tree.is_program(path)), None)
+        where = next((path for path in paths if tree.program(path) is not None), None)
         if where is None:
             status = 1
         else:

@@ -1,6 +1,6 @@
 """The table of programs that a simulated container has, each with one line on what it does.
 
-For lookups, for the image of a simulated container, and for `docs/simulated-programs.md`, which repeats it (a test
+For the image of a simulated container, and for `docs/simulated-programs.md`, which repeats it (a test
 compares the two).
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from actors.simulation.kernel.calls import Body, Program
     from actors.simulation.kernel.process import Process
 
-__all__ = ["PROGRAMS", "PROGRAM_NAMES", "ProgramRow"]
+__all__ = ["PROGRAMS", "ProgramRow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +104,3 @@ PROGRAMS: Mapping[str, ProgramRow] = MappingProxyType(
         "yes": _program(streams.yes, "the same line for ever"),
     }
 )
-PROGRAM_NAMES = frozenset(PROGRAMS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from actors.simulation.kernel.calls import Close, Pipe, Wait, Work
+from actors.simulation.kernel.calls import Close, Ended, Pipe, Wait, Work
 from actors.simulation.programs.shell.patterns import matches
 from actors.simulation.programs.shell.state import Break, Continue
 from actors.simulation.programs.shell.syntax import (
@@ -213,8 +213,8 @@ def _pipe() -> Generator[Call, Any, tuple[int, int]]:
 def _wait_all(pids: list[int]) -> Generator[Call, Any, list[int]]:
     statuses: list[int] = []
     for pid in pids:
-        status: int = yield Wait(pid)
-        statuses.append(status)
+        ended: Ended = yield Wait(pid)
+        statuses.append(ended.status)
     return statuses
 
 

@@ -260,7 +260,9 @@ class Expander:
             return value or ""
         argument = yield from self.text(part.argument)
         if kind == "?":
-            raise ShellFault(f"{part.name}: {argument or 'parameter not set'}")
+            raise ShellFault(
+                f"{part.name}: {argument or 'parameter not set' + (' or null' if part.operator == ':?' else '')}"
+            )
         if kind == "=":
             self._state.set(part.name, argument)
         return argument

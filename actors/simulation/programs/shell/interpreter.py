@@ -16,6 +16,7 @@ from actors.simulation.kernel.calls import (
     CallFailed,
     Close,
     Duplicate,
+    Ended,
     Exec,
     Open,
     Pipe,
@@ -25,6 +26,7 @@ from actors.simulation.kernel.calls import (
     Work,
     Write,
 )
+from actors.simulation.programs.formatting import encoded
 from actors.simulation.programs.shell.builtins import BUILTINS, CALLING, PERSISTENT
 from actors.simulation.programs.shell.commands import COMMANDS
 from actors.simulation.programs.shell.expansion import Expander
@@ -121,9 +123,10 @@ class Shell:
     def evaluate(self, text: str) -> Status:
         """`eval`, a trap's action, `.`: in this very shell."""
         self.deeper()
-        status = yield from self._lines(parse(text), last=False)
-        self.depth -= 1
-        return status
+        try:
+            return (yield from self._lines(parse(text), last=False))
+        finally:
+            self.depth -= 1
 
     def deeper(self) -> None:
         """Raises: ShellFault when this goes too deep."""
@@ -133,8 +136,12 @@ class Shell:
 
     def complain(self, message: str) -> Status:
         """On stderr, with the shell's name before it."""
+        return (yield from self._tell(f"{self.state.name}: {message}\n"))
+
+    def _tell(self, text: str) -> Status:
+        """On stderr, if it is there."""
         try:
-            yield Write(2, f"{self.state.name}: {message}\n".encode("utf-8", "surrogateescape"))
+            yield Write(2, encoded(text))
         except CallFailed:
             return 1
         return 0
@@ -161,6 +168,7 @@ class Shell:
         return status
 
     def checked(self, status: int) -> int:
+        """The status, unless `set -e` ends the shell with it."""
         if status and not self._tested and self.state.options.get("e"):
             self.state.status = status
             raise ExitShell(status)
@@ -183,17 +191,18 @@ class Shell:
             yield from self.redirection.apply(redirects, saved)
             status = yield from body()
         except ShellFault as fault:
+            # said where stderr is by now
+            yield from self.complain(fault.message)
             yield from self.redirection.restore(saved)
-            status = yield from self._faulted(fault)
-            return self.checked(status)
+            return self.checked(self._after(fault))
         except Exception:
             yield from self.redirection.restore(saved)
             raise
         yield from self.redirection.restore(saved)
         return status
 
-    def _faulted(self, fault: ShellFault) -> Status:
-        yield from self.complain(fault.message)
+    def _after(self, fault: ShellFault) -> int:
+        """The status that it leaves. Raises: ExitShell when the shell ends with it."""
         if fault.fatal and not self.interactive:
             raise ExitShell(fault.status)
         self.state.status = fault.status
@@ -218,7 +227,7 @@ class Shell:
                 null = yield Open("/dev/null", "r")
                 yield Duplicate(null, 0)
                 yield Close(null)
-            return (yield from self._child(process, state).run_node(node))
+            return (yield from self._child(process, state, tested=0 if background else self._tested).run_node(node))
 
         return (
             yield from self._spawn(
@@ -226,9 +235,10 @@ class Shell:
             )
         )
 
-    def _child(self, process: Process, state: ShellState) -> Shell:
+    def _child(self, process: Process, state: ShellState, *, tested: int = 0) -> Shell:
         child = Shell(process, state, self.find)
         child.depth = self.depth
+        child._tested = tested
         return child
 
     def _spawn(self, call: Spawn) -> Generator[Call, Any, int]:
@@ -240,10 +250,10 @@ class Shell:
 
     def wait_for(self, pid: int, *, interruptible: bool = False) -> Status:
         """A child; that a signal killed it is said. Raises: Interrupted, CallFailed for one that is not ours."""
-        status: int = yield Wait(pid, interruptible)
-        if status > 128 and status - 128 in _TOLD:
-            yield Write(2, _TOLD[status - 128])
-        return status
+        ended: Ended = yield Wait(pid, interruptible)
+        if ended.signum in _TOLD:
+            yield from self._tell(_TOLD[ended.signum])
+        return ended.status
 
     def substitute(self, script: Script) -> Generator[Call, Any, str]:
         """`$(...)`: what it prints, without the newlines at its end."""
@@ -255,19 +265,21 @@ class Shell:
         pid = yield from self.spawn(node, files)
         yield Close(writing)
         pieces: list[bytes] = []
-        size = 0
+        size = charged = 0
         while data := (yield Read(reading, 64 * 1024)):
             pieces.append(data)
             size += len(data)
             if size > _CHARGED_BYTES:
-                yield Allocate(len(data))
+                yield Allocate(size - charged)
+                charged = size
             if size > _TEXT_BYTES:
                 raise ShellFault("out of memory: a substitution of a simulated shell holds 16 MiB")
         yield Close(reading)
-        self._substituted = yield Wait(pid)
+        ended: Ended = yield Wait(pid)
+        self._substituted = ended.status
         yield from self.take_signals()
-        if size > _CHARGED_BYTES:
-            yield Allocate(-size)
+        if charged:
+            yield Allocate(-charged)
         return b"".join(pieces).replace(b"\0", b"").decode("utf-8", "surrogateescape").rstrip("\n")
 
     def take_signals(self) -> Status:
@@ -284,10 +296,12 @@ class Shell:
     # simple commands
 
     def simple(self, node: Simple, last: bool) -> Status:
+        """See `COMMANDS`."""
         try:
             status = yield from self._try_simple(node, last)
         except ShellFault as fault:
-            status = yield from self._faulted(fault)
+            yield from self.complain(fault.message)
+            status = self._after(fault)
         if self.process.caught:
             self.state.status = status
             yield from self.take_signals()
@@ -306,7 +320,7 @@ class Shell:
             return self._substituted or 0
         name = fields[0]
         if self.state.options.get("x"):
-            yield Write(2, f"+ {' '.join(map(quoted, fields))}\n".encode("utf-8", "surrogateescape"))
+            yield from self._tell(f"+ {' '.join(map(quoted, fields))}\n")
         function = self.state.functions.get(name)
         if function is not None:
             yield _STEP
@@ -332,7 +346,7 @@ class Shell:
             if value is None:
                 value = yield from self.expander.text(word)
             if self.state.options.get("x"):
-                yield Write(2, f"+ {name}={quoted(value)}\n".encode("utf-8", "surrogateescape"))
+                yield from self._tell(f"+ {name}={quoted(value)}\n")
             if len(value) > _CHARGED_BYTES:
                 yield Allocate(len(value))
                 if len(value) > _TEXT_BYTES:
@@ -353,14 +367,11 @@ class Shell:
         if name in PERSISTENT:
             return (yield from self.redirected(node.redirects, body))
         self.state.exported.update(dict.fromkeys(before))
-        status = yield from self.redirected(node.redirects, body)
-        self.state.exported = exported
-        for each, value in before.items():
-            if value is None:
-                self.state.variables.pop(each, None)
-            else:
-                self.state.variables[each] = value
-        return status
+        try:
+            return (yield from self.redirected(node.redirects, body))
+        finally:
+            self.state.exported = exported
+            self.state.put_back(before)
 
     def call(self, body: Node, arguments: list[str]) -> Status:
         """A function."""
@@ -378,11 +389,7 @@ class Shell:
             self.depth -= 1
             self.loops = loops
             self.state.positional = positional
-            for name, value in self.locals.pop().items():
-                if value is None:
-                    self.state.variables.pop(name, None)
-                else:
-                    self.state.variables[name] = value
+            self.state.put_back(self.locals.pop())
 
     def run_words(self, words: list[str]) -> Status:
         """A program by its words alone. Raises: ShellFault."""
@@ -450,14 +457,14 @@ def quoted(text: str) -> str:
     return text if _SAFE.issuperset(text) else "'" + text.replace("'", "'\\''") + "'"
 
 
-_TOLD: Mapping[int, bytes] = {
-    signal.SIGKILL: b"Killed\n",
-    signal.SIGTERM: b"Terminated\n",
-    signal.SIGHUP: b"Hangup\n",
-    signal.SIGQUIT: b"Quit\n",
-    signal.SIGABRT: b"Aborted\n",
-    signal.SIGSEGV: b"Segmentation fault\n",
-    signal.SIGUSR1: b"User defined signal 1\n",
-    signal.SIGUSR2: b"User defined signal 2\n",
-    signal.SIGALRM: b"Alarm clock\n",
+_TOLD: Mapping[int, str] = {
+    signal.SIGKILL: "Killed\n",
+    signal.SIGTERM: "Terminated\n",
+    signal.SIGHUP: "Hangup\n",
+    signal.SIGQUIT: "Quit\n",
+    signal.SIGABRT: "Aborted\n",
+    signal.SIGSEGV: "Segmentation fault\n",
+    signal.SIGUSR1: "User defined signal 1\n",
+    signal.SIGUSR2: "User defined signal 2\n",
+    signal.SIGALRM: "Alarm clock\n",
 }

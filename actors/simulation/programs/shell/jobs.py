@@ -29,7 +29,7 @@ def wait_command(shell: Shell, words: list[str]) -> Status:
         pid = to_number("wait", word.lstrip("%"), fatal=False) if word else None
         try:
             if pid is None:
-                status = yield Wait(None, interruptible=True)
+                yield Wait(None, interruptible=True)
             else:
                 status = yield from shell.wait_for(pid, interruptible=True)
         except Interrupted:

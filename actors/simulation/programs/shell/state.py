@@ -11,6 +11,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from actors.simulation.programs.shell.syntax import Node
 
 __all__ = [
@@ -109,6 +111,14 @@ class ShellState:
         self.variables[name] = value
         if self.options.get("a"):
             self.exported[name] = None
+
+    def put_back(self, before: Mapping[str, str | None]) -> None:
+        """Variables as they were; None is for one that was not there."""
+        for name, value in before.items():
+            if value is None:
+                self.variables.pop(name, None)
+            else:
+                self.variables[name] = value
 
     def environment(self) -> dict[str, str]:
         """What a program gets."""
