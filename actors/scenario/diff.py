@@ -90,7 +90,8 @@ def read_journal(data: bytes, file: str) -> list[RecordedRun]:
             continue
         try:
             line = msgspec.json.decode(text, type=_Line)
-            steps = msgspec.convert(line.steps, list[_Step] | None)
+            # a run's first line counts its steps, a result lists them
+            steps = msgspec.convert(line.steps, list[_Step] | None) if line.event == "result" else None
         except msgspec.MsgspecError as error:
             raise JournalError(f"{file}:{number}: found {error}, expected a line of --journal or --json") from None
         match line.event:

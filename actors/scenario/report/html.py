@@ -155,7 +155,7 @@ def _steps(run: _Run) -> Iterator[str]:
 def _outputs(run: _Run) -> Iterator[str]:
     if not run.outputs:
         return
-    yield f"<details><summary>outputs of {len(run.outputs)} streams</summary>"
+    yield f"<details><summary>what was printed: {len(run.outputs)}</summary>"
     for (process, stream), data in list(run.outputs.items())[:SHOWN_OUTPUTS]:
         text = data.decode(errors="replace").replace("\r\n", "\n")
         yield f"<p>{escape(process)}, {stream}</p><pre>{escape(text)}</pre>"
