@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.cli.exits import Exit
+from actors.cli.programs import load_program
 from actors.scenario.describe import describe
 from actors.scenario.load import Sources, load_file, steps_of
 from actors.scenario.problems import ScenarioError
@@ -40,7 +41,7 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 def scenario_files(paths: tuple[Path, ...]) -> list[Path]:
-    """The files, and for a directory every .yaml and .yml below it, sorted."""
+    """The files, and for a directory every .yaml and .yml below it, sorted; programs are run when they are named."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -63,7 +64,11 @@ def load_all(
     problems: list[Problem] = []
     for path in scenario_files(paths):
         try:
-            one = load_file(path, sources=Sources(given or {}, os.environ))
+            one = (
+                load_program(path)
+                if path.suffix == ".py"
+                else load_file(path, sources=Sources(given or {}, os.environ))
+            )
         except ScenarioError as error:
             problems += error.problems
         else:

@@ -91,7 +91,8 @@ class _Session:
         self._report = report
         self._loaded = loaded
         self._interrupted = False
-        self._work = trio.CancelScope()
+        # of the scenarios under way: their worlds go on until `finally` and the taking down are done
+        self._scopes: list[trio.CancelScope] = []
 
     async def run(self) -> Exit:
         """The exit code. Raises: KatrioError, when a world does not open."""
@@ -100,11 +101,10 @@ class _Session:
         async with trio.open_nursery() as nursery:
             await nursery.start(self._watch_signals)
             nursery.start_soon(self._report.run)
-            with self._work:
-                try:
-                    await self._run_all(outcomes)
-                except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
-                    failures.append(error)
+            try:
+                await self._run_all(outcomes)
+            except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
+                failures.append(error)
             nursery.cancel_scope.cancel()
         if self._interrupted:
             self._report.notice("interrupted: everything was stopped in order")
@@ -118,8 +118,10 @@ class _Session:
         todo = deque(loaded for loaded in self._loaded for _ in range(self._options.repeat))
 
         async def work() -> None:
-            while todo:
+            while todo and not self._interrupted:
                 result = await self._run_told(todo.popleft())
+                if result is None:
+                    return
                 outcomes.append(result.outcome)
                 if result.outcome in (Outcome.FAILED, Outcome.ERROR) and not self._options.keep_going:
                     todo.clear()
@@ -128,7 +130,7 @@ class _Session:
             for _ in range(self._options.jobs):
                 nursery.start_soon(work)
 
-    async def _run_told(self, loaded: Loaded) -> Result:
+    async def _run_told(self, loaded: Loaded) -> Result | None:
         """Several at once are told one after the other, each when it has ended; what goes on is the report's to show."""
         if self._options.jobs == 1:
             result = await self._run_one(loaded, self._report.event)
@@ -137,12 +139,19 @@ class _Session:
             result = await self._run_one(loaded, events.add)
             for event in events:
                 self._report.event(event)
-        self._report.result(result)
+        if result is not None:
+            self._report.result(result)
         return result
 
-    async def _run_one(self, loaded: Loaded, listener: Callable[[Event], None]) -> Result:
+    async def _run_one(self, loaded: Loaded, listener: Callable[[Event], None]) -> Result | None:
+        """None: it was interrupted."""
         async with self._open_world() as world:
-            return await run_scenario(loaded, world, listener=listener, keep_going=self._options.keep_going)
+            with trio.CancelScope() as scope:
+                self._scopes.append(scope)
+                if self._interrupted:
+                    scope.cancel()
+                return await run_scenario(loaded, world, listener=listener, keep_going=self._options.keep_going)
+        return None
 
     def _open_world(self) -> AbstractAsyncContextManager[World]:
         options = self._options
@@ -160,4 +169,5 @@ class _Session:
                     os._exit(Exit.INTERRUPTED)
                 self._interrupted = True
                 self._report.notice("stopping in order; ^C again stops at once")
-                self._work.cancel()
+                for scope in self._scopes:
+                    scope.cancel()

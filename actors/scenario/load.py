@@ -19,8 +19,10 @@ from actors.scenario.problems import Problem, ScenarioError, nearest
 from actors.scenario.yamltree import MAX_BYTES, read_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
+
+    from actors.scenario.python import PythonWorld
 
 __all__ = ["Loaded", "Sources", "load_file", "load_text", "steps_of", "verbs_of"]
 
@@ -35,6 +37,7 @@ class Loaded:
         lines: the line of each step, by its path (`steps[2].while[0]`).
         files: the file of each step, by its path: this one, or one that it includes.
         targets: the names that a step's target may stand for, by its path (`steps[2].while[0].create`).
+        program: of a scenario that is a Python function, whose file has no steps.
     """
 
     file: str
@@ -43,6 +46,7 @@ class Loaded:
     lines: Mapping[str, int]
     files: Mapping[str, str]
     targets: Mapping[str, tuple[str, ...]]
+    program: Callable[[PythonWorld], Awaitable[None]] | None = None
 
 
 def load_file(path: Path, *, name: str | None = None, sources: Sources | None = None) -> Loaded:

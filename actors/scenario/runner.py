@@ -18,6 +18,7 @@ from actors.scenario.blocks import BLOCKS, INFRASTRUCTURE, StepStopped
 from actors.scenario.describe import describe
 from actors.scenario.events import Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
 from actors.scenario.expect import Mismatch, UnknownValue, fill
+from actors.scenario.python import PythonWorld, told
 from actors.scenario.stage import Attempt, Stage
 from actors.scenario.steps import CannotTell, act
 from actors.scenario.thresholds import Judged, judge_threshold
@@ -25,7 +26,7 @@ from actors.scenario.topology import bring_up, take_down
 from actors.scenario.verbs import Always, ForEach, Include, Parallel, Race, Rate, Repeat, Sleep, Unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from actors.scenario.events import Event
     from actors.scenario.load import Loaded
@@ -239,6 +240,8 @@ async def _steps(run: _Run, loaded: Loaded, keep_going: bool) -> list[tuple[Outc
     stopped: list[tuple[Outcome, str]] = []
     with trio.move_on_after(total) as scope:
         stopped += await _begin(Attempt(run.stage, "sandboxes", total, run.stage.scope))
+        if loaded.program is not None and not stopped:
+            stopped += await _program(run.stage, loaded.program)
         for index, step in enumerate(loaded.scenario.steps):
             if stopped and (not keep_going or index == 0):
                 break
@@ -249,6 +252,18 @@ async def _steps(run: _Run, loaded: Loaded, keep_going: bool) -> list[tuple[Outc
     if scope.cancelled_caught:
         stopped.append((Outcome.FAILED, f"the scenario took longer than its total of {total:g} s"))
     return stopped
+
+
+async def _program(stage: Stage, program: Callable[[PythonWorld], Awaitable[None]]) -> list[tuple[Outcome, str]]:
+    """A scenario that is a function: what it raises outside of its steps counts as well."""
+    try:
+        await program(PythonWorld(stage))
+    except StepStopped as stop:
+        return [(stop.outcome, f"{stop.path}: expected {stop.failure.expected}, saw {stop.failure.seen}")]
+    except Exception as error:  # a bug of the scenario is an outcome, not a traceback
+        outcome, failure = told(error, stage, "")
+        return [(outcome, f"outside of its steps: expected {failure.expected}, saw {failure.seen}")]
+    return []
 
 
 async def _begin(attempt: Attempt) -> list[tuple[Outcome, str]]:

@@ -100,7 +100,8 @@ class Stage:
                     self._happened(seen.event)
 
     def _happened(self, event: ActorEvent) -> None:
-        if event.source not in self.names.sandboxes and event.source not in self.names.containers:
+        mine = event.source.partition("/")[0]
+        if mine not in self.names.sandboxes and mine not in self.standing:
             return  # of somebody else's sandbox, in a system that is shared
         state = "gone" if event.kind == "deleted" else event.state
         if state:

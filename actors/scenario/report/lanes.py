@@ -44,7 +44,8 @@ class Lanes:
         """The drawing."""
         rows = _rows(sorted((step for step in self.steps if "." not in step.path), key=_began)[:DRAWN_STEPS])
         top = max(1, len(rows)) * STEP + 6
-        lanes = self.containers[:DRAWN_LANES]
+        made = [name for name in self.states if "/" in name and name not in self.containers]
+        lanes = [*self.containers, *made][:DRAWN_LANES]
         height = top + len(lanes) * LANE + 24
         parts = [
             f'<svg viewBox="0 0 {LABELS + WIDTH + 10} {height}" role="img" aria-label="steps and containers over time">',

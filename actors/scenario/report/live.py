@@ -73,8 +73,9 @@ class LiveReport:
                 self._steps.pop(path, None)
                 if is_worth_a_line(event):
                     self._step(event)
-            case StateSeen(name=name, state=state) if name in self._containers:
-                row = self._containers[name]
+            case StateSeen(name=name, state=state) if "/" in name:
+                # a program makes containers that no file has announced
+                row = self._containers.setdefault(name, _Row())
                 if row.state != state:
                     row.state, row.since = state, event.at
             case Printed(container=container) if container in self._containers:

@@ -1,0 +1,136 @@
+"""A pytest plugin: scenario files as tests, and a fixture that runs scenarios and opens worlds.
+
+`test_*.katrio.yaml` files are collected; the fixture `katrio` runs any file or function in the embedded world, with the
+engine that `--katrio-engine` names. Imports nothing of katrio before it is asked for. Not for tests of katrio itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from contextlib import AbstractAsyncContextManager
+
+    from actors.scenario.load import Loaded
+    from actors.scenario.python import PythonWorld
+    from actors.scenario.runner import Result
+    from actors.scenario.world import World
+
+__all__ = ["Katrio"]
+
+SUFFIX = ".katrio.yaml"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """See `pytest --help`."""
+    group = parser.getgroup("katrio", "katrio scenarios")
+    group.addoption("--katrio-agent", default="kata", help="the agent that they use (default: kata)")
+    group.addoption("--katrio-engine", default="auto", help="of the embedded world (default: auto)")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A file of the name `test_*.katrio.yaml` is a test."""
+    if file_path.name.startswith("test_") and file_path.name.endswith(SUFFIX):
+        return _ScenarioFile.from_parent(parent, path=file_path)  # pyright: ignore[reportUnknownMemberType]  # pytest's
+    return None
+
+
+@pytest.fixture
+def katrio(request: pytest.FixtureRequest) -> Katrio:
+    """Runs scenarios and opens worlds, as the command line of pytest says."""
+    return Katrio(request.config)
+
+
+class Katrio:
+    """What the fixture gives."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def _option(self, name: str) -> Any:
+        return self._config.getoption(f"katrio_{name}")
+
+    def open_world(self) -> AbstractAsyncContextManager[World]:
+        """The embedded world for an async test: `async with katrio.open_world() as world`."""
+        from actors.api import open_embedded
+
+        return open_embedded(agent=self._option("agent"), engine=self._option("engine"), run_dir=None)
+
+    def run(
+        self,
+        scenario: Path | str | Callable[[PythonWorld], Awaitable[None]],
+        *,
+        needs: Iterable[str] = (),
+        **limits: float,
+    ) -> Result:
+        """Run a file, or an async function, to its end; `total` and `step` are a function's limits."""
+        return self._run(_loaded(scenario, tuple(needs), limits))
+
+    def check(
+        self,
+        scenario: Path | str | Callable[[PythonWorld], Awaitable[None]],
+        *,
+        needs: Iterable[str] = (),
+        **limits: float,
+    ) -> Result:
+        """Like `run`; the test is skipped when the world lacks something, and fails when it does not hold."""
+        return _judged(self.run(scenario, needs=needs, **limits))
+
+    def _run(self, loaded: Loaded) -> Result:
+        import trio
+
+        from actors.scenario.runner import run_scenario
+
+        async def main() -> Result:
+            async with self.open_world() as world:
+                return await run_scenario(loaded, world, listener=lambda event: None)
+
+        return trio.run(main)
+
+
+def _loaded(
+    scenario: Path | str | Callable[[PythonWorld], Awaitable[None]], needs: tuple[str, ...], limits: dict[str, float]
+) -> Loaded:
+    from actors.cli.programs import describe_program, load_program
+    from actors.scenario.load import load_file
+
+    if callable(scenario):
+        name = getattr(scenario, "__name__", "scenario")
+        words = {"name": name.replace("_", " "), "needs": needs, "limits": limits}
+        return describe_program(scenario, name, scenario.__doc__ or "", words)
+    path = Path(scenario)
+    return load_program(path) if path.suffix == ".py" else load_file(path)
+
+
+def _judged(result: Result) -> Result:
+    from actors.scenario.events import Outcome
+    from actors.scenario.report.base import last_line, reasons
+
+    if result.outcome is Outcome.SKIPPED:
+        pytest.skip(result.reason)
+    if result.outcome is not Outcome.HELD:
+        told = [line for step in result.steps for line in reasons(step)]
+        pytest.fail("\n".join([last_line(result), *told]), pytrace=False)
+    return result
+
+
+class _ScenarioFile(pytest.File):
+    def collect(self) -> Iterator[_ScenarioItem]:
+        yield _ScenarioItem.from_parent(self, name="scenario")  # pyright: ignore[reportUnknownMemberType]  # pytest's
+
+
+class _ScenarioItem(pytest.Item):
+    def runtest(self) -> None:
+        from actors.scenario.problems import ScenarioError
+
+        try:
+            Katrio(self.config).check(self.path)
+        except ScenarioError as error:
+            pytest.fail(str(error), pytrace=False)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, self.path.name.removesuffix(SUFFIX)

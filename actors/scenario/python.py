@@ -1,0 +1,241 @@
+"""Scenarios as Python: what an `async def scenario(world)` has at hand.
+
+The same handles as any program has, with steps, expectations and reports as a file has them. Everything that it makes
+here is taken down at the end, whatever became of it. Not for loading a module: the command line and the pytest plugin do.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+
+from actors.errors import KatrioError
+from actors.nurseries import plain_error
+from actors.scenario.blocks import INFRASTRUCTURE, LOOK_EVERY, StepStopped
+from actors.scenario.events import AskRecord, Failure, Outcome, Seen, StepEnded, StepStarted
+from actors.scenario.expect import Mismatch, holds
+from actors.scenario.model import Conditions
+from actors.scenario.outputs import ProcessView
+from actors.scenario.recording import Asked, recorded
+from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from actors.handles import ContainerHandle, ProcessHandle, SandboxHandle, SystemHandle
+    from actors.scenario.stage import Stage
+
+__all__ = ["PythonWorld", "Unmet"]
+
+
+class Unmet(AssertionError):
+    """An expectation that did not hold."""
+
+    def __init__(self, mismatch: Mismatch) -> None:
+        super().__init__(f"expected {mismatch.expected}, saw {mismatch.seen}")
+        self.mismatch = mismatch
+
+
+class PythonWorld:
+    """One world, one run. `system` is the handle to everything; asks through it are in the journal."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._current: ContextVar[_Step | None] = ContextVar("step", default=None)
+        self._count = 0
+        self.system: SystemHandle = recorded(stage.world.system, stage.journal.now, self._asked)
+
+    @property
+    def name(self) -> str:
+        """`embedded`, `simulated`, `attached`."""
+        return self._stage.world.name
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """The needs that it meets."""
+        return self._stage.world.provides
+
+    async def sandbox(self, name: str, *, hostname: str = "", start: bool = True) -> SandboxHandle:
+        """Create a sandbox, and start it. Raises: KatrioError."""
+        # before the ask: it may have happened although no answer comes
+        self._stage.standing.setdefault(name, self._stage.world.system.sandbox(name))
+        handle = await self.system.create_sandbox(name, SandboxSpec(hostname=hostname))
+        if start:
+            await handle.start()
+        return handle
+
+    async def container(
+        self,
+        sandbox: SandboxHandle,
+        name: str,
+        command: str | Sequence[str] = 'trap "exit 0" TERM; while true; do sleep 0.1; done',
+        *,
+        spec: ContainerSpec | None = None,
+        start: bool = True,
+    ) -> ContainerHandle:
+        """Create a container, and start it; a `spec` goes before the command. Raises: KatrioError."""
+        words = ("sh", "-c", command) if isinstance(command, str) else tuple(command)
+        handle = await sandbox.create_container(name, spec or ContainerSpec(process=ProcessSpec(args=words)))
+        if start:
+            await handle.start()
+        return handle
+
+    def output(self, process: ProcessHandle) -> ProcessView:
+        """What a process prints, read from now on: `.stdout.text()`, `.stdout.lines`, `.stderr`."""
+        view = ProcessView(process.id or process.address, process.address, process)
+        self._stage.pump(view)
+        return view
+
+    async def probe(self, kind: str, container: ContainerHandle) -> str:
+        """A fact past actors, agent and guest: `freezer`, `processes`. Raises: Unsupported, NotFound."""
+        sandbox, name = container.address.split("/")
+        return await self._stage.world.probe(kind, sandbox, name)
+
+    async def fault(self, kind: str, sandbox: SandboxHandle) -> None:
+        """Break a part of the world: `kill_guest`. Raises: Unsupported, NotFound."""
+        await self._stage.world.fault(kind, sandbox.address)
+
+    def expect(self, value: str | float | None, equals: object = None, **conditions: Any) -> None:
+        """Hold a value against the conditions of `expect` in a file: contains, matches, at_least. Raises: Unmet."""
+        if (mismatch := _mismatch(value, equals, conditions)) is not None:
+            raise Unmet(mismatch)
+
+    @contextmanager
+    def expect_error(self, *codes: str) -> Generator[None]:
+        """The body must fail with one of these codes. Raises: Unmet."""
+        wanted = f"the error {' or '.join(codes)}"
+        try:
+            yield
+        except KatrioError as error:
+            if error.code not in codes:
+                raise Unmet(Mismatch(wanted, f"{error.code}: {error.message}", error.code)) from error
+        else:
+            raise Unmet(Mismatch(wanted, "no error"))
+
+    async def eventually(
+        self,
+        look: Callable[[], Awaitable[Any]],
+        equals: object = None,
+        *,
+        within: float | None = None,
+        **conditions: Any,
+    ) -> None:
+        """Look again and again until the value is as expected. Raises: Unmet, with what was seen last."""
+        limit = self._stage.scenario.limits.step if within is None else within
+        mismatch: Mismatch | None = None
+        with trio.move_on_after(limit):
+            while True:
+                mismatch = _mismatch(await look(), equals, conditions)
+                if mismatch is None:
+                    return
+                await trio.sleep(LOOK_EVERY)
+        last = mismatch or Mismatch("an answer", "none came")
+        raise Unmet(Mismatch(f"{last.expected} within {limit:g} s", f"{last.seen} at last"))
+
+    def step(self, title: str, *, within: float | None = None) -> AbstractAsyncContextManager[None]:
+        """One step of the report, with its time, its asks and the reason when it did not hold. May be nested."""
+        frame = inspect.currentframe()
+        line = frame.f_back.f_lineno if frame is not None and frame.f_back is not None else 0
+        outer = self._current.get()
+        if outer is None:
+            path, self._count = f"steps[{self._count}]", self._count + 1
+        else:
+            path, outer.inner = f"{outer.path}.steps[{outer.inner}]", outer.inner + 1
+        limit = self._stage.scenario.limits.step if within is None else within
+        return self._step(_Step(path, title, line), limit)
+
+    @asynccontextmanager
+    async def _step(self, step: _Step, limit: float) -> AsyncGenerator[None]:
+        journal = self._stage.journal
+        began = journal.now()
+        journal.tell(StepStarted(at=began, path=step.path, title=step.title, line=step.line))
+        token = self._current.set(step)
+        outcome, failure = Outcome.CANCELLED, None
+        try:
+            with trio.move_on_after(limit) as scope:
+                yield
+            outcome = Outcome.HELD
+            if scope.cancelled_caught:
+                outcome = Outcome.FAILED
+                failure = self._stage.failure(
+                    Mismatch(f"to be done within {limit:g} s", "it was still going on"), step.about
+                )
+        except StepStopped as stop:
+            outcome = stop.outcome
+            raise
+        except Exception as error:  # told in the journal; a bug of the scenario is an outcome too
+            outcome, failure = told(error, self._stage, step.about)
+        finally:
+            self._current.reset(token)
+            ended = StepEnded(
+                at=journal.now(),
+                path=step.path,
+                title=step.title,
+                line=step.line,
+                outcome=outcome,
+                seconds=journal.now() - began,
+                asks=tuple(step.asks),
+                seen=Seen(error=failure.code if failure is not None else ""),
+                failure=failure,
+            )
+            journal.tell(ended)
+        if failure is not None:
+            raise StepStopped(outcome, step.path, failure)
+
+    def _asked(self, asked: Asked) -> None:
+        record = AskRecord(
+            verb=asked.verb, to=asked.to, at=asked.began, seconds=asked.ended - asked.began, code=asked.code
+        )
+        self._stage.journal.asked(record)
+        if (step := self._current.get()) is not None:
+            step.asks.append(record)
+            step.about = asked.to
+
+
+class _Step:
+    """A step under way."""
+
+    def __init__(self, path: str, title: str, line: int) -> None:
+        self.path = path
+        self.title = title
+        self.line = line
+        self.inner = 0
+        self.asks: list[AskRecord] = []
+        # the actor that it asked last: whose output and events tell the story of its failure
+        self.about = ""
+
+
+def told(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failure]:
+    """What an exception of a scenario's code means."""
+    kind = type(error).__name__
+    if isinstance(error, ExceptionGroup):
+        sole = plain_error(cast("BaseExceptionGroup[BaseException]", error))
+        if isinstance(sole, Exception) and not isinstance(sole, ExceptionGroup):
+            return told(sole, stage, about)
+    if isinstance(error, Unmet):
+        return Outcome.FAILED, stage.failure(error.mismatch, about, code=error.mismatch.code)
+    if isinstance(error, AssertionError):
+        return Outcome.FAILED, stage.failure(Mismatch("an assertion to hold", str(error) or "it did not"), about)
+    if isinstance(error, KatrioError):
+        outcome = Outcome.ERROR if error.code in INFRASTRUCTURE else Outcome.FAILED
+        return outcome, stage.failure(Mismatch("no error", f"{error.code}: {error.message}"), about, code=error.code)
+    return Outcome.ERROR, stage.failure(Mismatch("no error", f"{kind}: {error}"), about)
+
+
+def _mismatch(value: str | float | None, equals: object, conditions: dict[str, Any]) -> Mismatch | None:
+    wanted: dict[str, Any] = {name: _text(one) for name, one in conditions.items()}
+    if equals is not None:
+        wanted["equals"] = _text(equals)
+    return holds(Conditions(**wanted), value, {}, "")
+
+
+def _text(value: object) -> object:
+    """Conditions are texts, as in a file; `$${` there stands for the `${` that is meant here."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_text(item) for item in cast("list[object]", value))
+    return str(value).replace("${", "$${")
