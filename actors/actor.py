@@ -132,7 +132,7 @@ class Actor:
                     # a caller that gives up does not stop it
                     running.deadline = trio.current_time() + self._bound_of(mail.verb, args)
                 await self._run(mail, args)
-            if running.cancelled_caught:
+            if running.cancelled_caught and not mail.settled:
                 mail.fail(_stopped(mail) if not verb.changes_state else _unknown(mail))
 
     async def _run(self, mail: Mail, args: Any) -> None:
@@ -144,7 +144,9 @@ class Actor:
             _log.exception("%s of %r failed with a bug", mail.verb, self.name)
             mail.fail(InternalError(f"{mail.verb} of {self.name!r}: {type(bug).__name__}; this is a bug of katrio"))
         else:
-            mail.answer(result)
+            # a handler may answer first and find out what came of it while it still has its turn
+            if not mail.settled:
+                mail.answer(result)
 
     def _bound_of(self, verb: str, args: Any) -> float:
         bound = self._bounds.get(verb)

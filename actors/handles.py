@@ -13,6 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from actors.errors import NotFound
 from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import open_plain_nursery
 from actors.wire.codec import decode_value
@@ -32,6 +33,7 @@ from actors.wire.verbs import (
     CreateContainer,
     Created,
     CreateSandbox,
+    Delete,
     Exec,
     Info,
     Interfaces,
@@ -102,6 +104,14 @@ async def _open_events(courier: Courier, address: str) -> AsyncGenerator[AsyncIt
         yield events
 
 
+async def _delete(courier: Courier, address: str, *, force: bool, budget: float | None) -> None:
+    try:
+        await courier.ask(address, "delete", Delete(force), Nothing, budget=budget)
+    except NotFound:
+        if not force:
+            raise
+
+
 @dataclass(frozen=True, slots=True)
 class SystemHandle:
     """The root of one system of actors."""
@@ -153,9 +163,12 @@ class SandboxHandle:
         """Stop every container (polite signal, `grace` seconds, SIGKILL), then the guest. Repeated is fine."""
         await self.courier.ask(self.address, "stop", Stop(grace_seconds=grace), Nothing, budget=budget)
 
-    async def delete(self, *, budget: float | None = BUDGET) -> None:
-        """Forget it. Raises: InvalidTransition while it runs."""
-        await self.courier.ask(self.address, "delete", Nothing(), Nothing, budget=budget)
+    async def delete(self, *, force: bool = False, budget: float | None = BUDGET) -> None:
+        """Forget it. Raises: InvalidTransition while it runs, unless `force`: then it is stopped first, without grace.
+
+        With `force` one that is not there is fine.
+        """
+        await _delete(self.courier, self.address, force=force, budget=budget)
 
     async def check(self, *, budget: float | None = BUDGET) -> Checked:
         """Ask its agent whether it serves."""
@@ -408,19 +421,32 @@ class ContainerHandle:
             budget=budget,
         )
 
+    async def disconnect(self, *, budget: float | None = BUDGET) -> None:
+        """Close its own connection to the agent; it is dialled again when it is next needed. Repeated is fine.
+
+        What was in flight on it ends at once; waits and readers go on over the next one.
+        """
+        await self.courier.ask(self.address, "disconnect", Nothing(), Nothing, budget=budget)
+
     async def stop(
         self,
         *,
         signum: int = 15,
         grace: float | None = None,
+        force: bool = False,
         budget: float | None = BUDGET,
     ) -> ExitStatus:
-        """Polite signal, `grace` seconds, SIGKILL to all; how its init ended. Repeated is fine."""
-        return await self.courier.ask(self.address, "stop", Stop(signum, grace), ExitStatus, budget=budget)
+        """Polite signal, `grace` seconds, SIGKILL to all; how its init ended. Repeated is fine.
 
-    async def delete(self, *, budget: float | None = BUDGET) -> None:
-        """Forget it and its cached results. Raises: InvalidTransition while it runs."""
-        await self.courier.ask(self.address, "delete", Nothing(), Nothing, budget=budget)
+        With `force` it ends stopped whatever fails. Raises then: OutcomeUnknown when nobody can tell how it ended.
+        """
+        return await self.courier.ask(self.address, "stop", Stop(signum, grace, force), ExitStatus, budget=budget)
+
+    async def delete(self, *, force: bool = False, budget: float | None = BUDGET) -> None:
+        """Forget it and its cached results. Raises: InvalidTransition while it runs, unless `force`: then it is
+        stopped first, without grace. With `force` one that is not there is fine.
+        """
+        await _delete(self.courier, self.address, force=force, budget=budget)
 
     async def info(self, *, budget: float | None = BUDGET) -> Info:
         """Its state; its processes as `children`; how its init ended, once it has."""

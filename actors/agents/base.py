@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 if TYPE_CHECKING:
+    from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
     from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
     from actors.wire.spec import (
@@ -128,6 +129,10 @@ class AgentConnection(Protocol):
 
     async def resume_container(self, container: str) -> None:
         """Thaw. Raises: InvalidTransition."""
+
+    async def container_state(self, container: str) -> ContainerState | None:
+        """Its state, as the guest has it; None when the agent can't tell. Raises: NotFound."""
+        ...
 
     async def update_container(self, container: str, resources: ResourceSpec) -> None:
         """Change limits, all or none. Raises: NotFound, InvalidArgument, Unsupported (the field)."""

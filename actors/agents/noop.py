@@ -16,6 +16,7 @@ from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpe
 from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
 
 if TYPE_CHECKING:
+    from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
     from transports.base import Dialer
 
@@ -98,6 +99,10 @@ class NoopAgent:
 
     async def resume_container(self, container: str) -> None:
         await trio.lowlevel.checkpoint()
+
+    async def container_state(self, container: str) -> ContainerState | None:
+        await trio.lowlevel.checkpoint()
+        return None
 
     async def update_container(self, container: str, resources: ResourceSpec) -> None:
         await trio.lowlevel.checkpoint()

@@ -15,7 +15,7 @@ from trio_util import AsyncValue
 from actors.actor import Actor
 from actors.container.listing import Listing
 from actors.container.processes import Processes, check_signal
-from actors.errors import GuestDied, KatrioError, NotFound, OutcomeUnknown
+from actors.errors import AgentUnreachable, Expired, GuestDied, KatrioError, NotFound, OutcomeUnknown
 from actors.events import Events
 from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
 from actors.wire.events import ActorEvent
@@ -23,16 +23,29 @@ from actors.wire.spec import ExitStatus
 from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing, Overlap, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from actors.agents.base import AgentConnection
     from actors.limits import Limits
     from actors.mailbox import Inbox, Mail
     from actors.wire.reports import ContainerStats
     from actors.wire.spec import ContainerSpec
-    from actors.wire.verbs import Exec, Update
+    from actors.wire.verbs import Delete, Exec, Update
 
 __all__ = ["ContainerActor"]
+
+_S, _E = ContainerState, ContainerEvent
+# where a lost reply leaves the container until its guest has told
+_IN_DOUBT = frozenset({_S.STARTING, _S.RUNNING, _S.PAUSED})
+# our state and what the guest says -> what must have happened. None: an agent that can't tell. A real one must never
+# be asked to start twice (it would hang), so a start in doubt counts as one.
+_TOLD: Mapping[tuple[ContainerState, ContainerState | None], tuple[ContainerEvent, ...]] = {
+    (_S.STARTING, _S.READY): (_E.START_FAILED,),
+    (_S.STARTING, _S.RUNNING): (_E.STARTED,),
+    (_S.STARTING, None): (_E.STARTED,),
+    (_S.RUNNING, _S.PAUSED): (_E.PAUSED,),
+    (_S.PAUSED, _S.RUNNING): (_E.RESUMED,),
+}
 
 
 class ContainerActor:
@@ -76,6 +89,7 @@ class ContainerActor:
                 "stop": self._stop_verb,
                 "delete": self._delete,
                 "exec": self._exec,
+                "disconnect": self._disconnect,
                 "signal": self._processes.signal,
                 "winsize": self._processes.winsize,
                 "write_stdin": self._processes.write_stdin,
@@ -126,8 +140,7 @@ class ContainerActor:
 
     def lose(self, reason: str) -> None:
         """The guest is gone: every waiter gets GuestDied, and nothing is asked of the agent any more."""
-        if CONTAINER.can(self.state.value, ContainerEvent.LOST):
-            self._move(ContainerEvent.LOST)
+        self._move_if(ContainerEvent.LOST)
         self._processes.lose(GuestDied(f"container {self.id!r}: its guest is gone ({reason})"))
         self._link.cancel()
 
@@ -158,6 +171,11 @@ class ContainerActor:
         self.state.value = CONTAINER.move(self.state.value, event)
         self.events.state(str(self.state.value))
 
+    def _move_if(self, event: ContainerEvent) -> None:
+        """Its init may have ended meanwhile, or a stop begun."""
+        if CONTAINER.can(self.state.value, event):
+            self._move(event)
+
     def present(self) -> Iterator[ActorEvent]:
         """Its state, for a new subscriber."""
         yield ActorEvent(self.events.source, "state", state=str(self.state.value))
@@ -166,36 +184,67 @@ class ContainerActor:
         CONTAINER.check(verb, self.state.value, self.id)
 
     def _exited(self) -> None:
-        if CONTAINER.can(self.state.value, ContainerEvent.EXITED):
-            self._move(ContainerEvent.EXITED)
+        self._move_if(ContainerEvent.EXITED)
 
     async def _start(self, args: Nothing, mail: Mail) -> Nothing:
         self._check("start")
         self._move(ContainerEvent.START)
         try:
             await self._agent.start_container(self.id)
+        except OutcomeUnknown as error:
+            await self._find_out(error, mail)
+            return Nothing()
         except BaseException:
-            if self.state.value is ContainerState.STARTING:
-                self._move(ContainerEvent.START_FAILED)
+            self._move_if(ContainerEvent.START_FAILED)
             raise
         # it may have run and ended before the reply came
-        if self.state.value is ContainerState.STARTING:
-            self._move(ContainerEvent.STARTED)
+        self._move_if(ContainerEvent.STARTED)
         return Nothing()
 
     async def _pause(self, args: Nothing, mail: Mail) -> Nothing:
         self._check("pause")
-        await self._agent.pause_container(self.id)
-        if self.state.value is ContainerState.RUNNING:
-            self._move(ContainerEvent.PAUSED)
+        try:
+            await self._agent.pause_container(self.id)
+        except OutcomeUnknown as error:
+            await self._find_out(error, mail)
+            return Nothing()
+        self._move_if(ContainerEvent.PAUSED)
         return Nothing()
 
     async def _resume(self, args: Nothing, mail: Mail) -> Nothing:
         self._check("resume")
-        await self._agent.resume_container(self.id)
-        if self.state.value is ContainerState.PAUSED:
-            self._move(ContainerEvent.RESUMED)
+        try:
+            await self._agent.resume_container(self.id)
+        except OutcomeUnknown as error:
+            await self._find_out(error, mail)
+            return Nothing()
+        self._move_if(ContainerEvent.RESUMED)
         return Nothing()
+
+    async def _find_out(self, error: OutcomeUnknown, mail: Mail) -> None:
+        """The reply was lost with the link. The caller is told at once; what comes next waits, boundedly, for the truth.
+
+        A stop must not wait longer than that, so what the guest has not told by then is found out beside other verbs.
+        """
+        mail.fail(error)
+        with trio.move_on_after(self._limits.reconnect_seconds) as asking:
+            await self._adopt_state()
+        if asking.cancelled_caught and self._following is not None:
+            self._following.start_soon(self._adopt_state, name=f"{self.id}:find out")
+
+    async def _adopt_state(self) -> None:
+        while self.state.value in _IN_DOUBT:
+            try:
+                found = await self._agent.container_state(self.id)
+            except (AgentUnreachable, OutcomeUnknown, Expired):
+                # the link dials again by itself, and the sandbox tells if the guest died
+                await trio.sleep(self._limits.reconnect_pause_seconds)
+                continue
+            except KatrioError:
+                found = None
+            for event in _TOLD.get((self.state.value, found), ()):
+                self._move_if(event)
+            return
 
     async def _update(self, args: Update, mail: Mail) -> Nothing:
         self._check("update")
@@ -227,16 +276,25 @@ class ContainerActor:
             polite = self.state.value is ContainerState.RUNNING
             if self.state.value is not ContainerState.STOPPING:
                 self._move(ContainerEvent.STOP)
-            if polite:
+            with _best_effort(args.force):
+                await self._end_init(args, polite=polite)
+            if args.force and not init.settled and self._agent.follows_processes:
+                init.lose(OutcomeUnknown(f"container {self.id!r} was stopped by force; nobody told how it ended"))
+            self._exited()
+        with _best_effort(args.force):
+            await self._remove()
+        return await init.wait() if self._agent.follows_processes else ExitStatus(0)
+
+    async def _end_init(self, args: Stop, *, polite: bool) -> None:
+        init = self._processes.init
+        if polite:
+            with _best_effort(args.force):
                 await self._agent.signal_process(self.id, init.agent_name, args.signal)
                 with trio.move_on_after(self._grace(args)):
                     await self._processes.ended(init)
-            if not init.settled:
-                await self._agent.kill_all(self.id)
-                await self._processes.ended(init)
-            self._exited()
-        await self._remove()
-        return await init.wait() if self._agent.follows_processes else ExitStatus(0)
+        if not init.settled:
+            await self._agent.kill_all(self.id)
+            await self._processes.ended(init)
 
     async def _remove(self) -> None:
         if self._removed:
@@ -249,16 +307,31 @@ class ContainerActor:
             await self._agent.remove_container(self.id)
         self._removed = True
 
-    async def _delete(self, args: Nothing, mail: Mail) -> Nothing:
+    async def _delete(self, args: Delete, mail: Mail) -> Nothing:
+        if args.force and self.state.value not in (ContainerState.STOPPED, ContainerState.LOST):
+            # how it ended need not be known to forget it
+            with contextlib.suppress(OutcomeUnknown):
+                await self._stop(Stop(grace_seconds=0, force=True))
         self._check("delete")
         if self.state.value is not ContainerState.LOST:
-            await self._remove()
+            with _best_effort(args.force):
+                await self._remove()
         self.events.close()
         # its name is free by the time the caller hears of it
         self._forget()
         self._deleted.set()
         return Nothing()
 
+    async def _disconnect(self, args: Nothing, mail: Mail) -> Nothing:
+        self._check("disconnect")
+        await self._agent.disconnect()
+        return Nothing()
+
     async def _info(self, args: Nothing, mail: Mail) -> Info:
         names = tuple(process.name for process in self._processes if process.name)
         return Info(self.id, str(self.state.value), names, self._processes.init.status, self._oom_kills)
+
+
+def _best_effort(force: bool) -> contextlib.AbstractContextManager[None]:
+    """With `force`, a failure of ours does not keep the next step from being tried."""
+    return contextlib.suppress(KatrioError) if force else contextlib.nullcontext()

@@ -173,7 +173,8 @@ class Processes:
         if args.all and args.signal == signal.SIGKILL:
             await self._agent.kill_all(self._container)
             return Signalled(len(live))
-        for process in live if args.all else [target]:
+        # the init last: its end may take the others along before they have had the signal
+        for process in reversed(live) if args.all else (target,):
             await self._agent.signal_process(self._container, process.agent_name, args.signal)
         return Signalled(len(live) if args.all else 1)
 

@@ -7,6 +7,7 @@ protocols, and not for how a container is run (the engine).
 
 from __future__ import annotations
 
+import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import trio
 
 from actors.errors import AgentError, NotFound
 from actors.guest.process_io import ProcessIo
+from actors.lifecycle.container import ContainerState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -210,9 +212,17 @@ class Conductor:
             raise NotFound(f"process {entry.id!r} of container {container!r}: it is still being created")
         return found
 
-    def signal(self, container: str, process: str, signum: int) -> None:
-        """One process; one that has ended is fine. Raises: NotFound, InvalidArgument."""
-        self.process(container, process).signal(signum)
+    async def signal(self, container: str, process: str, signum: int) -> None:
+        """One process; one that has ended is fine. Raises: NotFound, InvalidArgument.
+
+        A frozen init would keep its SIGKILL until it is thawed (cgroup v1); as its end is the container's, all are killed.
+        """
+        found = self.process(container, process)
+        frozen = self.machine.container(container).state is ContainerState.PAUSED
+        if signum == signal.SIGKILL and frozen and process in ("", container):
+            await self.kill_all(container)
+        else:
+            found.signal(signum)
 
     def resize(self, container: str, process: str, size: TerminalSize) -> None:
         """Raises: NotFound; InvalidTransition without a terminal; InvalidArgument."""

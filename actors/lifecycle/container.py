@@ -81,6 +81,8 @@ CONTAINER = Lifecycle(
         "close_stdin": frozenset(_S) - {_S.CREATING, _S.LOST},
         "stop": _LIVE | {_S.STARTING, _S.STOPPING, _S.STOPPED},
         "delete": frozenset({_S.STOPPED, _S.LOST}),
+        # what is not connected is disconnected already
+        "disconnect": frozenset(_S),
     },
     advice={
         _S.PAUSED: "resume it first",

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from actors.mailbox import Hub, Inbox, Mail
     from actors.sandbox.guest import Guest, GuestLauncher, Images
     from actors.wire.spec import SandboxSpec
-    from actors.wire.verbs import CreateContainer
+    from actors.wire.verbs import CreateContainer, Delete
 
 __all__ = ["SandboxActor"]
 
@@ -280,7 +280,9 @@ class SandboxActor:
             except KatrioError as error:
                 _log.warning("destroy of sandbox %r: %s", self.id, error)
 
-    async def _delete(self, args: Nothing, mail: Mail) -> Nothing:
+    async def _delete(self, args: Delete, mail: Mail) -> Nothing:
+        if args.force:
+            await self._stop(Stop(grace_seconds=0))
         self._check("delete")
         if self._link is not None:
             self._link.cancel()

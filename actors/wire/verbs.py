@@ -33,6 +33,7 @@ __all__ = [
     "CreateContainer",
     "CreateSandbox",
     "Created",
+    "Delete",
     "Exec",
     "Info",
     "Interfaces",
@@ -241,10 +242,20 @@ class Routes(msgspec.Struct, frozen=True):
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """Polite signal, wait out `grace_seconds`, SIGKILL to all. None: the limits' default."""
+    """Polite signal, wait out `grace_seconds`, SIGKILL to all. None: the limits' default.
+
+    With `force` a step that fails does not keep the next from being tried, and the container is stopped in any case.
+    """
 
     signal: int = 15
     grace_seconds: float | None = None
+    force: bool = False
+
+
+class Delete(msgspec.Struct, frozen=True):
+    """`force` stops it first, with no grace and whatever fails."""
+
+    force: bool = False
 
 
 class Verb(msgspec.Struct, frozen=True):
@@ -282,7 +293,7 @@ SYSTEM_VERBS: Mapping[str, Verb] = {
 SANDBOX_VERBS: Mapping[str, Verb] = {
     "start": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "stop": Verb(Stop, Nothing, Overlap.PREEMPTIVE),
-    "delete": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
+    "delete": Verb(Delete, Nothing, Overlap.EXCLUSIVE),
     "check": _reading(Nothing, Checked),
     "capabilities": _reading(Nothing, Capabilities),
     "get_guest_details": _reading(Nothing, GuestDetails),
@@ -306,9 +317,11 @@ CONTAINER_VERBS: Mapping[str, Verb] = {
     "pause": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "resume": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "stop": Verb(Stop, ExitStatus, Overlap.PREEMPTIVE),
-    "delete": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
+    "delete": Verb(Delete, Nothing, Overlap.EXCLUSIVE),
     "update": Verb(Update, Nothing, Overlap.EXCLUSIVE),
     "exec": Verb(Exec, Nothing, Overlap.SHARED),
+    # see the sandbox's
+    "disconnect": Verb(Nothing, Nothing, Overlap.BESIDE),
     "signal": Verb(Signal, Signalled, Overlap.BESIDE),
     "winsize": Verb(Winsize, Nothing, Overlap.BESIDE),
     # waits for room as long as the process does not read: the caller alone knows when that is too long

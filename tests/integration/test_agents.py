@@ -181,6 +181,16 @@ async def container_exec(stage: Stage) -> None:
     await one.stop(grace=0)
 
 
+async def container_disconnect(stage: Stage) -> None:
+    one = await stage.container()
+    await one.disconnect()
+    await one.disconnect()
+    await one.signal(signal.SIGKILL)
+    if stage.real:
+        assert (await one.init.wait()).code == 137
+    await one.stop()
+
+
 async def container_signal(stage: Stage) -> None:
     one = await stage.container()
     other = await one.exec("e1", ProcessSpec(args=SLEEP))
@@ -348,6 +358,7 @@ EXERCISES: dict[tuple[str, str], Callable[[Stage], Awaitable[None]]] = {
     ("container", "stop"): container_stop,
     ("container", "delete"): container_delete,
     ("container", "exec"): container_exec,
+    ("container", "disconnect"): container_disconnect,
     ("container", "signal"): container_signal,
     ("container", "winsize"): container_winsize,
     ("container", "write_stdin"): container_stdin,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from actors.handles import SystemHandle
+    from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
     from transports.base import Dialer
 
@@ -94,6 +95,8 @@ class ScriptedGuest:
     # "verb container" -> the call waits for this event
     gates: dict[str, trio.Event] = field(default_factory=dict[str, trio.Event])
     connections: int = 0
+    # what it says when it is asked for a container's state
+    states: dict[str, ContainerState] = field(default_factory=dict[str, "ContainerState"])
     # what an exec does as soon as it runs
     on_exec: Callable[[ProcessSpec, ScriptedProcess], None] | None = None
     # containers whose kills next_oom tells of
@@ -266,6 +269,10 @@ class ScriptedConnection:
     async def get_guest_details(self) -> GuestDetails:
         await self._call("get_guest_details", "")
         return GuestDetails(agent_version="scripted")
+
+    async def container_state(self, container: str) -> ContainerState | None:
+        await self._call("container_state", container)
+        return self._guest.states.get(container)
 
     async def update_container(self, container: str, resources: ResourceSpec) -> None:
         await self._call("update_container", container)

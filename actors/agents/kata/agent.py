@@ -24,7 +24,8 @@ from actors.agents.kata.reports import (
     plain_route,
 )
 from actors.agents.kata.spec import oci_process, oci_resources, oci_spec, string_user
-from actors.errors import AgentProtocolError, GuestDied, OutcomeUnknown
+from actors.errors import AgentProtocolError, GuestDied, InvalidArgument, OutcomeUnknown, Unsupported
+from actors.lifecycle.container import ContainerState
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
@@ -49,6 +50,10 @@ R = TypeVar("R", bound="msgspec.Struct")
 GUEST_VERSION = "katrio"
 # the kernel's UTS limit is 64 characters; virtcontainers cuts there
 HOSTNAME_LENGTH = 64
+# the type of diagnostic data by which our guest tells a container's state
+STATE_DIAGNOSTIC = "katrio.state"
+# ids that name directories of a real agent's own, beside its containers'; it would remove them with the container
+AGENT_DIRECTORIES = frozenset({"image", "sandbox", "shared"})
 # where a Kata agent takes copied files, and nowhere else
 SHARED_DIRECTORY = "/run/kata-containers/shared/containers"
 
@@ -109,6 +114,8 @@ class KataAgent:
             return
 
     async def create_container(self, container: str, spec: ContainerSpec, rootfs: str) -> None:
+        if container in AGENT_DIRECTORIES and not self.keeps_output_after_wait:
+            raise InvalidArgument(f"container id {container!r}: a Kata agent has a directory of that name", field="id")
         request = api.CreateContainerRequest(
             container_id=container,
             # 1.x took it for the init's id; today's agent ignores it
@@ -175,6 +182,18 @@ class KataAgent:
 
     async def resume_container(self, container: str) -> None:
         await self._do("ResumeContainer", api.ResumeContainerRequest(container_id=container))
+
+    async def container_state(self, container: str) -> ContainerState | None:
+        request = api.GetDiagnosticDataRequest(log_type=STATE_DIAGNOSTIC, container_id=container)
+        try:
+            told = (await self._call("GetDiagnosticData", request, api.GetDiagnosticDataResponse)).data
+        except (InvalidArgument, Unsupported):
+            # a real agent knows one type of diagnostic data, the termination log
+            return None
+        try:
+            return ContainerState(told)
+        except ValueError:
+            raise AgentProtocolError(f"GetDiagnosticData: {told[:40]!r} is no state of a container") from None
 
     async def update_container(self, container: str, resources: ResourceSpec) -> None:
         request = api.UpdateContainerRequest(container_id=container, resources=oci_resources(resources))
