@@ -15,6 +15,7 @@ from actors.mailbox.session import MIN_WINDOW
 from actors.wire.bounds import MAX_DEPTH, MAX_ITEMS
 from actors.wire.codec import decode_envelope, encode
 from actors.wire.envelope import CHUNK_COST, VERSIONS, Envelope
+from tests.support import verbs_page
 from tests.support.foreign import packb, unpackb
 from transports.nng.frames import FRAME_BYTES, MAGIC, MAX_MESSAGES, Kind, decode_frame, encode_frame
 from transports.nng.sockets import RECV_MAX_BYTES
@@ -61,6 +62,10 @@ def test_its_numbers_are_those_of_the_code() -> None:
         (DEFAULT_LIMITS.event_backlog_bytes // 1024, "up to {} KiB"),
     ):
         assert where.format(number) in TEXT, where
+
+
+def test_the_page_of_verbs_is_that_of_the_tables() -> None:
+    assert verbs_page.PAGE.read_text("utf-8") == verbs_page.page(), "run: .venv/bin/python -m tests.support.verbs_page"
 
 
 def test_its_list_of_codes_is_that_of_the_code() -> None:
