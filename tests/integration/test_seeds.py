@@ -45,7 +45,7 @@ sandboxes:
       one: {command: "while true; do echo x; sleep 0.005; done"}
 limits: {total: 100s}
 steps:
-  - sleep: 20s
+  - sleep: 5s
 """
 
 
@@ -199,7 +199,7 @@ def test_an_interrupt_ends_a_range_with_what_was_found(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_ends_one_run(tmp_path: Path) -> None:
-    argv = [KATRIO, "run", "--world", "simulated", written(tmp_path, LONG.replace("20s", "90s"))]
+    argv = [KATRIO, "run", "--world", "simulated", written(tmp_path, LONG.replace("5s", "90s"))]
     with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert "seed" in process.stdout.readline()
