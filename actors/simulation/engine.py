@@ -88,6 +88,10 @@ class SimulatedEngine:
             with trio.CancelScope(deadline=self.kernel.next_time()) as self._alarm:
                 await trio.sleep_forever()
 
+    def set_hostname(self, name: str) -> None:
+        """What the programs of containers to come are told."""
+        self._hostname = name
+
     def settle(self) -> None:
         """See `Driver`: processes go on right away, and the task is told when to look again."""
         self.kernel.run(trio.current_time())
@@ -209,6 +213,12 @@ class SimulatedEngine:
         self._news.unpark()
 
     # for who looks past the guest
+
+    def count_processes(self, container: str) -> int:
+        """How many it has; none when there is no such container."""
+        self.settle()
+        found = self._containers.get(container)
+        return 0 if found is None else len(found.container.processes)
 
     def is_frozen(self, container: str) -> bool:
         """What a control group's freezer would say. Raises: NotFound."""

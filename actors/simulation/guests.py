@@ -6,7 +6,7 @@ shielded task here: asked to end, it ends in order; killed, it is gone with all 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -19,14 +19,12 @@ from transports.errors import Unreachable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.guest.engines.base import Engine
     from actors.limits import Limits
     from actors.seams import Rng
+    from actors.simulation.engine import SimulatedEngine
     from transports.base import Dialer
 
 __all__ = ["SimulatedGuests"]
-
-E = TypeVar("E", bound="Engine")
 
 # what a guest process needs until its socket is there: drawn between the two
 _BOOT_SECONDS = (0.02, 0.2)
@@ -34,7 +32,7 @@ _BOOT_SECONDS = (0.02, 0.2)
 _ENDING_SECONDS = 8.0
 
 
-class SimulatedGuests(Generic[E]):
+class SimulatedGuests:
     """Launches guests; see `actors.sandbox.GuestLauncher`.
 
     Args:
@@ -47,16 +45,21 @@ class SimulatedGuests(Generic[E]):
     """
 
     def __init__(
-        self, make_engine: Callable[[str], E], *, rng: Rng, note: Callable[[str, bytes], None], limits: Limits
+        self,
+        make_engine: Callable[[str], SimulatedEngine],
+        *,
+        rng: Rng,
+        note: Callable[[str, bytes], None],
+        limits: Limits,
     ) -> None:
         self._make_engine = make_engine
         self._rng = rng
         self._note = note
         self._limits = limits
-        self._guests: dict[str, _Guest[E]] = {}
+        self._guests: dict[str, _Guest] = {}
         self.bugs: list[tuple[str, Exception]] = []
 
-    def engine(self, sandbox: str) -> E:
+    def engine(self, sandbox: str) -> SimulatedEngine:
         """What runs a sandbox's containers. Raises: NotFound."""
         return self._guest(sandbox).engine
 
@@ -64,7 +67,7 @@ class SimulatedGuests(Generic[E]):
         """End its guest at once, with all that runs in it; nothing in the guest learns of it. Raises: NotFound."""
         self._guest(sandbox).kill("its guest was killed")
 
-    def _guest(self, sandbox: str) -> _Guest[E]:
+    def _guest(self, sandbox: str) -> _Guest:
         found = self._guests.get(sandbox)
         if found is None:
             raise NotFound(f"no guest runs for sandbox {sandbox!r}")
@@ -73,7 +76,7 @@ class SimulatedGuests(Generic[E]):
     def _complain(self, service: str, method: str, error: Exception) -> None:
         self.bugs.append((f"{service}/{method}", error))
 
-    async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[_Guest[E]]) -> None:
+    async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[_Guest]) -> None:
         """See `actors.sandbox.GuestLauncher`."""
         await trio.sleep(self._rng.uniform(*_BOOT_SECONDS))
         guest = _Guest(sandbox, self._make_engine(sandbox), self._rng, self._note, self._limits, self._complain)
@@ -90,13 +93,24 @@ class SimulatedGuests(Generic[E]):
             del self._guests[sandbox]
 
 
-class _Guest(Generic[E]):
+class _Platform(BarePlatform):
+    """A machine whose name its containers see."""
+
+    def __init__(self, engine: SimulatedEngine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def set_hostname(self, name: str) -> None:
+        self._engine.set_hostname(name)
+
+
+class _Guest:
     """See `actors.sandbox.Guest`."""
 
     def __init__(
         self,
         sandbox: str,
-        engine: E,
+        engine: SimulatedEngine,
         rng: Rng,
         note: Callable[[str, bytes], None],
         limits: Limits,
@@ -106,7 +120,9 @@ class _Guest(Generic[E]):
         self._sandbox = sandbox
         self._rng = rng
         self._note = note
-        self._composed = compose(engine, limits, version="katrio simulated", platform=BarePlatform(), on_error=on_error)
+        self._composed = compose(
+            engine, limits, version="katrio simulated", platform=_Platform(engine), on_error=on_error
+        )
         self._links: trio.Nursery | None = None
         self._dialled = 0
         self._asked_to_end = trio.Event()

@@ -45,7 +45,7 @@ class SimulatedWorld:
 
     system: SystemHandle
     agent: str
-    guests: SimulatedGuests[SimulatedEngine]
+    guests: SimulatedGuests
     name: str = field(default="simulated", init=False)
 
     @property
@@ -71,7 +71,7 @@ class SimulatedWorld:
         engine = self.guests.engine(sandbox)
         if kind == "freezer":
             return "frozen" if engine.is_frozen(container) else "thawed"
-        return str(len(await engine.list_pids(container)))
+        return str(engine.count_processes(container))
 
     async def fault(self, kind: str, sandbox: str) -> None:
         """Break a part of the world. Raises: Unsupported, NotFound."""

@@ -16,7 +16,7 @@ from actors.host.facts import choose_engine, read_facts
 ROOT = Path(__file__).resolve().parents[2]
 KATRIO = str(Path(sys.executable).parent / "katrio")
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
-SEEDS = 5
+SEEDS = 3
 
 
 def run(world: str, scenario: Path, *words: str) -> dict[str, Any]:

@@ -1,0 +1,153 @@
+"""The simulated world from Python: guests that boot, die, are gone; images; probes; names; what a deadlock says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.api import open_world
+from actors.errors import GuestDied, InvalidArgument, KatrioError, NotFound, Unsupported
+from actors.scenario.load import load_text
+from actors.simulation.run import simulate
+from actors.simulation.scenarios import play
+from actors.simulation.world import open_simulated
+from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from actors.handles import ContainerHandle, SandboxHandle
+    from actors.simulation.run import Simulation
+    from actors.simulation.world import SimulatedWorld
+
+SEEDS = range(5)
+
+
+def shell(script: str, image: str = "busybox") -> ContainerSpec:
+    return ContainerSpec(image=image, process=ProcessSpec(args=("sh", "-c", script)))
+
+
+def in_world(body: Callable[[SimulatedWorld, SandboxHandle], Awaitable[None]], seed: int) -> float:
+    async def main(simulation: Simulation) -> None:
+        async with open_simulated(simulation) as world:
+            box = await world.system.create_sandbox("box", SandboxSpec(hostname="tower"))
+            await box.start()
+            await body(world, box)
+
+    return simulate(main, seed).seconds
+
+
+async def running(box: SandboxHandle, name: str, script: str) -> ContainerHandle:
+    container = await box.create_container(name, shell(script))
+    await container.start()
+    return container
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_hour_passes_and_the_exit_code_is_told(seed: int) -> None:
+    async def body(_: SimulatedWorld, box: SandboxHandle) -> None:
+        one = await running(box, "one", "sleep 3600; exit 7")
+        assert (await one.init.wait()).code == 7
+
+    assert in_world(body, seed) > 3600
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_killed_guest_is_told_to_all_and_its_neighbour_lives(seed: int) -> None:
+    async def body(world: SimulatedWorld, box: SandboxHandle) -> None:
+        other = await world.system.create_sandbox("other")
+        await other.start()
+        doomed = await running(box, "doomed", "sleep 100")
+        living = await running(other, "living", "sleep 5; exit 4")
+        async with trio.open_nursery() as nursery:
+
+            async def wait_for_the_doomed() -> None:
+                with pytest.raises(GuestDied):
+                    await doomed.init.wait()
+
+            nursery.start_soon(wait_for_the_doomed)
+            await trio.sleep(1)
+            await world.fault("kill_guest", "box")
+        assert (await box.info()).state == "lost"
+        assert (await living.init.wait()).code == 4
+        with pytest.raises(NotFound, match="no guest runs"):
+            await world.fault("kill_guest", "box")
+
+    in_world(body, seed)
+
+
+def test_probes_answer_past_the_guest() -> None:
+    async def body(world: SimulatedWorld, box: SandboxHandle) -> None:
+        one = await running(box, "one", "sleep 100 & sleep 100 & wait")
+        await trio.sleep(1)
+        assert await world.probe("processes", "box", "one") == "3"
+        assert await world.probe("freezer", "box", "one") == "thawed"
+        await one.pause()
+        assert await world.probe("freezer", "box", "one") == "frozen"
+        with pytest.raises(NotFound):
+            await world.probe("freezer", "box", "nobody")
+        assert await world.probe("processes", "box", "nobody") == "0"
+        with pytest.raises(Unsupported):
+            await world.probe("weather", "box", "one")
+
+    in_world(body, 1)
+
+
+def test_programs_see_the_sandbox_name() -> None:
+    async def body(_: SimulatedWorld, box: SandboxHandle) -> None:
+        one = await running(box, "one", "sleep 100")
+        told = await one.exec("name", ProcessSpec(args=("hostname",)))
+        assert (await told.collect()).stdout == b"tower\n"
+
+    in_world(body, 1)
+
+
+@pytest.mark.parametrize(("image", "error"), [("/nowhere", NotFound), ("alpine", InvalidArgument)])
+def test_an_image_that_is_not_there_is_told(image: str, error: type[KatrioError]) -> None:
+    async def body(_: SimulatedWorld, box: SandboxHandle) -> None:
+        with pytest.raises(error) as raised:
+            await box.create_container("one", shell("true", image))
+        assert raised.value.details["field"] == "image"
+
+    in_world(body, 1)
+
+
+def test_it_opens_by_its_name_inside_a_simulation_alone() -> None:
+    async def main(_: Simulation) -> str:
+        async with open_world("simulated") as world:
+            return world.name
+
+    async def outside() -> None:
+        async with open_world("simulated"):
+            pass
+
+    assert simulate(main, 1).value == "simulated"
+    with pytest.raises(InvalidArgument, match="a clock of its own"):
+        trio.run(outside)
+
+
+def test_a_scenario_that_is_stuck_is_an_error_that_says_who_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stuck(*_: object, **__: object) -> None:
+        await trio.sleep_forever()
+
+    # a product that waits for ever, without a timer
+    monkeypatch.setattr("actors.simulation.scenarios.run_scenario", stuck)
+    played = play(load_text(b"name: stuck\nwhy: to be told\nsteps:\n  - {sleep: 1s}\n", "stuck.yaml"), 5)
+    assert played.result.outcome == "error"
+    assert "everything waits, and no timer runs" in played.result.reason
+    assert "test_world.py" in played.result.reason
+    assert played.result.trace_digest
+    assert played.result.seed == 5
+
+
+def test_a_real_call_in_the_product_is_an_error_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def escapes(*_: object, **__: object) -> None:
+        await trio.to_thread.run_sync(print)
+
+    monkeypatch.setattr("actors.simulation.scenarios.run_scenario", escapes)
+    played = play(load_text(b"name: escapes\nwhy: to be told\nsteps:\n  - {sleep: 1s}\n", "escapes.yaml"), 5)
+    assert played.result.outcome == "error"
+    assert "trio.to_thread.run_sync was called by" in played.result.reason
+    assert "test_world.py" in played.result.reason
