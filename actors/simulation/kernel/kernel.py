@@ -309,6 +309,10 @@ class Kernel:
             process.call, process.error = None, error
         else:
             if answer is WAITS:
+                if process.caught and isinstance(call, Read | Wait) and call.interruptible:
+                    # it came just before: nobody waits with a signal at hand
+                    process.call, process.error = None, Interrupted()
+                    return True
                 return False
             process.call, process.answer = None, answer
         if process.stopped and process.status is None:

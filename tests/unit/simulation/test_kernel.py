@@ -202,6 +202,25 @@ def test_a_caught_signal_interrupts_a_wait_that_may_be_interrupted() -> None:
     assert process.status is None
 
 
+def test_a_signal_just_before_a_wait_is_not_slept_over() -> None:
+    machine = Machine()
+    story: list[str] = []
+
+    def program(process: Process) -> Body:
+        yield calls.Handle(signal.SIGUSR1, Disposition.CATCH)
+        yield calls.Spawn(idle, ("idle",), {})
+        yield calls.Kill(process.pid, signal.SIGUSR1)
+        try:
+            yield calls.Wait(None, interruptible=True)
+        except calls.Interrupted:
+            story.append("awake")
+        return 0
+
+    process = machine.spawn(program)
+    machine.go_on(1)
+    assert (story, process.status) == (["awake"], 0)
+
+
 def test_a_stopped_process_goes_on_with_cont_and_takes_its_signals_then() -> None:
     machine = Machine()
     ticks: list[int] = []

@@ -19,7 +19,7 @@ from actors.simulation.kernel.calls import (
 )
 from actors.simulation.programs.conditions import ConditionFault, holds
 from actors.simulation.programs.formatting import echoed, encoded, printed
-from actors.simulation.programs.shell.jobs import jobs_command, kill_command, trap_command, wait_command
+from actors.simulation.programs.shell.jobs import kill_command, trap_command, wait_command
 from actors.simulation.programs.shell.lexer import is_name
 from actors.simulation.programs.shell.patterns import matches
 from actors.simulation.programs.shell.state import (
@@ -49,7 +49,7 @@ PERSISTENT = frozenset(
 # these make a call whatever their arguments are, and most of what loops do is one of them
 CALLING = frozenset((":", "true", "false", "echo", "pwd"))
 # builtins of ash that a simulated shell has not
-UNSUPPORTED = ("alias", "bg", "fg", "getopts", "history", "times", "ulimit", "unalias")
+UNSUPPORTED = ("alias", "bg", "fg", "getopts", "history", "jobs", "times", "ulimit", "unalias")
 _LINE_BYTES = 64 * 1024
 _FLAGS = "aefux"
 _NOTHING = Work(1e-6)
@@ -362,10 +362,14 @@ def _let(shell: Shell, words: list[str]) -> Status:
 
 
 def _umask(shell: Shell, words: list[str]) -> Status:
-    if len(words) > 1:
-        yield _NOTHING
-        return 0
-    return (yield from shell.say(b"0022\n"))
+    if len(words) == 1:
+        return (yield from shell.say(encoded(f"{shell.state.mask:04o}\n")))
+    if not words[1].isdigit() or not set(words[1]) <= set("01234567"):
+        raise ShellFault(f"umask: line 0: illegal mode: {words[1]}", fatal=False)
+    yield _NOTHING
+    # kept and told, and nothing else: files have no modes
+    shell.state.mask = int(words[1], 8) & 0o777
+    return 0
 
 
 def _unsupported(shell: Shell, words: list[str]) -> Status:
@@ -390,7 +394,6 @@ BUILTINS: Mapping[str, Callable[[Shell, list[str]], Status]] = MappingProxyType(
         "export": _export,
         "false": _false,
         "hash": _true,
-        "jobs": jobs_command,
         "kill": kill_command,
         "let": _let,
         "local": _local,

@@ -82,13 +82,14 @@ class Shell:
 
     def run(self, script: Script, *, last: bool) -> Status:
         """A script to the shell's end, its EXIT trap included. `last`: nothing comes after it, so its last program may take our place."""
-        return (yield from self._guarded(self._lines(script, last=last)))
+        return (yield from self.guarded(self._lines(script, last=last)))
 
     def run_node(self, node: Node) -> Status:
         """The same for one command: a subshell."""
-        return (yield from self._guarded(self.execute(node, last=True)))
+        return (yield from self.guarded(self.execute(node, last=True)))
 
-    def _guarded(self, body: Status) -> Status:
+    def guarded(self, body: Status) -> Status:
+        """A body that is all of the shell: what leaves it ends the shell, with its EXIT trap."""
         try:
             status = yield from body
         except (Return, Break) as left:

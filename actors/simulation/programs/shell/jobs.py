@@ -1,4 +1,4 @@
-"""The builtins about processes and signals: wait, kill, trap, jobs.
+"""The builtins about processes and signals: wait, kill, trap.
 
 For the table in `builtins`.
 """
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from actors.simulation.kernel.calls import Call
     from actors.simulation.programs.shell.interpreter import Shell
 
-__all__ = ["jobs_command", "kill_command", "trap_command", "wait_command"]
+__all__ = ["kill_command", "trap_command", "wait_command"]
 
 Status: TypeAlias = "Generator[Call, Any, int]"
 
+_NAMES = {number: name for name, number in SIGNALS.items()}
+
 
 def wait_command(shell: Shell, words: list[str]) -> Status:
+    """Children by number, or all; a signal with a trap ends it early."""
     status = 0
     for word in words[1:] or [""]:
         pid = to_number("wait", word.lstrip("%"), fatal=False) if word else None
@@ -42,14 +45,14 @@ def wait_command(shell: Shell, words: list[str]) -> Status:
 
 
 def kill_command(shell: Shell, words: list[str]) -> Status:
+    """A signal to processes by number; -l names signals."""
     arguments = words[1:]
     signum = SIGNALS["TERM"]
     if arguments[:1] == ["-l"]:
         if len(arguments) > 1:
-            named = signal_number(arguments[1])
-            names = {str(number): name for name, number in SIGNALS.items()}
-            name = names.get(arguments[1], arguments[1]) if arguments[1].isdigit() else named
-            return (yield from shell.say(encoded(f"{name}\n")))
+            found = signal_number(arguments[1])
+            other = _NAMES.get(found or 0, found) if arguments[1].isdigit() else found
+            return (yield from shell.say(encoded(f"{other}\n")))
         listed = sorted((number, name) for name, number in SIGNALS.items() if 0 < number < 32)
         return (yield from shell.say(encoded("".join(f"{n:2}) {name}\n" for n, name in listed))))
     if arguments[:1] == ["-s"]:
@@ -83,12 +86,12 @@ def kill_command(shell: Shell, words: list[str]) -> Status:
 
 
 def trap_command(shell: Shell, words: list[str]) -> Status:
+    """What to do on signals, and at the shell's end."""
     traps = shell.state.traps
     arguments = words[2:] if words[1:2] == ["--"] else words[1:]
-    names = {number: name for name, number in reversed(list(SIGNALS.items()))}
     if not arguments:
         lines = [
-            f"trap -- {_quoted(action)} {names.get(number, str(number))}\n" for number, action in sorted(traps.items())
+            f"trap -- {_quoted(action)} {_NAMES.get(number, number)}\n" for number, action in sorted(traps.items())
         ]
         return (yield from shell.say(encoded("".join(lines))))
     action: str | None = None
@@ -114,10 +117,3 @@ def trap_command(shell: Shell, words: list[str]) -> Status:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "'\\''") + "'"
-
-
-def jobs_command(shell: Shell, words: list[str]) -> Status:
-    for pid, child in sorted(shell.process.children.items()):
-        if child.status is None:
-            yield from shell.say(encoded(f"[{pid}]   Running\n"))
-    return 0

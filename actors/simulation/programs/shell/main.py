@@ -5,6 +5,7 @@ For the table of programs. Not for how commands are run: `interpreter`.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,14 @@ from actors.simulation.programs.lookup import find_program
 from actors.simulation.programs.shell.builtins import set_flags
 from actors.simulation.programs.shell.interpreter import Shell
 from actors.simulation.programs.shell.parser import parse
-from actors.simulation.programs.shell.state import ExitShell, Return, ShellFault, ShellState
-from actors.simulation.programs.shell.syntax import Script
+from actors.simulation.programs.shell.state import ExitShell, ShellFault, ShellState
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from actors.simulation.kernel.calls import Body
     from actors.simulation.kernel.process import Process
+    from actors.simulation.programs.shell.syntax import Script
 
 __all__ = ["sh"]
 
@@ -77,30 +78,28 @@ def _file(shell: Shell, words: list[str]) -> Generator[Call, Any, int]:
 
 
 def _stdin(shell: Shell) -> Generator[Call, Any, int]:
-    """Commands as they come, so that a later one may read what an earlier one left."""
-    try:
+    """Commands as they come."""
+    with suppress(CallFailed):
         yield WindowSize(0)
         shell.interactive = True
-    except CallFailed:
-        pass
+    return (yield from shell.guarded(_commands(shell)))
+
+
+def _commands(shell: Shell) -> Generator[Call, Any, int]:
     lines = _Lines(shell)
     text = ""
-    try:
-        while True:
-            if shell.interactive:
-                yield Write(2, encoded("> " if text else f"{shell.process.cwd} # "))
-            line = yield from lines.next()
-            text += line
-            script = parse(text)
-            if script.fault is not None and script.fault.incomplete and line and len(text) < _SCRIPT_BYTES:
-                continue
-            text = ""
-            yield from _run(shell, script)
-            if not line:
-                break
-    except Return as left:
-        shell.state.status = left.status
-    return (yield from shell.run(Script(()), last=False)) or shell.state.status
+    while True:
+        if shell.interactive:
+            yield Write(2, encoded("> " if text else f"{shell.process.cwd} # "))
+        line = yield from lines.next()
+        text += line
+        script = parse(text)
+        if script.fault is not None and script.fault.incomplete and line and len(text) < _SCRIPT_BYTES:
+            continue
+        text = ""
+        yield from _run(shell, script)
+        if not line:
+            return shell.state.status
 
 
 def _run(shell: Shell, script: Script) -> Generator[Call, Any, None]:

@@ -90,6 +90,7 @@ class ShellState:
     status: int = 0
     background: int = 0
     random: int = 0
+    mask: int = 0o022
 
     def copy(self) -> ShellState:
         """For a subshell: traps are its parent's, but for what is ignored."""
