@@ -1,0 +1,272 @@
+"""Who may send what on hyperstart's control channel: the host's side and the guest's, without I/O.
+
+Bytes in (`receive_data`), events out, bytes out (`data_to_send`). Replies carry no id: order alone matches them, so the
+host has one command in flight. After each read the guest tells how many bytes it took (NEXT). Not for output and input
+of processes (`streams`), nor for what a command does.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from transports.errors import LocalProtocolError, RemoteProtocolError
+from transports.hyperstart.codec import CONTROL_HEADER_BYTES, Code, ControlDecoder, ControlFrame, encode_control
+from transports.hyperstart.messages import Finished, decode_finished
+
+__all__ = ["Answered", "Command", "ControlEvent", "GuestControl", "HostControl", "Ready"]
+
+# a guest that is read by nobody else may be handed this much at once; the rest waits in the socket
+HELD_BYTES = 64 * 1024
+
+
+class Ready(NamedTuple):
+    """The guest is there; said once, before anything else."""
+
+
+class Answered(NamedTuple):
+    """The command in flight was answered; only a refused KILLCONTAINER's payload means anything."""
+
+    code: int
+    accepted: bool
+    payload: bytes
+
+
+ControlEvent: TypeAlias = "Ready | Answered | Finished"
+
+
+class HostControl:
+    """The commanding side.
+
+    Args:
+        reattached: the guest has been talked to before: it says no READY, and may still answer an old command.
+    """
+
+    def __init__(self, *, reattached: bool = False) -> None:
+        self._decoder = ControlDecoder()
+        self._reattached = reattached
+        self._ready = reattached
+        self._sent_any = False
+        self._in_flight: int | None = None
+        self._destroying = False
+        self._outgoing: list[bytes] = []
+        self._untaken = 0
+        self._failure: RemoteProtocolError | None = None
+        self.dropped_replies = 0
+
+    @property
+    def failure(self) -> RemoteProtocolError | None:
+        """What the guest broke, or that it was given up; sticky. The VM is to be taken for lost."""
+        return self._failure
+
+    @property
+    def in_flight(self) -> int | None:
+        """The code of the command without an answer yet."""
+        return self._in_flight
+
+    @property
+    def untaken_bytes(self) -> int:
+        """Bytes sent of which the guest has not said yet that it read them."""
+        return self._untaken
+
+    def send(self, code: int, payload: bytes = b"") -> None:
+        """Queue one command. Its frame leaves whole: write what `data_to_send` returns with one call.
+
+        Raises:
+            LocalProtocolError: another is in flight, no READY came yet, DESTROYPOD was sent, or the channel has failed.
+            MessageTooLarge: nothing was queued.
+        """
+        if self._failure is not None:
+            raise LocalProtocolError(f"no command on a channel that failed: {self._failure}")
+        if not self._ready:
+            raise LocalProtocolError(f"{_name(code)} before the guest said READY: its answer would be taken for that")
+        if self._destroying:
+            raise LocalProtocolError(f"{_name(code)} after DESTROYPOD: nothing may follow it")
+        if self._in_flight is not None:
+            raise LocalProtocolError(f"{_name(code)} while {_name(self._in_flight)} is in flight: replies have no id")
+        frame = encode_control(code, payload)
+        self._outgoing.append(frame)
+        self._untaken += len(frame)
+        self._in_flight = code
+        self._sent_any = True
+        self._destroying = code == Code.DESTROYPOD
+
+    def give_up(self, why: str) -> None:
+        """The command in flight took too long. It can't be cancelled, and a late answer would be another's: the end."""
+        if self._failure is None:
+            self._failure = RemoteProtocolError(why)
+
+    def data_to_send(self) -> bytes:
+        """Take what is queued; empty when nothing is."""
+        data = b"".join(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def receive_data(self, data: bytes) -> list[ControlEvent]:
+        """Take bytes from the guest, split anywhere; what they tell. Then look at `failure`."""
+        events: list[ControlEvent] = []
+        if self._failure is not None:
+            return events
+        try:
+            for frame in self._decoder.feed(data):
+                event = self._receive(frame)
+                if event is not None:
+                    events.append(event)
+            self._failure = self._decoder.failure
+        except RemoteProtocolError as error:
+            self._failure = error
+        return events
+
+    def receive_eof(self) -> list[ControlEvent]:
+        """The guest has closed: the answer to a DESTROYPOD, which may get no other, and the end of anything else."""
+        if self._failure is not None:
+            return []
+        self._failure = RemoteProtocolError("the guest closed its control channel")
+        if not self._destroying or self._in_flight is None:
+            return []
+        self._in_flight = None
+        return [Answered(Code.DESTROYPOD, accepted=True, payload=b"")]
+
+    def _receive(self, frame: ControlFrame) -> ControlEvent | None:
+        if not self._ready and frame.code != Code.READY:
+            raise RemoteProtocolError(f"{_name(frame.code)} before READY")
+        if frame.code == Code.NEXT:
+            self._take(frame.payload)
+            return None
+        if frame.code == Code.PROCESSASYNCEVENT:
+            return decode_finished(frame.payload)
+        if frame.code in (Code.ACK, Code.ERROR):
+            return self._answer(frame)
+        if frame.code != Code.READY:
+            raise RemoteProtocolError(f"{_name(frame.code)} is not for a guest to say")
+        if self._ready:
+            raise RemoteProtocolError("READY a second time: the guest has started anew")
+        self._ready = True
+        return Ready()
+
+    def _take(self, payload: bytes) -> None:
+        count = int.from_bytes(payload)
+        if len(payload) != 4:
+            raise RemoteProtocolError(f"NEXT with {len(payload)} bytes; expected 4")
+        if count > self._untaken:
+            if self._reattached:
+                # of a frame that was sent over the link before
+                return
+            raise RemoteProtocolError(f"NEXT of {count} bytes, where {self._untaken} were sent")
+        self._untaken -= count
+
+    def _answer(self, frame: ControlFrame) -> Answered | None:
+        code = self._in_flight
+        if code is None:
+            if self._reattached and not self._sent_any:
+                self.dropped_replies += 1
+                return None
+            raise RemoteProtocolError(f"{_name(frame.code)} where nothing was asked")
+        self._in_flight = None
+        return Answered(code, frame.code == Code.ACK, frame.payload)
+
+
+class Command(NamedTuple):
+    """Guest: a command to do and to answer; `number` counts them."""
+
+    number: int
+    code: int
+    payload: bytes
+
+
+class GuestControl:
+    """The obeying side: reads one command, has it done and answered, and only then reads on.
+
+    Args:
+        fragile: die as a real guest on a serial port does, of a header that is readable alone. For tests of hosts.
+    """
+
+    def __init__(self, *, fragile: bool = False) -> None:
+        self._fragile = fragile
+        self._held = bytearray()
+        self._frame = bytearray()
+        self._numbers = 0
+        self._busy: int | None = None
+        self._deferred: int | None = None
+        self._failure: RemoteProtocolError | None = None
+        self._outgoing: list[bytes] = [encode_control(Code.READY)]
+
+    @property
+    def failure(self) -> RemoteProtocolError | None:
+        """What a real guest would have died of; sticky."""
+        return self._failure
+
+    @property
+    def full(self) -> bool:
+        """Enough is held unread: read no more from the socket until a command is answered."""
+        return len(self._held) >= HELD_BYTES
+
+    def data_to_send(self) -> bytes:
+        """Take what is queued; empty when nothing is."""
+        data = b"".join(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the host, split anywhere; then ask for `next_command`."""
+        self._held += data
+
+    def next_command(self) -> Command | None:
+        """The next command, once the one before is answered; None: more bytes are needed, or the channel has failed."""
+        while self._busy is None and self._failure is None and self._held:
+            wanted = self._wanted()
+            if wanted < 0:
+                break
+            taken = self._held[:wanted]
+            del self._held[:wanted]
+            self._frame += taken
+            self._outgoing.append(encode_control(Code.NEXT, len(taken).to_bytes(4)))
+            if len(self._frame) >= CONTROL_HEADER_BYTES and self._wanted() == 0:
+                return self._complete()
+            if self._fragile and len(self._frame) == CONTROL_HEADER_BYTES and not self._held:
+                self._failure = RemoteProtocolError("a header was readable alone")
+        return None
+
+    def answer(self, command: Command, payload: bytes = b"", *, accepted: bool = True) -> None:
+        """Queue the answer. Raises: LocalProtocolError when it is not this one's turn."""
+        if command.number == self._deferred:
+            self._deferred = None
+        elif command.number == self._busy:
+            self._busy = None
+        else:
+            raise LocalProtocolError(f"command {command.number} is answered already, or another is due")
+        self._outgoing.append(encode_control(Code.ACK if accepted else Code.ERROR, payload))
+
+    def defer(self, command: Command) -> None:
+        """Read on though this one is not answered: DESTROYPOD's answer comes when the last container has ended."""
+        if command.code != Code.DESTROYPOD or command.number != self._busy:
+            raise LocalProtocolError(f"{_name(command.code)} can't be deferred")
+        self._busy, self._deferred = None, command.number
+
+    def tell_finished(self, container: str, process: str, status: int) -> None:
+        """Queue the event of a process's end. Its ids went through `next_command`'s caller, and are plain."""
+        text = f'{{"container":"{container}","process":"{process}","event":"finished","status":{status}}}'
+        self._outgoing.append(encode_control(Code.PROCESSASYNCEVENT, text.encode()))
+
+    def _wanted(self) -> int:
+        """Bytes that the frame still lacks: of its header, then of its body; -1 when its length kills us."""
+        if len(self._frame) < CONTROL_HEADER_BYTES:
+            return CONTROL_HEADER_BYTES - len(self._frame)
+        length = int.from_bytes(self._frame[4:8])
+        if not CONTROL_HEADER_BYTES <= length <= 4 * 1024 * 1024:
+            self._failure = RemoteProtocolError(f"a control frame of {length} bytes")
+            return -1
+        return length - len(self._frame)
+
+    def _complete(self) -> Command:
+        self._numbers += 1
+        self._busy = self._numbers
+        command = Command(self._numbers, int.from_bytes(self._frame[:4]), bytes(self._frame[CONTROL_HEADER_BYTES:]))
+        self._frame.clear()
+        return command
+
+
+def _name(code: int) -> str:
+    try:
+        return Code(code).name
+    except ValueError:
+        return f"code {code}"

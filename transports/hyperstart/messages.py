@@ -1,0 +1,185 @@
+"""The bodies of hyperstart's commands, with the fields that API 4244 knows, in the order that it wants.
+
+The guest's parser walks its tokens in order: `container` stands before `process`, and a key that it does not know
+fails the command or shifts what follows. So fields are written in the order in which they stand here, and what is left out is not
+written. Ids go into the guest's paths and, unescaped, into its own JSON: only plain ones are written. Not for frames (`codec`).
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from transports.errors import LocalProtocolError, RemoteProtocolError
+
+__all__ = [
+    "Container",
+    "EnvironmentVariable",
+    "Exec",
+    "File",
+    "Finished",
+    "Kill",
+    "Pod",
+    "Process",
+    "Remove",
+    "SignalProcess",
+    "WinSize",
+    "decode_finished",
+    "decode_version",
+    "encode_file",
+    "encode_json",
+]
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+
+class EnvironmentVariable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One variable."""
+
+    env: str
+    value: str
+
+
+class Process(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A process. `stdio` and `stderr` are sequences; `terminal` is always written: whatever is not false counts as true."""
+
+    id: str
+    terminal: bool
+    stdio: int
+    stderr: int = 0
+    args: tuple[str, ...]
+    envs: tuple[EnvironmentVariable, ...] = ()
+    workdir: str = ""
+    user: str = ""
+    group: str = ""
+
+
+class Pod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """STARTPOD. Without a hostname the guest's init crashes."""
+
+    hostname: str
+    shareDir: str = ""  # the wire's own name
+
+
+class Container(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """NEWCONTAINER: created and started at once."""
+
+    id: str
+    rootfs: str
+    image: str
+    fstype: str = ""
+    process: Process
+    readOnly: bool = False  # the wire's own name
+
+
+class Exec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """EXECCMD."""
+
+    container: str
+    process: Process
+
+
+class WinSize(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """WINSIZE."""
+
+    container: str
+    process: str
+    row: int
+    column: int
+
+
+class Kill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """KILLCONTAINER."""
+
+    container: str
+    signal: int
+
+
+class SignalProcess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """SIGNALPROCESS: to the process's whole group."""
+
+    container: str
+    process: str
+    signal: int
+
+
+class Remove(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """REMOVECONTAINER."""
+
+    container: str
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """READFILE, and the head of WRITEFILE."""
+
+    container: str
+    file: str
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """PROCESSASYNCEVENT: a process has ended. Death by a signal is told as status 0, like success."""
+
+    container: str
+    process: str
+    event: str
+    status: int
+
+
+def encode_json(body: Pod | Container | Exec | WinSize | Kill | SignalProcess | Remove | File) -> bytes:
+    """The body as the guest reads it.
+
+    Raises:
+        LocalProtocolError: what is known to kill a guest: an id that is not plain, no arguments, no sequence.
+    """
+    for name in ("id", "container"):
+        _check_id(name, getattr(body, name, None))
+    process = getattr(body, "process", None)
+    if isinstance(process, Process):
+        _check_process(process)
+    else:
+        _check_id("process", process)
+    if isinstance(body, Pod) and not body.hostname:
+        raise LocalProtocolError("hostname is empty: the guest's init crashes without one")
+    return msgspec.json.encode(body)
+
+
+def encode_file(body: File, content: bytes) -> bytes:
+    """WRITEFILE's payload: the guest cuts head from content at the first closing brace. Raises: LocalProtocolError."""
+    head = encode_json(body)
+    if head.index(b"}") != len(head) - 1:
+        raise LocalProtocolError(f"file {body.file[:80]!r}: a closing brace in it would end the head there")
+    return head + content
+
+
+def decode_finished(payload: bytes) -> Finished:
+    """What a guest says of an end. Raises: RemoteProtocolError."""
+    try:
+        finished = msgspec.json.decode(payload, type=Finished)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RemoteProtocolError(f"an event that can't be read: {error}") from None
+    if finished.event != "finished" or not 0 <= finished.status <= 255:
+        raise RemoteProtocolError(f"an event {finished.event[:40]!r} with status {finished.status}")
+    return finished
+
+
+def decode_version(payload: bytes) -> int:
+    """What GETVERSION was answered. Raises: RemoteProtocolError."""
+    if len(payload) != 4:
+        raise RemoteProtocolError(f"a version of {len(payload)} bytes; expected 4")
+    return int.from_bytes(payload)
+
+
+def _check_process(process: Process) -> None:
+    _check_id("process.id", process.id)
+    if not process.args:
+        raise LocalProtocolError("process.args is empty: the guest never answers, nor serves anyone again")
+    for name, value in (("stdio", process.stdio), ("stderr", process.stderr)):
+        required = name == "stdio" or not process.terminal
+        if not (1 if required else 0) <= value < 2**63:
+            raise LocalProtocolError(f"process.{name} is {value}: expected a sequence from 1 to 2**63 - 1")
+
+
+def _check_id(field: str, value: object) -> None:
+    if value is not None and (not isinstance(value, str) or not _PLAIN_ID.fullmatch(value)):
+        raise LocalProtocolError(f"{field} {str(value)[:80]!r}: expected a plain id of at most 63 characters")
