@@ -102,11 +102,17 @@ class _Way:
 
     async def take(self, limit: int) -> bytes:
         """What has arrived, once something has; empty at the end."""
+        waited = False
         while not self._reader_gone:
             arrival = self._pieces[0][0] if self._pieces else self._end
             now = trio.current_time() + _TICK
             if arrival <= now:
-                return self._arrived(now, limit)
+                data = self._arrived(now, limit)
+                if not waited:
+                    # taken is taken: a cancel must not lose it
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                return data
+            waited = True
             if arrival == inf:
                 await self._changed()
             else:
@@ -212,7 +218,7 @@ class SimulatedStream(NowaitStream):
             raise trio.ClosedResourceError("this stream was closed here")
         self._receiving = True
         try:
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint_if_cancelled()
             return await self._in.take(limit)
         finally:
             self._receiving = False
