@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actors.cli.exits import Exit
@@ -59,6 +60,14 @@ def build_parser() -> argparse.ArgumentParser:
     listing.add_argument("files", nargs="*", metavar="FILE", default=["scenarios"], help="default: scenarios")
     listing.add_argument("--json", action="store_true", help="print one JSON list")
     listing.add_argument("--filter", metavar="WORDS", help="only files with one of these words")
+    record = commands.add_parser(
+        "record", help="run a Python scenario, and write what it asked as a file", allow_abbrev=False
+    )
+    record.add_argument("out", metavar="OUT.yaml", help="the scenario file to write")
+    record.add_argument("program", metavar="PROGRAM.py", help="a file with an async def scenario(world)")
+    record.add_argument(
+        "--engine", choices=ENGINES, default="auto", help="what runs the containers (default: %(default)s)"
+    )
     commands.add_parser("schema", help="print the JSON Schema of scenario files", allow_abbrev=False)
     sweep = commands.add_parser("sweep", help="remove what dead owners left behind", allow_abbrev=False)
     sweep.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
@@ -145,6 +154,10 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
             from actors.cli.files import list_files
 
             return list_files(FileOptions.parsed(words))
+        case "record":
+            from actors.cli.record import record
+
+            return record(Path(words.out), Path(words.program), engine=words.engine)
         case "schema":
             from actors.scenario.schema import schema_text
 

@@ -63,7 +63,7 @@ class PythonWorld:
     async def sandbox(self, name: str, *, hostname: str = "", start: bool = True) -> SandboxHandle:
         """Create a sandbox, and start it. Raises: KatrioError."""
         # before the ask: it may have happened although no answer comes
-        self._stage.standing.setdefault(name, self._stage.world.system.sandbox(name))
+        self._stage.standing.setdefault(name, self._stage.sandbox(name))
         handle = await self.system.create_sandbox(name, SandboxSpec(hostname=hostname))
         if start:
             await handle.start()

@@ -178,7 +178,7 @@ class EmbeddedImages:
 
 # what a scenario may need, by engine; see `actors.scenario.model`
 _NEEDS = ("containers", "exec", "faults", "pause", "signals", "stdin", "tty")
-_OCI_NEEDS = (*_NEEDS, "cgroups", "images", "isolation")
+_OCI_NEEDS = (*_NEEDS, "cgroups", "images", "isolation", "limits", "oom", "stats")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,161 @@
+"""Scenarios as Python functions, the file that is recorded from one, and how modules are loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from actors.cli.programs import describe_program, load_program
+from actors.scenario.events import Outcome
+from actors.scenario.load import load_text
+from actors.scenario.problems import ScenarioError
+from actors.scenario.recording import Asked, recorded
+from actors.scenario.transcript import transcript
+from actors.wire.spec import ProcessSpec
+from tests.support.scenarios import Ran, run
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from actors.scenario.python import PythonWorld
+
+
+async def played(function: Callable[[PythonWorld], Awaitable[None]], **words: Any) -> Ran:
+    """Run a function as a scenario."""
+    return await run(describe_program(function, "file.py", "because", {"name": "it", **words}))
+
+
+async def test_steps_expectations_and_the_taking_down(autojump_clock: MockClock) -> None:
+    async def scenario(world: PythonWorld) -> None:
+        box = await world.sandbox("box")
+        async with world.step("begin"):
+            one = await world.container(box, "one", "print x")
+            async with world.step("an inner one"):
+                world.expect((await one.info()).state, "running")
+        async with world.step("it refuses"):
+            await one.pause()
+            with world.expect_error("invalid_transition"):
+                await one.exec("late", ProcessSpec(args=("true",)))
+            world.expect(await world.probe("freezer", one), contains="box/one")
+
+    ran = await played(scenario)
+    assert ran.result.outcome is Outcome.HELD, ran.result.reason
+    assert [(step.path, step.title) for step in ran.result.steps] == [
+        ("steps[0].steps[0]", "an inner one"),
+        ("steps[0]", "begin"),
+        ("steps[1]", "it refuses"),
+    ]
+    assert [ask.verb for ask in ran.result.steps[2].asks] == ["pause", "exec"]
+    assert ran.guest.log[-1] == "guest ended"
+
+
+async def test_an_expectation_that_does_not_hold_ends_it(autojump_clock: MockClock) -> None:
+    async def scenario(world: PythonWorld) -> None:
+        async with world.step("wrong"):
+            world.expect(3, at_least=4)
+        raise AssertionError("it went on")
+
+    result = (await played(scenario)).result
+    assert (result.outcome, result.reason) == (Outcome.FAILED, "steps[0]: expected at least 4, saw 3")
+
+
+async def test_eventually_waits_and_says_what_it_saw_last(autojump_clock: MockClock) -> None:
+    async def scenario(world: PythonWorld) -> None:
+        async def seconds() -> float:
+            return trio.current_time()
+
+        start = trio.current_time()
+        async with world.step("in time"):
+            await world.eventually(seconds, at_least=start + 1, within=2)
+        async with world.step("never"):
+            await world.eventually(seconds, at_least=start + 100, within=2)
+
+    result = (await played(scenario)).result
+    assert [step.outcome for step in result.steps] == [Outcome.HELD, Outcome.FAILED]
+    assert "within 2 s, saw" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "words"),
+    [
+        (AssertionError("by hand"), Outcome.FAILED, "expected an assertion to hold, saw by hand"),
+        (ZeroDivisionError("oops"), Outcome.ERROR, "saw ZeroDivisionError: oops"),
+    ],
+)
+async def test_what_a_function_raises_outside_of_steps(
+    error: Exception, outcome: Outcome, words: str, autojump_clock: MockClock
+) -> None:
+    async def scenario(world: PythonWorld) -> None:
+        raise error
+
+    result = (await played(scenario)).result
+    assert result.outcome is outcome
+    assert words in result.reason
+
+
+async def test_a_step_and_the_whole_have_limits(autojump_clock: MockClock) -> None:
+    async def slow(world: PythonWorld) -> None:
+        async with world.step("slow", within=2):
+            await trio.sleep(60)
+
+    assert "to be done within 2 s" in (await played(slow)).result.reason
+
+    async def endless(world: PythonWorld) -> None:
+        await trio.sleep_forever()
+
+    assert "total of 5 s" in (await played(endless, limits={"total": 5.0})).result.reason
+
+
+async def test_what_was_asked_becomes_a_file_that_holds(autojump_clock: MockClock) -> None:
+    asks: list[Asked] = []
+
+    async def scenario(world: PythonWorld) -> None:
+        world.system = recorded(world.system, trio.current_time, asks.append)
+        box = await world.sandbox("box")
+        one = await world.container(box, "one", ["wait"])
+        process = await one.exec("code", ProcessSpec(args=("exit", "7"), env={"A": "${B}"}))
+        await process.wait()
+        await one.pause()
+        with world.expect_error("invalid_transition"):
+            await one.pause()
+        await one.info()
+        await one.signal(9, all_processes=True)
+
+    ran = await played(scenario)
+    assert ran.result.outcome is Outcome.HELD, ran.result.reason
+    text = transcript(asks, name="recorded", why="to see")
+    again = (await run(load_text(text.encode(), "recorded.yaml"))).result
+    assert again.outcome is Outcome.HELD, f"{again.reason}\n{text}"
+    assert "exit: 7" in text
+    assert "$${B}" in text
+    assert "error: invalid_transition" in text
+    assert "state: one, expect: paused" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = 1\n", "expected async def scenario(world)"),
+        ("def scenario(world): pass\n", "expected async def scenario(world)"),
+        ("x = \n", "SyntaxError"),
+        ("raise ValueError('no')\n", "file.py:1:1: found ValueError: no"),
+        ("needs = ['pauses']\nasync def scenario(world): pass\n", "did you mean pause?"),
+        ("limits = {'total': 'long'}\nasync def scenario(world): pass\n", "limits"),
+    ],
+)
+def test_a_module_that_is_no_scenario_is_told(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "file.py").write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        load_program(tmp_path / "file.py")
+    assert words in str(caught.value)
+
+
+def test_a_module_says_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "two_of_them.py").write_text('needs = ["pause"]\nasync def scenario(world):\n    """Why."""\n')
+    loaded = load_program(tmp_path / "two_of_them.py")
+    assert (loaded.scenario.name, loaded.scenario.why, loaded.needs) == ("two of them", "Why.", ("pause",))
