@@ -25,6 +25,7 @@ SABOTAGE = {
     "actors layers": ("actors.host", "import actors.wire"),
     "transports layers": ("transports.stream", "import transports.ttrpc"),
     "ttrpc layers": ("transports.ttrpc.codec", "import transports.ttrpc.client"),
+    "hyperstart layers": ("transports.hyperstart.codec", "import transports.hyperstart.control"),
     "transports know no actor": ("transports.stream", "import actors.errors"),
     "pure": ("actors.lifecycle.table", "import trio"),
     "only the schemas know protobuf": ("actors.agents.base", "import google.protobuf"),
