@@ -293,7 +293,7 @@ SYSTEM_VERBS: Mapping[str, Verb] = {
 SANDBOX_VERBS: Mapping[str, Verb] = {
     "start": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "stop": Verb(Stop, Nothing, Overlap.PREEMPTIVE),
-    "delete": Verb(Delete, Nothing, Overlap.EXCLUSIVE),
+    "delete": Verb(Delete, Nothing, Overlap.PREEMPTIVE),
     "check": _reading(Nothing, Checked),
     "capabilities": _reading(Nothing, Capabilities),
     "get_guest_details": _reading(Nothing, GuestDetails),
@@ -317,7 +317,7 @@ CONTAINER_VERBS: Mapping[str, Verb] = {
     "pause": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "resume": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "stop": Verb(Stop, ExitStatus, Overlap.PREEMPTIVE),
-    "delete": Verb(Delete, Nothing, Overlap.EXCLUSIVE),
+    "delete": Verb(Delete, Nothing, Overlap.PREEMPTIVE),
     "update": Verb(Update, Nothing, Overlap.EXCLUSIVE),
     "exec": Verb(Exec, Nothing, Overlap.SHARED),
     # see the sandbox's

@@ -1,0 +1,46 @@
+"""The page about the agent interface and the data it speaks of agree."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from actors import errors
+from actors.agents.support import VerbTable, read_verb_table
+from actors.lifecycle.container import CONTAINER
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "agent-interface.md"
+BEGIN, END = "<!-- verb table: begin -->\n", "<!-- verb table: end -->"
+
+
+def rendered(table: VerbTable) -> str:
+    lines = ["| | verb | " + " | ".join(table.columns) + " |", "|---" * (len(table.columns) + 2) + "|"]
+    lines += [f"| {row.kind} | {row.verb} | " + " | ".join(row.supports) + " |" for row in table.rows]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_verb_table_on_the_page_is_the_one_in_the_data() -> None:
+    text = PAGE.read_text()
+    shown = text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
+    assert shown == rendered(read_verb_table())
+
+
+def test_the_page_names_every_code() -> None:
+    section = PAGE.read_text().partition("## Errors")[2]
+    named = set(re.findall(r"`([a-z_]+)`", section))
+    assert {error.code for error in errors.KatrioError.__subclasses__()} <= named
+
+
+def test_the_states_on_the_page_are_those_of_the_lifecycle() -> None:
+    section = PAGE.read_text().partition("## In which states")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|")[:2] for line in section.splitlines() if line.startswith("|")][2:]
+    stated = {verb.strip(): allowed.strip() for verbs, allowed in rows for verb in verbs.split(",")}
+    every = {str(state) for state in CONTAINER.verbs["disconnect"]}
+    for verb, allowed in CONTAINER.verbs.items():
+        told = stated[verb]
+        if told.startswith("as "):
+            told = stated[told.removeprefix("as ")]
+        words = {word.strip() for word in told.removeprefix("all but ").split(",")}
+        expected = every if told == "all" else every - words if told.startswith("all but") else words
+        # of a lost container a stop tells how it was lost
+        assert {str(state) for state in allowed} | ({"lost"} if verb == "stop" else set()) == expected, verb
