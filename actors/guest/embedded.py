@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
+from actors.guest.network import SandboxNetwork
 from actors.guest.platform import BarePlatform
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from actors.guest.shared import SharedFile
+    from actors.schemas import network
 
 __all__ = ["EmbeddedPlatform"]
 
@@ -41,6 +43,7 @@ class EmbeddedPlatform(BarePlatform):
         super().__init__()
         self._namespaces = namespaces
         self._copies = 0
+        self._network = SandboxNetwork() if namespaces else None
 
     @property
     def memory_block_bytes(self) -> int:
@@ -63,6 +66,20 @@ class EmbeddedPlatform(BarePlatform):
                 fcntl.ioctl(pool, _RNDRESEEDCRNG)
         finally:
             os.close(pool)
+
+    async def interfaces(self) -> tuple[network.Interface, ...]:
+        return await (super().interfaces() if self._network is None else self._network.interfaces())
+
+    async def update_interface(self, interface: network.Interface) -> network.Interface:
+        return await (
+            super().update_interface(interface) if self._network is None else self._network.update_interface(interface)
+        )
+
+    async def routes(self) -> tuple[network.Route, ...]:
+        return await (super().routes() if self._network is None else self._network.routes())
+
+    async def update_routes(self, routes: tuple[network.Route, ...]) -> tuple[network.Route, ...]:
+        return await (super().update_routes(routes) if self._network is None else self._network.update_routes(routes))
 
     async def place(self, file: SharedFile) -> None:
         *directories, name = file.path.split("/")

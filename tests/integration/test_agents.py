@@ -17,9 +17,9 @@ import trio
 
 from actors.agents.support import Support, read_verb_table
 from actors.api import open_embedded
-from actors.errors import Unsupported
+from actors.errors import InvalidArgument, Unsupported
 from actors.host.facts import choose_engine, read_facts
-from actors.wire.reports import Address, Interface
+from actors.wire.reports import Address, Interface, Route
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, TerminalSize
 from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS
 
@@ -147,11 +147,19 @@ async def sandbox_update_interface(stage: Stage) -> None:
 
 
 async def sandbox_list_routes(stage: Stage) -> None:
-    await stage.box.list_routes()
+    # a namespace with nothing but its loopback has none of its own
+    assert [one for one in await stage.box.list_routes() if one.device != "lo"] == []
 
 
 async def sandbox_update_routes(stage: Stage) -> None:
-    await stage.box.update_routes(())
+    route = Route(destination="198.51.100.0/24", device="lo", scope=253)
+    assert route in await stage.box.update_routes((route,))
+    if stage.real:
+        assert route in await stage.box.list_routes()
+        with pytest.raises(InvalidArgument, match="Network is unreachable"):
+            await stage.box.update_routes((Route(destination="203.0.113.0/24", gateway="203.0.113.1"),))
+        assert route in await stage.box.list_routes(), "a table that the kernel refuses leaves the old one"
+    assert route not in await stage.box.update_routes(())
 
 
 async def container_start(stage: Stage) -> None:

@@ -1,0 +1,205 @@
+"""Netlink's route messages as bytes: asking for devices, addresses and routes, changing them, reading the answers.
+
+For the embedded guest's network. A codec: bytes in, values out, no socket. Not for anything that a sandbox's network
+does not need (rules, neighbours, queueing).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "Address", "Link", "Message", "NetlinkFailed", "Route", "address_message", "dump_message", "link_message", "messages",
+    "read_address", "read_link", "read_route", "route_message",
+]  # fmt: skip
+
+NEWLINK, DELLINK, GETLINK = 16, 17, 18
+NEWADDR, DELADDR, GETADDR = 20, 21, 22
+NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
+_ERROR, _DONE = 2, 3
+_REQUEST, _ACK, _DUMP, _CREATE, _REPLACE = 0x1, 0x4, 0x300, 0x400, 0x100
+_HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")
+_LINK, _ADDRESS, _ROUTE = struct.Struct("=BxHiII"), struct.Struct("=BBBBi"), struct.Struct("=BBBBBBBBI")
+_IFF_UP = 1
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU = 1, 3, 4
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 5, 7, 15
+_MAIN_TABLE, _STATIC, _UNICAST = 254, 4, 1
+_INET, _INET6 = 2, 10
+
+
+class NetlinkFailed(OSError):
+    """The kernel refused a request; `errno` says why."""
+
+
+class Message(NamedTuple):
+    """One message of an answer, without its header; `kind` is one of NEWLINK, NEWADDR, NEWROUTE."""
+
+    kind: int
+    body: bytes
+
+
+class Link(NamedTuple):
+    """One network device."""
+
+    number: int
+    name: str
+    mtu: int
+    hardware: str
+    flags: int
+
+
+class Address(NamedTuple):
+    """One address of a device."""
+
+    number: int
+    address: str
+    prefix: int
+
+
+class Route(NamedTuple):
+    """One route of the main table; an empty destination is the default one. `number` 0: no device."""
+
+    destination: str
+    gateway: str
+    number: int
+    source: str
+    scope: int
+    ipv6: bool
+    # who made it: what the kernel itself made goes with its address and is not ours to remove
+    by_kernel: bool = False
+
+
+def dump_message(kind: int) -> bytes:
+    """Ask for all links, addresses or routes (GETLINK, GETADDR, GETROUTE)."""
+    return _message(kind, _DUMP, struct.pack("=B15x", 0))
+
+
+def link_message(index: int, *, name: str = "", mtu: int = 0, hardware: str = "") -> bytes:
+    """Bring a device up, and change what is given."""
+    body = _LINK.pack(0, 0, index, _IFF_UP, _IFF_UP)
+    if name:
+        body += _attribute(_IFLA_IFNAME, name.encode() + b"\0")
+    if mtu:
+        body += _attribute(_IFLA_MTU, struct.pack("=I", mtu))
+    if hardware:
+        body += _attribute(_IFLA_ADDRESS, bytes.fromhex(hardware.replace(":", "")))
+    return _message(NEWLINK, _ACK, body)
+
+
+def address_message(kind: int, address: Address) -> bytes:
+    """Add (NEWADDR) or remove (DELADDR) an address."""
+    packed = ipaddress.ip_address(address.address).packed
+    body = _ADDRESS.pack(_family(packed), address.prefix, 0, 0, address.number)
+    body += _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
+    return _message(kind, _ACK | (_CREATE | _REPLACE if kind == NEWADDR else 0), body)
+
+
+def route_message(kind: int, route: Route) -> bytes:
+    """Add (NEWROUTE) or remove (DELROUTE) a route."""
+    attributes, length = b"", 0
+    if route.destination:
+        network = ipaddress.ip_network(route.destination)
+        length = network.prefixlen
+        attributes += _attribute(_RTA_DST, network.network_address.packed)
+    for number, text in ((_RTA_GATEWAY, route.gateway), (_RTA_PREFSRC, route.source)):
+        if text:
+            attributes += _attribute(number, ipaddress.ip_address(text).packed)
+    if route.number:
+        attributes += _attribute(_RTA_OIF, struct.pack("=i", route.number))
+    family = _INET6 if route.ipv6 else _INET
+    body = _ROUTE.pack(family, length, 0, 0, _MAIN_TABLE, _STATIC, route.scope, _UNICAST, 0)
+    return _message(kind, _ACK | (_CREATE if kind == NEWROUTE else 0), body + attributes)
+
+
+def messages(data: bytes) -> Iterator[Message | None]:
+    """The messages of one datagram; None is the end of the answer.
+
+    Raises:
+        NetlinkFailed: the kernel refused.
+    """
+    while len(data) >= _HEADER.size:
+        length, kind, _, _, _ = _HEADER.unpack_from(data)
+        body, data = data[_HEADER.size : length], data[_aligned(length) :]
+        if kind == _ERROR:
+            code = -struct.unpack_from("=i", body)[0]
+            if code:
+                raise NetlinkFailed(code, os.strerror(code))
+            yield None
+        elif kind == _DONE:
+            yield None
+        else:
+            yield Message(kind, body)
+
+
+def read_link(body: bytes) -> Link:
+    """Of a NEWLINK."""
+    _, _, index, flags, _ = _LINK.unpack_from(body)
+    found = _attributes(body[_LINK.size :])
+    mtu = struct.unpack("=I", found[_IFLA_MTU])[0] if _IFLA_MTU in found else 0
+    name = found.get(_IFLA_IFNAME, b"").rstrip(b"\0").decode("utf-8", "replace")
+    return Link(index, name, mtu, found.get(_IFLA_ADDRESS, b"").hex(":"), flags)
+
+
+def read_address(body: bytes) -> Address:
+    """Of a NEWADDR."""
+    _, prefix, _, _, index = _ADDRESS.unpack_from(body)
+    found = _attributes(body[_ADDRESS.size :])
+    return Address(index, str(ipaddress.ip_address(found.get(_IFA_LOCAL) or found[_IFA_ADDRESS])), prefix)
+
+
+def read_route(body: bytes) -> Route | None:
+    """Of a NEWROUTE; None for what is not a unicast route of the main table."""
+    family, length, _, _, table, protocol, scope, kind, _ = _ROUTE.unpack_from(body)
+    found = _attributes(body[_ROUTE.size :])
+    if _RTA_TABLE in found:
+        (table,) = struct.unpack("=I", found[_RTA_TABLE])
+    if table != _MAIN_TABLE or kind != _UNICAST or family not in (_INET, _INET6):
+        return None
+    text = {number: str(ipaddress.ip_address(found[number])) for number in _TEXTS if number in found}
+    return Route(
+        destination=f"{text[_RTA_DST]}/{length}" if _RTA_DST in text else "",
+        gateway=text.get(_RTA_GATEWAY, ""),
+        number=struct.unpack("=i", found[_RTA_OIF])[0] if _RTA_OIF in found else 0,
+        source=text.get(_RTA_PREFSRC, ""),
+        scope=scope,
+        ipv6=family == _INET6,
+        by_kernel=protocol == 2,
+    )
+
+
+_TEXTS = (_RTA_DST, _RTA_GATEWAY, _RTA_PREFSRC)
+
+
+def _family(packed: bytes) -> int:
+    return _INET if len(packed) == 4 else _INET6
+
+
+def _aligned(length: int) -> int:
+    return (length + 3) & ~3
+
+
+def _attribute(number: int, value: bytes) -> bytes:
+    length = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(length, number) + value + bytes(_aligned(length) - length)
+
+
+def _attributes(data: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    while len(data) >= _ATTRIBUTE.size:
+        length, number = _ATTRIBUTE.unpack_from(data)
+        if length < _ATTRIBUTE.size:
+            break
+        found[number & 0x3FFF] = data[_ATTRIBUTE.size : length]
+        data = data[_aligned(length) :]
+    return found
+
+
+def _message(kind: int, flags: int, body: bytes) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags | _REQUEST, 1, 0) + body

@@ -1,0 +1,193 @@
+"""The network of a sandbox whose guest made its namespace: devices, addresses and routes, over netlink.
+
+For the embedded platform. Only ever of the namespace that the guest itself is in. Not for the messages' bytes (`netlink`),
+nor for bringing devices into the namespace: nobody does that yet, so there is the loopback alone.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+
+from actors.errors import InvalidArgument, NotFound
+from actors.guest import netlink
+from actors.schemas import network as net
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["SandboxNetwork"]
+
+T = TypeVar("T")
+
+_DATAGRAM_BYTES = 256 * 1024
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}\Z")
+_HARDWARE = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}\Z")
+_MOST = 256
+
+
+class SandboxNetwork:
+    """One request at a time: a change is several, and two of them mixed would leave neither."""
+
+    def __init__(self) -> None:
+        self._turn = trio.Lock()
+
+    async def interfaces(self) -> tuple[net.Interface, ...]:
+        async with self._turn:
+            return _interfaces()
+
+    async def routes(self) -> tuple[net.Route, ...]:
+        async with self._turn:
+            return _routes()
+
+    async def update_interface(self, wanted: net.Interface) -> net.Interface:
+        """Raises: NotFound, InvalidArgument; then some of it may have been changed, as with every kata agent."""
+        _check_interface(wanted)
+        async with self._turn:
+            link = next((one for one in _links() if one.name == wanted.device), None)
+            if link is None:
+                raise NotFound(f"interface {wanted.device!r}: no such device in this sandbox", device=wanted.device)
+            rename = "" if wanted.name in ("", link.name) else wanted.name
+            addresses = [netlink.Address(link.number, one.address, int(one.mask)) for one in wanted.IPAddresses]
+            there = [one for one in _addresses() if one.number == link.number]
+            hardware = "" if wanted.hwAddr == link.hardware else wanted.hwAddr
+            requests = [netlink.link_message(link.number, name=rename, mtu=wanted.mtu, hardware=hardware)]
+            requests += [netlink.address_message(netlink.DELADDR, one) for one in there if one not in addresses]
+            requests += [netlink.address_message(netlink.NEWADDR, one) for one in addresses if one not in there]
+            _apply(requests, f"interface {wanted.device!r}")
+            return next(one for one in _interfaces() if one.device == (rename or link.name))
+
+    async def update_routes(self, wanted: Sequence[net.Route]) -> tuple[net.Route, ...]:
+        """Replace what is not the kernel's own. Raises: NotFound, InvalidArgument; then the routes are as before."""
+        if len(wanted) > _MOST:
+            raise InvalidArgument(f"{len(wanted)} routes: expected at most {_MOST}", field="routes")
+        async with self._turn:
+            numbers = {link.name: link.number for link in _links()}
+            new = [_route(one, numbers) for one in wanted]
+            old = [one for one in _every_route() if not one.by_kernel]
+            _apply([netlink.route_message(netlink.DELROUTE, one) for one in old], "the old routes")
+            try:
+                _apply([netlink.route_message(netlink.NEWROUTE, one) for one in new], "the new routes")
+            except InvalidArgument:
+                added = [one for one in _every_route() if not one.by_kernel]
+                _apply([netlink.route_message(netlink.DELROUTE, one) for one in added], "the new routes")
+                _apply([netlink.route_message(netlink.NEWROUTE, one) for one in old], "the old routes")
+                raise
+            return _routes()
+
+
+def _links() -> list[netlink.Link]:
+    return _dump(netlink.GETLINK, netlink.read_link)
+
+
+def _addresses() -> list[netlink.Address]:
+    return _dump(netlink.GETADDR, netlink.read_address)
+
+
+def _every_route() -> list[netlink.Route]:
+    return [one for one in _dump(netlink.GETROUTE, netlink.read_route) if one is not None]
+
+
+def _interfaces() -> tuple[net.Interface, ...]:
+    addresses = _addresses()
+    return tuple(
+        net.Interface(
+            device=link.name,
+            name=link.name,
+            mtu=link.mtu,
+            hwAddr=link.hardware,
+            raw_flags=link.flags,
+            IPAddresses=tuple(
+                net.IPAddress(family=int(":" in one.address), address=one.address, mask=str(one.prefix))
+                for one in addresses
+                if one.number == link.number
+            ),
+        )
+        for link in _links()
+    )
+
+
+def _routes() -> tuple[net.Route, ...]:
+    names = {link.number: link.name for link in _links()}
+    return tuple(
+        net.Route(
+            dest=one.destination,
+            gateway=one.gateway,
+            device=names.get(one.number, ""),
+            source=one.source,
+            scope=one.scope,
+            family=int(one.ipv6),
+        )
+        for one in _every_route()
+    )
+
+
+def _check_interface(wanted: net.Interface) -> None:
+    if len(wanted.IPAddresses) > _MOST:
+        raise InvalidArgument(f"{len(wanted.IPAddresses)} addresses: expected at most {_MOST}", field="addresses")
+    for one in wanted.IPAddresses:
+        try:
+            ipaddress.ip_interface(f"{one.address}/{int(one.mask)}")
+        except ValueError as error:
+            raise InvalidArgument(f"address {one.address[:60]!r}: {error}", field="addresses") from None
+    if wanted.name and not _NAME.match(wanted.name):
+        raise InvalidArgument(f"name {wanted.name[:40]!r}: no device can be called so", field="name")
+    if wanted.hwAddr and not _HARDWARE.match(wanted.hwAddr):
+        raise InvalidArgument(f"hardware address {wanted.hwAddr[:40]!r}: expected six bytes", field="hardware_address")
+    if wanted.mtu >= 2**31:
+        raise InvalidArgument(f"mtu {wanted.mtu}: expected less than 2**31", field="mtu")
+
+
+def _route(wanted: net.Route, numbers: dict[str, int]) -> netlink.Route:
+    if wanted.device and wanted.device not in numbers:
+        raise NotFound(f"route by {wanted.device[:40]!r}: no such device in this sandbox", device=wanted.device[:40])
+    if wanted.scope > 255:
+        raise InvalidArgument(f"scope {wanted.scope}: expected 0 to 255", field="routes")
+    try:
+        if wanted.dest:
+            ipaddress.ip_network(wanted.dest)
+        for text in (wanted.gateway, wanted.source):
+            if text:
+                ipaddress.ip_address(text)
+    except ValueError as error:
+        raise InvalidArgument(f"route to {wanted.dest[:60]!r}: {error}", field="routes") from None
+    return netlink.Route(
+        destination=wanted.dest,
+        gateway=wanted.gateway,
+        number=numbers.get(wanted.device, 0),
+        source=wanted.source,
+        scope=wanted.scope,
+        ipv6=wanted.family == net.IPFamily.v6,
+    )
+
+
+def _open() -> socket.socket:
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+
+
+def _dump(kind: int, read: Callable[[bytes], T]) -> list[T]:
+    """The kernel answers at once: there is nobody at the other end to wait for."""
+    found: list[T] = []
+    with _open() as link:
+        link.send(netlink.dump_message(kind))
+        while True:
+            for message in netlink.messages(link.recv(_DATAGRAM_BYTES)):
+                if message is None:
+                    return found
+                found.append(read(message.body))
+
+
+def _apply(requests: list[bytes], what: str) -> None:
+    """Raises: InvalidArgument with the kernel's reason."""
+    with _open() as link:
+        for request in requests:
+            link.send(request)
+            try:
+                for _ in netlink.messages(link.recv(_DATAGRAM_BYTES)):
+                    pass
+            except netlink.NetlinkFailed as error:
+                raise InvalidArgument(f"{what}: the kernel refuses: {error.strerror}", field="network") from None
