@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from actors.simulation.kernel.process import Disposition, Process
 
 __all__ = [
+    "PRIVATE_FD",
     "Allocate",
     "Body",
     "Call",
@@ -47,6 +48,9 @@ __all__ = [
     "Work",
     "Write",
 ]
+
+# descriptors from here on are a program's own: no child inherits them, and no exec keeps them
+PRIVATE_FD = 10
 
 # a running program: yields calls, returns its exit code
 Body: TypeAlias = Generator["Call", Any, int]

@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from actors.simulation.kernel.kernel import Kernel
     from actors.simulation.kernel.process import Process
 
-__all__ = ["CALLS", "PRIVATE_FD", "WAITS"]
+__all__ = ["CALLS", "WAITS"]
 
 # the answer of a call that has to wait
 WAITS = object()
-# descriptors from here on are a program's own: no child inherits them, and no exec keeps them
-PRIVATE_FD = 10
 _DESCRIPTORS = 1024
 # a simulated machine is slow: what its processes can write or read in a second, each. A `yes` that nobody stops must
 # not cost a real minute for each virtual one
@@ -41,7 +39,7 @@ def _file(process: Process, fd: int) -> OpenFile:
     return file
 
 
-def _install(process: Process, file: OpenFile, lowest: int = PRIVATE_FD) -> int:
+def _install(process: Process, file: OpenFile, lowest: int = calls.PRIVATE_FD) -> int:
     fd = lowest
     while fd in process.files:
         fd += 1
@@ -183,7 +181,7 @@ def _spawn(kernel: Kernel, process: Process, call: calls.Spawn) -> object:
     if container.process_limit is not None and len(container.processes) >= container.process_limit:
         raise calls.CallFailed("Resource temporarily unavailable")
     if call.files is None:
-        files = {fd: file for fd, file in process.files.items() if fd < PRIVATE_FD}
+        files = {fd: file for fd, file in process.files.items() if fd < calls.PRIVATE_FD}
     else:
         files = {fd: _file(process, ours) for fd, ours in call.files.items()}
     terminal = None if call.own_session else process.terminal
@@ -198,7 +196,7 @@ def _spawn(kernel: Kernel, process: Process, call: calls.Spawn) -> object:
 
 
 def _exec(kernel: Kernel, process: Process, call: calls.Exec) -> object:
-    for fd in [fd for fd in process.files if fd >= PRIVATE_FD]:
+    for fd in [fd for fd in process.files if fd >= calls.PRIVATE_FD]:
         process.files.pop(fd).closed()
     kernel.load(process, call)
     return None

@@ -77,7 +77,7 @@ _SUFFIXES = {"": 1, "b": 512, "k": 1024, "K": 1024, "kD": 1000, "m": 1024**2, "M
 def number(text: str) -> int:
     """With a suffix, as busybox reads sizes. Raises: UsageFault."""
     digits = text.rstrip("bkKmMGD")
-    if not digits.isdigit() or text[len(digits) :] not in _SUFFIXES:
+    if not digits.isdecimal() or text[len(digits) :] not in _SUFFIXES:
         raise UsageFault(f"invalid number '{text}'")
     return int(digits) * _SUFFIXES[text[len(digits) :]]
 

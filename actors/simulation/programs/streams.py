@@ -287,7 +287,7 @@ def seq(process: Process) -> Body:
     if not 1 <= len(words) <= 3:
         raise UsageFault("usage: seq [-w] [-s SEP] [FIRST [INC]] LAST")
     for word in words:
-        if not re.fullmatch(r"[-+]?\d+", word):
+        if not re.fullmatch(r"[-+]?\d{1,18}", word):
             raise UsageFault(f"invalid number '{word}'")
     last = int(words[-1])
     first = int(words[0]) if len(words) > 1 else 1

@@ -108,7 +108,7 @@ def sleep(process: Process) -> Body:
 
 def usleep(process: Process) -> Body:
     """Wait for microseconds."""
-    if len(process.argv) != 2 or not process.argv[1].isdigit():
+    if len(process.argv) != 2 or not process.argv[1].isdecimal():
         raise UsageFault("usage: usleep N")
     yield Sleep(int(process.argv[1]) / 1e6)
     return 0
@@ -199,7 +199,7 @@ def identity(process: Process) -> Body:
 def whoami(process: Process) -> Body:
     """The user's name."""
     name = user_name(process)
-    if name.isdigit():
+    if name.isdecimal():
         raise UsageFault(f"unknown uid {name}")
     return (yield from say(name + "\n"))
 
@@ -284,7 +284,7 @@ def stty(process: Process) -> Body:
         yield WindowSize(0)
         while words:
             word = words.pop(0)
-            if word in ("rows", "cols", "columns") and words and words[0].isdigit():
+            if word in ("rows", "cols", "columns") and words and words[0].isdecimal():
                 changes["rows" if word == "rows" else "columns"] = int(words.pop(0))
             elif word in _MODES:
                 changes |= _MODES[word]
@@ -333,7 +333,7 @@ def kill(process: Process) -> Body:
         raise UsageFault("you need to specify whom to kill")
     status = 0
     for word in words:
-        if not word.isdigit() and word != "-1":
+        if not word.isdecimal() and word != "-1":
             raise UsageFault(f"invalid number '{word}'")
         try:
             yield Kill(int(word), signum)

@@ -41,6 +41,7 @@ SCENARIOS = sorted((Path(__file__).parents[3] / "scenarios").glob("**/*.yaml"))
         ("time true", "time"),
         ("echo a |& cat", "|&"),
         ("alias ll=ls", "alias"),
+        ("exec 12>&1", "descriptor 12, above 9,"),
         ("getopts ab x", "getopts"),
         ("set -o vi", "set: option vi"),
         ("[[ a =~ b ]]", "[[ with more than a comparison"),
@@ -128,6 +129,12 @@ async def test_too_deep_is_an_answer(autojump_clock: trio.testing.MockClock) -> 
     assert (await run_script("exit $((" + "1+" * 3000 + "-2999))")).code == 1
     assert b"recursion" in (await run_script("echo $((" + "(" * 5000 + "1" + ")" * 5000 + "))")).stderr
     assert b"recursion" in (await run_script("x=x; echo $((x))")).stderr
+
+
+async def test_digits_that_are_no_numbers_are_text(autojump_clock: trio.testing.MockClock) -> None:
+    ended = await run_script("echo \u00b2>&1\nkill \u00b2; wait %\u00b2; echo a >&\u00b2\necho ${1\u00b2}; echo never")
+    assert ended.stdout == "\u00b2\n".encode()
+    assert ended.code == 2
 
 
 async def test_what_a_shell_holds_is_bounded(autojump_clock: trio.testing.MockClock) -> None:

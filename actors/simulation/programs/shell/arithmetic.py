@@ -184,7 +184,7 @@ class _Expression:
             if self._next() != ")":
                 raise ArithmeticFault("arithmetic syntax error")
             return inner
-        if token[0].isdigit():
+        if token[0].isdecimal():
             return _Number(_number(token))
         if not token.isidentifier():
             raise ArithmeticFault("arithmetic syntax error")
@@ -235,7 +235,7 @@ def _value(tree: _Tree, get: Get, put: Set, depth: int) -> int:
 
 def _variable(name: str, get: Get, put: Set, depth: int) -> int:
     text = get(name).strip()
-    if text.isascii() and text.isdigit() and (text[0] != "0" or text == "0"):
+    if text.isascii() and text.isdecimal() and (text[0] != "0" or text == "0"):
         return _wrapped(int(text))
     if not text:
         return 0

@@ -364,7 +364,7 @@ def _let(shell: Shell, words: list[str]) -> Status:
 def _umask(shell: Shell, words: list[str]) -> Status:
     if len(words) == 1:
         return (yield from shell.say(encoded(f"{shell.state.mask:04o}\n")))
-    if not words[1].isdigit() or not set(words[1]) <= set("01234567"):
+    if not words[1].isdecimal() or not set(words[1]) <= set("01234567"):
         raise ShellFault(f"umask: line 0: illegal mode: {words[1]}", fatal=False)
     yield _NOTHING
     # kept and told, and nothing else: files have no modes

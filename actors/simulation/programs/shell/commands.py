@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from actors.simulation.kernel.calls import Close, Ended, Pipe, Wait, Work
+from actors.simulation.kernel.calls import PRIVATE_FD, Close, Ended, Pipe, Wait, Work
 from actors.simulation.programs.shell.patterns import matches
 from actors.simulation.programs.shell.state import Break, Continue
 from actors.simulation.programs.shell.syntax import (
@@ -178,7 +178,7 @@ def _pipeline(shell: Shell, node: Pipeline, last: bool) -> Status:
     if len(node.commands) == 1:
         status = yield from shell.test(node.commands[0])
         return int(not status)
-    own = {fd: fd for fd in shell.process.files if fd < 10}
+    own = {fd: fd for fd in shell.process.files if fd < PRIVATE_FD}
     pids: list[int] = []
     reading: int | None = None
     for command in node.commands:

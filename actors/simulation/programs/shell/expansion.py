@@ -218,7 +218,7 @@ class Expander:
             return special(state)
         if name == "-":
             return self._shell.flags()
-        if name.isdigit():
+        if name.isdecimal():
             number = int(name)
             return state.positional[number - 1] if number <= len(state.positional) else None
         if name == "RANDOM":

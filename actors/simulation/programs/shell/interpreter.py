@@ -11,6 +11,7 @@ import signal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from actors.simulation.kernel.calls import (
+    PRIVATE_FD,
     Allocate,
     Call,
     CallFailed,
@@ -262,7 +263,7 @@ class Shell:
             raise ShellFault(script.fault.message)
         reading, writing = yield Pipe()
         node = Sequence(tuple((line, False) for line in script.lines))
-        files = {fd: fd for fd in self.process.files if fd < 10} | {1: writing}
+        files = {fd: fd for fd in self.process.files if fd < PRIVATE_FD} | {1: writing}
         pid = yield from self.spawn(node, files)
         yield Close(writing)
         pieces: list[bytes] = []

@@ -51,7 +51,7 @@ def kill_command(shell: Shell, words: list[str]) -> Status:
     if arguments[:1] == ["-l"]:
         if len(arguments) > 1:
             found = signal_number(arguments[1])
-            other = _NAMES.get(found or 0, found) if arguments[1].isdigit() else found
+            other = _NAMES.get(found or 0, found) if arguments[1].isdecimal() else found
             return (yield from shell.say(encoded(f"{other}\n")))
         listed = sorted((number, name) for name, number in SIGNALS.items() if 0 < number < 32)
         return (yield from shell.say(encoded("".join(f"{n:2}) {name}\n" for n, name in listed))))
@@ -70,7 +70,7 @@ def kill_command(shell: Shell, words: list[str]) -> Status:
     status = 0
     for word in arguments:
         negative = word.startswith("-")
-        if not word.removeprefix("-").isdigit():
+        if not word.removeprefix("-").isdecimal():
             yield from shell.complain(f"invalid number '{word}'")
             status = 1
             continue
@@ -97,7 +97,7 @@ def trap_command(shell: Shell, words: list[str]) -> Status:
     action: str | None = None
     if arguments[0] == "-":
         arguments = arguments[1:]
-    elif len(arguments) > 1 and not arguments[0].isdigit():
+    elif len(arguments) > 1 and not arguments[0].isdecimal():
         action, arguments = arguments[0], arguments[1:]
     status = 0
     for word in arguments:

@@ -146,7 +146,7 @@ class Lexer:
                 return Token("operator", operator)
         word = self._word("")
         raw = word.plain if word.plain is not None and word.plain == text[at : self.at] else ""
-        if raw.isdigit() and self.at < len(text) and text[self.at] in "<>":
+        if raw.isdecimal() and self.at < len(text) and text[self.at] in "<>":
             return Token("fd", raw)
         return Token("word", raw, word)
 
@@ -288,7 +288,7 @@ class Lexer:
         text, start = self._text, self.at
         if start < len(text) and text[start] in _SPECIAL:
             self.at += 1
-            while many_digits and text[start].isdigit() and self.at < len(text) and text[self.at].isdigit():
+            while many_digits and text[start].isdecimal() and self.at < len(text) and text[self.at].isdecimal():
                 self.at += 1
         elif start < len(text) and (text[start].isalpha() or text[start] == "_") and text[start].isascii():
             while self.at < len(text) and text[self.at].isascii() and (text[self.at].isalnum() or text[self.at] == "_"):

@@ -355,6 +355,8 @@ class _Parser:
         token = self._lexer.next()
         fd = None
         if token.kind == "fd":
+            if len(token.text) > 1:
+                raise NotSupported(f"descriptor {token.text}, above 9,")
             fd = int(token.text)
             token = self._lexer.next()
         operator = token.text

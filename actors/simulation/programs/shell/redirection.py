@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from actors.simulation.kernel.calls import Call, CallFailed, Close, Duplicate, Open, OpenText
+from actors.simulation.kernel.calls import PRIVATE_FD, Call, CallFailed, Close, Duplicate, Open, OpenText
 from actors.simulation.programs.shell.state import ShellFault
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Redirection:
         if redirect.operator in (">&", "<&"):
             if target == "-":
                 return None, False
-            if not target.isdigit():
+            if not target.isdecimal():
                 raise ShellFault(f"syntax error: bad fd number {target}")
             return (yield from self._checked(int(target))), True
         if target in _DESCRIPTORS:
@@ -79,6 +79,9 @@ class Redirection:
 
     def _checked(self, fd: int) -> Generator[Call, Any, int]:
         try:
+            if fd >= PRIVATE_FD:
+                # there is one, maybe, but it is the shell's own
+                raise CallFailed("Bad file descriptor")
             copy: int = yield Duplicate(fd, None)
         except CallFailed as failed:
             raise ShellFault(f"{fd}: {failed.error}", 1, fatal=False) from None

@@ -128,13 +128,13 @@ class ShellState:
 
 def to_number(name: str, text: str, *, fatal: bool = True) -> int:
     """An argument of a builtin. Raises: ShellFault."""
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdecimal()):
         raise ShellFault(f"{name}: line 0: Illegal number: {text}", fatal=fatal)
     return int(text)
 
 
 def signal_number(text: str) -> int | None:
     """`TERM`, `SIGTERM`, `15`; None for what is no signal."""
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdecimal():
         return int(text) if int(text) <= 64 else None
     return SIGNALS.get(text.upper().removeprefix("SIG"))
