@@ -187,6 +187,29 @@ async def test_versions_that_the_hub_does_not_speak_are_refused_with_those_that_
         assert peer.ended
 
 
+async def test_a_hub_that_closes_answers_first_then_says_goodbye_and_lets_nobody_in(autojump_clock: MockClock) -> None:
+    async with an_office() as office:
+        peer = await office.peer()
+        await peer.say(an_ask(1))
+        mail = await office.inbox.receive()
+        late = await office.stranger()
+        del peer.envelopes[:]
+        mail.answer({"n": 1})
+        await office.hub.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        reply, goodbye = peer.envelopes
+        assert isinstance(reply, Reply)
+        assert isinstance(goodbye, Goodbye)
+        assert goodbye.code == ""
+        assert peer.ended
+        assert late.ended
+        newcomer = await office.stranger()
+        (refusal,) = await newcomer.say(Hello(VERSIONS, "new", 1, 1))
+        assert isinstance(refusal, Goodbye)
+        assert refusal.code == "agent_unreachable"
+        assert newcomer.ended
+
+
 async def test_a_courier_that_is_refused_says_so_with_the_hubs_own_code(autojump_clock: MockClock) -> None:
     async with an_office() as office:
         async with open_courier(office.transport, HUB, client="c", epoch=1):
