@@ -71,6 +71,11 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser("schema", help="print the JSON Schema of scenario files", allow_abbrev=False)
     sweep = commands.add_parser("sweep", help="remove what dead owners left behind", allow_abbrev=False)
     sweep.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
+    doctor = commands.add_parser(
+        "doctor", help="say what works on this machine, and what to install", allow_abbrev=False
+    )
+    doctor.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
     verbs = commands.add_parser("verbs", help="say which verb each agent does", allow_abbrev=False)
     verbs.add_argument("--json", action="store_true", help="print one JSON list")
     completion = commands.add_parser("completion", help="print a shell's completion script", allow_abbrev=False)
@@ -163,6 +168,10 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
 
             print(schema_text(), end="")
             return Exit.HELD
+        case "doctor":
+            from actors.cli.doctor import doctor
+
+            return doctor(as_json=words.json, run_dir=words.run_dir)
         case "sweep":
             from actors.cli.sweep import sweep
 

@@ -26,7 +26,17 @@ from actors.host.marks import kill_marked, read_process
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Owner", "RunDirectory", "Swept", "claim", "default_run_root", "sweep", "sweep_directory", "sweep_own"]
+__all__ = [
+    "Owner",
+    "RunDirectory",
+    "Swept",
+    "abandoned",
+    "claim",
+    "default_run_root",
+    "sweep",
+    "sweep_directory",
+    "sweep_own",
+]
 
 # sun_path is 108 bytes with its final NUL
 SOCKET_PATH_BYTES = 107
@@ -221,6 +231,30 @@ def sweep_directory(path: Path, layout: CgroupLayout | None = None) -> Swept | N
     if swept.clean:
         log.unlink(missing_ok=True)
     return swept
+
+
+def abandoned(run_root: Path) -> list[str]:
+    """The names below `run_root` that a sweep would take, sorted; nothing is changed."""
+    try:
+        names = sorted(os.listdir(run_root))
+    except OSError:
+        return []
+    found: list[str] = []
+    for name in names:
+        path = run_root / name
+        if not _NAME.fullmatch(name) or not path.is_dir():
+            continue
+        try:
+            held = _lock(path / _LOCK, wait=False) if (path / _LOCK).exists() else None
+        except OSError:
+            continue
+        owner = _read_owner(path)
+        dead = owner is None or owner.boot != _boot_id() or _start_time(owner.pid) != owner.start
+        if held is not None:
+            os.close(held)
+            if dead:
+                found.append(name)
+    return found
 
 
 def sweep(run_root: Path, layout: CgroupLayout | None = None) -> list[Swept]:
