@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from actors.handles import SystemHandle
+    from actors.limits import Limits
     from tests.support.hostile_guest import HostileGuest
     from transports.base import Dialer
 
@@ -46,7 +47,7 @@ class _Running:
 
 
 @asynccontextmanager
-async def open_dialled_system(dialers: Mapping[str, Dialer]) -> AsyncGenerator[SystemHandle]:
+async def open_dialled_system(dialers: Mapping[str, Dialer], limits: Limits = LIMITS) -> AsyncGenerator[SystemHandle]:
     """A system whose sandboxes find their guests running already: `dialers` by sandbox. Hides nurseries."""
 
     async def launch(sandbox: str, *, task_status: trio.TaskStatus[_Running]) -> None:
@@ -60,7 +61,7 @@ async def open_dialled_system(dialers: Mapping[str, Dialer]) -> AsyncGenerator[S
         connect=connect_kata,
         images=AnyImage(),
         seams=real_seams(),
-        limits=LIMITS,
+        limits=limits,
     )
     async with open_actors(parts) as system:
         yield system

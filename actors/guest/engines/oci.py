@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import socket
 from contextlib import suppress
 from itertools import count
@@ -20,6 +21,7 @@ import trio
 
 from actors.errors import AgentError, InvalidArgument, NotFound, Unsupported
 from actors.guest.engines.counters import read_counters
+from actors.guest.engines.exhaustion import told_when_exhausted
 from actors.guest.engines.oci_config import Document, bundle_config, process_document
 from actors.guest.engines.oom import OomWatch
 from actors.guest.engines.process import RealProcess, Stdio
@@ -27,7 +29,7 @@ from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.resources import apply_resources
 from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
-from actors.guest.engines.streams import ReadEnd, WriteEnd, pipe_from_process, pipe_to_process
+from actors.guest.engines.streams import open_pipes, terminal_ends
 from actors.guest.engines.users import resolve_user
 from actors.host import cgroups
 from actors.host.cgroups import FreezerState
@@ -35,7 +37,7 @@ from actors.host.cgroups import FreezerState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from actors.guest.engines.reaper import Reaper
+    from actors.guest.engines.reaper import Reaped, Reaper
     from actors.host.cgroups import CgroupLayout
     from actors.schemas.oci import LinuxResources, Process, Spec
     from actors.schemas.stats import CgroupStats
@@ -47,6 +49,7 @@ _BUNDLES, _STATE, _CALLS = Path("bundles"), Path("runtime"), Path("calls")
 _FREEZE_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.001
+_PID_CHARACTERS = 20
 _REFREEZE_POLLS = 100
 
 
@@ -82,8 +85,9 @@ class OciEngine:
         document: Document = msgspec.to_builtins(spec)
         bundle = _BUNDLES / container
         try:
-            bundle.mkdir(mode=0o700)
-            process = await self._create(container, document, bundle)
+            with told_when_exhausted(f"create of container {container!r}"):
+                bundle.mkdir(mode=0o700)
+                process = await self._create(container, document, bundle)
         except BaseException:
             with trio.CancelScope(shield=True):
                 await self.kill_all(container)
@@ -111,6 +115,10 @@ class OciEngine:
                 raise
 
     async def exec(self, container: str, process: Process) -> RealProcess:
+        with told_when_exhausted(f"exec in container {container!r}"):
+            return await self._exec(container, process)
+
+    async def _exec(self, container: str, process: Process) -> RealProcess:
         # seen through the init, so that mounts made at create are there as well
         root = Root(f"/proc/{self._inits[container].reaped.pid}/root")
         _still_there(container, root)
@@ -141,7 +149,7 @@ class OciEngine:
                 else:
                     stdio = await self._with_pipes(verb, container, *arguments)
                 try:
-                    reaped = self._reaper.adopt(int(pid_file.read_text()))
+                    reaped = self._adopt(verb, pid_file)
                 except BaseException:
                     stdio.close()
                     raise
@@ -158,20 +166,27 @@ class OciEngine:
             pid_file.unlink(missing_ok=True)
         return RealProcess(reaped, stdio)
 
-    async def _with_pipes(self, verb: str, container: str, *arguments: str) -> Stdio:
-        stdin, child_in = pipe_to_process()
-        stdout, child_out = pipe_from_process()
-        stderr, child_err = pipe_from_process()
-        stdio = Stdio(stdin, stdout, stderr, terminal=False)
+    def _adopt(self, verb: str, pid_file: Path) -> Reaped:
+        """The process that the runtime has left to us. Raises: RuntimeFailed (it named none), ResourceExhausted."""
         try:
-            await self._runtime.call(verb, *arguments, container, stdio=(child_in, child_out, child_err))
+            pid = int(pid_file.read_text()[:_PID_CHARACTERS])
+            if pid <= 1:
+                raise ValueError(pid)
+            os.kill(pid, 0)
+        except (ValueError, OverflowError, FileNotFoundError, ProcessLookupError) as error:
+            raise RuntimeFailed(f"{self._name} {verb}: it named no process of its own ({error})", status=0) from error
+        try:
+            return self._reaper.adopt(pid)
         except BaseException:
-            stdio.close()
+            # nobody could tell its end, or keep it from holding the container
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
             raise
-        finally:
-            for descriptor in (child_in, child_out, child_err):
-                os.close(descriptor)
-        return stdio
+
+    async def _with_pipes(self, verb: str, container: str, *arguments: str) -> Stdio:
+        with open_pipes() as (ours, theirs):
+            await self._runtime.call(verb, *arguments, container, stdio=theirs)
+        return Stdio(*ours, terminal=False)
 
     async def _with_terminal(self, verb: str, container: str, *arguments: str) -> Stdio:
         """The runtime dials our socket and sends the terminal's master over it; what it sent waits in the backlog."""
@@ -339,4 +354,5 @@ def _receive_terminal(listener: socket.socket) -> Stdio:
         )
     master = descriptors[0]
     os.set_inheritable(master, False)
-    return Stdio(WriteEnd(os.dup(master)), ReadEnd(master), None, terminal=True)
+    stdin, stdout = terminal_ends(master)
+    return Stdio(stdin, stdout, None, terminal=True)

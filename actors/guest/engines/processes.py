@@ -11,6 +11,7 @@ import itertools
 import os
 import shutil
 import signal
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +19,21 @@ import msgspec
 import trio
 
 from actors.errors import AgentError, InvalidArgument, Unsupported
+from actors.guest.engines.exhaustion import is_exhaustion, told_when_exhausted
 from actors.guest.engines.membership import Membership
 from actors.guest.engines.oci_config import Document, process_document
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
-from actors.guest.engines.streams import ReadEnd, WriteEnd, pipe_from_process, pipe_to_process, set_terminal_size
+from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal_ends
 from actors.guest.engines.users import resolve_user
 from actors.host.cgroups import container_group
 from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, signal_exactly
 from actors.wire.spec import TerminalSize
 
 if TYPE_CHECKING:
-    from actors.guest.engines.reaper import Reaper
+    from collections.abc import Generator
+
+    from actors.guest.engines.reaper import Reaped, Reaper
     from actors.host.marks import ProcessFact
     from actors.schemas.oci import LinuxResources, Process, Spec
     from actors.schemas.stats import CgroupStats
@@ -107,31 +111,31 @@ class ProcessEngine:
         mark = container_group(self._sandbox, container)
         environment = dict(entry.partition("=")[::2] for entry in document["env"])
         environment |= {CONTAINER_VARIABLE: mark} | ({TOKEN_VARIABLE: self._token} if self._token else {})
-        if asked.get("terminal"):
-            stdio, children, tty = _terminal(asked.get("consoleSize") or {})
-        else:
-            stdio, children, tty = _pipes()
-        argv = ["/bin/sh", "-c", _SHIM, "sh", str(gate or ""), tty, *document["args"]]
-        try:
-            with self._reaper.spawning():
-                process = await trio.lowlevel.open_process(
-                    argv,
-                    stdin=children[0],
-                    stdout=children[1],
-                    stderr=children[2],
-                    env=environment,
-                    start_new_session=True,
-                    **options,
-                )
-                reaped = self._reaper.spawned(process)
-        except OSError as error:
-            stdio.close()
-            raise Unsupported(f"a process of container {container!r} can't be run as asked: {error}") from error
-        finally:
-            for descriptor in dict.fromkeys(children):
-                os.close(descriptor)
+        with told_when_exhausted(f"a process of container {container!r}"), _open_stdio(asked) as (stdio, children, tty):
+            argv = ["/bin/sh", "-c", _SHIM, "sh", str(gate or ""), tty, *document["args"]]
+            streams = dict(zip(("stdin", "stdout", "stderr"), children, strict=True))
+            try:
+                with self._reaper.spawning():
+                    process = await trio.lowlevel.open_process(
+                        argv, env=environment, start_new_session=True, **streams, **options
+                    )
+                    reaped = await self._watched(process)
+            except OSError as error:
+                if is_exhaustion(error):
+                    raise
+                raise Unsupported(f"a process of container {container!r} can't be run as asked: {error}") from error
         found.members.add(process.pid)
         return RealProcess(reaped, stdio)
+
+    async def _watched(self, process: trio.Process) -> Reaped:
+        """Raises: OSError, and then the process is gone."""
+        try:
+            return self._reaper.spawned(process)
+        except BaseException:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
+            raise
 
     async def pause(self, container: str) -> None:
         members = self._containers[container].members
@@ -234,16 +238,21 @@ def _options(document: Document, user: Document) -> dict[str, Any]:
     return own if uid == gid == 0 else own | {"user": uid, "group": gid, "extra_groups": list(groups)}
 
 
-def _pipes() -> tuple[Stdio, tuple[int, int, int], str]:
-    stdin, child_in = pipe_to_process()
-    stdout, child_out = pipe_from_process()
-    stderr, child_err = pipe_from_process()
-    return Stdio(stdin, stdout, stderr, terminal=False), (child_in, child_out, child_err), ""
-
-
-def _terminal(size: Document) -> tuple[Stdio, tuple[int, int, int], str]:
+@contextmanager
+def _open_stdio(asked: Document) -> Generator[tuple[Stdio, tuple[int, int, int], str]]:
+    """Our ends, the process's, and its terminal's name; the process's are closed at the end, ours when it fails."""
+    if not asked.get("terminal"):
+        with open_pipes() as (ours, theirs):
+            yield Stdio(*ours, terminal=False), theirs, ""
+        return
     master, slave = os.openpty()
-    if size:
-        set_terminal_size(master, TerminalSize(int(size["height"]), int(size["width"])))
-    stdio = Stdio(WriteEnd(os.dup(master)), ReadEnd(master), None, terminal=True)
-    return stdio, (slave, slave, slave), os.ttyname(slave)
+    with ExitStack() as stack:
+        stack.callback(os.close, slave)
+        stdin, stdout = terminal_ends(master)
+        stdio = Stdio(stdin, stdout, None, terminal=True)
+        with ExitStack() as ours:
+            ours.callback(stdio.close)
+            if size := asked.get("consoleSize"):
+                set_terminal_size(master, TerminalSize(int(size["height"]), int(size["width"])))
+            yield stdio, (slave, slave, slave), os.ttyname(slave)
+            ours.pop_all()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import AgentError
+from actors.guest.engines.exhaustion import is_exhaustion
 from actors.host.marks import every_process
 from actors.wire.spec import ExitStatus
 
@@ -101,6 +102,7 @@ class Reaper:
 
         Raises:
             AgentError: there is no such process.
+            OSError: no descriptor is left to watch it by.
         """
         return self._watch(pid, _collect_orphan)
 
@@ -118,6 +120,8 @@ class Reaper:
         try:
             descriptor = os.pidfd_open(pid)
         except OSError as error:
+            if is_exhaustion(error):
+                raise
             raise AgentError(f"process {pid} of the runtime: {error.strerror}", status="no such process") from error
         reaped = Reaped(pid, descriptor)
         self._ours[pid] = reaped

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import AgentError
+from actors.guest.engines.exhaustion import is_exhaustion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +57,7 @@ class Runtime:
 
         Raises:
             RuntimeFailed: it ended with a failure, or did not end within 30 s.
+        OSError: something ran out, and it was not started.
         """
         log = self.scratch("log")
         # absolute: crun enters the bundle before it opens any of them
@@ -81,6 +83,8 @@ class Runtime:
             with trio.move_on_after(_CALL_SECONDS):
                 code = await process.wait()
         except OSError as error:
+            if is_exhaustion(error):
+                raise
             raise RuntimeFailed(f"{argv[0]}: {error.strerror}", status="can't be run") from error
         finally:
             os.close(null)

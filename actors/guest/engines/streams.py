@@ -11,15 +11,17 @@ import fcntl
 import os
 import struct
 import termios
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from actors.wire.spec import TerminalSize
 
-__all__ = ["ReadEnd", "WriteEnd", "pipe_from_process", "pipe_to_process", "set_terminal_size"]
+__all__ = ["ReadEnd", "WriteEnd", "open_pipes", "set_terminal_size", "terminal_ends"]
 
 # the kernel's cap for the unprivileged (fs.pipe-max-size); three times the rate of the default 64 KiB
 _PIPE_BYTES = 1024 * 1024
@@ -109,16 +111,45 @@ def _pipe() -> tuple[int, int]:
     return read_end, write_end
 
 
-def pipe_from_process() -> tuple[ReadEnd, int]:
+def _pipe_from_process() -> tuple[ReadEnd, int]:
     """Our end, and the descriptor to give to a process as its output; the caller closes that one. Raises: OSError."""
     read_end, write_end = _pipe()
     return ReadEnd(read_end), write_end
 
 
-def pipe_to_process() -> tuple[WriteEnd, int]:
+def _pipe_to_process() -> tuple[WriteEnd, int]:
     """Our end, and the descriptor to give to a process as its input; the caller closes that one. Raises: OSError."""
     read_end, write_end = _pipe()
     return WriteEnd(write_end), read_end
+
+
+@contextmanager
+def open_pipes() -> Generator[tuple[tuple[WriteEnd, ReadEnd, ReadEnd], tuple[int, int, int]]]:
+    """Our three ends, and the three to give to a process as its standard streams, which are closed at the block's end;
+    ours are closed too when it fails. Raises: OSError, and then nothing is left open."""
+    with ExitStack() as ours, ExitStack() as theirs:
+        stdin, child_in = _pipe_to_process()
+        ours.callback(stdin.close)
+        theirs.callback(os.close, child_in)
+        outputs: list[tuple[ReadEnd, int]] = []
+        for _ in range(2):
+            read_end, child = _pipe_from_process()
+            ours.callback(read_end.close)
+            theirs.callback(os.close, child)
+            outputs.append((read_end, child))
+        (stdout, child_out), (stderr, child_err) = outputs
+        yield (stdin, stdout, stderr), (child_in, child_out, child_err)
+        ours.pop_all()
+
+
+def terminal_ends(master: int) -> tuple[WriteEnd, ReadEnd]:
+    """Both of our ends of a terminal, whose master becomes theirs. Raises: OSError, and then it is closed."""
+    try:
+        copy = os.dup(master)
+    except OSError:
+        os.close(master)
+        raise
+    return WriteEnd(copy), ReadEnd(master)
 
 
 def set_terminal_size(descriptor: int, size: TerminalSize) -> None:

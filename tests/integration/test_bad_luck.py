@@ -1,0 +1,192 @@
+"""Bad luck of every kind: the caller is told the right code in time, and nothing is left (`tests/support/misfortunes.py`)."""
+
+from __future__ import annotations
+
+import os
+import resource
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.agents.kata.agent import KataAgent
+from actors.errors import AgentError, AgentUnreachable, KatrioError, OutcomeUnknown, ResourceExhausted, Unsupported
+from actors.guest import syscalls
+from actors.host.facts import RUNTIMES, choose_engine, missing_for, read_facts
+from actors.limits import DEFAULT_LIMITS
+from tests.support.hostile_guest import HostileGuest
+from tests.support.misfortunes import ROWS, WATCH, Place, Row
+from tests.support.rooms import Room, in_a_room
+from transports.stream import serve_unix, unix_dialer
+from transports.ttrpc.codec import RESPONSE, encode_frame, encode_response
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.hostile_guest import Asked
+
+FACTS = read_facts()
+ENGINES = sorted({"processes", choose_engine(FACTS)[0]})
+GRACE = 1.0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in ROWS])
+async def test_bad_luck(row: Row, engine: str, tmp_path: Path) -> None:
+    if row.needs and engine == "processes":
+        pytest.skip(f"plain processes have no {row.needs}")
+    WATCH.seconds = 0.0
+    with trio.fail_after(60):
+        codes = await row.does(Place(tmp_path, engine))
+    assert codes
+    assert set(codes) <= row.codes, codes
+    assert WATCH.seconds < row.seconds + GRACE, f"{WATCH.seconds:.2f} s"
+
+
+REPLY = encode_frame(RESPONSE, 1, encode_response(b"\x08\x01"))
+
+
+@pytest.mark.parametrize("size", range(len(REPLY) + 1))
+async def test_a_frame_cut_at_every_byte(size: int, tmp_path: Path) -> None:
+    guest = HostileGuest()
+
+    async def cut(asked: Asked) -> None:
+        whole = encode_frame(RESPONSE, asked.stream_id, encode_response(b"\x08\x01"))
+        await asked.send(whole[:size])
+        if size < len(whole):
+            await asked.stream.aclose()
+
+    path = str(tmp_path / "g.sock")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_unix, path, guest.serve)
+        agent = KataAgent(unix_dialer(path), DEFAULT_LIMITS)
+        await nursery.start(agent.run)
+        guest.lies = {"Check": cut, "PauseContainer": cut}
+        with trio.fail_after(2):
+            if size == len(REPLY):
+                await agent.check()
+            else:
+                with pytest.raises(AgentUnreachable):
+                    await agent.check()
+                with pytest.raises(OutcomeUnknown):
+                    await agent.pause_container("c1")
+        nursery.cancel_scope.cancel()
+
+
+# the engine's own
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_runtime_that_is_missing(runtime: str) -> None:
+    facts = replace(FACTS, runc=None, crun=None)
+    with pytest.raises(Unsupported, match=f"apt-get install {runtime}"):
+        choose_engine(facts, runtime)
+
+
+GARBLED = {
+    "says nothing and fails": "exit 1",
+    "says nothing and succeeds": "exit 0",
+    "fills its log with garbage": 'head -c 300000 /dev/urandom >"$4"; exit 1',
+    "has a log of other words": 'echo \'{"msg": 7}\' >"$4"; echo \'["x"]\' >>"$4"; exit 3',
+    "writes no number of a process": 'while [ $# -gt 1 ]; do [ "$1" = --pid-file ] && echo "not a pid" >"$2"; shift; done',
+    "writes the number of nobody": 'while [ $# -gt 1 ]; do [ "$1" = --pid-file ] && echo 0 >"$2"; shift; done',
+    "writes a huge number": 'while [ $# -gt 1 ]; do [ "$1" = --pid-file ] && echo 99999999999999999999 >"$2"; shift; done',
+    "ends by a signal": "kill -SEGV $$",
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not FACTS.root, reason="a runtime needs root")
+@pytest.mark.parametrize("name", GARBLED)
+def test_a_runtime_that_talks_nonsense(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake_runc(tmp_path, GARBLED[name], monkeypatch)
+
+    async def body(room: Room) -> None:
+        for _ in range(2):
+            with pytest.raises(AgentError), trio.fail_after(5):
+                await room.engine.create("c1", room.spec(room.process("true")))
+
+    in_a_room("runc", body)
+
+
+@pytest.mark.skipif(not FACTS.root, reason="a runtime needs root")
+def test_a_runtime_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.guest.engines.runtime._CALL_SECONDS", 0.5)
+    _fake_runc(tmp_path, "exec sleep 1000", monkeypatch)
+
+    async def body(room: Room) -> None:
+        began = trio.current_time()
+        with pytest.raises(AgentError, match="did not end"):
+            await room.engine.create("c1", room.spec(room.process("true")))
+        assert trio.current_time() - began < 0.5 + GRACE
+
+    in_a_room("runc", body)
+
+
+def _fake_runc(place: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = place / "bin/runc"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+WORKING = ["processes", *(name for name in RUNTIMES if not missing_for(FACTS, name))]
+
+
+@pytest.mark.parametrize("engine", WORKING)
+def test_descriptors_run_out(engine: str) -> None:
+    async def body(room: Room) -> None:
+        await room.idle("c1")
+        before = len(os.listdir("/proc/self/fd"))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for spare in range(12):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (before + spare, hard))
+            try:
+                with suppress(ResourceExhausted), trio.fail_after(5):
+                    process = await room.engine.exec("c1", room.process("true"))
+                    await process.wait()
+                    await process.aclose()
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            assert len(os.listdir("/proc/self/fd")) <= before, f"{spare} to spare: descriptors were lost"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+        try:
+            with pytest.raises(ResourceExhausted, match="Too many open files"):
+                await room.engine.exec("c1", room.process("true"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert (await room.exec("c1", "echo", "on")).stdout == b"on\n"
+        await room.remove("c1")
+
+    in_a_room(engine, body)
+
+
+@pytest.mark.parametrize("engine", [name for name in WORKING if name != "processes"])
+def test_the_disk_is_full(engine: str) -> None:
+    async def body(room: Room) -> None:
+        await room.idle("c1")
+        _fill()
+        with pytest.raises((ResourceExhausted, AgentError)), trio.fail_after(10):
+            await room.started("c2", "true")
+        os.unlink("filler")
+        await room.remove("c1")
+        await room.idle("c3")
+        await room.remove("c3")
+
+    in_a_room(engine, body)
+
+
+def _fill() -> None:
+    """The room's own small disk."""
+    syscalls.mount("tmpfs", os.getcwd(), "tmpfs", syscalls.MS_REMOUNT, "size=16m")
+    with open("filler", "wb") as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+            file.flush()
+
+
+def test_every_code_of_the_table_is_a_code() -> None:
+    codes = {cls.code for cls in KatrioError.__subclasses__()} | {""}
+    assert all(row.codes <= codes for row in ROWS)
