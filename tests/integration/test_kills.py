@@ -7,10 +7,12 @@ Here it is given the victims: a real host program with two real containers, one 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,8 @@ from tests.leaks import assert_clean, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.leaks import Snapshot
 
 ENGINES = sorted({"processes", choose_engine(read_facts())[0]})
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,3 +137,64 @@ def test_killed_at_a_random_moment(engine: str, run_dir: Path) -> None:
         dead(*victims[1:])
         sweep(run_dir)
         assert_clean(before)
+
+
+FLAGSHIP = ROOT / "scenarios/pause-one-of-two.yaml"
+# from before the guest is there to after the end, on a machine that is not busy
+FLAGSHIP_SECONDS = 3.5
+SEED = int(os.environ.get("KATRIO_KILL_SEED", "20"))
+
+
+def patience() -> float:
+    """2 s, on a machine that has them."""
+    return 2.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+def as_before(before: Snapshot, since: float, what: str) -> None:
+    """Nothing is left, and it went in time."""
+    assert_clean(before)
+    took = time.monotonic() - since
+    assert took < patience(), f"{what}: {took:.2f} s"
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_killed_in_the_flagship_scenario(number: int, run_dir: Path) -> None:
+    """20 moments, each by turns for the guest, the host and both; the seed is in the failure's output."""
+    moment = random.Random(SEED * 1000 + number).uniform(0, FLAGSHIP_SECONDS)
+    victim = ("guest", "host", "both")[number % 3]
+    what = f"seed {SEED}, number {number}: {victim} at {moment:.3f} s"
+    print(what)
+    before = snapshot()
+    argv = [sys.executable, "-m", "actors.cli.main", "run", str(FLAGSHIP), "--run-dir", str(run_dir), "--json"]
+    with subprocess.Popen(
+        argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    ) as host:
+        time.sleep(moment)  # the moment is the point, nothing is ordered by it
+        guests = [guest for launcher in below(host.pid) for guest in below(launcher)]
+        victims = {"guest": guests, "host": [host.pid], "both": [host.pid, *guests]}[victim]
+        since = time.monotonic()
+        for pid in victims:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if victim == "guest":
+            gone(run_dir)
+            took = time.monotonic() - since
+            # with no guest yet, or no more, nothing was killed, and what comes is the scenario's own end
+            assert not guests or took < patience(), f"{what}: {took:.2f} s"
+            assert host.wait(30) in (0, 1, 3), what
+            since = time.monotonic()
+        else:
+            host.wait(10)
+    if victim == "both":
+        since = time.monotonic()
+        sweeping = [sys.executable, "-m", "actors.cli.main", "sweep", "--run-dir", str(run_dir)]
+        assert subprocess.run(sweeping, cwd=ROOT, check=False, stdout=subprocess.DEVNULL).returncode == 0, what
+    as_before(before, since, what)
+
+
+def below(pid: int) -> list[int]:
+    """Its children; none when it has gone."""
+    try:
+        return children(pid)
+    except OSError:
+        return []

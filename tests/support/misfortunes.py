@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from actors.handles import ContainerHandle, SandboxHandle
     from tests.support.hostile_guest import Asked
+    from transports.stream import UnixStream
 
 __all__ = ["ROWS", "Place", "Row"]
 
@@ -56,7 +57,7 @@ class Place:
             yield box
 
     @asynccontextmanager
-    async def peer(self, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> AsyncGenerator[SandboxHandle]:
+    async def peer(self, serve: Callable[[UnixStream], Awaitable[None]]) -> AsyncGenerator[SandboxHandle]:
         """A sandbox, not started, whose guest is `serve` behind a real socket."""
         path = str(self.directory / "g.sock")
         limits = replace(LIMITS, guest_start_seconds=0.5, reconnect_seconds=0.5)
@@ -130,7 +131,7 @@ async def not_there(place: Place) -> Codes:
 
 
 async def silent(place: Place) -> Codes:
-    async def serve(_: trio.abc.Stream) -> None:
+    async def serve(_: UnixStream) -> None:
         await trio.sleep_forever()
 
     async with place.peer(serve) as box:
@@ -138,7 +139,7 @@ async def silent(place: Place) -> Codes:
 
 
 async def garbage(place: Place) -> Codes:
-    async def serve(stream: trio.abc.Stream) -> None:
+    async def serve(stream: UnixStream) -> None:
         await stream.send_all(b"\xff" * 4096)
         await trio.sleep_forever()
 

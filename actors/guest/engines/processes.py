@@ -113,11 +113,16 @@ class ProcessEngine:
         environment |= {CONTAINER_VARIABLE: mark} | ({TOKEN_VARIABLE: self._token} if self._token else {})
         with told_when_exhausted(f"a process of container {container!r}"), _open_stdio(asked) as (stdio, children, tty):
             argv = ["/bin/sh", "-c", _SHIM, "sh", str(gate or ""), tty, *document["args"]]
-            streams = dict(zip(("stdin", "stdout", "stderr"), children, strict=True))
             try:
                 with self._reaper.spawning():
                     process = await trio.lowlevel.open_process(
-                        argv, env=environment, start_new_session=True, **streams, **options
+                        argv,
+                        stdin=children[0],
+                        stdout=children[1],
+                        stderr=children[2],
+                        env=environment,
+                        start_new_session=True,
+                        **options,
                     )
                     reaped = await self._watched(process)
             except OSError as error:
