@@ -82,8 +82,13 @@ def _memory(memory: LinuxMemory, version: int) -> Iterator[Write]:
         if memory.disable_oom_killer:
             yield Write("memory.disableOOMKiller", "memory", "memory.oom_control", "1")
         return
-    for name in ("kernel_tcp", "swappiness", "disable_oom_killer"):
-        if getattr(memory, name):
+    old = (
+        ("kernelTCP", memory.kernel_tcp),
+        ("swappiness", memory.swappiness),
+        ("disableOOMKiller", memory.disable_oom_killer),
+    )
+    for name, value in old:
+        if value:
             raise _refused(f"memory.{name}", "control groups v2 have no such setting")
     if memory.swap:
         # OCI's counts memory and swap together, v2's the swap alone
