@@ -17,6 +17,7 @@ from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument
 from actors.handles import SystemHandle
 from actors.host.busybox import find_static_busybox
 from actors.host.facts import AUTO, choose_engine, read_facts
+from actors.host.heap import keep_freed_buffers
 from actors.host.images import ImageStore, default_image_root
 from actors.host.rundir import default_run_root
 from actors.limits import DEFAULT_LIMITS, Limits
@@ -119,6 +120,7 @@ async def open_embedded(
     *, agent: str, engine: str, run_dir: Path | None, listen: str | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> AsyncGenerator[EmbeddedWorld]:
     """The embedded world; see `open_system`."""
+    keep_freed_buffers()
     agent_type = AgentType.parse(agent)
     seams = real_seams()
     chosen, _ = choose_engine(read_facts(), engine)

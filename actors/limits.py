@@ -42,16 +42,16 @@ class Limits:
     answer_grace_seconds: float = 0.25
     # events of one subscription that wait for a reader that does not keep up; over it the oldest are left out
     event_backlog_bytes: int = 64 * KIB
-    # bytes of a stream on their way to one reader
-    stream_window_bytes: int = 256 * KIB
+    # bytes of a stream on their way to one reader; half of it left a reader in another process idle between credits
+    stream_window_bytes: int = 512 * KIB
     # and what a reader in another language may ask for; more would only move the wait into our memory
     largest_window_bytes: int = 1 * MIB
     # what a process wrote and nobody read, per stream: a process never blocks on nobody
     unread_output_bytes: int = 1 * MIB
     # and how fast it may write on when that is full: each byte costs the host time that others want
     lost_output_bytes_per_second: int = 32 * MIB
-    # one read from the agent; the agent's reply must fit into one frame
-    read_bytes: int = 1 * MIB
+    # one read from the agent; its reply must fit into one frame, and larger buffers no longer fit into caches
+    read_bytes: int = 512 * KIB
     # one reply of an agent that carries values: they grow when decoded, and no answer of ours could carry more
     reply_bytes: int = 256 * KIB
     # one name or version that an agent tells: a kernel's file name is no longer

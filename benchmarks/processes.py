@@ -25,6 +25,7 @@ __all__ = ["open_process", "open_turns"]
 
 # ray needs ten seconds to be there, and more on a loaded machine
 READY_SECONDS = 120.0
+GOODBYE_SECONDS = 10.0
 
 
 class _Lines:
@@ -49,7 +50,8 @@ class _Lines:
 async def open_process(*arguments: str, python: str = sys.executable) -> AsyncGenerator[trio.Process]:
     """`python -m ARGUMENTS`, once it has written a line; killed at the end. Hides a nursery."""
     async with _open(python, arguments) as (process, lines):
-        await lines.next()
+        with trio.fail_after(READY_SECONDS):
+            await lines.next()
         yield process
 
 
@@ -60,7 +62,8 @@ async def open_turns(*arguments: str, python: str) -> AsyncGenerator[Callable[[i
     It writes `ready`, or `skip REASON`, and then answers every line that it reads. Hides a nursery.
     """
     async with _open(python, arguments) as (process, lines):
-        first = await lines.next()
+        with trio.fail_after(READY_SECONDS):
+            first = await lines.next()
         if first.startswith("skip"):
             raise Skipped(first[5:])
 
@@ -70,6 +73,11 @@ async def open_turns(*arguments: str, python: str) -> AsyncGenerator[Callable[[i
             return float(await lines.next())
 
         yield turn
+        # the end of its input tells it that it is over; ray has a dozen helpers to send home
+        assert process.stdin is not None
+        await process.stdin.aclose()
+        with trio.move_on_after(GOODBYE_SECONDS):
+            await process.wait()
 
 
 @asynccontextmanager

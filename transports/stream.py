@@ -34,8 +34,9 @@ __all__ = ["UnixStream", "dial_with_backoff", "serve_unix", "unix_dialer"]
 BACKLOG = 128
 # another listener holds the directory's lock for a few system calls; longer means that it hangs
 LOCK_SECONDS = 5.0
-# one read; the same as trio's own
+# one read: the same as trio's own, and more while reads come back full
 RECEIVE_BYTES = 64 * 1024
+MOST_RECEIVE_BYTES = 256 * 1024
 FIRST_PAUSE_SECONDS = 0.010
 LONGEST_PAUSE_SECONDS = 0.250
 
@@ -55,6 +56,7 @@ class UnixStream(NowaitStream):
         sock.setblocking(False)
         self._socket = sock
         self._sending = False
+        self._receive_bytes = RECEIVE_BYTES
 
     def send_nowait(self, data: bytes) -> int:
         """See `NowaitStream`."""
@@ -100,18 +102,21 @@ class UnixStream(NowaitStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """The next bytes, at most `max_bytes`; empty at the end. See `trio.abc.ReceiveStream`."""
-        size = RECEIVE_BYTES if max_bytes is None else operator.index(max_bytes)
+        size = self._receive_bytes if max_bytes is None else operator.index(max_bytes)
         if size < 1:
             raise ValueError("max_bytes must be at least 1")
         self._check_open()
         while True:
             try:
                 await trio.lowlevel.wait_readable(self._socket)
-                return self._socket.recv(size)
+                data = self._socket.recv(size)
             except BlockingIOError:
                 continue
             except OSError as error:
                 raise self._failed(error) from error
+            if max_bytes is None:
+                self._receive_bytes = MOST_RECEIVE_BYTES if len(data) == size else RECEIVE_BYTES
+            return data
 
     async def aclose(self) -> None:
         """Close it; who waits on it gets `ClosedResourceError`. Idempotent."""

@@ -30,7 +30,7 @@ class Output:
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[memoryview] = deque()
         self._size = 0
         self._offset = 0
         self._gap = 0
@@ -62,10 +62,11 @@ class Output:
 
     def append(self, data: bytes) -> int:
         """Add what the process wrote; unread old bytes make room when nobody reads: how many were lost to it."""
-        if self._ended:
+        if self._ended or not data:
             return 0
         before = self._gap
-        self._chunks.append(data)
+        # views: cutting a large chunk into small parts must not copy its rest each time
+        self._chunks.append(memoryview(data))
         self._size += len(data)
         while not self._attached and self._size > self._bound:
             excess = self._size - self._bound
@@ -99,10 +100,11 @@ class Output:
             if self._ended:
                 return None
             await self._readers.park()
-        data = self._chunks.popleft()
-        if len(data) > limit:
-            self._chunks.appendleft(data[limit:])
-            data = data[:limit]
+        chunk = self._chunks.popleft()
+        if len(chunk) > limit:
+            self._chunks.appendleft(chunk[limit:])
+            chunk = chunk[:limit]
+        data = bytes(chunk)
         part = Part(self._offset, data, self._gap)
         self._gap = 0
         self._size -= len(data)

@@ -23,6 +23,7 @@ from actors.guest.engines.processes import ProcessEngine
 from actors.guest.engines.reaper import Reaper
 from actors.host.cgroups import read_layout
 from actors.host.facts import find_runtime
+from actors.host.heap import keep_freed_buffers
 from actors.limits import DEFAULT_LIMITS
 from transports.stream import serve_unix
 
@@ -39,6 +40,7 @@ _LOGGED_ERRORS = 100
 
 def serve(directory: RunDirectory, engine: str, *, namespaces: bool, token: str) -> int:
     """Serve until SIGTERM; the exit code. `token` marks processes where no pid namespace holds them."""
+    keep_freed_buffers()
     found = make_engine(engine, directory.path.name, token="" if namespaces else token)
     return trio.run(_main, directory, found, namespaces)
 

@@ -149,7 +149,7 @@ class Mail:
         largest = min(self._sender.limits.chunk_bytes, self._window // 2 - CHUNK_COST)
         position = 0
         while True:
-            piece = data[position : position + largest]
+            piece = data if len(data) <= largest else data[position : position + largest]
             await self._take_credit(len(piece) + CHUNK_COST)
             await self._send(encode(Chunk(self._counter, offset + position, piece, gap)))
             position += len(piece)

@@ -33,7 +33,7 @@ class CorkedWriter:
         self._nowait = stream if isinstance(stream, NowaitStream) else None
         self._connection = connection
         # what was taken from the connection and not yet by the kernel
-        self._rest = b""
+        self._rest: bytes | memoryview = b""
         self._parked: trio.lowlevel.Task | None = None
         self._fresh = True
         self._stopped = False
@@ -70,7 +70,8 @@ class CorkedWriter:
                     sent = 0  # the task meets the same error, and tells its owner
                 if sent == len(data):
                     return
-                self._rest = data[sent:]
+                # a view: the rest of a large reply is as good as the whole
+                self._rest = memoryview(data)[sent:]
         if self._parked is not None:
             trio.lowlevel.reschedule(self._parked)
             self._parked = None
@@ -83,7 +84,8 @@ class CorkedWriter:
         """
         try:
             while True:
-                self._rest += self._connection.data_to_send()
+                if not self._rest:
+                    self._rest = self._connection.data_to_send()
                 if self._rest:
                     await self._stream.send_all(self._rest)
                     self._rest = b""
