@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.errors import InvalidArgument
@@ -133,6 +133,30 @@ def test_a_value_that_is_cut_or_followed_by_anything_is_refused(value: Any, data
         check_value(packed[:cut])
     with pytest.raises(MalformedValue, match="follow"):
         check_value(packed + b"\0")
+
+
+# heads, keys and payloads of msgpack, odd ones among them: duplicate keys, NaN, extension types, long forms
+tokens = st.lists(
+    st.sampled_from(
+        [b"\x81", b"\x82", b"\xde\x00\x01", b"\x91", b"\x92", b"\xa1a", b"\xa1b", b"\xd9\x01a", b"\xa1\xff", b"\x01", b"\xcc\x01",
+         b"\xc0", b"\xc4\x01a", b"\xcb\x7f\xf8" + bytes(6), b"\xcb" + bytes(8), b"\xca" + bytes(4), b"\xd4\x01\x00", b"\xd6\xff" + bytes(4)]
+    ),
+    max_size=9,
+).map(b"".join)  # fmt: skip
+
+
+@given(tokens | plain.map(packb) | st.binary(max_size=40))
+@example(b"\x82\xa1a\x01\xa1a\x01")
+@example(b"\x91" * (MAX_DEPTH + 1) + b"\xc0")
+@example(b"\x91" * 5000 + b"\xc0")
+def test_what_decodes_the_short_way_is_what_the_check_lets_pass(data: bytes) -> None:
+    try:
+        check_value(data)
+    except MalformedValue:
+        with pytest.raises(InvalidArgument):
+            decode_value(msgspec.Raw(data), object)
+    else:
+        decode_value(msgspec.Raw(data), object)
 
 
 @given(st.binary(max_size=400))
