@@ -20,7 +20,7 @@ import trio
 from rich.console import Console
 
 from benchmarks.figure import Effort, Figure, Skipped
-from benchmarks.report import busy, entry, machine, table
+from benchmarks.report import busy, entry, machine, markdown, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +46,7 @@ def options(known: dict[str, tuple[str, Figure]], arguments: Iterable[str] | Non
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures katrio against its baselines.")
     parser.add_argument("name", nargs="*", help="a figure, or a file of benchmarks/ without its .py; none: all")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--markdown", action="store_true", help="print the table as docs/performance.md has it")
     parser.add_argument("--list", action="store_true", help="print the figures and what they measure, and end")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a look while tuning, not a result")
     asked = parser.parse_args(None if arguments is None else list(arguments))
@@ -91,6 +92,9 @@ def main() -> int:
     about["quick"] = asked.quick
     if asked.json:
         print(json.dumps({"machine": about, "figures": entries}, indent=2))
+    elif asked.markdown:
+        print(markdown(entries), end="\n\n")
+        print(", ".join(f"{key} {value}" for key, value in about.items()))
     else:
         console = Console(width=None if sys.stdout.isatty() else 150)
         console.print(table(entries))

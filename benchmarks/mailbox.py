@@ -182,12 +182,19 @@ async def _pipelined(effort: Effort) -> Measured:
             open_courier(NngTransport(), ours_at, client="bench", epoch=1) as courier,
         ):
             with pynng.Req0(dial=bare_at, block_on_dial=True) as asking:
-                ours, bare = await take_turns(
+                ours, bare, floor = await take_turns(
                     effort.rounds(ROUNDS),
                     partial(_asks_per_second, courier, effort.times(PIPELINED)),
                     partial(_contexts_per_second, asking, effort.times(PIPELINED // 8)),
+                    partial(_wakes_per_second, effort.times(PIPELINED)),
                 )
-    return Measured(ours, [Comparison("pynng REQ/REP contexts, asend/arecv", bare, Goal(least=25.0))])
+    return Measured(
+        ours,
+        [
+            Comparison("pynng REQ/REP contexts, asend/arecv", bare, Goal(least=25.0)),
+            Comparison(f"Trio waking {IN_FLIGHT} tasks, nothing else", floor),
+        ],
+    )
 
 
 async def _asks_per_second(courier: Courier, times: int) -> float:
@@ -206,6 +213,28 @@ async def _contexts_per_second(socket: Any, times: int) -> float:
                 await context.arecv()
 
     return await _rate(asker, times)
+
+
+async def _wakes_per_second(times: int) -> float:
+    """What a task for each ask costs before anything is asked: as often as each is answered, each is woken once."""
+    waiting: list[trio.lowlevel.Task] = []
+
+    async def sleeper() -> None:
+        for _ in range(times // IN_FLIGHT):
+            waiting.append(trio.lowlevel.current_task())
+            await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
+
+    began = perf_counter()
+    async with trio.open_nursery() as nursery:
+        for _ in range(IN_FLIGHT):
+            nursery.start_soon(sleeper)
+        for _ in range(times // IN_FLIGHT):
+            while len(waiting) < IN_FLIGHT:
+                await trio.lowlevel.checkpoint()
+            for task in waiting:
+                trio.lowlevel.reschedule(task)
+            waiting.clear()
+    return times // IN_FLIGHT * IN_FLIGHT / (perf_counter() - began)
 
 
 async def _rate(asker: Any, times: int) -> float:

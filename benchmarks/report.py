@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.figure import Figure, Measured
 
-__all__ = ["busy", "entry", "machine", "table"]
+__all__ = ["busy", "entry", "machine", "markdown", "table"]
 
 # above it somebody else works on this machine: figures that are not ratios mean little
 BUSY_LOAD = 1.0
@@ -111,6 +111,28 @@ def table(entries: list[dict[str, Any]]) -> Table:
         for name, value in shown["notes"].items():
             made.add_row("", "", "", "", f"[dim]{name}: {value}", "", "", "", "")
     return made
+
+
+def markdown(entries: list[dict[str, Any]]) -> str:
+    """The same for a document; figures that were not measured are left out."""
+    lines = ["| figure | ours | quartiles | beside | theirs | ratio | goal | |", "|---|---|---|---|---|---|---|---|"]
+    for shown in entries:
+        if "value" not in shown:
+            continue
+        low, high = shown["spread"]
+        theirs = "" if shown["peer_value"] is None else f"{shown['peer_value']:,}"
+        lines.append(
+            f"| `{shown['name']}` | {shown['value']:,} {shown['unit']} | {low:,} to {high:,} | {shown['peer'] or ''} | {theirs} "
+            f"| {_ratio(shown['ratio'])} | {shown['goal'] or ''} | {_WORDS[shown['met']]} |"
+        )
+        lines += [
+            f"| | | | {other['peer']} | {other['value']:,} | {_ratio(other['ratio'])} | {other['goal'] or ''} | |"
+            for other in shown["also"]
+        ]
+    return "\n".join(lines)
+
+
+_WORDS = {True: "met", False: "**missed**", None: ""}
 
 
 def _ratio(ratio: float | None) -> str:

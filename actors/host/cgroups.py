@@ -194,6 +194,14 @@ def make_group(layout: CgroupLayout, group: str) -> None:
 
 
 def _bottom_up(directory: Path) -> Iterator[Path]:
+    try:
+        # no directory below it: a look at all of its files is spared, on v1 a dozen times for one container
+        leaf = directory.stat().st_nlink == 2
+    except OSError:
+        return
+    if leaf:
+        yield directory
+        return
     for path, _, _ in os.walk(directory, topdown=False):
         yield Path(path)
 
