@@ -7,15 +7,20 @@ files of their working directory alone. Real processes and virtual time; skipped
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 import trio.testing
 
 from tests.support.simulated import Ended, run_script
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 SCRIPTS = (Path(__file__).parents[1] / "data/shell-scripts.txt").read_text("utf-8").split("\n----\n")
 BUSYBOX = shutil.which("busybox")
@@ -30,6 +35,14 @@ def busybox() -> tuple[str, bool]:
         pytest.skip("no busybox on this machine")
     version = subprocess.run([BUSYBOX], capture_output=True, text=True, check=False).stdout
     return BUSYBOX, version.startswith(KNOWN_WORDS)
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Generator[None]:
+    """Tests that run in the background are born with interrupts ignored, and a shell can't trap what it was born ignoring."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
 
 
 def really(busybox: str, script: str, directory: Path) -> Ended:
