@@ -71,8 +71,8 @@ class KataAgent:
         """Keep the link; before it says that it has started it asks the agent who it is."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._link.run)
-            checked = await self.check()
-            self.keeps_output_after_wait = checked.agent_version.startswith(GUEST_VERSION)
+            # who it is and not whether it serves: what is asked next will tell, and every container has a link of its own
+            self.keeps_output_after_wait = (await self._version()).startswith(GUEST_VERSION)
             task_status.started()
 
     async def _call(self, name: str, request: msgspec.Struct, response: type[R]) -> R:
@@ -86,11 +86,11 @@ class KataAgent:
 
     async def check(self) -> Checked:
         health = await self._call("Check", api.CheckRequest(), api.HealthCheckResponse)
+        return Checked(serving=health.status == api.ServingStatus.SERVING, agent_version=await self._version())
+
+    async def _version(self) -> str:
         version = await self._call("Version", api.CheckRequest(), api.VersionCheckResponse)
-        return Checked(
-            serving=health.status == api.ServingStatus.SERVING,
-            agent_version=checked_name("agent_version", version.agent_version),
-        )
+        return checked_name("agent_version", version.agent_version)
 
     async def disconnect(self) -> None:
         await self._link.disconnect()
