@@ -19,6 +19,7 @@ from actors.errors import (
     OutcomeUnknown,
 )
 from actors.limits import DEFAULT_LIMITS
+from actors.mailbox.inbox import BURST
 from actors.wire.codec import decode_value
 from actors.wire.envelope import (
     Reply,
@@ -212,3 +213,25 @@ async def test_a_name_that_goes_away_answers_its_mail_not_found(autojump_clock: 
             await trio.testing.wait_all_tasks_blocked()
             office.hub.unregister("box")
         await expect_not_found()
+
+
+async def test_a_full_mailbox_is_emptied_in_bursts_and_others_run_between_them(autojump_clock: MockClock) -> None:
+    asks = 3 * BURST
+    async with an_office() as office:
+        peer = await office.peer()
+        await peer.say(*(an_ask(counter) for counter in range(1, asks + 1)))
+        passes: list[int] = []
+
+        async def neighbour() -> None:
+            while True:
+                passes.append(len(office.inbox))
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(neighbour)
+            for _ in range(asks):
+                (await office.inbox.receive()).answer()
+            nursery.cancel_scope.cancel()
+        assert len(passes) >= asks // BURST, "its neighbour had to wait until the mailbox was empty"
+        # what one pass answers leaves in one frame, so a pass for each mail would be a frame for each answer
+        assert len(passes) <= asks // BURST + 3
