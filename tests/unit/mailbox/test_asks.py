@@ -232,6 +232,7 @@ async def test_a_full_mailbox_is_emptied_in_bursts_and_others_run_between_them(a
             for _ in range(asks):
                 (await office.inbox.receive()).answer()
             nursery.cancel_scope.cancel()
-        assert len(passes) >= asks // BURST, "its neighbour had to wait until the mailbox was empty"
+        # it may begin one burst later: the scheduler chooses at random who is first in a pass
+        assert len(passes) >= asks // BURST - 1, "its neighbour had to wait until the mailbox was empty"
         # what one pass answers leaves in one frame, so a pass for each mail would be a frame for each answer
         assert len(passes) <= asks // BURST + 3
