@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
+from actors.agents.kata.exits import ExitCodes
 from actors.agents.kata.link import TtrpcLink
 from actors.agents.kata.reports import (
     api_interface,
@@ -31,6 +32,7 @@ from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
 from actors.schemas.rpcs import RPCS
 from actors.schemas.stats import StatsContainerResponse
+from actors.wire.spec import ExitStatus
 from actors.wire.verbs import Checked
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from actors.limits import Limits
     from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
-    from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
+    from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
     from actors.wire.verbs import CopyFile, OnlineCpuMem, SetGuestTime
     from transports.base import Dialer
 
@@ -65,6 +67,7 @@ class KataAgent:
 
     def __init__(self, dialer: Dialer, limits: Limits) -> None:
         self._link = TtrpcLink(dialer, limits)
+        self._exits = ExitCodes()
         self.keeps_output_after_wait = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -72,7 +75,9 @@ class KataAgent:
         async with trio.open_nursery() as nursery:
             await nursery.start(self._link.run)
             # who it is and not whether it serves: what is asked next will tell, and every container has a link of its own
-            self.keeps_output_after_wait = (await self._version()).startswith(GUEST_VERSION)
+            version = await self._version()
+            self.keeps_output_after_wait = version.startswith(GUEST_VERSION)
+            self._exits.told_by(version)
             task_status.started()
 
     async def _call(self, name: str, request: msgspec.Struct, response: type[R]) -> R:
@@ -130,6 +135,7 @@ class KataAgent:
 
     async def remove_container(self, container: str) -> None:
         await self._do("RemoveContainer", api.RemoveContainerRequest(container_id=container))
+        self._exits.forget(container)
 
     async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
         request = api.ExecProcessRequest(
@@ -139,12 +145,17 @@ class KataAgent:
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
         request = api.SignalProcessRequest(container_id=container, exec_id=process, signal=signum)
-        await self._do("SignalProcess", request)
+        if signum != signal.SIGKILL:
+            await self._do("SignalProcess", request)
+            return
+        with self._exits.killing(container, process):
+            await self._do("SignalProcess", request)
 
     async def kill_all(self, container: str) -> None:
         # only SIGKILL with an empty id means all for today's agent (kata-containers #13152)
         request = api.SignalProcessRequest(container_id=container, exec_id="", signal=signal.SIGKILL)
-        await self._do("SignalProcess", request)
+        with self._exits.killing(container, None):
+            await self._do("SignalProcess", request)
 
     async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
         request = api.TtyWinResizeRequest(container_id=container, exec_id=process, row=size.rows, column=size.columns)
@@ -175,7 +186,8 @@ class KataAgent:
 
     async def wait_process(self, container: str, process: str) -> ExitStatus:
         request = api.WaitProcessRequest(container_id=container, exec_id=process)
-        return checked_status((await self._call("WaitProcess", request, api.WaitProcessResponse)).status)
+        told = checked_status((await self._call("WaitProcess", request, api.WaitProcessResponse)).status)
+        return ExitStatus(self._exits.code(container, process, told))
 
     async def pause_container(self, container: str) -> None:
         await self._do("PauseContainer", api.PauseContainerRequest(container_id=container))

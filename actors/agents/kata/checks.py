@@ -14,7 +14,6 @@ import msgspec
 
 from actors.errors import AgentProtocolError
 from actors.limits import DEFAULT_LIMITS
-from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,11 +44,11 @@ def checked_items(field: str, items: Sequence[T], most: int) -> Sequence[T]:
     return items
 
 
-def checked_status(status: int) -> ExitStatus:
+def checked_status(status: int) -> int:
     """An exit code, or 128 + N. Raises: AgentProtocolError."""
     if not 0 <= status <= 255:
         raise AgentProtocolError(f"WaitProcess: the agent told the exit status {status}; expected 0 to 255")
-    return ExitStatus(status)
+    return status
 
 
 def checked_pids(data: bytes) -> tuple[int, ...]:
