@@ -27,6 +27,7 @@ from actors.lifecycle.container import ContainerState
 from actors.lifecycle.sandbox import SANDBOX, SandboxEvent, SandboxState
 from actors.owned import OwnedTask
 from actors.sandbox.guest_verbs import GuestVerbs, watch_oom
+from actors.sandbox.health import watch_health
 from actors.wire.events import ActorEvent
 from actors.wire.ids import check_id
 from actors.wire.verbs import (
@@ -167,10 +168,19 @@ class SandboxActor:
             await nursery.start(agent.run)
             self._guest, self._agent = guest, agent
             nursery.start_soon(watch_oom, agent, self._tell_oom, self._limits)
+            if agent.follows_processes:
+                nursery.start_soon(self._give_up, agent, nursery.cancel_scope)
             task_status.started()
             reason = await guest.wait_gone()
             self._lose(reason)
             nursery.cancel_scope.cancel()
+
+    async def _give_up(self, agent: AgentConnection, guest: trio.CancelScope) -> None:
+        """End a guest that hangs; its launcher does away with it."""
+        reason = await watch_health(agent, self._limits)
+        _log.warning("the guest of sandbox %r is given up: %s", self.id, reason)
+        self._lose(reason)
+        guest.cancel()
 
     def _lose(self, reason: str) -> None:
         if SANDBOX.can(self.state.value, SandboxEvent.LOST):

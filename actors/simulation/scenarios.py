@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.limits import DEFAULT_LIMITS
+from actors.limits import SIMULATED_LIMITS
 from actors.scenario.events import Outcome, RunEnded, StepEnded
 from actors.scenario.runner import Result, run_scenario
 from actors.simulation.deadlock import Deadlock
@@ -54,7 +54,7 @@ def play(
     *,
     agent: str = "kata",
     keep_going: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: Limits = SIMULATED_LIMITS,
     log: Callable[[str], None] | None = None,
 ) -> Played:
     """Run it to its end. `keep_going`: see `run_scenario`. `log` gets a line for everything in the trace.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import InvalidArgument, NotFound, Unsupported
-from actors.limits import DEFAULT_LIMITS, Limits
+from actors.limits import SIMULATED_LIMITS, Limits
 from actors.scenario.needs import FAULTS, NEEDS, PROBES
 from actors.schemas import descriptors
 from actors.simulation.engine import SimulatedEngine
@@ -83,7 +83,7 @@ class SimulatedWorld:
 
 @asynccontextmanager
 async def open_simulated(
-    simulation: Simulation, *, agent: str = "kata", limits: Limits = DEFAULT_LIMITS
+    simulation: Simulation, *, agent: str = "kata", limits: Limits = SIMULATED_LIMITS
 ) -> AsyncGenerator[SimulatedWorld]:
     """A system in the simulated world, and its end in order. Hides nurseries, see `actors.system.compose`.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -19,6 +18,7 @@ from actors.api import open_embedded, open_world
 from actors.errors import GuestDied, InvalidArgument, InvalidTransition, KatrioError
 from actors.host.facts import choose_engine, read_facts
 from actors.wire.spec import ContainerSpec, ProcessSpec, TerminalSize
+from tests.support.boxes import guest_pid
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -156,12 +156,6 @@ async def test_a_killed_guest_answers_everybody_at_once(engine: str, tmp_path: P
         with pytest.raises((InvalidTransition, GuestDied)):
             await one.exec("late", ProcessSpec(args=("true",)))
         await read_until(neighbour.init, b"\n5\n")
-
-
-def guest_pid(directory: Path) -> int:
-    """The first process of the guest whose run directory this is: the one child of its launcher."""
-    launcher = json.loads((directory / "owner.json").read_text())["pid"]
-    return int(Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()[0])
 
 
 async def test_the_noop_agent_answers_every_verb_and_runs_nothing() -> None:

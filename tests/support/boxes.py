@@ -5,8 +5,10 @@ Not for scenarios, which have a world of their own; nor for tests of one engine,
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,16 +17,16 @@ import trio
 from actors.api import open_embedded
 from actors.errors import KatrioError
 from actors.host.facts import choose_engine, read_facts
+from actors.limits import DEFAULT_LIMITS, Limits
 from actors.wire.spec import ContainerSpec, ProcessSpec, TerminalSize
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-    from pathlib import Path
 
     from actors.handles import ContainerHandle, ProcessHandle, SandboxHandle
     from actors.system.embedded import EmbeddedWorld
 
-__all__ = ["ENGINES", "SLEEP", "TICK", "Room", "a_room", "code_of", "in_state", "refused", "until"]
+__all__ = ["ENGINES", "SLEEP", "TICK", "Room", "a_room", "code_of", "guest_pid", "in_state", "refused", "until"]
 
 ENGINES = sorted({"processes", choose_engine(read_facts())[0]})
 TICK = "while true; do sleep 0.02; done"
@@ -53,11 +55,11 @@ class Room:
 
 
 @asynccontextmanager
-async def a_room(engine: str, tmp_path: Path) -> AsyncGenerator[Room]:
+async def a_room(engine: str, tmp_path: Path, limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[Room]:
     run_dir = tmp_path / "r"
     run_dir.mkdir(mode=0o700)
     with trio.fail_after(60):
-        async with open_embedded(agent="kata", engine=engine, run_dir=run_dir) as world:
+        async with open_embedded(agent="kata", engine=engine, run_dir=run_dir, limits=limits) as world:
             box = await world.system.create_sandbox("box")
             await box.start()
             yield Room(world, box, engine)
@@ -90,3 +92,9 @@ async def refused(code: str, state: str = "") -> AsyncGenerator[None]:
 
 async def code_of(container: ContainerHandle) -> int:
     return (await container.init.wait()).code
+
+
+def guest_pid(directory: Path) -> int:
+    """The first process of the guest whose run directory this is: the one child of its launcher."""
+    launcher = json.loads((directory / "owner.json").read_text())["pid"]
+    return int(Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()[0])
