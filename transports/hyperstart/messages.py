@@ -8,6 +8,7 @@ written. Ids go into the guest's paths and, unescaped, into its own JSON: only p
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 import msgspec
 
@@ -26,22 +27,25 @@ __all__ = [
     "SignalProcess",
     "WinSize",
     "decode_finished",
+    "decode_json",
     "decode_version",
     "encode_file",
     "encode_json",
 ]
 
+T = TypeVar("T", bound=msgspec.Struct)
+
 _PLAIN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
-class EnvironmentVariable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EnvironmentVariable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One variable."""
 
     env: str
     value: str
 
 
-class Process(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Process(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A process. `stdio` and `stderr` are sequences; `terminal` is always written: whatever is not false counts as true."""
 
     id: str
@@ -55,14 +59,14 @@ class Process(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     group: str = ""
 
 
-class Pod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Pod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """STARTPOD. Without a hostname the guest's init crashes."""
 
     hostname: str
     shareDir: str = ""  # the wire's own name
 
 
-class Container(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Container(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """NEWCONTAINER: created and started at once."""
 
     id: str
@@ -73,14 +77,14 @@ class Container(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     readOnly: bool = False  # the wire's own name
 
 
-class Exec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Exec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """EXECCMD."""
 
     container: str
     process: Process
 
 
-class WinSize(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class WinSize(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """WINSIZE."""
 
     container: str
@@ -89,14 +93,14 @@ class WinSize(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     column: int
 
 
-class Kill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Kill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """KILLCONTAINER."""
 
     container: str
     signal: int
 
 
-class SignalProcess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class SignalProcess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """SIGNALPROCESS: to the process's whole group."""
 
     container: str
@@ -104,13 +108,13 @@ class SignalProcess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     signal: int
 
 
-class Remove(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Remove(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """REMOVECONTAINER."""
 
     container: str
 
 
-class File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """READFILE, and the head of WRITEFILE."""
 
     container: str
@@ -142,6 +146,14 @@ def encode_json(body: Pod | Container | Exec | WinSize | Kill | SignalProcess | 
     if isinstance(body, Pod) and not body.hostname:
         raise LocalProtocolError("hostname is empty: the guest's init crashes without one")
     return msgspec.json.encode(body)
+
+
+def decode_json(payload: bytes, body: type[T]) -> T:
+    """A command's body as a host wrote it. Raises: RemoteProtocolError for a key that the guest does not know, too."""
+    try:
+        return msgspec.json.decode(payload, type=body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RemoteProtocolError(f"{body.__name__}: {error}") from None
 
 
 def encode_file(body: File, content: bytes) -> bytes:

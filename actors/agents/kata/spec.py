@@ -13,6 +13,7 @@ import msgspec
 
 from actors.errors import InvalidArgument
 from actors.schemas.agent import StringUser
+from actors.schemas.defaults import CAPABILITIES, MASKED, MOUNTS, OCI_VERSION, READONLY
 from actors.schemas.oci import (
     Box,
     Linux,
@@ -35,51 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["oci_process", "oci_resources", "oci_spec", "string_user"]
 
-OCI_VERSION = "1.0.2"
-
-# what Docker and Podman give to a root process that asked for nothing
-_CAPABILITIES = (
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SETFCAP",
-    "CAP_SETGID",
-    "CAP_SETPCAP",
-    "CAP_SETUID",
-    "CAP_SYS_CHROOT",
-)
-_NOTHING_FANCY = ("nosuid", "noexec", "nodev")
-_MOUNTS = (
-    Mount(destination="/proc", type="proc", source="proc", options=_NOTHING_FANCY),
-    Mount(
-        destination="/dev", type="tmpfs", source="tmpfs", options=("nosuid", "strictatime", "mode=755", "size=65536k")
-    ),
-    Mount(
-        destination="/dev/pts",
-        type="devpts",
-        source="devpts",
-        options=("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"),
-    ),
-    Mount(destination="/dev/shm", type="tmpfs", source="shm", options=(*_NOTHING_FANCY, "mode=1777", "size=65536k")),
-    Mount(destination="/sys", type="sysfs", source="sysfs", options=(*_NOTHING_FANCY, "ro")),
-)
-# the OCI runtime specification's own examples, and what runc's `spec` writes
-_MASKED = (
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/firmware",
-)
-_READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-
 
 def oci_spec(spec: ContainerSpec, rootfs: str) -> Spec:
     """The whole specification; `rootfs` is a directory in the guest's sight. Raises: InvalidArgument."""
@@ -87,12 +43,12 @@ def oci_spec(spec: ContainerSpec, rootfs: str) -> Spec:
         version=OCI_VERSION,
         process=oci_process(spec.process),
         root=Root(path=rootfs, readonly=spec.readonly),
-        mounts=(*_MOUNTS, *(_bind(mount) for mount in spec.mounts)),
+        mounts=(*MOUNTS, *(_bind(mount) for mount in spec.mounts)),
         linux=Linux(
             resources=oci_resources(spec.resources),
             namespaces=tuple(LinuxNamespace(type=kind) for kind in ("mount", "ipc", "uts")),
-            masked_paths=_MASKED,
-            readonly_paths=_READONLY,
+            masked_paths=MASKED,
+            readonly_paths=READONLY,
         ),
     )
 
@@ -113,7 +69,7 @@ def oci_process(spec: ProcessSpec) -> Process:
         args=spec.args,
         env=tuple(f"{name}={value}" for name, value in env.items()),
         cwd=spec.cwd,
-        capabilities=LinuxCapabilities(bounding=_CAPABILITIES, effective=_CAPABILITIES, permitted=_CAPABILITIES),
+        capabilities=LinuxCapabilities(bounding=CAPABILITIES, effective=CAPABILITIES, permitted=CAPABILITIES),
         no_new_privileges=True,
     )
 

@@ -1,0 +1,8 @@
+"""The hyperstart agent: runv's and virtcontainers' old guest agent, over its control and stream channels."""
+
+from __future__ import annotations
+
+from actors.agents.hyperstart.agent import HyperstartAgent
+from actors.agents.hyperstart.link import HyperstartLink
+
+__all__ = ["HyperstartAgent", "HyperstartLink"]

@@ -1,0 +1,326 @@
+"""The hyperstart agent: the agent interface as commands of API 4244, over a link that all actors of a sandbox share.
+
+`HyperstartAgent` is the sandbox's; `lease` gives one to a container, over the same link. What the guest has no command
+for raises Unsupported, never a silent success as virtcontainers' had it. Not for channels (`link`).
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, NoReturn
+
+import trio
+
+from actors.agents.hyperstart.pod import Pod, PodContainer, check_spec, container_body, exec_body
+from actors.errors import AgentError, AlreadyExists, InvalidTransition, KatrioError, NotFound, Unsupported
+from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
+from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
+from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
+from transports.hyperstart import messages
+from transports.hyperstart.codec import Code
+
+if TYPE_CHECKING:
+    from actors.agents.hyperstart.link import HyperstartLink
+    from actors.agents.hyperstart.process import RunningProcess
+    from actors.lifecycle.container import ContainerState
+    from actors.limits import Limits
+
+__all__ = ["HyperstartAgent"]
+
+# where a real guest mounts what the host shares with it
+SHARE = "/tmp/hyper/shared"  # the guest's own, and fixed
+# the kernel's UTS limit
+HOSTNAME_LENGTH = 64
+
+
+class HyperstartAgent:
+    """See `actors.agents.base.AgentConnection`.
+
+    Args:
+        share: the directory of the guest below which every container's root lies.
+        tag: the mount tag by which the guest finds it; empty: it is there already.
+    """
+
+    follows_processes = True
+    # output that was read over the link is kept here
+    keeps_output_after_wait = True
+
+    def __init__(self, link: HyperstartLink, limits: Limits, *, share: str = SHARE, tag: str = "") -> None:
+        self._link = link
+        self._limits = limits
+        self._share = share
+        self._tag = tag
+        self._pod = Pod()
+        self._leased = False
+
+    def lease(self) -> HyperstartAgent:
+        """For one container's actor: its verbs go over this agent's link, which is neither run nor closed by it."""
+        leased = HyperstartAgent(self._link, self._limits, share=self._share, tag=self._tag)
+        leased._pod = self._pod
+        leased._leased = True
+        return leased
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep the link; of a lease: nothing, until cancelled."""
+        if self._leased:
+            task_status.started()
+            await trio.sleep_forever()
+        await self._link.run(task_status=task_status)
+
+    async def disconnect(self) -> None:
+        """Nothing: a guest of this kind can't be dialled again without losing what was under way."""
+        await trio.lowlevel.checkpoint()
+
+    async def check(self) -> Checked:
+        await self._command(Code.PING)
+        return Checked(serving=True, agent_version=f"hyperstart API {self._link.version}")
+
+    async def capabilities(self) -> Capabilities:
+        await trio.lowlevel.checkpoint()
+        return Capabilities()
+
+    async def get_guest_details(self) -> GuestDetails:
+        return GuestDetails(agent_version=(await self.check()).agent_version)
+
+    async def _command(self, code: Code, body: bytes = b"") -> bytes:
+        """Raises: AgentError when the guest refuses; it does not say why."""
+        answer = await self._link.command(code, body)
+        if not answer.accepted:
+            why = answer.payload.rstrip(b"\0").decode("ascii", "replace")[:80] if code == Code.KILLCONTAINER else ""
+            raise AgentError(f"{code.name}: the guest refused{': ' + why if why else ''}", status=why or "refused")
+        return answer.payload
+
+    # sandbox
+
+    async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
+        hostname = (spec.hostname or sandbox)[:HOSTNAME_LENGTH]
+        await self._command(Code.STARTPOD, messages.encode_json(messages.Pod(hostname=hostname, shareDir=self._tag)))
+
+    async def destroy_sandbox(self) -> None:
+        # DESTROYPOD is answered once all have ended, and it asks them politely: one that ignores that would hang it
+        for container in list(self._pod.containers):
+            try:
+                await self.remove_container(container)
+            except (AgentError, NotFound):
+                continue
+        await self._command(Code.DESTROYPOD)
+
+    # containers
+
+    async def create_container(self, container: str, spec: ContainerSpec, rootfs: str) -> None:
+        await trio.lowlevel.checkpoint()
+        if container in self._pod.containers:
+            raise AlreadyExists(f"create of container {container!r}: it exists; remove it first", container=container)
+        check_spec(container, spec, rootfs, self._share)
+        self._pod.containers[container] = PodContainer(container, spec, rootfs)
+
+    async def start_container(self, container: str) -> None:
+        found = self._pod.container(container)
+        if found.starting or found.never_ran is not None:
+            raise InvalidTransition(
+                f"start of container {container!r}: it was started or killed before",
+                state=str(found.state),
+                verb="start",
+            )
+        found.starting = True
+        process = self._link.open_process(container, "", terminal=found.spec.process.tty)
+        try:
+            await self._command(Code.NEWCONTAINER, container_body(found, process, self._share))
+        except KatrioError as error:
+            if error.code != "unknown":
+                self._link.forget(process)
+                found.starting = False
+                raise
+            self._took(found, container, process)
+            raise
+        self._took(found, container, process)
+        if found.spec.process.size is not None:
+            await self._first_size(container, container, found.spec.process.size)
+
+    @staticmethod
+    def _took(container: PodContainer, name: str, process: RunningProcess) -> None:
+        container.processes[name] = process
+        container.decided.set()
+
+    async def _first_size(self, container: str, process: str, size: TerminalSize) -> None:
+        """A terminal begins with 0x0 there; a process that has ended by now needs none."""
+        try:
+            await self.winsize_process(container, process, size)
+        except (NotFound, InvalidTransition):
+            return
+
+    async def remove_container(self, container: str) -> None:
+        found = self._pod.container(container)
+        await self.kill_all(container)
+        with trio.move_on_after(self._limits.mutate_seconds) as bound:
+            for process in list(found.processes.values()):
+                await process.wait_ended()
+        if bound.cancelled_caught:
+            raise AgentError(f"remove of container {container!r}: it has not ended", status="not killed")
+        # the guest has forgotten it by itself; it answers ERROR to a REMOVECONTAINER then
+        for process in found.processes.values():
+            self._link.forget(process)
+        self._pod.containers.pop(container, None)
+
+    async def container_state(self, container: str) -> ContainerState | None:
+        await trio.lowlevel.checkpoint()
+        return self._pod.container(container).state
+
+    # processes
+
+    async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
+        found = self._pod.container(container)
+        if found.init is None or found.init.finished:
+            raise InvalidTransition(
+                f"exec in container {container!r}: it is {found.state}", state=str(found.state), verb="exec"
+            )
+        if process in found.processes:
+            raise AlreadyExists(f"exec {process!r} in container {container!r}: the id was used", process=process)
+        running = self._link.open_process(container, process, terminal=spec.tty)
+        found.processes[process] = running
+        try:
+            await self._command(Code.EXECCMD, exec_body(running, spec))
+        except KatrioError as error:
+            if error.code != "unknown":
+                self._link.forget(running)
+                del found.processes[process]
+            raise
+        if spec.size is not None:
+            await self._first_size(container, process, spec.size)
+
+    async def signal_process(self, container: str, process: str, signum: int) -> None:
+        found = self._pod.container(container)
+        if process == container and found.init is None:
+            self._signal_unstarted(found, signum)
+            return
+        running = self._pod.process(container, process)
+        if running.finished:
+            return
+        running.told_signal(signum)
+        try:
+            if process == container:
+                # to the init alone; the other command goes to a process's whole group
+                await self._command(
+                    Code.KILLCONTAINER, messages.encode_json(messages.Kill(container=container, signal=signum))
+                )
+            else:
+                body = messages.SignalProcess(container=container, process=running.wire_id, signal=signum)
+                await self._command(Code.SIGNALPROCESS, messages.encode_json(body))
+        except AgentError:
+            # its end is told before the refusal
+            if not running.finished:
+                raise
+
+    def _signal_unstarted(self, container: PodContainer, signum: int) -> None:
+        """Nothing of it is in the guest yet: killed now, it never runs."""
+        if container.never_ran is not None:
+            return
+        if container.starting or signum not in (signal.SIGTERM, signal.SIGKILL):
+            raise InvalidTransition(
+                f"signal {signum} to container {container.name!r}: it does not run yet",
+                state=str(container.state),
+                verb="signal",
+            )
+        container.never_ran = ExitStatus(128 + signum)
+        container.decided.set()
+
+    async def kill_all(self, container: str) -> None:
+        found = self._pod.container(container)
+        for process in found.processes.values():
+            process.told_signal(signal.SIGKILL)
+        # the others of a container end with its init
+        await self.signal_process(container, container, signal.SIGKILL)
+
+    async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
+        running = self._pod.process(container, process)
+        if not running.terminal:
+            raise InvalidTransition(f"winsize: process {process!r} has no terminal", verb="winsize")
+        body = messages.WinSize(container=container, process=running.wire_id, row=size.rows, column=size.columns)
+        try:
+            await self._command(Code.WINSIZE, messages.encode_json(body))
+        except AgentError:
+            if running.finished:
+                raise NotFound(f"winsize: process {process!r} has ended", process=process) from None
+            raise
+
+    async def write_stdin(self, container: str, process: str, data: bytes) -> int:
+        running = await self._pod.started(container, process)
+        if running is None or running.finished or running.input_closed:
+            return 0
+        await self._link.write(running, data)
+        return len(data)
+
+    async def close_stdin(self, container: str, process: str) -> None:
+        running = await self._pod.started(container, process)
+        if running is None or running.finished or running.input_closed or running.terminal:
+            return
+        running.input_closed = True
+        await self._link.write(running, b"")
+
+    async def read_stdout(self, container: str, process: str, limit: int) -> bytes:
+        running = await self._pod.started(container, process)
+        return b"" if running is None else await running.read(running.stdio, limit)
+
+    async def read_stderr(self, container: str, process: str, limit: int) -> bytes:
+        running = await self._pod.started(container, process)
+        return b"" if running is None else await running.read(running.stderr, limit)
+
+    async def wait_process(self, container: str, process: str) -> ExitStatus:
+        """As the port says; and OutcomeUnknown, see `RunningProcess.wait`."""
+        running = await self._pod.started(container, process)
+        if running is not None:
+            return await running.wait()
+        never_ran = self._pod.container(container).never_ran
+        assert never_ran is not None
+        return never_ran
+
+    # what API 4244 has no command for, or none that tells whether it was done
+
+    async def pause_container(self, container: str) -> None:
+        _unsupported("pause")
+
+    async def resume_container(self, container: str) -> None:
+        _unsupported("resume")
+
+    async def update_container(self, container: str, resources: ResourceSpec) -> None:
+        _unsupported("update")
+
+    async def stats_container(self, container: str) -> ContainerStats:
+        _unsupported("stats")
+
+    async def list_pids(self, container: str) -> tuple[int, ...]:
+        _unsupported("list_processes")
+
+    async def list_table(self, container: str, args: tuple[str, ...]) -> str:
+        _unsupported("list_processes")
+
+    async def next_oom(self) -> str:
+        _unsupported("oom events")
+
+    async def online_cpu_mem(self, args: OnlineCpuMem) -> None:
+        _unsupported("online_cpu_mem")
+
+    async def set_guest_time(self, args: SetGuestTime) -> None:
+        _unsupported("set_guest_time")
+
+    async def reseed_random(self, data: bytes) -> None:
+        _unsupported("reseed_random")
+
+    async def copy_file(self, args: CopyFile) -> None:
+        _unsupported("copy_file")
+
+    async def list_interfaces(self) -> tuple[Interface, ...]:
+        _unsupported("list_interfaces")
+
+    async def update_interface(self, interface: Interface) -> Interface:
+        _unsupported("update_interface")
+
+    async def list_routes(self) -> tuple[Route, ...]:
+        _unsupported("list_routes")
+
+    async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+        _unsupported("update_routes")
+
+
+def _unsupported(verb: str) -> NoReturn:
+    raise Unsupported(f"{verb}: a hyperstart guest can't do it", verb=verb)

@@ -1,0 +1,157 @@
+"""What the host knows of the containers in one hyperstart guest, which tells nothing when it is asked.
+
+For the agent: the guest creates and starts with one command, so a container that waits to be started is here alone. Also
+the bodies of the two commands that run something. Not for channels: `link`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import InvalidArgument, NotFound, Unsupported
+from actors.lifecycle.container import ContainerState
+from actors.wire.spec import DEFAULT_PATH, ExitStatus
+from transports.errors import LocalProtocolError
+from transports.hyperstart import messages
+
+if TYPE_CHECKING:
+    from actors.agents.hyperstart.process import RunningProcess
+    from actors.wire.spec import ContainerSpec, ProcessSpec
+
+__all__ = ["Pod", "PodContainer", "check_spec", "container_body", "exec_body"]
+
+
+class PodContainer:
+    """One container; `init` is there once it was started, `never_ran` when it was killed before that."""
+
+    def __init__(self, name: str, spec: ContainerSpec, rootfs: str) -> None:
+        self.name = name
+        self.spec = spec
+        self.rootfs = rootfs
+        self.starting = False
+        self.never_ran: ExitStatus | None = None
+        # by the caller's name of each; an init has its container's
+        self.processes: dict[str, RunningProcess] = {}
+        # its init runs, or never will
+        self.decided = trio.Event()
+
+    @property
+    def init(self) -> RunningProcess | None:
+        """Its first process."""
+        return self.processes.get(self.name)
+
+    @property
+    def state(self) -> ContainerState:
+        """As the guest's events tell."""
+        if self.never_ran is not None or (self.init is not None and self.init.finished):
+            return ContainerState.STOPPED
+        return ContainerState.READY if self.init is None else ContainerState.RUNNING
+
+
+class Pod:
+    """All of a guest's containers, for every actor that leases its link."""
+
+    def __init__(self) -> None:
+        self.containers: dict[str, PodContainer] = {}
+
+    def container(self, name: str) -> PodContainer:
+        """Raises: NotFound."""
+        found = self.containers.get(name)
+        if found is None:
+            raise NotFound(f"container {name!r}: no such container in this guest", container=name)
+        return found
+
+    def process(self, container: str, process: str) -> RunningProcess:
+        """One that was started. Raises: NotFound."""
+        found = self.container(container).processes.get(process)
+        if found is None:
+            raise NotFound(f"process {process!r} of container {container!r}: no such process", process=process)
+        return found
+
+    async def started(self, container: str, process: str) -> RunningProcess | None:
+        """The same, waiting for the start when it is the init; None when it was killed before. Raises: NotFound."""
+        found = self.container(container)
+        if process == container:
+            await found.decided.wait()
+            if found.never_ran is not None:
+                return None
+        return self.process(container, process)
+
+
+def check_spec(container: str, spec: ContainerSpec, rootfs: str, share: str) -> None:
+    """Refuse at the create what the start could not carry. Raises: InvalidArgument, Unsupported."""
+    if container == "hyperstart":
+        raise InvalidArgument("container id 'hyperstart': the guest's own root has that name", field="id")
+    if spec.mounts:
+        raise Unsupported("create: mounts are not carried to a hyperstart guest; leave them out", field="mounts")
+    if spec.resources != type(spec.resources)():
+        raise Unsupported("create: a hyperstart guest limits nothing; leave resources out", field="resources")
+    _image(rootfs, share)
+    try:
+        messages.encode_json(messages.Remove(container=container))
+    except LocalProtocolError as error:
+        raise InvalidArgument(f"create: {error}", field="id") from None
+    _check_process(spec.process)
+
+
+def _check_process(spec: ProcessSpec) -> None:
+    if not spec.args:
+        raise InvalidArgument("process.args is empty: expected a program", field="args")
+    if not spec.cwd.startswith("/"):
+        raise InvalidArgument(f"process.cwd {spec.cwd!r}: expected an absolute path", field="process.cwd")
+    for name, value in spec.env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise InvalidArgument(f"process.env {name!r}: expected a name without '=' or NUL", field="process.env")
+
+
+def _image(rootfs: str, share: str) -> tuple[str, str]:
+    """The share's directory and the root in it. Raises: InvalidArgument."""
+    if rootfs.rstrip("/") != share.rstrip("/") and not rootfs.startswith(share.rstrip("/") + "/"):
+        raise InvalidArgument(f"root {rootfs!r}: a hyperstart guest sees {share!r} alone", field="image")
+    image, _, root = rootfs[len(share.rstrip("/")) :].strip("/").partition("/")
+    return image or ".", root or "."
+
+
+def container_body(container: PodContainer, process: RunningProcess, share: str) -> bytes:
+    """NEWCONTAINER's. Raises: InvalidArgument."""
+    image, root = _image(container.rootfs, share)
+    return _encoded(
+        messages.Container(
+            id=container.name,
+            rootfs=root,
+            image=image,
+            process=_process(process, container.spec.process),
+            readOnly=container.spec.readonly,
+        )
+    )
+
+
+def exec_body(process: RunningProcess, spec: ProcessSpec) -> bytes:
+    """EXECCMD's. Raises: InvalidArgument."""
+    _check_process(spec)
+    return _encoded(messages.Exec(container=process.container, process=_process(process, spec)))
+
+
+def _process(process: RunningProcess, spec: ProcessSpec) -> messages.Process:
+    user, _, group = spec.user.partition(":")
+    env = spec.env if "PATH" in spec.env else {"PATH": DEFAULT_PATH, **spec.env}
+    return messages.Process(
+        id=process.wire_id,
+        terminal=spec.tty,
+        stdio=process.stdio,
+        stderr=process.stderr,
+        args=spec.args,
+        envs=tuple(messages.EnvironmentVariable(env=name, value=value) for name, value in env.items()),
+        workdir=spec.cwd,
+        user=user,
+        group=group,
+    )
+
+
+def _encoded(body: messages.Container | messages.Exec) -> bytes:
+    try:
+        return messages.encode_json(body)
+    except LocalProtocolError as error:
+        raise InvalidArgument(str(error)) from None

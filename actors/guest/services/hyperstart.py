@@ -1,0 +1,362 @@
+"""hyperstart's API 4244 over the conductor: the control and the stream channel of one pod.
+
+For whoever serves two byte streams to a host of that kind. Where a real guest dies of what it is sent, this one answers
+ERROR or closes; what it can't do it answers ERROR, as a real one answers any code that it does not know. Not for what a
+process's bytes go through (`hyperstart_process`), nor for states: the conductor has those.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import AlreadyExists, InvalidArgument, InvalidTransition, KatrioError, NotFound, Unsupported
+from actors.guest.services.hyperstart_bodies import oci_process, oci_spec
+from actors.guest.services.hyperstart_process import LiveProcess
+from actors.wire.spec import ExitStatus, TerminalSize
+from transports.errors import LocalProtocolError, RemoteProtocolError
+from transports.hyperstart import messages
+from transports.hyperstart.codec import Code
+from transports.hyperstart.control import GuestControl
+from transports.hyperstart.streams import GuestStreams
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from actors.guest.conductor import Conductor
+    from actors.guest.platform import Platform
+    from actors.guest.process_io import ProcessIo
+    from actors.limits import Limits
+    from transports.hyperstart.control import Command
+
+__all__ = ["HyperstartService"]
+
+API_VERSION = 4244
+SIGTERM, SIGKILL = 15, 9
+# the guest has one pod, without a name of its own
+POD = "pod"
+_KILL_ERRORS: tuple[tuple[type[KatrioError], bytes], ...] = (
+    (NotFound, b"no such container\0"),
+    (InvalidArgument, b"invalid signal\0"),
+)
+
+
+class HyperstartService:
+    """Start `run` first; then `serve_control` and `serve_streams`, one connection each at a time.
+
+    Args:
+        share: the directory that stands for a real guest's /tmp/hyper/shared.
+    """
+
+    def __init__(self, conductor: Conductor, limits: Limits, *, platform: Platform, share: str) -> None:
+        self._conductor = conductor
+        self._limits = limits
+        self._platform = platform
+        self._share = share
+        self._control = GuestControl()
+        self._streams = GuestStreams()
+        self._control_stream: trio.abc.Stream | None = None
+        self._streams_stream: trio.abc.Stream | None = None
+        self._streams_up = trio.Event()
+        self._control_turn, self._streams_turn = trio.Lock(), trio.Lock()
+        self._nursery: trio.Nursery | None = None
+        self._live: dict[tuple[str, str], LiveProcess] = {}
+        self._inits: dict[str, LiveProcess] = {}
+        self._changed = trio.lowlevel.ParkingLot()
+        # ends that happened while no host was there
+        self._untold: list[tuple[str, str, int]] = []
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """One task for each process, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            await trio.sleep_forever()
+
+    # channels
+
+    async def serve_control(self, stream: trio.abc.Stream) -> None:
+        """One host's commands, in order; a second host is closed at once."""
+        if self._control_stream is not None:
+            await trio.aclose_forcefully(stream)
+            return
+        self._control_stream, self._control = stream, GuestControl()
+        untold, self._untold = self._untold, []
+        for ended in untold:
+            self._control.tell_finished(*ended)
+        try:
+            async with stream:
+                await self._flush_control()
+                while self._control.failure is None and (data := await _receive(stream)):
+                    self._control.receive_data(data)
+                    while (command := self._control.next_command()) is not None:
+                        await self._flush_control()
+                        await self._obey(command)
+                    await self._flush_control()
+        finally:
+            self._control_stream = None
+
+    async def serve_streams(self, stream: trio.abc.Stream) -> None:
+        """One host's stream channel."""
+        if self._streams_stream is not None:
+            await trio.aclose_forcefully(stream)
+            return
+        self._streams_stream = stream
+        self._streams_up.set()
+        try:
+            async with stream:
+                while self._streams.failure is None and (data := await _receive(stream)):
+                    for sequence, payload in self._streams.receive_data(data):
+                        for process in self._live.values():
+                            if process.stdio == sequence:
+                                process.put_input(payload)
+                    await self._flush_streams()
+        finally:
+            self._streams_stream = None
+            self._streams_up = trio.Event()
+
+    async def _flush_control(self) -> None:
+        async with self._control_turn:
+            if self._control_stream is not None:
+                await _send(self._control_stream, self._control.data_to_send())
+
+    async def _flush_streams(self) -> None:
+        async with self._streams_turn:
+            if self._streams_stream is not None:
+                await _send(self._streams_stream, self._streams.data_to_send())
+
+    # commands
+
+    async def _obey(self, command: Command) -> None:
+        if command.code == Code.DESTROYPOD:
+            self._control.defer(command)
+            assert self._nursery is not None, "the service runs"
+            self._nursery.start_soon(self._destroy, self._control, command)
+            return
+        table: dict[int, Callable[[bytes], Awaitable[bytes]]] = {
+            Code.GETVERSION: self._version,
+            Code.PING: self._nothing,
+            Code.READY: self._nothing,
+            Code.STARTPOD: self._start_pod,
+            Code.NEWCONTAINER: self._new_container,
+            Code.EXECCMD: self._exec,
+            Code.KILLCONTAINER: self._kill_container,
+            Code.SIGNALPROCESS: self._signal_process,
+            Code.WINSIZE: self._winsize,
+        }
+        method = table.get(command.code)
+        try:
+            if method is None:
+                raise Unsupported(f"code {command.code}")
+            self._control.answer(command, await method(command.payload))
+        except (KatrioError, RemoteProtocolError, trio.TooSlowError) as error:
+            self._control.answer(command, _refusal(command.code, error), accepted=False)
+        await self._flush_control()
+
+    async def _version(self, _: bytes) -> bytes:
+        return API_VERSION.to_bytes(4)
+
+    async def _nothing(self, _: bytes) -> bytes:
+        return b""
+
+    async def _start_pod(self, payload: bytes) -> bytes:
+        body = messages.decode_json(payload, messages.Pod)
+        if body.shareDir:
+            raise Unsupported("STARTPOD: this guest has its share already; leave shareDir out", field="shareDir")
+        if not 0 < len(body.hostname.encode()) <= 64 or "\0" in body.hostname:
+            raise InvalidArgument(f"hostname {body.hostname[:80]!r}: expected 1 to 64 bytes", field="hostname")
+        self._conductor.machine.create_sandbox(POD)
+        self._platform.set_hostname(body.hostname)
+        return b""
+
+    async def _new_container(self, payload: bytes) -> bytes:
+        body = messages.decode_json(payload, messages.Container)
+        if self._conductor.machine.sandbox is None:
+            raise InvalidTransition("NEWCONTAINER before STARTPOD", state="no pod", verb="create_container")
+        process = self._reserve(body.id, body.process, name=body.id)
+        try:
+            await self._conductor.create(body.id, oci_spec(body, self._share))
+        except InvalidArgument as error:
+            return self._never_ran(process, error)
+        except BaseException:
+            del self._live[process.key]
+            raise
+        self._inits[body.id] = process
+        self._follow(process)
+        await self._conductor.start(body.id)
+        return b""
+
+    async def _exec(self, payload: bytes) -> bytes:
+        body = messages.decode_json(payload, messages.Exec)
+        if body.container not in self._inits:
+            raise NotFound(f"container {body.container[:80]!r}: no such container")
+        process = self._reserve(body.container, body.process, name=body.process.id)
+        try:
+            await self._conductor.exec(body.container, process.name, oci_process(body.process))
+        except InvalidArgument as error:
+            return self._never_ran(process, error)
+        except BaseException:
+            del self._live[process.key]
+            raise
+        self._follow(process)
+        return b""
+
+    def _reserve(self, container: str, body: messages.Process, *, name: str) -> LiveProcess:
+        """Take its id and its sequences. Raises: AlreadyExists, InvalidArgument."""
+        init = name == container
+        for other in self._live.values():
+            same_id = (other.container, other.id) == (container, body.id) or (not init and other.id == body.id)
+            if same_id or {other.stdio, other.stderr} & {body.stdio, body.stderr} - {0}:
+                raise AlreadyExists(f"process {body.id[:80]!r}: its id or a sequence of it is taken")
+        try:
+            messages.encode_json(messages.Exec(container=container, process=body))
+        except LocalProtocolError as error:
+            raise InvalidArgument(str(error), field="process") from None
+        process = LiveProcess(container, body, name=name, limits=self._limits)
+        self._live[process.key] = process
+        return process
+
+    def _never_ran(self, process: LiveProcess, error: InvalidArgument) -> bytes:
+        """A missing program: accepted, and then told as a shell would; anything else is refused."""
+        if not str(error.details.get("field", "")).endswith("args"):
+            del self._live[process.key]
+            raise error
+        self._streams.open(process.stdio, process.stderr)
+        assert self._nursery is not None, "the service runs"
+        self._nursery.start_soon(self._tell_missing, process, f"{error}\n".encode())
+        return b""
+
+    async def _tell_missing(self, process: LiveProcess, text: bytes) -> None:
+        await self._write_out(process.stderr or process.stdio, text)
+        await self._tell_end(process, ExitStatus(127))
+
+    async def _kill_container(self, payload: bytes) -> bytes:
+        body = messages.decode_json(payload, messages.Kill)
+        init = self._inits.get(body.container)
+        if init is None:
+            raise NotFound(f"container {body.container[:80]!r}: no such container")
+        await self._signal(init, body.signal)
+        return b""
+
+    async def _signal_process(self, payload: bytes) -> bytes:
+        body = messages.decode_json(payload, messages.SignalProcess)
+        await self._signal(self._process(body.container, body.process), body.signal)
+        return b""
+
+    async def _winsize(self, payload: bytes) -> bytes:
+        body = messages.decode_json(payload, messages.WinSize)
+        process = self._process(body.container, body.process)
+        self._conductor.resize(process.container, process.name, TerminalSize(body.row, body.column))
+        return b""
+
+    def _process(self, container: str, process: str) -> LiveProcess:
+        found = self._live.get((container, process))
+        if found is None:
+            raise NotFound(f"process {process[:80]!r} of container {container[:80]!r}: no such process")
+        return found
+
+    async def _signal(self, process: LiveProcess, signum: int) -> None:
+        process.told_signal(signum)
+        await self._conductor.signal(process.container, process.name, signum)
+
+    async def _destroy(self, control: GuestControl, command: Command) -> None:
+        """Politely, and for as long as it takes; then both channels close."""
+        for process in list(self._live.values()):
+            if process.name in self._conductor.machine.containers:
+                await self._signal(process, SIGTERM)
+        while self._live:
+            await self._changed.park()
+        await self._conductor.destroy()
+        control.answer(command)
+        await self._flush_control()
+        for stream in (self._streams_stream, self._control_stream):
+            if stream is not None:
+                await stream.aclose()
+
+    # processes
+
+    def _follow(self, process: LiveProcess) -> None:
+        self._streams.open(process.stdio, process.stderr)
+        io = self._conductor.process(process.container, process.name)
+        assert self._nursery is not None, "the service runs"
+        self._nursery.start_soon(self._until_end, process, io)
+
+    async def _until_end(self, process: LiveProcess, io: ProcessIo) -> None:
+        init = self._inits.get(process.container) is process
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(process.feed, io)
+            async with trio.open_nursery() as outputs:
+                outputs.start_soon(self._pump, process.stdio, io.read_stdout)
+                if process.stderr:
+                    outputs.start_soon(self._pump, process.stderr, io.read_stderr)
+                status = await io.wait()
+                if init:
+                    await self._end_others(process)
+            nursery.cancel_scope.cancel()
+        if init:
+            await self._remove(process)
+        await self._tell_end(process, status)
+
+    async def _end_others(self, init: LiveProcess) -> None:
+        for other in self._live.values():
+            if other.container == init.container and other is not init:
+                other.told_signal(SIGKILL)
+        # whoever still holds its output ends as well
+        with contextlib.suppress(KatrioError):
+            await self._conductor.kill_all(init.container)
+
+    async def _remove(self, init: LiveProcess) -> None:
+        """A guest of this kind forgets a container with its init's end; the id is free once that is told."""
+        while any(other.container == init.container and other is not init for other in self._live.values()):
+            await self._changed.park()
+        with contextlib.suppress(KatrioError):
+            await self._conductor.remove(init.container)
+        del self._inits[init.container]
+
+    async def _pump(self, sequence: int, read: Callable[[int], Awaitable[bytes]]) -> None:
+        while data := await read(self._limits.chunk_bytes):
+            await self._write_out(sequence, data)
+
+    async def _write_out(self, sequence: int, data: bytes) -> None:
+        # with nobody to read it the process waits, as for a full pipe
+        await self._streams_up.wait()
+        self._streams.send_output(sequence, data)
+        await self._flush_streams()
+
+    async def _tell_end(self, process: LiveProcess, status: ExitStatus) -> None:
+        self._streams.end(process.stdio)
+        await self._flush_streams()
+        ended = (process.container, process.id, process.told_status(status))
+        if self._control_stream is None:
+            self._untold.append(ended)
+        else:
+            self._control.tell_finished(*ended)
+            await self._flush_control()
+        del self._live[process.key]
+        self._changed.unpark_all()
+
+
+def _refusal(code: int, error: Exception) -> bytes:
+    """Empty, but for KILLCONTAINER."""
+    if code != Code.KILLCONTAINER:
+        return b""
+    return next((text for kind, text in _KILL_ERRORS if isinstance(error, kind)), b"kill failed\0")
+
+
+async def _receive(stream: trio.abc.Stream) -> bytes:
+    try:
+        return bytes(await stream.receive_some())
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return b""
+
+
+async def _send(stream: trio.abc.Stream, data: bytes) -> None:
+    """A host that has gone is noticed by who reads from it."""
+    if not data:
+        return
+    try:
+        await stream.send_all(data)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return

@@ -1,0 +1,67 @@
+"""From hyperstart's bodies to the OCI values that engines take.
+
+For the hyperstart service. A real guest gives its containers full root in a VM; ours shares the machine with the host, so
+they get what every other container of ours gets. Not for decoding: `transports.hyperstart.messages`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from actors.errors import InvalidArgument, Unsupported
+from actors.schemas import oci
+from actors.schemas.defaults import CAPABILITIES, MASKED, MOUNTS, OCI_VERSION, READONLY
+
+if TYPE_CHECKING:
+    from transports.hyperstart.messages import Container, Process
+
+__all__ = ["oci_process", "oci_spec"]
+
+
+def oci_spec(body: Container, share: str) -> oci.Spec:
+    """NEWCONTAINER's. Raises: InvalidArgument, Unsupported."""
+    if body.fstype:
+        raise Unsupported("NEWCONTAINER: this guest has no block devices", field="fstype")
+    inside = f"{body.image}/{body.rootfs}"
+    if ".." in inside.split("/") or "\0" in inside:
+        raise InvalidArgument(f"root {inside[:80]!r}: expected a path without '..'", field="rootfs")
+    return oci.Spec(
+        version=OCI_VERSION,
+        process=oci_process(body.process),
+        root=oci.Root(path=posixpath.normpath(f"{share}/{inside}"), readonly=body.readOnly),
+        mounts=MOUNTS,
+        linux=oci.Linux(
+            resources=oci.LinuxResources(),
+            namespaces=tuple(oci.LinuxNamespace(type=kind) for kind in ("mount", "ipc", "uts")),
+            masked_paths=MASKED,
+            readonly_paths=READONLY,
+        ),
+    )
+
+
+def oci_process(body: Process) -> oci.Process:
+    """One process. Raises: InvalidArgument."""
+    if body.workdir and not body.workdir.startswith("/"):
+        raise InvalidArgument(f"workdir {body.workdir[:80]!r}: expected an absolute path", field="cwd")
+    return oci.Process(
+        terminal=body.terminal,
+        user=_user(body),
+        args=body.args,
+        env=tuple(f"{one.env}={one.value}" for one in body.envs),
+        cwd=body.workdir or "/",
+        capabilities=oci.LinuxCapabilities(bounding=CAPABILITIES, effective=CAPABILITIES, permitted=CAPABILITIES),
+        no_new_privileges=True,
+    )
+
+
+def _user(body: Process) -> oci.User:
+    """Names are looked up by the engine, in the container's own passwd."""
+    user, group = body.user or "0", body.group
+    if _is_number(user) and (not group or _is_number(group)):
+        return oci.User(uid=int(user), gid=int(group or "0"))
+    return oci.User(uid=0, gid=0, username=f"{user}:{group}" if group else user)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and int(text) < 2**32

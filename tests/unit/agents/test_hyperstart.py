@@ -1,0 +1,292 @@
+"""The hyperstart agent against our own guest over the simulated engine: each verb with what comes of it, and each way
+in which a guest of this kind leaves its host in the dark."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from trio.testing import memory_stream_pair
+
+from actors.agents.hyperstart import HyperstartAgent, HyperstartLink
+from actors.errors import (
+    AgentUnreachable,
+    AlreadyExists,
+    GuestDied,
+    InvalidArgument,
+    InvalidTransition,
+    NotFound,
+    OutcomeUnknown,
+    Unsupported,
+)
+from actors.lifecycle.container import ContainerState
+from actors.limits import DEFAULT_LIMITS
+from actors.wire.spec import ContainerSpec, ExitStatus, MountSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
+from tests.support.hyperstart_guest import open_agent, open_guest
+from transports.hyperstart.codec import Code, encode_control, encode_stream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+LOOP = "while true; do sleep 0.1; done"
+
+
+def container(*args: str, tty: bool = False) -> ContainerSpec:
+    return ContainerSpec(process=ProcessSpec(args=args, tty=tty, size=TerminalSize(24, 80) if tty else None))
+
+
+async def run(agent: HyperstartAgent, name: str, script: str) -> HyperstartAgent:
+    """A lease with a running container."""
+    lease = agent.lease()
+    await lease.create_container(name, container("sh", "-c", script), "/")
+    await lease.start_container(name)
+    return lease
+
+
+async def drain(read: Callable[[str, str, int], Awaitable[bytes]], name: str, process: str) -> bytes:
+    seen = b""
+    while data := await read(name, process, 1 << 20):
+        seen += data
+    return seen
+
+
+async def until(agent: HyperstartAgent, name: str, wanted: bytes) -> None:
+    seen = b""
+    while wanted not in seen:
+        data = await agent.read_stdout(name, name, 1 << 20)
+        assert data, seen
+        seen += data
+
+
+async def test_output_exit_codes_and_input_of_init_and_exec(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec())
+        assert (await agent.check()).agent_version == "hyperstart API 4244"
+        one = await run(agent, "c1", "echo out; echo err >&2; cat; exit 5")
+        assert await one.write_stdin("c1", "c1", b"x" * 3000) == 3000
+        await one.close_stdin("c1", "c1")
+        await one.close_stdin("c1", "c1")
+        assert await one.write_stdin("c1", "c1", b"late") == 0
+        assert await drain(one.read_stdout, "c1", "c1") == b"out\n" + b"x" * 3000
+        assert await drain(one.read_stderr, "c1", "c1") == b"err\n"
+        assert await one.wait_process("c1", "c1") == ExitStatus(5)
+        assert await one.container_state("c1") is ContainerState.STOPPED
+        await one.remove_container("c1")
+        two = await run(agent, "c1", LOOP)
+        await two.exec_process("c1", "e1", ProcessSpec(args=("sh", "-c", "echo hi; exit 7")))
+        assert await drain(two.read_stdout, "c1", "e1") == b"hi\n"
+        assert await two.wait_process("c1", "e1") == ExitStatus(7)
+        # as often as it is asked
+        assert await two.wait_process("c1", "e1") == ExitStatus(7)
+
+
+async def test_neighbours_share_the_link_and_nothing_else(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec())
+        one, two = await run(agent, "c1", LOOP), await run(agent, "c2", LOOP)
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                lease, name = ((one, "c1"), (two, "c2"))[number % 2]
+                # the same names in both containers
+                spec = ProcessSpec(args=("sh", "-c", f"exit {number}"))
+                nursery.start_soon(lease.exec_process, name, f"e{number // 2}", spec)
+        for number in range(10):
+            lease, name = ((one, "c1"), (two, "c2"))[number % 2]
+            assert await lease.wait_process(name, f"e{number // 2}") == ExitStatus(number)
+        await one.remove_container("c1")
+        assert await two.container_state("c2") is ContainerState.RUNNING
+
+
+async def test_status_0_after_our_signal_is_unknown_and_names_it(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec())
+        one = await run(agent, "c1", LOOP)
+        await one.exec_process("c1", "e1", ProcessSpec(args=("sleep", "100")))
+        await one.signal_process("c1", "e1", signal.SIGTERM)
+        with pytest.raises(OutcomeUnknown) as told:
+            await one.wait_process("c1", "e1")
+        assert told.value.details["signal"] == signal.SIGTERM
+        # to one that has ended: fine
+        await one.signal_process("c1", "e1", signal.SIGTERM)
+        await one.exec_process("c1", "e2", ProcessSpec(args=("sleep", "100")))
+        await one.kill_all("c1")
+        for process in ("c1", "e2"):
+            with pytest.raises(OutcomeUnknown, match="after signal 9"):
+                await one.wait_process("c1", process)
+
+
+async def test_a_handler_s_exit_code_and_output_after_a_signal_are_facts(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec())
+        one = await run(agent, "c1", f'trap "exit 3" TERM; echo up; {LOOP}')
+        await until(one, "c1", b"up\n")
+        await one.signal_process("c1", "c1", signal.SIGTERM)
+        assert await one.wait_process("c1", "c1") == ExitStatus(3)
+        two = await run(agent, "c2", f'trap "echo bye; exit 0" TERM; echo up; {LOOP}')
+        await until(two, "c2", b"up\n")
+        await two.signal_process("c2", "c2", signal.SIGTERM)
+        assert await two.wait_process("c2", "c2") == ExitStatus(0)
+
+
+async def test_a_terminal_has_its_size_from_the_start_and_takes_another(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec())
+        one = agent.lease()
+        script = "trap 'stty size' WINCH; while true; do sleep 0.05; done"
+        await one.create_container("c1", container("sh", "-c", script, tty=True), "/")
+        await one.start_container("c1")
+        await one.winsize_process("c1", "c1", TerminalSize(41, 121))
+        await until(one, "c1", b"41 121")
+        await one.exec_process("c1", "e1", ProcessSpec(args=("sleep", "9")))
+        with pytest.raises(InvalidTransition):
+            await one.winsize_process("c1", "e1", TerminalSize(1, 1))
+        assert await one.read_stderr("c1", "c1", 10) == b""
+
+
+async def test_one_that_waits_to_be_started_is_the_host_s_alone(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec())
+        one = agent.lease()
+        await one.create_container("c1", container("true"), "/")
+        assert await one.container_state("c1") is ContainerState.READY
+        with pytest.raises(AlreadyExists):
+            await one.create_container("c1", container("true"), "/")
+        with pytest.raises(InvalidTransition):
+            await one.exec_process("c1", "e1", ProcessSpec(args=("true",)))
+        await one.kill_all("c1")
+        assert await one.wait_process("c1", "c1") == ExitStatus(137)
+        with pytest.raises(InvalidTransition):
+            await one.start_container("c1")
+        await one.remove_container("c1")
+        with pytest.raises(NotFound):
+            await one.remove_container("c1")
+
+
+async def test_a_missing_program_ends_with_127_as_there(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec())
+        one = await run(agent, "c1", LOOP)
+        await one.exec_process("c1", "e1", ProcessSpec(args=("no-such-program",)))
+        assert b"no-such-program" in await drain(one.read_stderr, "c1", "e1")
+        assert await one.wait_process("c1", "e1") == ExitStatus(127)
+        assert await one.container_state("c1") is ContainerState.RUNNING
+
+
+async def test_what_can_t_be_carried_is_refused_by_name(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec())
+        process = ProcessSpec(args=("true",))
+        with pytest.raises(Unsupported) as told:
+            await agent.create_container(
+                "c1", ContainerSpec(process=process, mounts=(MountSpec(source="/a", destination="/b"),)), "/"
+            )
+        assert told.value.details["field"] == "mounts"
+        with pytest.raises(Unsupported) as told:
+            await agent.create_container("c1", ContainerSpec(process=process, resources=ResourceSpec(pids=1)), "/")
+        assert told.value.details["field"] == "resources"
+        with pytest.raises(InvalidArgument):
+            await agent.create_container("hyperstart", container("true"), "/")
+        for verb in (agent.pause_container, agent.resume_container, agent.stats_container, agent.list_pids):
+            with pytest.raises(Unsupported):
+                await verb("c1")
+
+
+async def test_a_sandbox_s_end_kills_what_ignores_a_polite_signal(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec())
+        one = await run(agent, "c1", f"trap '' TERM; echo up; {LOOP}")
+        await until(one, "c1", b"up\n")
+        await agent.destroy_sandbox()
+        assert not guest.conductor.machine.containers
+        with pytest.raises(GuestDied):
+            await agent.check()
+
+
+async def test_a_dead_reader_fails_all_that_wait(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec())
+        one = await run(agent, "c1", LOOP)
+        failed: list[type[Exception]] = []
+
+        async def wait() -> None:
+            try:
+                await one.wait_process("c1", "c1")
+            except GuestDied as error:
+                failed.append(type(error))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked()
+            await guest.die()
+        assert failed == [GuestDied, GuestDied]
+        assert await one.read_stdout("c1", "c1", 10) == b""
+        with pytest.raises(GuestDied):
+            await one.check()
+
+
+class Scripted:
+    """A guest that a test plays by hand."""
+
+    def __init__(self) -> None:
+        ours, self.control = memory_stream_pair()
+        streams, self.streams = memory_stream_pair()
+
+        async def dial_control() -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            return ours
+
+        async def dial_streams() -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            return streams
+
+        self.link = HyperstartLink(dial_control, dial_streams, DEFAULT_LIMITS)
+
+    async def greet(self) -> None:
+        await self.control.send_all(encode_control(Code.READY))
+        await self.control.receive_some()
+        await self.control.send_all(encode_control(Code.ACK, (4244).to_bytes(4)))
+
+
+async def test_a_command_without_an_answer_ends_the_link_and_says_unknown(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    guest = Scripted()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(guest.greet)
+        await nursery.start(guest.link.run)
+        process = guest.link.open_process("c1", "", terminal=False)
+        with pytest.raises(OutcomeUnknown, match="not answered"):
+            await guest.link.command(Code.PING)
+        with pytest.raises(GuestDied):
+            await guest.link.command(Code.PING)
+        with pytest.raises(GuestDied):
+            await process.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_end_is_known_when_both_channels_have_told_it(autojump_clock: trio.testing.MockClock) -> None:
+    guest = Scripted()
+    event = b'{"container":"c1","process":"init","event":"finished","status":4}'
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(guest.greet)
+        await nursery.start(guest.link.run)
+        process = guest.link.open_process("c1", "", terminal=False)
+        await guest.control.send_all(encode_control(Code.PROCESSASYNCEVENT, event))
+        with trio.move_on_after(5) as waiting:
+            await process.wait()
+        assert waiting.cancelled_caught
+        await guest.streams.send_all(encode_stream(process.stdio, b"last") + encode_stream(process.stdio, b""))
+        assert await process.wait() == ExitStatus(4)
+        assert await process.read(process.stdio, 100) == b"last"
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_says_no_ready_is_no_hyperstart(autojump_clock: trio.testing.MockClock) -> None:
+    guest = Scripted()
+    with pytest.raises(AgentUnreachable, match="READY"):
+        await guest.link.run()
