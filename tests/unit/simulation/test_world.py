@@ -9,6 +9,7 @@ import trio
 
 from actors.api import open_world
 from actors.errors import GuestDied, InvalidArgument, KatrioError, NotFound, Unsupported
+from actors.limits import DEFAULT_LIMITS
 from actors.scenario.load import load_text
 from actors.simulation.run import simulate
 from actors.simulation.scenarios import play
@@ -151,3 +152,22 @@ def test_a_real_call_in_the_product_is_an_error_of_the_run(monkeypatch: pytest.M
     assert played.result.outcome == "error"
     assert "trio.to_thread.run_sync was called by" in played.result.reason
     assert "test_world.py" in played.result.reason
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_sandbox_that_asks_after_its_guest_is_the_same_in_every_run(seed: int) -> None:
+    async def main(simulation: Simulation) -> str:
+        async with open_simulated(simulation, limits=DEFAULT_LIMITS) as world:
+            box = await world.system.create_sandbox("box")
+            await box.start()
+            one = await running(box, "one", "sleep 1000; exit 7")
+            await one.pause()
+            await trio.sleep(500)
+            await one.resume()
+            assert (await one.init.wait()).code == 7
+            return (await box.info()).state
+
+    first, second = simulate(main, seed), simulate(main, seed)
+    assert (first.value, first.digest) == ("running", second.digest)
+    # three calls a round, and a hundred rounds or more
+    assert first.steps > 1000

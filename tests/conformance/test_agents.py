@@ -1,0 +1,42 @@
+"""Every verb over a simulated guest, in virtual time, compared with the verb table: the body of the real ones.
+
+And that the table has every verb there is. Not for real guests: `tests/integration/test_agents.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actors.agents.support import read_verb_table
+from actors.simulation.run import simulate
+from actors.simulation.world import open_simulated
+from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS
+from tests.support.agent_body import EXERCISES, differences
+
+if TYPE_CHECKING:
+    from actors.agents.support import Support
+    from actors.simulation.run import Simulation
+
+TABLE = read_verb_table()
+
+
+def test_the_table_has_every_verb_of_every_actor_and_an_exercise_for_each() -> None:
+    rows = {(row.kind, row.verb) for row in TABLE.rows}
+    verbs = {("sandbox", verb) for verb in SANDBOX_VERBS} | {("container", verb) for verb in CONTAINER_VERBS}
+    assert {row for row in rows if row[0] != "event"} == verbs
+    assert rows == set(EXERCISES)
+    assert {len(row.supports) for row in TABLE.rows} == {len(TABLE.columns)}
+
+
+@pytest.mark.parametrize("column", ["noop", "kata/simulated"])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_each_verb_does_in_a_simulation_is_what_the_table_says(column: str, seed: int) -> None:
+    agent = column.partition("/")[0]
+
+    async def main(simulation: Simulation) -> dict[tuple[str, str], Support]:
+        async with open_simulated(simulation, agent=agent) as world:
+            return await differences(world, TABLE, column)
+
+    assert simulate(main, seed).value == {}
