@@ -168,8 +168,6 @@ def in_a_room(name: str, body: Callable[[Room], Awaitable[None]]) -> None:
             # what the test's process left to be collected may be of nng, which ends a fork that touches it
             gc.freeze()
             try:
-                # sockets that other tests left as garbage would be closed here, and nng ends a fork that touches one
-                gc.freeze()
                 _in_place(name, place, body)
                 code = 0
             except BaseException:
