@@ -53,18 +53,23 @@ def run_simulated(options: RunOptions) -> int:
     except OSError as error:
         print(f"katrio: {error}", file=sys.stderr)
         return Exit.USAGE
-    seed = options.seed
-    if seed is None:
-        seed = real_seams().rng.getrandbits(_SEED_BITS)
-        report.notice(f"seed {seed}")
     with log or nullcontext():
         try:
-            return exit_code(_run_all(options, loaded, seed, report, log))
+            return exit_code(_run_all(options, loaded, _chosen_seed(options, report), report, log))
         except KeyboardInterrupt:
             report.notice("interrupted: everything was stopped in order")
             return Exit.INTERRUPTED
         finally:
             report.close()
+
+
+def _chosen_seed(options: RunOptions, report: Report) -> int:
+    """The one that was given, or one that is drawn now, and told before anything runs."""
+    if options.seed is not None:
+        return options.seed
+    seed = real_seams().rng.getrandbits(_SEED_BITS)
+    report.notice(f"seed {seed}")
+    return seed
 
 
 def _run_all(
