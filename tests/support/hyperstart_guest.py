@@ -55,12 +55,23 @@ class Guest:
         return ours
 
 
+class _Platform(BarePlatform):
+    """A machine whose name its containers see."""
+
+    def __init__(self, engine: SimulatedEngine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def set_hostname(self, name: str) -> None:
+        self._engine.set_hostname(name)
+
+
 @asynccontextmanager
 async def open_guest(limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[Guest]:
     """With a pod for whoever starts it."""
     async with open_engine() as engine, trio.open_nursery() as nursery:
         conductor = Conductor(engine, Machine(limits), limits)
-        service = HyperstartService(conductor, limits, platform=BarePlatform(), share="/")
+        service = HyperstartService(conductor, limits, platform=_Platform(engine), share="/")
         await nursery.start(conductor.run)
         await nursery.start(service.run)
         yield Guest(service, conductor, engine, nursery)

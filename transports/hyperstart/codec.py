@@ -25,6 +25,7 @@ __all__ = [
     "ControlFrame",
     "StreamDecoder",
     "StreamFrame",
+    "command_name",
     "encode_control",
     "encode_stream",
 ]
@@ -160,3 +161,11 @@ def encode_stream(sequence: int, payload: bytes, most: int = STREAM_TO_GUEST_BYT
     if length > most:
         raise MessageTooLarge(f"a stream frame of {length} bytes; {most} is the most")
     return _STREAM.pack(sequence, length) + payload
+
+
+def command_name(code: int) -> str:
+    """A code as people know it; any number is one."""
+    try:
+        return Code(code).name
+    except ValueError:
+        return f"code {code}"

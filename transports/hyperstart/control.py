@@ -10,7 +10,14 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from transports.errors import LocalProtocolError, RemoteProtocolError
-from transports.hyperstart.codec import CONTROL_HEADER_BYTES, Code, ControlDecoder, ControlFrame, encode_control
+from transports.hyperstart.codec import (
+    CONTROL_HEADER_BYTES,
+    Code,
+    ControlDecoder,
+    ControlFrame,
+    command_name,
+    encode_control,
+)
 from transports.hyperstart.messages import Finished, decode_finished
 
 __all__ = ["Answered", "Command", "ControlEvent", "GuestControl", "HostControl", "Ready"]
@@ -78,11 +85,15 @@ class HostControl:
         if self._failure is not None:
             raise LocalProtocolError(f"no command on a channel that failed: {self._failure}")
         if not self._ready:
-            raise LocalProtocolError(f"{_name(code)} before the guest said READY: its answer would be taken for that")
+            raise LocalProtocolError(
+                f"{command_name(code)} before the guest said READY: its answer would be taken for that"
+            )
         if self._destroying:
-            raise LocalProtocolError(f"{_name(code)} after DESTROYPOD: nothing may follow it")
+            raise LocalProtocolError(f"{command_name(code)} after DESTROYPOD: nothing may follow it")
         if self._in_flight is not None:
-            raise LocalProtocolError(f"{_name(code)} while {_name(self._in_flight)} is in flight: replies have no id")
+            raise LocalProtocolError(
+                f"{command_name(code)} while {command_name(self._in_flight)} is in flight: replies have no id"
+            )
         frame = encode_control(code, payload)
         self._outgoing.append(frame)
         self._untaken += len(frame)
@@ -128,7 +139,7 @@ class HostControl:
 
     def _receive(self, frame: ControlFrame) -> ControlEvent | None:
         if not self._ready and frame.code != Code.READY:
-            raise RemoteProtocolError(f"{_name(frame.code)} before READY")
+            raise RemoteProtocolError(f"{command_name(frame.code)} before READY")
         if frame.code == Code.NEXT:
             self._take(frame.payload)
             return None
@@ -137,7 +148,7 @@ class HostControl:
         if frame.code in (Code.ACK, Code.ERROR):
             return self._answer(frame)
         if frame.code != Code.READY:
-            raise RemoteProtocolError(f"{_name(frame.code)} is not for a guest to say")
+            raise RemoteProtocolError(f"{command_name(frame.code)} is not for a guest to say")
         if self._ready:
             raise RemoteProtocolError("READY a second time: the guest has started anew")
         self._ready = True
@@ -160,7 +171,7 @@ class HostControl:
             if self._reattached and not self._sent_any:
                 self.dropped_replies += 1
                 return None
-            raise RemoteProtocolError(f"{_name(frame.code)} where nothing was asked")
+            raise RemoteProtocolError(f"{command_name(frame.code)} where nothing was asked")
         self._in_flight = None
         return Answered(code, frame.code == Code.ACK, frame.payload)
 
@@ -239,7 +250,7 @@ class GuestControl:
     def defer(self, command: Command) -> None:
         """Read on though this one is not answered: DESTROYPOD's answer comes when the last container has ended."""
         if command.code != Code.DESTROYPOD or command.number != self._busy:
-            raise LocalProtocolError(f"{_name(command.code)} can't be deferred")
+            raise LocalProtocolError(f"{command_name(command.code)} can't be deferred")
         self._busy, self._deferred = None, command.number
 
     def tell_finished(self, container: str, process: str, status: int) -> None:
@@ -263,10 +274,3 @@ class GuestControl:
         command = Command(self._numbers, int.from_bytes(self._frame[:4]), bytes(self._frame[CONTROL_HEADER_BYTES:]))
         self._frame.clear()
         return command
-
-
-def _name(code: int) -> str:
-    try:
-        return Code(code).name
-    except ValueError:
-        return f"code {code}"

@@ -15,7 +15,7 @@ from actors.agents.hyperstart.process import RunningProcess
 from actors.errors import AgentProtocolError, AgentUnreachable, GuestDied, InvalidArgument, OutcomeUnknown
 from actors.nurseries import open_plain_nursery
 from transports.errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError, TransportError
-from transports.hyperstart.codec import Code
+from transports.hyperstart.codec import Code, command_name
 from transports.hyperstart.control import Answered, HostControl, Ready
 from transports.hyperstart.messages import decode_version
 from transports.hyperstart.streams import HostStreams, Output
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HyperstartLink"]
 
-# the container's first process in the guest; ids of others are made from their sequences, which are never used twice
+# the container's first process in the guest; others are counted, as an id must be one of all in the VM
 INIT = "init"
 
 
@@ -51,6 +51,7 @@ class HyperstartLink:
         self._failure: str | None = None
         self._by_sequence: dict[int, RunningProcess] = {}
         self._by_name: dict[tuple[str, str], RunningProcess] = {}
+        self._execs = 0
         self.version = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -88,7 +89,7 @@ class HyperstartLink:
         finally:
             self._fail("it was closed")
 
-    async def command(self, code: Code, payload: bytes = b"") -> Answered:
+    async def command(self, code: int, payload: bytes = b"") -> Answered:
         """One command and its answer. What was sent is waited for even when the caller has given up.
 
         Raises:
@@ -96,24 +97,25 @@ class HyperstartLink:
             OutcomeUnknown: it ended meanwhile, or the answer took too long, which ends it.
             InvalidArgument: more than a frame takes.
         """
+        name = command_name(code)
         async with self._turn:
             stream = self._alive(self._control_stream)
             try:
                 self._control.send(code, payload)
             except MessageTooLarge as error:
-                raise InvalidArgument(f"{code.name}: {error}", field="size") from None
+                raise InvalidArgument(f"{name}: {error}", field="size") from None
             except LocalProtocolError as error:
-                raise GuestDied(f"{code.name}: {error}") from None
+                raise GuestDied(f"{name}: {error}") from None
             self._answer, self._answered = None, trio.Event()
             with trio.move_on_after(self._limits.mutate_seconds, shield=True) as bound:
                 await self._send(stream, self._control.data_to_send())
                 await self._answered.wait()
             if bound.cancelled_caught:
-                self._control.give_up(f"{code.name} was not answered in {self._limits.mutate_seconds:.0f} s")
-                self._fail(f"{code.name} was not answered in time")
+                self._control.give_up(f"{name} was not answered in {self._limits.mutate_seconds:.0f} s")
+                self._fail(f"{name} was not answered in time")
             answer: Answered | None = self._answer
             if answer is None:
-                raise OutcomeUnknown(f"{code.name}: the link ended while it ran: {self._failure}")
+                raise OutcomeUnknown(f"{name}: the link ended while it ran: {self._failure}")
             return answer
 
     # processes
@@ -121,9 +123,10 @@ class HyperstartLink:
     def open_process(self, container: str, name: str, *, terminal: bool) -> RunningProcess:
         """Sequences and an id for one more; an empty `name` is the container's init."""
         sequences = self._streams.open(terminal=terminal)
+        self._execs += bool(name)
         process = RunningProcess(
             container=container,
-            wire_id=f"p{sequences[0]}" if name else INIT,
+            wire_id=f"p{self._execs}" if name else INIT,
             terminal=terminal,
             sequences=sequences,
             bound=self._limits.unread_output_bytes,
