@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import trio
 
 from actors.agents.hyperstart.pod import Pod, PodContainer, check_spec, container_body, exec_body
-from actors.errors import AgentError, AlreadyExists, InvalidTransition, KatrioError, NotFound, Unsupported
+from actors.errors import AgentError, AlreadyExists, InvalidTransition, NotFound, OutcomeUnknown, Unsupported
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
 from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
@@ -126,12 +126,12 @@ class HyperstartAgent:
         process = self._link.open_process(container, "", terminal=found.spec.process.tty)
         try:
             await self._command(Code.NEWCONTAINER, container_body(found, process, self._share))
-        except KatrioError as error:
-            if error.code != "unknown":
-                self._link.forget(process)
-                found.starting = False
-                raise
+        except OutcomeUnknown:
             self._took(found, container, process)
+            raise
+        except BaseException:
+            self._link.forget(process)
+            found.starting = False
             raise
         self._took(found, container, process)
         if found.spec.process.size is not None:
@@ -180,10 +180,12 @@ class HyperstartAgent:
         found.processes[process] = running
         try:
             await self._command(Code.EXECCMD, exec_body(running, spec))
-        except KatrioError as error:
-            if error.code != "unknown":
-                self._link.forget(running)
-                del found.processes[process]
+        except OutcomeUnknown:
+            # it may run: its wait tells
+            raise
+        except BaseException:
+            self._link.forget(running)
+            del found.processes[process]
             raise
         if spec.size is not None:
             await self._first_size(container, process, spec.size)

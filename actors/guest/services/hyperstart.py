@@ -185,7 +185,12 @@ class HyperstartService:
             raise
         self._inits[body.id] = process
         self._follow(process)
-        await self._conductor.start(body.id)
+        try:
+            await self._conductor.start(body.id)
+        except KatrioError:
+            # nothing of it may stay: a host of this kind has no other word for a container that does not run
+            await self._conductor.remove(body.id)
+            raise
         return b""
 
     async def _exec(self, payload: bytes) -> bytes:
@@ -264,7 +269,8 @@ class HyperstartService:
     async def _destroy(self, control: GuestControl, command: Command) -> None:
         """Politely, and for as long as it takes; then both channels close."""
         for process in list(self._live.values()):
-            if process.name in self._conductor.machine.containers:
+            # one that ends meanwhile is what is wanted
+            with contextlib.suppress(KatrioError):
                 await self._signal(process, SIGTERM)
         while self._live:
             await self._changed.park()
