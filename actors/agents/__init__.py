@@ -1,1 +1,1 @@
-"""The host's clients for what runs in the guest: noop and kata, each behind the port in `base`."""
+"""The host's clients for what runs in the guest: noop, kata and hyperstart, each behind the port in `base`."""

@@ -1,6 +1,6 @@
 """The agent interface: what one actor may ask of the guest, over a connection of its own.
 
-The port between actors and agents; an agent is one implementation of it (`noop`, `kata`). Not for
+The port between actors and agents; an agent is one implementation of it (`noop`, `kata`, `hyperstart`). Not for
 lifecycle rules: the actor has checked those before it calls, and the guest checks them again.
 """
 
