@@ -94,20 +94,20 @@ class Output:
         self._readers.unpark_all()
         self._writers.unpark_all()
 
-    async def take(self, limit: int) -> Part | None:
-        """The next bytes, at most `limit` of them; None at the end."""
+    async def front(self, limit: int) -> Part | None:
+        """The next bytes, at most `limit` of them, which stay until they are `passed_on`; None at the end."""
         while not self._chunks:
             if self._ended:
                 return None
             await self._readers.park()
+        return Part(self._offset, bytes(self._chunks[0][:limit]), self._gap)
+
+    def passed_on(self, part: Part) -> None:
+        """Its reader has what was at the front: a reader that goes before that loses nothing for the next."""
         chunk = self._chunks.popleft()
-        if len(chunk) > limit:
-            self._chunks.appendleft(chunk[limit:])
-            chunk = chunk[:limit]
-        data = bytes(chunk)
-        part = Part(self._offset, data, self._gap)
-        self._gap = 0
-        self._size -= len(data)
-        self._offset += len(data)
+        if len(chunk) > len(part.data):
+            self._chunks.appendleft(chunk[len(part.data) :])
+        self._gap -= part.gap
+        self._size -= len(part.data)
+        self._offset += len(part.data)
         self._writers.unpark_all()
-        return part

@@ -233,8 +233,9 @@ class Processes:
     async def _push(self, output: Output, mail: Mail) -> Nothing:
         output.attach()
         try:
-            while (part := await output.take(self._limits.chunk_bytes)) is not None:
+            while (part := await output.front(self._limits.chunk_bytes)) is not None:
                 await mail.push(part.data, offset=part.offset, gap=part.gap)
+                output.passed_on(part)
         finally:
             output.detach()
         return Nothing()

@@ -278,6 +278,25 @@ async def test_a_second_reader_is_told_busy(autojump_clock: MockClock) -> None:
                 await one.init.collect()
 
 
+async def test_a_reader_that_leaves_in_mid_stream_takes_nothing_from_the_next(autojump_clock: MockClock) -> None:
+    guest = ScriptedGuest()
+    async with a_sandbox(guest) as box:
+        one = await running(box, "one")
+        process = guest.init("one")
+        whole = bytes(range(250)) * 4000
+        for at in range(0, len(whole), 100_000):
+            process.write(whole[at : at + 100_000])
+        process.exit(0)
+        async with one.init.open_stdout():
+            # it takes none: the hub stands with a part in its hand, and no room for it
+            await trio.testing.wait_all_tasks_blocked()
+        async with one.init.open_stdout() as parts:
+            found = [part async for part in parts]
+        assert found[0].offset <= LIMITS.stream_window_bytes
+        assert b"".join(part.data for part in found) == whole[found[0].offset :]
+        assert not any(part.gap for part in found)
+
+
 async def test_the_guest_dies_and_everybody_is_told_at_once(autojump_clock: MockClock) -> None:
     guest = ScriptedGuest()
     async with a_sandbox(guest) as box:

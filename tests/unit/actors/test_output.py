@@ -14,7 +14,8 @@ from actors.errors import Busy
 
 async def everything(output: Output, limit: int = 1 << 20) -> list[tuple[int, bytes, int]]:
     parts: list[tuple[int, bytes, int]] = []
-    while (part := await output.take(limit)) is not None:
+    while (part := await output.front(limit)) is not None:
+        output.passed_on(part)
         parts.append((part.offset, part.data, part.gap))
     return parts
 
@@ -84,10 +85,23 @@ async def test_a_waiting_writer_goes_on_when_the_reader_leaves() -> None:
 async def test_a_lost_reply_is_a_gap() -> None:
     output = Output(10)
     output.append(b"ab")
-    assert await output.take(10) == (0, b"ab", 0)
+    part = await output.front(10)
+    assert part is not None
+    assert part == (0, b"ab", 0)
+    output.passed_on(part)
     output.lost_reply()
     output.append(b"yz")
-    assert await output.take(10) == (2, b"yz", 1)
+    assert await output.front(10) == (2, b"yz", 1)
+
+
+async def test_what_was_not_passed_on_is_there_for_the_next_reader_with_its_gap() -> None:
+    output = Output(4)
+    output.append(b"abcdef")
+    output.attach()
+    assert await output.front(3) == (2, b"cde", 2)
+    output.detach()
+    output.end()
+    assert await everything(output) == [(2, b"cdef", 2)]
 
 
 @given(st.lists(st.binary(min_size=1, max_size=9), max_size=30), st.integers(1, 20), st.integers(1, 7))
