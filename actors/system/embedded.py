@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedGuests", "EmbeddedImages", "EmbeddedWorld"]
 
-# the guest's own orderly end: kill all, delete all, sweep
-ENDING_SECONDS = 10.0
+# an orderly end, and more than the 10 s after which the launcher kills a guest that does not end: killed at that moment,
+# it would leave the guest's death to nobody that is waited for
+ENDING_SECONDS = 15.0
 LOG_TAIL_BYTES = 2000
 
 
