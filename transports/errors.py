@@ -106,14 +106,16 @@ class TtrpcStatusError(TransportError):
     Attributes:
         code: what the peer sent: usually a `StatusCode`, but any int32 but 0 is possible.
         message: the peer's text, for people alone.
+        details: for programs: each an encoded google.protobuf.Any; most agents send none.
     """
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, details: tuple[bytes, ...] = ()) -> None:
         if code == StatusCode.OK:
             raise ValueError("a failure can't have code 0 (OK)")
-        super().__init__(code, message)
+        super().__init__(code, message, details)
         self.code = code
         self.message = message
+        self.details = details
 
     def __str__(self) -> str:
         try:

@@ -1,12 +1,17 @@
 """The one table between the gRPC codes of an agent's failures and katrio's errors.
 
-For the host, which reads codes, and the guest, which writes them; every other agent's codes read the same. Not for
-broken connections: whoever owns the connection knows what those mean.
+For the host, which reads codes, and the guest, which writes them; every other agent's codes read the same. An error's
+details travel as the status's own: one google.protobuf.Struct, which a client that does not know it skips. Not for broken
+connections: whoever owns the connection knows what those mean.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
+from google.protobuf.struct_pb2 import Struct
 
 from actors import errors
 from actors.schemas.text import plain_text
@@ -19,6 +24,11 @@ __all__ = ["error_from_status", "status_from_error"]
 
 # an agent's chain of causes is shorter; an error has to fit into a mailbox's message many times over
 TEXT_LENGTH = 4096
+# what a program may find in an error's details, if a guest says it; all else of a guest's details is dropped
+_WORDS = ("field", "state", "verb", "container", "process")
+_NUMBERS = ("limit",)
+_WORD_LENGTH = 256
+_DETAILS_BYTES = 4096
 
 # An outcome is in doubt only if the call changes something.
 _IN_DOUBT: Mapping[int, type[errors.KatrioError]] = {
@@ -53,23 +63,59 @@ _CODES: Mapping[type[errors.KatrioError], StatusCode] = {
 }
 
 
-def error_from_status(code: int, message: str, *, changes_state: bool) -> errors.KatrioError:
+def error_from_status(
+    code: int, message: str, details: tuple[bytes, ...] = (), *, changes_state: bool
+) -> errors.KatrioError:
     """What an agent's failure means to us; `message` is its text, kept as far as it is one.
 
     Args:
         code: as on the wire; codes that gRPC does not have are `AgentError`s too.
+        details: the status's own, each an Any; what can't be read is passed over, for a failure must not hide behind another.
         changes_state: of the RPC. A deadline or a cancel leaves the outcome of such a call unknown.
     """
     message = plain_text(message, TEXT_LENGTH)
     if code in _IN_DOUBT:
         return errors.OutcomeUnknown(message) if changes_state else _IN_DOUBT[code](message)
+    told = _told_details(details)
     found = _PLAIN.get(code) or _ALSO.get(code)
-    return found(message) if found is not None else errors.AgentError(message, status=_name(code))
+    return found(message, **told) if found is not None else errors.AgentError(message, **told, status=_name(code))
 
 
-def status_from_error(error: errors.KatrioError) -> tuple[StatusCode, str]:
-    """The code and the text with which a guest answers `error`; what the table lacks is INTERNAL."""
-    return _CODES.get(type(error), StatusCode.INTERNAL), error.message
+def status_from_error(error: errors.KatrioError) -> tuple[StatusCode, str, tuple[bytes, ...]]:
+    """The code, the text and the details with which a guest answers `error`; what the table lacks is INTERNAL."""
+    return _CODES.get(type(error), StatusCode.INTERNAL), error.message, _details_to_tell(error)
+
+
+def _details_to_tell(error: errors.KatrioError) -> tuple[bytes, ...]:
+    told = {
+        name: error.details[name] for name in (*_WORDS, *_NUMBERS) if isinstance(error.details.get(name), str | int)
+    }
+    if not told:
+        return ()
+    struct, packed = Struct(), AnyMessage()
+    struct.update(told)
+    packed.Pack(struct, deterministic=True)
+    return (packed.SerializeToString(deterministic=True),)
+
+
+def _told_details(details: tuple[bytes, ...]) -> dict[str, str | int]:
+    """Of untrusted bytes: known names alone, their words plain and short, their numbers whole."""
+    told: dict[str, str | int] = {}
+    packed, struct = AnyMessage(), Struct()
+    for detail in details:
+        try:
+            if len(detail) > _DETAILS_BYTES or not (packed.ParseFromString(detail) and packed.Unpack(struct)):
+                continue
+        except DecodeError:
+            continue
+        for name in _WORDS:
+            if struct.fields[name].HasField("string_value"):
+                told[name] = plain_text(struct.fields[name].string_value, _WORD_LENGTH)
+        for name in _NUMBERS:
+            number = struct.fields[name].number_value
+            if 0 < number < 2**53 and number.is_integer():
+                told[name] = int(number)
+    return told
 
 
 def _name(code: int) -> str:

@@ -8,6 +8,7 @@ keys that aren't text, trailing bytes). Not for deciding what becomes of a bad m
 from __future__ import annotations
 
 import math
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -40,6 +41,9 @@ NOTHING = b"\x80"
 _ENCODE = msgspec.msgpack.Encoder().encode
 _HELLO = msgspec.msgpack.Decoder(AnyHello)
 _ANYTHING: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
+# msgspec tells where in its message alone
+_PATH = re.compile(r"`\$\.?([^`]*)`\Z")
+_MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _SCALARS = frozenset((type(None), bool, int, str, bytes))
 _ENVELOPES: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
 
@@ -82,7 +86,7 @@ def decode_value(raw: msgspec.Raw, shape: type[T]) -> T:
     """Arguments or a result of the given shape.
 
     Raises:
-        InvalidArgument: over a bound, not plain, or of another shape; the text says where.
+        InvalidArgument: over a bound, not plain, or of another shape; the text says where, `field` at which field.
     """
     data = bytes(raw)
     try:
@@ -93,7 +97,15 @@ def decode_value(raw: msgspec.Raw, shape: type[T]) -> T:
         decoded = decoder.decode(data)
         return decoded
     except (MalformedValue, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"expected {shape.__name__}: {error}") from error
+        raise InvalidArgument(f"expected {shape.__name__}: {error}", field=_culprit(str(error))) from error
+
+
+def _culprit(told: str) -> str:
+    """The field of msgspec's words, as `process.args[0]`; `args` when it is all of them."""
+    path = _PATH.search(told)
+    missing = _MISSING.match(told)
+    steps = [*(path.groups() if path else ()), *(missing.groups() if missing else ())]
+    return ".".join(filter(None, steps)) or "args"
 
 
 def _surely_plain(data: bytes) -> bool:

@@ -100,7 +100,7 @@ class TtrpcClient:
         reply: Replied = await trio.lowlevel.wait_task_rescheduled(abort)
         self._woken -= 1
         if reply.code:
-            raise TtrpcStatusError(reply.code, reply.message)
+            raise TtrpcStatusError(reply.code, reply.message, reply.details)
         return reply.payload
 
     async def aclose(self) -> None:

@@ -6,7 +6,7 @@ A frame, all big-endian:
 
 Type 1 request, 2 response, 3 data; flag 1 remote-closed, 2 remote-open, 4 no-data. A body has at most 4 MiB.
 Request{service=1 method=2 payload=3 timeout_nano=4 metadata=5{key=1 value=2}};
-Response{status=1{code=1 message=2 details=3} payload=2}. `details` is skipped: no agent sends any.
+Response{status=1{code=1 message=2 details=3} payload=2}. `details` are google.protobuf.Any, and stay bytes here.
 Not for what may follow what: that is `connection`.
 """
 
@@ -50,6 +50,8 @@ _pack_header = _HEADER.pack
 STATUS_MESSAGE_BYTES = 64 * 1024
 # a peer's header lines; Kata's client sends two of them, and only when it traces
 METADATA_ENTRIES = 256
+# one is what our guest sends; a peer that sends more is read no further
+STATUS_DETAILS = 8
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SIGN_BIT, _TWO_TO_64 = 1 << 63, 1 << 64
@@ -99,11 +101,12 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A decoded Response; an absent status and code 0 are the same."""
+    """A decoded Response; an absent status and code 0 are the same. Of the details the first 8 are kept, undecoded."""
 
     code: int
     message: str
     payload: bytes
+    details: tuple[bytes, ...] = ()
 
 
 class FrameDecoder:
@@ -177,14 +180,16 @@ def encode_response(payload: bytes) -> bytes:
     return b"\x12" + _varint(len(payload)) + payload if payload else b""
 
 
-def encode_status(code: int, message: str) -> bytes:
-    """A Response body that says no; a message over 64 KiB is cut."""
+def encode_status(code: int, message: str, details: tuple[bytes, ...] = ()) -> bytes:
+    """A Response body that says no; a message over 64 KiB is cut. `details` are encoded google.protobuf.Any."""
     text = message.encode(errors="replace")
     if len(text) > STATUS_MESSAGE_BYTES:
         text = text[:STATUS_MESSAGE_BYTES].decode(errors="ignore").encode()
     status = b"\x08" + _varint(code % _TWO_TO_64)
     if text:
         status += b"\x12" + _varint(len(text)) + text
+    for detail in details:
+        status += b"\x1a" + _varint(len(detail)) + detail
     return b"\x0a" + _varint(len(status)) + status
 
 
@@ -223,6 +228,7 @@ def decode_response(buffer: bytes, start: int, end: int) -> Response:
     code = 0
     message = ""
     payload = b""
+    details: tuple[bytes, ...] = ()
     for tag, value, at in _fields(buffer, start, end):
         if tag == 0x12:
             payload = buffer[value:at]
@@ -233,7 +239,9 @@ def decode_response(buffer: bytes, start: int, end: int) -> Response:
                     code = _int32(inner_value)
                 elif inner == 0x12:
                     message = _text(buffer, inner_value, inner_at)
-    return Response(code, message, payload)
+                elif inner == 0x1A and len(details) < STATUS_DETAILS:
+                    details = (*details, buffer[inner_value:inner_at])
+    return Response(code, message, payload, details)
 
 
 def _key_value(buffer: bytes, start: int, end: int) -> tuple[str, str]:

@@ -91,6 +91,7 @@ class Replied(NamedTuple):
     code: int
     message: str
     payload: bytes
+    details: tuple[bytes, ...] = ()
 
 
 class Called(NamedTuple):
@@ -273,9 +274,9 @@ class ServerConnection(_Streams):
             body = encode_status(StatusCode.RESOURCE_EXHAUSTED, message)
         self._answer(stream_id, body)
 
-    def send_status(self, stream_id: int, code: int, message: str) -> None:
+    def send_status(self, stream_id: int, code: int, message: str, details: tuple[bytes, ...] = ()) -> None:
         """Queue a failure as the answer to a call. To a spoiled call: dropped, counted."""
-        self._answer(stream_id, encode_status(code, message))
+        self._answer(stream_id, encode_status(code, message, details))
 
     def _answer(self, stream_id: int, body: bytes) -> None:
         self._calls -= 1

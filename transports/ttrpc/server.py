@@ -111,6 +111,7 @@ class TtrpcServer:
         self, connection: ServerConnection, writer: CorkedWriter, stream_id: int, request: Request, handler: Handler
     ) -> None:
         code, message, reply = 0, "", b""
+        details: tuple[bytes, ...] = ()
         try:
             if request.timeout_nano:
                 deadline = trio.current_time() + request.timeout_nano / 1e9
@@ -121,14 +122,14 @@ class TtrpcServer:
             else:
                 reply = await handler(request.payload, CallContext(request, math.inf))
         except TtrpcStatusError as error:
-            code, message = error.code, error.message
+            code, message, details = error.code, error.message, error.details
         except Exception as error:
             self._on_error(request.service, request.method, error)
             code, message = StatusCode.INTERNAL, type(error).__name__
         if writer.full:
             await writer.room()
         if code:
-            connection.send_status(stream_id, code, message)
+            connection.send_status(stream_id, code, message, details)
         else:
             connection.send_reply(stream_id, reply)
         writer.flush(last=not connection.calls)

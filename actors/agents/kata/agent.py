@@ -24,7 +24,7 @@ from actors.agents.kata.reports import (
     plain_interface,
     plain_route,
 )
-from actors.agents.kata.spec import oci_process, oci_resources, oci_spec, string_user
+from actors.agents.kata.spec import named_as_asked, oci_process, oci_resources, oci_spec, string_user
 from actors.errors import AgentProtocolError, GuestDied, InvalidArgument, OutcomeUnknown, Unsupported
 from actors.lifecycle.container import ContainerState
 from actors.schemas import agent as api
@@ -128,7 +128,8 @@ class KataAgent:
             string_user=string_user(spec.process),
             OCI=oci_spec(spec, rootfs),
         )
-        await self._do("CreateContainer", request)
+        with named_as_asked():
+            await self._do("CreateContainer", request)
 
     async def start_container(self, container: str) -> None:
         await self._do("StartContainer", api.StartContainerRequest(container_id=container))
@@ -141,7 +142,8 @@ class KataAgent:
         request = api.ExecProcessRequest(
             container_id=container, exec_id=process, string_user=string_user(spec), process=oci_process(spec)
         )
-        await self._do("ExecProcess", request)
+        with named_as_asked():
+            await self._do("ExecProcess", request)
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
         request = api.SignalProcessRequest(container_id=container, exec_id=process, signal=signum)
@@ -209,7 +211,8 @@ class KataAgent:
 
     async def update_container(self, container: str, resources: ResourceSpec) -> None:
         request = api.UpdateContainerRequest(container_id=container, resources=oci_resources(resources))
-        await self._do("UpdateContainer", request)
+        with named_as_asked():
+            await self._do("UpdateContainer", request)
 
     async def stats_container(self, container: str) -> ContainerStats:
         request = api.StatsContainerRequest(container_id=container)

@@ -120,7 +120,7 @@ class TtrpcLink:
         try:
             payload = encode_request(rpc, request)
         except SchemaError as error:
-            raise InvalidArgument(f"{rpc.method}: {error}") from None
+            raise InvalidArgument(f"{rpc.method}: {error}", field=error.field) from None
         client = await self._connected()
         try:
             reply = await client.call(
@@ -132,7 +132,7 @@ class TtrpcLink:
                 )
             response: object = decode_response(rpc, reply)
         except TtrpcStatusError as error:
-            raise error_from_status(error.code, error.message, changes_state=rpc.changes_state) from None
+            raise error_from_status(error.code, error.message, error.details, changes_state=rpc.changes_state) from None
         except MessageTooLarge as error:
             raise InvalidArgument(f"{rpc.method}: {error}", field="size") from None
         except (RemoteProtocolError, SchemaError) as error:

@@ -7,11 +7,12 @@ guest moves the root to where it wants it.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.errors import InvalidArgument
+from actors.errors import InvalidArgument, KatrioError
 from actors.schemas.agent import StringUser
 from actors.schemas.defaults import CAPABILITIES, MASKED, MOUNTS, OCI_VERSION, READONLY
 from actors.schemas.oci import (
@@ -32,9 +33,39 @@ from actors.schemas.oci import (
 from actors.wire.spec import DEFAULT_PATH, ResourceSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec
 
-__all__ = ["oci_process", "oci_resources", "oci_spec", "string_user"]
+__all__ = ["named_as_asked", "oci_process", "oci_resources", "oci_spec", "string_user"]
+
+
+# OCI's names, by which a guest tells what is wrong, and ours, by which it was asked
+_ASKED_AS = {
+    "args": "process.args",
+    "cwd": "process.cwd",
+    "user": "process.user",
+    "memory.limit": "resources.memory_bytes",
+    "memory.reservation": "resources.memory_reservation_bytes",
+    "memory.swap": "resources.memory_swap_bytes",
+    "cpu.quota": "resources.cpu_quota_us",
+    "cpu.period": "resources.cpu_period_us",
+    "cpu.shares": "resources.cpu_shares",
+    "cpu.cpus": "resources.cpuset_cpus",
+    "cpu.mems": "resources.cpuset_mems",
+    "pids.limit": "resources.pids",
+}
+
+
+@contextmanager
+def named_as_asked() -> Generator[None]:
+    """Around a create, an exec and an update: an error names the field as its caller knows it."""
+    try:
+        yield
+    except KatrioError as error:
+        if (field := error.details.get("field")) in _ASKED_AS:
+            error.details["field"] = _ASKED_AS[field]
+        raise
 
 
 def oci_spec(spec: ContainerSpec, rootfs: str) -> Spec:

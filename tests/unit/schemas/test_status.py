@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.any_pb2 import Any
+from google.protobuf.struct_pb2 import Struct
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors import errors
 from actors.schemas.status import error_from_status, status_from_error
@@ -26,7 +30,7 @@ SAME = [
 @pytest.mark.parametrize("changes_state", [False, True])
 @pytest.mark.parametrize("kind", SAME)
 def test_a_guest_s_error_is_the_same_error_on_the_host(kind: type[errors.KatrioError], *, changes_state: bool) -> None:
-    code, message = status_from_error(kind("what was asked"))
+    code, message, _ = status_from_error(kind("what was asked"))
     found = error_from_status(code, message, changes_state=changes_state)
     assert type(found) is kind
     assert found.message == "what was asked"
@@ -43,13 +47,13 @@ def test_each_of_those_has_a_code_of_its_own() -> None:
 def test_a_call_that_was_stopped_has_an_unknown_outcome_only_if_it_changes_something(
     kind: type[errors.KatrioError],
 ) -> None:
-    code, message = status_from_error(kind("late"))
+    code, message, _ = status_from_error(kind("late"))
     assert type(error_from_status(code, message, changes_state=False)) is kind
     assert type(error_from_status(code, message, changes_state=True)) is errors.OutcomeUnknown
 
 
 def test_a_guest_that_does_not_know_the_outcome_says_so() -> None:
-    code, message = status_from_error(errors.OutcomeUnknown("perhaps"))
+    code, message, _ = status_from_error(errors.OutcomeUnknown("perhaps"))
     assert code == StatusCode.DEADLINE_EXCEEDED
     assert type(error_from_status(code, message, changes_state=True)) is errors.OutcomeUnknown
 
@@ -72,4 +76,51 @@ def test_codes_that_foreign_agents_may_use_are_understood(code: int, kind: type[
 
 @pytest.mark.parametrize("kind", [errors.InternalError, errors.GuestDied, errors.AgentProtocolError])
 def test_what_no_guest_should_answer_is_internal(kind: type[errors.KatrioError]) -> None:
-    assert status_from_error(kind("oops")) == (StatusCode.INTERNAL, "oops")
+    assert status_from_error(kind("oops")) == (StatusCode.INTERNAL, "oops", ())
+
+
+def test_details_for_programs_come_along_and_nothing_else_does() -> None:
+    told = errors.ResourceExhausted("full", field="pids", limit=7, container="c1", secret="s", parts=[1])
+    code, message, details = status_from_error(told)
+    found = error_from_status(code, message, details, changes_state=True)
+    assert found.details == {"field": "pids", "limit": 7, "container": "c1"}
+    assert type(found.details["limit"]) is int
+    assert status_from_error(errors.AgentError("no", status="x"))[2] == ()
+
+
+Value = str | float | list[str] | dict[str, int]
+
+
+def _any(**values: Value) -> bytes:
+    struct, packed = Struct(), Any()
+    struct.update(values)
+    packed.Pack(struct)
+    return packed.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("detail", "expected"),
+    [
+        (b"\xff\xff", {}),
+        (b"", {}),
+        (Any(type_url="type.googleapis.com/google.rpc.BadRequest", value=b"\xff").SerializeToString(), {}),
+        (Any(type_url="type.googleapis.com/google.protobuf.Struct", value=b"\x0a\x05a").SerializeToString(), {}),
+        (_any(field=3, limit="much", status="OK", code="x"), {}),
+        (_any(field=["args"], limit=1.5, state={"a": 1}), {}),
+        (_any(limit=float("nan")), {}),
+        (_any(limit=float("inf")), {}),
+        (_any(field="a" * 5000), {}),
+        (_any(field="\x1b[2Jargs"), {"field": "\\x1b[2Jargs"}),
+        (_any(field="args", limit=4.0, link="x"), {"field": "args", "limit": 4}),
+    ],
+)
+def test_what_a_hostile_guest_says_in_details_is_read_with_care(detail: bytes, expected: dict[str, object]) -> None:
+    found = error_from_status(StatusCode.INVALID_ARGUMENT, "no", (detail, b"\x00"), changes_state=True)
+    assert type(found) is errors.InvalidArgument
+    assert found.details == expected
+
+
+@given(st.lists(st.binary(max_size=200), max_size=8))
+def test_no_bytes_of_details_hide_the_failure(details: list[bytes]) -> None:
+    found = error_from_status(StatusCode.NOT_FOUND, "no", tuple(details), changes_state=True)
+    assert (type(found), found.message) == (errors.NotFound, "no")

@@ -1,0 +1,77 @@
+"""Which field was wrong: it reaches the caller as `details["field"]`, from wherever it was found, over the whole path."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from actors.errors import InvalidArgument
+from actors.host.facts import choose_engine, read_facts
+from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec
+from tests.support.boxes import ENGINES, a_room
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# where one runtime works, each that is installed does
+RUNTIMES = (
+    [] if choose_engine(read_facts())[0] == "processes" else [name for name in ("crun", "runc") if shutil.which(name)]
+)
+WRONG = {
+    "process.args": ProcessSpec(args=("no-such-program",)),
+    "process.cwd": ProcessSpec(args=("true",), cwd="/no/such/directory"),
+    "process.user": ProcessSpec(args=("true",), user="no-such-user"),
+}
+
+
+@pytest.mark.parametrize("engine", sorted({*ENGINES, *RUNTIMES}))
+async def test_what_the_guest_finds_wrong_is_named_as_the_caller_knows_it(engine: str, tmp_path: Path) -> None:
+    async with a_room(engine, tmp_path) as room:
+        one = await room.running()
+        for field, process in WRONG.items():
+            if engine == "processes" and process.user:
+                continue
+            with pytest.raises(InvalidArgument) as caught:
+                await one.exec("job", process)
+            assert caught.value.details == {"field": field}
+            with pytest.raises(InvalidArgument) as caught:
+                await room.box.create_container("two", ContainerSpec(process=process))
+            assert caught.value.details == {"field": field}
+        with pytest.raises(InvalidArgument) as caught:
+            await one.process_table("--no-such-option")
+        assert caught.value.details == {"field": "args"}
+
+
+@pytest.mark.parametrize("engine", RUNTIMES)
+async def test_a_limit_that_the_kernel_refuses_is_named(engine: str, tmp_path: Path) -> None:
+    async with a_room(engine, tmp_path) as room:
+        one = await room.running()
+        for resources, field in (
+            (ResourceSpec(memory_bytes=1), "resources.memory_bytes"),
+            (ResourceSpec(cpuset_cpus="777"), "resources.cpuset_cpus"),
+            (ResourceSpec(pids=0), "resources.pids"),
+        ):
+            with pytest.raises(InvalidArgument) as caught:
+                await one.update(resources)
+            assert caught.value.details == {"field": field}
+
+
+@pytest.mark.parametrize(
+    ("verb", "args", "field"),
+    [
+        ("exec", {"id": "job", "process": {"args": [1]}}, "process.args[0]"),
+        ("exec", {"id": "job", "process": {"args": ["true"], "env": {"A": 2}}}, "process.env[...]"),
+        ("exec", {"id": "job", "process": {}}, "process.args"),
+        ("exec", {"id": "job"}, "process"),
+        ("signal", {"signal": "nine"}, "signal"),
+        ("signal", ["nine"], "args"),
+    ],
+)
+async def test_arguments_of_another_shape_are_named(verb: str, args: Any, field: str, tmp_path: Path) -> None:
+    async with a_room("processes", tmp_path) as room:
+        await room.running()
+        with pytest.raises(InvalidArgument) as caught:
+            await room.world.system.courier.ask("box/one", verb, args, dict, budget=5)
+        assert caught.value.details == {"field": field}
