@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.cli.exits import Exit
-from actors.cli.programs import load_program
+from actors.cli.programs import load_any
 from actors.scenario.describe import describe
-from actors.scenario.load import Sources, load_file, steps_of
+from actors.scenario.load import Sources, steps_of
 from actors.scenario.problems import ScenarioError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from actors.scenario.load import Loaded
     from actors.scenario.problems import Problem
 
-__all__ = ["dry_run", "list_files", "load_all", "scenario_files", "tell_problems", "validate"]
+__all__ = ["dry_run", "list_files", "load_all", "scenario_files", "tell_nothing", "tell_problems", "validate"]
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -64,11 +64,7 @@ def load_all(
     problems: list[Problem] = []
     for path in scenario_files(paths):
         try:
-            one = (
-                load_program(path)
-                if path.suffix == ".py"
-                else load_file(path, sources=Sources(given or {}, os.environ))
-            )
+            one = load_any(path, sources=Sources(given or {}, os.environ))
         except ScenarioError as error:
             problems += error.problems
         else:
@@ -91,6 +87,9 @@ def dry_run(loaded: Sequence[Loaded]) -> int:
         containers = [f"{name}/{inner}" for name, sandbox in scenario.sandboxes.items() for inner in sandbox.containers]
         print(f"{one.file}: {scenario.name}")
         print(f"  needs {', '.join(one.needs) or 'nothing'}; at most {scenario.limits.total:g} s")
+        if one.program is not None:
+            print("  a program: what it makes and does is known once it runs")
+            continue
         print(f"  containers: {', '.join(containers) or 'none'}")
         for path, step in steps_of(one):
             print(f"  {'  ' * path.count('.')}line {one.lines[path]:<4} {step.name or describe(step)}")
@@ -103,6 +102,17 @@ def tell_problems(problems: list[Problem]) -> None:
         print(f"katrio: {problem}", file=sys.stderr)
 
 
+def tell_nothing(paths: tuple[Path, ...], words: Sequence[str]) -> None:
+    """That there is nothing to run, and whether it is the filter that left nothing."""
+    count = len(scenario_files(paths))
+    if words and count:
+        files = "the one file" if count == 1 else f"the {count} files"
+        said = f"--filter {','.join(words)}: none of {files} has such a word in name, file, group or labels"
+    else:
+        said = f"no scenario file in {', '.join(map(str, paths))}"
+    print(f"katrio: {said}", file=sys.stderr)
+
+
 def validate(options: FileOptions) -> int:
     """Check files; the exit code."""
     loaded, problems = load_all(options.files)
@@ -111,7 +121,9 @@ def validate(options: FileOptions) -> int:
         return Exit.USAGE if problems else Exit.HELD
     tell_problems(problems)
     for one in loaded:
-        print(f"{one.file}: right ({len(one.scenario.steps)} steps; needs {', '.join(one.needs) or 'nothing'})")
+        count = len(one.scenario.steps)
+        what = f"{count} step{'' if count == 1 else 's'}" if one.program is None else "a program that loads"
+        print(f"{one.file}: right ({what}; needs {', '.join(one.needs) or 'nothing'})")
     return Exit.USAGE if problems or not loaded else Exit.HELD
 
 
@@ -136,7 +148,7 @@ def list_files(options: FileOptions) -> int:
         group = None
         for row in sorted(rows, key=lambda row: row.group):
             if row.group and row.group != group:
-                print(f"\n{row.group}\n")
+                print(f"{'' if group is None else chr(10)}{row.group}\n")
             group = row.group
             print(f"{row.file}: {row.name}\n    {row.why}\n    needs {', '.join(row.needs) or 'nothing'}")
     tell_problems(problems)

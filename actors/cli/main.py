@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="say what scenario files are for", allow_abbrev=False)
     listing.add_argument("files", nargs="*", metavar="FILE", default=["scenarios"], help="default: scenarios")
     listing.add_argument("--json", action="store_true", help="print one JSON list")
-    listing.add_argument("--filter", metavar="WORDS", help="only files with one of these words")
+    listing.add_argument("--filter", metavar="WORDS", help="only files with one of these words: one,other")
     record = commands.add_parser(
         "record", help="run a Python scenario, and write what it asked as a file", allow_abbrev=False
     )
@@ -68,6 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     record.add_argument(
         "--engine", choices=ENGINES, default="auto", help="what runs the containers (default: %(default)s)"
     )
+    record.add_argument("--force", action="store_true", help="write over OUT.yaml when it is there")
     commands.add_parser("schema", help="print the JSON Schema of scenario files", allow_abbrev=False)
     sweep = commands.add_parser("sweep", help="remove what dead owners left behind", allow_abbrev=False)
     sweep.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
@@ -107,7 +108,9 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument("--address", metavar="URL", help="of the attached world: what the other program listens on")
     run.add_argument("--var", action="append", default=[], metavar="NAME=TEXT", help="a value for the file's vars")
     run.add_argument(
-        "--filter", metavar="WORDS", help="only files with one of these words in name, file, group or labels"
+        "--filter",
+        metavar="WORDS",
+        help="only files with one of these words (one,other) in name, file, group or labels",
     )
     run.add_argument("--dry-run", action="store_true", help="say what would run, step by step, and start nothing")
     run.add_argument("--jobs", type=int, metavar="N", help="run so many files at once, each in a world of its own")
@@ -162,7 +165,7 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
         case "record":
             from actors.cli.record import record
 
-            return record(Path(words.out), Path(words.program), engine=words.engine)
+            return record(Path(words.out), Path(words.program), engine=words.engine, force=words.force)
         case "schema":
             from actors.scenario.schema import schema_text
 

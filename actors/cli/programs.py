@@ -1,6 +1,6 @@
-"""A Python file with an `async def scenario(world)`, loaded as a scenario.
+"""A Python file with an `async def scenario(world)`, loaded as a scenario; and any file, by its suffix.
 
-For `katrio run FILE.py` and the pytest plugin. Loading runs the file, as importing it would: it is code of whoever runs it.
+For the commands and the pytest plugin. Loading runs the file, as importing it would: it is code of whoever runs it.
 Not for running the function: `actors.scenario`.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from actors.scenario.load import Loaded
+from actors.scenario.load import Loaded, Sources, load_file
 from actors.scenario.model import LimitsDecl, Scenario
 from actors.scenario.needs import NEEDS
 from actors.scenario.problems import Problem, ScenarioError, nearest
@@ -24,15 +24,24 @@ if TYPE_CHECKING:
 
     from actors.scenario.python import PythonWorld
 
-__all__ = ["describe_program", "load_program"]
+__all__ = ["describe_program", "load_any", "load_program"]
 
 # what a module may say of itself, beside the function; `why` is its docstring
 _WORDS = ("name", "group", "labels", "needs", "limits")
+PYTHON = ".py"
+
+
+def load_any(path: Path, *, sources: Sources | None = None) -> Loaded:
+    """A Python file as a program, any other as a scenario file. Raises: ScenarioError."""
+    return load_program(path) if path.suffix == PYTHON else load_file(path, sources=sources)
 
 
 def load_program(path: Path) -> Loaded:
     """Run the file, and take its function. Raises: ScenarioError."""
     file = str(path)
+    if path.suffix != PYTHON:
+        expected = "a Python file (.py) with an async def scenario(world)"
+        raise ScenarioError([Problem(file=file, found=f"a name that ends in {path.suffix!r}", expected=expected)])
     if not path.is_file():
         raise ScenarioError([Problem(file=file, found="No such file or directory", expected="a file")])
     spec = importlib.util.spec_from_file_location(f"katrio_scenario_{path.stem}", path)
@@ -43,7 +52,7 @@ def load_program(path: Path) -> Loaded:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        line = error.lineno or 0 if isinstance(error, SyntaxError) else _line(error, file)
+        line = error.lineno or 0 if isinstance(error, SyntaxError) else _line(error, str(spec.origin))
         found = f"{type(error).__name__}: {error}"
         raise ScenarioError([Problem(file=file, line=line, column=1, found=found, expected="a module")]) from error
     function = getattr(module, "scenario", None)

@@ -95,15 +95,13 @@ class Katrio:
 def _loaded(
     scenario: Path | str | Callable[[PythonWorld], Awaitable[None]], needs: tuple[str, ...], limits: dict[str, float]
 ) -> Loaded:
-    from actors.cli.programs import describe_program, load_program
-    from actors.scenario.load import load_file
+    from actors.cli.programs import describe_program, load_any
 
     if callable(scenario):
         name = getattr(scenario, "__name__", "scenario")
         words = {"name": name.replace("_", " "), "needs": needs, "limits": limits}
         return describe_program(scenario, name, scenario.__doc__ or "", words)
-    path = Path(scenario)
-    return load_program(path) if path.suffix == ".py" else load_file(path)
+    return load_any(Path(scenario))
 
 
 def _judged(result: Result) -> Result:

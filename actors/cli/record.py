@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
+from functools import wraps
 from typing import TYPE_CHECKING
 
 import trio
@@ -72,8 +73,14 @@ class _RecordedWorld:
         await self.world.fault(kind, sandbox)
 
 
-def record(out: Path, program: Path, *, engine: str) -> int:
-    """Run, write, check; the exit code is that of the run."""
+def record(out: Path, program: Path, *, engine: str, force: bool) -> int:
+    """Run, write, check; the exit code is that of the run. `force`: a file that is there is written over."""
+    if out.suffix == ".py":
+        print(f"katrio: {out}: found a Python file, expected OUT.yaml first, PROGRAM.py second", file=sys.stderr)
+        return Exit.USAGE
+    if out.exists() and not force:
+        print(f"katrio: {out}: it is there already; --force writes over it", file=sys.stderr)
+        return Exit.USAGE
     try:
         loaded = load_program(program)
     except ScenarioError as error:
@@ -112,6 +119,7 @@ async def _run(loaded: Loaded, engine: str, asks: list[Asked]) -> Result:
         if recording:
             asks.append(asked)
 
+    @wraps(program)
     async def until_it_ends(world: PythonWorld) -> None:
         nonlocal recording
         try:

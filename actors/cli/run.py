@@ -15,7 +15,7 @@ import trio
 
 from actors.api import open_attached, open_world
 from actors.cli.exits import Exit, exit_code
-from actors.cli.files import dry_run, load_all, tell_problems
+from actors.cli.files import dry_run, load_all, tell_nothing, tell_problems
 from actors.cli.reports import open_report
 from actors.cli.sweep import sweep_root
 from actors.errors import InvalidArgument, KatrioError
@@ -45,7 +45,7 @@ def run(options: RunOptions) -> int:
     if problems or not loaded:
         tell_problems(problems)
         if not loaded and not problems:
-            print("katrio: no scenario file there", file=sys.stderr)
+            tell_nothing(options.files, options.words)
         return Exit.USAGE
     if options.dry_run:
         return dry_run(loaded)

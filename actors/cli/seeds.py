@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from actors.cli.exits import Exit, exit_code
-from actors.cli.files import dry_run, load_all, tell_problems
+from actors.cli.files import dry_run, load_all, tell_nothing, tell_problems
 from actors.cli.reports import open_report
 from actors.scenario.events import Outcome
 from actors.seams import real_seams
@@ -36,7 +36,7 @@ def run_simulated(options: RunOptions) -> int:
     if problems or not loaded:
         tell_problems(problems)
         if not loaded and not problems:
-            print("katrio: no scenario file there", file=sys.stderr)
+            tell_nothing(options.files, options.words)
         return Exit.USAGE
     if options.dry_run:
         return dry_run(loaded)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from actors.scenario.load import Sources, load_file
+from actors.cli.programs import load_any
+from actors.scenario.load import Sources
 from actors.simulation.scenarios import play
 
 __all__ = ["SeedResult", "Task", "main"]
@@ -51,7 +52,9 @@ def main(argument: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # what the product logs of a seed is in its result; a thousand seeds' warnings would hide the bar
     logging.getLogger().addHandler(logging.NullHandler())
-    loaded = load_file(Path(task.file), name=task.file, sources=Sources(task.given, os.environ))
+    # a Python scenario may print; the answers stay alone on the stream that they are read from
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr
+    loaded = load_any(Path(task.file), sources=Sources(task.given, os.environ))
     # what is here now stays; it need not be looked at again
     gc.freeze()
     for number, line in enumerate(sys.stdin.buffer):
@@ -60,8 +63,8 @@ def main(argument: str) -> int:
         told = SeedResult(
             int(line), str(result.outcome), result.reason, result.trace_digest, played.steps, played.seconds
         )
-        sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
-        sys.stdout.buffer.flush()
+        answers.write(msgspec.json.encode(told) + b"\n")
+        answers.flush()
         if number % _COLLECT_EVERY == 0:
             gc.collect()
     return 0

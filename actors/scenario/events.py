@@ -102,6 +102,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expected: str
     seen: str
     code: str = ""
+    # of a scenario that is a function: the line of its file, and the lines that led there
+    at: str = ""
     tails: tuple[Tail, ...] = ()
     # what last happened to the container, asks included, newest last, one line each
     events: tuple[str, ...] = ()

@@ -56,7 +56,7 @@ def holds(conditions: Conditions, seen: str | float | None, values: Mapping[str,
     plain = "" if seen is None else str(seen)
     checks: list[tuple[bool, str]] = []
     if conditions.equals is not None:
-        checks.append((_same(seen, text(conditions.equals)), repr(text(conditions.equals))))
+        checks.append((_same(seen, text(conditions.equals)), _wanted(text(conditions.equals), seen)))
     if conditions.contains is not None:
         checks.append((text(conditions.contains) in plain, f"a text with {text(conditions.contains)!r}"))
     if conditions.excludes is not None:
@@ -66,7 +66,12 @@ def holds(conditions: Conditions, seen: str | float | None, values: Mapping[str,
         checks.append((found is not None, f"a match of {text(conditions.matches)!r}"))
     if conditions.one_of is not None:
         choices = [text(choice) for choice in conditions.one_of]
-        checks.append((any(_same(seen, choice) for choice in choices), f"one of {', '.join(map(repr, choices))}"))
+        checks.append(
+            (
+                any(_same(seen, choice) for choice in choices),
+                f"one of {', '.join(_wanted(choice, seen) for choice in choices)}",
+            )
+        )
     if conditions.range is not None:
         low, high = map(number, conditions.range)
         checks.append(((value := _number(seen)) is not None and low <= value <= high, f"{low:g} to {high:g}"))
@@ -122,6 +127,11 @@ def _same(seen: str | float | None, wanted: str) -> bool:
         except ValueError:
             return False
     return seen is not None and seen.rstrip("\r\n") == wanted.rstrip("\r\n")
+
+
+def _wanted(text: str, seen: str | float | None) -> str:
+    """A number where a number was seen, in the same hand; else the text in quotes."""
+    return text if isinstance(seen, (int, float)) and _number(text) is not None else repr(text)
 
 
 def _number(seen: str | float | None) -> float | None:

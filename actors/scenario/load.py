@@ -5,6 +5,7 @@ For the runner, the command line and editors. Not for running: what comes back i
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
@@ -47,6 +48,12 @@ class Loaded:
     files: Mapping[str, str]
     targets: Mapping[str, tuple[str, ...]]
     program: Callable[[PythonWorld], Awaitable[None]] | None = None
+
+    @property
+    def source(self) -> str:
+        """The file that a function was written in, as its frames name it; empty for a scenario file."""
+        code = getattr(inspect.unwrap(self.program), "__code__", None) if self.program is not None else None
+        return "" if code is None else code.co_filename
 
 
 def load_file(path: Path, *, name: str | None = None, sources: Sources | None = None) -> Loaded:

@@ -7,11 +7,14 @@ here is taken down at the end, whatever became of it. Not for loading a module: 
 from __future__ import annotations
 
 import inspect
+import traceback
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
+from msgspec.structs import replace
 
 from actors.errors import KatrioError
 from actors.nurseries import plain_error
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from actors.scenario.stage import Stage
 
 __all__ = ["PythonWorld", "Unmet"]
+
+# lines of a failure's way through the scenario's file that are told: a recursion has thousands
+_PLACES = 5
 
 
 class Unmet(AssertionError):
@@ -165,6 +171,7 @@ class PythonWorld:
                 failure = self._stage.failure(
                     Mismatch(f"to be done within {limit:g} s", "it was still going on"), step.about
                 )
+                failure = replace(failure, at=f"{_shown(self._stage)}:{step.line}")
         except StepStopped as stop:
             outcome = stop.outcome
             raise
@@ -211,12 +218,16 @@ class _Step:
 
 
 def told(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failure]:
-    """What an exception of a scenario's code means."""
-    kind = type(error).__name__
+    """What an exception of a scenario's code means, and where it came from."""
     if isinstance(error, ExceptionGroup):
         sole = plain_error(cast("BaseExceptionGroup[BaseException]", error))
         if isinstance(sole, Exception) and not isinstance(sole, ExceptionGroup):
             return told(sole, stage, about)
+    outcome, failure = _judged(error, stage, about)
+    return outcome, replace(failure, at=_place(error, stage))
+
+
+def _judged(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failure]:
     if isinstance(error, Unmet):
         return Outcome.FAILED, stage.failure(error.mismatch, about, code=error.mismatch.code)
     if isinstance(error, AssertionError):
@@ -224,7 +235,22 @@ def told(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failure]:
     if isinstance(error, KatrioError):
         outcome = Outcome.ERROR if error.code in INFRASTRUCTURE else Outcome.FAILED
         return outcome, stage.failure(Mismatch("no error", f"{error.code}: {error.message}"), about, code=error.code)
-    return Outcome.ERROR, stage.failure(Mismatch("no error", f"{kind}: {error}"), about)
+    # a bug of the scenario's own: neither the machine nor katrio is to blame
+    return Outcome.FAILED, stage.failure(Mismatch("no error", f"{type(error).__name__}: {error}"), about)
+
+
+def _place(error: Exception, stage: Stage) -> str:
+    """The line of the scenario's own file that it came from, and those that led there; empty for another's."""
+    lines = [
+        str(line) for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == stage.source
+    ][-_PLACES:]
+    led = f" (from line {', '.join(reversed(lines[:-1]))})" if lines[:-1] else ""
+    return f"{_shown(stage)}:{lines[-1]}{led}" if lines else ""
+
+
+def _shown(stage: Stage) -> str:
+    """The scenario's file, as whoever runs it named it where that is a file."""
+    return stage.file if PurePath(stage.file).name == PurePath(stage.source).name else stage.source
 
 
 def _mismatch(value: str | float | None, equals: object, conditions: dict[str, Any]) -> Mismatch | None:

@@ -259,11 +259,16 @@ async def _program(stage: Stage, program: Callable[[PythonWorld], Awaitable[None
     try:
         await program(PythonWorld(stage))
     except StepStopped as stop:
-        return [(stop.outcome, f"{stop.path}: expected {stop.failure.expected}, saw {stop.failure.seen}")]
+        return [(stop.outcome, _placed(stop.failure, stop.path))]
     except Exception as error:  # a bug of the scenario is an outcome, not a traceback
         outcome, failure = told(error, stage, "")
-        return [(outcome, f"outside of its steps: expected {failure.expected}, saw {failure.seen}")]
+        return [(outcome, _placed(failure, "outside of its steps"))]
     return []
+
+
+def _placed(failure: Failure, where: str) -> str:
+    at = f"{failure.at}: " if failure.at else ""
+    return f"{at}{where}: expected {failure.expected}, saw {failure.seen}"
 
 
 async def _begin(attempt: Attempt) -> list[tuple[Outcome, str]]:

@@ -54,6 +54,7 @@ class Stage:
     def __init__(self, loaded: Loaded, world: World, journal: Journal, pumps: trio.Nursery) -> None:
         self.scenario = loaded.scenario
         self.file = loaded.file
+        self.source = loaded.source
         self.lines = loaded.lines
         self.files = loaded.files
         self.targets = loaded.targets

@@ -140,7 +140,7 @@ def test_every_scenario_holds_on_every_engine(scenario: Path, engine: str, tmp_p
 def test_a_scenario_that_does_not_hold_says_expected_and_seen(tmp_path: Path) -> None:
     done = katrio("run", "--engine", "processes", written(tmp_path, FAILING))
     assert done.returncode == 1
-    assert "expected exit '4', saw exit 3" in done.stdout
+    assert "expected exit 4, saw exit 3" in done.stdout
     assert "some output" in done.stdout
 
 

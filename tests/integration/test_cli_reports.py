@@ -72,7 +72,7 @@ def test_files_of_all_kinds_are_written_at_once(files: Path) -> None:
 def test_files_are_chosen_by_words(files: Path) -> None:
     assert "it holds" not in katrio("run", "--dry-run", "--filter", "slow", files, code=0)
     assert "it fails" not in katrio("list", "--filter", "good", files, code=0)
-    assert "no scenario file there" in katrio("run", "--filter", "nothing", files, code=2)
+    assert "none of the 2 files has such a word" in katrio("run", "--filter", "nothing", files, code=2)
 
 
 def test_a_dry_run_starts_nothing_and_says_every_step(files: Path) -> None:
@@ -136,6 +136,16 @@ def test_a_program_is_run_recorded_and_its_record_holds(files: Path) -> None:
     assert "held: 1 step" in katrio("run", "--engine", "processes", program, code=0)
     katrio("record", record, program, "--engine", "processes", code=0)
     katrio("run", "--engine", "processes", record, code=0)
+    assert "--force writes over it" in katrio("record", record, program, "--engine", "processes", code=2)
+    assert "OUT.yaml first" in katrio("record", program, record, code=2)
+    assert "expected a Python file" in katrio("record", files / "new.yaml", record, code=2)
+
+
+def test_a_program_is_validated_as_one(files: Path) -> None:
+    program = files / "program.py"
+    program.write_text(PROGRAM)
+    assert "right (a program that loads; needs containers, exec)" in katrio("validate", program, code=0)
+    assert "known once it runs" in katrio("run", "--dry-run", program, code=0)
 
 
 @pytest.fixture

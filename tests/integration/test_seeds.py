@@ -36,6 +36,13 @@ steps:
   - wait: order
     expect: {stdout: {matches: "first\\\\nsecond"}}
 """
+PROGRAM = """\
+async def scenario(world):
+    print("not an answer of the worker")
+    box = await world.sandbox("box")
+    one = await world.container(box, "one")
+    world.expect((await one.info()).state, "running")
+"""
 LONG = """\
 name: it takes its time
 why: to be interrupted
@@ -116,6 +123,13 @@ def test_a_range_lists_the_seeds_that_fail_and_each_replays(tmp_path: Path) -> N
     assert again.returncode == 1
     result = json.loads(again.stdout)
     assert (result["trace_digest"], result["reason"]) == (failing["trace_digest"], failing["reason"])
+
+
+def test_a_program_is_played_on_a_range_and_may_print(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    summary = json.loads(katrio("--json", "--seeds", "0:4", str(program)).stdout)
+    assert (summary["outcome"], summary["outcomes"]) == ("held", {"held": 4})
 
 
 def test_a_range_in_plain_lines_says_how_to_replay(tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ def reasons(step: StepEnded) -> Iterator[str]:
         return
     yield f"expected {failure.expected}"
     yield f"saw      {failure.seen}"
+    if failure.at:
+        yield f"at       {failure.at}"
     for tail in failure.tails:
         yield f"the last of {tail.process}'s {tail.stream}:"
         yield from (f"  | {line}" for line in tail.text.splitlines())

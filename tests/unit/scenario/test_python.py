@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,7 +62,8 @@ async def test_an_expectation_that_does_not_hold_ends_it(autojump_clock: MockClo
         raise AssertionError("it went on")
 
     result = (await played(scenario)).result
-    assert (result.outcome, result.reason) == (Outcome.FAILED, "steps[0]: expected at least 4, saw 3")
+    assert result.outcome is Outcome.FAILED
+    assert re.fullmatch(rf"{re.escape(__file__)}:\d+: steps\[0\]: expected at least 4, saw 3", result.reason)
 
 
 async def test_eventually_waits_and_says_what_it_saw_last(autojump_clock: MockClock) -> None:
@@ -84,7 +86,7 @@ async def test_eventually_waits_and_says_what_it_saw_last(autojump_clock: MockCl
     ("error", "outcome", "words"),
     [
         (AssertionError("by hand"), Outcome.FAILED, "expected an assertion to hold, saw by hand"),
-        (ZeroDivisionError("oops"), Outcome.ERROR, "saw ZeroDivisionError: oops"),
+        (ZeroDivisionError("oops"), Outcome.FAILED, "saw ZeroDivisionError: oops"),
     ],
 )
 async def test_what_a_function_raises_outside_of_steps(
@@ -96,6 +98,18 @@ async def test_what_a_function_raises_outside_of_steps(
     result = (await played(scenario)).result
     assert result.outcome is outcome
     assert words in result.reason
+
+
+async def test_a_failure_says_where_in_the_function_and_how_it_came_there(autojump_clock: MockClock) -> None:
+    def check(world: PythonWorld) -> None:
+        world.expect(1, 2)
+
+    async def scenario(world: PythonWorld) -> None:
+        check(world)
+
+    first = check.__code__.co_firstlineno
+    result = (await played(scenario)).result
+    assert result.reason.startswith(f"{__file__}:{first + 1} (from line {first + 4}): ")
 
 
 async def test_a_step_and_the_whole_have_limits(autojump_clock: MockClock) -> None:
@@ -153,6 +167,12 @@ def test_a_module_that_is_no_scenario_is_told(text: str, words: str, tmp_path: P
     with pytest.raises(ScenarioError) as caught:
         load_program(tmp_path / "file.py")
     assert words in str(caught.value)
+
+
+def test_a_file_of_another_kind_is_no_program(tmp_path: Path) -> None:
+    (tmp_path / "file.yaml").write_text("name: it")
+    with pytest.raises(ScenarioError, match="expected a Python file"):
+        load_program(tmp_path / "file.yaml")
 
 
 def test_a_module_says_what_it_is(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ async def test_junit_counts_and_says_why(autojump_clock: MockClock) -> None:
     assert (root.get("tests"), root.get("failures"), root.get("errors"), root.get("skipped")) == ("4", "1", "0", "1")
     failure = root.find(".//failure")
     assert failure is not None
-    assert failure.get("message") == "expected exit '7', saw exit 0"
+    assert failure.get("message") == "expected exit 7, saw exit 0"
     assert "alert(1)" in str(failure.text)
     assert "lacks pause" in str(next(root.iter("skipped")).get("message"))
 
@@ -106,7 +106,7 @@ async def test_the_page_needs_nothing_else_and_lets_nothing_in(autojump_clock: M
 async def test_plain_lines_carry_no_control_characters(autojump_clock: MockClock) -> None:
     text = told(PlainReport, await run(scenario(FAILING)))
     assert "\x1b" not in text
-    assert "expected exit '7'" in text
+    assert "expected exit 7" in text
     assert "what last happened" in text
 
 

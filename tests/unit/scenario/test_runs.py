@@ -124,7 +124,7 @@ async def test_a_race_lets_all_run_to_their_end_and_counts_those_without_an_erro
           expect: %d
         """
     await held(starts % 1)
-    assert "expected '3', saw 1" in await failed(starts % 3)
+    assert "expected 3, saw 1" in await failed(starts % 3)
 
 
 async def test_of_a_parallel_the_first_failure_stops_the_others(autojump_clock: MockClock) -> None:
