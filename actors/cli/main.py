@@ -6,9 +6,10 @@ For the shell. Not for work: each command is a module of its own, imported when 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from actors.cli.exits import Exit
 from actors.cli.options import AGENTS, ENGINES, WORLDS, FileOptions, RunOptions, UsageError
@@ -31,6 +32,15 @@ exit codes: 0 held, 1 failed, 2 bad file or usage, 3 infrastructure,
 SHELLS = ("bash", "zsh", "fish")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong and what was perhaps meant; the usage of twenty options would hide it."""
+
+    def error(self, message: str) -> NoReturn:
+        choice = re.fullmatch(r"argument .*: invalid choice: '(.*)' \(choose from (.*)\)", message)
+        like = _nearest(choice[1], [word.strip("' ") for word in choice[2].split(",")]) if choice else ""
+        self.exit(Exit.USAGE, f"{self.prog}: error: {message}{like}\nwhat there is: {self.prog} --help\n")
+
+
 class _Version(argparse.Action):
     """Asks the installed distribution; slow enough to be done only when asked for."""
 
@@ -43,7 +53,7 @@ class _Version(argparse.Action):
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line, as argparse knows it; completion is generated from it."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="katrio",
         description="Sandboxes and containers as Trio actors: run scenario files against them.",
         epilog=EXIT_CODES,
@@ -121,14 +131,26 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument("--diff", nargs=2, metavar="JOURNAL", help="compare two journals step by step, and run nothing")
 
 
+def _nearest(word: str, right: Sequence[str]) -> str:
+    from actors.scenario.problems import nearest
+
+    like = nearest(word, right)
+    return f"; did you mean {like}?" if like else ""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code. argparse itself ends the process on --help and on bad usage."""
+    """Run one command; the exit code. argparse itself ends the process on --help and on words that it can't read."""
     parser = build_parser()
-    words = parser.parse_args(argv)
+    words, unknown = parser.parse_known_args(argv)
     try:
+        if unknown:
+            options = [f"--{name.replace('_', '-')}" for name in vars(words)]
+            raise UsageError(f"unrecognized: {' '.join(unknown)}{_nearest(unknown[0], options)}")
         return _dispatch(parser, words)
     except UsageError as error:
-        parser.error(str(error))
+        command = f"katrio {words.command}"
+        print(f"{command}: error: {error}\nwhat there is: {command} --help", file=sys.stderr)
+        return Exit.USAGE
     except KeyboardInterrupt:
         # before the command itself was there to stop in order, or past it
         print("katrio: interrupted", file=sys.stderr)

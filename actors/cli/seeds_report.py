@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Failing", "JsonRange", "PlainRange", "RangeReport", "Summary", "failed", "lines", "printable", "title"]
 
-# failing seeds shown to a person, and of one the lines of its reason
+# reasons shown to a person, each with its first seed; and of one its lines
 SHOWN = 10
 _REASON_LINES = 6
 # failing seeds kept for `--json`
@@ -131,18 +131,22 @@ class JsonRange:
 
 
 class PlainRange:
-    """See `RangeReport`: ten lines of progress, each failing seed as it is found, the summary."""
+    """See `RangeReport`: ten lines of progress, each new reason as it is found, the summary."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._told = 0
+        self._reasons: set[str] = set()
 
     def begin(self, summary: Summary) -> None:
         self._told = 0
+        self._reasons.clear()
         self._line(title(summary))
 
     def seed(self, summary: Summary, result: SeedResult) -> None:
-        if summary.failing and result.seed == summary.failing[-1].seed and len(summary.failing) <= SHOWN:
+        fresh = summary.failing and result.seed == summary.failing[-1].seed and result.reason not in self._reasons
+        if fresh and len(self._reasons) < SHOWN:
+            self._reasons.add(result.reason)
             self._line(f"  {result.outcome:<8} seed {result.seed}: {result.reason.splitlines()[0]}")
         tenth = summary.done * _PLAIN_STEPS // (summary.end - summary.first)
         if tenth > self._told:
@@ -176,13 +180,20 @@ def failed(summary: Summary) -> int:
 
 def lines(summary: Summary) -> Iterator[str]:
     """What came of it, for people: seeds that do not hold with the command for each, and one line of numbers."""
-    for failing in summary.failing[:SHOWN]:
-        told = failing.reason.splitlines()
-        yield f"{failing.outcome} with seed {failing.seed}: {told[0]}"
-        yield from told[1:_REASON_LINES]
-        yield f"  replay: {failing.replay}"
-    if failed(summary) > SHOWN:
-        yield f"and {failed(summary) - SHOWN} more; --json has them"
+    alike: dict[tuple[str, str], list[Failing]] = {}
+    for failing in summary.failing:
+        alike.setdefault((failing.outcome, failing.reason), []).append(failing)
+    told = 0
+    for (outcome, reason), all_of_them in list(alike.items())[:SHOWN]:
+        first = all_of_them[0]
+        head, *rest = reason.splitlines()
+        many = f" and {len(all_of_them) - 1} more" if len(all_of_them) > 1 else ""
+        yield f"{outcome} with seed {first.seed}{many}: {head}"
+        yield from rest[: _REASON_LINES - 1]
+        yield f"  replay: {first.replay}"
+        told += len(all_of_them)
+    if failed(summary) > told:
+        yield f"and {failed(summary) - told} more that did not hold; --json has them"
     rate = summary.done / summary.duration_s if summary.duration_s else 0.0
     early = "" if summary.done == summary.end - summary.first else f"interrupted after {summary.done} seeds; "
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(summary.outcomes.items())) or "none was played"

@@ -30,4 +30,6 @@ def sweep(run_dir: str | None) -> int:
         return Exit.INFRASTRUCTURE
     for one in swept:
         print(f"{'removed' if one.clean else 'could not remove all of'} {one.directory}")
+    if not swept:
+        print("nothing was left behind")
     return Exit.HELD if all(one.clean for one in swept) else Exit.INFRASTRUCTURE

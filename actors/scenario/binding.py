@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, g
 import msgspec
 
 from actors.scenario import scalars, yamltree
-from actors.scenario.model import Conditions, Each, Expect, FaultOf, Kind, ProbeOf, Step, VarDecl
+from actors.scenario.model import Conditions, Each, Expect, FaultOf, Kind, ProbeOf, Scenario, Step, VarDecl
 from actors.scenario.needs import FAULTS, PROBES
 from actors.scenario.problems import Problem, ScenarioError, nearest
+from actors.scenario.sense import senseless
 from actors.scenario.thresholds import Threshold, parse_threshold
-from actors.scenario.verbs import VERBS, Always, Call, Look, Unchanged, call_problem
+from actors.scenario.verbs import ASKED, VERBS, Always, Call, Look, Unchanged, call_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,9 +29,26 @@ __all__ = ["Binder", "Reference", "Sources"]
 _COMMON = frozenset(item.encode_name for item in msgspec.structs.fields(Step))
 _CONDITIONS = frozenset(item.encode_name for item in msgspec.structs.fields(Conditions))
 # keys of `expect` that make sense where another one does
+_ON_VALUE = "its own value (expect: 1, or expect: {at_least: 1})"
 _FACET = {"message": "error", "json": "value"}
 # a shell for commands that are written as one text, as Dockerfiles have it
 _SHELL = ("sh", "-c")
+# what other tools call some verbs, in letters too far from ours
+_ELSEWHERE = {
+    "unpause": "resume",
+    "unfreeze": "resume",
+    "thaw": "resume",
+    "freeze": "pause",
+    "kill": "signal",
+    "run": "exec",
+    "rm": "delete",
+    "remove": "delete",
+    "destroy": "delete",
+    "resize": "winsize",
+    "ps": "list_processes",
+    "output": "stdout",
+    "loop": "repeat",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +121,9 @@ class Binder:
             raise self.fault(node, path, kind.value)
         value = scalars.parse(kind, node.value)
         if value is None:
-            raise self.fault(node, path, kind.value, like=nearest(node.value, sorted(scalars.WORDS.get(kind, ()))))
+            why = f" ({scalars.regex_trouble(node.value)})" if kind is Kind.REGEX else ""
+            like = nearest(node.value, sorted(scalars.WORDS.get(kind, ())))
+            raise self.fault(node, path, f"{kind.value}{why}", like=like)
         self.references.append(Reference(kind, node.value, path, *_place(node)))
         return value
 
@@ -182,8 +202,10 @@ class Binder:
         with _Faults() as faults:
             for word, (key, _) in given.items():
                 if word not in fields:
-                    like = nearest(word, fields)
-                    expected = f"one of {', '.join(fields)}"
+                    # put in before anything is bound, and a field of the file all the same
+                    known = [*fields, "include"] if shape is Scenario else list(fields)
+                    like = nearest(word, known)
+                    expected = f"one of {', '.join(known)}"
                     faults.add(self.fault(key, _join(path, word), expected, found=f"the field {word!r}", like=like))
             # in the order of the shape, so that names are introduced before they are used
             for word, item in fields.items():
@@ -280,6 +302,11 @@ class Binder:
         threshold = parse_threshold(self.scalar(node, Kind.TEXT, path))
         if isinstance(threshold, str):
             raise self.fault(node, path, threshold)
+        if threshold.verb not in ASKED:
+            like = nearest(threshold.verb, ASKED)
+            raise self.fault(
+                node, path, "an ask that there is", found=f"{threshold.verb!r} in {threshold.text!r}", like=like
+            )
         return threshold
 
     def _branch(self, node: yamltree.Node, path: str) -> tuple[Step, ...]:
@@ -292,7 +319,7 @@ class Binder:
         verbs = [word for word in words if word in VERBS]
         if not verbs:
             strange = next((key for key, _ in node.value if key.value not in _COMMON), node)
-            like = nearest(strange.value, VERBS) if strange is not node else ""
+            like = _verb_like(strange.value) if strange is not node else ""
             found = f"{strange.value!r}" if strange is not node else "no verb"
             raise self.fault(strange, path, "a verb", found=found, like=like)
         if len(verbs) > 1:
@@ -312,10 +339,13 @@ class Binder:
             for item in msgspec.structs.fields(Expect):
                 facet = "value" if item.encode_name in _CONDITIONS else _FACET.get(item.encode_name, item.encode_name)
                 if getattr(step.expect, item.name) is not None and facet not in facets:
-                    allowed = ", ".join(sorted(facets)).replace("value", "conditions on its value") or "nothing"
+                    allowed = ", ".join(sorted(facets)).replace("value", _ON_VALUE) or "nothing"
                     raise self.fault(node, f"{path}.expect", f"of {verb}: {allowed}", found=f"{item.encode_name!r}")
         if isinstance(step, Call) and (trouble := call_problem(step)) is not None:
             raise self.fault(node, f"{path}.{trouble.field}", trouble.expected, found=trouble.found, like=trouble.like)
+        for wrong in senseless(step):
+            place = ".".join((path, *wrong.words))
+            raise self.fault(_below(node, wrong.words), place, wrong.expected, found=wrong.found, like=wrong.like)
         inner = getattr(step, verb)
         if isinstance(inner, Step):
             self._inner_fits(node, verb, inner, f"{path}.{verb}")
@@ -409,6 +439,18 @@ def unwrap(shape: Any) -> tuple[Any, Kind | None]:
 
 def _place(node: yamltree.Node) -> tuple[str, int, int]:
     return (yamltree.file_of(node), *yamltree.place(node))
+
+
+def _below(node: yamltree.Node, words: tuple[str, ...]) -> yamltree.Node:
+    """What stands there under these keys, as far down as it goes."""
+    for word in words:
+        if isinstance(node, yamltree.Mapping):
+            node = next((value for key, value in node.value if key.value == word), node)
+    return node
+
+
+def _verb_like(word: str) -> str:
+    return _ELSEWHERE.get(word) or nearest(word, VERBS)
 
 
 def _join(path: str, word: str) -> str:

@@ -105,7 +105,9 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # of a scenario that is a function: the line of its file, and the lines that led there
     at: str = ""
     tails: tuple[Tail, ...] = ()
-    # what last happened to the container, asks included, newest last, one line each
+    # the sandbox or container that the step was about
+    about: str = ""
+    # what last happened to it, asks included, newest last, one line each
     events: tuple[str, ...] = ()
 
 

@@ -27,6 +27,8 @@ __all__ = ["Names", "check_names", "counted", "labelled"]
 
 # what one templated name may stand for
 MAX_POSSIBLE = 10_000
+# names that a message lists
+MAX_LISTED = 10
 
 _TEMPLATED = frozenset({Kind.TEXT, Kind.SCALAR, Kind.NUMBER, Kind.REGEX})
 
@@ -160,8 +162,15 @@ class _Checker:
                 continue
             if use.kind is Kind.PROCESS:
                 known += [name for name in self._processes if self._visible(self._processes, name, use)]
-            yield self._problem(use, self._found(text), use.kind.value, nearest(text, known))
+            yield self._problem(use, self._found(text), f"{use.kind.value}{self._listed(known)}", nearest(text, known))
             return
+
+    def _listed(self, known: list[str]) -> str:
+        """The names that would do, each once and the shortest; a file of a thousand containers has its first ones told."""
+        short = {full for name, full in self.names.containers.items() if full and "/" not in name}
+        names = [name for name in known if name not in short]
+        more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+        return f": {', '.join(names[:MAX_LISTED])}{more}" if names else ""
 
     def _new_process(self, use: Reference) -> Iterator[Problem]:
         texts, problems = self._possible(use)

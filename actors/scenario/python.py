@@ -219,12 +219,18 @@ class _Step:
 
 def told(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failure]:
     """What an exception of a scenario's code means, and where it came from."""
+    error = _alone(error)
+    outcome, failure = _judged(error, stage, about)
+    return outcome, replace(failure, at=_place(error, stage))
+
+
+def _alone(error: Exception) -> Exception:
+    """What a nursery wrapped, where it is a single one."""
     if isinstance(error, ExceptionGroup):
         sole = plain_error(cast("BaseExceptionGroup[BaseException]", error))
         if isinstance(sole, Exception) and not isinstance(sole, ExceptionGroup):
-            return told(sole, stage, about)
-    outcome, failure = _judged(error, stage, about)
-    return outcome, replace(failure, at=_place(error, stage))
+            return sole
+    return cast("Exception", error)
 
 
 def _judged(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failure]:

@@ -26,6 +26,7 @@ __all__ = [
     "each_range",
     "json_steps",
     "parse",
+    "regex_trouble",
     "substitute",
     "variables_in",
 ]
@@ -93,15 +94,20 @@ def parse(kind: Kind, text: str) -> str | int | float | None:
         case Kind.JSON_PATH:
             return text if json_steps(text) is not None else None
         case Kind.REGEX:
-            try:
-                re.compile(text)
-            except re.error:
-                return None
-            return text
+            return None if regex_trouble(text) else text
         case Kind.NEED | Kind.CODES:
             return text if text in WORDS[kind] else None
         case _:
             return text
+
+
+def regex_trouble(text: str) -> str:
+    """What is wrong with a regular expression; empty when it is one."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        return str(error)
+    return ""
 
 
 def each_range(text: str) -> tuple[str, ...] | None:

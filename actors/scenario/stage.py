@@ -119,7 +119,9 @@ class Stage:
             if (text := output.last_lines(TAIL_LINES))
         ]
         events = self.journal.recent(address)
-        return Failure(expected=mismatch.expected, seen=mismatch.seen, code=code, tails=tuple(tails), events=events)
+        return Failure(
+            expected=mismatch.expected, seen=mismatch.seen, code=code, tails=tuple(tails), about=address, events=events
+        )
 
     def _printed(self, view: ProcessView, stream: str, data: bytes) -> None:
         event = Printed(at=self.journal.now(), container=view.container, process=view.label, stream=stream, data=data)

@@ -39,12 +39,12 @@ from actors.scenario.model import (
     Text,
 )
 from actors.scenario.problems import nearest
-from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS, Verb
+from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS, SYSTEM_VERBS, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["VERBS", "Acting", "Look", "Valued", "call_problem", "verb_rows"]
+__all__ = ["ASKED", "VERBS", "Acting", "Look", "Valued", "call_problem", "verb_rows"]
 
 
 class Create(Acting, frozen=True, kw_only=True, omit_defaults=True):
@@ -380,6 +380,15 @@ _ALL: tuple[type[Step], ...] = (
 
 # the verb's word in the file, which is also the name of its field -> its shape
 VERBS: Mapping[str, type[Step]] = MappingProxyType({verb.word: verb for verb in _ALL})
+
+
+# what the asks of a run may be called, for thresholds: the wire's verbs, and `create` of a sandbox or a container
+ASKED = frozenset(
+    name
+    for table in ({"create": None}, SYSTEM_VERBS, SANDBOX_VERBS, CONTAINER_VERBS)
+    for name, row in table.items()
+    if row is None or not row.streams
+)
 
 
 class CallProblem(NamedTuple):

@@ -94,6 +94,8 @@ def _bounds(text: str, file: str) -> Iterator[Problem]:
         found = ""
         if isinstance(event, yaml.events.AliasEvent):
             found, expected = f"the alias *{event.anchor}", "no aliases; write it out, or use defaults"
+        elif isinstance(event, yaml.events.NodeEvent) and event.anchor:
+            found, expected = f"the anchor &{event.anchor}", "no anchors; write it out, or use defaults"
         depth += isinstance(event, yaml.events.CollectionStartEvent)
         depth -= isinstance(event, yaml.events.CollectionEndEvent)
         nodes += isinstance(event, yaml.events.NodeEvent)

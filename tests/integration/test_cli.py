@@ -70,7 +70,7 @@ def written(directory: Path, text: str) -> str:
 def test_without_a_command_it_says_how_to_use_it() -> None:
     done = katrio()
     assert done.returncode == 2
-    assert "usage: katrio" in done.stderr
+    assert "required: COMMAND\nwhat there is: katrio --help" in done.stderr
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
@@ -172,4 +172,5 @@ def test_an_interrupt_stops_everything_in_order(engine: str, tmp_path: Path) -> 
 
 def test_sweep_with_nothing_to_do(tmp_path: Path) -> None:
     done = katrio("sweep", "--run-dir", str(tmp_path))
+    assert done.stdout == "nothing was left behind\n"
     assert done.returncode == 0

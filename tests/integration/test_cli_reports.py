@@ -98,7 +98,20 @@ def test_each_file_is_run_so_many_times(files: Path) -> None:
     "words", [("--repeat", "0"), ("--jobs", "999"), ("--world", "attached"), ("--address", "ipc:///x"), ("--var", "x")]
 )
 def test_words_that_make_no_sense_are_told(words: tuple[str, ...], files: Path) -> None:
-    assert "katrio: error:" in katrio("run", *words, files, code=2)
+    assert "katrio run: error:" in katrio("run", *words, files, code=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--world", "atached"), "did you mean attached?"),
+        (("--jsno",), "katrio run: error: unrecognized: --jsno; did you mean --json?"),
+    ],
+)
+def test_a_slip_is_told_without_the_usage(words: tuple[str, ...], said: str, files: Path) -> None:
+    told = katrio("run", *words, files, code=2)
+    assert said in told
+    assert len(told.splitlines()) == 2
 
 
 def test_the_attached_world_drives_what_another_program_serves(files: Path) -> None:

@@ -141,6 +141,14 @@ def test_a_range_in_plain_lines_says_how_to_replay(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_one_reason_is_told_once_however_many_seeds_have_it(tmp_path: Path) -> None:
+    done = katrio("--seeds", "0:5", written(tmp_path, LONG.replace("sleep: 5s", "{state: one, expect: paused}")))
+    assert done.returncode == 1
+    assert done.stdout.count("expected 'paused'") == 2, "when it is found, and at the end"
+    assert re.search(r"^failed with seed \d and 4 more: ", done.stdout, re.MULTILINE)
+    assert done.stdout.count("replay: ") == 1
+
+
 def test_a_range_on_one_worker_and_on_three_is_the_same() -> None:
     one, three = (
         json.loads(katrio("--json", "--seeds", "5:15", "--jobs", jobs, SCENARIO).stdout) for jobs in ("1", "3")

@@ -91,5 +91,5 @@ def reasons(step: StepEnded) -> Iterator[str]:
         yield f"the last of {tail.process}'s {tail.stream}:"
         yield from (f"  | {line}" for line in tail.text.splitlines())
     if failure.events:
-        yield "what last happened:"
+        yield f"what last happened to {failure.about or 'it'}:"
         yield from (f"  {event}" for event in failure.events)

@@ -115,6 +115,22 @@ STEPS = {
     ),
     "value of a step without": Case("- {delete: one, expect: 3}", "1:3", "found 'equals', expected of delete: error"),
     "unknown condition": Case("- {state: one, expect: {is: running}}", "1:25", "found the field 'is'"),
+    "state that there is not": Case(
+        "- {state: one, expect: pausd}", "1:24", "expect: found 'pausd', expected one of", schema=False
+    ),
+    "state of a look": Case(
+        "- eventually: {state: one, expect: {one_of: [paused, runing]}}", "1:36", "did you mean running?", schema=False
+    ),
+    "state after a verb": Case("- {pause: one, expect: {state: pausd}}", "1:32", "did you mean paused?", schema=False),
+    "exit code in words": Case(
+        "- {wait: one, expect: {exit: four}}", "1:30", "'four', expected a number", schema=False
+    ),
+    "count in words": Case(
+        "- {race: [{pause: one}], expect: two}", "1:34", "found 'two', expected a number", schema=False
+    ),
+    "another tool's word": Case("- unpause: one", "1:3", "did you mean resume?"),
+    "names that would do": Case("- pause: cc", "1:10", "a container of this file: one, two-1, two-2", schema=False),
+    "why it is no regex": Case('- {stdout: one, expect: {matches: "(saw"}}', "1:35", "missing ), unterm", schema=False),
     "bad probe": Case("- probe: {temperature: one}", "1:11", "expected one of freezer, processes"),
     "two probes": Case("- probe: {freezer: one, processes: one}", "1:10", "found 2 things"),
     "bad fault": Case("- fault: {flood: box}", "1:11", "expected one of kill_guest"),
@@ -195,7 +211,11 @@ FILES = {
     ),
     "broken YAML": Case("name: x\nwhy: [", "3:1", "found broken YAML", schema=False),
     "two documents": Case("name: x\n---\nname: y", "2:1", "another document", schema=False),
-    "an alias": Case("name: &a x\nwhy: *a\nsteps: []", "2:6", "found the alias *a, expected no aliases", schema=False),
+    "an alias": Case("name: x\nwhy: *a\nsteps: []", "2:6", "found the alias *a, expected no aliases", schema=False),
+    "an anchor": Case("name: &a x\nwhy: y\nsteps: []", "1:7", "found the anchor &a, expected no anchors", schema=False),
+    "threshold of no ask": Case(
+        "name: x\nwhy: y\nthresholds: ['p95(exce) < 50ms']\nsteps: []", "3:14", "did you mean exec?", schema=False
+    ),
     "a tag that runs code": Case(
         "name: !!python/object/apply:os.system [ls]\nwhy: y\nsteps: []", "1:7", "expected text", schema=False
     ),
