@@ -79,13 +79,14 @@ class StepStarted(Event, frozen=True, kw_only=True, tag="step_started", omit_def
 
 
 class AskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One ask of a step; `code` is the error's, empty when it was answered."""
+    """One ask of a step; `code` is the error's, empty when it was answered; `expected`: the step expects that code."""
 
     verb: str
     to: str
     at: float
     seconds: float
     code: str = ""
+    expected: bool = False
 
 
 class Tail(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,6 +53,8 @@ class PythonWorld:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._current: ContextVar[_Step | None] = ContextVar("step", default=None)
+        # the codes of the `expect_error` around what goes on
+        self._expected: ContextVar[tuple[str, ...]] = ContextVar("expected", default=())
         self._count = 0
         self.system: SystemHandle = recorded(stage.world.system, stage.journal.now, self._asked)
 
@@ -115,6 +117,7 @@ class PythonWorld:
     def expect_error(self, *codes: str) -> Generator[None]:
         """The body must fail with one of these codes. Raises: Unmet."""
         wanted = f"the error {' or '.join(codes)}"
+        token = self._expected.set(codes)
         try:
             yield
         except KatrioError as error:
@@ -122,6 +125,8 @@ class PythonWorld:
                 raise Unmet(Mismatch(wanted, f"{error.code}: {error.message}", error.code)) from error
         else:
             raise Unmet(Mismatch(wanted, "no error"))
+        finally:
+            self._expected.reset(token)
 
     async def eventually(
         self,
@@ -196,7 +201,12 @@ class PythonWorld:
 
     def _asked(self, asked: Asked) -> None:
         record = AskRecord(
-            verb=asked.verb, to=asked.to, at=asked.began, seconds=asked.ended - asked.began, code=asked.code
+            verb=asked.verb,
+            to=asked.to,
+            at=asked.began,
+            seconds=asked.ended - asked.began,
+            code=asked.code,
+            expected=asked.code in self._expected.get(),
         )
         self._stage.journal.asked(record)
         if (step := self._current.get()) is not None:
@@ -226,11 +236,12 @@ def told(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failure]:
 
 def _alone(error: Exception) -> Exception:
     """What a nursery wrapped, where it is a single one."""
+    whole = error
     if isinstance(error, ExceptionGroup):
         sole = plain_error(cast("BaseExceptionGroup[BaseException]", error))
         if isinstance(sole, Exception) and not isinstance(sole, ExceptionGroup):
             return sole
-    return cast("Exception", error)
+    return whole
 
 
 def _judged(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failure]:

@@ -202,9 +202,9 @@ class _Builder:
             del properties["steps"]
             schema["required"].remove("steps")
         if verb.word in ("eventually", "always"):
-            properties[verb.word] = {"allOf": [properties[verb.word], {"required": ["expect"]}]}
+            _also(properties, verb.word, {"required": ["expect"]})
         if verb.word in ("unchanged", "grows"):
-            properties[verb.word] = {"allOf": [properties[verb.word], {"not": {"required": ["expect"]}}]}
+            _also(properties, verb.word, {"not": {"required": ["expect"]}})
         if issubclass(verb, Always | Unchanged):
             properties["while"] = {**properties["while"], "minItems": 1}
             schema["oneOf"] = [{"required": ["during"]}, {"required": ["while"]}]
@@ -250,6 +250,12 @@ def _described(schema: Schema, shape: type, field: str) -> Schema:
         raise LookupError(f"{shape.__name__}.{field} has no sentence in actors.scenario.words")
     # draft 7 reads nothing beside a reference
     return {"allOf": [schema], "description": text} if "$ref" in schema else {**schema, "description": text}
+
+
+def _also(properties: Schema, field: str, condition: Schema) -> None:
+    """One condition more on a field, which keeps its sentence."""
+    old = properties[field]
+    properties[field] = {"allOf": [*old["allOf"], condition], "description": old["description"]}
 
 
 def _summary(shape: type) -> str:

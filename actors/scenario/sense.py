@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from actors.scenario.model import Conditions, Step
 
-__all__ = ["Senseless", "senseless"]
+__all__ = ["STATES", "Senseless", "senseless"]
 
 # in the order of a life
 STATES = tuple(dict.fromkeys(str(state) for state in (*ContainerState, *SandboxState)))

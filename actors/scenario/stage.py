@@ -141,6 +141,8 @@ class Attempt:
         self.asks: list[AskRecord] = []
         # what `eventually` and its kin saw last: the reason, when the time runs out
         self.last: Mismatch | None = None
+        # codes that the step expects of its asks: no errors for thresholds
+        self.expected: tuple[str, ...] = ()
         # what came of it, for the journal
         self.seen = Seen()
 
@@ -203,6 +205,7 @@ class Attempt:
             code = error.code
             raise
         finally:
-            record = AskRecord(verb=verb, to=to, at=began, seconds=journal.now() - began, code=code)
+            expected = bool(code) and code in self.expected
+            record = AskRecord(verb=verb, to=to, at=began, seconds=journal.now() - began, code=code, expected=expected)
             self.asks.append(record)
             journal.asked(record)

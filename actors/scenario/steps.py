@@ -268,6 +268,7 @@ async def act(step: Step, attempt: Attempt) -> Mismatch | None:
         UnknownValue: the step uses a value that is not there.
     """
     expect = step.expect or Expect()
+    attempt.expected = expect.error or ()
     began = attempt.stage.journal.now()
     try:
         seen = await ACTIONS[type(step)](step, attempt)

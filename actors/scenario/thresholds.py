@@ -1,7 +1,7 @@
 """Thresholds over all asks of a run: `p95(exec) < 50ms`, `rate(exec) >= 20`, `errors(stop) == 0`.
 
 Pure. For the loader, which reads them, and the runner, which judges them at the end. A time is that of one ask, from
-the request to its answer; an ask that ended with an error counts for `count` and `errors` alone. Not for steps.
+the request to its answer; an ask that ended with an error counts for `count` alone, and for `errors` when no step expected it. Not for steps.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _value(threshold: Threshold, asks: Sequence[AskRecord], seconds: float) -> f
         case "count":
             return float(len(asks))
         case "errors":
-            return float(len(asks) - len(times))
+            return float(sum(1 for ask in asks if ask.code and not ask.expected))
         case "rate":
             return len(times) / seconds if seconds else 0.0
         case _ if not times:

@@ -51,7 +51,7 @@ async def test_steps_expectations_and_the_taking_down(autojump_clock: MockClock)
         ("steps[0]", "begin"),
         ("steps[1]", "it refuses"),
     ]
-    assert [ask.verb for ask in ran.result.steps[2].asks] == ["pause", "exec"]
+    assert [(ask.verb, ask.expected) for ask in ran.result.steps[2].asks] == [("pause", False), ("exec", True)]
     assert ran.guest.log[-1] == "guest ended"
 
 

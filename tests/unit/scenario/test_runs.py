@@ -191,11 +191,15 @@ async def test_always_notices_a_moment(autojump_clock: MockClock) -> None:
         ("p95(wait) <= 2.5s", True),
         ("max(wait) < 1s", False),
         ("errors(exec) == 0", True),
+        # of a step that expects it to be refused; the other is of the taking down
+        ("errors(delete) == 0", True),
+        ("count(delete) == 2", True),
         ("mean(stats) < 1s", False),
     ],
 )
 async def test_thresholds_are_judged_at_the_end(threshold: str, holds: bool, autojump_clock: MockClock) -> None:
     steps = "- {exec: one, command: [exit, '0', after, '2'], as: aa}\n- {wait: aa}\n- {exec: one, command: [exit, '0']}"
+    steps += "\n- {delete: one, expect: {error: invalid_transition}}"
     result = (await run(scenario(steps, more=f'thresholds: ["{threshold}"]'))).result
     assert (result.outcome is Outcome.HELD) is holds, result.reason
     assert [one.held for one in result.thresholds] == [holds]
