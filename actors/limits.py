@@ -51,6 +51,8 @@ class Limits:
     unread_output_bytes: int = 1 * MIB
     # and how fast it may write on when that is full: each byte costs the host time that others want
     lost_output_bytes_per_second: int = 32 * MIB
+    # what one collect keeps of each output: more than a test compares, and it is held in memory while the process runs
+    collected_bytes: int = 16 * MIB
     # one read from the agent; its reply must fit into one frame, and larger buffers no longer fit into caches
     read_bytes: int = 512 * KIB
     # one reply of an agent that carries values: they grow when decoded, and no answer of ours could carry more

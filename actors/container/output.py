@@ -55,6 +55,11 @@ class Output:
         self._attached = False
         self._writers.unpark_all()
 
+    @property
+    def offset(self) -> int:
+        """Where the next bytes stand in the stream."""
+        return self._offset
+
     async def room(self) -> None:
         """Wait while it is full and somebody reads it."""
         while self._attached and self._size >= self._bound and not self._ended:
@@ -95,18 +100,22 @@ class Output:
         self._writers.unpark_all()
 
     async def front(self, limit: int) -> Part | None:
-        """The next bytes, at most `limit` of them, which stay until they are `passed_on`; None at the end."""
+        """The next bytes, at most `limit` of them, which stay until they are `passed_on`; None at the end.
+
+        A gap that nothing came after is told with no bytes.
+        """
         while not self._chunks:
             if self._ended:
-                return None
+                return Part(self._offset, b"", self._gap) if self._gap else None
             await self._readers.park()
         return Part(self._offset, bytes(self._chunks[0][:limit]), self._gap)
 
     def passed_on(self, part: Part) -> None:
         """Its reader has what was at the front: a reader that goes before that loses nothing for the next."""
-        chunk = self._chunks.popleft()
-        if len(chunk) > len(part.data):
-            self._chunks.appendleft(chunk[len(part.data) :])
+        if part.data:
+            chunk = self._chunks.popleft()
+            if len(chunk) > len(part.data):
+                self._chunks.appendleft(chunk[len(part.data) :])
         self._gap -= part.gap
         self._size -= len(part.data)
         self._offset += len(part.data)

@@ -233,9 +233,14 @@ class Processes:
     async def _push(self, output: Output, mail: Mail) -> Nothing:
         output.attach()
         try:
+            told = 0
             while (part := await output.front(self._limits.chunk_bytes)) is not None:
                 await mail.push(part.data, offset=part.offset, gap=part.gap)
                 output.passed_on(part)
+                told = part.offset + len(part.data)
+            if told < output.offset:
+                # all of it went to readers before: an empty part says how much that was
+                await mail.push(b"", offset=output.offset)
         finally:
             output.detach()
         return Nothing()

@@ -70,6 +70,7 @@ class Courier:
 
     Attributes:
         late: answers and parts that came after their asker had gone, dropped.
+        limits: the bounds that its asks, and the handles over it, keep to.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Courier:
         self._address = address
         self._client = client
         self._epoch = epoch
-        self._limits = limits
+        self.limits = limits
         self._deadlines = Deadlines()
         self._link: Link | None = None
         # who waits for a link or for a place among the asks in flight, first come first served
@@ -226,7 +227,7 @@ class Courier:
         trace: str | None,
     ) -> AsyncGenerator[P]:
         deadline = self._deadline(budget)
-        window = window_bytes or self._limits.stream_window_bytes
+        window = window_bytes or self.limits.stream_window_bytes
         link = self._link
         if link is None or self._turn or self._called or len(self._pending) >= self._permits:
             link = await self._wait_for_turn(deadline)
@@ -247,7 +248,7 @@ class Courier:
     def _deadline(self, budget: float | Budget | None) -> float:
         if budget is None:
             return inf
-        seconds = self._limits.ask_seconds if isinstance(budget, Budget) else budget
+        seconds = self.limits.ask_seconds if isinstance(budget, Budget) else budget
         return trio.current_time() + seconds
 
     def _next_counter(self) -> int:
@@ -274,9 +275,9 @@ class Courier:
 
     def _encoded(self, ask: Ask) -> bytes:
         message = encode(ask)
-        if len(message) > self._limits.message_bytes:
+        if len(message) > self.limits.message_bytes:
             raise InvalidArgument(
-                f"the arguments of {ask.verb} make {len(message)} bytes; {self._limits.message_bytes} is the most",
+                f"the arguments of {ask.verb} make {len(message)} bytes; {self.limits.message_bytes} is the most",
                 field="args",
             )
         return message
@@ -289,7 +290,7 @@ class Courier:
         except TransportError as error:
             raise AgentUnreachable(f"{self._address}: {error}; {pending.verb} was not sent") from error
         if deadline != inf:
-            self._deadlines.add(deadline + self._limits.answer_grace_seconds, pending)
+            self._deadlines.add(deadline + self.limits.answer_grace_seconds, pending)
 
     async def _send_later(self, link: Link, pending: PendingAsk, message: bytes, deadline: float) -> None:
         with trio.move_on_at(deadline) as scope:
@@ -344,7 +345,7 @@ class Courier:
             raise Unreachable(str(error)) from error
         link.outbox = Outbox(
             link.endpoint,
-            backlog_bytes=self._limits.backlog_bytes,
+            backlog_bytes=self.limits.backlog_bytes,
             drain_soon=lambda outbox: nursery.start_soon(outbox.drain),
             overflow=lambda: link.fail("the hub does not read"),
         )

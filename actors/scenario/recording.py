@@ -48,6 +48,7 @@ def recorded(system: SystemHandle, now: _Now, listener: Callable[[Asked], None])
 class _Recorded:
     def __init__(self, courier: Courier, now: _Now, listener: Callable[[Asked], None]) -> None:
         self._courier = courier
+        self.limits = courier.limits
         self._now = now
         self._listener = listener
 

@@ -59,7 +59,8 @@ async def open_actors(parts: Parts) -> AsyncGenerator[SystemHandle]:
             await acting.start(system.run)
             client = parts.seams.ids.fresh("client")
             epoch = parts.seams.ids.epoch()
-            async with open_courier(parts.transport, parts.address, client=client, epoch=epoch) as courier:
+            opening = open_courier(parts.transport, parts.address, client=client, epoch=epoch, limits=parts.limits)
+            async with opening as courier:
                 yield SystemHandle(courier)
             acting.cancel_scope.cancel()
         # by now nothing runs that anybody could ask for; a cancel leaves the goodbyes out

@@ -175,6 +175,25 @@ async def output_that_nobody_reads(room: Room) -> None:
     assert (rest or [first])[-1].data.endswith(b"end\n"), "the newest is kept"
 
 
+async def output_that_a_cancelled_collect_took(room: Room) -> None:
+    one = await room.running()
+    partly = await one.exec("partly", ProcessSpec(args=("sh", "-c", "echo partial; exec sleep 60")))
+    done = await partly.collect(timeout=1)
+    assert (done.timed_out, done.stdout, done.lost) == (True, b"partial\n", 0)
+    await partly.signal(signal.SIGKILL)
+    done = await partly.collect()
+    assert (done.code, done.stdout, done.lost) == (137, b"", len(b"partial\n"))
+
+
+async def output_without_end(room: Room) -> None:
+    one = await room.running()
+    flood = await one.exec("flood", ProcessSpec(args=("yes",)))
+    done = await flood.collect(timeout=1, max_bytes=100_000)
+    assert done.timed_out
+    assert done.stdout == b"y\n" * 50_000
+    assert done.lost > 0, "it was read on, so it was not held up"
+
+
 BODIES: tuple[Callable[[Room], Awaitable[None]], ...] = (
     winsize_without_a_terminal,
     write_after_stdin_was_closed,
@@ -189,6 +208,8 @@ BODIES: tuple[Callable[[Room], Awaitable[None]], ...] = (
     output_is_complete_before_the_exit_is_told,
     a_grandchild_that_holds_the_output,
     output_that_nobody_reads,
+    output_that_a_cancelled_collect_took,
+    output_without_end,
 )
 
 

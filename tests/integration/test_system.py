@@ -116,7 +116,7 @@ async def test_a_terminal_sees_its_new_size(engine: str, tmp_path: Path) -> None
 async def test_twenty_execs_at_once(engine: str, tmp_path: Path) -> None:
     async with a_box(engine, tmp_path) as (_, box):
         one = await running(box, "one", "sleep", "100")
-        codes: dict[int, int] = {}
+        codes: dict[int, int | None] = {}
 
         async def run(number: int) -> None:
             process = await one.exec(f"e{number}", ProcessSpec(args=("sh", "-c", f"echo {number}; exit {number}")))

@@ -104,6 +104,24 @@ async def test_what_was_not_passed_on_is_there_for_the_next_reader_with_its_gap(
     assert await everything(output) == [(2, b"cdef", 2)]
 
 
+async def test_a_reply_that_was_lost_as_the_last_one_is_told_once() -> None:
+    output = Output(10)
+    output.append(b"ab")
+    output.lost_reply()
+    output.lost_reply()
+    output.end()
+    assert await everything(output) == [(0, b"ab", 2)]
+    output = Output(10)
+    output.append(b"ab")
+    first = await output.front(10)
+    assert first == (0, b"ab", 0)
+    output.passed_on(first)
+    output.lost_reply()
+    output.end()
+    assert await everything(output) == [(2, b"", 1)]
+    assert await output.front(10) is None
+
+
 @given(st.lists(st.binary(min_size=1, max_size=9), max_size=30), st.integers(1, 20), st.integers(1, 7))
 def test_what_is_read_is_a_suffix_with_the_right_offset(chunks: list[bytes], bound: int, limit: int) -> None:
     output = Output(bound)

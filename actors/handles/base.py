@@ -1,0 +1,56 @@
+"""What the handles share: the budget of an ask, the events of an actor, its delete.
+
+Not for callers: they import from `actors.handles`.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from actors.errors import NotFound
+from actors.mailbox import Budget
+from actors.wire.codec import decode_value
+from actors.wire.events import ActorEvent
+from actors.wire.verbs import Delete, Nothing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from actors.mailbox import Courier
+
+__all__ = ["DEFAULT", "Allowance", "SeenEvent", "delete_at", "open_events_of"]
+
+# seconds, the limits' own, or for ever
+Allowance: TypeAlias = float | Budget | None
+DEFAULT = Budget.DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEvent:
+    """One event of a subscription; `lost` counts those before it that were left out, as we did not keep up."""
+
+    event: ActorEvent
+    lost: int
+
+
+@asynccontextmanager
+async def open_events_of(courier: Courier, address: str) -> AsyncGenerator[AsyncIterator[SeenEvent]]:
+    """Subscribe to one actor; see `open_events` of its handle."""
+
+    async def seen() -> AsyncGenerator[SeenEvent]:
+        async for part in parts:
+            yield SeenEvent(decode_value(part.value, ActorEvent), part.lost)
+
+    async with courier.open_events(address, "events", Nothing()) as parts, aclosing(seen()) as events:
+        yield events
+
+
+async def delete_at(courier: Courier, address: str, *, force: bool, budget: Allowance) -> None:
+    """Delete one actor; see `delete` of its handle."""
+    try:
+        await courier.ask(address, "delete", Delete(force), Nothing, budget=budget)
+    except NotFound:
+        if not force:
+            raise

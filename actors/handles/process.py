@@ -1,0 +1,150 @@
+"""The handle on a process: its input, its outputs, its end.
+
+For a container's init and for what `exec` started alike.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import InvalidArgument
+from actors.handles.base import DEFAULT, Allowance
+from actors.nurseries import open_plain_nursery
+from actors.wire.spec import ExitStatus, TerminalSize
+from actors.wire.verbs import Nothing, ProcessRef, ReadOutput, Signal, Signalled, Winsize, WriteStdin, Written
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+    from actors.mailbox import Courier, StreamPart
+
+__all__ = ["Completed", "ProcessHandle"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What `collect` has of a process.
+
+    Attributes:
+        code: how it ended, as a shell tells it; None: it still ran when the timeout was over.
+        stdout, stderr: from the start, but for what is missing.
+        lost: how many bytes are missing, at the least: nobody read them in time, somebody else read them, they were
+            more than `max_bytes`, or the link broke while they were under way.
+    """
+
+    code: int | None
+    stdout: bytes
+    stderr: bytes
+    lost: int = 0
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it still ran when the timeout was over: the output is what it wrote up to then."""
+        return self.code is None
+
+
+class _Gathered:
+    """One output, from its first byte on, up to a bound; what is not kept is counted."""
+
+    def __init__(self, bound: int) -> None:
+        self.data = bytearray()
+        self.lost = 0
+        self._bound = bound
+        self._position = 0
+
+    def add(self, part: StreamPart) -> None:
+        # a reply that was lost with its link has a gap and no offset; what another reader had, an offset and no gap
+        self.lost += max(part.gap, part.offset - self._position)
+        self._position = part.offset + len(part.data)
+        kept = part.data[: self._bound - len(self.data)]
+        self.data += kept
+        self.lost += len(part.data) - len(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessHandle:
+    """One process of a container; the empty id is the container's init."""
+
+    courier: Courier
+    address: str
+    id: str
+
+    async def wait(self, *, budget: float | None = None) -> ExitStatus:
+        """Wait for its end; the same answer for every asker until the container is deleted."""
+        return await self.courier.ask(self.address, "wait", ProcessRef(self.id), ExitStatus, budget=budget)
+
+    async def signal(self, signum: int, *, budget: Allowance = DEFAULT) -> Signalled:
+        """Signal it; one that has ended is fine and counts 0."""
+        return await self.courier.ask(self.address, "signal", Signal(signum, self.id), Signalled, budget=budget)
+
+    async def winsize(self, rows: int, columns: int, *, budget: Allowance = DEFAULT) -> None:
+        """Resize its terminal. Raises: InvalidTransition when it has none."""
+        args = Winsize(TerminalSize(rows, columns), self.id)
+        await self.courier.ask(self.address, "winsize", args, Nothing, budget=budget)
+
+    async def write(self, data: bytes, *, budget: Allowance = DEFAULT) -> int:
+        """Write to its input, in chunks; how many bytes went in, less than given once it was closed."""
+        sent = 0
+        while sent < len(data):
+            chunk = data[sent : sent + self.courier.limits.chunk_bytes]
+            args = WriteStdin(chunk, self.id)
+            taken = (await self.courier.ask(self.address, "write_stdin", args, Written, budget=budget)).length
+            sent += taken
+            if taken == 0:
+                break
+        return sent
+
+    async def close_stdin(self, *, budget: Allowance = DEFAULT) -> None:
+        """End of file on its input; repeated is fine."""
+        await self.courier.ask(self.address, "close_stdin", ProcessRef(self.id), Nothing, budget=budget)
+
+    @asynccontextmanager
+    async def _open(self, verb: str) -> AsyncGenerator[AsyncIterator[StreamPart]]:
+        async with self.courier.open_stream(self.address, verb, ReadOutput(self.id)) as parts:
+            yield parts
+
+    def open_stdout(self) -> AbstractAsyncContextManager[AsyncIterator[StreamPart]]:
+        """Its output from where the last reader stopped; the iterator ends with the output."""
+        return self._open("read_stdout")
+
+    def open_stderr(self) -> AbstractAsyncContextManager[AsyncIterator[StreamPart]]:
+        """Like `open_stdout`; ends at once for a process with a terminal."""
+        return self._open("read_stderr")
+
+    async def collect(self, *, timeout: float | None = None, max_bytes: int | None = None) -> Completed:  # noqa: ASYNC109
+        """Read both outputs to their end, then wait.
+
+        What was read is gone for the next reader, so a cancel scope around this throws it away; `timeout` does not.
+
+        Args:
+            timeout: seconds; the process runs on after them, and what it wrote up to then is given. None: no end.
+            max_bytes: the most to keep of each output; what comes after is read and counted, so that the process is
+                never held up. Default: the limits' `collected_bytes`.
+
+        Raises: GuestDied, OutcomeUnknown (nobody can tell how it ended), Busy (an output has a reader already),
+            InvalidArgument.
+        """
+        bound = self.courier.limits.collected_bytes if max_bytes is None else max_bytes
+        if bound < 0:
+            raise InvalidArgument(f"max_bytes is {bound}: expected 0 or more", field="max_bytes")
+        outputs = {"read_stdout": _Gathered(bound), "read_stderr": _Gathered(bound)}
+
+        async def drain(verb: str) -> None:
+            async with self._open(verb) as parts:
+                async for part in parts:
+                    outputs[verb].add(part)
+
+        code: int | None = None
+        with trio.move_on_after(math.inf if timeout is None else timeout):
+            async with open_plain_nursery() as nursery:
+                for verb in outputs:
+                    nursery.start_soon(drain, verb)
+            code = (await self.wait()).code
+        stdout, stderr = outputs.values()
+        return Completed(code, bytes(stdout.data), bytes(stderr.data), stdout.lost + stderr.lost)
