@@ -114,6 +114,7 @@ async def test_a_reply_that_was_lost_as_the_last_one_is_told_once() -> None:
     output = Output(10)
     output.append(b"ab")
     first = await output.front(10)
+    assert first is not None
     assert first == (0, b"ab", 0)
     output.passed_on(first)
     output.lost_reply()
