@@ -141,7 +141,7 @@ class ContainerActor:
     def lose(self, reason: str) -> None:
         """The guest is gone: every waiter gets GuestDied, and nothing is asked of the agent any more."""
         self._move_if(ContainerEvent.LOST)
-        self._processes.lose(GuestDied(f"container {self.id!r}: its guest is gone ({reason})"))
+        self._processes.lose(GuestDied(f"container {self.id!r}: its guest is gone ({reason})", state="lost"))
         self._link.cancel()
 
     def tell_oom(self) -> None:
@@ -164,7 +164,7 @@ class ContainerActor:
                     await self._agent.remove_container(self.id)
             raise
         if self.state.value is ContainerState.LOST:
-            raise GuestDied(f"container {self.id!r}: its guest died while it was created")
+            raise GuestDied(f"container {self.id!r}: its guest died while it was created", state="lost")
         self._move(ContainerEvent.CREATED)
 
     def _move(self, event: ContainerEvent) -> None:

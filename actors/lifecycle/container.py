@@ -39,6 +39,9 @@ class ContainerEvent(StrEnum):
 _S, _E = ContainerState, ContainerEvent
 _LIVE = frozenset({_S.READY, _S.RUNNING, _S.PAUSED})
 
+_STOP = "stop it first, or delete it with force"
+_NOT_PAUSED = "it is not paused, so there is nothing to do"
+
 CONTAINER = Lifecycle(
     noun="container",
     transitions={
@@ -85,10 +88,28 @@ CONTAINER = Lifecycle(
         "disconnect": frozenset(_S),
     },
     advice={
-        _S.PAUSED: "resume it first",
-        _S.STOPPED: "create it again",
-        _S.LOST: "the guest is gone: delete it and create it in a new sandbox",
+        _S.CREATING: "wait for the answer to its create",
         _S.READY: "start it first",
+        _S.STARTING: "wait for the answer to its start",
         _S.RUNNING: "stop it first",
+        _S.PAUSED: "resume it first",
+        _S.STOPPING: "delete it and create it again",
+        _S.STOPPED: "delete it and create it again",
+        _S.LOST: "delete it and create it in a new sandbox",
     },
+    instead={
+        ("start", _S.STARTING): "it is being started already",
+        ("start", _S.RUNNING): "it has been started already",
+        ("start", _S.PAUSED): "it has been started already; resume lets it run on",
+        ("resume", _S.READY): _NOT_PAUSED,
+        ("resume", _S.STARTING): _NOT_PAUSED,
+        ("resume", _S.RUNNING): _NOT_PAUSED,
+        ("pause", _S.PAUSED): "it is paused already",
+        ("delete", _S.READY): _STOP,
+        ("delete", _S.STARTING): _STOP,
+        ("delete", _S.RUNNING): _STOP,
+        ("delete", _S.PAUSED): _STOP,
+        ("delete", _S.STOPPING): "wait for the answer to its stop",
+    },
+    lost=_S.LOST,
 )

@@ -48,6 +48,9 @@ PROCESS = Lifecycle(
     },
     advice={
         _S.CREATING: "wait for the answer to its create or exec",
+        _S.READY: "start its container first",
+        _S.RUNNING: "it runs already",
         _S.EXITED: "it has ended; its exit status and output can still be read",
     },
+    instead={},
 )

@@ -32,6 +32,8 @@ class SandboxEvent(StrEnum):
 
 _S, _E = SandboxState, SandboxEvent
 
+_STOP = "stop it first, or delete it with force"
+
 SANDBOX = Lifecycle(
     noun="sandbox",
     transitions={
@@ -68,8 +70,18 @@ SANDBOX = Lifecycle(
     },
     advice={
         _S.READY: "start it first",
+        _S.STARTING: "wait for the answer to its start",
         _S.RUNNING: "stop it first",
-        _S.STOPPED: "create it again",
-        _S.LOST: "its guest died: stop or delete it and create it again",
+        _S.STOPPING: "delete it and create it again",
+        _S.STOPPED: "delete it and create it again",
+        _S.LOST: "delete it and create it again",
     },
+    instead={
+        ("start", _S.STARTING): "it is being started already",
+        ("start", _S.RUNNING): "it has been started already",
+        ("delete", _S.STARTING): _STOP,
+        ("delete", _S.RUNNING): _STOP,
+        ("delete", _S.STOPPING): "wait for the answer to its stop",
+    },
+    lost=_S.LOST,
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from actors.errors import InternalError, InvalidTransition
+from actors.errors import GuestDied, InternalError, InvalidTransition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,13 +24,16 @@ E = TypeVar("E", bound=StrEnum)
 class Lifecycle(Generic[S, E]):
     """One machine: `transitions[state, event]` is the next state, `verbs[verb]` where the verb is allowed.
 
-    `advice[state]` says what a caller may do instead, and ends an error's message.
+    What a caller may do instead ends an error's message: `instead[verb, state]`, or `advice[state]` for every verb that has
+    none of its own. In the state `lost` there is no guest to do anything.
     """
 
     noun: str
     transitions: Mapping[tuple[S, E], S]
     verbs: Mapping[str, frozenset[S]]
     advice: Mapping[S, str]
+    instead: Mapping[tuple[str, S], str]
+    lost: S | None = None
 
     def move(self, state: S, event: E) -> S:
         """The state after `event`.
@@ -55,15 +58,18 @@ class Lifecycle(Generic[S, E]):
         """Refuse `verb` in `state`.
 
         Raises:
-            InvalidTransition: with `state` and `verb` in its details; the message says what to do.
+            GuestDied: the state is `lost`.
+            InvalidTransition: any other. Both have `state` and `verb` in their details; the message says what to do.
         """
         allowed = self.verbs[verb]
         if state in allowed:
             return
-        hint = self.advice.get(state, "")
+        advice = self.instead.get((verb, state)) or self.advice[state]
+        if state == self.lost:
+            raise GuestDied(f"{verb} of {self.noun} {name!r}: its guest is gone; {advice}", state=str(state), verb=verb)
         wanted = " or ".join(sorted(str(s) for s in allowed))
         raise InvalidTransition(
-            f"{verb} of {self.noun} {name!r}: it is {state}, and {verb} needs {wanted}{'; ' if hint else ''}{hint}",
+            f"{verb} of {self.noun} {name!r}: it is {state}, and {verb} needs {wanted}; {advice}",
             state=str(state),
             verb=verb,
         )

@@ -156,7 +156,7 @@ class SandboxActor:
                 self._move(SandboxEvent.START_FAILED)
             raise
         if self.state.value is SandboxState.LOST:
-            raise GuestDied(f"sandbox {self.id!r}: its guest died while it started")
+            raise GuestDied(f"sandbox {self.id!r}: its guest died while it started", state="lost")
         self._move(SandboxEvent.STARTED)
         return Nothing()
 

@@ -153,8 +153,13 @@ async def test_a_killed_guest_answers_everybody_at_once(engine: str, tmp_path: P
                 await one.info()
                 os.kill(guest, signal.SIGKILL)
         assert codes == ["guest_died"] * 20
-        with pytest.raises((InvalidTransition, GuestDied)):
+        for late in (one.stats, one.pause, one.stop, box.check):
+            with pytest.raises(GuestDied) as caught:
+                await late()
+            assert caught.value.details["state"] == "lost", late
+        with pytest.raises(GuestDied, match="exec"):
             await one.exec("late", ProcessSpec(args=("true",)))
+        await one.delete()
         await read_until(neighbour.init, b"\n5\n")
 
 

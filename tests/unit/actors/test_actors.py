@@ -319,8 +319,13 @@ async def test_the_guest_dies_and_everybody_is_told_at_once(autojump_clock: Mock
         assert trio.current_time() - began < 1
         assert (await one.info()).state == "lost"
         assert (await box.info()).state == "lost"
-        with pytest.raises(InvalidTransition, match="create it again"):
+        for late in (one.stats, one.pause, one.stop, one.list_processes, box.check, box.start):
+            with pytest.raises(GuestDied) as caught:
+                await late()
+            assert caught.value.details["state"] == "lost", late
+        with pytest.raises(GuestDied, match="create it again") as caught:
             await box.create_container("two", SPEC)
+        assert caught.value.details == {"state": "lost", "verb": "create_container"}
         await one.delete()
         await box.stop()
         await box.delete()

@@ -104,7 +104,7 @@ async def test_expectations(expect: str, holds: bool, autojump_clock: MockClock)
 
 async def test_an_error_is_expected_by_its_code_and_its_message(autojump_clock: MockClock) -> None:
     await held(
-        "- {pause: one}\n- {pause: one, expect: {error: invalid_transition, message: {contains: resume it first}}}"
+        "- {pause: one}\n- {pause: one, expect: {error: invalid_transition, message: {contains: paused already}}}"
     )
     assert "expected the error not_found, saw invalid_transition" in await failed(
         "- {pause: one}\n- {pause: one, expect: {error: not_found}}"
