@@ -56,7 +56,9 @@ async def open_system(
     """A system whose sandboxes are embedded guests on this host, and a handle on it.
 
     Hides nurseries: one error of the body stays one plain error. On the way out, cancelled or not, every
-    sandbox is stopped in order; other programs' links are told goodbye.
+    sandbox is stopped in order; other programs' links are told goodbye. A guest that does not answer is waited for:
+    `limits.shutdown_seconds` (20) for the order, then 10 s for its end, and then it is killed with what it runs; the
+    logger "katrio" says so.
 
     Args:
         agent, engine: see `katrio run --help`.
@@ -64,6 +66,7 @@ async def open_system(
         listen: `ipc:///absolute/path`: serve other programs there as well (`connect_system`, or any that speaks
             docs/protocol.md). Whoever may open the socket may do everything: it is 0600, in a directory that must
             be 0700 and is made when missing.
+        limits: every bound, for the actors and for this handle: its default budget is `limits.ask_seconds`.
 
     Raises:
         InvalidArgument: no such agent or engine; or `listen` can't be used.

@@ -9,6 +9,8 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+import trio
+
 from actors.errors import NotFound
 from actors.mailbox import Budget
 from actors.wire.codec import decode_value
@@ -20,11 +22,23 @@ if TYPE_CHECKING:
 
     from actors.mailbox import Courier
 
-__all__ = ["DEFAULT", "Allowance", "SeenEvent", "delete_at", "open_events_of"]
+__all__ = ["DEFAULT", "Allowance", "Deadline", "SeenEvent", "delete_at", "open_events_of"]
 
 # seconds, the limits' own, or for ever
 Allowance: TypeAlias = float | Budget | None
 DEFAULT = Budget.DEFAULT
+
+
+class Deadline:
+    """The end of a budget that several asks share."""
+
+    def __init__(self, courier: Courier, budget: Allowance) -> None:
+        seconds = courier.limits.ask_seconds if isinstance(budget, Budget) else budget
+        self._at = None if seconds is None else trio.current_time() + seconds
+
+    def left(self) -> float | None:
+        """What the next ask may take."""
+        return None if self._at is None else max(0.0, self._at - trio.current_time())
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.errors import InvalidArgument
-from actors.handles.base import DEFAULT, Allowance
+from actors.errors import InvalidArgument, KatrioError
+from actors.handles.base import DEFAULT, Allowance, Deadline
 from actors.nurseries import open_plain_nursery
 from actors.wire.spec import ExitStatus, TerminalSize
 from actors.wire.verbs import Nothing, ProcessRef, ReadOutput, Signal, Signalled, Winsize, WriteStdin, Written
@@ -89,14 +89,25 @@ class ProcessHandle:
         await self.courier.ask(self.address, "winsize", args, Nothing, budget=budget)
 
     async def write(self, data: bytes, *, budget: Allowance = DEFAULT) -> int:
-        """Write to its input, in chunks; how many bytes went in, less than given once it was closed."""
+        """Write to its input, in chunks; how many bytes went in, less than given once it was closed.
+
+        Up to 1 MiB, a pipe's buffer, goes in before the process reads any of it. `budget` is for all of it together.
+
+        Raises: KatrioError, `details["written"]` of which says how many bytes went in; when it is OutcomeUnknown (the
+            budget was over, the link broke), up to one chunk more may have.
+        """
         sent = 0
+        deadline = Deadline(self.courier, budget)
         while sent < len(data):
             chunk = data[sent : sent + self.courier.limits.chunk_bytes]
             args = WriteStdin(chunk, self.id)
-            taken = (await self.courier.ask(self.address, "write_stdin", args, Written, budget=budget)).length
-            sent += taken
-            if taken == 0:
+            try:
+                answer = await self.courier.ask(self.address, "write_stdin", args, Written, budget=deadline.left())
+            except KatrioError as error:
+                error.details["written"] = sent
+                raise
+            sent += answer.length
+            if answer.length == 0:
                 break
         return sent
 

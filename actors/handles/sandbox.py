@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.handles.base import DEFAULT, Allowance, SeenEvent, delete_at, open_events_of
+from actors.handles.base import DEFAULT, Allowance, Deadline, SeenEvent, delete_at, open_events_of
 from actors.handles.container import ContainerHandle
 from actors.wire.reports import Capabilities, GuestDetails, Interface, Route
 from actors.wire.verbs import (
@@ -116,9 +116,11 @@ class SandboxHandle:
         """Put a file into its guest's shared directory, in pieces; it appears there whole, or not at all.
 
         A container mounts it by its path below /run/kata-containers/shared/containers. One writer to a path.
+        `budget` is for all pieces together.
         Raises: InvalidArgument, PermissionDenied for a path that leads elsewhere, ResourceExhausted.
         """
         chunk_bytes = self.courier.limits.chunk_bytes
+        deadline = Deadline(self.courier, budget)
         for offset in range(0, max(len(data), 1), chunk_bytes):
             piece = CopyFile(
                 path=path,
@@ -130,7 +132,7 @@ class SandboxHandle:
                 uid=uid,
                 gid=gid,
             )
-            await self.courier.ask(self.address, "copy_file", piece, Nothing, budget=budget)
+            await self.courier.ask(self.address, "copy_file", piece, Nothing, budget=deadline.left())
 
     async def list_interfaces(self, *, budget: Allowance = DEFAULT) -> tuple[Interface, ...]:
         """Its network devices. Raises: Unsupported where the guest has no network of its own."""

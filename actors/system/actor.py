@@ -15,6 +15,7 @@ import trio
 from actors.actor import Actor
 from actors.errors import AlreadyExists, KatrioError
 from actors.events import Events
+from actors.lifecycle.sandbox import SandboxState
 from actors.owned import OwnedTask
 from actors.sandbox import SandboxActor
 from actors.wire.ids import check_id
@@ -80,10 +81,16 @@ class SystemActor:
 
     async def _stop_all(self) -> None:
         with trio.CancelScope(shield=True):
-            with trio.move_on_after(self._limits.shutdown_seconds):
+            with trio.move_on_after(self._limits.shutdown_seconds) as order:
                 async with trio.open_nursery() as stopping:
                     for child in self._sandboxes.values():
                         stopping.start_soon(self._stop_one, child)
+            if order.cancelled_caught:
+                late = ", ".join(
+                    n for n, c in self._sandboxes.items() if c.actor.state.value is not SandboxState.STOPPED
+                )
+                seconds = self._limits.shutdown_seconds
+                _log.warning("not stopped within %g s: %s; the guests are ended with what they run", seconds, late)
             for child in self._sandboxes.values():
                 child.task.cancel()
 

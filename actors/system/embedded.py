@@ -6,6 +6,7 @@ guest: that is `actors.guest`, which runs in the spawned process.
 
 from __future__ import annotations
 
+import logging
 import signal
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from transports.base import Dialer
 
 __all__ = ["EmbeddedGuests", "EmbeddedImages", "EmbeddedWorld"]
+
+_log = logging.getLogger("katrio")
 
 # an orderly end, and more than the 10 s after which the launcher kills a guest that does not end: killed at that moment,
 # it would leave the guest's death to nobody that is waited for
@@ -132,8 +135,10 @@ class EmbeddedGuests:
     async def _end(self, child: ChildProcess, directory: RunDirectory) -> None:
         """Orderly first, then by force; whatever is left of it is swept."""
         child.close_lifeline()
-        with trio.move_on_after(ENDING_SECONDS):
+        with trio.move_on_after(ENDING_SECONDS) as ending:
             await child.wait()
+        if ending.cancelled_caught:
+            _log.warning("the guest in %s did not end within %g s: it is killed", directory.path, ENDING_SECONDS)
         child.send_signal(signal.SIGKILL)
         await child.wait()
         await self._seams.threads.run(partial(sweep_directory, directory.path))

@@ -43,6 +43,9 @@ class ScriptedProcess:
         self.closed = False
         self.input = bytearray()
         self.input_closed = False
+        # how much it takes before it stops reading, and how long each write takes
+        self.input_room: int | None = None
+        self.input_seconds = 0.0
         self.size: TerminalSize | None = None
         self.signals: list[int] = []
         self.ended = trio.Event()
@@ -233,7 +236,11 @@ class ScriptedConnection:
 
     async def write_stdin(self, container: str, process: str, data: bytes) -> int:
         await self._call("write_stdin", container)
-        self._process(container, process).input += data
+        found = self._process(container, process)
+        if found.input_room is not None and len(found.input) + len(data) > found.input_room:
+            await trio.sleep_forever()
+        await trio.sleep(found.input_seconds)
+        found.input += data
         return len(data)
 
     async def close_stdin(self, container: str, process: str) -> None:

@@ -29,7 +29,8 @@ What an `ask` may say to whom, for whoever writes a client in another language; 
 `python -m tests.support.verbs_page`.
 
 Arguments and answers are msgpack maps with the field names below as keys. A field with a default may be left out, both
-ways; a field that a reader does not know is ignored; "none" is the empty map. *changes*: runs to its own bound though its caller gives up.
+ways; a field that a reader does not know is ignored; "none" is the empty map. *changes*: runs to its own bound though its caller gives up;
+*changes, stops*: changes something and stops when its caller gives up, who does not learn how much was done by then.
 *stream*: opened with a `window`, answered by chunks of bytes and then by its reply; *events*: the same with events.
 """
 TABLES: tuple[tuple[str, Mapping[str, Verb]], ...] = (
@@ -59,7 +60,8 @@ def _verbs() -> Iterator[str]:
         yield "| verb | arguments | answer | |"
         yield "|---|---|---|---|"
         for name, verb in verbs.items():
-            kind = "stream" if verb.streams else "changes" if verb.changes_state and not verb.stoppable else ""
+            changes = "changes, stops" if verb.stoppable else "changes"
+            kind = "stream" if verb.streams else changes if verb.changes_state else ""
             kind = f"events, {_link(ActorEvent)}" if name == "events" else kind
             yield f"| `{name}` | {_link(verb.args)} | {_link(verb.result)} | {kind} |"
         yield ""
