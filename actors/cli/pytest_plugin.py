@@ -1,7 +1,7 @@
 """A pytest plugin: scenario files as tests, and a fixture that runs scenarios and opens worlds.
 
-`test_*.katrio.yaml` files are collected; the fixture `katrio` runs any file or function in the embedded world, with the
-engine that `--katrio-engine` names. Imports nothing of katrio before it is asked for. Not for tests of katrio itself.
+`test_*.katrio.yaml` files are collected; the fixture `katrio` runs any file or function in the world that `--katrio-world`
+names. Imports nothing of katrio but its options before it is asked for. Not for tests of katrio itself.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from actors.cli.options import AGENTS, ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -23,13 +25,17 @@ if TYPE_CHECKING:
 __all__ = ["Katrio"]
 
 SUFFIX = ".katrio.yaml"
+# an attached one would be another program's, which a test can't wish for
+WORLDS = ("embedded", "simulated")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """See `pytest --help`."""
     group = parser.getgroup("katrio", "katrio scenarios")
-    group.addoption("--katrio-agent", default="kata", help="the agent that they use (default: kata)")
-    group.addoption("--katrio-engine", default="auto", help="of the embedded world (default: auto)")
+    group.addoption("--katrio-world", choices=WORLDS, default="embedded", help="where they run (default: embedded)")
+    group.addoption("--katrio-seed", type=int, default=0, metavar="N", help="of the simulated world (default: 0)")
+    group.addoption("--katrio-agent", choices=AGENTS, default="kata", help="the agent that they use (default: kata)")
+    group.addoption("--katrio-engine", choices=ENGINES, default="auto", help="of the embedded world (default: auto)")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -42,21 +48,25 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 @pytest.fixture
 def katrio(request: pytest.FixtureRequest) -> Katrio:
     """Runs scenarios and opens worlds, as the command line of pytest says."""
-    return Katrio(request.config)
+    return Katrio(request.config, request.path.parent)
 
 
 class Katrio:
-    """What the fixture gives."""
+    """What the fixture gives. Files are named as from the directory of the test that asks, wherever pytest was started."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, directory: Path) -> None:
         self._config = config
+        self._directory = directory
 
     def _option(self, name: str) -> Any:
         return self._config.getoption(f"katrio_{name}")
 
     def open_world(self) -> AbstractAsyncContextManager[World]:
-        """The embedded world for an async test: `async with katrio.open_world() as world`."""
+        """The embedded world for a test under Trio: `async with katrio.open_world() as world`; handles: `world.system`."""
         from actors.api import open_embedded
+
+        if self._option("world") != "embedded":
+            pytest.skip("open_world opens the embedded world, and --katrio-world names another")
 
         return open_embedded(agent=self._option("agent"), engine=self._option("engine"), run_dir=None)
 
@@ -68,6 +78,8 @@ class Katrio:
         **limits: float,
     ) -> Result:
         """Run a file, or an async function, to its end; `total` and `step` are a function's limits."""
+        if not callable(scenario):
+            scenario = self._directory / scenario
         return self._run(_loaded(scenario, tuple(needs), limits))
 
     def check(
@@ -78,9 +90,19 @@ class Katrio:
         **limits: float,
     ) -> Result:
         """Like `run`; the test is skipped when the world lacks something, and fails when it does not hold."""
-        return _judged(self.run(scenario, needs=needs, **limits))
+        from actors.scenario.problems import ScenarioError
+
+        try:
+            result = self.run(scenario, needs=needs, **limits)
+        except ScenarioError as error:
+            pytest.fail(str(error), pytrace=False)
+        return _judged(result)
 
     def _run(self, loaded: Loaded) -> Result:
+        if self._option("world") == "simulated":
+            from actors.simulation.scenarios import play
+
+            return play(loaded, self._option("seed"), agent=self._option("agent")).result
         import trio
 
         from actors.scenario.runner import run_scenario
@@ -123,12 +145,7 @@ class _ScenarioFile(pytest.File):
 
 class _ScenarioItem(pytest.Item):
     def runtest(self) -> None:
-        from actors.scenario.problems import ScenarioError
-
-        try:
-            Katrio(self.config).check(self.path)
-        except ScenarioError as error:
-            pytest.fail(str(error), pytrace=False)
+        Katrio(self.config, self.path.parent).check(self.path)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, self.path.name.removesuffix(SUFFIX)

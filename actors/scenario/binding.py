@@ -317,6 +317,8 @@ class Binder:
     def _step(self, node: yamltree.Node, path: str) -> Step:
         words = [key.value for key, _ in self.pairs(node, path, Kind.STEP.value)]
         verbs = [word for word in words if word in VERBS]
+        # a field may be called as a verb is: online_cpu_mem has a `wait`
+        verbs = [word for word in verbs if set(verbs) - {word} <= set(VERBS[word].__struct_fields__)] or verbs
         if not verbs:
             strange = next((key for key, _ in node.value if key.value not in _COMMON), node)
             like = _verb_like(strange.value) if strange is not node else ""

@@ -181,6 +181,23 @@ def outside(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
+def test_the_pytest_plugin_plays_in_the_simulated_world_and_finds_files_beside_the_test(
+    pytester: pytest.Pytester,
+) -> None:
+    inner = pytester.mkdir("inner")
+    (inner / "holds.yaml").write_text(HOLDS)
+    (inner / "broken.yaml").write_text("name: x\n")
+    (inner / "test_files.py").write_text(
+        "def test_holds(katrio):\n    assert katrio.check('holds.yaml').seed == 7\n"
+        "def test_broken(katrio):\n    katrio.check('broken.yaml')\n"
+    )
+    done = pytester.runpytest_subprocess("--katrio-world", "simulated", "--katrio-seed", "7", "-p", "no:cacheprovider")
+    done.assert_outcomes(passed=1, failed=1)
+    done.stdout.fnmatch_lines(["*broken.yaml:1:1: why: found nothing*"])
+    done.stdout.no_fnmatch_line("*Traceback*")
+    done.stdout.no_fnmatch_line("*ScenarioError*")
+
+
 def test_the_pytest_plugin_collects_files_and_has_a_fixture(outside: pytest.Pytester) -> None:
     done = outside.runpytest_subprocess("--katrio-engine", "processes", "-p", "no:cacheprovider")
     done.assert_outcomes(passed=2, failed=1, skipped=1)

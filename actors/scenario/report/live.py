@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actors.scenario.events import Outcome, Printed, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
-from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons
+from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, where
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -118,7 +118,9 @@ class LiveReport:
 
     def _step(self, event: StepEnded) -> None:
         line = Text.assemble(
-            (f"  {event.outcome:<9}", STYLES[event.outcome]), (f" {event.seconds:7.3f} s  ", "dim"), event.title
+            (f"  {event.outcome:<9}", STYLES[event.outcome]),
+            (f" {event.seconds:7.3f} s  {where(event):<8} ", "dim"),
+            event.title,
         )
         self._console.print(line, no_wrap=True, overflow="ellipsis")
         for reason in reasons(event):

@@ -12,9 +12,11 @@ import fastjsonschema
 import pytest
 import yaml
 
+from actors.scenario.examples import EXAMPLES
 from actors.scenario.load import load_text
 from actors.scenario.problems import ScenarioError
 from actors.scenario.schema import scenario_schema
+from actors.scenario.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[3]
 SCENARIOS = sorted((ROOT / "scenarios").rglob("*.yaml"))
@@ -31,6 +33,7 @@ sandboxes:
       two: {command: [sleep, "9"], count: 2}
 steps:
 """
+EXAMPLE_HEAD = HEAD.removesuffix("steps:\n").replace(", count: 2", "")
 # of the first line after HEAD
 FIRST = HEAD.count("\n") + 1
 
@@ -272,6 +275,16 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
     with pytest.raises(ScenarioError) as caught:
         load_text(text.encode(), "file.yaml")
     assert [problem.line for problem in caught.value.problems] == [FIRST, FIRST + 1, FIRST + 2]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_reference_has_an_example_of_every_verb_that_loads(verb: str) -> None:
+    text = f"{EXAMPLE_HEAD}steps:\n  - {EXAMPLES[verb]}\n"
+    part = b"vars: {which: two}\nsteps: [{sleep: 1s}]"
+    (step,) = load_text(text.encode(), "file.yaml", read=lambda name: part).scenario.steps
+    assert step.word == verb
+    if verb != "include":
+        CHECK(yaml.safe_load(text))
 
 
 def test_the_published_schema_and_the_reference_are_those_of_the_language() -> None:
