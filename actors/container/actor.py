@@ -328,7 +328,7 @@ class ContainerActor:
         return Nothing()
 
     async def _info(self, args: Nothing, mail: Mail) -> Info:
-        names = tuple(process.name for process in self._processes if process.name)
+        names = tuple(process.name for process in self._processes if process.name and not process.settled)
         return Info(self.id, str(self.state.value), names, self._processes.init.status, self._oom_kills)
 
 

@@ -56,6 +56,11 @@ class FollowedProcess:
         return self._settled.is_set()
 
     @property
+    def done(self) -> bool:
+        """Whether its end is known and its output has ended: the agent is asked nothing more about it."""
+        return self.settled and self.stdout.ended and self.stderr.ended
+
+    @property
     def status(self) -> ExitStatus | None:
         """How it ended, once it has."""
         return self._status

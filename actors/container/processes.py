@@ -47,10 +47,14 @@ __all__ = ["Processes", "check_signal"]
 
 # asking a process that has ended to end is fine; virtcontainers' CLI came to the same rule (runtime #1084)
 _ENDING = frozenset({signal.SIGTERM, signal.SIGKILL})
+# names in an error's text: who reads it looks for a slip of the pen
+_NAMED = 20
 
 
 class Processes:
-    """Every process that a container has had since it was created; the empty name is its init.
+    """The processes of a container: all that run, and those that have ended until they make room for new ones.
+
+    The empty name is its init, which always stays.
 
     `check(verb)` refuses a verb in the container's present state.
     """
@@ -117,9 +121,11 @@ class Processes:
     def _process(self, name: str) -> FollowedProcess:
         process = self._known.get(name)
         if process is None:
-            known = ", ".join(sorted(filter(None, self._known))) or "none but its init"
+            known = sorted(filter(None, self._known))
+            listed = ", ".join(known[:_NAMED]) or "none but its init"
+            more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
             raise NotFound(
-                f"container {self._container!r} has no process {name!r}; it has {known}",
+                f"container {self._container!r} has no process {name!r}; it has {listed}{more}",
                 process=name,
             )
         return process
@@ -139,11 +145,7 @@ class Processes:
             )
         if args.id in self._known or args.id == self._container:
             raise AlreadyExists(f"container {self._container!r} has a process {args.id!r} already; choose another id")
-        if len(self._known) >= self._limits.processes:
-            raise ResourceExhausted(
-                f"container {self._container!r} has had {self._limits.processes} processes; create it again",
-                limit=self._limits.processes,
-            )
+        self._make_room()
         process = self.reserve(args.id, tty=args.process.tty)
         try:
             await self._agent.exec_process(self._container, args.id, args.process)
@@ -157,6 +159,20 @@ class Processes:
             raise
         self.follow(process, nursery, _nothing)
         return Nothing()
+
+    def _make_room(self) -> None:
+        """Forget the exec that was started first of those that have ended, as the guest does: its wait, its output, its id."""
+        if len(self._known) < self._limits.processes:
+            return
+        for process in self:
+            if process.name and process.done:
+                del self._known[process.name]
+                return
+        raise ResourceExhausted(
+            f"container {self._container!r}: {self._limits.processes} processes run in it, or their output is still read; "
+            "end one first",
+            limit=self._limits.processes,
+        )
 
     async def signal(self, args: Signal, mail: Mail) -> Signalled:
         """To one process, or with `all` to each; one that has ended is passed over."""

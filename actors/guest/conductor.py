@@ -139,7 +139,8 @@ class Conductor:
         cell = self._cell(container)
         self.machine.check("exec", container)
         async with self._changing(cell, "exec", container):
-            forgotten = self.machine.begin_exec(container, process)
+            unread = [name for name, known in cell.processes.items() if not known.read_to_end]
+            forgotten = self.machine.begin_exec(container, process, unread)
             if forgotten is not None:
                 await cell.processes.pop(forgotten).aclose()
             try:

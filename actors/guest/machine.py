@@ -16,6 +16,8 @@ from actors.lifecycle.process import PROCESS, ProcessEvent, ProcessState
 from actors.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from actors.wire.spec import ExitStatus
 
 __all__ = ["ContainerEntry", "Machine", "ProcessEntry"]
@@ -25,7 +27,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+\Z")
 
 @dataclass(slots=True)
 class ProcessEntry:
-    """One process; its exit is kept until its container is removed."""
+    """One process; its exit is kept until its container is removed, or it makes room for a new one."""
 
     id: str
     state: ProcessState = ProcessState.CREATING
@@ -158,8 +160,10 @@ class Machine:
 
     # exec
 
-    def begin_exec(self, container: str, process: str) -> str | None:
+    def begin_exec(self, container: str, process: str, unread: Collection[str] = ()) -> str | None:
         """Take the process id; the id of an ended process that is forgotten to make room, or None.
+
+        The host forgets the same one: that which was started first of those that have ended and are not `unread`.
 
         Raises: NotFound, InvalidTransition, AlreadyExists, InvalidArgument, ResourceExhausted.
         """
@@ -169,15 +173,23 @@ class Machine:
             raise AlreadyExists(f"exec {process!r} in container {container!r}: the id was used", process=process)
         forgotten = None
         if len(entry.processes) >= self._limits.processes:
-            forgotten = self._oldest_ended(entry)
+            forgotten = self._oldest_ended(entry, unread)
             del entry.processes[forgotten]
         entry.processes[process] = ProcessEntry(process)
         return forgotten
 
-    def _oldest_ended(self, entry: ContainerEntry) -> str:
-        for process in entry.processes.values():
-            if process.state is ProcessState.EXITED and process.id != entry.id:
-                return process.id
+    def _oldest_ended(self, entry: ContainerEntry, unread: Collection[str]) -> str:
+        ended = [
+            process.id
+            for process in entry.processes.values()
+            if process.state is ProcessState.EXITED and process.id != entry.id
+        ]
+        for process in ended:
+            if process not in unread:
+                return process
+        if ended:
+            # a host that never reads must not keep others from running
+            return ended[0]
         raise ResourceExhausted(
             f"exec in container {entry.id!r}: {self._limits.processes} processes run in it; end one first",
             limit=self._limits.processes,

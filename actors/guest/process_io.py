@@ -24,6 +24,7 @@ class _Reader:
     def __init__(self, stream: trio.abc.ReceiveStream | None) -> None:
         self._stream = stream
         self._turn = trio.Lock()
+        self.at_end = stream is None
 
     async def read(self, limit: int) -> bytes:
         if self._stream is None:
@@ -31,9 +32,11 @@ class _Reader:
             return b""
         async with self._turn:
             try:
-                return bytes(await self._stream.receive_some(limit))
+                data = bytes(await self._stream.receive_some(limit))
             except (trio.ClosedResourceError, trio.BrokenResourceError):
-                return b""
+                data = b""
+            self.at_end = not data
+            return data
 
 
 class ProcessIo:
@@ -49,6 +52,11 @@ class ProcessIo:
         self._terminal = engine.stderr is None
         self._stdout = _Reader(engine.stdout)
         self._stderr = _Reader(engine.stderr)
+
+    @property
+    def read_to_end(self) -> bool:
+        """Whether its reader has seen the end of both outputs."""
+        return self._stdout.at_end and self._stderr.at_end
 
     def finish(self, status: ExitStatus) -> None:
         """It has ended; its waiters are answered, its output can still be read."""

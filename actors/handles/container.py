@@ -117,5 +117,5 @@ class ContainerHandle:
         await delete_at(self.courier, self.address, force=force, budget=budget)
 
     async def info(self, *, budget: Allowance = DEFAULT) -> Info:
-        """Its state; its processes as `children`; how its init ended, once it has."""
+        """Its state; its execs that run as `children`; how its init ended, once it has."""
         return await self.courier.ask(self.address, "info", Nothing(), Info, budget=budget)

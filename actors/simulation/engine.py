@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import InvalidArgument, NotFound, Unsupported
+from actors.guest.engines.pids import refuse_if_full
 from actors.guest.engines.users import resolve_user
 from actors.simulation.engine_process import (
     SimulatedProcess,
@@ -131,6 +132,7 @@ class SimulatedEngine:
         found = self._containers[container].container
         if not found.processes:
             raise NotFound(f"container {container!r}: it has ended")
+        refuse_if_full(container, len(found.processes), found.process_limit)
         return self._spawn(found, process, started=True)
 
     def _spawn(self, container: Container, asked: Process, *, started: bool) -> SimulatedProcess:

@@ -102,8 +102,8 @@ class Checked(msgspec.Struct, frozen=True):
 class Info(msgspec.Struct, frozen=True):
     """An actor's own view of itself.
 
-    `exit` is there once a container's init has ended; `oom_kills` counts how often the kernel killed in it for want
-    of memory.
+    A container's `children` are its execs that run. `exit` is there once its init has ended; `oom_kills` counts
+    how often the kernel killed in it for want of memory.
     """
 
     id: str

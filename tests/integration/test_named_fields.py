@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors.errors import InvalidArgument
+from actors.errors import InvalidArgument, NotFound, ResourceExhausted
 from actors.host.facts import choose_engine, read_facts
+from actors.limits import Limits
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec
-from tests.support.boxes import ENGINES, a_room
+from tests.support.boxes import ENGINES, a_room, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +57,40 @@ async def test_a_limit_that_the_kernel_refuses_is_named(engine: str, tmp_path: P
             with pytest.raises(InvalidArgument) as caught:
                 await one.update(resources)
             assert caught.value.details == {"field": field}
+
+
+@pytest.mark.parametrize("engine", RUNTIMES)
+async def test_an_exec_into_a_full_container_names_its_limit(engine: str, tmp_path: Path) -> None:
+    async with a_room(engine, tmp_path) as room:
+        spec = ContainerSpec(
+            process=ProcessSpec(args=("sh", "-c", "sleep 100 & echo up; wait")), resources=ResourceSpec(pids=2)
+        )
+        one = await room.box.create_container("one", spec)
+        await one.start()
+        await until(one.init, b"up")
+        with pytest.raises(ResourceExhausted) as caught:
+            await one.exec("job", ProcessSpec(args=("true",)))
+        assert caught.value.details == {"field": "resources.pids", "limit": 2}
+        await one.update(ResourceSpec(pids=50))
+        assert (await (await one.exec("job", ProcessSpec(args=("true",)))).collect()).code == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_ended_execs_make_room_for_new_ones_on_both_sides(engine: str, tmp_path: Path) -> None:
+    async with a_room(engine, tmp_path, Limits(processes=4)) as room:
+        one = await room.running()
+        long = await one.exec("long", ProcessSpec(args=("sleep", "100")))
+        for number in range(12):
+            job = await one.exec(f"job-{number}", ProcessSpec(args=("sh", "-c", f"echo {number}; exit {number}")))
+            done = await job.collect()
+            assert (done.code, done.stdout) == (number, b"%d\n" % number)
+        assert (await one.info()).children == ("long",)
+        # the latest are kept, the first are forgotten
+        assert (await one.process("job-11").wait()).code == 11
+        with pytest.raises(NotFound):
+            await one.process("job-0").wait()
+        await long.signal(9)
+        assert (await long.wait()).code == 137
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from actors.errors import InvalidArgument, KatrioError, Unsupported
+from actors.errors import InvalidArgument, KatrioError, ResourceExhausted, Unsupported
 from actors.host.cgroups import container_group, read_layout
 from actors.schemas.oci import LinuxCPU, LinuxMemory, LinuxPids, LinuxResources
 from tests.support.engine_cases import case
@@ -118,6 +118,33 @@ async def the_limit_of_processes_holds(room: Room) -> None:
     process = await room.engine.exec("c1", room.process("sh", "-c", "for i in $(seq 40); do sleep 100 & done; true"))
     assert process.stderr is not None
     assert await read_until(process.stderr, b"can't fork")
+    await room.remove("c1")
+
+
+@case("groups")
+async def an_exec_into_a_full_container_names_its_limit(room: Room) -> None:
+    script = "sleep 1000 & sleep 1000 & sleep 1000 & wait"
+    await room.started("c1", "sh", "-c", script, resources=LinuxResources(pids=LinuxPids(limit=4)))
+    await room.pids("c1", 4)
+    for tty in (False, True):
+        with pytest.raises(ResourceExhausted) as error:
+            await room.engine.exec("c1", room.process("true", tty=tty))
+        assert error.value.details == {"field": "pids.limit", "limit": 4}
+    await room.engine.update("c1", LinuxResources(pids=LinuxPids(limit=30)))
+    assert (await room.exec("c1", "true")).code == 0
+    await room.remove("c1")
+
+
+@case("groups")
+async def a_container_that_a_runtime_barely_fits_into_runs_or_names_its_limit(room: Room) -> None:
+    await room.started("c1", "sleep", "1000", resources=LinuxResources(pids=LinuxPids(limit=2)))
+    if room.engine.name == "runc":
+        # its own threads are in the group by then
+        with pytest.raises(ResourceExhausted, match="room for the runtime") as error:
+            await room.exec("c1", "true")
+        assert error.value.details == {"field": "pids.limit", "limit": 2}
+    else:
+        assert (await room.exec("c1", "true")).code == 0
     await room.remove("c1")
 
 

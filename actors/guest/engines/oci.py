@@ -24,6 +24,7 @@ from actors.guest.engines.counters import read_counters
 from actors.guest.engines.exhaustion import told_when_exhausted
 from actors.guest.engines.oci_config import Document, bundle_config, process_document
 from actors.guest.engines.oom import OomWatch
+from actors.guest.engines.pids import PidsLimit
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.resources import apply_resources
@@ -123,6 +124,7 @@ class OciEngine:
         root = Root(f"/proc/{self._inits[container].reaped.pid}/root")
         _still_there(container, root)
         document = self._process(msgspec.to_builtins(process), root, mounts=[])
+        PidsLimit(self._layout, container, self._group(container)).check()
         file = self._runtime.scratch("json")
         file.write_bytes(msgspec.json.encode(document))
         try:
@@ -142,6 +144,7 @@ class OciEngine:
     async def _spawn(self, verb: str, container: str, process: Document, root: Root, *arguments: str) -> RealProcess:
         pid_file = self._runtime.scratch("pid")
         arguments = (*arguments, "--pid-file", str(pid_file.absolute()))
+        pids = PidsLimit(self._layout, container, self._group(container))
         try:
             with self._reaper.spawning():
                 if process.get("terminal"):
@@ -156,6 +159,7 @@ class OciEngine:
                 _limit_files(reaped.pid, process)
         except RuntimeFailed:
             _still_there(container, root)
+            pids.blame()
             program = process["args"][0]
             if not root.has_program(program, process["env"], process["cwd"]):
                 raise InvalidArgument(

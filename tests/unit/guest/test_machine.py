@@ -154,6 +154,19 @@ def test_counts_are_bounded_and_the_oldest_ended_process_makes_room() -> None:
     assert list(machine.container("c1").processes) == ["c1", "e1", "e3"]
 
 
+def test_what_is_still_read_makes_room_last() -> None:
+    machine = Machine(Limits(processes=4))
+    running(machine)
+    for process in ("e1", "e2", "e3"):
+        machine.begin_exec("c1", process)
+        machine.exec_started("c1", process)
+        machine.exited("c1", process, ExitStatus(0))
+    assert machine.begin_exec("c1", "e4", ["e1"]) == "e2"
+    machine.exec_failed("c1", "e4")
+    machine.begin_exec("c1", "e5")
+    assert machine.begin_exec("c1", "e6", ["e1", "e3"]) == "e1"
+
+
 def test_a_second_sandbox_is_refused_and_destroy_repeats() -> None:
     machine = Machine()
     machine.create_sandbox("box")

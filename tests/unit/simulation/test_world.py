@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from actors.api import open_world
-from actors.errors import GuestDied, InvalidArgument, KatrioError, NotFound, Unsupported
-from actors.limits import DEFAULT_LIMITS
+from actors.errors import GuestDied, InvalidArgument, KatrioError, NotFound, ResourceExhausted, Unsupported
+from actors.limits import DEFAULT_LIMITS, SIMULATED_LIMITS
 from actors.scenario.load import load_text
 from actors.simulation.run import simulate
 from actors.simulation.scenarios import play
 from actors.simulation.world import open_simulated
-from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
+from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec
+from tests.support.boxes import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -171,3 +173,52 @@ def test_a_sandbox_that_asks_after_its_guest_is_the_same_in_every_run(seed: int)
     assert (first.value, first.digest) == ("running", second.digest)
     # three calls a round, and a hundred rounds or more
     assert first.steps > 1000
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ended_execs_make_room_and_host_and_guest_forget_the_same_one(seed: int) -> None:
+    async def main(simulation: Simulation) -> None:
+        async with open_simulated(simulation, limits=replace(SIMULATED_LIMITS, processes=4)) as world:
+            box = await world.system.create_sandbox("box")
+            await box.start()
+            one = await running(box, "one", "sleep 1000")
+            slow = await one.exec("slow", ProcessSpec(args=("sh", "-c", "sleep 100; exit 7")))
+            for number in range(12):
+                # an id that was forgotten on one side alone could not be used again
+                job = await one.exec(
+                    f"job-{number % 3}", ProcessSpec(args=("sh", "-c", f"echo {number}; exit {number}"))
+                )
+                done = await job.collect()
+                assert (done.code, done.stdout) == (number, b"%d\n" % number)
+            assert (await one.info()).children == ("slow",)
+            with pytest.raises(NotFound, match="job-1, job-2, slow"):
+                await one.process("job-0").wait()
+            more = [await one.exec(f"more-{number}", ProcessSpec(args=("sleep", "500"))) for number in range(2)]
+            with pytest.raises(ResourceExhausted) as caught:
+                await one.exec("over", ProcessSpec(args=("true",)))
+            assert caught.value.details == {"limit": 4}
+            assert (await slow.wait()).code == 7
+            assert (await (await one.exec("over", ProcessSpec(args=("true",)))).collect()).code == 0
+            assert (await one.info()).children == ("more-0", "more-1")
+            await more[0].signal(9)
+
+    simulate(main, seed)
+
+
+def test_an_exec_into_a_full_container_names_the_limit() -> None:
+    async def main(simulation: Simulation) -> None:
+        async with open_simulated(simulation) as world:
+            box = await world.system.create_sandbox("box")
+            await box.start()
+            limits = ResourceSpec(pids=2)
+            spec = ContainerSpec(process=ProcessSpec(args=("sh", "-c", "sleep 100 & echo up; wait")), resources=limits)
+            one = await box.create_container("one", spec)
+            await one.start()
+            await until(one.init, b"up")
+            with pytest.raises(ResourceExhausted) as caught:
+                await one.exec("job", ProcessSpec(args=("true",)))
+            assert caught.value.details == {"field": "resources.pids", "limit": 2}
+            await one.update(ResourceSpec(pids=3))
+            assert (await (await one.exec("job", ProcessSpec(args=("true",)))).collect()).code == 0
+
+    simulate(main, 1)

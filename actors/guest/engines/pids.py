@@ -1,0 +1,72 @@
+"""A container's own limit of processes, told as such when it is what keeps a process from being made.
+
+For the engines with control groups; the simulated one says it in the same words. Not for what runs out in the whole
+guest: that is `exhaustion`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.errors import ResourceExhausted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from actors.host.cgroups import CgroupLayout
+
+__all__ = ["PidsLimit", "refuse_if_full"]
+
+
+def refuse_if_full(container: str, running: int, limit: int | None) -> None:
+    """Raises: ResourceExhausted when one more would be over the limit; None is no limit."""
+    if limit is not None and running >= limit:
+        raise ResourceExhausted(
+            f"container {container!r}: its limit of {limit} processes (pids) is reached; end one, or raise it by update",
+            field="pids.limit",
+            limit=limit,
+        )
+
+
+class PidsLimit:
+    """The pids controller of one group; what this machine does not have limits nothing."""
+
+    def __init__(self, layout: CgroupLayout, container: str, group: str) -> None:
+        hierarchy = layout.controller("pids")
+        self._container = container
+        self._directory = None if hierarchy is None else hierarchy.directory(group)
+        self._hits = self._count_hits()
+
+    def check(self) -> None:
+        """One that is full takes no further process: a runtime moves some in from outside, over the limit. Raises: ResourceExhausted."""
+        refuse_if_full(self._container, _number(self._text("pids.current")) or 0, self._limit())
+
+    def blame(self) -> None:
+        """After a runtime failed: its own threads count too, for a moment. Raises: ResourceExhausted when the limit was hit since."""
+        limit = self._limit()
+        if limit is not None and self._count_hits() > self._hits:
+            raise ResourceExhausted(
+                f"container {self._container!r}: its limit of {limit} processes (pids) left no room for the runtime, "
+                "which needs a few more for a moment; end one, or raise it by update",
+                field="pids.limit",
+                limit=limit,
+            )
+
+    def _limit(self) -> int | None:
+        return _number(self._text("pids.max"))
+
+    def _count_hits(self) -> int:
+        words = self._text("pids.events").split()
+        return int(words[words.index("max") + 1]) if "max" in words[:-1] else 0
+
+    def _text(self, name: str) -> str:
+        directory: Path | None = self._directory
+        try:
+            return "" if directory is None else (directory / name).read_text()
+        except OSError:
+            return ""  # no group, or none any more
+
+
+def _number(text: str) -> int | None:
+    word = text.strip()
+    return int(word) if word.isdigit() else None
