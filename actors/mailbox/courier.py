@@ -288,7 +288,7 @@ class Courier:
         except EndpointBusy:
             await self._send_later(link, pending, message, deadline)
         except TransportError as error:
-            raise AgentUnreachable(f"{self._address}: {error}; {pending.verb} was not sent") from error
+            raise self._unreachable(f"{self._address}: {error}; {pending.verb} was not sent") from error
         if deadline != inf:
             self._deadlines.add(deadline + self.limits.answer_grace_seconds, pending)
 
@@ -297,9 +297,13 @@ class Courier:
             try:
                 await link.endpoint.send(message)
             except TransportError as error:
-                raise AgentUnreachable(f"{self._address}: {error}; {pending.verb} was not sent") from error
+                raise self._unreachable(f"{self._address}: {error}; {pending.verb} was not sent") from error
         if scope.cancelled_caught:
             raise Busy(f"the link to {self._address} stayed full; {pending.verb} was not sent")
+
+    def _unreachable(self, message: str) -> AgentUnreachable:
+        # a sandbox's own agent that can't be reached has the same code; the address tells the two apart
+        return AgentUnreachable(message, address=self._address)
 
     def _give_up(self, link: Link, pending: PendingAsk) -> None:
         pending.abandon()
@@ -323,7 +327,7 @@ class Courier:
                     return self._link
         if self._link is not None:
             raise Busy(f"{self._permits} asks of this client were in flight all the time; nothing was sent")
-        raise AgentUnreachable(f"no link to {self._address} within the budget; nothing was sent")
+        raise self._unreachable(f"no link to {self._address} within the budget; nothing was sent")
 
     def _call_next(self) -> None:
         """Let the first that waits go on, when there is a link and a place; it calls the next."""

@@ -53,7 +53,7 @@ class AnyHello(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Hello(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="hello"):
-    """The client's first envelope: which versions it speaks, and who asks. One (client, epoch) has one link at a time.
+    """The client's first envelope: which versions it speaks, and who asks. One client has one link at a time.
 
     `unused` is the lowest counter that this (client, epoch) has never asked with; a hub that does not know
     the client refuses lower ones as `unknown`, since another hub may have run them.

@@ -215,6 +215,29 @@ static Reader must(uint64_t asked) {
     return r;
 }
 
+/* What nng took and did not send yet is lost by a close: the link is ours to close once the hub has said goodbye. */
+static void leave(void) {
+    Writer w = {.size = 0};
+    array(&w, 3);
+    text(&w, "goodbye");
+    text(&w, "");
+    text(&w, "done");
+    send_envelope(&w);
+    send_frame(BYE, NULL, 0);
+    /* nng says nothing when the hub closes instead of answering */
+    nng_setopt_ms(sock, NNG_OPT_RECVTIMEO, 500);
+    for (unsigned kind = DATA; kind != BYE;) {
+        uint8_t *body;
+        size_t size;
+        if (nng_recv(sock, &body, &size, NNG_FLAG_ALLOC) != 0) break;
+        Reader r = {body, body + size};
+        length(&r);
+        kind = (unsigned)read_number(&r);
+        nng_free(body, size);
+    }
+    nng_close(sock);
+}
+
 static void process(Writer *w, unsigned count, const char *const *args) {
     text(w, "process");
     map(w, 1);
@@ -304,10 +327,9 @@ int main(int argc, char **argv) {
     must(ask("box/web", "stop", NULL, 0));
     must(ask("box", "stop", NULL, 0));
     must(ask("box", "delete", NULL, 0));
-    send_frame(BYE, NULL, 0);
+    leave();
     printf("{\"hub\": \"%s\", \"version\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"all_x\": %s, \"exit\": %" PRIu64 ", "
            "\"state\": \"%s\", \"error\": \"%s\", \"details\": {\"state\": \"%s\"}}\n",
            hub, version, output_bytes, output_is_x ? "true" : "false", exit_code, state, code, found_state);
-    nng_close(sock);
     return 0;
 }

@@ -41,8 +41,10 @@ class Client:
         assert (kind, messages) == (HELLO, [b"katrio/1"]), "another version of the frames"
         # the epoch grows with each start of the client `name`
         self.send("hello", [1], name, 1, 1)
-        tag, self.version, self.hub, self.asks_in_flight, self.message_bytes = self.receive()[:5]
-        assert tag == "welcome"
+        tag, *told = self.receive()
+        if tag != "welcome":
+            raise ConnectionError(f"the hub says {tag}: {told}")
+        self.version, self.hub, self.asks_in_flight, self.message_bytes = told[:4]
 
     # frames
 

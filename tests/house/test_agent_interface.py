@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from actors import errors
 from actors.agents.support import VerbTable, read_verb_table
 from actors.lifecycle.container import CONTAINER
 
@@ -23,12 +21,6 @@ def test_the_verb_table_on_the_page_is_the_one_in_the_data() -> None:
     text = PAGE.read_text()
     shown = text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
     assert shown == rendered(read_verb_table())
-
-
-def test_the_page_names_every_code() -> None:
-    section = PAGE.read_text().partition("## Errors")[2]
-    named = set(re.findall(r"`([a-z_]+)`", section))
-    assert {error.code for error in errors.KatrioError.__subclasses__()} <= named
 
 
 def test_the_states_on_the_page_are_those_of_the_lifecycle() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import sys
 from pathlib import Path
@@ -53,6 +54,84 @@ async def test_a_program_with_only_pynng_and_msgpack(engine: str, tmp_path: Path
     check(json.loads(seen))
     assert json.loads(seen)["unexpected"] == []
     assert modules == "[]"
+
+
+def refused(client: Any, failure: Any, *asked: Any, **how: Any) -> tuple[str, Any]:
+    with pytest.raises(failure) as caught:
+        client.answer(client.start(*asked, **how))
+    return caught.value.code, caught.value.details.get("field")
+
+
+def what_is_refused(client: Any, failure: Any) -> None:
+    job = {"process": "job"}
+    assert refused(client, failure, "box/web", "read_stdout", job) == ("invalid_argument", "verb")
+    assert refused(client, failure, "box/web", "info", {}, window=4096) == ("invalid_argument", "verb")
+    assert refused(client, failure, "box/web", "read_stdout", job, window=4095) == ("invalid_argument", "window")
+    assert refused(client, failure, "", "create_sandbox", {"id": "b"}) == ("invalid_argument", "id")
+    assert refused(client, failure, "box/web", "info", None)[0] == "invalid_argument"
+    client.send("cancel", 9999)
+    client.send("credit", 9999, 1)
+    assert client.ask("box/web", "info", {})["state"] == "running"
+
+
+def what_a_stream_does(client: Any) -> None:
+    job = {"process": "job"}
+    client.ask("box/web", "exec", {"id": "job", "process": {"args": ["head", "-c", "100000", "/dev/zero"]}})
+    client.ask("box/web", "wait", job)
+    sizes: list[int] = []
+    last = 0
+    counter = client.start("box/web", "read_stdout", job, window=8192)
+
+    def take(offset: int, data: bytes) -> None:
+        nonlocal last
+        last = offset
+        sizes.append(len(data))
+        client.send("credit", counter, len(data) + 64)
+
+    client.answer(counter, take)
+    assert (sum(sizes), max(sizes)) == (100_000, 8192 // 2 - 64)
+    sizes.clear()
+    client.answer(client.start("box/web", "read_stdout", job, window=8192), take)
+    assert (sizes, last) == ([0], 100_000), "all of it was read before"
+
+
+def code_of_failure(client: Any, failure: Any, *asked: Any, **how: Any) -> str:
+    try:
+        client.answer(client.start(*asked, **how))
+    except failure as caught:
+        return str(caught.code)
+    return ""
+
+
+def what_a_deadline_does(client: Any, failure: Any) -> None:
+    assert refused(client, failure, "box/web", "wait", {}, budget_ms=100)[0] == "expired"
+    write = ("box/web", "write_stdin", {"data": b"x" * 60_000})
+    codes = [code_of_failure(client, failure, *write, budget_ms=300) for _ in range(30)]
+    assert (codes[0], codes[-1]) == ("", "unknown"), "nobody reads it: the buffers are full well before 1.8 MB"
+    stop = client.start("box/web", "stop", {"grace_seconds": 1.0}, budget_ms=300)
+    assert client.answer(stop) == {"code": 137}, "a verb that changes something is answered when it is done"
+
+
+async def test_refusals_streams_and_deadlines_are_as_the_page_says(tmp_path: Path) -> None:
+    example = runpy.run_path(str(EXAMPLES / "client.py"))
+    address = f"ipc://{tmp_path}/own/hub"
+
+    def drive() -> None:
+        client, failure = example["Client"](address, "one"), example["Failure"]
+        with pytest.raises(ConnectionError, match="the hub says goodbye"):
+            example["Client"](address, "one")
+        client.ask("", "create_sandbox", {"id": "box"})
+        client.ask("box", "start", {})
+        client.ask("box", "create_container", {"id": "web", "spec": {"process": {"args": ["sleep", "1000"]}}})
+        client.ask("box/web", "start", {})
+        what_is_refused(client, failure)
+        what_a_stream_does(client)
+        what_a_deadline_does(client, failure)
+        client.ask("box", "delete", {"force": True})
+        client.close()
+
+    async with served(address, tmp_path / "r", ENGINES[-1]):
+        await trio.to_thread.run_sync(drive)
 
 
 @pytest.mark.skipif(

@@ -115,8 +115,9 @@ async def test_a_hub_that_dies_ends_a_hundred_asks_at_once_and_later_ones_get_a_
         await trio.testing.wait_all_tasks_blocked()
         assert results == [OutcomeUnknown] * 100
         assert trio.current_time() == began
-        with pytest.raises(AgentUnreachable):
+        with pytest.raises(AgentUnreachable) as unreachable:
             await courier.ask("box", "work", {}, dict, budget=1)
+        assert unreachable.value.details == {"address": HUB}, "no hub, rather than a sandbox without its agent"
         async with an_office(transport) as office:
             office.nursery.start_soon(office.answer_all)
             assert await courier.ask("box", "work", {}, dict) == {"verb": "work"}
