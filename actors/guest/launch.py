@@ -104,6 +104,14 @@ def _leave_namespaces(engine: str) -> bool:
     return True
 
 
+def _heed_signals() -> None:
+    """What the host ignores (everything under nohup ignores SIGHUP) must not be ignored in containers too."""
+    # Python's own two are put back by whoever starts a program
+    for signum in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, signal.SIG_DFL)
+
+
 class _Launcher:
     def __init__(self, options: Options, directory: RunDirectory, owner: Owner, layout: CgroupLayout) -> None:
         self._options = options
@@ -113,6 +121,7 @@ class _Launcher:
 
     def run(self) -> int:
         """Fork the guest, see it end, and see its namespace end."""
+        _heed_signals()
         wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_write)
         for signum in _ASKING:

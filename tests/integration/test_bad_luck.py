@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 FACTS = read_facts()
 ENGINES = sorted({"processes", choose_engine(FACTS)[0]})
-GRACE = 1.0
+# a second over its deadline, on a machine that has its cores for itself
+GRACE = 1.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -16,6 +16,7 @@ import trio
 
 from actors.api import open_embedded, open_world
 from actors.errors import GuestDied, InvalidArgument, InvalidTransition, KatrioError
+from actors.handles import Completed
 from actors.host.facts import choose_engine, read_facts
 from actors.wire.spec import ContainerSpec, ProcessSpec, TerminalSize
 from tests.support.boxes import guest_pid
@@ -190,3 +191,14 @@ def test_the_program_in_the_readme_prints_what_it_says(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     printed = re.findall(r"print\(.*\)  # (.*)", program)
     assert done.stdout.splitlines() == printed
+
+
+async def test_a_signal_that_the_host_ignores_is_not_ignored_in_a_container(engine: str, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        async with a_box(engine, tmp_path) as (_, box):
+            one = await running(box, "one", "sleep", "1000")
+            hurt = await one.exec("hurt", ProcessSpec(args=("sh", "-c", "kill -HUP $$; echo survived")))
+            assert await hurt.collect() == Completed(code=128 + signal.SIGHUP, stdout=b"", stderr=b"", lost=0)
+    finally:
+        signal.signal(signal.SIGHUP, before)
