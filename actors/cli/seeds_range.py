@@ -139,7 +139,12 @@ class _Worker:
     async def __aenter__(self) -> _Worker:
         """Raises: OSError."""
         self._process = await trio.lowlevel.open_process(
-            self._argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONHASHSEED": "0"}
+            self._argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            # a terminal's ^C is ours to answer: a worker that gets it while Python starts would complain
+            process_group=0,
         )
         return self
 

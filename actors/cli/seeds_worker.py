@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -48,8 +47,6 @@ class SeedResult(msgspec.Struct, frozen=True):
 def main(argument: str) -> int:
     """The exit code."""
     task = msgspec.json.decode(argument, type=Task)
-    # a terminal's ^C reaches us too; whoever started us ends us by our input
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # what the product logs of a seed is in its result; a thousand seeds' warnings would hide the bar
     logging.getLogger().addHandler(logging.NullHandler())
     # a Python scenario may print; the answers stay alone on the stream that they are read from
