@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, ResourceExhausted
+from actors.guest.engines.exhaustion import is_exhaustion
 from actors.guest.syscalls import MNT_DETACH, MS_BIND, mount, open_in_root, umount
 
 if TYPE_CHECKING:
@@ -83,15 +84,17 @@ class Root:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     return ""
                 return os.read(descriptor, _TEXT_BYTES).decode("utf-8", "replace")
-        except OSError:
+        except OSError as error:
+            _raise_if_exhausted(error)
             return ""
 
     def is_directory(self, path: str) -> bool:
-        """Whether there is a directory."""
+        """Whether there is a directory. Raises: OSError when the guest has no descriptor left to look with."""
         try:
             with self._opened(path, os.O_PATH | os.O_DIRECTORY):
                 return True
-        except OSError:
+        except OSError as error:
+            _raise_if_exhausted(error)
             return False
 
     def has_program(self, program: str, environment: list[str], cwd: str) -> bool:
@@ -107,6 +110,13 @@ class Root:
         try:
             with self._opened(path, os.O_PATH) as descriptor:
                 mode = os.fstat(descriptor).st_mode
-        except OSError:
+        except OSError as error:
+            _raise_if_exhausted(error)
             return False
         return stat.S_ISREG(mode) and bool(mode & 0o111)
+
+
+def _raise_if_exhausted(error: OSError) -> None:
+    """A look that could not be made has seen nothing: "not there" would be a wrong answer."""
+    if is_exhaustion(error):
+        raise error

@@ -1,0 +1,66 @@
+"""Look-ups below a root: what a look that could not be made is told as."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actors.guest.engines.rootfs import Root
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+
+@pytest.fixture
+def few_descriptors() -> Generator[Callable[[int], None]]:
+    """Let the process open `spare` more files and no more."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    filled: list[int] = []
+
+    def leave(spare: int) -> None:
+        highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+        try:
+            while True:
+                filled.append(os.dup(0))
+        except OSError:
+            for _ in range(spare):
+                os.close(filled.pop())
+
+    yield leave
+    for descriptor in filled:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+LOOKS: dict[str, Callable[[Root], object]] = {
+    "is_directory": lambda root: root.is_directory("/etc"),
+    "has_program": lambda root: root.has_program("/etc/passwd", [], "/"),
+    "text": lambda root: root.text("/etc/passwd"),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+@pytest.mark.parametrize("spare", [0, 1])
+def test_no_descriptor_to_look_with_is_not_the_answer_no(
+    tmp_path: Path, few_descriptors: Callable[[int], None], look: Callable[[Root], object], spare: int
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n")
+    (tmp_path / "etc/passwd").chmod(0o755)
+    root = Root(str(tmp_path))
+    assert look(root)
+    few_descriptors(spare)
+    with pytest.raises(OSError, match="Too many open files") as told:
+        look(root)
+    assert told.value.errno == errno.EMFILE
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_what_is_not_there_is(tmp_path: Path, look: Callable[[Root], object]) -> None:
+    assert not look(Root(str(tmp_path)))
