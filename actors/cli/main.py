@@ -132,7 +132,7 @@ def _add_run(commands: _Commands) -> None:
 
 
 def _nearest(word: str, right: Sequence[str]) -> str:
-    from actors.scenario.problems import nearest
+    from actors.likeness import nearest
 
     like = nearest(word, right)
     return f"; did you mean {like}?" if like else ""

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from actors.likeness import nearest
 from actors.scenario.load import Loaded, Sources, load_file
 from actors.scenario.model import LimitsDecl, Scenario
 from actors.scenario.needs import NEEDS
-from actors.scenario.problems import Problem, ScenarioError, nearest
+from actors.scenario.problems import Problem, ScenarioError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, g
 
 import msgspec
 
+from actors.likeness import nearest
 from actors.scenario import scalars, yamltree
 from actors.scenario.model import Conditions, Each, Expect, FaultOf, Kind, ProbeOf, Scenario, Step, VarDecl
 from actors.scenario.needs import FAULTS, PROBES
-from actors.scenario.problems import Problem, ScenarioError, nearest
+from actors.scenario.problems import Problem, ScenarioError
 from actors.scenario.sense import senseless
 from actors.scenario.thresholds import Threshold, parse_threshold
 from actors.scenario.verbs import ASKED, VERBS, Always, Call, Look, Unchanged, call_problem

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from actors.likeness import nearest
 from actors.scenario.binding import Binder, Sources
 from actors.scenario.includes import Includer, Reader, no_files
 from actors.scenario.model import Scenario, Step
 from actors.scenario.names import check_names, counted
-from actors.scenario.problems import Problem, ScenarioError, nearest
+from actors.scenario.problems import Problem, ScenarioError
 from actors.scenario.yamltree import MAX_BYTES, read_tree
 
 if TYPE_CHECKING:

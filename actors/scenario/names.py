@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from actors.likeness import nearest
 from actors.limits import DEFAULT_LIMITS
 from actors.scenario.model import Kind
-from actors.scenario.problems import Problem, nearest
+from actors.scenario.problems import Problem
 from actors.scenario.scalars import variables_in
 
 if TYPE_CHECKING:

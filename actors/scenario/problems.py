@@ -6,7 +6,6 @@ a scenario runs: events and results tell that.
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Problem", "ScenarioError", "nearest"]
+__all__ = ["Problem", "ScenarioError"]
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +42,3 @@ class ScenarioError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
-
-
-def nearest(word: str, right: Iterable[str]) -> str:
-    """The most alike of `right`, or empty when none is alike."""
-    close = difflib.get_close_matches(word, list(right), n=1, cutoff=0.6)
-    return close[0] if close else ""

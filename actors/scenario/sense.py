@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from actors.lifecycle.container import ContainerState
 from actors.lifecycle.sandbox import SandboxState
-from actors.scenario.problems import nearest
+from actors.likeness import nearest
 from actors.scenario.scalars import variables_in
 
 if TYPE_CHECKING:

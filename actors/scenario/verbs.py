@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 
+from actors.likeness import nearest
 from actors.scenario.asks import ASKS
 from actors.scenario.bases import (
     Acting,
@@ -38,7 +39,6 @@ from actors.scenario.model import (
     Step,
     Text,
 )
-from actors.scenario.problems import nearest
 from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS, SYSTEM_VERBS, Verb
 
 if TYPE_CHECKING:

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from msgspec import Struct
 
-__all__ = ["RPCS", "Rpc", "SchemaError", "decode_request", "decode_response", "encode_request", "encode_response"]
+__all__ = [
+    "RPCS",
+    "WAITING",
+    "Rpc",
+    "SchemaError",
+    "decode_request",
+    "decode_response",
+    "encode_request",
+    "encode_response",
+]
 
 AGENT, HEALTH = "grpc.AgentService", "grpc.Health"
 READS, CHANGES = False, True
@@ -90,6 +99,9 @@ _ROWS = (
 )
 
 RPCS: Mapping[str, Rpc] = MappingProxyType({rpc.method: rpc for rpc in _ROWS})
+
+# calls that wait for something to happen in the guest, and so have no bound unless their caller names one
+WAITING = frozenset({"WaitProcess", "WriteStdin", "ReadStdout", "ReadStderr", "GetOOMEvent"})
 
 
 def encode_request(rpc: Rpc, request: Struct) -> bytes:

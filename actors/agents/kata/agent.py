@@ -8,11 +8,12 @@ Not for the link itself: `link` dials and calls.
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import trio
 
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
+from actors.agents.kata.client import KataClient
 from actors.agents.kata.exits import ExitCodes
 from actors.agents.kata.link import TtrpcLink
 from actors.agents.kata.reports import (
@@ -30,14 +31,10 @@ from actors.lifecycle.container import ContainerState
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
-from actors.schemas.rpcs import RPCS
-from actors.schemas.stats import StatsContainerResponse
 from actors.wire.spec import ExitStatus
 from actors.wire.verbs import Checked
 
 if TYPE_CHECKING:
-    import msgspec
-
     from actors.limits import Limits
     from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
     from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
@@ -45,8 +42,6 @@ if TYPE_CHECKING:
     from transports.base import Dialer
 
 __all__ = ["KataAgent", "connect_kata"]
-
-R = TypeVar("R", bound="msgspec.Struct")
 
 # our guest says so in its version; any other agent is taken for a real one, whose wait closes the streams
 GUEST_VERSION = "katrio"
@@ -67,6 +62,8 @@ class KataAgent:
 
     def __init__(self, dialer: Dialer, limits: Limits) -> None:
         self._link = TtrpcLink(dialer, limits)
+        # its owner has bounds of its own for every call
+        self._client = KataClient(self._link, seconds=None)
         self._exits = ExitCodes()
         self.keeps_output_after_wait = False
 
@@ -80,21 +77,12 @@ class KataAgent:
             self._exits.told_by(version)
             task_status.started()
 
-    async def _call(self, name: str, request: msgspec.Struct, response: type[R]) -> R:
-        reply = await self._link.call(RPCS[name], request)
-        if not isinstance(reply, response):
-            raise AgentProtocolError(f"{name}: the agent answered with {type(reply).__name__}")
-        return reply
-
-    async def _do(self, name: str, request: msgspec.Struct) -> None:
-        await self._call(name, request, api.Empty)
-
     async def check(self) -> Checked:
-        health = await self._call("Check", api.CheckRequest(), api.HealthCheckResponse)
+        health = await self._client.check()
         return Checked(serving=health.status == api.ServingStatus.SERVING, agent_version=await self._version())
 
     async def _version(self) -> str:
-        version = await self._call("Version", api.CheckRequest(), api.VersionCheckResponse)
+        version = await self._client.version()
         return checked_name("agent_version", version.agent_version)
 
     async def disconnect(self) -> None:
@@ -105,15 +93,15 @@ class KataAgent:
 
     async def get_guest_details(self) -> GuestDetails:
         request = api.GuestDetailsRequest(mem_block_size=True, mem_hotplug_probe=True)
-        return guest_details(await self._call("GetGuestDetails", request, api.GuestDetailsResponse))
+        return guest_details(await self._client.get_guest_details(request))
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
         hostname = (spec.hostname or sandbox)[:HOSTNAME_LENGTH]
-        await self._do("CreateSandbox", api.CreateSandboxRequest(hostname=hostname, sandbox_id=sandbox))
+        await self._client.create_sandbox(api.CreateSandboxRequest(hostname=hostname, sandbox_id=sandbox))
 
     async def destroy_sandbox(self) -> None:
         try:
-            await self._do("DestroySandbox", api.DestroySandboxRequest())
+            await self._client.destroy_sandbox()
         except (OutcomeUnknown, GuestDied):
             # a real agent exits while it answers
             return
@@ -129,13 +117,13 @@ class KataAgent:
             OCI=oci_spec(spec, rootfs),
         )
         with named_as_asked():
-            await self._do("CreateContainer", request)
+            await self._client.create_container(request)
 
     async def start_container(self, container: str) -> None:
-        await self._do("StartContainer", api.StartContainerRequest(container_id=container))
+        await self._client.start_container(api.StartContainerRequest(container_id=container))
 
     async def remove_container(self, container: str) -> None:
-        await self._do("RemoveContainer", api.RemoveContainerRequest(container_id=container))
+        await self._client.remove_container(api.RemoveContainerRequest(container_id=container))
         self._exits.forget(container)
 
     async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
@@ -143,64 +131,59 @@ class KataAgent:
             container_id=container, exec_id=process, string_user=string_user(spec), process=oci_process(spec)
         )
         with named_as_asked():
-            await self._do("ExecProcess", request)
+            await self._client.exec_process(request)
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
         request = api.SignalProcessRequest(container_id=container, exec_id=process, signal=signum)
         if signum != signal.SIGKILL:
-            await self._do("SignalProcess", request)
+            await self._client.signal_process(request)
             return
         with self._exits.killing(container, process):
-            await self._do("SignalProcess", request)
+            await self._client.signal_process(request)
 
     async def kill_all(self, container: str) -> None:
         # only SIGKILL with an empty id means all for today's agent (kata-containers #13152)
         request = api.SignalProcessRequest(container_id=container, exec_id="", signal=signal.SIGKILL)
         with self._exits.killing(container, None):
-            await self._do("SignalProcess", request)
+            await self._client.signal_process(request)
 
     async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
         request = api.TtyWinResizeRequest(container_id=container, exec_id=process, row=size.rows, column=size.columns)
-        await self._do("TtyWinResize", request)
+        await self._client.tty_win_resize(request)
 
     async def write_stdin(self, container: str, process: str, data: bytes) -> int:
         request = api.WriteStreamRequest(container_id=container, exec_id=process, data=data)
-        written = (await self._call("WriteStdin", request, api.WriteStreamResponse)).len
+        written = (await self._client.write_stdin(request)).len
         if written > len(data):
             raise AgentProtocolError(f"WriteStdin: the agent took {written} of {len(data)} bytes")
         return written
 
     async def close_stdin(self, container: str, process: str) -> None:
-        await self._do("CloseStdin", api.CloseStdinRequest(container_id=container, exec_id=process))
+        await self._client.close_stdin(api.CloseStdinRequest(container_id=container, exec_id=process))
 
     async def read_stdout(self, container: str, process: str, limit: int) -> bytes:
-        return await self._read("ReadStdout", container, process, limit)
+        request = api.ReadStreamRequest(container_id=container, exec_id=process, len=limit)
+        return _within("ReadStdout", (await self._client.read_stdout(request)).data, limit)
 
     async def read_stderr(self, container: str, process: str, limit: int) -> bytes:
-        return await self._read("ReadStderr", container, process, limit)
-
-    async def _read(self, rpc: str, container: str, process: str, limit: int) -> bytes:
         request = api.ReadStreamRequest(container_id=container, exec_id=process, len=limit)
-        data = (await self._call(rpc, request, api.ReadStreamResponse)).data
-        if len(data) > limit:
-            raise AgentProtocolError(f"{rpc}: the agent sent {len(data)} bytes where {limit} were asked for")
-        return data
+        return _within("ReadStderr", (await self._client.read_stderr(request)).data, limit)
 
     async def wait_process(self, container: str, process: str) -> ExitStatus:
         request = api.WaitProcessRequest(container_id=container, exec_id=process)
-        told = checked_status((await self._call("WaitProcess", request, api.WaitProcessResponse)).status)
+        told = checked_status((await self._client.wait_process(request)).status)
         return ExitStatus(self._exits.code(container, process, told))
 
     async def pause_container(self, container: str) -> None:
-        await self._do("PauseContainer", api.PauseContainerRequest(container_id=container))
+        await self._client.pause_container(api.PauseContainerRequest(container_id=container))
 
     async def resume_container(self, container: str) -> None:
-        await self._do("ResumeContainer", api.ResumeContainerRequest(container_id=container))
+        await self._client.resume_container(api.ResumeContainerRequest(container_id=container))
 
     async def container_state(self, container: str) -> ContainerState | None:
         request = api.GetDiagnosticDataRequest(log_type=STATE_DIAGNOSTIC, container_id=container)
         try:
-            told = (await self._call("GetDiagnosticData", request, api.GetDiagnosticDataResponse)).data
+            told = (await self._client.get_diagnostic_data(request)).data
         except (InvalidArgument, Unsupported):
             # a real agent knows one type of diagnostic data, the termination log
             return None
@@ -212,11 +195,11 @@ class KataAgent:
     async def update_container(self, container: str, resources: ResourceSpec) -> None:
         request = api.UpdateContainerRequest(container_id=container, resources=oci_resources(resources))
         with named_as_asked():
-            await self._do("UpdateContainer", request)
+            await self._client.update_container(request)
 
     async def stats_container(self, container: str) -> ContainerStats:
         request = api.StatsContainerRequest(container_id=container)
-        return container_stats(await self._call("StatsContainer", request, StatsContainerResponse))
+        return container_stats(await self._client.stats_container(request))
 
     async def list_pids(self, container: str) -> tuple[int, ...]:
         return checked_pids(await self._list(container, "json", ()))
@@ -227,20 +210,20 @@ class KataAgent:
     async def _list(self, container: str, form: str, args: tuple[str, ...]) -> bytes:
         # of the 1.x API: today's agent answers UNIMPLEMENTED
         request = api.ListProcessesRequest(container_id=container, format=form, args=args)
-        return (await self._call("ListProcesses", request, api.ListProcessesResponse)).process_list
+        return (await self._client.list_processes(request)).process_list
 
     async def next_oom(self) -> str:
-        return (await self._call("GetOOMEvent", api.GetOOMEventRequest(), api.OOMEvent)).container_id
+        return (await self._client.get_oom_event()).container_id
 
     async def online_cpu_mem(self, args: OnlineCpuMem) -> None:
         request = OnlineCPUMemRequest(wait=args.wait, nb_cpus=args.cpus, cpu_only=args.cpu_only)
-        await self._do("OnlineCPUMem", request)
+        await self._client.online_cpu_mem(request)
 
     async def set_guest_time(self, args: SetGuestTime) -> None:
-        await self._do("SetGuestDateTime", api.SetGuestDateTimeRequest(Sec=args.seconds, Usec=args.microseconds))
+        await self._client.set_guest_date_time(api.SetGuestDateTimeRequest(Sec=args.seconds, Usec=args.microseconds))
 
     async def reseed_random(self, data: bytes) -> None:
-        await self._do("ReseedRandomDev", api.ReseedRandomDevRequest(data=data))
+        await self._client.reseed_random_dev(api.ReseedRandomDevRequest(data=data))
 
     async def copy_file(self, args: CopyFile) -> None:
         request = api.CopyFileRequest(
@@ -253,22 +236,28 @@ class KataAgent:
             offset=args.offset,
             data=args.data,
         )
-        await self._do("CopyFile", request)
+        await self._client.copy_file(request)
 
     async def list_interfaces(self) -> tuple[Interface, ...]:
-        found = await self._call("ListInterfaces", net.ListInterfacesRequest(), net.Interfaces)
+        found = await self._client.list_interfaces()
         return tuple(plain_interface(one) for one in found.Interfaces)
 
     async def update_interface(self, interface: Interface) -> Interface:
         request = net.UpdateInterfaceRequest(interface=api_interface(interface))
-        return plain_interface(await self._call("UpdateInterface", request, net.Interface))
+        return plain_interface(await self._client.update_interface(request))
 
     async def list_routes(self) -> tuple[Route, ...]:
-        return _plain_routes(await self._call("ListRoutes", net.ListRoutesRequest(), net.Routes))
+        return _plain_routes(await self._client.list_routes())
 
     async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
         request = net.UpdateRoutesRequest(routes=net.Routes(tuple(api_route(route) for route in routes)))
-        return _plain_routes(await self._call("UpdateRoutes", request, net.Routes))
+        return _plain_routes(await self._client.update_routes(request))
+
+
+def _within(rpc: str, data: bytes, limit: int) -> bytes:
+    if len(data) > limit:
+        raise AgentProtocolError(f"{rpc}: the agent sent {len(data)} bytes where {limit} were asked for")
+    return data
 
 
 def _plain_routes(routes: net.Routes) -> tuple[Route, ...]:

@@ -1,0 +1,190 @@
+"""The typed calls: one for each row of the RPC table, each the right one on the wire, with typed errors and bounds of time."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+from actors.agents.kata.client import KataClient, open_kata_client
+from actors.agents.kata.link import TtrpcLink
+from actors.errors import AgentUnreachable, Expired, InvalidArgument, KatrioError, NotFound, OutcomeUnknown
+from actors.limits import DEFAULT_LIMITS
+from actors.schemas import agent, network, resources, stats
+from actors.schemas.naming import find_rpc, snake_name
+from actors.schemas.rpcs import RPCS, WAITING, decode_request, encode_response
+from transports.errors import StatusCode, TtrpcStatusError
+from transports.ttrpc.server import CallContext, TtrpcServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from transports.ttrpc.server import Handler
+
+HINTS: dict[str, Any] = {"api": agent, "net": network, "resources": resources, "stats": stats}
+
+
+class Peer:
+    """Answers every call with its default response, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, msgspec.Struct]] = []
+        self.hangs = False
+        self.fails: TtrpcStatusError | None = None
+
+    def handler(self, method: str) -> Handler:
+        async def handle(payload: bytes, _: CallContext) -> bytes:
+            await trio.lowlevel.checkpoint()
+            rpc = RPCS[method]
+            self.asked.append((method, decode_request(rpc, payload)))
+            if self.hangs:
+                await trio.sleep_forever()
+            if self.fails is not None:
+                raise self.fails
+            return encode_response(rpc, rpc.response())
+
+        return handle
+
+
+@asynccontextmanager
+async def client_of(peer: Peer, *, seconds: float | None = 60) -> AsyncGenerator[KataClient]:
+    def complain(*_: object) -> None:
+        raise AssertionError("the peer itself failed")
+
+    server = TtrpcServer({(rpc.service, name): peer.handler(name) for name, rpc in RPCS.items()}, on_error=complain)
+    async with trio.open_nursery() as nursery:
+
+        async def dial() -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            near, far = trio.testing.memory_stream_pair()
+            nursery.start_soon(server.serve_stream, far)
+            return near
+
+        link = TtrpcLink(dial, DEFAULT_LIMITS)
+        await nursery.start(link.run)
+        yield KataClient(link, seconds=seconds)
+        nursery.cancel_scope.cancel()
+
+
+def method_of(client: KataClient, name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = getattr(client, snake_name(name))
+    return found
+
+
+def test_there_is_one_method_for_each_call_and_none_besides() -> None:
+    own = {"call", "within"}
+    methods = {name for name, _ in inspect.getmembers(KataClient, inspect.isfunction) if not name.startswith("_")}
+    assert methods - own == {snake_name(name) for name in RPCS}
+    assert len(methods - own) == 44 + 1
+
+
+@pytest.mark.parametrize("name", RPCS)
+def test_it_takes_the_request_and_returns_the_response_of_its_row(name: str) -> None:
+    rpc = RPCS[name]
+    method = getattr(KataClient, snake_name(name))
+    hints = get_type_hints(method, localns=HINTS)
+    expected = type(None) if rpc.response is agent.Empty else rpc.response
+    assert hints.pop("return") is expected
+    if msgspec.structs.fields(rpc.request):
+        assert hints in ({"request": rpc.request}, {"request": rpc.request | None})
+    else:
+        assert hints == {}
+    assert inspect.getdoc(method)
+
+
+@pytest.mark.parametrize("name", RPCS)
+async def test_it_is_that_call_on_the_wire(name: str, autojump_clock: MockClock) -> None:
+    rpc, peer = RPCS[name], Peer()
+    async with client_of(peer) as client:
+        given = (rpc.request(),) if msgspec.structs.fields(rpc.request) else ()
+        answer = await method_of(client, name)(*given)
+        assert answer == (None if rpc.response is agent.Empty else rpc.response())
+        assert await client.call(rpc, rpc.request()) == rpc.response()
+    assert peer.asked == [(name, rpc.request())] * 2
+
+
+@pytest.mark.parametrize("name", RPCS)
+async def test_time_that_runs_out_says_whether_anything_may_have_happened(name: str, autojump_clock: MockClock) -> None:
+    rpc, peer = RPCS[name], Peer()
+    peer.hangs = True
+    async with client_of(peer, seconds=7) as client:
+        began = trio.current_time()
+        expected: type[KatrioError] = OutcomeUnknown if rpc.changes_state else Expired
+        with pytest.raises(expected, match=f"{name}: no answer within 3 s"):
+            await client.within(3).call(rpc, rpc.request())
+        assert trio.current_time() - began == pytest.approx(3)
+        if name not in WAITING:
+            with pytest.raises(expected, match=f"{name}: no answer within 7 s"):
+                await client.call(rpc, rpc.request())
+        else:
+            with trio.move_on_after(3600) as patience:
+                await client.call(rpc, rpc.request())
+            assert patience.cancelled_caught
+
+
+async def test_a_status_is_a_typed_error(autojump_clock: MockClock) -> None:
+    peer = Peer()
+    peer.fails = TtrpcStatusError(StatusCode.NOT_FOUND, "no such container")
+    async with client_of(peer) as client:
+        with pytest.raises(NotFound, match="no such container"):
+            await client.pause_container(agent.PauseContainerRequest(container_id="one"))
+        with pytest.raises(InvalidArgument, match=r"row"):
+            await client.tty_win_resize(agent.TtyWinResizeRequest(row=-1))
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "relative.sock", "unix:///" + 200 * "x"])
+async def test_an_address_that_cannot_be_is_told_at_once(address: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        async with open_kata_client(address):
+            raise AssertionError("it opened")
+    assert caught.value.details["field"] == "address"
+
+
+async def test_nobody_there_is_told_in_time(tmp_path: Path) -> None:
+    limits = replace(DEFAULT_LIMITS, guest_start_seconds=0.1)
+    with trio.fail_after(5), pytest.raises(AgentUnreachable):
+        async with open_kata_client(f"unix://{tmp_path}/no.sock", limits=limits):
+            raise AssertionError("it opened")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("CreateContainer", "CreateContainer"),
+        ("createcontainer", "CreateContainer"),
+        ("create_container", "CreateContainer"),
+        ("create-container", "CreateContainer"),
+        ("GETOOMEVENT", "GetOOMEvent"),
+        ("get-oom-event", "GetOOMEvent"),
+        ("set_ip_tables", "SetIPTables"),
+        ("grpc.Health/Check", "Check"),
+    ],
+)
+def test_a_call_is_found_however_it_is_written(written: str, meant: str) -> None:
+    assert find_rpc(written).method == meant
+
+
+@pytest.mark.parametrize("name", RPCS)
+def test_every_call_is_found_by_each_of_its_names(name: str) -> None:
+    snake = snake_name(name)
+    assert {find_rpc(one).method for one in (name, snake, snake.replace("_", "-"), name.upper())} == {name}
+
+
+@pytest.mark.parametrize(
+    ("written", "like"),
+    [("CreateContaner", "CreateContainer"), ("list-interface", "ListInterfaces"), ("grpc.Health/Chek", "Check")],
+)
+def test_a_misspelt_call_is_told_with_the_right_one(written: str, like: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"did you mean {like}\\?"):
+        find_rpc(written)
+    with pytest.raises(InvalidArgument, match=r"expected a call of the Kata agent API$"):
+        find_rpc("zzzz")
