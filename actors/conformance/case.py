@@ -1,0 +1,139 @@
+"""What a conformance case is: a frozen row for people, and the function that asks an agent and looks at what came of it.
+
+A case holds unless its function raises: `FallsShort` says what was expected and what was seen instead, Unsupported that the
+agent does not do it at all. Not for running cases (`runner`), nor for talking to an agent (`kata`, `hyperstart`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+__all__ = ["Case", "Cases", "FallsShort", "Result", "Spoken", "Verdict"]
+
+F = TypeVar("F", bound="Callable[[Any], Awaitable[None]]")
+
+# of one case, unless its row says otherwise: many times what a slow agent needs, and people wait for it
+CASE_SECONDS = 15.0
+
+
+class Spoken(StrEnum):
+    """What an agent speaks; a case names those that it concerns."""
+
+    TTRPC = "kata ttrpc"
+    GRPC = "kata grpc"
+    HYPERSTART = "hyperstart"
+
+
+KATA = (Spoken.TTRPC, Spoken.GRPC)
+
+
+class Verdict(StrEnum):
+    """What came of a case. Only the first two leave the suite green."""
+
+    HOLDS = "holds"
+    UNSUPPORTED = "unsupported"
+    FALLS_SHORT = "falls short"
+    HUNG = "hung"
+    AGENT_DIED = "agent died"
+
+
+class FallsShort(Exception):
+    """The agent did something else than the case expects."""
+
+    def __init__(self, expected: str, seen: str) -> None:
+        super().__init__(f"expected {expected}, seen {seen}")
+        self.expected = expected
+        self.seen = seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One row.
+
+    Attributes:
+        id: `family.what`, stable: exceptions and filters name it.
+        title: the rule, in one line.
+        does, expects: for people, in a report.
+        why: where the rule comes from.
+        run: asks the agent; takes a subject (`kata.Kata`, `hyperstart.Hyperstart`).
+        speaks: the agents that it concerns.
+        needs: what a guest must have beside an agent: `cgroups`, `isolation`, `tty`.
+        destructive: it could harm the machine that the agent runs on, or end the agent; runs only when asked for, and last.
+        alone: no other case may run beside it.
+        seconds: its bound.
+    """
+
+    id: str
+    title: str
+    does: str
+    expects: str
+    why: str
+    run: Callable[[Any], Awaitable[None]] = field(repr=False, compare=False)
+    speaks: tuple[Spoken, ...] = KATA
+    needs: tuple[str, ...] = ()
+    destructive: bool = False
+    alone: bool = False
+    seconds: float = CASE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one case; `expected` and `seen` are empty when it holds."""
+
+    case: Case
+    verdict: Verdict
+    expected: str
+    seen: str
+    seconds: float
+
+
+class Cases:
+    """The cases of one module, in their order; `add` is the decorator that makes a function one of them."""
+
+    def __init__(self, *, speaks: tuple[Spoken, ...] = KATA) -> None:
+        self._speaks = speaks
+        self._rows: list[Case] = []
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(tuple(self._rows))
+
+    def add(
+        self,
+        name: str,
+        *,
+        title: str,
+        does: str,
+        expects: str,
+        why: str,
+        speaks: tuple[Spoken, ...] | None = None,
+        needs: tuple[str, ...] = (),
+        destructive: bool = False,
+        alone: bool = False,
+        seconds: float = CASE_SECONDS,
+    ) -> Callable[[F], F]:
+        """See `Case`; `name` is its id."""
+
+        def made(function: F) -> F:
+            self._rows.append(
+                Case(
+                    id=name,
+                    title=title,
+                    does=does,
+                    expects=expects,
+                    why=why,
+                    run=function,
+                    speaks=speaks or self._speaks,
+                    needs=needs,
+                    destructive=destructive,
+                    alone=alone,
+                    seconds=seconds,
+                )
+            )
+            return function
+
+        return made

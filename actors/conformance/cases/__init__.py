@@ -1,0 +1,1 @@
+"""The cases, a module for each family; `actors.conformance.catalogue` has them all."""

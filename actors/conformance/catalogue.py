@@ -1,0 +1,30 @@
+"""All cases, by family, and which of them an agent is asked.
+
+For the command and for tests. Not for running them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.conformance.cases import health, lifecycle
+
+if TYPE_CHECKING:
+    from actors.conformance.case import Case, Spoken
+
+__all__ = ["ALL", "chosen"]
+
+_FAMILIES = (health, lifecycle)
+
+ALL: tuple[Case, ...] = tuple(case for family in _FAMILIES for case in family.CASES)
+
+
+def chosen(spoken: Spoken, *, words: tuple[str, ...] = (), destructive: bool = False) -> tuple[Case, ...]:
+    """The cases for one kind of agent, with one of the words in id or title (all when there are none)."""
+    return tuple(
+        case
+        for case in ALL
+        if spoken in case.speaks
+        and (destructive or not case.destructive)
+        and (not words or any(word in f"{case.id} {case.title}".lower() for word in words))
+    )

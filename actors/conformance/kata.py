@@ -1,0 +1,257 @@
+"""A Kata agent under test: raw RPCs over links of a case's own, and containers that are removed after it.
+
+For kata cases: `Kata.call` is any RPC as it stands in the API; containers and processes (`kata_container`) are short words
+for what most cases need. The specifications are such that every Kata agent takes them: today's, 1.x, and ours.
+Not for judging what comes back (`expect`).
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import trio
+
+from actors.agents.kata.link import TtrpcLink
+from actors.agents.kata.spec import oci_process, oci_spec
+from actors.conformance.case import FallsShort, Spoken
+from actors.conformance.kata_container import Container
+from actors.conformance.subject import TARGET_LIMITS
+from actors.errors import AlreadyExists, KatrioError, NotFound
+from actors.nurseries import open_plain_nursery
+from actors.schemas.oci import Mount
+from actors.schemas.rpcs import RPCS
+from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec, TerminalSize
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+    from actors.limits import Limits
+    from actors.schemas.oci import Process, Spec
+    from actors.seams import Ids
+    from transports.base import Dialer
+
+__all__ = ["Kata", "KataTarget"]
+
+# what an init does when a case does not care
+IDLE = ("sleep", "100000")
+SIGKILL = 9
+# in the cleaning up: an init that was killed has ended by then
+GONE_SECONDS = 3.0
+# cases write here and nowhere else: some agents give all containers the same root
+_SCRATCH = Mount(
+    destination="/tmp", type="tmpfs", source="tmpfs", options=("nosuid", "nodev", "mode=1777", "size=65536k")
+)
+
+
+@dataclass
+class KataTarget:
+    """See `actors.conformance.subject.Target`.
+
+    Args:
+        rootfs: a directory in the agent's sight with a `/bin/sh` and the usual small programs.
+    """
+
+    dialer: Dialer
+    rootfs: str
+    ids: Ids
+    spoken: Spoken = Spoken.TTRPC
+    limits: Limits = TARGET_LIMITS
+    _control: TtrpcLink | None = None
+
+    @asynccontextmanager
+    async def open_target(self) -> AsyncGenerator[None]:
+        """A link for cleaning up, and the sandbox: an agent that has one already keeps it."""
+        async with open_plain_nursery() as nursery:
+            self._control = self.link()
+            await nursery.start(self._control.run)
+            # whoever answers a health check can be asked the rest; what comes of the sandbox, cases will tell
+            await self._control.call(RPCS["Check"], RPCS["Check"].request())
+            await self.make_sandbox()
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def make_sandbox(self) -> None:
+        """One that is there already is as good."""
+        request = RPCS["CreateSandbox"].request(sandbox_id=self.ids.fresh("conformance"), hostname="conformance")
+        try:
+            await self.control.call(RPCS["CreateSandbox"], request)
+        except AlreadyExists:
+            return
+
+    @property
+    def control(self) -> TtrpcLink:
+        """The link that belongs to no case."""
+        assert self._control is not None, "the target is open"
+        return self._control
+
+    def link(self) -> TtrpcLink:
+        """A link that nobody runs yet."""
+        return TtrpcLink(self.dialer, self.limits)
+
+    @asynccontextmanager
+    async def open_subject(self, deadline: float) -> AsyncGenerator[Kata]:
+        """See `Target`. Hides a nursery for the links."""
+        async with open_plain_nursery() as nursery:
+            link = self.link()
+            await nursery.start(link.run)
+            yield Kata(self, nursery, link, deadline)
+            nursery.cancel_scope.cancel()
+
+    async def check_alive(self) -> None:
+        """See `Target`."""
+        async with open_plain_nursery() as nursery:
+            link = self.link()
+            await nursery.start(link.run)
+            await link.call(RPCS["Check"], RPCS["Check"].request())
+            nursery.cancel_scope.cancel()
+
+
+@dataclass
+class Kata:
+    """What a kata case talks to."""
+
+    target: KataTarget
+    nursery: trio.Nursery
+    link: TtrpcLink
+    deadline: float
+    unanswered: list[str] = field(default_factory=list[str])
+    _made: dict[str, None] = field(default_factory=dict[str, None])
+
+    @property
+    def dial(self) -> Dialer:
+        """For cases that speak bytes."""
+        return self.target.dialer
+
+    def fresh(self, prefix: str = "cf") -> str:
+        """An id that nobody else uses, neither here nor in another run."""
+        return self.target.ids.fresh(prefix)
+
+    async def open_link(self) -> TtrpcLink:
+        """One more link, until the case ends."""
+        link = self.target.link()
+        await self.nursery.start(link.run)
+        return link
+
+    # any RPC
+
+    async def call(self, method: str, *, link: TtrpcLink | None = None, **fields: Any) -> Any:
+        """One RPC by its name, with the fields of its request; its response. Raises: KatrioError."""
+        rpc = RPCS[method]
+        try:
+            return await (link or self.link).call(rpc, rpc.request(**fields))
+        except trio.Cancelled:
+            if trio.current_time() >= self.deadline:
+                words = "/".join(str(fields[name]) for name in ("container_id", "exec_id") if name in fields)
+                self.unanswered.append(f"{method} {words}".strip())
+            raise
+
+    async def code(self, method: str, **fields: Any) -> str:
+        """The same, when only its outcome matters: `ok`, or the error's code."""
+        try:
+            await self.call(method, **fields)
+        except KatrioError as error:
+            return error.code
+        return "ok"
+
+    # what runs
+
+    def spec(
+        self,
+        *args: str,
+        tty: bool = False,
+        env: Mapping[str, str] | None = None,
+        cwd: str = "/",
+        user: str = "",
+        size: TerminalSize | None = None,
+        resources: ResourceSpec | None = None,
+        mounts: tuple[MountSpec, ...] = (),
+        readonly: bool = False,
+    ) -> Spec:
+        """The specification of a container that any Kata agent takes."""
+        process = ProcessSpec(args=args or IDLE, tty=tty, env=dict(env or {}), cwd=cwd, user=user, size=size)
+        wanted = ContainerSpec(process=process, resources=resources or ResourceSpec(), mounts=mounts, readonly=readonly)
+        spec = oci_spec(wanted, self.target.rootfs)
+        extra: tuple[Mount, ...] = (_SCRATCH,)
+        return msgspec.structs.replace(spec, mounts=(*spec.mounts, *extra))
+
+    def process(
+        self,
+        *args: str,
+        tty: bool = False,
+        env: Mapping[str, str] | None = None,
+        cwd: str = "/",
+        user: str = "",
+        size: TerminalSize | None = None,
+    ) -> Process:
+        """A process as an exec carries it."""
+        return oci_process(ProcessSpec(args=args, tty=tty, env=dict(env or {}), cwd=cwd, user=user, size=size))
+
+    async def create(self, spec: Spec, *, named: str = "") -> Container:
+        """A container that is not started yet."""
+        container = self.container_of(named or self.fresh())
+        await self.call("CreateContainer", container_id=container.id, exec_id=container.id, OCI=spec)
+        return container
+
+    def container_of(self, name: str) -> Container:
+        """A container by its id, to be removed after the case if it should be there."""
+        self._made[name] = None
+        return Container(self, name)
+
+    async def run(self, *args: str, **options: Any) -> Container:
+        """A container that runs; `options` as in `spec`."""
+        container = await self.create(self.spec(*args, **options))
+        await container.start()
+        return container
+
+    async def shell(self, script: str, **options: Any) -> Container:
+        """A container whose init is `sh -c SCRIPT`."""
+        return await self.run("sh", "-c", script, **options)
+
+    def start_soon(self, function: Callable[..., Any], *args: Any) -> None:
+        """Beside the case, until it ends."""
+        self.nursery.start_soon(function, *args)
+
+    # afterwards
+
+    async def clean(self) -> None:
+        """See `Subject`: kill and remove, whatever state it is in."""
+        for container in self._made:
+            await _remove(self.target.control, container)
+
+
+async def _remove(link: TtrpcLink, container: str) -> None:
+    """1.x removes what has ended alone, and a frozen process may die only when it thaws."""
+    for method, fields in (
+        ("SignalProcess", {"exec_id": "", "signal": SIGKILL}),
+        ("ResumeContainer", {}),
+        ("WaitProcess", {"exec_id": container}),
+    ):
+        with trio.move_on_after(GONE_SECONDS):
+            try:
+                await link.call(RPCS[method], RPCS[method].request(container_id=container, **fields))
+            except NotFound:
+                return
+            except KatrioError:
+                # the removal says whether this mattered
+                continue
+    rpc = RPCS["RemoveContainer"]
+    try:
+        await link.call(rpc, rpc.request(container_id=container))
+    except NotFound:
+        return
+    except KatrioError as error:
+        # Rust's agent has no code for "no such container" here; then stats can't be had either
+        if await _is_known(link, container):
+            raise FallsShort("what a case made can be removed after it", f"{error.code}: {error.message}") from error
+
+
+async def _is_known(link: TtrpcLink, container: str) -> bool:
+    rpc = RPCS["ExecProcess"]
+    try:
+        await link.call(rpc, rpc.request(container_id=container, exec_id=container))
+    except KatrioError as error:
+        return error.code == "already_exists"
+    return True

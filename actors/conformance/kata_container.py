@@ -1,0 +1,153 @@
+"""Containers and processes of a kata case: short words for the RPCs that most cases make.
+
+For `kata`. Reading is bounded, in bytes and by the case's time: an agent may lie about an end, or never tell one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import trio
+
+from actors.conformance.case import FallsShort, Spoken
+from actors.conformance.expect import shown
+from actors.errors import AgentError
+
+if TYPE_CHECKING:
+    from actors.conformance.kata import Kata
+
+__all__ = ["Container", "Finished", "Process"]
+
+READ_BYTES = 32 * 1024
+# of one output in one case: more than any case has a process print
+COLLECTED_BYTES = 8 * 1024 * 1024
+
+
+class Finished(NamedTuple):
+    """What a process left."""
+
+    stdout: bytes
+    stderr: bytes
+    code: int
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of a container; the init has the container's id."""
+
+    kata: Kata
+    container: str
+    id: str
+
+    async def _call(self, method: str, **fields: Any) -> Any:
+        return await self.kata.call(method, container_id=self.container, exec_id=self.id, **fields)
+
+    async def read(self, stream: str = "ReadStdout", size: int = READ_BYTES) -> bytes:
+        """1 to `size` bytes; empty is the end. Raises: FallsShort when the agent sends more than it was asked for."""
+        try:
+            data: bytes = (await self._call(stream, len=size)).data
+        except AgentError as error:
+            # 1.x has no other way to tell the end
+            if self.kata.target.spoken is Spoken.GRPC and error.details.get("status") == "UNKNOWN":
+                return b""
+            raise
+        if len(data) > size:
+            raise FallsShort(f"at most {size} bytes from {stream}", f"{len(data)} bytes")
+        return data
+
+    async def until(self, marker: bytes | str, stream: str = "ReadStdout") -> bytes:
+        """What it prints, up to and with `marker`; what follows in the same read is there as well. Raises: FallsShort."""
+        wanted = marker.encode() if isinstance(marker, str) else marker
+        seen = b""
+        while wanted not in seen:
+            data = await self.read(stream)
+            if not data:
+                raise FallsShort(f"{shown(wanted)} in its output", f"the end after {shown(seen)}")
+            seen = _bounded(seen + data)
+        return seen
+
+    async def rest(self, stream: str = "ReadStdout") -> bytes:
+        """All that is left, up to the end."""
+        seen = bytearray()
+        while data := await self.read(stream):
+            seen += data
+            _bounded(seen)
+        return bytes(seen)
+
+    async def finish(self) -> Finished:
+        """Read both outputs to their end, then wait: in this order no agent loses any."""
+        outputs: dict[str, bytes] = {}
+
+        async def collect(stream: str) -> None:
+            outputs[stream] = await self.rest(stream)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(collect, "ReadStdout")
+            nursery.start_soon(collect, "ReadStderr")
+        return Finished(outputs["ReadStdout"], outputs["ReadStderr"], await self.wait())
+
+    async def write(self, data: bytes) -> int:
+        """How many bytes it says were taken."""
+        return int((await self._call("WriteStdin", data=data)).len)
+
+    async def close_stdin(self) -> None:
+        await self._call("CloseStdin")
+
+    async def signal(self, number: int) -> None:
+        await self._call("SignalProcess", signal=number)
+
+    async def resize(self, rows: int, columns: int) -> None:
+        await self._call("TtyWinResize", row=rows, column=columns)
+
+    async def wait(self) -> int:
+        return int((await self._call("WaitProcess")).status)
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container."""
+
+    kata: Kata
+    id: str
+
+    @property
+    def init(self) -> Process:
+        return Process(self.kata, self.id, self.id)
+
+    async def start(self) -> None:
+        await self.kata.call("StartContainer", container_id=self.id)
+
+    async def pause(self) -> None:
+        await self.kata.call("PauseContainer", container_id=self.id)
+
+    async def resume(self) -> None:
+        await self.kata.call("ResumeContainer", container_id=self.id)
+
+    async def kill_all(self, number: int = 9) -> None:
+        """A signal to all: with an empty exec id, as the API encodes it."""
+        await self.kata.call("SignalProcess", container_id=self.id, exec_id="", signal=number)
+
+    async def remove(self) -> None:
+        await self.kata.call("RemoveContainer", container_id=self.id)
+
+    async def exec(self, *args: str, named: str = "", **options: Any) -> Process:
+        """One more process; `options` as in `Kata.process`."""
+        process = Process(self.kata, self.id, named or self.kata.fresh("ex"))
+        wanted = self.kata.process(*args, **options)
+        await self.kata.call("ExecProcess", container_id=self.id, exec_id=process.id, process=wanted)
+        return process
+
+    async def spawn(self, script: str, **options: Any) -> Process:
+        """`sh -c SCRIPT` in it."""
+        return await self.exec("sh", "-c", script, **options)
+
+    async def sh(self, script: str, **options: Any) -> Finished:
+        """The same, up to its end."""
+        return await (await self.spawn(script, **options)).finish()
+
+
+def _bounded(seen: bytes | bytearray) -> bytes:
+    if len(seen) > COLLECTED_BYTES:
+        raise FallsShort(f"an output of less than {COLLECTED_BYTES} bytes", f"{len(seen)} bytes and no end")
+    return bytes(seen) if isinstance(seen, bytearray) else seen

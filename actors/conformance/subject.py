@@ -1,0 +1,56 @@
+"""The ports between the runner and an agent under test: the target, opened once, and its subjects, one for each case.
+
+For `kata` and `hyperstart`, which implement them, and `runner`. Not for cases: they know their own kind of subject.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from actors.limits import DEFAULT_LIMITS
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from actors.conformance.case import Spoken
+
+__all__ = ["TARGET_LIMITS", "Subject", "Target"]
+
+# an agent under test is there, or it is not: nobody waits for it to boot, and a dead one must be found out soon
+TARGET_LIMITS = replace(DEFAULT_LIMITS, guest_start_seconds=5.0, reconnect_seconds=2.0)
+
+
+class Subject(Protocol):
+    """What one case talks to; everything that it makes there is its own."""
+
+    @property
+    def unanswered(self) -> list[str]:
+        """The calls that were under way when the case's time was up."""
+        ...
+
+    async def clean(self) -> None:
+        """Remove what the case made, without its links, which are gone by now. Raises: KatrioError, FallsShort."""
+
+
+class Target(Protocol):
+    """One agent under test."""
+
+    @property
+    def spoken(self) -> Spoken:
+        """What it speaks."""
+        ...
+
+    def open_target(self) -> AbstractAsyncContextManager[None]:
+        """Reach it and make what all cases need (its sandbox).
+
+        Raises: AgentUnreachable, AgentProtocolError: nothing can be asked.
+        """
+        ...
+
+    def open_subject(self, deadline: float) -> AbstractAsyncContextManager[Subject]:
+        """For one case, with links of its own, until `deadline`."""
+        ...
+
+    async def check_alive(self) -> None:
+        """Ask it something trivial over a new link. Raises: KatrioError."""

@@ -1,0 +1,49 @@
+"""A guest of ours on the simulated engine as an agent under test, in virtual time."""
+
+from __future__ import annotations
+
+import random
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.conformance.kata import KataTarget
+from actors.guest.compose import compose
+from actors.guest.platform import BarePlatform
+from actors.limits import DEFAULT_LIMITS
+from actors.seams import real_seams
+from actors.simulation.engine import SimulatedEngine
+from actors.simulation.links import stream_pair
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+__all__ = ["open_simulated_kata"]
+
+
+@asynccontextmanager
+async def open_simulated_kata(seed: int = 0) -> AsyncGenerator[KataTarget]:
+    """Our kata service over ttRPC. At the end nothing may have been raised that should not have been."""
+    rng = random.Random(seed)
+    bugs: list[BaseException] = []
+    engine = SimulatedEngine(rng)
+    composed = compose(
+        engine,
+        DEFAULT_LIMITS,
+        version="katrio simulated",
+        platform=BarePlatform(),
+        on_error=lambda _service, _method, error: bugs.append(error),
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(composed.conductor.run)
+
+        async def dial() -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            ours, theirs = stream_pair("agent", rng, lambda _name, _data: None)
+            nursery.start_soon(composed.server.serve_stream, theirs)
+            return ours
+
+        yield KataTarget(dial, rootfs="/", ids=real_seams().ids)
+        nursery.cancel_scope.cancel()
+    assert not bugs, bugs
