@@ -121,14 +121,14 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
     assert "nothing.yaml" in done.stderr
 
 
-@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.stem)
-def test_every_scenario_holds_on_every_engine(scenario: Path, engine: str, tmp_path: Path) -> None:
+def test_every_scenario_holds_with_plain_processes_or_says_what_they_lack(scenario: Path, tmp_path: Path) -> None:
+    """With the engine that this machine chooses they are run in `test_worlds`."""
     run_dir = tmp_path / "r"
     run_dir.mkdir(mode=0o700)
-    done = katrio("run", "--json", "--engine", engine, "--run-dir", str(run_dir), str(scenario))
+    done = katrio("run", "--json", "--engine", "processes", "--run-dir", str(run_dir), str(scenario))
     result: dict[str, Any] = json.loads(done.stdout)
-    if result["outcome"] == "skipped" and engine == "processes":
+    if result["outcome"] == "skipped":
         # plain processes have no images and no control groups, and say so
         assert (done.returncode, "lacks" in result["reason"]) == (4, True)
         return
