@@ -1,0 +1,145 @@
+"""The calls of the kata agent API about the sandbox and its containers.
+
+For `kata`, which decodes and answers. A field that would have to be ignored is refused. Not for processes (`kata_processes`),
+nor for states: the conductor has those.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.errors import InvalidArgument, InvalidTransition, Unsupported
+from actors.guest.services.kata_processes import with_user
+from actors.guest.shared import SHARED_DIRECTORY, shared_path
+from actors.schemas import agent as api
+from actors.schemas.oci import LinuxResources
+from actors.schemas.stats import StatsContainerResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.guest.conductor import Conductor
+    from actors.guest.platform import Platform
+    from actors.guest.services.kata import Method
+    from actors.schemas.oci import Mount
+
+__all__ = ["ContainerCalls"]
+
+# the host asks it when a reply was lost with its link: today's API has no other call that tells a container's state
+_STATE_DIAGNOSTIC = "katrio.state"
+
+
+class ContainerCalls:
+    """See the module."""
+
+    def __init__(self, conductor: Conductor, platform: Platform) -> None:
+        self._conductor = conductor
+        self._machine = conductor.machine
+        self._platform = platform
+
+    def methods(self) -> Mapping[str, Method]:
+        """By the call's name."""
+        return {
+            "CreateSandbox": self._create_sandbox,
+            "DestroySandbox": self._destroy_sandbox,
+            "CreateContainer": self._create,
+            "StartContainer": self._start,
+            "RemoveContainer": self._remove,
+            "PauseContainer": self._pause,
+            "ResumeContainer": self._resume,
+            "ListProcesses": self._list_processes,
+            "UpdateContainer": self._update,
+            "StatsContainer": self._stats,
+            "GetOOMEvent": self._next_oom,
+            "GetDiagnosticData": self._diagnostic,
+        }
+
+    async def _create_sandbox(self, request: api.CreateSandboxRequest) -> msgspec.Struct:
+        _refuse(request, "CreateSandbox", "dns", "storages", "sandbox_pidns", "guest_hook_path", "kernel_modules")
+        hostname = request.hostname or request.sandbox_id
+        if len(hostname.encode()) > 64 or "\0" in hostname:
+            raise InvalidArgument(f"hostname {hostname[:80]!r}: the kernel takes 64 bytes", field="hostname")
+        self._machine.create_sandbox(request.sandbox_id)
+        self._platform.set_hostname(hostname)
+        return api.Empty()
+
+    async def _destroy_sandbox(self, _: api.DestroySandboxRequest) -> msgspec.Struct:
+        await self._conductor.destroy()
+        return api.Empty()
+
+    async def _create(self, request: api.CreateContainerRequest) -> msgspec.Struct:
+        container = request.container_id
+        _refuse(request, "CreateContainer", "devices", "storages", "sandbox_pidns", "shared_mounts")
+        if self._machine.sandbox is None:
+            raise InvalidTransition(
+                f"create of container {container[:80]!r}: this guest has no sandbox; create one first",
+                state="no sandbox",
+                verb="create_container",
+            )
+        if request.OCI is None or request.OCI.process is None:
+            raise InvalidArgument(
+                f"create of container {container[:80]!r}: OCI.Process is missing", field="OCI.Process"
+            )
+        process = with_user(request.OCI.process, request.string_user)
+        mounts = tuple(self._located(mount) for mount in request.OCI.mounts)
+        await self._conductor.create(container, msgspec.structs.replace(request.OCI, process=process, mounts=mounts))
+        return api.Empty()
+
+    def _located(self, mount: Mount) -> Mount:
+        """A mount of something that was copied, from where it really is."""
+        if not mount.source.startswith(SHARED_DIRECTORY + "/"):
+            return mount
+        return msgspec.structs.replace(mount, source=self._platform.locate(shared_path(mount.source)))
+
+    async def _start(self, request: api.StartContainerRequest) -> msgspec.Struct:
+        await self._conductor.start(request.container_id)
+        return api.Empty()
+
+    async def _remove(self, request: api.RemoveContainerRequest) -> msgspec.Struct:
+        await self._conductor.remove(request.container_id)
+        return api.Empty()
+
+    async def _diagnostic(self, request: api.GetDiagnosticDataRequest) -> msgspec.Struct:
+        if request.log_type != _STATE_DIAGNOSTIC:
+            raise InvalidArgument(
+                f"diagnostic data {request.log_type[:40]!r}: this guest has {_STATE_DIAGNOSTIC}", field="log_type"
+            )
+        return api.GetDiagnosticDataResponse(data=str(self._machine.container(request.container_id).state))
+
+    async def _pause(self, request: api.PauseContainerRequest) -> msgspec.Struct:
+        await self._conductor.pause(request.container_id)
+        return api.Empty()
+
+    async def _resume(self, request: api.ResumeContainerRequest) -> msgspec.Struct:
+        await self._conductor.resume(request.container_id)
+        return api.Empty()
+
+    async def _update(self, request: api.UpdateContainerRequest) -> msgspec.Struct:
+        # without resources there is nothing to change, which is how every kata agent takes it
+        await self._conductor.update(request.container_id, request.resources or LinuxResources())
+        return api.Empty()
+
+    async def _stats(self, request: api.StatsContainerRequest) -> msgspec.Struct:
+        return StatsContainerResponse(cgroup_stats=await self._conductor.stats(request.container_id))
+
+    async def _next_oom(self, _: api.GetOOMEventRequest) -> msgspec.Struct:
+        return api.OOMEvent(container_id=await self._conductor.next_oom())
+
+    async def _list_processes(self, request: api.ListProcessesRequest) -> msgspec.Struct:
+        form = request.format or "table"
+        if form == "json":
+            pids = await self._conductor.list_pids(request.container_id)
+            return api.ListProcessesResponse(process_list=msgspec.json.encode(pids))
+        if form != "table":
+            raise InvalidArgument(f"format {form[:40]!r}: expected json or table", field="format")
+        table = await self._conductor.list_table(request.container_id, request.args)
+        return api.ListProcessesResponse(process_list=table.encode())
+
+
+def _refuse(request: msgspec.Struct, method: str, *fields: str) -> None:
+    """Raises: Unsupported when one of the fields is set: success would be a lie."""
+    for name in fields:
+        if getattr(request, name):
+            raise Unsupported(f"{method}: this guest has no {name}; leave it out", field=name)

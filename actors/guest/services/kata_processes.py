@@ -1,0 +1,99 @@
+"""The calls of the kata agent API about processes: exec, signals, exits, standard streams, terminals.
+
+For `kata`, which decodes and answers. Where kata encodes two meanings in one value, they are taken apart here: an empty exec
+id is the init, but with SIGKILL the whole container; an exec id that is the container's id is the init alone.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.errors import InvalidArgument
+from actors.schemas import agent as api
+from actors.schemas.oci import User
+from actors.wire.spec import TerminalSize
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.guest.conductor import Conductor
+    from actors.guest.services.kata import Method
+    from actors.limits import Limits
+    from actors.schemas.oci import Process
+
+__all__ = ["ProcessCalls", "with_user"]
+
+
+class ProcessCalls:
+    """See the module."""
+
+    def __init__(self, conductor: Conductor, limits: Limits) -> None:
+        self._conductor = conductor
+        self._limits = limits
+
+    def methods(self) -> Mapping[str, Method]:
+        """By the call's name."""
+        return {
+            "ExecProcess": self._exec,
+            "SignalProcess": self._signal,
+            "WaitProcess": self._wait,
+            "WriteStdin": self._write,
+            "CloseStdin": self._close_stdin,
+            "ReadStdout": self._read_stdout,
+            "ReadStderr": self._read_stderr,
+            "TtyWinResize": self._resize,
+        }
+
+    async def _exec(self, request: api.ExecProcessRequest) -> msgspec.Struct:
+        if request.process is None:
+            raise InvalidArgument(f"exec {request.exec_id[:80]!r}: process is missing", field="process")
+        process = with_user(request.process, request.string_user)
+        await self._conductor.exec(request.container_id, request.exec_id, process)
+        return api.Empty()
+
+    async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
+        if not request.exec_id and request.signal == signal.SIGKILL:
+            await self._conductor.kill_all(request.container_id)
+        else:
+            await self._conductor.signal(request.container_id, request.exec_id, request.signal)
+        return api.Empty()
+
+    async def _wait(self, request: api.WaitProcessRequest) -> msgspec.Struct:
+        status = await self._conductor.wait(request.container_id, request.exec_id)
+        return api.WaitProcessResponse(status=status.code)
+
+    async def _write(self, request: api.WriteStreamRequest) -> msgspec.Struct:
+        process = self._conductor.process(request.container_id, request.exec_id)
+        return api.WriteStreamResponse(len=await process.write(request.data))
+
+    async def _close_stdin(self, request: api.CloseStdinRequest) -> msgspec.Struct:
+        await self._conductor.process(request.container_id, request.exec_id).close_stdin()
+        return api.Empty()
+
+    async def _read_stdout(self, request: api.ReadStreamRequest) -> msgspec.Struct:
+        process = self._conductor.process(request.container_id, request.exec_id)
+        return api.ReadStreamResponse(data=await process.read_stdout(self._bounded(request.len)))
+
+    async def _read_stderr(self, request: api.ReadStreamRequest) -> msgspec.Struct:
+        process = self._conductor.process(request.container_id, request.exec_id)
+        return api.ReadStreamResponse(data=await process.read_stderr(self._bounded(request.len)))
+
+    def _bounded(self, length: int) -> int:
+        """0 means as much as we like; a peer's wish never sizes an allocation beyond our own bound."""
+        return min(length or self._limits.read_bytes, self._limits.read_bytes)
+
+    async def _resize(self, request: api.TtyWinResizeRequest) -> msgspec.Struct:
+        self._conductor.resize(request.container_id, request.exec_id, TerminalSize(request.row, request.column))
+        return api.Empty()
+
+
+def with_user(process: Process, asked: api.StringUser | None) -> Process:
+    """The names of `string_user`, which win over numbers, put where the engine looks for them."""
+    if asked is None or not asked.uid:
+        return process
+    name = f"{asked.uid}:{asked.gid}" if asked.gid else asked.uid
+    user = process.user or User(uid=0, gid=0)
+    return msgspec.structs.replace(process, user=msgspec.structs.replace(user, username=name))
