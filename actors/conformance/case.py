@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-__all__ = ["Case", "Cases", "FallsShort", "Result", "Spoken", "Verdict"]
+__all__ = ["Case", "Cases", "FallsShort", "Hung", "Result", "Spoken", "Verdict"]
 
 F = TypeVar("F", bound="Callable[[Any], Awaitable[None]]")
 
@@ -48,6 +48,14 @@ class FallsShort(Exception):
     def __init__(self, expected: str, seen: str) -> None:
         super().__init__(f"expected {expected}, seen {seen}")
         self.expected = expected
+        self.seen = seen
+
+
+class Hung(Exception):
+    """The agent did not answer within a bound that is shorter than the case's."""
+
+    def __init__(self, seen: str) -> None:
+        super().__init__(seen)
         self.seen = seen
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.conformance.cases import health, lifecycle
+from actors.conformance.cases import health, hyperstart, lifecycle
 
 if TYPE_CHECKING:
     from actors.conformance.case import Case, Spoken
 
 __all__ = ["ALL", "chosen"]
 
-_FAMILIES = (health, lifecycle)
+_FAMILIES = (health, lifecycle, hyperstart)
 
 ALL: tuple[Case, ...] = tuple(case for family in _FAMILIES for case in family.CASES)
 

@@ -17,7 +17,7 @@ from actors.errors import AgentError
 if TYPE_CHECKING:
     from actors.conformance.kata import Kata
 
-__all__ = ["Container", "Finished", "Process"]
+__all__ = ["Container", "Finished", "Process", "at_most"]
 
 READ_BYTES = 32 * 1024
 # of one output in one case: more than any case has a process print
@@ -64,7 +64,7 @@ class Process:
             data = await self.read(stream)
             if not data:
                 raise FallsShort(f"{shown(wanted)} in its output", f"the end after {shown(seen)}")
-            seen = _bounded(seen + data)
+            seen = at_most(seen + data)
         return seen
 
     async def rest(self, stream: str = "ReadStdout") -> bytes:
@@ -72,7 +72,7 @@ class Process:
         seen = bytearray()
         while data := await self.read(stream):
             seen += data
-            _bounded(seen)
+            at_most(seen)
         return bytes(seen)
 
     async def finish(self) -> Finished:
@@ -147,7 +147,8 @@ class Container:
         return await (await self.spawn(script, **options)).finish()
 
 
-def _bounded(seen: bytes | bytearray) -> bytes:
+def at_most(seen: bytes | bytearray) -> bytes:
+    """An output that still grows. Raises: FallsShort when it has no end."""
     if len(seen) > COLLECTED_BYTES:
         raise FallsShort(f"an output of less than {COLLECTED_BYTES} bytes", f"{len(seen)} bytes and no end")
     return bytes(seen) if isinstance(seen, bytearray) else seen

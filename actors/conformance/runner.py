@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import trio
 
-from actors.conformance.case import FallsShort, Result, Verdict
+from actors.conformance.case import FallsShort, Hung, Result, Verdict
 from actors.conformance.expect import is_loss
 from actors.errors import KatrioError, Unsupported
 
@@ -158,6 +158,9 @@ class _Run:
         match failure:
             case FallsShort():
                 return Verdict.FALLS_SHORT, failure.expected, failure.seen
+            case Hung():
+                await self._look(case)
+                return Verdict.HUNG, case.expects, failure.seen
             case Unsupported():
                 return Verdict.UNSUPPORTED, "", failure.message
             case KatrioError() if is_loss(failure):
@@ -184,6 +187,8 @@ class _Run:
             with trio.move_on_after(ALIVE_SECONDS) as bound:
                 try:
                     await self._target.check_alive()
+                except Hung as error:
+                    self._gone = _Gone(Verdict.HUNG, f"it hangs since {running}: {error.seen}")
                 except KatrioError as error:
                     self._gone = _Gone(Verdict.AGENT_DIED, f"it was gone after {running}: {error.message}")
             if bound.cancelled_caught:
@@ -198,7 +203,7 @@ class _Run:
                 await subject[0].clean()
             except FallsShort as error:
                 return Verdict.FALLS_SHORT, error.expected, error.seen
-            except KatrioError as error:
+            except (KatrioError, Hung) as error:
                 return await self._judged(case, error)
         if bound.cancelled_caught:
             await self._look(case)
@@ -209,7 +214,7 @@ class _Run:
 def _foremost(error: BaseException) -> BaseException:
     """Of several at once: what was expected says more than what came of it."""
     found = list(_leaves(error))
-    for kind in (FallsShort, KatrioError):
+    for kind in (FallsShort, Hung, KatrioError):
         for each in found:
             if isinstance(each, kind):
                 return each

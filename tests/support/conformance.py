@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.guest.compose import compose
 from actors.guest.platform import BarePlatform
@@ -15,11 +16,12 @@ from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
 from actors.simulation.engine import SimulatedEngine
 from actors.simulation.links import stream_pair
+from tests.support.hyperstart_guest import open_guest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-__all__ = ["open_simulated_kata"]
+__all__ = ["open_simulated_hyperstart", "open_simulated_kata"]
 
 
 @asynccontextmanager
@@ -47,3 +49,10 @@ async def open_simulated_kata(seed: int = 0) -> AsyncGenerator[KataTarget]:
         yield KataTarget(dial, rootfs="/", ids=real_seams().ids)
         nursery.cancel_scope.cancel()
     assert not bugs, bugs
+
+
+@asynccontextmanager
+async def open_simulated_hyperstart() -> AsyncGenerator[HyperstartTarget]:
+    """Our hyperstart service."""
+    async with open_guest() as guest:
+        yield HyperstartTarget(guest.dial_control, guest.dial_streams, rootfs="", share="/", ids=real_seams().ids)

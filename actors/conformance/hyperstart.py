@@ -1,0 +1,283 @@
+"""A hyperstart guest under test: its commands as they stand in the API, and containers that are killed after a case.
+
+A guest of this kind has one pair of channels for its life, so all cases share one link, and a guest whose link has ended is
+lost for the rest of them. Not for cases that need channels of their own making: they dial (`HyperstartTarget.dial_*`).
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from actors.agents.hyperstart.link import HyperstartLink
+from actors.agents.hyperstart.pod import PodContainer, container_body, exec_body
+from actors.conformance.case import FallsShort, Hung, Spoken
+from actors.conformance.expect import shown
+from actors.conformance.kata_container import Finished, at_most
+from actors.conformance.subject import TARGET_LIMITS
+from actors.errors import AgentError, KatrioError, OutcomeUnknown
+from actors.nurseries import open_plain_nursery
+from actors.wire.spec import ContainerSpec, ProcessSpec
+from transports.hyperstart import messages
+from transports.hyperstart.codec import Code, command_name
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from actors.agents.hyperstart.process import RunningProcess
+    from actors.limits import Limits
+    from actors.seams import Ids
+    from transports.base import Dialer
+    from transports.hyperstart.control import Answered
+
+__all__ = ["Container", "Hyperstart", "HyperstartTarget", "Process"]
+
+IDLE = ("sleep", "100000")
+SIGKILL = 9
+READ_BYTES = 32 * 1024
+# a command is waited for to its end, so this bound is also that of a case which hangs in one
+COMMAND_SECONDS = 8.0
+_LIMITS = replace(TARGET_LIMITS, mutate_seconds=COMMAND_SECONDS)
+# in the cleaning up: what was killed has ended by then
+GONE_SECONDS = 5.0
+
+
+@dataclass
+class HyperstartTarget:
+    """See `actors.conformance.subject.Target`.
+
+    Args:
+        share: the directory of the guest below which roots lie.
+        rootfs: below `share`: a root with a `/bin/sh` and the usual small programs.
+        tag: the mount tag of the share; empty: it is there already.
+    """
+
+    dial_control: Dialer
+    dial_streams: Dialer
+    rootfs: str
+    share: str
+    ids: Ids
+    tag: str = ""
+    spoken: Spoken = field(default=Spoken.HYPERSTART, init=False)
+    limits: Limits = _LIMITS
+    _link: HyperstartLink | None = None
+
+    @property
+    def link(self) -> HyperstartLink:
+        """The one pair of channels."""
+        assert self._link is not None, "the target is open"
+        return self._link
+
+    @asynccontextmanager
+    async def open_target(self) -> AsyncGenerator[None]:
+        """The link, and the pod."""
+        async with open_plain_nursery() as nursery:
+            self._link = HyperstartLink(self.dial_control, self.dial_streams, self.limits)
+            await nursery.start(self._link.run)
+            await self.start_pod()
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def start_pod(self) -> None:
+        """One that runs already refuses another, and is as good."""
+        pod = messages.Pod(hostname="conformance", shareDir=self.tag)
+        await self.link.command(Code.STARTPOD, messages.encode_json(pod))
+
+    @asynccontextmanager
+    async def open_subject(self, deadline: float) -> AsyncGenerator[Hyperstart]:
+        """See `Target`. Hides a nursery for what a case does beside itself."""
+        async with open_plain_nursery() as nursery:
+            yield Hyperstart(self, nursery, deadline)
+            nursery.cancel_scope.cancel()
+
+    async def check_alive(self) -> None:
+        """See `Target`: there can't be a new link, so over the one that there is."""
+        await bounded_command(self.link, Code.PING, b"", self.limits)
+
+
+async def bounded_command(link: HyperstartLink, code: int, body: bytes, limits: Limits) -> Answered:
+    """One command. Raises: Hung when it was not answered; GuestDied, OutcomeUnknown when the link has ended."""
+    began = trio.current_time()
+    try:
+        return await link.command(code, body)
+    except OutcomeUnknown as error:
+        if trio.current_time() - began >= limits.mutate_seconds:
+            raise Hung(f"after {limits.mutate_seconds:g} s no answer to {command_name(code)}") from error
+        raise
+
+
+@dataclass
+class Hyperstart:
+    """What a hyperstart case talks to."""
+
+    target: HyperstartTarget
+    nursery: trio.Nursery
+    deadline: float
+    unanswered: list[str] = field(default_factory=list[str])
+    _made: list[Container] = field(default_factory=list["Container"])
+
+    @property
+    def link(self) -> HyperstartLink:
+        return self.target.link
+
+    def fresh(self, prefix: str = "cf") -> str:
+        """An id that nobody else uses."""
+        return self.target.ids.fresh(prefix)
+
+    async def ask(self, code: int, body: bytes = b"") -> Answered:
+        """One command and its answer, accepted or not."""
+        return await bounded_command(self.link, code, body, self.target.limits)
+
+    async def command(self, code: int, body: bytes = b"") -> bytes:
+        """The same, when it must be accepted; the answer's payload. Raises: AgentError when the guest refuses."""
+        answer = await self.ask(code, body)
+        if not answer.accepted:
+            why = answer.payload.rstrip(b"\0").decode("ascii", "replace")[:80]
+            raise AgentError(f"{command_name(code)}: the guest refused{': ' + why if why else ''}", status="refused")
+        return answer.payload
+
+    async def run(self, *args: str, named: str = "", tty: bool = False, **options: Any) -> Container:
+        """A container that runs: there is no other kind. `options` as in `ProcessSpec`."""
+        container = Container(self, named or self.fresh())
+        process = self.link.open_process(container.id, "", terminal=tty)
+        container.processes.append(Process(self, process))
+        self._made.append(container)
+        spec = ContainerSpec(process=_spec(args or IDLE, tty=tty, **options))
+        pod = PodContainer(container.id, spec, f"{self.target.share.rstrip('/')}/{self.target.rootfs.strip('/')}")
+        try:
+            await self.command(Code.NEWCONTAINER, container_body(pod, process, self.target.share))
+        except AgentError:
+            # nothing of it runs, and a living container of the same id must not be killed for it
+            self.link.forget(process)
+            self._made.remove(container)
+            raise
+        return container
+
+    async def shell(self, script: str, **options: Any) -> Container:
+        """A container whose init is `sh -c SCRIPT`."""
+        return await self.run("sh", "-c", script, **options)
+
+    async def clean(self) -> None:
+        """See `Subject`: with its init a container goes, and so do its other processes."""
+        for container in self._made:
+            try:
+                await container.kill(SIGKILL)
+            except AgentError:
+                continue
+            finally:
+                with trio.move_on_after(GONE_SECONDS):
+                    await container.init.running.wait_ended()
+                for process in container.processes:
+                    self.link.forget(process.running)
+
+
+@dataclass
+class Process:
+    """One process, and what both channels tell of it."""
+
+    guest: Hyperstart
+    running: RunningProcess
+
+    async def read(self, *, stderr: bool = False) -> bytes:
+        """What there is; empty is the end."""
+        return await self.running.read(self.running.stderr if stderr else self.running.stdio, READ_BYTES)
+
+    async def until(self, marker: bytes | str) -> bytes:
+        """What it prints, up to and with `marker`. Raises: FallsShort."""
+        wanted = marker.encode() if isinstance(marker, str) else marker
+        seen = b""
+        while wanted not in seen:
+            data = await self.read()
+            if not data:
+                raise FallsShort(f"{shown(wanted)} in its output", f"the end after {shown(seen)}")
+            seen = at_most(seen + data)
+        return seen
+
+    async def rest(self, *, stderr: bool = False) -> bytes:
+        """All that is left, up to the end."""
+        seen = bytearray()
+        while data := await self.read(stderr=stderr):
+            seen += data
+            at_most(seen)
+        return bytes(seen)
+
+    async def finish(self) -> Finished:
+        """Both outputs, and the status that the guest tells: 0 also of one that a signal ended."""
+        stdout = await self.rest()
+        stderr = await self.rest(stderr=True)
+        return Finished(stdout, stderr, await self.wait())
+
+    async def wait(self) -> int:
+        """The status. Raises: OutcomeUnknown when it is 0 after a signal of ours."""
+        return (await self.running.wait()).code
+
+    async def write(self, data: bytes) -> None:
+        """Input; empty is its end."""
+        await self.link.write(self.running, data)
+
+    async def close_stdin(self) -> None:
+        await self.write(b"")
+
+    async def signal(self, number: int) -> None:
+        """To its process group."""
+        self.running.told_signal(number)
+        body = messages.SignalProcess(container=self.running.container, process=self.running.wire_id, signal=number)
+        await self.guest.command(Code.SIGNALPROCESS, messages.encode_json(body))
+
+    async def resize(self, rows: int, columns: int) -> None:
+        body = messages.WinSize(
+            container=self.running.container, process=self.running.wire_id, row=rows, column=columns
+        )
+        await self.guest.command(Code.WINSIZE, messages.encode_json(body))
+
+    @property
+    def link(self) -> HyperstartLink:
+        return self.guest.link
+
+
+@dataclass
+class Container:
+    """One container; the first of its processes is its init."""
+
+    guest: Hyperstart
+    id: str
+    processes: list[Process] = field(default_factory=list[Process])
+
+    @property
+    def init(self) -> Process:
+        return self.processes[0]
+
+    async def exec(self, *args: str, tty: bool = False, **options: Any) -> Process:
+        """One more process."""
+        running = self.guest.link.open_process(self.id, self.guest.fresh("ex"), terminal=tty)
+        process = Process(self.guest, running)
+        try:
+            await self.guest.command(Code.EXECCMD, exec_body(running, _spec(args, tty=tty, **options)))
+        except KatrioError:
+            self.guest.link.forget(running)
+            raise
+        self.processes.append(process)
+        return process
+
+    async def spawn(self, script: str, **options: Any) -> Process:
+        """`sh -c SCRIPT` in it."""
+        return await self.exec("sh", "-c", script, **options)
+
+    async def sh(self, script: str, **options: Any) -> Finished:
+        """The same, up to its end."""
+        return await (await self.spawn(script, **options)).finish()
+
+    async def kill(self, number: int) -> None:
+        """KILLCONTAINER: to the init alone."""
+        self.init.running.told_signal(number)
+        body = messages.Kill(container=self.id, signal=number)
+        await self.guest.command(Code.KILLCONTAINER, messages.encode_json(body))
+
+
+def _spec(
+    args: tuple[str, ...], *, tty: bool, env: Mapping[str, str] | None = None, cwd: str = "/", user: str = ""
+) -> ProcessSpec:
+    return ProcessSpec(args=args, tty=tty, env=dict(env or {}), cwd=cwd, user=user)
