@@ -19,12 +19,13 @@ from actors.host.busybox import find_static_busybox
 from actors.host.facts import AUTO, choose_engine, read_facts
 from actors.host.heap import keep_freed_buffers
 from actors.host.images import ImageStore, default_image_root
+from actors.host.protocols import GuestProtocol
 from actors.host.rundir import default_run_root
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_courier
 from actors.seams import real_seams
 from actors.system.absent import AnyImage, launch_nothing
-from actors.system.agents import AGENTS, AgentType
+from actors.system.agents import AGENTS, PROTOCOLS, AgentType
 from actors.system.attached import AttachedWorld
 from actors.system.compose import Parts, open_actors
 from actors.system.embedded import EmbeddedGuests, EmbeddedImages, EmbeddedWorld
@@ -133,6 +134,7 @@ async def open_embedded(
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         seams=seams,
         limits=limits,
+        protocol=PROTOCOLS.get(agent_type, GuestProtocol.TTRPC),
     )
     runs = agent_type is not AgentType.NOOP
     address = f"inproc://{seams.ids.fresh('katrio')}"

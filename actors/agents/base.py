@@ -6,7 +6,7 @@ lifecycle rules: the actor has checked those before it calls, and the guest chec
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import trio
 
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
     from transports.base import Dialer
 
-__all__ = ["AgentConnection", "AgentFactory"]
+__all__ = ["AgentConnection", "AgentFactory", "Channels", "SandboxAgent"]
+
+
+class Channels(NamedTuple):
+    """How a guest's agent is dialled. `streams`: hyperstart's second channel, None with an agent that has one for all."""
+
+    agent: Dialer
+    streams: Dialer | None = None
 
 
 class AgentConnection(Protocol):
@@ -182,7 +189,22 @@ class AgentConnection(Protocol):
         ...
 
 
-class AgentFactory(Protocol):
-    """Makes one actor's connection; it dials only once it runs."""
+class SandboxAgent(AgentConnection, Protocol):
+    """The sandbox's own connection, from which its containers get theirs."""
 
-    def __call__(self, dialer: Dialer, limits: Limits) -> AgentConnection: ...
+    def lease(self) -> AgentConnection:
+        """One for a container's actor, which runs it. A link of its own with an agent that takes several."""
+        ...
+
+    async def wait_lost(self) -> str:
+        """Wait until the guest can't be asked any more, for good; why, for people.
+
+        Never ends with an agent whose links are dialled again: there the guest's end is the launcher's to tell.
+        """
+        ...
+
+
+class AgentFactory(Protocol):
+    """Makes one sandbox's agent; it dials only once it runs."""
+
+    def __call__(self, channels: Channels, limits: Limits) -> SandboxAgent: ...

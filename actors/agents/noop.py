@@ -16,9 +16,9 @@ from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpe
 from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
 
 if TYPE_CHECKING:
+    from actors.agents.base import Channels
     from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
-    from transports.base import Dialer
 
 __all__ = ["NoopAgent", "connect_noop"]
 
@@ -32,6 +32,15 @@ class NoopAgent:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         task_status.started()
         await trio.sleep_forever()
+
+    def lease(self) -> NoopAgent:
+        """See `actors.agents.base.SandboxAgent`."""
+        return NoopAgent()
+
+    async def wait_lost(self) -> str:
+        # what is not there is not lost
+        await trio.sleep_forever()
+        raise AssertionError
 
     async def check(self) -> Checked:
         await trio.lowlevel.checkpoint()
@@ -153,6 +162,6 @@ class NoopAgent:
         return routes
 
 
-def connect_noop(dialer: Dialer, limits: Limits) -> NoopAgent:
+def connect_noop(channels: Channels, limits: Limits) -> NoopAgent:
     """The factory that the agents table names; both arguments are unused, nothing is dialled."""
     return NoopAgent()

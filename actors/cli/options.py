@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["AGENTS", "ENGINES", "WORLDS", "FileOptions", "RunOptions", "UsageError"]
 
 WORLDS = ("embedded", "simulated", "attached")
-AGENTS = ("kata", "noop")
+AGENTS = ("kata", "hyperstart", "noop")
 ENGINES = ("auto", "runc", "crun", "processes")
 # worlds open at once: each has guests, threads and descriptors of its own
 MAX_JOBS = 64

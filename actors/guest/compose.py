@@ -1,33 +1,52 @@
-"""A guest put together: engine, machine, conductor and the kata service behind a ttRPC server.
+"""A guest put together: engine, machine and conductor, and a face for each protocol that it may be asked in.
 
-For whoever runs a guest: `serve`, in a process of its own, and the simulation, as tasks. Not for listening, nor for
-the order in which a guest ends.
+For whoever runs a guest: `serve`, in a process of its own, and the simulation, as tasks. One conductor may show several
+faces. Not for listening, nor for the order in which a guest ends.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+import trio
 
 from actors.guest.conductor import Conductor
 from actors.guest.machine import Machine
+from actors.guest.services.hyperstart import HyperstartService
 from actors.guest.services.kata import KataService
+from actors.host.protocols import Channel, GuestProtocol
 from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from actors.guest.engines.base import Engine
     from actors.guest.platform import Platform
     from actors.limits import Limits
 
-__all__ = ["Composed", "compose"]
+__all__ = ["Composed", "Face", "compose"]
+
+# roots of containers are named by their path in the guest's own sight
+_SHARE = "/"
 
 
-class Composed(NamedTuple):
-    """Run `conductor.run` first; then `server.serve_stream` for each connection."""
+class Face(NamedTuple):
+    """One protocol: start `run`, then give each connection of a channel to its handler, which owns the stream.
+
+    `channels` are in the order in which to listen: once a host can dial the last, it can dial them all.
+    """
+
+    channels: Mapping[Channel, Callable[[trio.abc.Stream], Awaitable[None]]]
+    run: Callable[..., Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """Run `conductor.run` before any face."""
 
     conductor: Conductor
-    server: TtrpcServer
+    faces: Mapping[GuestProtocol, Face]
 
 
 def compose(
@@ -40,5 +59,20 @@ def compose(
 ) -> Composed:
     """Nothing runs yet. `on_error`: see `transports.ttrpc.server`."""
     conductor = Conductor(engine, Machine(limits), limits)
-    service = KataService(conductor, limits, version=version, engine=engine.name, platform=platform)
-    return Composed(conductor, TtrpcServer(service.handlers(), on_error=on_error))
+    kata = KataService(conductor, limits, version=version, engine=engine.name, platform=platform)
+    ttrpc = TtrpcServer(kata.handlers(), on_error=on_error)
+    hyperstart = HyperstartService(conductor, limits, platform=platform, share=_SHARE)
+    faces = {
+        GuestProtocol.TTRPC: Face({Channel.AGENT: ttrpc.serve_stream}, _nothing_to_run),
+        GuestProtocol.HYPERSTART: Face(
+            {Channel.STREAMS: hyperstart.serve_streams, Channel.CONTROL: hyperstart.serve_control},
+            hyperstart.run,
+        ),
+    }
+    return Composed(conductor, faces)
+
+
+async def _nothing_to_run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """Of a protocol whose connections have nothing in common."""
+    await trio.lowlevel.checkpoint()
+    task_status.started()

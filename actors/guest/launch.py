@@ -23,6 +23,7 @@ from actors.guest import syscalls
 from actors.host import rundir
 from actors.host.cgroups import make_group, read_layout, thaw_tree
 from actors.host.facts import ENGINES
+from actors.host.protocols import GuestProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ class Options(NamedTuple):
     sandbox: str
     directory: Path
     engine: str
+    protocol: GuestProtocol
     lifeline: bool
 
 
@@ -55,9 +57,16 @@ def _parse(argv: Sequence[str] | None) -> Options:
     parser.add_argument("--sandbox", required=True, help="the sandbox's id")
     parser.add_argument("--directory", required=True, type=Path, help="its run directory, to be made; absolute")
     parser.add_argument("--engine", required=True, choices=ENGINES, help="what runs its containers")
+    parser.add_argument(
+        "--protocol",
+        choices=[str(word) for word in GuestProtocol],
+        default=str(GuestProtocol.TTRPC),
+        help="what its agent speaks (default: %(default)s)",
+    )
     parser.add_argument("--no-lifeline", action="store_true", help="outlive whoever holds standard input")
     parsed = parser.parse_args(argv)
-    return Options(parsed.sandbox, parsed.directory, parsed.engine, not parsed.no_lifeline)
+    protocol = GuestProtocol(parsed.protocol)
+    return Options(parsed.sandbox, parsed.directory, parsed.engine, protocol, not parsed.no_lifeline)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -163,7 +172,10 @@ class _Launcher:
             # only now: Trio must not be imported before the fork
             from actors.guest.serve import serve
 
-            code = serve(self._directory, self._options.engine, namespaces=namespaces, token=self._owner.token)
+            options = self._options
+            code = serve(
+                self._directory, options.engine, options.protocol, namespaces=namespaces, token=self._owner.token
+            )
         except BaseException as error:
             print(f"the guest of sandbox {self._options.sandbox!r} failed: {error!r}", file=sys.stderr)
         finally:

@@ -1,4 +1,4 @@
-"""The guest's main: an engine, the conductor and the kata service on one unix socket, until SIGTERM.
+"""The guest's main: an engine, the conductor and one protocol's service on its unix sockets, until SIGTERM.
 
 For the launcher's child, after it has taken its place in its namespaces. The working directory is the state
 directory. An orderly end kills and deletes every container. Not for namespaces, ownership or sweeping (`launch`).
@@ -29,6 +29,7 @@ from transports.stream import serve_unix
 
 if TYPE_CHECKING:
     from actors.guest.engines.base import Engine
+    from actors.host.protocols import GuestProtocol
     from actors.host.rundir import RunDirectory
 
 __all__ = ["serve"]
@@ -38,11 +39,11 @@ _ENDING_SECONDS = 8.0
 _LOGGED_ERRORS = 100
 
 
-def serve(directory: RunDirectory, engine: str, *, namespaces: bool, token: str) -> int:
+def serve(directory: RunDirectory, engine: str, protocol: GuestProtocol, *, namespaces: bool, token: str) -> int:
     """Serve until SIGTERM; the exit code. `token` marks processes where no pid namespace holds them."""
     keep_freed_buffers()
     found = make_engine(engine, directory.path.name, token="" if namespaces else token)
-    return trio.run(_main, directory, found, namespaces)
+    return trio.run(_main, directory, found, protocol, namespaces)
 
 
 def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
@@ -61,21 +62,24 @@ def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
     return OciEngine(program, name=engine, sandbox_directory=sandbox_directory, layout=read_layout(), reaper=reaper)
 
 
-async def _main(directory: RunDirectory, engine: Engine, namespaces: bool) -> int:
-    conductor, server = compose(
+async def _main(directory: RunDirectory, engine: Engine, protocol: GuestProtocol, namespaces: bool) -> int:
+    composed = compose(
         engine,
         DEFAULT_LIMITS,
         version=f"katrio {importlib.metadata.version('katrio')}",
         platform=EmbeddedPlatform(namespaces=namespaces),
         on_error=_Complaints(),
     )
+    conductor, face = composed.conductor, composed.faces[protocol]
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             # the launcher blocked them, so that none is lost before somebody listens
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             await nursery.start(conductor.run)
+            await nursery.start(face.run)
             async with trio.open_nursery() as listeners:
-                await listeners.start(serve_unix, str(directory.socket), server.serve_stream)
+                for channel, serve_stream in face.channels.items():
+                    await listeners.start(serve_unix, str(directory.sockets[channel]), serve_stream)
                 async for _ in signals:
                     break
                 listeners.cancel_scope.cancel()

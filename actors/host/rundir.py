@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from actors.errors import AlreadyExists, InvalidArgument, PermissionDenied
 from actors.host.cgroups import CgroupLayout, members, read_layout, remove_group, sandbox_group, sweep_group
 from actors.host.marks import kill_marked, read_process
+from actors.host.protocols import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +78,7 @@ class RunDirectory:
     """The paths of one sandbox's directory. Pure: nothing is made.
 
     Raises:
-        InvalidArgument: the path is relative, its last part is no plain name, or its socket's path exceeds 107 bytes.
+        InvalidArgument: the path is relative, its last part is no plain name, or a socket's path exceeds 107 bytes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -86,11 +87,16 @@ class RunDirectory:
                 f"run directory {str(path)!r}: need an absolute path whose last part is a plain name", field="directory"
             )
         self.path = path
-        self.socket = path / "guest.sock"
+        # virtcontainers' names where it has some
+        self.sockets = {
+            Channel.AGENT: path / "guest.sock",
+            Channel.CONTROL: path / "hyper.sock",
+            Channel.STREAMS: path / "tty.sock",
+        }
         self.log = path.parent / f"{path.name}.log"
         # a tmpfs over it, seen by the guest alone
         self.state = path / "state"
-        size = len(os.fsencode(self.socket))
+        size = max(len(os.fsencode(socket)) for socket in self.sockets.values())
         if size > SOCKET_PATH_BYTES:
             raise InvalidArgument(
                 f"run directory {str(path)!r}: its socket's path has {size} bytes, and the kernel takes {SOCKET_PATH_BYTES}; use a shorter run root",

@@ -1,7 +1,7 @@
 """The sandbox actor: brings up a guest, makes container actors, and ends them all in order.
 
-For one sandbox of a system. It owns the guest's task and its own agent connection; each container has
-another. Not for what runs in a container: container actors answer for that themselves.
+For one sandbox of a system. It owns the guest's task and its own agent connection, which gives each container
+one. Not for what runs in a container: container actors answer for that themselves.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from actors.wire.verbs import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from actors.agents.base import AgentConnection, AgentFactory
+    from actors.agents.base import AgentConnection, AgentFactory, SandboxAgent
     from actors.limits import Limits
     from actors.mailbox import Hub, Inbox, Mail
     from actors.sandbox.guest import Guest, GuestLauncher, Images
@@ -82,8 +82,7 @@ class SandboxActor:
         self._limits = limits
         self._deleted = trio.Event()
         self._forget = forget
-        self._guest: Guest | None = None
-        self._agent: AgentConnection | None = None
+        self._agent: SandboxAgent | None = None
         self._links: trio.Nursery | None = None
         self._link: OwnedTask | None = None
         self._children: trio.Nursery | None = None
@@ -164,9 +163,10 @@ class SandboxActor:
         """The guest, and our own connection to it, until the sandbox stops or the guest is gone."""
         async with trio.open_nursery() as nursery:
             guest: Guest = await nursery.start(self._launch, self.id)
-            agent = self._connect(guest.dial, self._limits)
+            agent = self._connect(guest.channels, self._limits)
             await nursery.start(agent.run)
-            self._guest, self._agent = guest, agent
+            self._agent = agent
+            nursery.start_soon(self._watch_link, agent, nursery.cancel_scope)
             nursery.start_soon(watch_oom, agent, self._tell_oom, self._limits)
             if agent.follows_processes:
                 nursery.start_soon(self._give_up, agent, nursery.cancel_scope)
@@ -174,6 +174,12 @@ class SandboxActor:
             reason = await guest.wait_gone()
             self._lose(reason)
             nursery.cancel_scope.cancel()
+
+    async def _watch_link(self, agent: SandboxAgent, guest: trio.CancelScope) -> None:
+        """A guest that can't be asked any more is of no use to anybody, though it may live."""
+        reason = await agent.wait_lost()
+        self._lose(reason)
+        guest.cancel()
 
     async def _give_up(self, agent: AgentConnection, guest: trio.CancelScope) -> None:
         """End a guest that hangs; its launcher does away with it."""
@@ -207,7 +213,7 @@ class SandboxActor:
         return await self._make_container(args)
 
     async def _make_container(self, args: CreateContainer) -> Created:
-        assert self._guest is not None
+        assert self._agent is not None
         assert self._children is not None
         address = f"{self.id}/{args.id}"
         task = OwnedTask(f"container {address!r}")
@@ -232,7 +238,7 @@ class SandboxActor:
             address=address,
             spec=args.spec,
             rootfs=rootfs,
-            connection=self._connect(self._guest.dial, self._limits),
+            connection=self._agent.lease(),
             inbox=inbox,
             limits=self._limits,
             events=self.events,

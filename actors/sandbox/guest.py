@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import trio
 
-    from transports.base import Dialer
+    from actors.agents.base import Channels
 
 __all__ = ["Guest", "GuestLauncher", "Images"]
 
@@ -20,8 +20,8 @@ class Guest(Protocol):
     """One running guest."""
 
     @property
-    def dial(self) -> Dialer:
-        """Opens a stream to its agent; each connection dials its own."""
+    def channels(self) -> Channels:
+        """How its agent is dialled."""
         ...
 
     async def wait_gone(self) -> str:

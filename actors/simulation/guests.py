@@ -6,18 +6,21 @@ shielded task here: asked to end, it ends in order; killed, it is gone with all 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
+from actors.agents.base import Channels
 from actors.errors import NotFound
-from actors.guest.compose import compose
+from actors.guest.compose import Composed, compose
 from actors.guest.platform import BarePlatform
+from actors.host.protocols import Channel, GuestProtocol
 from actors.simulation.links import stream_pair
 from transports.errors import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from actors.limits import Limits
     from actors.seams import Rng
@@ -51,11 +54,13 @@ class SimulatedGuests:
         rng: Rng,
         note: Callable[[str, bytes], None],
         limits: Limits,
+        protocol: GuestProtocol = GuestProtocol.TTRPC,
     ) -> None:
         self._make_engine = make_engine
         self._rng = rng
         self._note = note
         self._limits = limits
+        self._protocol = protocol
         self._guests: dict[str, _Guest] = {}
         self.bugs: list[tuple[str, Exception]] = []
 
@@ -79,7 +84,10 @@ class SimulatedGuests:
     async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[_Guest]) -> None:
         """See `actors.sandbox.GuestLauncher`."""
         await trio.sleep(self._rng.uniform(*_BOOT_SECONDS))
-        guest = _Guest(sandbox, self._make_engine(sandbox), self._rng, self._note, self._limits, self._complain)
+        engine = self._make_engine(sandbox)
+        platform = _Platform(engine)
+        composed = compose(engine, self._limits, version="katrio simulated", platform=platform, on_error=self._complain)
+        guest = _Guest(sandbox, engine, composed, self._protocol, self._rng, self._note)
         self._guests[sandbox] = guest
         try:
             async with trio.open_nursery() as nursery:
@@ -111,18 +119,17 @@ class _Guest:
         self,
         sandbox: str,
         engine: SimulatedEngine,
+        composed: Composed,
+        protocol: GuestProtocol,
         rng: Rng,
         note: Callable[[str, bytes], None],
-        limits: Limits,
-        on_error: Callable[[str, str, Exception], None],
     ) -> None:
         self.engine = engine
         self._sandbox = sandbox
         self._rng = rng
         self._note = note
-        self._composed = compose(
-            engine, limits, version="katrio simulated", platform=_Platform(engine), on_error=on_error
-        )
+        self._conductor = composed.conductor
+        self._face = composed.faces[protocol]
         self._links: trio.Nursery | None = None
         self._dialled = 0
         self._asked_to_end = trio.Event()
@@ -131,9 +138,11 @@ class _Guest:
         self._gone = trio.Event()
 
     @property
-    def dial(self) -> Dialer:
+    def channels(self) -> Channels:
         """See `actors.sandbox.Guest`."""
-        return self._dial
+        if Channel.CONTROL in self._face.channels:
+            return Channels(self._dialer(Channel.CONTROL), self._dialer(Channel.STREAMS))
+        return Channels(self._dialer(Channel.AGENT))
 
     async def wait_gone(self) -> str:
         """See `actors.sandbox.Guest`."""
@@ -151,10 +160,11 @@ class _Guest:
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """The whole guest, until it is asked to end, or is killed."""
-        conductor = self._composed.conductor
+        conductor = self._conductor
         with self._power:
             async with trio.open_nursery() as nursery:
                 await nursery.start(conductor.run)
+                await nursery.start(self._face.run)
                 async with trio.open_nursery() as links:
                     self._links = links
                     task_status.started()
@@ -167,12 +177,15 @@ class _Guest:
         self._links = None
         self._gone.set()
 
-    async def _dial(self) -> trio.abc.Stream:
+    def _dialer(self, channel: Channel) -> Dialer:
+        return partial(self._dial, self._face.channels[channel])
+
+    async def _dial(self, serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> trio.abc.Stream:
         await trio.lowlevel.checkpoint()
         if self._links is None:
             raise Unreachable(f"the guest of sandbox {self._sandbox!r} does not listen")
         self._dialled += 1
         name = f"{self._sandbox}#{self._dialled}"
         ours, theirs = stream_pair(name, self._rng, self._note)
-        self._links.start_soon(self._composed.server.serve_stream, theirs, name=f"{name}:server")
+        self._links.start_soon(serve, theirs, name=f"{name}:server")
         return ours

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import InvalidArgument, NotFound, Unsupported
+from actors.host.protocols import GuestProtocol
 from actors.limits import SIMULATED_LIMITS, Limits
 from actors.scenario.needs import FAULTS, NEEDS, PROBES
 from actors.schemas import descriptors
@@ -21,7 +22,7 @@ from actors.simulation.engine import SimulatedEngine
 from actors.simulation.guests import SimulatedGuests
 from actors.simulation.messages import TracedTransport
 from actors.system.absent import AnyImage, launch_nothing
-from actors.system.agents import AGENTS, AgentType
+from actors.system.agents import AGENTS, PROTOCOLS, AgentType
 from actors.system.compose import Parts, open_actors
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ async def open_simulated(
         rng=simulation.stream("links"),
         note=simulation.trace.data,
         limits=limits,
+        protocol=PROTOCOLS.get(agent_type, GuestProtocol.TTRPC),
     )
     parts = Parts(
         transport=TracedTransport(simulation.trace.data),

@@ -5,22 +5,18 @@ For composing a system around such an agent. Not a stand-in for a guest: whoever
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import trio
 
+from actors.agents.base import Channels
 from transports.errors import Unreachable
-
-if TYPE_CHECKING:
-    from transports.base import Dialer
 
 __all__ = ["AnyImage", "launch_nothing"]
 
 
 class _AbsentGuest:
     @property
-    def dial(self) -> Dialer:
-        return _refuse
+    def channels(self) -> Channels:
+        return Channels(_refuse)
 
     async def wait_gone(self) -> str:
         await trio.sleep_forever()

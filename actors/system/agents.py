@@ -9,22 +9,25 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from actors.agents.hyperstart import connect_hyperstart
 from actors.agents.kata import connect_kata
 from actors.agents.noop import connect_noop
 from actors.errors import InvalidArgument
+from actors.host.protocols import GuestProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from actors.agents.base import AgentFactory
 
-__all__ = ["AGENTS", "AgentType"]
+__all__ = ["AGENTS", "PROTOCOLS", "AgentType"]
 
 
 class AgentType(StrEnum):
     """The words, case-sensitive, nothing trimmed."""
 
     NOOP = "noop"
+    HYPERSTART = "hyperstart"
     KATA = "kata"
 
     @classmethod
@@ -39,5 +42,11 @@ class AgentType(StrEnum):
 
 AGENTS: Mapping[AgentType, AgentFactory] = {
     AgentType.NOOP: connect_noop,
+    AgentType.HYPERSTART: connect_hyperstart,
     AgentType.KATA: connect_kata,
+}
+# what a guest of ours has to speak to it; noop speaks to none
+PROTOCOLS: Mapping[AgentType, GuestProtocol] = {
+    AgentType.HYPERSTART: GuestProtocol.HYPERSTART,
+    AgentType.KATA: GuestProtocol.TTRPC,
 }

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.agents.base import Channels
 from actors.errors import GuestDied, NotFound, Unsupported
 from actors.host.faults import kill_guest
 from actors.host.probes import PROBES, probe
+from actors.host.protocols import Channel, GuestProtocol
 from actors.host.rundir import RunDirectory, sweep_directory
 from transports.errors import TransportError
 from transports.stream import dial_with_backoff, unix_dialer
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from actors.host.images import ImageStore
     from actors.limits import Limits
     from actors.seams import ChildProcess, Seams
-    from transports.base import Dialer
 
 __all__ = ["EmbeddedGuests", "EmbeddedImages", "EmbeddedWorld"]
 
@@ -45,13 +46,21 @@ class EmbeddedGuests:
     """Launches guests below `run_root`; see `actors.sandbox.GuestLauncher`."""
 
     def __init__(
-        self, *, run_root: Path, engine: str, environment: Mapping[str, str], seams: Seams, limits: Limits
+        self,
+        *,
+        run_root: Path,
+        engine: str,
+        environment: Mapping[str, str],
+        seams: Seams,
+        limits: Limits,
+        protocol: GuestProtocol = GuestProtocol.TTRPC,
     ) -> None:
         self._run_root = run_root
         self._engine = engine
         self._environment = environment
         self._seams = seams
         self._limits = limits
+        self._protocol = protocol
         self._directories: dict[str, RunDirectory] = {}
         # by sandbox: its launcher, and its guest once that answers
         self._running: dict[str, tuple[ChildProcess, EmbeddedGuest]] = {}
@@ -77,7 +86,7 @@ class EmbeddedGuests:
         child = await self._spawn(sandbox, directory)
         self._directories[sandbox] = directory
         try:
-            guest = EmbeddedGuest(unix_dialer(str(directory.socket)))
+            guest = EmbeddedGuest(self._channels(directory))
             await self._until_it_answers(guest, child, directory)
             self._running[sandbox] = child, guest
             task_status.started(guest)
@@ -88,6 +97,12 @@ class EmbeddedGuests:
             with trio.CancelScope(shield=True):
                 await self._end(child, directory)
             del self._directories[sandbox]
+
+    def _channels(self, directory: RunDirectory) -> Channels:
+        dialers = {channel: unix_dialer(str(path)) for channel, path in directory.sockets.items()}
+        if self._protocol is GuestProtocol.HYPERSTART:
+            return Channels(dialers[Channel.CONTROL], dialers[Channel.STREAMS])
+        return Channels(dialers[Channel.AGENT])
 
     async def _spawn(self, sandbox: str, directory: RunDirectory) -> ChildProcess:
         argv = [
@@ -102,6 +117,8 @@ class EmbeddedGuests:
             str(directory.path),
             "--engine",
             self._engine,
+            "--protocol",
+            self._protocol,
         ]
         try:
             return await self._seams.processes.spawn(argv, env=self._environment, log=directory.log)
@@ -120,7 +137,7 @@ class EmbeddedGuests:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch, nursery.cancel_scope)
             try:
-                stream = await dial_with_backoff(guest.dial, seconds=self._limits.guest_start_seconds)
+                stream = await dial_with_backoff(guest.channels.agent, seconds=self._limits.guest_start_seconds)
             except TransportError as error:
                 failure = str(error)
             else:
@@ -154,8 +171,8 @@ class EmbeddedGuests:
 class EmbeddedGuest:
     """See `actors.sandbox.Guest`."""
 
-    def __init__(self, dial: Dialer) -> None:
-        self.dial = dial
+    def __init__(self, channels: Channels) -> None:
+        self.channels = channels
         self._gone = trio.Event()
         self._reason = ""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.agents.base import Channels
 from actors.errors import AgentUnreachable, AlreadyExists, KatrioError, NotFound
 from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from actors.handles import SystemHandle
     from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
-    from transports.base import Dialer
 
 
 class ScriptedProcess:
@@ -122,11 +122,11 @@ class ScriptedGuest:
         self.gone.set()
 
     @property
-    def dial(self) -> Dialer:
+    def channels(self) -> Channels:
         async def refuse() -> trio.abc.Stream:
             raise Unreachable("scripted agents have no stream")
 
-        return refuse
+        return Channels(refuse)
 
     async def wait_gone(self) -> str:
         await self.gone.wait()
@@ -140,7 +140,7 @@ class ScriptedGuest:
         finally:
             self.log.append("guest ended")
 
-    def connect(self, dialer: Dialer, limits: Limits) -> ScriptedConnection:
+    def connect(self, channels: Channels, limits: Limits) -> ScriptedConnection:
         return ScriptedConnection(self)
 
 
@@ -153,6 +153,13 @@ class ScriptedConnection:
     def __init__(self, guest: ScriptedGuest) -> None:
         self._guest = guest
         self._up = False
+
+    def lease(self) -> ScriptedConnection:
+        return ScriptedConnection(self._guest)
+
+    async def wait_lost(self) -> str:
+        await trio.sleep_forever()
+        raise AssertionError
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         self._up = True

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from actors.agents.base import Channels
 from actors.agents.kata import connect_kata
 from actors.host.busybox import find_static_busybox
 from actors.host.images import ImageStore, default_image_root
@@ -90,7 +91,7 @@ class _CutStream(trio.abc.Stream):
 class _CutGuest:
     def __init__(self, inner: Guest, cutter: Cutter) -> None:
         self._inner = inner
-        self.dial = cutter.wrap(inner.dial)
+        self.channels = Channels(cutter.wrap(inner.channels.agent))
 
     async def wait_gone(self) -> str:
         return await self._inner.wait_gone()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.agents.base import Channels
 from actors.agents.kata.agent import connect_kata
 from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import open_plain_nursery
@@ -39,7 +40,7 @@ LIMITS = replace(DEFAULT_LIMITS, shutdown_seconds=0.5, cancel_grace_seconds=0.1)
 class _Running:
     """See `actors.sandbox.Guest`."""
 
-    dial: Dialer
+    channels: Channels
 
     async def wait_gone(self) -> str:
         await trio.sleep_forever()
@@ -51,7 +52,7 @@ async def open_dialled_system(dialers: Mapping[str, Dialer], limits: Limits = LI
     """A system whose sandboxes find their guests running already: `dialers` by sandbox. Hides nurseries."""
 
     async def launch(sandbox: str, *, task_status: trio.TaskStatus[_Running]) -> None:
-        task_status.started(_Running(dialers[sandbox]))
+        task_status.started(_Running(Channels(dialers[sandbox])))
         await trio.sleep_forever()
 
     parts = Parts(

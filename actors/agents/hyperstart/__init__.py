@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.agents.hyperstart.agent import HyperstartAgent
+from actors.agents.hyperstart.agent import HyperstartAgent, connect_hyperstart
 from actors.agents.hyperstart.link import HyperstartLink
 
-__all__ = ["HyperstartAgent", "HyperstartLink"]
+__all__ = ["HyperstartAgent", "HyperstartLink", "connect_hyperstart"]

@@ -6,13 +6,15 @@ for raises Unsupported, never a silent success as virtcontainers' had it. Not fo
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
+from actors.agents.hyperstart.link import HyperstartLink
 from actors.agents.hyperstart.pod import Pod, PodContainer, check_spec, container_body, exec_body
-from actors.errors import AgentError, AlreadyExists, InvalidTransition, NotFound, OutcomeUnknown, Unsupported
+from actors.errors import AgentError, AlreadyExists, GuestDied, InvalidTransition, NotFound, OutcomeUnknown, Unsupported
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
 from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
@@ -20,12 +22,12 @@ from transports.hyperstart import messages
 from transports.hyperstart.codec import Code
 
 if TYPE_CHECKING:
-    from actors.agents.hyperstart.link import HyperstartLink
+    from actors.agents.base import Channels
     from actors.agents.hyperstart.process import RunningProcess
     from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
 
-__all__ = ["HyperstartAgent"]
+__all__ = ["HyperstartAgent", "connect_hyperstart"]
 
 # where a real guest mounts what the host shares with it
 SHARE = "/tmp/hyper/shared"  # the guest's own, and fixed
@@ -67,6 +69,10 @@ class HyperstartAgent:
             await trio.sleep_forever()
         await self._link.run(task_status=task_status)
 
+    async def wait_lost(self) -> str:
+        """See `actors.agents.base.SandboxAgent`: the end of the one link."""
+        return await self._link.wait_ended()
+
     async def disconnect(self) -> None:
         """Nothing: a guest of this kind can't be dialled again without losing what was under way."""
         await trio.lowlevel.checkpoint()
@@ -101,9 +107,11 @@ class HyperstartAgent:
         for container in list(self._pod.containers):
             try:
                 await self.remove_container(container)
-            except (AgentError, NotFound):
+            except (AgentError, NotFound, GuestDied, OutcomeUnknown):
                 continue
-        await self._command(Code.DESTROYPOD)
+        # its guest powers off while it answers
+        with contextlib.suppress(GuestDied, OutcomeUnknown):
+            await self._command(Code.DESTROYPOD)
 
     # containers
 
@@ -322,6 +330,12 @@ class HyperstartAgent:
 
     async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
         _unsupported("update_routes")
+
+
+def connect_hyperstart(channels: Channels, limits: Limits) -> HyperstartAgent:
+    """The factory that the agents table names: for guests that see roots where this host has them."""
+    assert channels.streams is not None, "a hyperstart guest has two channels"
+    return HyperstartAgent(HyperstartLink(channels.agent, channels.streams, limits), limits, share="/")
 
 
 def _unsupported(verb: str) -> NoReturn:

@@ -49,6 +49,7 @@ class HyperstartLink:
         self._answer: Answered | None = None
         self._answered = trio.Event()
         self._failure: str | None = None
+        self._ended = trio.Event()
         self._by_sequence: dict[int, RunningProcess] = {}
         self._by_name: dict[tuple[str, str], RunningProcess] = {}
         self._execs = 0
@@ -88,6 +89,11 @@ class HyperstartLink:
                 await trio.sleep_forever()
         finally:
             self._fail("it was closed")
+
+    async def wait_ended(self) -> str:
+        """Wait until it has ended, after it had begun; why."""
+        await self._ended.wait()
+        return self._failure or "it was closed"
 
     async def command(self, code: int, payload: bytes = b"") -> Answered:
         """One command and its answer. What was sent is waited for even when the caller has given up.
@@ -186,6 +192,7 @@ class HyperstartLink:
         if self._failure is not None:
             return
         self._failure = why
+        self._ended.set()
         self._ready.set()
         self._answered.set()
         for process in list(self._by_name.values()):

@@ -35,6 +35,7 @@ from actors.wire.spec import ExitStatus
 from actors.wire.verbs import Checked
 
 if TYPE_CHECKING:
+    from actors.agents.base import Channels
     from actors.limits import Limits
     from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
     from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
@@ -61,6 +62,8 @@ class KataAgent:
     follows_processes = True
 
     def __init__(self, dialer: Dialer, limits: Limits) -> None:
+        self._dialer = dialer
+        self._limits = limits
         self._link = TtrpcLink(dialer, limits)
         # its owner has bounds of its own for every call
         self._client = KataClient(self._link, seconds=None)
@@ -76,6 +79,15 @@ class KataAgent:
             self.keeps_output_after_wait = version.startswith(GUEST_VERSION)
             self._exits.told_by(version)
             task_status.started()
+
+    def lease(self) -> KataAgent:
+        """See `actors.agents.base.SandboxAgent`: a link of its own, so that a lost one concerns one actor."""
+        return KataAgent(self._dialer, self._limits)
+
+    async def wait_lost(self) -> str:
+        """Never: the link dials again for as long as the guest lives."""
+        await trio.sleep_forever()
+        raise AssertionError
 
     async def check(self) -> Checked:
         health = await self._client.check()
@@ -264,6 +276,6 @@ def _plain_routes(routes: net.Routes) -> tuple[Route, ...]:
     return tuple(plain_route(route) for route in routes.Routes)
 
 
-def connect_kata(dialer: Dialer, limits: Limits) -> KataAgent:
+def connect_kata(channels: Channels, limits: Limits) -> KataAgent:
     """The factory that the agents table names."""
-    return KataAgent(dialer, limits)
+    return KataAgent(channels.agent, limits)

@@ -23,7 +23,7 @@ from transports.hyperstart.control import GuestControl
 from transports.hyperstart.streams import GuestStreams
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from actors.guest.conductor import Conductor
     from actors.guest.platform import Platform
@@ -37,6 +37,8 @@ API_VERSION = 4244
 SIGTERM, SIGKILL = 15, 9
 # the guest has one pod, without a name of its own
 POD = "pod"
+# hosts of one channel that wait for the one before to go: a restarted one, and no crowd
+WAITING_HOSTS = 4
 _KILL_ERRORS: tuple[tuple[type[KatrioError], bytes], ...] = (
     (NotFound, b"no such container\0"),
     (InvalidArgument, b"invalid signal\0"),
@@ -45,6 +47,8 @@ _KILL_ERRORS: tuple[tuple[type[KatrioError], bytes], ...] = (
 
 class HyperstartService:
     """Start `run` first; then `serve_control` and `serve_streams`, one connection each at a time.
+
+    A second host waits until the first has gone, as on the socket of a VM's serial port.
 
     Args:
         share: the directory that stands for a real guest's /tmp/hyper/shared.
@@ -60,6 +64,7 @@ class HyperstartService:
         self._control_stream: trio.abc.Stream | None = None
         self._streams_stream: trio.abc.Stream | None = None
         self._streams_up = trio.Event()
+        self._control_host, self._streams_host = trio.Lock(), trio.Lock()
         self._control_turn, self._streams_turn = trio.Lock(), trio.Lock()
         self._nursery: trio.Nursery | None = None
         self._live: dict[tuple[str, str], LiveProcess] = {}
@@ -78,41 +83,43 @@ class HyperstartService:
     # channels
 
     async def serve_control(self, stream: trio.abc.Stream) -> None:
-        """One host's commands, in order; a second host is closed at once."""
-        if self._control_stream is not None:
-            await trio.aclose_forcefully(stream)
-            return
+        """One host's commands, in order."""
+        async with stream, _turn(self._control_host) as taken:
+            if taken:
+                await self._obey_host(stream)
+
+    async def _obey_host(self, stream: trio.abc.Stream) -> None:
         self._control_stream, self._control = stream, GuestControl()
         untold, self._untold = self._untold, []
         for ended in untold:
             self._control.tell_finished(*ended)
         try:
-            async with stream:
-                await self._flush_control()
-                while self._control.failure is None and (data := await _receive(stream)):
-                    self._control.receive_data(data)
-                    while (command := self._control.next_command()) is not None:
-                        await self._flush_control()
-                        await self._obey(command)
+            await self._flush_control()
+            while self._control.failure is None and (data := await _receive(stream)):
+                self._control.receive_data(data)
+                while (command := self._control.next_command()) is not None:
                     await self._flush_control()
+                    await self._obey(command)
+                await self._flush_control()
         finally:
             self._control_stream = None
 
     async def serve_streams(self, stream: trio.abc.Stream) -> None:
         """One host's stream channel."""
-        if self._streams_stream is not None:
-            await trio.aclose_forcefully(stream)
-            return
+        async with stream, _turn(self._streams_host) as taken:
+            if taken:
+                await self._carry_streams(stream)
+
+    async def _carry_streams(self, stream: trio.abc.Stream) -> None:
         self._streams_stream = stream
         self._streams_up.set()
         try:
-            async with stream:
-                while self._streams.failure is None and (data := await _receive(stream)):
-                    for sequence, payload in self._streams.receive_data(data):
-                        for process in self._live.values():
-                            if process.stdio == sequence:
-                                process.put_input(payload)
-                    await self._flush_streams()
+            while self._streams.failure is None and (data := await _receive(stream)):
+                for sequence, payload in self._streams.receive_data(data):
+                    for process in self._live.values():
+                        if process.stdio == sequence:
+                            process.put_input(payload)
+                await self._flush_streams()
         finally:
             self._streams_stream = None
             self._streams_up = trio.Event()
@@ -349,6 +356,16 @@ def _refusal(code: int, error: Exception) -> bytes:
     if code != Code.KILLCONTAINER:
         return b""
     return next((text for kind, text in _KILL_ERRORS if isinstance(error, kind)), b"kill failed\0")
+
+
+@contextlib.asynccontextmanager
+async def _turn(hosts: trio.Lock) -> AsyncGenerator[bool]:
+    """Wait until the hosts before have gone; False when too many wait already."""
+    if hosts.statistics().tasks_waiting >= WAITING_HOSTS:
+        yield False
+        return
+    async with hosts:
+        yield True
 
 
 async def _receive(stream: trio.abc.Stream) -> bytes:
