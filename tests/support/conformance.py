@@ -12,6 +12,7 @@ from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.guest.compose import compose
 from actors.guest.platform import BarePlatform
+from actors.host.protocols import Channel, GuestProtocol
 from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
 from actors.simulation.engine import SimulatedEngine
@@ -37,13 +38,14 @@ async def open_simulated_kata(seed: int = 0) -> AsyncGenerator[KataTarget]:
         platform=BarePlatform(),
         on_error=lambda _service, _method, error: bugs.append(error),
     )
+    serve = composed.faces[GuestProtocol.TTRPC].channels[Channel.AGENT]
     async with trio.open_nursery() as nursery:
         await nursery.start(composed.conductor.run)
 
         async def dial() -> trio.abc.Stream:
             await trio.lowlevel.checkpoint()
             ours, theirs = stream_pair("agent", rng, lambda _name, _data: None)
-            nursery.start_soon(composed.server.serve_stream, theirs)
+            nursery.start_soon(serve, theirs)
             return ours
 
         yield KataTarget(dial, rootfs="/", ids=real_seams().ids)
