@@ -20,10 +20,12 @@ from benchmarks.processes import open_process
 from transports.stream import dial_with_backoff, serve_unix, unix_dialer
 from transports.ttrpc.client import TtrpcClient
 from transports.ttrpc.codec import HEADER_BYTES, encode_method, encode_request, encode_response
-from transports.ttrpc.server import CallContext, TtrpcServer
+from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+    from transports.calls.server import CallContext
 
 SERVICE, METHOD = "bench.Echo", "Echo"
 PAYLOAD = bytes(64)

@@ -20,9 +20,9 @@ __all__ = [
     "MessageTooLarge",
     "ProtocolError",
     "RemoteProtocolError",
+    "RpcStatusError",
     "StatusCode",
     "TransportError",
-    "TtrpcStatusError",
     "Unreachable",
 ]
 
@@ -100,7 +100,7 @@ class StatusCode(IntEnum):
     UNAUTHENTICATED = 16
 
 
-class TtrpcStatusError(TransportError):
+class RpcStatusError(TransportError):
     """The peer answered a call with a failure; the connection is as good as before.
 
     Attributes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from actors.agents.kata.link import TtrpcLink
+from actors.agents.kata.dialects import open_rpc_link
 from actors.agents.kata.spec import oci_process, oci_spec
 from actors.conformance.case import FallsShort, Spoken
 from actors.conformance.kata_container import Container
@@ -28,6 +28,7 @@ from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
+    from actors.agents.kata.rpclink import RpcLink
     from actors.limits import Limits
     from actors.schemas.oci import Process, Spec
     from actors.seams import Ids
@@ -59,7 +60,7 @@ class KataTarget:
     ids: Ids
     spoken: Spoken = Spoken.TTRPC
     limits: Limits = TARGET_LIMITS
-    _control: TtrpcLink | None = None
+    _control: RpcLink | None = None
 
     @asynccontextmanager
     async def open_target(self) -> AsyncGenerator[None]:
@@ -82,14 +83,14 @@ class KataTarget:
             return
 
     @property
-    def control(self) -> TtrpcLink:
+    def control(self) -> RpcLink:
         """The link that belongs to no case."""
         assert self._control is not None, "the target is open"
         return self._control
 
-    def link(self) -> TtrpcLink:
+    def link(self) -> RpcLink:
         """A link that nobody runs yet."""
-        return TtrpcLink(self.dialer, self.limits)
+        return open_rpc_link(self.dialer, self.limits)
 
     @asynccontextmanager
     async def open_subject(self, deadline: float) -> AsyncGenerator[Kata]:
@@ -115,7 +116,7 @@ class Kata:
 
     target: KataTarget
     nursery: trio.Nursery
-    link: TtrpcLink
+    link: RpcLink
     deadline: float
     unanswered: list[str] = field(default_factory=list[str])
     _made: dict[str, None] = field(default_factory=dict[str, None])
@@ -129,7 +130,7 @@ class Kata:
         """An id that nobody else uses, neither here nor in another run."""
         return self.target.ids.fresh(prefix)
 
-    async def open_link(self) -> TtrpcLink:
+    async def open_link(self) -> RpcLink:
         """One more link, until the case ends."""
         link = self.target.link()
         await self.nursery.start(link.run)
@@ -137,7 +138,7 @@ class Kata:
 
     # any RPC
 
-    async def call(self, method: str, *, link: TtrpcLink | None = None, **fields: Any) -> Any:
+    async def call(self, method: str, *, link: RpcLink | None = None, **fields: Any) -> Any:
         """One RPC by its name, with the fields of its request; its response. Raises: KatrioError."""
         rpc = RPCS[method]
         try:
@@ -222,7 +223,7 @@ class Kata:
             await _remove(self.target.control, container)
 
 
-async def _remove(link: TtrpcLink, container: str) -> None:
+async def _remove(link: RpcLink, container: str) -> None:
     """1.x removes what has ended alone, and a frozen process may die only when it thaws."""
     for method, fields in (
         ("SignalProcess", {"exec_id": "", "signal": SIGKILL}),
@@ -248,7 +249,7 @@ async def _remove(link: TtrpcLink, container: str) -> None:
             raise FallsShort("what a case made can be removed after it", f"{error.code}: {error.message}") from error
 
 
-async def _is_known(link: TtrpcLink, container: str) -> bool:
+async def _is_known(link: RpcLink, container: str) -> bool:
     rpc = RPCS["ExecProcess"]
     try:
         await link.call(rpc, rpc.request(container_id=container, exec_id=container))

@@ -24,6 +24,7 @@ BANNED: list[str] = sorted(PYPROJECT["tool"]["ruff"]["lint"]["flake8-tidy-import
 SABOTAGE = {
     "actors layers": ("actors.host", "import actors.wire"),
     "transports layers": ("transports.stream", "import transports.ttrpc"),
+    "calls layers": ("transports.calls.writer", "import transports.calls.client"),
     "ttrpc layers": ("transports.ttrpc.codec", "import transports.ttrpc.client"),
     "hyperstart layers": ("transports.hyperstart.codec", "import transports.hyperstart.control"),
     "transports know no actor": ("transports.stream", "import actors.errors"),

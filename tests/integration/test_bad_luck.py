@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.agents.kata.agent import KataAgent
+from actors.agents.base import Channels
+from actors.agents.kata.agent import connect_kata
 from actors.errors import AgentError, AgentUnreachable, KatrioError, OutcomeUnknown, ResourceExhausted, Unsupported
 from actors.guest import syscalls
 from actors.host.facts import RUNTIMES, choose_engine, missing_for, read_facts
@@ -62,7 +63,7 @@ async def test_a_frame_cut_at_every_byte(size: int, tmp_path: Path) -> None:
     path = str(tmp_path / "g.sock")
     async with trio.open_nursery() as nursery:
         await nursery.start(serve_unix, path, guest.serve)
-        agent = KataAgent(unix_dialer(path), DEFAULT_LIMITS)
+        agent = connect_kata(Channels(unix_dialer(path)), DEFAULT_LIMITS)
         await nursery.start(agent.run)
         guest.lies = {"Check": cut, "PauseContainer": cut}
         with trio.fail_after(2):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.agents.kata.agent import KataAgent
+from actors.agents.base import Channels
+from actors.agents.kata.agent import KataAgent, connect_kata
 from actors.errors import AgentUnreachable, KatrioError
 from actors.limits import DEFAULT_LIMITS
 from tests.support.hostile_guest import HostileGuest
@@ -30,7 +31,7 @@ async def _told(directory: Path, guest: HostileGuest) -> AsyncGenerator[KataAgen
     path = str(directory / "g.sock")
     async with trio.open_nursery() as nursery:
         await nursery.start(serve_unix, path, guest.serve)
-        agent = KataAgent(unix_dialer(path), DEFAULT_LIMITS)
+        agent = connect_kata(Channels(unix_dialer(path)), DEFAULT_LIMITS)
         await nursery.start(agent.run)
         yield agent
         nursery.cancel_scope.cancel()

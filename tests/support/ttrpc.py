@@ -11,10 +11,12 @@ import trio.testing
 from transports.errors import TransportError
 from transports.ttrpc.client import TtrpcClient
 from transports.ttrpc.codec import REQUEST, FrameDecoder, decode_response, encode_frame, encode_method, encode_request
-from transports.ttrpc.server import CallContext, Handler, TtrpcServer
+from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from transports.calls.server import CallContext, Handler
 
 Errors = list[tuple[str, str, Exception]]
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
+from transports.calls.connection import Request
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,7 +29,6 @@ __all__ = [
     "DecodeError",
     "Frame",
     "FrameDecoder",
-    "Request",
     "Response",
     "decode_request",
     "decode_response",
@@ -88,16 +89,6 @@ class Frame(NamedTuple):
     def oversize(self) -> bool:
         """The announced length is over the limit; the body was dropped unread."""
         return self.length > MAX_BODY
-
-
-class Request(NamedTuple):
-    """A decoded Request; `timeout_nano` counts from receipt, 0 means none."""
-
-    service: str
-    method: str
-    payload: bytes
-    timeout_nano: int
-    metadata: tuple[tuple[str, str], ...]
 
 
 class Response(NamedTuple):

@@ -9,8 +9,9 @@ known so that they are answered as the protocol wants. Not for deadlines, tasks 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from transports.calls.connection import Called, Replied
 from transports.errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError, StatusCode
 from transports.ttrpc.codec import (
     DATA,
@@ -31,9 +32,9 @@ from transports.ttrpc.codec import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from transports.ttrpc.codec import Frame, Request
+    from transports.ttrpc.codec import Frame
 
-__all__ = ["Called", "ClientConnection", "Replied", "ServerConnection", "Stream", "Verdict"]
+__all__ = ["ClientConnection", "ServerConnection", "Stream", "Verdict"]
 
 # nothing that speaks ttRPC handles more; the next call needs a new connection
 LAST_STREAM_ID = 2**31 - 1
@@ -82,23 +83,6 @@ TRANSITIONS: Mapping[tuple[Stream, int], tuple[Stream, Verdict]] = {
 # attribute look-ups on an enum class are slow, and this is done for each frame
 _IDLE, _OPEN, _CLOSED = Stream
 _DELIVER = Verdict.DELIVER
-
-
-class Replied(NamedTuple):
-    """Client: the answer to one call; `payload` counts only when `code` is 0."""
-
-    stream_id: int
-    code: int
-    message: str
-    payload: bytes
-    details: tuple[bytes, ...] = ()
-
-
-class Called(NamedTuple):
-    """Server: a call to serve; it takes one `send_reply` or `send_status`, even when the client has spoiled it since."""
-
-    stream_id: int
-    request: Request
 
 
 class _Streams:

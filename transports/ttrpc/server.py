@@ -1,142 +1,24 @@
-"""A ttRPC server under Trio: one task for each call, over any byte stream.
-
-For the guest side, and for whatever plays an agent. A handler is given the payload's bytes and returns
-bytes; it raises `TtrpcStatusError` to answer with a failure. Not for listening (`transports.stream`),
-protobuf (`actors.schemas`) or streaming calls.
-"""
+"""A server that speaks ttRPC. What it does with calls: `transports.calls.server`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-import trio
-
-from transports.errors import StatusCode, TtrpcStatusError
+from transports.calls.server import MAX_CALLS, CallServer
 from transports.ttrpc.connection import ServerConnection
-from transports.ttrpc.writer import CorkedWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from transports.ttrpc.codec import Request
+    from transports.calls.server import Handler, OnError
 
-__all__ = ["CallContext", "Handler", "TtrpcServer"]
-
-MAX_CALLS = 1024
+__all__ = ["TtrpcServer"]
 
 
-class CallContext:
-    """What a handler may know of its call beside the payload.
-
-    Attributes:
-        deadline: on the scale of `trio.current_time()`; infinite when the caller named none. Enforced by the server.
-        metadata: the caller's keys and values, in order, a key perhaps more than once.
-    """
-
-    __slots__ = ("deadline", "metadata", "method", "service")
-
-    def __init__(self, request: Request, deadline: float) -> None:
-        self.service = request.service
-        self.method = request.method
-        self.metadata = request.metadata
-        self.deadline = deadline
-
-
-Handler: TypeAlias = Callable[[bytes, CallContext], Awaitable[bytes]]
-OnError: TypeAlias = Callable[[str, str, Exception], None]
-
-
-class TtrpcServer:
-    """Serves calls on any number of streams.
-
-    Args:
-        handlers: (service, method) -> handler; any other is answered UNIMPLEMENTED.
-        on_error: called with service, method and the exception that a handler should not have raised; the
-            caller is told INTERNAL and its type's name only.
-        max_calls: calls in progress on one connection; one more is answered RESOURCE_EXHAUSTED.
-    """
+class TtrpcServer(CallServer):
+    """Serves calls on any number of streams; for the arguments see `CallServer`."""
 
     def __init__(
         self, handlers: Mapping[tuple[str, str], Handler], *, on_error: OnError, max_calls: int = MAX_CALLS
     ) -> None:
-        self._handlers = dict(handlers)
-        self._services = frozenset(service for service, _ in self._handlers)
-        self._on_error = on_error
-        self._max_calls = max_calls
-
-    async def serve_stream(self, stream: trio.abc.Stream) -> None:
-        """Serve one client until it is gone, then cancel its handlers and return. Closes the stream.
-
-        A half-close counts as gone: calls in progress are not answered, as other ttRPC servers have it.
-        """
-        connection = ServerConnection(self._max_calls)
-        writer = CorkedWriter(stream, connection)
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_write, writer, nursery.cancel_scope)
-                await self._read(stream, connection, writer, nursery)
-                nursery.cancel_scope.cancel()
-        finally:
-            # shielded, and instant: a Cancelled from the closing would hide the error that ended us
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(stream)
-
-    async def _read(
-        self, stream: trio.abc.Stream, connection: ServerConnection, writer: CorkedWriter, nursery: trio.Nursery
-    ) -> None:
-        while True:
-            # a client that sends and never reads is not read either
-            await writer.room()
-            try:
-                data = await stream.receive_some()
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return
-            if not data:
-                return
-            writer.received()
-            for stream_id, request in connection.receive_data(bytes(data)):
-                handler = self._handlers.get((request.service, request.method))
-                if handler is not None:
-                    nursery.start_soon(self._serve_call, connection, writer, stream_id, request, handler)
-                elif request.service in self._services:
-                    connection.send_status(stream_id, StatusCode.UNIMPLEMENTED, f"method {request.method}")
-                else:
-                    connection.send_status(stream_id, StatusCode.UNIMPLEMENTED, f"service {request.service}")
-            if connection.outgoing_bytes:
-                writer.flush(last=not connection.calls)
-
-    async def _serve_call(
-        self, connection: ServerConnection, writer: CorkedWriter, stream_id: int, request: Request, handler: Handler
-    ) -> None:
-        code, message, reply = 0, "", b""
-        details: tuple[bytes, ...] = ()
-        try:
-            if request.timeout_nano:
-                deadline = trio.current_time() + request.timeout_nano / 1e9
-                code, message = StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded"
-                with trio.CancelScope(deadline=deadline):
-                    reply = await handler(request.payload, CallContext(request, deadline))
-                    code = 0
-            else:
-                reply = await handler(request.payload, CallContext(request, math.inf))
-        except TtrpcStatusError as error:
-            code, message, details = error.code, error.message, error.details
-        except Exception as error:
-            self._on_error(request.service, request.method, error)
-            code, message = StatusCode.INTERNAL, type(error).__name__
-        if writer.full:
-            await writer.room()
-        if code:
-            connection.send_status(stream_id, code, message, details)
-        else:
-            connection.send_reply(stream_id, reply)
-        writer.flush(last=not connection.calls)
-
-
-async def _write(writer: CorkedWriter, scope: trio.CancelScope) -> None:
-    try:
-        await writer.run()
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        scope.cancel()
+        super().__init__(handlers, ServerConnection, on_error=on_error, max_calls=max_calls)

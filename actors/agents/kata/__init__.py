@@ -1,4 +1,4 @@
-"""The kata agent: today's Kata Containers agent API, spoken over ttRPC; and its calls by themselves (`client`)."""
+"""The kata agent: the Kata Containers agent API, today's over ttRPC or 1.x's over gRPC; and its calls alone (`client`)."""
 
 from __future__ import annotations
 

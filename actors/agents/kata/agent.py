@@ -1,21 +1,22 @@
-"""The kata agent: the agent interface as calls of today's Kata agent API.
+"""The kata agent: the agent interface as calls of the Kata agent API, in either of its dialects.
 
 One object is one actor's connection. It knows where the API departs from the interface (an empty exec id
 means all, an empty write means end of file, replies consume what they carry) and nothing of lifecycles.
-Not for the link itself: `link` dials and calls.
+Not for the link itself, nor for dialects: `link` dials and calls.
 """
 
 from __future__ import annotations
 
 import signal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
 from actors.agents.kata.client import KataClient
+from actors.agents.kata.dialects import open_rpc_link
 from actors.agents.kata.exits import ExitCodes
-from actors.agents.kata.link import TtrpcLink
 from actors.agents.kata.reports import (
     api_interface,
     api_route,
@@ -30,17 +31,20 @@ from actors.errors import AgentProtocolError, GuestDied, InvalidArgument, Outcom
 from actors.lifecycle.container import ContainerState
 from actors.schemas import agent as api
 from actors.schemas import network as net
+from actors.schemas.dialect import Dialect
 from actors.schemas.resources import OnlineCPUMemRequest
 from actors.wire.spec import ExitStatus
 from actors.wire.verbs import Checked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from actors.agents.base import Channels
+    from actors.agents.kata.rpclink import RpcLink
     from actors.limits import Limits
     from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
     from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
     from actors.wire.verbs import CopyFile, OnlineCpuMem, SetGuestTime
-    from transports.base import Dialer
 
 __all__ = ["KataAgent", "connect_kata"]
 
@@ -61,10 +65,9 @@ class KataAgent:
 
     follows_processes = True
 
-    def __init__(self, dialer: Dialer, limits: Limits) -> None:
-        self._dialer = dialer
-        self._limits = limits
-        self._link = TtrpcLink(dialer, limits)
+    def __init__(self, open_link: Callable[[], RpcLink]) -> None:
+        self._open_link = open_link
+        self._link = open_link()
         # its owner has bounds of its own for every call
         self._client = KataClient(self._link, seconds=None)
         self._exits = ExitCodes()
@@ -82,7 +85,7 @@ class KataAgent:
 
     def lease(self) -> KataAgent:
         """See `actors.agents.base.SandboxAgent`: a link of its own, so that a lost one concerns one actor."""
-        return KataAgent(self._dialer, self._limits)
+        return KataAgent(self._open_link)
 
     async def wait_lost(self) -> str:
         """Never: the link dials again for as long as the guest lives."""
@@ -276,6 +279,6 @@ def _plain_routes(routes: net.Routes) -> tuple[Route, ...]:
     return tuple(plain_route(route) for route in routes.Routes)
 
 
-def connect_kata(channels: Channels, limits: Limits) -> KataAgent:
+def connect_kata(channels: Channels, limits: Limits, dialect: Dialect = Dialect.TTRPC) -> KataAgent:
     """The factory that the agents table names."""
-    return KataAgent(channels.agent, limits)
+    return KataAgent(partial(open_rpc_link, channels.agent, limits, dialect))

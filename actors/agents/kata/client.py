@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from actors.agents.kata.link import TtrpcLink
+from actors.agents.kata.dialects import open_rpc_link
 from actors.errors import AgentProtocolError, Expired, InvalidArgument, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.nurseries import open_plain_nursery
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
+    from actors.agents.kata.rpclink import RpcLink
     from actors.schemas.rpcs import Rpc
     from transports.base import Dialer
 
@@ -53,7 +54,7 @@ class KataClient:
     Calls that change nothing tell the agent how much time is left; the others run to their own end in the guest.
     """
 
-    def __init__(self, link: TtrpcLink, *, seconds: float | None, waits_seconds: float | None = None) -> None:
+    def __init__(self, link: RpcLink, *, seconds: float | None, waits_seconds: float | None = None) -> None:
         """`seconds` bounds each call, `waits_seconds` those that wait for something to happen; None: for ever."""
         self._link = link
         self._seconds = seconds
@@ -281,7 +282,7 @@ async def open_kata_client(
         InvalidArgument: no such address can be.
         AgentUnreachable: nobody answers there.
     """
-    link = TtrpcLink(_dialer(address), limits)
+    link = open_rpc_link(_dialer(address), limits)
     async with open_plain_nursery() as nursery:
         await nursery.start(link.run)
         yield KataClient(link, seconds=seconds)

@@ -1,4 +1,4 @@
-"""One actor's link to a ttRPC agent: dials, calls, and dials again when it breaks.
+"""One actor's link to a kata agent, in either dialect: dials, calls, and dials again when it breaks.
 
 For the kata agent. It decides what a broken link means for a call: nothing was sent, or the outcome is
 unknown. It never repeats a call. Not for what a call says: `agent` has the verbs.
@@ -25,42 +25,41 @@ from transports.errors import (
     EndpointClosed,
     MessageTooLarge,
     RemoteProtocolError,
+    RpcStatusError,
     TransportError,
-    TtrpcStatusError,
 )
 from transports.stream import dial_with_backoff
-from transports.ttrpc.client import TtrpcClient
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import msgspec
 
     from actors.limits import Limits
     from actors.schemas.rpcs import Rpc
     from transports.base import Dialer
+    from transports.calls.client import CallClient
 
-__all__ = ["TtrpcLink"]
+__all__ = ["DialledLink"]
 
 # their replies carry bytes, which do not grow, and as many as were asked for
 _BULK = frozenset({"ReadStdout", "ReadStderr"})
 
 
-class TtrpcLink:
-    """The owner runs `run` in its nursery; `call` may be used by any number of tasks."""
+class DialledLink:
+    """See `actors.agents.kata.rpclink.RpcLink`. `speak` makes the client of a stream in the link's dialect."""
 
-    def __init__(self, dialer: Dialer, limits: Limits) -> None:
+    def __init__(self, dialer: Dialer, limits: Limits, speak: Callable[[trio.abc.Stream], CallClient]) -> None:
         self._dialer = dialer
+        self._speak = speak
         self._limits = limits
-        self._client: AsyncValue[TtrpcClient | None] = AsyncValue(None)
+        self._client: AsyncValue[CallClient | None] = AsyncValue(None)
         self._down = AgentUnreachable("the agent was not dialled yet")
         # unset while nobody needs a link that was closed on purpose
         self._needed = trio.Event()
         self._needed.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the link until cancelled.
-
-        Raises (before it has started): AgentUnreachable when nobody answers in time.
-        """
         try:
             stream = await dial_with_backoff(self._dialer, seconds=self._limits.guest_start_seconds)
         except TransportError as error:
@@ -80,7 +79,7 @@ class TtrpcLink:
             stream = await self._dial_again()
 
     async def _use(self, stream: trio.abc.Stream, task_status: trio.TaskStatus[None]) -> None:
-        client = TtrpcClient(stream)
+        client = self._speak(stream)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(client.run)
@@ -91,8 +90,7 @@ class TtrpcLink:
             self._down = AgentUnreachable(f"the link to the agent is down: {client.ended}")
 
     async def disconnect(self) -> None:
-        """Close the link: calls in flight end at once, and the next one dials again. Repeated is fine."""
-        client: TtrpcClient | None = self._client.value
+        client: CallClient | None = self._client.value
         if client is None or not _alive(client):
             await trio.lowlevel.checkpoint()
             return
@@ -109,14 +107,6 @@ class TtrpcLink:
                 await trio.sleep(self._limits.reconnect_pause_seconds)
 
     async def call(self, rpc: Rpc, request: msgspec.Struct) -> object:
-        """Make one call; a read-only one tells the guest how much time is left.
-
-        Raises:
-            AgentUnreachable: the link is down and did not come back in time; nothing was sent.
-            OutcomeUnknown: it broke while a call that changes state was in flight.
-            AgentProtocolError: the agent broke ttRPC, or answered what is not the RPC's response.
-            KatrioError: what the agent's status stands for, see `actors.schemas.status`.
-        """
         try:
             payload = encode_request(rpc, request)
         except SchemaError as error:
@@ -131,7 +121,7 @@ class TtrpcLink:
                     rpc.method, f"the reply has {len(reply)} bytes; {self._limits.reply_bytes} is the most"
                 )
             response: object = decode_response(rpc, reply)
-        except TtrpcStatusError as error:
+        except RpcStatusError as error:
             raise error_from_status(error.code, error.message, error.details, changes_state=rpc.changes_state) from None
         except MessageTooLarge as error:
             raise InvalidArgument(f"{rpc.method}: {error}", field="size") from None
@@ -143,18 +133,18 @@ class TtrpcLink:
             raise AgentUnreachable(f"{rpc.method}: the link to the agent broke: {error}") from None
         return response
 
-    async def _connected(self) -> TtrpcClient:
+    async def _connected(self) -> CallClient:
         self._needed.set()
         if not _alive(self._client.value):
             with trio.move_on_after(self._limits.reconnect_seconds):
                 await self._client.wait_value(_alive)  # pyright: ignore[reportUnknownMemberType]  # no types there
-        client: TtrpcClient | None = self._client.value
+        client: CallClient | None = self._client.value
         if client is None or not _alive(client):
             raise AgentUnreachable(self._down.message)
         return client
 
 
-def _alive(client: TtrpcClient | None) -> bool:
+def _alive(client: CallClient | None) -> bool:
     # one that has ended stays for the moment in which its task notices
     return client is not None and client.ended is None
 

@@ -21,7 +21,7 @@ from actors.guest.services.kata_processes import ProcessCalls
 from actors.guest.services.kata_refused import refusals
 from actors.schemas.rpcs import RPCS, SchemaError, decode_request, encode_response
 from actors.schemas.status import status_from_error
-from transports.errors import TtrpcStatusError
+from transports.errors import RpcStatusError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from actors.guest.platform import Platform
     from actors.limits import Limits
     from actors.schemas.rpcs import Rpc
-    from transports.ttrpc.server import CallContext, Handler
+    from transports.calls.server import CallContext, Handler
 
 __all__ = ["KataService", "Method"]
 
@@ -68,13 +68,11 @@ async def _answer(rpc: Rpc, method: Method, payload: bytes, _: CallContext) -> b
     try:
         response = await method(decode_request(rpc, payload))
     except SchemaError as error:
-        raise TtrpcStatusError(
-            *status_from_error(InvalidArgument(f"{rpc.method}: {error}", field="payload"))
-        ) from error
+        raise RpcStatusError(*status_from_error(InvalidArgument(f"{rpc.method}: {error}", field="payload"))) from error
     except KatrioError as error:
-        raise TtrpcStatusError(*status_from_error(error)) from error
+        raise RpcStatusError(*status_from_error(error)) from error
     except trio.TooSlowError as error:
-        raise TtrpcStatusError(
+        raise RpcStatusError(
             *status_from_error(InternalError(f"{rpc.method}: a bound of the guest's own ran out"))
         ) from error
     return encode_response(rpc, response)

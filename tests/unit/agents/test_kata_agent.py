@@ -11,21 +11,22 @@ import pytest
 import trio
 import trio.testing
 
-from actors.agents.kata import KataAgent
+from actors.agents.base import Channels
+from actors.agents.kata import KataAgent, connect_kata
 from actors.errors import InvalidArgument, NotFound
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
 from actors.schemas.rpcs import RPCS, decode_request, encode_response
 from actors.wire.spec import ContainerSpec, ProcessSpec
-from transports.errors import StatusCode, TtrpcStatusError
-from transports.ttrpc.server import CallContext, TtrpcServer
+from transports.errors import RpcStatusError, StatusCode
+from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from trio.testing import MockClock
 
-    from transports.ttrpc.server import Handler
+    from transports.calls.server import CallContext, Handler
 
 OLD, NEW, GO, OURS = "3.2.0", "4.1.0", "1.3.0-rc0-d32aa7c", "katrio 0.1"
 SPEC = ContainerSpec(process=ProcessSpec(args=("sh",)))
@@ -50,7 +51,7 @@ class Peer:
             case "WaitProcess":
                 return api.WaitProcessResponse(status=self.status)
             case "SignalProcess" if self.refuses:
-                raise TtrpcStatusError(StatusCode.NOT_FOUND, "no such process")
+                raise RpcStatusError(StatusCode.NOT_FOUND, "no such process")
             case _:
                 return api.Empty()
 
@@ -76,7 +77,7 @@ async def agent_of(peer: Peer) -> AsyncGenerator[KataAgent]:
             nursery.start_soon(server.serve_stream, far)
             return near
 
-        agent = KataAgent(dial, DEFAULT_LIMITS)
+        agent = connect_kata(Channels(dial), DEFAULT_LIMITS)
         await nursery.start(agent.run)
         yield agent
         nursery.cancel_scope.cancel()

@@ -13,14 +13,14 @@ import trio
 import trio.testing
 
 from actors.agents.kata.client import KataClient, open_kata_client
-from actors.agents.kata.link import TtrpcLink
+from actors.agents.kata.dialects import open_rpc_link
 from actors.errors import AgentUnreachable, Expired, InvalidArgument, KatrioError, NotFound, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent, network, resources, stats
 from actors.schemas.naming import find_rpc, snake_name
 from actors.schemas.rpcs import RPCS, WAITING, decode_request, encode_response
-from transports.errors import StatusCode, TtrpcStatusError
-from transports.ttrpc.server import CallContext, TtrpcServer
+from transports.errors import RpcStatusError, StatusCode
+from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from transports.ttrpc.server import Handler
+    from transports.calls.server import CallContext, Handler
 
 HINTS: dict[str, Any] = {"api": agent, "net": network, "resources": resources, "stats": stats}
 
@@ -39,7 +39,7 @@ class Peer:
     def __init__(self) -> None:
         self.asked: list[tuple[str, msgspec.Struct]] = []
         self.hangs = False
-        self.fails: TtrpcStatusError | None = None
+        self.fails: RpcStatusError | None = None
 
     def handler(self, method: str) -> Handler:
         async def handle(payload: bytes, _: CallContext) -> bytes:
@@ -69,7 +69,7 @@ async def client_of(peer: Peer, *, seconds: float | None = 60) -> AsyncGenerator
             nursery.start_soon(server.serve_stream, far)
             return near
 
-        link = TtrpcLink(dial, DEFAULT_LIMITS)
+        link = open_rpc_link(dial, DEFAULT_LIMITS)
         await nursery.start(link.run)
         yield KataClient(link, seconds=seconds)
         nursery.cancel_scope.cancel()
@@ -133,7 +133,7 @@ async def test_time_that_runs_out_says_whether_anything_may_have_happened(name: 
 
 async def test_a_status_is_a_typed_error(autojump_clock: MockClock) -> None:
     peer = Peer()
-    peer.fails = TtrpcStatusError(StatusCode.NOT_FOUND, "no such container")
+    peer.fails = RpcStatusError(StatusCode.NOT_FOUND, "no such container")
     async with client_of(peer) as client:
         with pytest.raises(NotFound, match="no such container"):
             await client.pause_container(agent.PauseContainerRequest(container_id="one"))

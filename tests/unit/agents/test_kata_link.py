@@ -9,13 +9,15 @@ import pytest
 import trio
 import trio.testing
 
-from actors.agents.kata.link import TtrpcLink
+from actors.agents.kata.dialects import open_rpc_link
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas.rpcs import RPCS, Rpc
-from transports.ttrpc.server import CallContext, TtrpcServer
+from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
+
+    from transports.calls.server import CallContext
 
 # a lost or cut-off one of these has changed nothing, and may be made again
 CHANGE_NOTHING = {
@@ -61,7 +63,7 @@ async def test_only_a_call_that_changes_nothing_tells_the_guest_how_long_it_may_
             nursery.start_soon(server.serve_stream, far)
             return near
 
-        link = TtrpcLink(dial, DEFAULT_LIMITS)
+        link = open_rpc_link(dial, DEFAULT_LIMITS)
         await nursery.start(link.run)
         with trio.fail_after(7):
             assert await link.call(rpc, _empty(rpc.request)) == _empty(rpc.response)

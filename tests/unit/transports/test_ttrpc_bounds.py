@@ -25,7 +25,7 @@ from transports.ttrpc.codec import (
 if TYPE_CHECKING:
     from trio.testing import MemoryReceiveStream, MemorySendStream
 
-    from transports.ttrpc.server import CallContext
+    from transports.calls.server import CallContext
 
     Memory = trio.StapledStream[MemorySendStream, MemoryReceiveStream]
 

@@ -16,9 +16,9 @@ from transports.errors import (
     LocalProtocolError,
     MessageTooLarge,
     RemoteProtocolError,
+    RpcStatusError,
     StatusCode,
     TransportError,
-    TtrpcStatusError,
 )
 from transports.stream import UnixStream
 from transports.ttrpc.codec import (
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from trio.testing import MemoryReceiveStream, MemorySendStream, MockClock
 
+    from transports.calls.server import CallContext
     from transports.ttrpc.client import TtrpcClient
-    from transports.ttrpc.server import CallContext
 
     Memory = trio.StapledStream[MemorySendStream, MemoryReceiveStream]
 
@@ -113,7 +113,7 @@ async def test_what_nobody_serves_is_answered_12(service: str, method: str, mess
     async with trio.open_nursery() as nursery:
         client = await connect(nursery, server_of())
         error = await failure_of(lambda: client.call(service, method, b""))
-        assert isinstance(error, TtrpcStatusError)
+        assert isinstance(error, RpcStatusError)
         assert (error.code, error.message) == (StatusCode.UNIMPLEMENTED, message)
         await client.aclose()
 
@@ -123,7 +123,7 @@ async def test_a_handler_s_failure_is_its_own_and_a_bug_gives_away_its_type_alon
 
     async def fail(_payload: bytes, _context: CallContext) -> bytes:
         await trio.lowlevel.checkpoint()
-        raise TtrpcStatusError(StatusCode.NOT_FOUND, "no such thing")
+        raise RpcStatusError(StatusCode.NOT_FOUND, "no such thing")
 
     async def bug(_payload: bytes, _context: CallContext) -> bytes:
         await trio.lowlevel.checkpoint()
@@ -149,7 +149,7 @@ async def test_a_reply_over_4_mib_is_answered_8_and_the_connection_lives() -> No
     async with trio.open_nursery() as nursery:
         client = await connect(nursery, server_of(Huge=huge))
         error = await failure_of(lambda: client.call("t.S", "Huge", b""))
-        assert isinstance(error, TtrpcStatusError)
+        assert isinstance(error, RpcStatusError)
         assert error.code == StatusCode.RESOURCE_EXHAUSTED
         assert await client.call("t.S", "Echo", b"alive") == b"alive"
         await client.aclose()
@@ -388,7 +388,7 @@ async def test_a_call_above_the_bound_is_answered_8(autojump_clock: MockClock) -
         nursery.start_soon(client.call, "t.S", "Sleep", b"50")
         await trio.testing.wait_all_tasks_blocked()
         error = await failure_of(lambda: client.call("t.S", "Echo", b""))
-        assert isinstance(error, TtrpcStatusError)
+        assert isinstance(error, RpcStatusError)
         assert error.code == StatusCode.RESOURCE_EXHAUSTED
         await trio.sleep(0.1)
         assert await client.call("t.S", "Echo", b"now") == b"now"

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transports.calls.connection import Request
 from transports.ttrpc.codec import (
     DATA,
     HEADER_BYTES,
@@ -20,7 +21,6 @@ from transports.ttrpc.codec import (
     DecodeError,
     Frame,
     FrameDecoder,
-    Request,
     Response,
     decode_request,
     decode_response,

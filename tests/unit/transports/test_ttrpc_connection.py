@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transports.calls.connection import Called, Replied
 from transports.errors import LocalProtocolError, MessageTooLarge, StatusCode
 from transports.ttrpc.codec import (
     DATA,
@@ -23,9 +24,7 @@ from transports.ttrpc.codec import (
 from transports.ttrpc.connection import (
     GIVE_UP,
     TRANSITIONS,
-    Called,
     ClientConnection,
-    Replied,
     ServerConnection,
     Stream,
     Verdict,

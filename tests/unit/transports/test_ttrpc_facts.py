@@ -11,7 +11,7 @@ import trio.testing
 
 from tests.support.ttrpc import client_on, failure_of, request, responses, server_of
 from tests.support.ttrpc_facts import CLIENT, FINISHED, SERVER, SPOILED, Answered, Received, call, reply
-from transports.errors import EndpointBroken, RemoteProtocolError, StatusCode, TransportError, TtrpcStatusError
+from transports.errors import EndpointBroken, RemoteProtocolError, RpcStatusError, StatusCode, TransportError
 from transports.stream import UnixStream
 from transports.ttrpc.codec import MAX_BODY, FrameDecoder, decode_response
 from transports.ttrpc.connection import ClientConnection, ServerConnection
@@ -19,8 +19,8 @@ from transports.ttrpc.connection import ClientConnection, ServerConnection
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from transports.calls.server import CallContext
     from transports.ttrpc.client import TtrpcClient
-    from transports.ttrpc.server import CallContext
 
 SMALL = 4096
 
@@ -257,7 +257,7 @@ def _as_said(found: bytes | TransportError, expected: bytes | int | None, row: A
         assert isinstance(found, RemoteProtocolError) is bool(row.broken)
         assert row.broken in str(found)
     elif isinstance(expected, int):
-        assert isinstance(found, TtrpcStatusError)
+        assert isinstance(found, RpcStatusError)
         assert found.code == expected
     else:
         assert found == expected

@@ -1,4 +1,4 @@
-"""The sending half of a ttRPC connection under Trio, the same for client and server.
+"""The sending half of a connection under Trio, the same for client and server of any protocol.
 
 Corked: frames that are queued in one scheduler pass leave together, in bursts of `BURST_FRAMES`, so that neither a
 system call is spent on each nor the peer idles until all are there. A lone frame goes out at once, without
@@ -14,7 +14,7 @@ import trio
 from transports.base import NowaitStream
 
 if TYPE_CHECKING:
-    from transports.ttrpc.connection import ClientConnection, ServerConnection
+    from transports.calls.connection import Outgoing
 
 __all__ = ["CorkedWriter"]
 
@@ -28,7 +28,7 @@ BURST_FRAMES = 4
 class CorkedWriter:
     """Sends what `connection` queues. Its owner calls `flush` after it has queued something."""
 
-    def __init__(self, stream: trio.abc.Stream, connection: ClientConnection | ServerConnection) -> None:
+    def __init__(self, stream: trio.abc.Stream, connection: Outgoing) -> None:
         self._stream = stream
         self._nowait = stream if isinstance(stream, NowaitStream) else None
         self._connection = connection

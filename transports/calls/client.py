@@ -1,0 +1,167 @@
+"""A client of unary calls under Trio: many at once over one byte stream.
+
+For whoever owns an agent connection: start `run` in a nursery, then `call` from any task. It never dials
+again and never repeats a call: its owner knows what may be repeated. Which protocol
+carries the calls is its connection's matter. Not for protobuf (`actors.schemas`) nor for streaming calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import outcome
+import trio
+
+from transports.calls.writer import CorkedWriter
+from transports.errors import EndpointBroken, EndpointClosed, RpcStatusError, TransportError
+
+if TYPE_CHECKING:
+    from transports.calls.connection import CallingConnection, Replied
+
+__all__ = ["CallClient"]
+
+
+class CallClient:
+    """Calls over one stream. The stream belongs to the client: `run` closes it.
+
+    Args:
+        connection: fresh; the calling side of a protocol.
+        protocol: its name, for people.
+
+    Attributes:
+        ended: why the connection ended; `None` while it lives.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, connection: CallingConnection, protocol: str) -> None:
+        self._stream = stream
+        self._connection = connection
+        self._protocol = protocol
+        self._waiting: dict[int, trio.lowlevel.Task] = {}
+        self._writer = CorkedWriter(stream, self._connection)
+        # callers whose reply is here and who have not run yet: each may well call again at once
+        self._woken = 0
+        self._scope = trio.CancelScope()
+        self.ended: TransportError | None = None
+
+    @property
+    def dropped_replies(self) -> int:
+        """Replies that came after their caller had given up, or to nobody."""
+        return self._connection.dropped_replies
+
+    @property
+    def calls_in_flight(self) -> int:
+        """Calls that wait for their reply."""
+        return len(self._waiting)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve calls until the connection ends; then every call in flight fails at once, and this returns.
+
+        It returns in the same way whoever ended it, see `ended`: a lost link concerns its owner, not its siblings.
+        """
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write)
+                    task_status.started()
+                    self._end(await self._read())
+                    nursery.cancel_scope.cancel()
+        finally:
+            self._end(self._closed())
+            # shielded, and instant: a Cancelled from the closing would hide the error that ended us
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(self._stream)
+
+    async def call(self, service: str, method: str, payload: bytes, *, timeout_nano: int = 0) -> bytes:
+        """Call `service`/`method` and return the reply's payload. Cancelled: the reply, if any, is dropped.
+
+        Args:
+            service: the full protobuf name, as `grpc.AgentService`.
+            timeout_nano: how long the *server* may take, from receipt, in ns; 0 is for ever. Nothing here enforces it.
+
+        Raises:
+            RpcStatusError: the server answered with a failure.
+            MessageTooLarge: over 4 MiB; nothing was sent.
+            LocalProtocolError: a bad timeout, or 2**30 calls were made; nothing was sent.
+            EndpointBroken, RemoteProtocolError: the connection ended under the call; its outcome is unknown. A call
+                made after the end raises the same.
+            EndpointClosed: we closed it.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._writer.full:
+            await self._writer.room()
+        if self.ended is not None:
+            raise _again(self.ended)
+        stream_id = self._connection.send_request(service, method, payload, timeout_nano)
+        self._writer.flush(last=not self._woken)
+        self._waiting[stream_id] = trio.lowlevel.current_task()
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            # here and not after the wait: the reply may arrive before this task runs again, and must not wake it twice
+            del self._waiting[stream_id]
+            self._connection.forget(stream_id)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        reply: Replied = await trio.lowlevel.wait_task_rescheduled(abort)
+        self._woken -= 1
+        if reply.code:
+            raise RpcStatusError(reply.code, reply.message, reply.details)
+        return reply.payload
+
+    async def aclose(self) -> None:
+        """Close the connection; calls in flight raise `EndpointClosed`. Idempotent."""
+        self._end(self._closed())
+        self._scope.cancel()
+        await trio.aclose_forcefully(self._stream)
+        await trio.lowlevel.checkpoint()
+
+    async def _read(self) -> TransportError:
+        connection, waiting = self._connection, self._waiting
+        receive_some = self._stream.receive_some
+        reschedule = trio.lowlevel.reschedule
+        while True:
+            try:
+                data = await receive_some()
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                return self._broken(error)
+            if self.ended is not None:
+                # closed while these bytes were on their way: their callers have been told already
+                return self.ended
+            if not data:
+                return EndpointBroken(f"the agent closed the {self._protocol} connection")
+            replies = connection.receive_data(bytes(data))
+            self._woken += len(replies)
+            self._writer.received()
+            for reply in replies:
+                reschedule(waiting.pop(reply.stream_id), outcome.Value(reply))
+            if connection.failure is not None:
+                return connection.failure
+
+    async def _write(self) -> None:
+        try:
+            await self._writer.run()
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._end(self._broken(error))
+            self._scope.cancel()
+
+    def _end(self, why: TransportError) -> None:
+        if self.ended is not None:
+            return
+        self.ended = why
+        for task in self._waiting.values():
+            trio.lowlevel.reschedule(task, outcome.Error(_again(why)))
+        self._waiting.clear()
+
+    def _closed(self) -> EndpointClosed:
+        return EndpointClosed(f"the {self._protocol} connection was closed on our side")
+
+    def _broken(self, cause: BaseException) -> EndpointBroken:
+        error = EndpointBroken(f"the {self._protocol} connection broke: {cause.__cause__ or cause}")
+        error.__cause__ = cause
+        return error
+
+
+def _again(why: TransportError) -> TransportError:
+    # one instance raised in many tasks would gather all their tracebacks
+    error = type(why)(*why.args)
+    error.__cause__ = why.__cause__
+    return error

@@ -1,0 +1,108 @@
+"""The port of a protocol that carries unary calls: its two sides without I/O, and what they tell.
+
+For `client` and `server`, which run any of them, and for `transports.ttrpc` and `transports.grpc`, which implement it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transports.errors import TransportError
+
+__all__ = ["Called", "CallingConnection", "Outgoing", "Replied", "Request", "ServingConnection"]
+
+
+class Request(NamedTuple):
+    """A call as the server sees it; `timeout_nano` counts from receipt, 0 means none."""
+
+    service: str
+    method: str
+    payload: bytes
+    timeout_nano: int
+    metadata: tuple[tuple[str, str], ...]
+
+
+class Called(NamedTuple):
+    """Server: a call to serve; it takes one `send_reply` or `send_status`, even when the client has spoiled it since."""
+
+    stream_id: int
+    request: Request
+
+
+class Replied(NamedTuple):
+    """Client: the answer to one call; `payload` counts only when `code` is 0."""
+
+    stream_id: int
+    code: int
+    message: str
+    payload: bytes
+    details: tuple[bytes, ...] = ()
+
+
+class Outgoing(Protocol):
+    """What waits to be sent."""
+
+    @property
+    def outgoing_bytes(self) -> int:
+        """Bytes queued and not yet taken by `data_to_send`."""
+        ...
+
+    @property
+    def outgoing_frames(self) -> int:
+        """Frames queued and not yet taken by `data_to_send`."""
+        ...
+
+    def data_to_send(self) -> bytes:
+        """Take everything that is queued, in order; empty when nothing is."""
+        ...
+
+
+class CallingConnection(Outgoing, Protocol):
+    """The calling side."""
+
+    @property
+    def failure(self) -> TransportError | None:
+        """Why the connection is to be closed; sticky."""
+        ...
+
+    @property
+    def dropped_replies(self) -> int:
+        """Replies that came after their caller had given up, or to nobody."""
+        ...
+
+    def send_request(self, service: str, method: str, payload: bytes, timeout_nano: int = 0) -> int:
+        """Queue one call and return its stream id.
+
+        Raises:
+            MessageTooLarge, LocalProtocolError: nothing was queued.
+        """
+        ...
+
+    def forget(self, stream_id: int) -> None:
+        """The caller gave up. What the protocol has to say of it is queued, but nothing is sent here."""
+
+    def receive_data(self, data: bytes) -> Sequence[Replied]:
+        """Take bytes from the server; return the answers that they complete. Then look at `failure`."""
+        ...
+
+
+class ServingConnection(Outgoing, Protocol):
+    """The answering side."""
+
+    @property
+    def calls(self) -> int:
+        """Calls that were returned and neither replied to nor failed yet."""
+        ...
+
+    def receive_data(self, data: bytes) -> Sequence[Called]:
+        """Take bytes from the client; return the calls that they complete. Refusals are queued here."""
+        ...
+
+    def send_reply(self, stream_id: int, payload: bytes) -> None:
+        """Queue the answer to a call. To a spoiled call: dropped."""
+
+    def send_status(self, stream_id: int, code: int, message: str, details: tuple[bytes, ...] = ()) -> None:
+        """Queue a failure as the answer to a call. To a spoiled call: dropped."""
