@@ -1,25 +1,58 @@
-"""Addresses of sockets, parsed once into a frozen value.
+"""Addresses of sockets, parsed once into a frozen value: one table of schemes.
 
-For everything that a person or a file may write where a peer listens: `unix:///run/x.sock`, a bare
-absolute path, `ipc:///run/x.sock`, `inproc://name`. Not for opening them, nor for deciding
-which transport serves a scheme: that is `transports.schemes`.
+For everything that a person or a file may write where a peer listens. Two kinds never stand for each other: where an
+agent listens (`unix://`, `vsock://`, `hvsock://`, `remote:`, `serial:`) and where a katrio takes mail (`ipc://`,
+`inproc://`). Not for opening them: `transports.agent_sockets` and `transports.schemes`.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
 from transports.errors import AddressError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["SOCKET_PATH_BYTES", "Address", "check_socket_path", "parse_address"]
+__all__ = [
+    "AGENT_PORT",
+    "ANY_CID",
+    "HYPERSTART_CONTROL_PORT",
+    "HYPERSTART_STREAMS_PORT",
+    "SCHEMES",
+    "SOCKET_PATH_BYTES",
+    "Address",
+    "Kind",
+    "check_socket_path",
+    "parse_address",
+    "parse_agent_address",
+    "parse_mailbox_address",
+]
 
-# sun_path of Linux holds 108 bytes, the last one a NUL
+# sun_path of Linux holds 108 bytes: the last one is a path's NUL, the first one an abstract name's
 SOCKET_PATH_BYTES = 107
+# nng's own limit is 128, with the scheme
 INPROC_NAME_BYTES = 100
+
+# where the agents listen in a VM
+AGENT_PORT = 1024
+HYPERSTART_CONTROL_PORT = 2718
+HYPERSTART_STREAMS_PORT = 2719
+
+# VMADDR_CID_ANY: every address of this machine; for listening alone
+ANY_CID = 0xFFFF_FFFF
+# VMADDR_PORT_ANY, one more, lets the kernel choose: nobody could dial that
+MOST_PORT = 0xFFFF_FFFE
+
+
+class Kind(StrEnum):
+    """Who listens at an address."""
+
+    AGENT = "agent"
+    MAILBOX = "mailbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +61,28 @@ class Address:
 
     Attributes:
         scheme: a key of the table of schemes.
-        target: what the scheme points at: an absolute path (`unix`, `ipc`) or a name (`inproc`).
+        target: what the scheme points at: an absolute path, `@` and an abstract name, a name, or a context id.
+        port: of `vsock` and `hvsock` alone.
     """
 
     scheme: str
     target: str
+    port: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.target}"
+        port = "" if self.port is None else f":{self.port}"
+        return f"{SCHEMES[self.scheme].prefixes[0]}{self.target}{port}"
+
+    @property
+    def kind(self) -> Kind:
+        """Who listens there."""
+        return SCHEMES[self.scheme].kind
+
+    @property
+    def cid(self) -> int:
+        """The context id of a vsock address. Raises: ValueError for any other."""
+        number = int(self.target)
+        return ANY_CID if number == -1 else number
 
 
 def check_socket_path(path: str) -> None:
@@ -50,39 +97,128 @@ def check_socket_path(path: str) -> None:
         raise AddressError(f"socket path {path!r} has a NUL byte in it")
     if path.endswith("/"):
         raise AddressError(f"socket path {path!r} names a directory; write it like /run/katrio/agent.sock")
+    _check_length("socket path", path, "use a shorter directory")
+
+
+def _check_length(what: str, path: str, advice: str) -> None:
     length = len(path.encode(errors="surrogateescape"))
     if length > SOCKET_PATH_BYTES:
-        raise AddressError(
-            f"socket path {path!r} has {length} bytes and Linux allows {SOCKET_PATH_BYTES}; use a shorter directory"
-        )
+        raise AddressError(f"{what} {path!r} has {length} bytes and Linux allows {SOCKET_PATH_BYTES}; {advice}")
 
 
-def _check_inproc_name(name: str) -> None:
-    if not name.isprintable() or not 0 < len(name.encode()) <= INPROC_NAME_BYTES:
-        raise AddressError(
-            f"inproc name {name!r} is not usable; write inproc://name with 1 to {INPROC_NAME_BYTES} printable bytes"
-        )
+def _path(scheme: str, text: str) -> Address:
+    if text.startswith("//"):
+        # as in unix:////run/x: the same file, and one way to write it
+        text = "/" + text.lstrip("/")
+    check_socket_path(text)
+    return Address(scheme, text)
 
 
-_SCHEMES: Mapping[str, Callable[[str], None]] = {
-    "unix": check_socket_path,
-    "ipc": check_socket_path,
-    "inproc": _check_inproc_name,
+def _unix(scheme: str, text: str) -> Address:
+    if not text.startswith("@"):
+        return _path(scheme, text)
+    if text == "@" or "\0" in text:
+        raise AddressError(f"abstract name {text!r} must have a name and no NUL byte in it")
+    _check_length("abstract name", text, "use a shorter name")
+    return Address(scheme, text)
+
+
+def _vsock(scheme: str, text: str) -> Address:
+    found = re.fullmatch(r"(-1|\d{1,10}):(\d{1,10})", text, re.ASCII)
+    if found is None or int(found[1]) > ANY_CID:
+        raise AddressError(f"{text!r} is no context id and port")
+    cid = int(found[1])
+    return Address(scheme, "-1" if cid == ANY_CID else str(cid), _port(found[2]))
+
+
+def _hvsock(scheme: str, text: str) -> Address:
+    path, separator, port = text.rpartition(":")
+    if not separator or not re.fullmatch(r"\d{1,10}", port, re.ASCII):
+        raise AddressError(f"{text!r} has no port behind its path")
+    return Address(scheme, _path(scheme, path).target, _port(port))
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if port > MOST_PORT:
+        raise AddressError(f"port {port} is over {MOST_PORT}")
+    return port
+
+
+def _inproc(scheme: str, text: str) -> Address:
+    if not text.isprintable() or not 0 < len(text.encode()) <= INPROC_NAME_BYTES:
+        raise AddressError(f"name {text!r} must have 1 to {INPROC_NAME_BYTES} printable bytes")
+    return Address(scheme, text)
+
+
+class Scheme(NamedTuple):
+    """One row: how it is written (the first prefix is the usual one), who listens there, an example, how it is read."""
+
+    prefixes: tuple[str, ...]
+    kind: Kind
+    form: str
+    parse: Callable[[str, str], Address]
+
+
+_PORTS = f"{AGENT_PORT} is the kata agent's port, {HYPERSTART_CONTROL_PORT} and {HYPERSTART_STREAMS_PORT} hyperstart's"
+
+SCHEMES: Mapping[str, Scheme] = {
+    "unix": Scheme(("unix://", "unix:"), Kind.AGENT, "unix:///run/x/agent.sock or unix://@name", _unix),
+    "vsock": Scheme(("vsock://",), Kind.AGENT, f"vsock://CID:PORT, as vsock://3:{AGENT_PORT} ({_PORTS})", _vsock),
+    "hvsock": Scheme(
+        ("hvsock://",), Kind.AGENT, f"hvsock:///PATH:PORT, as hvsock:///run/x/vm.sock:{AGENT_PORT} ({_PORTS})", _hvsock
+    ),
+    "remote": Scheme(("remote:", "remote://"), Kind.AGENT, "remote:/run/x/proxy.sock", _path),
+    "serial": Scheme(("serial:", "serial://"), Kind.AGENT, "serial:/dev/ttyS1 or serial:/run/x/chardev.sock", _path),
+    "ipc": Scheme(("ipc://",), Kind.MAILBOX, "ipc:///run/katrio/hub", _path),
+    "inproc": Scheme(("inproc://",), Kind.MAILBOX, "inproc://name", _inproc),
 }
 
 
 def parse_address(text: str) -> Address:
-    """Parse `scheme://target`; a bare absolute path means `unix`.
+    """Parse an address of either kind; a bare absolute path means `unix`.
 
     Raises:
         AddressError: the scheme is not in the table, or its target can't be used; the message shows the right form.
     """
-    scheme, separator, target = text.partition("://")
-    if not separator:
-        scheme, target = "unix", text
-    check = _SCHEMES.get(scheme)
-    if check is None:
-        known = ", ".join(f"{name}://" for name in _SCHEMES)
-        raise AddressError(f"address {text!r} has an unknown scheme; known are {known} and a bare absolute path")
-    check(target)
-    return Address(scheme, target)
+    if text.startswith("/"):
+        return _path("unix", text)
+    scheme = text.partition(":")[0]
+    row = SCHEMES.get(scheme)
+    if row is None:
+        raise AddressError(f"{_shown(text)} has no scheme that is known; known are {_forms(*Kind)}")
+    for prefix in sorted(row.prefixes, key=len, reverse=True):
+        if text.startswith(prefix):
+            try:
+                return row.parse(scheme, text.removeprefix(prefix))
+            except AddressError as error:
+                raise AddressError(f"{_shown(text)}: {error}; expected {row.form}") from None
+    raise AddressError(f"{_shown(text)}: expected {row.form}")
+
+
+def parse_agent_address(text: str) -> Address:
+    """Where an agent listens. Raises: AddressError, for what is a mailbox's as well."""
+    return _parse_as(Kind.AGENT, text, "is where a katrio takes mail, for --world attached; an agent's address is")
+
+
+def parse_mailbox_address(text: str) -> Address:
+    """Where a katrio takes mail. Raises: AddressError, for what is an agent's as well."""
+    if text.partition("://")[0] in {"tcp", "tcp4", "tcp6", "tls+tcp", "ws", "wss"}:
+        raise AddressError(f"{_shown(text)}: tcp needs mutual TLS, which is not there yet; use {_forms(Kind.MAILBOX)}")
+    return _parse_as(Kind.MAILBOX, text, "is where an agent listens; a katrio takes mail at")
+
+
+def _parse_as(kind: Kind, text: str, otherwise: str) -> Address:
+    address = parse_address(text)
+    if address.kind is not kind:
+        raise AddressError(f"{_shown(text)} {otherwise} {_forms(kind)}")
+    return address
+
+
+def _forms(*kinds: Kind) -> str:
+    return ", ".join(f"{row.prefixes[0]}" for row in SCHEMES.values() if row.kind in kinds)
+
+
+def _shown(text: str) -> str:
+    # what somebody pasted by mistake may be anything
+    return repr(text if len(text) <= 200 else text[:200] + "...")

@@ -1,4 +1,4 @@
-"""Which transport carries which address: one literal table.
+"""Which transport carries which mailbox address: one literal table.
 
 For the command line and `actors.api`, which alone choose. Not for what an address means: each transport checks its own.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transports.errors import AddressError
+from transports.address import parse_mailbox_address
 from transports.nng import NngTransport
 
 if TYPE_CHECKING:
@@ -22,8 +22,4 @@ SCHEMES: Mapping[str, Callable[[], Transport]] = {"inproc": NngTransport, "ipc":
 
 def transport_for(address: str) -> Transport:
     """A transport for `address`. Raises: AddressError."""
-    scheme = address.partition("://")[0]
-    if scheme not in SCHEMES:
-        known = " or ".join(f"{name}://" for name in SCHEMES)
-        raise AddressError(f"{address!r}: expected {known}; tcp waits for mutual TLS, which is not there yet")
-    return SCHEMES[scheme]()
+    return SCHEMES[parse_mailbox_address(address).scheme]()

@@ -1,9 +1,9 @@
-"""Byte streams to agents: dial and listen on unix sockets.
+"""Byte streams over the kernel's sockets: dial and listen on unix sockets.
 
 For agent connections, which are `trio.abc.Stream`s. The operating system's errors of dialling and
 listening become `transports.errors` here; an open stream keeps the vocabulary of
-`trio.abc.Stream`, which its protocol (`transports.ttrpc`) maps. Not for messages: those are
-`transports.base.Endpoint`s.
+`trio.abc.Stream`, which its protocol (`transports.ttrpc`) maps. Not for choosing a kind of socket
+(`transports.agent_sockets`), nor for messages: those are `transports.base.Endpoint`s.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import operator
 import os
 import socket
 import stat
+import struct
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from transports.base import Dialer
 
-__all__ = ["UnixStream", "dial_with_backoff", "serve_unix", "unix_dialer"]
+__all__ = ["BACKLOG", "SocketStream", "dial_with_backoff", "serve_accepted", "serve_unix", "unix_dialer"]
 
 # peers that dialled and were not accepted yet; the kernel's own cap is net.core.somaxconn
 BACKLOG = 128
@@ -44,15 +45,15 @@ LONGEST_PAUSE_SECONDS = 0.250
 _WRONG_ADDRESS = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.EPROTOTYPE})
 
 
-class UnixStream(NowaitStream):
-    """A connected unix socket as a stream; errors are `trio.abc.Stream`'s own.
+class SocketStream(NowaitStream):
+    """A connected socket (unix, vsock) as a stream; errors are `trio.abc.Stream`'s own.
 
     Beside trio's socket stream: `send_nowait`, and no attempt to receive before the kernel says that there is something,
     which for messages that come one by one saves a failing system call each.
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        """Own `sock`: connected, AF_UNIX, SOCK_STREAM."""
+        """Own `sock`: connected, SOCK_STREAM."""
         sock.setblocking(False)
         self._socket = sock
         self._sending = False
@@ -136,7 +137,7 @@ class UnixStream(NowaitStream):
 
 
 def unix_dialer(path: str) -> Dialer:
-    """A dialer of the unix socket at `path` (absolute, at most 107 bytes). One call is one attempt.
+    """A dialer of the unix socket at `path` (absolute, or `@name` in the abstract namespace). One call is one attempt.
 
     The dialer raises:
         Unreachable: no file, nobody listens on it, or its backlog is full.
@@ -145,11 +146,12 @@ def unix_dialer(path: str) -> Dialer:
     Raises:
         AddressError: no unix socket can have this path.
     """
-    check_socket_path(path)
+    if not path.startswith("@"):
+        check_socket_path(path)
 
-    async def dial() -> UnixStream:
+    async def dial() -> SocketStream:
         await trio.lowlevel.checkpoint()
-        return UnixStream(_connect(path))
+        return SocketStream(_connect(path))
 
     return dial
 
@@ -185,48 +187,88 @@ async def dial_with_backoff(
 
 async def serve_unix(
     path: str,
-    handler: Callable[[UnixStream], Awaitable[object]],
+    handler: Callable[[SocketStream], Awaitable[object]],
     *,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Listen on `path` until cancelled; each peer gets a task of its own that runs `handler(stream)`.
 
     The socket file has mode 0600; its directory must be ours, with mode 0700. A file that nobody
-    answers on is replaced; ours is removed at the end. A handler owns its stream, and what
+    answers on is replaced; ours is removed at the end. An abstract `@name` has no file and no mode: peers of another
+    user than ours and root are closed. A handler owns its stream, and what
     it raises ends the listener. `task_status` is given the path once peers can dial it.
 
     Raises:
         AddressError: no socket can lie at this path.
         AddressInUse: somebody answers there already.
     """
+    if path.startswith("@"):
+        await serve_accepted(_listen_abstract(path), handler, path, admit=_same_user, task_status=task_status)
+        return
     check_socket_path(path)
     listening = await _listen(path)
     inode = os.lstat(path).st_ino
     try:
-        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        await serve_accepted(listening, handler, path, task_status=task_status)
+    finally:
+        _unlink_own(path, inode)
 
-        async def serve_peer(accepted: trio.SocketStream) -> None:
-            async with UnixStream(socket.socket(fileno=accepted.socket.detach())) as stream:
+
+async def serve_accepted(
+    listening: socket.socket,
+    handler: Callable[[SocketStream], Awaitable[object]],
+    name: str,
+    *,
+    admit: Callable[[socket.socket], bool] | None = None,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Accept on a socket that listens, until cancelled, and close it; see `serve_unix`. `admit` may refuse a peer."""
+
+    async def serve_peer(accepted: trio.SocketStream) -> None:
+        peer = socket.socket(fileno=accepted.socket.detach())
+        async with SocketStream(peer) as stream:
+            if admit is None or admit(peer):
                 await handler(stream)
 
+    with closing(listening):
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
         async with trio.open_nursery() as nursery:
             await nursery.start(trio.serve_listeners, serve_peer, [listener])
-            task_status.started(path)
-    finally:
-        listening.close()
-        _unlink_own(path, inode)
+            task_status.started(name)
 
 
 def _connect(path: str) -> socket.socket:
     # not trio's connect: it takes EAGAIN of a full backlog for "in progress" and yields an unconnected socket
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        sock.connect(path)
+        sock.connect(_name(path))
     except OSError as error:
         sock.close()
         if error.errno in _WRONG_ADDRESS:
             raise AddressError(f"{path} can't be dialled: {error.strerror}") from error
         raise Unreachable(f"nobody answers on {path}: {error.strerror}") from error
+    return sock
+
+
+def _name(path: str) -> str:
+    return "\0" + path.removeprefix("@") if path.startswith("@") else path
+
+
+def _same_user(peer: socket.socket) -> bool:
+    _pid, uid, _gid = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return uid in {0, os.geteuid()}
+
+
+def _listen_abstract(name: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.bind(_name(name))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise AddressInUse(f"somebody answers on {name} already; stop it or choose another name") from error
+        raise AddressError(f"{name} can't be listened on: {error.strerror}") from error
     return sock
 
 

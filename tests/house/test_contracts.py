@@ -27,6 +27,7 @@ SABOTAGE = {
     "calls layers": ("transports.calls.writer", "import transports.calls.client"),
     "ttrpc layers": ("transports.ttrpc.codec", "import transports.ttrpc.client"),
     "hyperstart layers": ("transports.hyperstart.codec", "import transports.hyperstart.control"),
+    "hybrid layers": ("transports.hybrid.handshake", "import transports.hybrid.sockets"),
     "transports know no actor": ("transports.stream", "import actors.errors"),
     "pure": ("actors.lifecycle.table", "import trio"),
     "only the schemas know protobuf": ("actors.agents.base", "import google.protobuf"),

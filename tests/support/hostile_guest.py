@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from msgspec import Struct
 
-    from transports.stream import UnixStream
+    from transports.stream import SocketStream
 
 __all__ = ["HONEST", "Asked", "HostileGuest"]
 
@@ -48,7 +48,7 @@ HONEST: Mapping[str, Struct] = {
 class Asked(NamedTuple):
     """One call that the host made, and the means to answer it in any way."""
 
-    stream: UnixStream
+    stream: SocketStream
     # the very socket, for what a stream would not do
     raw: socket.socket
     lock: trio.Lock
@@ -93,9 +93,9 @@ class HostileGuest:
         self.lies: dict[str, Callable[[Asked], Awaitable[object]]] = {}
         self.calls: Counter[str] = Counter()
         self.connections = 0
-        self.greets: Callable[[UnixStream], Awaitable[object]] | None = None
+        self.greets: Callable[[SocketStream], Awaitable[object]] | None = None
 
-    async def serve(self, stream: UnixStream) -> None:
+    async def serve(self, stream: SocketStream) -> None:
         """One connection, until the host closes it or we do."""
         self.connections += 1
         raw = stream._socket  # pyright: ignore[reportPrivateUsage]  # to half-close and to reset

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from actors.handles import ContainerHandle, SandboxHandle
     from tests.support.hostile_guest import Asked
-    from transports.stream import UnixStream
+    from transports.stream import SocketStream
 
 __all__ = ["ROWS", "Place", "Row"]
 
@@ -57,7 +57,7 @@ class Place:
             yield box
 
     @asynccontextmanager
-    async def peer(self, serve: Callable[[UnixStream], Awaitable[None]]) -> AsyncGenerator[SandboxHandle]:
+    async def peer(self, serve: Callable[[SocketStream], Awaitable[None]]) -> AsyncGenerator[SandboxHandle]:
         """A sandbox, not started, whose guest is `serve` behind a real socket."""
         path = str(self.directory / "g.sock")
         limits = replace(LIMITS, guest_start_seconds=0.5, reconnect_seconds=0.5)
@@ -131,7 +131,7 @@ async def not_there(place: Place) -> Codes:
 
 
 async def silent(place: Place) -> Codes:
-    async def serve(_: UnixStream) -> None:
+    async def serve(_: SocketStream) -> None:
         await trio.sleep_forever()
 
     async with place.peer(serve) as box:
@@ -139,7 +139,7 @@ async def silent(place: Place) -> Codes:
 
 
 async def garbage(place: Place) -> Codes:
-    async def serve(stream: UnixStream) -> None:
+    async def serve(stream: SocketStream) -> None:
         await stream.send_all(b"\xff" * 4096)
         await trio.sleep_forever()
 

@@ -1,7 +1,7 @@
-"""Which addresses an nng transport takes, and who may stand behind a socket file.
+"""Who may stand behind the socket file of an nng transport.
 
-`inproc://NAME` and `ipc:///absolute/path`. Not for tcp: a root process that listens there would hand its
-containers to anybody, so it stays refused until there is mutual TLS.
+Not for what an address may look like: `transports.address`. It refuses tcp: a root process that listens there would
+hand its containers to anybody, so it stays refused until there is mutual TLS.
 """
 
 from __future__ import annotations
@@ -18,28 +18,7 @@ from transports.errors import AddressError, AddressInUse
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["bound_socket_file", "check_address", "socket_file"]
-
-# sockaddr_un.sun_path is 108 bytes, the last one 0
-MAX_PATH = 107
-MAX_NAME = 120
-
-
-def check_address(address: str) -> None:
-    """Raises AddressError unless we dial and listen on this kind of address; the message shows the right form."""
-    scheme, separator, rest = address.partition("://")
-    if scheme == "inproc" and separator:
-        if not 0 < len(rest.encode()) <= MAX_NAME:
-            raise AddressError(f"{address!r}: expected inproc://NAME, NAME of 1 to {MAX_NAME} bytes")
-    elif scheme == "ipc" and separator:
-        if not rest.startswith("/") or rest.endswith("/") or "\0" in rest:
-            raise AddressError(f"{address!r}: expected ipc:///absolute/path")
-        if len(os.fsencode(rest)) > MAX_PATH:
-            raise AddressError(f"{address!r}: the path has {len(os.fsencode(rest))} bytes; {MAX_PATH} is the most")
-    elif scheme in {"tcp", "tcp4", "tcp6", "tls+tcp", "ws", "wss"}:
-        raise AddressError(f"{address!r}: {scheme} needs mutual TLS, which is not there yet; use ipc:///path")
-    else:
-        raise AddressError(f"{address!r}: expected inproc://NAME or ipc:///absolute/path")
+__all__ = ["bound_socket_file", "socket_file"]
 
 
 def socket_file(address: str) -> str | None:

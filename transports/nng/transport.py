@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from transports.address import parse_mailbox_address
 from transports.errors import LocalProtocolError, Unreachable
-from transports.nng.addresses import bound_socket_file, check_address, socket_file
+from transports.nng.addresses import bound_socket_file, socket_file
 from transports.nng.endpoint import Heartbeat
 from transports.nng.link import NngLink
 from transports.nng.listener import NngListener
@@ -55,7 +56,7 @@ class NngTransport:
         self, address: str, accept: Callable[[Endpoint], Receiver], *, task_status: trio.TaskStatus[Listener]
     ) -> None:
         """See `transports.base.Transport`; a cancel breaks the links of all peers."""
-        check_address(address)
+        parse_mailbox_address(address)
         await trio.lowlevel.checkpoint()
         socket = RawRep()
         path = socket_file(address)
@@ -82,7 +83,7 @@ class NngTransport:
 
     async def connect(self, address: str, receiver: Receiver, *, task_status: trio.TaskStatus[Endpoint]) -> None:
         """See `transports.base.Transport`; a cancel breaks the link."""
-        check_address(address)
+        parse_mailbox_address(address)
         socket = RawReq()
         link = NngLink(
             address,

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from transports.errors import AddressError, AddressInUse, Unreachable
-from transports.stream import UnixStream, dial_with_backoff, serve_unix, unix_dialer
+from transports.stream import SocketStream, dial_with_backoff, serve_unix, unix_dialer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,17 +25,17 @@ def directory(tmp_path: Path) -> Path:
     return own
 
 
-async def _echo(stream: UnixStream) -> None:
+async def _echo(stream: SocketStream) -> None:
     while data := await stream.receive_some():
         await stream.send_all(data)
 
 
 async def test_a_unix_stream_behaves_as_trio_wants_its_streams() -> None:
-    async def make() -> tuple[UnixStream, UnixStream]:
+    async def make() -> tuple[SocketStream, SocketStream]:
         left, right = socket.socketpair()
-        return UnixStream(left), UnixStream(right)
+        return SocketStream(left), SocketStream(right)
 
-    async def make_clogged() -> tuple[UnixStream, UnixStream]:
+    async def make_clogged() -> tuple[SocketStream, SocketStream]:
         pair = await make()
         while pair[0].send_nowait(bytes(65536)):
             pass
@@ -48,7 +48,7 @@ async def test_a_unix_stream_behaves_as_trio_wants_its_streams() -> None:
 
 
 async def test_send_nowait_takes_what_fits_and_then_nothing() -> None:
-    left, right = map(UnixStream, socket.socketpair())
+    left, right = map(SocketStream, socket.socketpair())
     async with left, right:
         assert left.send_nowait(b"abc") == 3
         assert await right.receive_some() == b"abc"
@@ -60,7 +60,7 @@ async def test_send_nowait_takes_what_fits_and_then_nothing() -> None:
 
 
 async def test_send_nowait_refuses_while_a_send_is_under_way() -> None:
-    left, right = map(UnixStream, socket.socketpair())
+    left, right = map(SocketStream, socket.socketpair())
     async with left, right, trio.open_nursery() as nursery:
         nursery.start_soon(left.send_all, bytes(16 * 1024 * 1024))
         await trio.testing.wait_all_tasks_blocked()

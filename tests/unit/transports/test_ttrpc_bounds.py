@@ -12,7 +12,7 @@ from tests.support.ttrpc import client_on, failure_of, request, responses, serve
 from transports.errors import (
     EndpointBroken,
 )
-from transports.stream import UnixStream
+from transports.stream import SocketStream
 from transports.ttrpc.codec import (
     DATA,
     RESPONSE,
@@ -135,7 +135,7 @@ async def test_a_client_that_floods_with_offences_and_never_reads_is_not_read_fo
 
 
 async def test_a_frame_that_the_kernel_takes_in_part_is_finished_by_the_writer() -> None:
-    near, far = map(UnixStream, socket.socketpair())
+    near, far = map(SocketStream, socket.socketpair())
     async with trio.open_nursery() as nursery:
         client = await client_on(nursery, near)
         payload = bytes(range(256)) * 8192
@@ -159,7 +159,7 @@ async def test_a_frame_that_the_kernel_takes_in_part_is_finished_by_the_writer()
 
 
 async def test_a_peer_that_dies_under_an_inline_send_breaks_the_call_and_nothing_else() -> None:
-    near, far = map(UnixStream, socket.socketpair())
+    near, far = map(SocketStream, socket.socketpair())
     async with trio.open_nursery() as nursery:
         client = await client_on(nursery, near)
         await trio.testing.wait_all_tasks_blocked()

@@ -20,7 +20,7 @@ from transports.errors import (
     StatusCode,
     TransportError,
 )
-from transports.stream import UnixStream
+from transports.stream import SocketStream
 from transports.ttrpc.codec import (
     DATA,
     MAX_BODY,
@@ -75,7 +75,7 @@ async def test_replies_come_as_they_are_ready(autojump_clock: MockClock) -> None
 async def test_many_calls_of_many_sizes_at_once(*, real: bool) -> None:
     async with trio.open_nursery() as nursery:
         if real:
-            near, far = map(UnixStream, socket.socketpair())
+            near, far = map(SocketStream, socket.socketpair())
             nursery.start_soon(server_of().serve_stream, far)
             client = await client_on(nursery, near)
         else:
@@ -94,7 +94,7 @@ async def test_many_calls_of_many_sizes_at_once(*, real: bool) -> None:
 
 async def test_a_largest_payload_passes_both_ways_over_a_real_socket() -> None:
     async with trio.open_nursery() as nursery:
-        near, far = map(UnixStream, socket.socketpair())
+        near, far = map(SocketStream, socket.socketpair())
         nursery.start_soon(server_of().serve_stream, far)
         client = await client_on(nursery, near)
         payload = bytes(MAX_BODY - 64)

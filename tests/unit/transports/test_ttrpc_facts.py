@@ -12,7 +12,7 @@ import trio.testing
 from tests.support.ttrpc import client_on, failure_of, request, responses, server_of
 from tests.support.ttrpc_facts import CLIENT, FINISHED, SERVER, SPOILED, Answered, Received, call, reply
 from transports.errors import EndpointBroken, RemoteProtocolError, RpcStatusError, StatusCode, TransportError
-from transports.stream import UnixStream
+from transports.stream import SocketStream
 from transports.ttrpc.codec import MAX_BODY, FrameDecoder, decode_response
 from transports.ttrpc.connection import ClientConnection, ServerConnection
 
@@ -87,7 +87,7 @@ def test_a_server_connection_whose_call_is_answered(row: Received) -> None:
 
 @pytest.mark.parametrize("row", _named(SERVER))
 async def test_a_server_over_a_real_socket(row: Received) -> None:
-    near, far = map(UnixStream, socket.socketpair())
+    near, far = map(SocketStream, socket.socketpair())
     async with near, trio.open_nursery() as nursery:
         nursery.start_soon(server_of().serve_stream, far)
         nursery.start_soon(near.send_all, row.sent)
@@ -108,7 +108,7 @@ async def _still_serves(near: trio.abc.Stream, row: Received) -> None:
 
 @pytest.mark.parametrize("row", _named(SPOILED))
 async def test_a_spoiled_call_over_a_real_socket_is_answered_once(row: Received) -> None:
-    near, far = map(UnixStream, socket.socketpair())
+    near, far = map(SocketStream, socket.socketpair())
     go = trio.Event()
 
     async def echo_later(payload: bytes, _: CallContext) -> bytes:
@@ -127,7 +127,7 @@ async def test_a_spoiled_call_over_a_real_socket_is_answered_once(row: Received)
 
 @pytest.mark.parametrize("row", _named(FINISHED))
 async def test_a_finished_call_over_a_real_socket(row: Received) -> None:
-    near, far = map(UnixStream, socket.socketpair())
+    near, far = map(SocketStream, socket.socketpair())
     async with near, trio.open_nursery() as nursery:
         nursery.start_soon(server_of().serve_stream, far)
         await near.send_all(call(1, b"x"))
@@ -168,7 +168,7 @@ ANSWERS = (
 
 @pytest.mark.parametrize(("sent", "code", "begins"), [pytest.param(*row, id=name) for name, *row in ANSWERS])
 async def test_what_a_server_answers_over_a_real_socket(sent: bytes, code: int, begins: str) -> None:
-    near, far = map(UnixStream, socket.socketpair())
+    near, far = map(SocketStream, socket.socketpair())
     async with near, trio.open_nursery() as nursery:
         server = server_of([], Huge=_huge, Largest=_largest, Fail=_plain_error)
         nursery.start_soon(server.serve_stream, far)
@@ -193,9 +193,9 @@ async def test_closing_a_half_closed_client_is_gone_over_a_real_socket() -> None
             cancelled.set()
         raise AssertionError
 
-    near = UnixStream(ours)
+    near = SocketStream(ours)
     async with near, trio.open_nursery() as nursery:
-        nursery.start_soon(server_of(Wait=wait).serve_stream, UnixStream(theirs))
+        nursery.start_soon(server_of(Wait=wait).serve_stream, SocketStream(theirs))
         await near.send_all(request(1, "Wait"))
         ours.shutdown(socket.SHUT_WR)
         assert await near.receive_some() == b""
@@ -223,7 +223,7 @@ def test_a_client_connection_at_any_chunking(row: Answered) -> None:
 
 @pytest.mark.parametrize("row", _named(CLIENT))
 async def test_a_client_over_a_real_socket(row: Answered) -> None:
-    near, far = map(UnixStream, socket.socketpair())
+    near, far = map(SocketStream, socket.socketpair())
     async with far, trio.open_nursery() as nursery:
         client = await client_on(nursery, near)
         found: dict[int, bytes | TransportError] = {}
@@ -263,26 +263,26 @@ def _as_said(found: bytes | TransportError, expected: bytes | int | None, row: A
         assert found == expected
 
 
-async def _close(far: UnixStream, _: socket.socket) -> None:
+async def _close(far: SocketStream, _: socket.socket) -> None:
     await far.aclose()
 
 
-async def _half_close(_: UnixStream, raw: socket.socket) -> None:
+async def _half_close(_: SocketStream, raw: socket.socket) -> None:
     await trio.lowlevel.checkpoint()
     raw.shutdown(socket.SHUT_WR)
 
 
-async def _half_a_frame(far: UnixStream, _: socket.socket) -> None:
+async def _half_a_frame(far: SocketStream, _: socket.socket) -> None:
     await far.send_all(reply(1, b"x" * 100)[:50])
     await far.aclose()
 
 
 @pytest.mark.parametrize("end", [_close, _half_close, _half_a_frame])
 async def test_every_call_ends_when_the_server_does(
-    end: Callable[[UnixStream, socket.socket], Awaitable[None]],
+    end: Callable[[SocketStream, socket.socket], Awaitable[None]],
 ) -> None:
     ours, theirs = socket.socketpair()
-    near, far = UnixStream(ours), UnixStream(theirs)
+    near, far = SocketStream(ours), SocketStream(theirs)
     async with far, trio.open_nursery() as nursery:
         client = await client_on(nursery, near)
         found: dict[int, bytes | TransportError] = {}
@@ -296,7 +296,7 @@ async def test_every_call_ends_when_the_server_does(
 
 
 async def test_a_late_reply_is_dropped_and_the_next_call_gets_its_own() -> None:
-    near, far = map(UnixStream, socket.socketpair())
+    near, far = map(SocketStream, socket.socketpair())
     async with far, trio.open_nursery() as nursery:
         client = await client_on(nursery, near)
         with trio.move_on_after(0.01) as scope:

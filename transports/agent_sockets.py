@@ -1,0 +1,157 @@
+"""From an agent's address to a dialer, and to a listener: one literal table.
+
+For whatever talks to an agent, and for a guest that listens. Not for what is said there, nor for mailboxes
+(`transports.schemes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import trio
+
+from transports.address import (
+    HYPERSTART_CONTROL_PORT,
+    HYPERSTART_STREAMS_PORT,
+    Address,
+    Kind,
+    check_socket_path,
+)
+from transports.errors import AddressError
+from transports.hybrid.sockets import hybrid_dialer, serve_hybrid
+from transports.serial import serial_dialer, serve_serial
+from transports.stream import serve_unix, unix_dialer
+from transports.vsock import serve_vsock, vsock_dialer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from transports.base import Dialer
+
+__all__ = ["Handler", "dialer_for", "serve_addresses", "streams_address"]
+
+Handler: TypeAlias = Callable[[trio.abc.Stream], Awaitable[object]]
+# by port, for the kind of socket that has several behind one; None for the others
+_Handlers: TypeAlias = "Mapping[int | None, Handler]"
+
+
+class _Row(NamedTuple):
+    dial: Callable[[Address], Dialer]
+    serve: Callable[[Address, _Handlers, trio.TaskStatus[str]], Awaitable[None]]
+
+
+def _dial_unix(address: Address) -> Dialer:
+    return unix_dialer(address.target)
+
+
+def _dial_serial(address: Address) -> Dialer:
+    return serial_dialer(address.target)
+
+
+def _dial_vsock(address: Address) -> Dialer:
+    return vsock_dialer(address.cid, _port(address))
+
+
+def _dial_hybrid(address: Address) -> Dialer:
+    return hybrid_dialer(address.target, _port(address))
+
+
+async def _serve_unix(address: Address, handlers: _Handlers, task_status: trio.TaskStatus[str]) -> None:
+    await serve_unix(address.target, handlers[None], task_status=task_status)
+
+
+async def _serve_serial(address: Address, handlers: _Handlers, task_status: trio.TaskStatus[str]) -> None:
+    await serve_serial(address.target, handlers[None], task_status=task_status)
+
+
+async def _serve_vsock(address: Address, handlers: _Handlers, task_status: trio.TaskStatus[str]) -> None:
+    await serve_vsock(address.cid, _port(address), handlers[address.port], task_status=task_status)
+
+
+async def _serve_hybrid(address: Address, handlers: _Handlers, task_status: trio.TaskStatus[str]) -> None:
+    by_port = {port: handler for port, handler in handlers.items() if port is not None}
+    await serve_hybrid(address.target, by_port, task_status=task_status)
+
+
+def _port(address: Address) -> int:
+    if address.port is None:
+        raise AddressError(f"{address} has no port")
+    return address.port
+
+
+_TABLE: Mapping[str, _Row] = {
+    "unix": _Row(_dial_unix, _serve_unix),
+    # virtcontainers' word for the socket of a remote hypervisor's proxy; nothing is said before the agent's own bytes
+    "remote": _Row(_dial_unix, _serve_unix),
+    "vsock": _Row(_dial_vsock, _serve_vsock),
+    "hvsock": _Row(_dial_hybrid, _serve_hybrid),
+    "serial": _Row(_dial_serial, _serve_serial),
+}
+
+
+def dialer_for(address: Address) -> Dialer:
+    """A dialer of `address`; one call is one attempt, `transports.stream.dial_with_backoff` repeats it.
+
+    Raises:
+        AddressError: nobody can be dialled there; a mailbox's address among them.
+    """
+    return _row(address).dial(address)
+
+
+async def serve_addresses(
+    handlers: Sequence[tuple[Address, Handler]], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Listen on all of them until cancelled; `task_status` is told once peers can dial each.
+
+    Raises:
+        AddressError: one can't be listened on, or is there twice.
+        AddressInUse: somebody answers on one already.
+    """
+    # two ports of one hybrid socket have one listener
+    sockets: dict[tuple[str, str, int | None], tuple[Address, dict[int | None, Handler]]] = {}
+    for address, handler in handlers:
+        key = address.scheme, address.target, None if address.scheme == "hvsock" else address.port
+        _, ports = sockets.setdefault(key, (address, {}))
+        if address.port in ports:
+            raise AddressError(f"{address} can't be listened on twice")
+        ports[address.port] = handler
+    try:
+        async with trio.open_nursery() as nursery:
+            for address, ports in sockets.values():
+                await nursery.start(_serve, address, ports)
+            task_status.started()
+    except BaseExceptionGroup as group:
+        # one address that can't be had is one plain error
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
+
+
+async def _serve(address: Address, handlers: _Handlers, *, task_status: trio.TaskStatus[str]) -> None:
+    await _row(address).serve(address, handlers, task_status)
+
+
+def _row(address: Address) -> _Row:
+    if address.kind is not Kind.AGENT:
+        raise AddressError(f"{address} is where a katrio takes mail; agents are at {', '.join(_TABLE)}")
+    return _TABLE[address.scheme]
+
+
+def streams_address(control: Address) -> Address:
+    """Where a hyperstart's stream channel is, when its control channel is at `control`, by the usual names.
+
+    Raises:
+        AddressError: it can't be told from that address.
+    """
+    if control.port == HYPERSTART_CONTROL_PORT:
+        return Address(control.scheme, control.target, HYPERSTART_STREAMS_PORT)
+    directory, _, name = control.target.rpartition("/")
+    if control.port is None and name == "hyper.sock":
+        path = f"{directory}/tty.sock"
+        check_socket_path(path)
+        return Address(control.scheme, path)
+    raise AddressError(
+        f"{control}: which address has the stream channel? it is known for .../hyper.sock (tty.sock beside it) and port "
+        f"{HYPERSTART_CONTROL_PORT} (port {HYPERSTART_STREAMS_PORT}); name it otherwise"
+    )

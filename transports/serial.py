@@ -1,0 +1,148 @@
+"""A serial channel to an agent as one byte stream: a character device, or the unix socket of a VMM's chardev.
+
+For virtio-serial ports, serial lines and pseudo terminals. A channel has one peer and no notion of a connection: it is
+opened once, and everything in it is one stream. Not for several connections over it: `transports.yamux`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import termios
+import tty
+from typing import TYPE_CHECKING
+
+import trio
+
+from transports.address import check_socket_path
+from transports.errors import AddressError, Unreachable
+from transports.stream import serve_unix, unix_dialer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from transports.base import Dialer
+    from transports.stream import SocketStream
+
+__all__ = ["serial_dialer", "serve_serial"]
+
+# a device whose other end is closed reads as ended at once: look again as seldom as a person would not notice
+FIRST_PAUSE_SECONDS = 0.010
+LONGEST_PAUSE_SECONDS = 1.0
+
+
+def serial_dialer(path: str) -> Dialer:
+    """A dialer of the channel at `path`: a device is opened, a socket connected. One call is one attempt.
+
+    The dialer raises:
+        Unreachable: it is not there (yet), or somebody has it open.
+        AddressError: it is neither a device nor a socket, or can't be opened.
+
+    Raises:
+        AddressError: no such path can be.
+    """
+    dial_socket = unix_dialer(path)
+
+    async def dial() -> trio.abc.Stream:
+        if _is_device(path):
+            await trio.lowlevel.checkpoint()
+            return _open_device(path)
+        return await dial_socket()
+
+    return dial
+
+
+async def serve_serial(
+    path: str,
+    handler: Callable[[trio.abc.Stream], Awaitable[object]],
+    *,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Be the far side of a channel until cancelled, with one peer at a time.
+
+    A device is opened, and again when its peer has gone. Where there is none, a socket is made, as a VMM's chardev does;
+    a second peer at once is closed.
+
+    Raises: as `serial_dialer`'s dialer before it has started, and as `transports.stream.serve_unix`.
+    """
+    check_socket_path(path)
+    try:
+        device = _is_device(path)
+    except Unreachable:
+        device = False
+    if device:
+        await _serve_device(path, handler, task_status)
+        return
+    alone = trio.Lock()
+
+    async def serve_peer(stream: SocketStream) -> None:
+        try:
+            alone.acquire_nowait()
+        except trio.WouldBlock:
+            return
+        try:
+            await handler(stream)
+        finally:
+            alone.release()
+
+    await serve_unix(path, serve_peer, task_status=task_status)
+
+
+async def _serve_device(
+    path: str, handler: Callable[[trio.abc.Stream], Awaitable[object]], task_status: trio.TaskStatus[str]
+) -> None:
+    stream = _open_device(path)
+    task_status.started(path)
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        began = trio.current_time()
+        async with stream:
+            await handler(stream)
+        lived = trio.current_time() - began
+        pause = FIRST_PAUSE_SECONDS if lived > LONGEST_PAUSE_SECONDS else min(2 * pause, LONGEST_PAUSE_SECONDS)
+        await trio.sleep(pause)
+        stream = _open_device(path)
+
+
+def _is_device(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError as error:
+        raise Unreachable(f"{path} is not there: {error.strerror}") from error
+    except OSError as error:
+        raise AddressError(f"{path} can't be used: {error.strerror}") from error
+    if not stat.S_ISCHR(mode) and not stat.S_ISSOCK(mode):
+        raise AddressError(f"{path} is neither a character device nor a socket; expected serial:/dev/ttyS1 or the like")
+    return stat.S_ISCHR(mode)
+
+
+def _open_device(path: str) -> trio.lowlevel.FdStream:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        # the host's end of a virtio-serial port takes one opener
+        kind = Unreachable if isinstance(error, BlockingIOError) or error.errno == 16 else AddressError
+        raise kind(f"{path} can't be opened: {error.strerror}") from error
+    try:
+        # two readers would each get a part of every frame
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.isatty(descriptor):
+            _make_raw(descriptor)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise Unreachable(f"{path} is open already: a serial channel has one user at a time") from error
+    except (OSError, termios.error) as error:
+        os.close(descriptor)
+        raise AddressError(f"{path} can't be made a raw channel: {error}") from error
+    return trio.lowlevel.FdStream(descriptor)
+
+
+def _make_raw(descriptor: int) -> None:
+    """No echo, no line editing, no translation, eight bits; what the guests' side of a line is set to: 115200, RTS/CTS."""
+    # what lies there already may be the peer's first words: nothing is flushed
+    tty.setraw(descriptor, termios.TCSANOW)
+    settings = termios.tcgetattr(descriptor)
+    settings[2] |= termios.CREAD | termios.CLOCAL | termios.CRTSCTS
+    settings[4] = settings[5] = termios.B115200
+    termios.tcsetattr(descriptor, termios.TCSANOW, settings)
