@@ -23,12 +23,13 @@ from actors.host.protocols import GuestProtocol
 from actors.host.rundir import default_run_root
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_courier
+from actors.nurseries import open_plain_nursery
 from actors.seams import real_seams
 from actors.system.absent import AnyImage, launch_nothing
 from actors.system.agents import AGENTS, PROTOCOLS, AgentType
 from actors.system.attached import AttachedWorld
 from actors.system.compose import Parts, open_actors
-from actors.system.embedded import EmbeddedGuests, EmbeddedImages, EmbeddedWorld
+from actors.system.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedImages, EmbeddedWorld
 from transports.errors import AddressError, AddressInUse, Unreachable
 from transports.schemes import transport_for
 
@@ -156,6 +157,25 @@ async def open_embedded(
         with _address_errors(listen or address):
             system = await stack.enter_async_context(open_actors(parts))
         yield EmbeddedWorld(system=system, agent=agent, engine=chosen if runs else None, guests=guests)
+
+
+@asynccontextmanager
+async def open_guest(*, engine: str = AUTO, run_dir: Path | None = None) -> AsyncGenerator[EmbeddedGuest]:
+    """A guest on this host and no actors around it: for whoever speaks to its agent directly. Swept at the end.
+
+    Raises: GuestDied, Unsupported, InvalidArgument.
+    """
+    seams = real_seams()
+    guests = EmbeddedGuests(
+        run_root=run_dir or default_run_root(os.environ, os.geteuid()),
+        engine=choose_engine(read_facts(), engine)[0],
+        environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        seams=seams,
+        limits=DEFAULT_LIMITS,
+    )
+    async with open_plain_nursery() as nursery:
+        yield await nursery.start(guests, "guest")
+        nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from actors.cli.exits import Exit
-from actors.cli.options import AGENTS, ENGINES, WORLDS, FileOptions, RunOptions, UsageError
+from actors.cli.options import (
+    AGENTS,
+    DIALECTS,
+    ENGINES,
+    TESTED_AGENTS,
+    WORLDS,
+    ConformanceOptions,
+    FileOptions,
+    RunOptions,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +39,9 @@ __all__ = ["build_parser", "main"]
 EXIT_CODES = """\
 exit codes: 0 held, 1 failed, 2 bad file or usage, 3 infrastructure,
             4 everything skipped, 130 interrupted (^C stops in order, a second ^C at once)"""
+CONFORMANCE_EXIT_CODES = """\
+exit codes: 0 all hold or are unsupported, 1 some fall short or hang, or the agent died, 2 usage,
+            3 the agent can't be reached, 4 everything is unsupported, 130 interrupted"""
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -79,6 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--engine", choices=ENGINES, default="auto", help="what runs the containers (default: %(default)s)"
     )
     record.add_argument("--force", action="store_true", help="write over OUT.yaml when it is there")
+    _add_conformance(commands)
     commands.add_parser("schema", help="print the JSON Schema of scenario files", allow_abbrev=False)
     sweep = commands.add_parser("sweep", help="remove what dead owners left behind", allow_abbrev=False)
     sweep.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
@@ -129,6 +143,39 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument("--junit", metavar="FILE", help="write JUnit XML")
     run.add_argument("--html", metavar="FILE", help="write one page with lanes over time")
     run.add_argument("--diff", nargs=2, metavar="JOURNAL", help="compare two journals step by step, and run nothing")
+
+
+def _add_conformance(commands: _Commands) -> None:
+    suite = commands.add_parser(
+        "conformance",
+        help="say what an agent does in every corner, case by case",
+        description=(
+            "Test an agent: at an address, or, without one, in a guest of katrio's own. The agent should serve nobody else "
+            "meanwhile. Cases that could harm its machine or end it run with --destructive alone."
+        ),
+        epilog=CONFORMANCE_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    suite.add_argument("--address", metavar="URL", help="where the agent listens, as unix:///run/x/agent.sock")
+    suite.add_argument("--agent", choices=TESTED_AGENTS, default="kata", help="what it is (default: %(default)s)")
+    suite.add_argument(
+        "--dialect", choices=DIALECTS, default="ttrpc", help="of kata: today's, or 1.x's (default: %(default)s)"
+    )
+    suite.add_argument("--tty-address", metavar="URL", help="of hyperstart: its second channel")
+    suite.add_argument("--engine", choices=ENGINES, default="auto", help="of a guest of our own (default: %(default)s)")
+    suite.add_argument(
+        "--rootfs", metavar="PATH", help="a root with /bin/sh in the agent's sight (default: the one katrio makes here)"
+    )
+    suite.add_argument("--destructive", action="store_true", help="also what could harm its machine, or end it")
+    suite.add_argument(
+        "--filter", metavar="WORDS", help="only cases with one of these words (one,other) in id or title"
+    )
+    suite.add_argument("--jobs", type=int, metavar="N", help="so many cases at once (default: 8)")
+    suite.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
+    suite.add_argument("--junit", metavar="FILE", help="write JUnit XML")
+    suite.add_argument("--html", metavar="FILE", help="write one page with every case")
+    suite.add_argument("--list", action="store_true", help="say what would be run and why, and run nothing")
 
 
 def _nearest(word: str, right: Sequence[str]) -> str:
@@ -188,6 +235,10 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
             from actors.cli.record import record
 
             return record(Path(words.out), Path(words.program), engine=words.engine, force=words.force)
+        case "conformance":
+            from actors.cli.conformance import conformance
+
+            return conformance(ConformanceOptions.parsed(words))
         case "schema":
             from actors.scenario.schema import schema_text
 

@@ -12,13 +12,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["AGENTS", "ENGINES", "WORLDS", "FileOptions", "RunOptions", "UsageError"]
+__all__ = [
+    "AGENTS",
+    "DIALECTS",
+    "ENGINES",
+    "TESTED_AGENTS",
+    "WORLDS",
+    "ConformanceOptions",
+    "FileOptions",
+    "RunOptions",
+    "UsageError",
+]
 
 WORLDS = ("embedded", "simulated", "attached")
 AGENTS = ("kata", "hyperstart", "noop")
+# those that speak a protocol, and kata's two
+TESTED_AGENTS = ("kata", "hyperstart")
+DIALECTS = ("ttrpc", "grpc")
 ENGINES = ("auto", "runc", "crun", "processes")
 # worlds open at once: each has guests, threads and descriptors of its own
 MAX_JOBS = 64
+# cases at once: most wait for their agent
+DEFAULT_CASES = 8
 MAX_REPEAT = 100_000
 # of one command: the digests of all are kept
 MAX_SEEDS = 1_000_000
@@ -103,6 +118,52 @@ class RunOptions:
             diff=(Path(words.diff[0]), Path(words.diff[1])) if words.diff else None,
             seeds=seeds,
             trace=Path(words.trace) if words.trace else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConformanceOptions:
+    """Of `katrio conformance`. `address` None: a guest of our own."""
+
+    address: str | None
+    agent: str
+    dialect: str
+    engine: str
+    rootfs: str | None
+    destructive: bool
+    words: tuple[str, ...]
+    jobs: int
+    json: bool
+    junit: Path | None
+    html: Path | None
+    listing: bool
+    tty_address: str | None = None
+
+    @classmethod
+    def parsed(cls, words: argparse.Namespace) -> ConformanceOptions:
+        """Validate what argparse found. Raises: UsageError."""
+        if words.agent == "hyperstart" and words.dialect != "ttrpc":
+            raise UsageError("--dialect is for --agent kata; hyperstart has one protocol")
+        if words.engine != "auto" and words.address is not None:
+            raise UsageError("--engine is for a guest of our own; the agent at --address brings its own")
+        if words.tty_address is not None and words.agent != "hyperstart":
+            raise UsageError("--tty-address is for --agent hyperstart, which has two channels")
+        if words.rootfs is not None and not words.rootfs.startswith("/"):
+            raise UsageError(f"--rootfs {words.rootfs}: expected an absolute path, as the agent sees it")
+        return cls(
+            address=words.address,
+            agent=words.agent,
+            dialect=words.dialect,
+            engine=words.engine,
+            rootfs=words.rootfs,
+            destructive=words.destructive,
+            words=_words(words.filter),
+            jobs=DEFAULT_CASES if words.jobs is None else _from_one("--jobs", words.jobs, MAX_JOBS),
+            json=words.json,
+            junit=Path(words.junit) if words.junit else None,
+            html=Path(words.html) if words.html else None,
+            listing=words.list,
+            tty_address=words.tty_address,
         )
 
 

@@ -63,7 +63,8 @@ class HyperstartTarget:
     tag: str = ""
     spoken: Spoken = field(default=Spoken.HYPERSTART, init=False)
     limits: Limits = _LIMITS
-    _link: HyperstartLink | None = None
+    version: str = field(default="", init=False)
+    _link: HyperstartLink | None = field(default=None, init=False)
 
     @property
     def link(self) -> HyperstartLink:
@@ -77,6 +78,7 @@ class HyperstartTarget:
         async with open_plain_nursery() as nursery:
             self._link = HyperstartLink(self.dial_control, self.dial_streams, self.limits)
             await nursery.start(self._link.run)
+            self.version = f"API {self._link.version}"
             await self.start_pod()
             yield
             nursery.cancel_scope.cancel()

@@ -17,9 +17,10 @@ import trio
 from actors.agents.kata.dialects import open_rpc_link
 from actors.agents.kata.spec import oci_process, oci_spec
 from actors.conformance.case import FallsShort, Spoken
+from actors.conformance.expect import SHOWN_BYTES, is_loss
 from actors.conformance.kata_container import Container
 from actors.conformance.subject import TARGET_LIMITS
-from actors.errors import AlreadyExists, KatrioError, NotFound
+from actors.errors import AgentProtocolError, KatrioError, NotFound
 from actors.nurseries import open_plain_nursery
 from actors.schemas.oci import Mount
 from actors.schemas.rpcs import RPCS
@@ -60,7 +61,9 @@ class KataTarget:
     ids: Ids
     spoken: Spoken = Spoken.TTRPC
     limits: Limits = TARGET_LIMITS
-    _control: RpcLink | None = None
+    # as it says itself, once it was asked
+    version: str = field(default="", init=False)
+    _control: RpcLink | None = field(default=None, init=False)
 
     @asynccontextmanager
     async def open_target(self) -> AsyncGenerator[None]:
@@ -69,18 +72,30 @@ class KataTarget:
             self._control = self.link()
             await nursery.start(self._control.run)
             # whoever answers a health check can be asked the rest; what comes of the sandbox, cases will tell
-            await self._control.call(RPCS["Check"], RPCS["Check"].request())
+            self.version = await self._asked_who()
             await self.make_sandbox()
             yield
             nursery.cancel_scope.cancel()
 
+    async def _asked_who(self) -> str:
+        """Raises: KatrioError when it can't be talked to; what it refuses is for cases to tell."""
+        rpc = RPCS["Version"]
+        try:
+            told: Any = await self.control.call(rpc, rpc.request())
+        except KatrioError as error:
+            if is_loss(error) or isinstance(error, AgentProtocolError):
+                raise
+            return ""
+        return str(told.agent_version)[:SHOWN_BYTES]
+
     async def make_sandbox(self) -> None:
-        """One that is there already is as good."""
+        """One that is there already is as good; what comes of a refusal, the cases will tell."""
         request = RPCS["CreateSandbox"].request(sandbox_id=self.ids.fresh("conformance"), hostname="conformance")
         try:
             await self.control.call(RPCS["CreateSandbox"], request)
-        except AlreadyExists:
-            return
+        except KatrioError as error:
+            if is_loss(error) or isinstance(error, AgentProtocolError):
+                raise
 
     @property
     def control(self) -> RpcLink:

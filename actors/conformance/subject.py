@@ -41,6 +41,11 @@ class Target(Protocol):
         """What it speaks."""
         ...
 
+    @property
+    def version(self) -> str:
+        """What it says it is, once the target is open."""
+        ...
+
     def open_target(self) -> AbstractAsyncContextManager[None]:
         """Reach it and make what all cases need (its sandbox).
 

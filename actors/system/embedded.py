@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from actors.limits import Limits
     from actors.seams import ChildProcess, Seams
 
-__all__ = ["EmbeddedGuests", "EmbeddedImages", "EmbeddedWorld"]
+__all__ = ["EmbeddedGuest", "EmbeddedGuests", "EmbeddedImages", "EmbeddedWorld"]
 
 _log = logging.getLogger("katrio")
 

@@ -14,6 +14,7 @@ from actors.scenario.events import Outcome, Printed, RunStarted, StepEnded
 from actors.scenario.report.base import last_line, reasons, where
 from actors.scenario.report.files import FileReport
 from actors.scenario.report.lanes import OUTCOME_COLOURS, STATE_COLOURS, Lanes
+from actors.scenario.report.page import page_end, page_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,22 +31,7 @@ OUTPUT_SHOWN = 4000
 SHOWN_STEPS, SHOWN_OUTPUTS = 1000, 100
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1d2329; --paper: #ffffff; --soft: #66707a; --line: #d9dee3; --card: #f6f8fa; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e8ec; --paper: #14181c; --soft: #94a0ab; --line: #343c44; --card: #1b2126; }
-}
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 1240px; margin: 0 auto; padding: 1.5rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.15rem; margin: 0; }
-.why, .soft { color: var(--soft); }
-article { border: 1px solid var(--line); border-radius: 8px; padding: 1rem 1.2rem; margin: 1.2rem 0; background: var(--card); }
-.badge { color: #fff; border-radius: 4px; padding: .1rem .5rem; font-size: .85rem; margin-right: .5rem; }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-td, th { text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-pre { margin: .3rem 0; padding: .5rem .7rem; background: var(--paper); border: 1px solid var(--line); border-radius: 4px;
-  overflow-x: auto; font-size: .85rem; white-space: pre-wrap; }
-svg { width: 100%; height: auto; margin: .8rem 0; } summary { cursor: pointer; }
+svg { width: 100%; height: auto; margin: .8rem 0; }
 svg text { fill: var(--ink); font-size: 12px; } svg .tick { fill: var(--soft); } svg .grid { stroke: var(--line); stroke-width: .6; }
 svg .ask { fill: #10304f; opacity: .75; } svg .ask.bad { fill: #ff2d1a; opacity: 1; }
 """
@@ -87,18 +73,16 @@ class HtmlReport(FileReport):
 
 
 def _page(runs: list[_Run]) -> Iterator[str]:
-    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>katrio run</title>'
     colours = [f"svg .state.{state} {{ fill: {colour}; }}" for state, colour in STATE_COLOURS.items()]
     colours += [f"svg .step.{outcome} {{ fill: {colour}; }}" for outcome, colour in OUTCOME_COLOURS.items()]
     colours += [f".badge.{outcome} {{ background: {colour}; }}" for outcome, colour in OUTCOME_COLOURS.items()]
-    yield f"<style>{_STYLE}{' '.join(colours)}</style>\n</head>\n<body>"
+    yield page_start("katrio run", f"{_STYLE}{' '.join(colours)}")
     ended = [run.result.outcome for run in runs if run.result is not None]
     counts = ", ".join(f"{ended.count(outcome)} {outcome}" for outcome in Outcome if outcome in ended)
     yield f"<h1>katrio run: {len(runs)} scenario{'' if len(runs) == 1 else 's'}: {counts or 'none ended'}</h1>"
     for run in runs:
         yield from _article(run)
-    yield "</body>\n</html>"
+    yield page_end()
 
 
 def _article(run: _Run) -> Iterator[str]:

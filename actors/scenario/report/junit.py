@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from actors.scenario.events import StepEnded
     from actors.scenario.runner import Result
 
-__all__ = ["JunitReport"]
+__all__ = ["JunitReport", "count_cases", "xml_text"]
 
 # XML 1.0 has no way to write these
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -42,14 +42,14 @@ class JunitReport(FileReport):
         root = ElementTree.Element("testsuites", name="katrio")
         for result in self._results:
             root.append(_suite(result))
-        _count(root, list(root.iter("testcase")), sum(result.duration_s for result in self._results))
+        count_cases(root, list(root.iter("testcase")), sum(result.duration_s for result in self._results))
         ElementTree.indent(root)
         self._stream.write(ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n")
         self._stream.close()
 
 
 def _suite(result: Result) -> ElementTree.Element:
-    suite = ElementTree.Element("testsuite", name=_text(result.name), file=_text(result.file))
+    suite = ElementTree.Element("testsuite", name=xml_text(result.name), file=xml_text(result.file))
     properties = ElementTree.SubElement(suite, "properties")
     for name in ("world", "agent", "engine", "seed", "trace_digest"):
         if (value := getattr(result, name)) is not None:
@@ -59,31 +59,33 @@ def _suite(result: Result) -> ElementTree.Element:
         suite.append(_case(result, step))
     # what no step of it says: skipped, no system, a threshold, the time was up
     if result.outcome is not Outcome.HELD and not any(step.outcome is result.outcome for step in steps):
-        case = ElementTree.SubElement(suite, "testcase", classname=_text(result.file), name="the scenario", time="0")
-        ElementTree.SubElement(case, _TAGS[result.outcome], message=_text(result.reason))
-    _count(suite, list(suite.iter("testcase")), result.duration_s)
+        case = ElementTree.SubElement(suite, "testcase", classname=xml_text(result.file), name="the scenario", time="0")
+        ElementTree.SubElement(case, _TAGS[result.outcome], message=xml_text(result.reason))
+    count_cases(suite, list(suite.iter("testcase")), result.duration_s)
     return suite
 
 
 def _case(result: Result, step: StepEnded) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", classname=_text(result.file), name=_text(step.title))
+    case = ElementTree.Element("testcase", classname=xml_text(result.file), name=xml_text(step.title))
     case.set("time", f"{step.seconds:.6f}")
     case.set("line", str(step.line))
     if step.outcome is not Outcome.HELD:
         message = "another step's failure stopped it"
         if step.failure is not None:
             message = f"expected {step.failure.expected}, saw {step.failure.seen}"
-        element = ElementTree.SubElement(case, _TAGS[step.outcome], message=_text(message))
-        element.text = _text("\n".join(reasons(step)))
+        element = ElementTree.SubElement(case, _TAGS[step.outcome], message=xml_text(message))
+        element.text = xml_text("\n".join(reasons(step)))
     return case
 
 
-def _count(element: ElementTree.Element, cases: list[ElementTree.Element], seconds: float) -> None:
+def count_cases(element: ElementTree.Element, cases: list[ElementTree.Element], seconds: float) -> None:
+    """Write how many there are of each kind onto a suite, or onto all of them."""
     element.set("tests", str(len(cases)))
     for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         element.set(attribute, str(sum(1 for case in cases if case.find(tag) is not None)))
     element.set("time", f"{seconds:.6f}")
 
 
-def _text(text: str) -> str:
+def xml_text(text: str) -> str:
+    """A text without what XML can't carry."""
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,201 @@
+"""`katrio conformance`: what an agent does in every corner, at an address, or of a guest of our own.
+
+The composition of target, runner and reports stands here. Not for cases (`actors.conformance`), nor for reaching an agent
+(`under_test`).
+
+Exit codes: 0 all hold or are unsupported, 1 some fall short, hang, or the agent died, 2 usage, 3 the agent can't be reached,
+4 everything is unsupported, 130 interrupted; what had ended by then is told.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import trio
+from rich.console import Console
+
+from actors.cli.exits import Exit
+from actors.cli.under_test import open_target
+from actors.conformance.case import Spoken, Verdict
+from actors.conformance.catalogue import chosen
+from actors.conformance.report.base import GREEN, Told
+from actors.conformance.report.html import as_html
+from actors.conformance.report.json import as_json
+from actors.conformance.report.junit import as_junit
+from actors.conformance.report.table import LiveProgress, print_cases, print_table
+from actors.conformance.runner import Settings, run_cases
+from actors.errors import InvalidArgument, KatrioError, NotFound
+from transports.errors import AddressError, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from actors.cli.options import ConformanceOptions
+    from actors.conformance.case import Case, Result
+    from actors.conformance.runner import Progress
+
+__all__ = ["conformance"]
+
+SPOKEN: Mapping[tuple[str, str], Spoken] = {
+    ("kata", "ttrpc"): Spoken.TTRPC,
+    ("kata", "grpc"): Spoken.GRPC,
+    ("hyperstart", "ttrpc"): Spoken.HYPERSTART,
+}
+
+
+def conformance(options: ConformanceOptions) -> int:
+    """Run the cases; the exit code."""
+    spoken = SPOKEN[options.agent, options.dialect]
+    cases = chosen(spoken, words=options.words, destructive=options.destructive or options.listing)
+    if not cases:
+        print(f"katrio: no case has one of {', '.join(options.words)}; katrio conformance --list", file=sys.stderr)
+        return Exit.USAGE
+    if options.listing:
+        print_cases(Console(highlight=False), cases)
+        return Exit.HELD
+    try:
+        with _Files(options) as files:
+            session = _Session(options, spoken, cases)
+            code = trio.run(session.run)
+            files.write(session.told)
+    except (InvalidArgument, AddressError, NotFound) as error:
+        return _trouble(error, Exit.USAGE)
+    except (KatrioError, TransportError, OSError) as error:
+        return _trouble(error, Exit.INFRASTRUCTURE)
+    _print(options, session.told)
+    return code
+
+
+def _trouble(error: Exception, code: Exit) -> Exit:
+    print(f"katrio: {error}", file=sys.stderr)
+    return code
+
+
+class _Files:
+    """The reports that were asked for as files, opened before anything is run: a wrong path is told at once."""
+
+    def __init__(self, options: ConformanceOptions) -> None:
+        wanted: tuple[tuple[Path | None, Callable[[Told], str]], ...] = (
+            (options.junit, as_junit),
+            (options.html, as_html),
+        )
+        self._open = [(path.open("w", encoding="utf-8"), make) for path, make in wanted if path is not None]
+
+    def __enter__(self) -> _Files:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file, _make in self._open:
+            file.close()
+
+    def write(self, told: Told) -> None:
+        for file, make in self._open:
+            file.write(make(told))
+
+
+class _Session:
+    """One run, of which the results are kept as they come: an interrupt leaves those that there are."""
+
+    def __init__(self, options: ConformanceOptions, spoken: Spoken, cases: tuple[Case, ...]) -> None:
+        self._options = options
+        self._spoken = spoken
+        self._cases = cases
+        self._results: dict[str, Result] = {}
+        self._seconds = 0.0
+        self._version = ""
+        self._address = options.address or "this machine"
+        self._interrupted = False
+
+    @property
+    def told(self) -> Told:
+        """What there is to tell."""
+        return Told(
+            spoken=self._spoken,
+            address=self._address,
+            version=self._version,
+            results=[self._results[case.id] for case in self._cases if case.id in self._results],
+            not_run=[case for case in self._cases if case.id not in self._results],
+            seconds=self._seconds,
+        )
+
+    async def run(self) -> Exit:
+        """The exit code. Raises: KatrioError, TransportError, when the agent can't be asked."""
+        failures: list[KatrioError | TransportError | OSError] = []
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._watch_signals, nursery.cancel_scope)
+            try:
+                await self._run(nursery)
+            except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
+                failures.append(error)
+            nursery.cancel_scope.cancel()
+        if self._interrupted:
+            return Exit.INTERRUPTED
+        if failures:
+            raise failures[0]
+        return _exit(list(self._results.values()))
+
+    async def _run(self, nursery: trio.Nursery) -> None:
+        began = trio.current_time()
+        try:
+            async with open_target(self._options, self._spoken) as (target, address):
+                self._address = address
+                progress = _Kept(self._results, self._watching(nursery))
+                await run_cases(target, self._cases, Settings(jobs=self._options.jobs), progress)
+                self._version = target.version
+        finally:
+            self._seconds = trio.current_time() - began
+
+    def _watching(self, nursery: trio.Nursery) -> Progress | None:
+        """On a terminal: what is under way. It is drawn on stderr, so that stdout has the results alone."""
+        if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+            return None
+        live = LiveProgress(Console(stderr=True), len(self._cases))
+        nursery.start_soon(live.run)
+        return live
+
+    async def _watch_signals(self, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for _ in signals:
+                if self._interrupted:
+                    os._exit(Exit.INTERRUPTED)
+                self._interrupted = True
+                print("katrio: cleaning up; ^C again stops at once", file=sys.stderr)
+                scope.cancel()
+
+
+class _Kept:
+    """See `runner.Progress`."""
+
+    def __init__(self, results: dict[str, Result], watching: Progress | None) -> None:
+        self._results = results
+        self._watching = watching
+
+    def started(self, case: Case) -> None:
+        if self._watching is not None:
+            self._watching.started(case)
+
+    def ended(self, result: Result) -> None:
+        self._results[result.case.id] = result
+        if self._watching is not None:
+            self._watching.ended(result)
+
+
+def _exit(results: list[Result]) -> Exit:
+    verdicts = [result.verdict for result in results]
+    if any(verdict not in GREEN for verdict in verdicts):
+        return Exit.FAILED
+    if all(verdict is Verdict.UNSUPPORTED for verdict in verdicts):
+        return Exit.ALL_SKIPPED
+    return Exit.HELD
+
+
+def _print(options: ConformanceOptions, told: Told) -> None:
+    if options.json:
+        print(as_json(told))
+    else:
+        print_table(Console(highlight=False), told)

@@ -1,0 +1,109 @@
+"""A run as one page that needs nothing else: counts, what does not hold and why, every case with what it does.
+
+For people who read it later or elsewhere: no scripts, no fonts, no addresses; light and dark by their own wish. An agent's
+words are escaped. Not for programs: `json`.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from actors.conformance.case import Verdict
+from actors.conformance.report.base import GREEN, summary_line
+from actors.scenario.report.page import page_end, page_start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from actors.conformance.case import Result
+    from actors.conformance.report.base import Told
+
+__all__ = ["as_html"]
+
+_COLOURS = {
+    Verdict.HOLDS: "#1a7f37",
+    Verdict.UNSUPPORTED: "#6e7781",
+    Verdict.FALLS_SHORT: "#cf222e",
+    Verdict.HUNG: "#9a6700",
+    Verdict.AGENT_DIED: "#8250df",
+}
+_STYLE = """
+.bar { display: flex; height: .8rem; border-radius: 4px; overflow: hidden; margin: .8rem 0 1.6rem; }
+.badge { white-space: nowrap; } td.id { font-family: ui-monospace, monospace; font-size: .85rem; white-space: nowrap; }
+dl { display: grid; grid-template-columns: 6rem 1fr; gap: .15rem .8rem; margin: .6rem 0 0; }
+dt { color: var(--soft); } dd { margin: 0; } h2 { margin-top: 2rem; } article h3 { font-size: 1rem; margin: 0; }
+td details dl { margin-bottom: .4rem; } .seen { font-family: ui-monospace, monospace; font-size: .9rem; }
+"""
+
+
+def as_html(told: Told) -> str:
+    """The page."""
+    return "\n".join(_page(told)) + "\n"
+
+
+def _page(told: Told) -> Iterator[str]:
+    yield page_start("katrio conformance", _STYLE)
+    yield f"<h1>katrio conformance: {escape(told.spoken)}</h1>"
+    version = f", which says it is <code>{escape(told.version)}</code>" if told.version else ""
+    yield f"<p class='why'>The agent at <code>{escape(told.address)}</code>{version}.</p>"
+    yield f"<p><strong>{escape(summary_line(told))}</strong></p>"
+    yield _bar(told)
+    short = [result for result in told.results if result.verdict not in GREEN]
+    if short:
+        yield "<h2>What does not hold</h2>"
+    for result in short:
+        yield _article(result)
+    for family, results in _families(told.results):
+        yield f"<h2>{escape(family)}</h2>\n<table><tr><th></th><th>id</th><th>took</th><th>what must hold</th></tr>"
+        yield from (_row(result) for result in results)
+        yield "</table>"
+    if told.not_run:
+        yield "<h2>Not run: interrupted</h2>"
+        yield f"<p class='soft'>{', '.join(escape(case.id) for case in told.not_run)}</p>"
+    yield page_end()
+
+
+def _bar(told: Told) -> str:
+    parts = (
+        f'<span style="flex:{count};background:{_COLOURS[Verdict(verdict)]}" title="{count} {verdict}"></span>'
+        for verdict, count in told.counts.items()
+        if count
+    )
+    return f'<div class="bar">{"".join(parts)}</div>'
+
+
+def _badge(verdict: Verdict) -> str:
+    return f'<span class="badge" style="background:{_COLOURS[verdict]}">{verdict}</span>'
+
+
+def _article(result: Result) -> str:
+    case = result.case
+    return (
+        f"<article>\n<h3>{_badge(result.verdict)}{escape(case.title)}</h3>"
+        f"<dl><dt>case</dt><dd><code>{escape(case.id)}</code>, {result.seconds:.2f} s</dd>"
+        f"<dt>does</dt><dd>{escape(case.does)}</dd>"
+        f"<dt>expected</dt><dd>{escape(result.expected)}</dd>"
+        f'<dt>seen</dt><dd class="seen">{escape(result.seen)}</dd>'
+        f"<dt>why</dt><dd>{escape(case.why)}</dd></dl>\n</article>"
+    )
+
+
+def _row(result: Result) -> str:
+    case = result.case
+    needs = f"<dt>needs</dt><dd>{escape(', '.join(case.needs))}</dd>" if case.needs else ""
+    seen = f"<dt>seen</dt><dd>{escape(result.seen)}</dd>" if result.seen else ""
+    return (
+        f'<tr><td>{_badge(result.verdict)}</td><td class="id">{escape(case.id)}</td>'
+        f'<td class="number">{result.seconds:.2f} s</td>'
+        f"<td><details><summary>{escape(case.title)}</summary><dl><dt>does</dt><dd>{escape(case.does)}</dd>"
+        f"<dt>expects</dt><dd>{escape(case.expects)}</dd>{seen}{needs}"
+        f"<dt>why</dt><dd>{escape(case.why)}</dd></dl></details></td></tr>"
+    )
+
+
+def _families(results: Sequence[Result]) -> Iterator[tuple[str, list[Result]]]:
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        found.setdefault(result.case.id.partition(".")[0], []).append(result)
+    yield from found.items()

@@ -1,0 +1,33 @@
+"""A run as one JSON object. For programs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actors.conformance.report.base import Told
+
+__all__ = ["as_json"]
+
+
+def as_json(told: Told) -> str:
+    """`summary` has a count for each verdict; `cases` id, title, verdict, expected, seen and seconds of each."""
+    document = {
+        "agent": {"speaks": told.spoken, "address": told.address, "version": told.version},
+        "seconds": round(told.seconds, 3),
+        "summary": dict(told.counts),
+        "not_run": [case.id for case in told.not_run],
+        "cases": [
+            {
+                "id": result.case.id,
+                "title": result.case.title,
+                "verdict": str(result.verdict),
+                "expected": result.expected,
+                "seen": result.seen,
+                "seconds": round(result.seconds, 3),
+            }
+            for result in told.results
+        ],
+    }
+    return json.dumps(document)

@@ -1,0 +1,127 @@
+"""A run as a table for people: a line for each case, below it what was expected and seen of one that does not hold.
+
+Coloured on a terminal, plain elsewhere. On a terminal `LiveProgress` also shows what is under way. Not for programs: `json`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from actors.conformance.case import Verdict
+from actors.conformance.report.base import GREEN, summary_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actors.conformance.case import Case, Result
+    from actors.conformance.report.base import Told
+
+__all__ = ["LiveProgress", "print_cases", "print_table"]
+
+STYLES = {
+    Verdict.HOLDS: "green",
+    Verdict.UNSUPPORTED: "dim",
+    Verdict.FALLS_SHORT: "bold red",
+    Verdict.HUNG: "bold yellow",
+    Verdict.AGENT_DIED: "bold magenta",
+}
+_VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
+FPS = 10
+
+
+def print_table(console: Console, told: Told) -> None:
+    """The whole run, in the order of the catalogue."""
+    width = max((len(result.case.id) for result in told.results), default=0)
+    for result in told.results:
+        print_result(console, result, width)
+    console.print()
+    worst = all(result.verdict in GREEN for result in told.results) and not told.not_run
+    console.print(Text(summary_line(told), style="green" if worst else "bold"), soft_wrap=True)
+
+
+def print_result(console: Console, result: Result, width: int = 0) -> None:
+    """One case."""
+    line = Text.assemble(
+        (f"{result.verdict:<{_VERDICT_WIDTH}}", STYLES[result.verdict]),
+        f"  {result.case.id:<{width}}",
+        (f"  {result.seconds:7.2f} s  ", "dim"),
+        (result.case.title, "" if result.verdict not in GREEN else "dim"),
+    )
+    console.print(line, soft_wrap=True)
+    if result.verdict not in GREEN:
+        for word, text in (("expected", result.expected), ("seen", result.seen), ("why", result.case.why)):
+            console.print(Text(f"    {word:<8} {one_line(text)}", style=STYLES[result.verdict]), soft_wrap=True)
+    elif result.seen:
+        console.print(Text(f"    {one_line(result.seen)}", style="dim"), soft_wrap=True)
+
+
+def print_cases(console: Console, cases: tuple[Case, ...]) -> None:
+    """What would be run, with what each does."""
+    for case in cases:
+        marks = [*case.needs, *(["destructive"] if case.destructive else [])]
+        console.print(
+            Text.assemble((case.id, "bold"), f"  {case.title}", (f"  [{', '.join(marks)}]" if marks else "", "dim")),
+            soft_wrap=True,
+        )
+        console.print(
+            Text(f"    does    {case.does}\n    expects {case.expects}\n    why     {case.why}", "dim"), soft_wrap=True
+        )
+
+
+def one_line(text: str) -> str:
+    """An agent's words can't move a cursor or break a table."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+class LiveProgress:
+    """See `runner.Progress`. Draws on `console`, which must be a terminal; `run` keeps it up to date."""
+
+    def __init__(self, console: Console, cases: int) -> None:
+        self._console = console
+        self._cases = cases
+        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+        self._running: dict[str, float] = {}
+        self._verdicts: list[Verdict] = []
+
+    def started(self, case: Case) -> None:
+        self._running[case.id] = trio.current_time()
+
+    def ended(self, result: Result) -> None:
+        self._running.pop(result.case.id, None)
+        self._verdicts.append(result.verdict)
+        if result.verdict not in GREEN:
+            self._console.print(
+                Text.assemble((f"{result.verdict}  ", STYLES[result.verdict]), result.case.id), soft_wrap=True
+            )
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._live.start()
+        try:
+            while True:
+                self._live.update(self._now(), refresh=True)
+                await trio.sleep(1 / FPS)
+        finally:
+            self._live.stop()
+
+    def _now(self) -> Group:
+        now = trio.current_time()
+        bar = Table.grid(padding=(0, 2))
+        counts = ", ".join(
+            f"{self._verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in self._verdicts
+        )
+        progress = ProgressBar(total=max(1, self._cases), completed=len(self._verdicts), width=28)
+        bar.add_row(progress, Text(f"{len(self._verdicts)} of {self._cases}  {counts}", style="dim"))
+        lines: list[Text | Table] = []
+        for case, began in list(self._running.items())[: max(1, self._console.height - 4)]:
+            line = Text.assemble(("  ▸ ", "cyan"), case, (f"  {now - began:.1f} s", "dim"), no_wrap=True)
+            line.truncate(self._console.width - 1, overflow="ellipsis")
+            lines.append(line)
+        return Group(*lines, bar)
