@@ -160,7 +160,9 @@ async def open_embedded(
 
 
 @asynccontextmanager
-async def open_guest(*, engine: str = AUTO, run_dir: Path | None = None) -> AsyncGenerator[EmbeddedGuest]:
+async def open_guest(
+    *, engine: str = AUTO, protocol: GuestProtocol = GuestProtocol.TTRPC, run_dir: Path | None = None
+) -> AsyncGenerator[EmbeddedGuest]:
     """A guest on this host and no actors around it: for whoever speaks to its agent directly. Swept at the end.
 
     Raises: GuestDied, Unsupported, InvalidArgument.
@@ -172,6 +174,7 @@ async def open_guest(*, engine: str = AUTO, run_dir: Path | None = None) -> Asyn
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         seams=seams,
         limits=DEFAULT_LIMITS,
+        protocol=protocol,
     )
     async with open_plain_nursery() as nursery:
         yield await nursery.start(guests, "guest")

@@ -141,11 +141,13 @@ class _Session:
     async def _run(self, nursery: trio.Nursery) -> None:
         began = trio.current_time()
         try:
-            async with open_target(self._options, self._spoken) as (target, address):
+            async with open_target(self._options, self._spoken) as (target, address, lacks):
                 self._address = address
                 progress = _Kept(self._results, self._watching(nursery))
-                await run_cases(target, self._cases, Settings(jobs=self._options.jobs), progress)
-                self._version = target.version
+                try:
+                    await run_cases(target, self._cases, Settings(jobs=self._options.jobs, lacks=lacks), progress)
+                finally:
+                    self._version = target.version
         finally:
             self._seconds = trio.current_time() - began
 

@@ -16,6 +16,7 @@ from actors.cli.options import (
     AGENTS,
     DIALECTS,
     ENGINES,
+    LACKING,
     TESTED_AGENTS,
     WORLDS,
     ConformanceOptions,
@@ -166,6 +167,9 @@ def _add_conformance(commands: _Commands) -> None:
     suite.add_argument("--engine", choices=ENGINES, default="auto", help="of a guest of our own (default: %(default)s)")
     suite.add_argument(
         "--rootfs", metavar="PATH", help="a root with /bin/sh in the agent's sight (default: the one katrio makes here)"
+    )
+    suite.add_argument(
+        "--lacks", action="append", choices=LACKING, default=[], help="the guest has none: what needs it is unsupported"
     )
     suite.add_argument("--destructive", action="store_true", help="also what could harm its machine, or end it")
     suite.add_argument(

@@ -16,6 +16,7 @@ __all__ = [
     "AGENTS",
     "DIALECTS",
     "ENGINES",
+    "LACKING",
     "TESTED_AGENTS",
     "WORLDS",
     "ConformanceOptions",
@@ -29,6 +30,8 @@ AGENTS = ("kata", "hyperstart", "noop")
 # those that speak a protocol, and kata's two
 TESTED_AGENTS = ("kata", "hyperstart")
 DIALECTS = ("ttrpc", "grpc")
+# what a guest under test may be said to lack
+LACKING = ("cgroups", "isolation", "tty")
 ENGINES = ("auto", "runc", "crun", "processes")
 # worlds open at once: each has guests, threads and descriptors of its own
 MAX_JOBS = 64
@@ -137,6 +140,7 @@ class ConformanceOptions:
     junit: Path | None
     html: Path | None
     listing: bool
+    lacks: frozenset[str] = frozenset()
     tty_address: str | None = None
 
     @classmethod
@@ -163,6 +167,7 @@ class ConformanceOptions:
             junit=Path(words.junit) if words.junit else None,
             html=Path(words.html) if words.html else None,
             listing=words.list,
+            lacks=frozenset(words.lacks),
             tty_address=words.tty_address,
         )
 

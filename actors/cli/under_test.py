@@ -8,50 +8,81 @@ from __future__ import annotations
 import os
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
+from actors.agents.base import Channels
+from actors.agents.hyperstart.agent import SHARE
 from actors.api import open_guest
+from actors.conformance.case import Spoken
+from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.errors import InvalidArgument, NotFound
 from actors.host.busybox import find_static_busybox
 from actors.host.facts import choose_engine, read_facts
 from actors.host.images import BUSYBOX, ImageStore, default_image_root
+from actors.host.protocols import GuestProtocol
 from actors.seams import real_seams
 from transports.address import parse_address
 from transports.stream import unix_dialer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from actors.cli.options import ConformanceOptions
-    from actors.conformance.case import Spoken
+    from actors.conformance.subject import Target
     from transports.base import Dialer
 
-__all__ = ["open_target"]
+__all__ = ["UnderTest", "open_target"]
+
+_PROTOCOLS: Mapping[Spoken, GuestProtocol] = {
+    Spoken.TTRPC: GuestProtocol.TTRPC,
+    Spoken.HYPERSTART: GuestProtocol.HYPERSTART,
+}
+# of our own engines
+_LACKING: Mapping[str, frozenset[str]] = {"processes": frozenset({"cgroups", "isolation"})}
+
+
+class UnderTest(NamedTuple):
+    """The target, how a report names it, and what its guest has not got."""
+
+    target: Target
+    address: str
+    lacks: frozenset[str]
 
 
 @asynccontextmanager
-async def open_target(options: ConformanceOptions, spoken: Spoken) -> AsyncGenerator[tuple[KataTarget, str]]:
-    """The target, and how a report names it.
+async def open_target(options: ConformanceOptions, spoken: Spoken) -> AsyncGenerator[UnderTest]:
+    """A target, for as long as the context lasts.
 
     Raises: InvalidArgument, AddressError, NotFound for what the options can't mean; GuestDied, Unsupported when a guest of
         our own does not come up.
     """
     if options.address is not None:
-        rootfs = options.rootfs or await _busybox(" (--rootfs PATH names another, in the agent's sight)")
-        yield _kata(_dialer(options.address), rootfs, spoken), options.address
+        rootfs = options.rootfs or await _busybox("; --rootfs PATH names another, as the agent sees it")
+        second = _dialer(options.tty_address) if options.tty_address is not None else None
+        yield UnderTest(
+            _target(spoken, Channels(_dialer(options.address), second), rootfs), options.address, options.lacks
+        )
         return
     engine, _ = choose_engine(read_facts(), options.engine)
     # plain processes run in this machine's own root
     rootfs = options.rootfs or ("/" if engine == "processes" else await _busybox(""))
-    async with open_guest(engine=engine) as guest:
-        yield _kata(guest.dial, rootfs, spoken), f"a guest of katrio's own ({engine})"
+    async with open_guest(engine=engine, protocol=_PROTOCOLS[spoken]) as guest:
+        lacks = _LACKING.get(engine, frozenset[str]()) | options.lacks
+        yield UnderTest(_target(spoken, guest.channels, rootfs), f"a guest of katrio's own ({engine})", lacks)
 
 
-def _kata(dialer: Dialer, rootfs: str, spoken: Spoken) -> KataTarget:
-    return KataTarget(dialer, rootfs, real_seams().ids, spoken=spoken)
+def _target(spoken: Spoken, channels: Channels, rootfs: str) -> Target:
+    ids = real_seams().ids
+    if spoken is not Spoken.HYPERSTART:
+        return KataTarget(channels.agent, rootfs, ids, spoken=spoken)
+    if channels.streams is None:
+        raise InvalidArgument("--agent hyperstart: --tty-address URL is missing, its second channel", field="address")
+    # a real guest's share has one place; ours names roots by their own path
+    share = SHARE if rootfs.startswith(f"{SHARE}/") else "/"
+    return HyperstartTarget(channels.agent, channels.streams, rootfs.removeprefix(share), share, ids)
 
 
 def _dialer(url: str) -> Dialer:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-__all__ = ["Case", "Cases", "FallsShort", "Hung", "Result", "Spoken", "Verdict"]
+__all__ = ["NEEDS", "Case", "Cases", "FallsShort", "Hung", "Result", "Spoken", "Verdict"]
 
+# what a guest may lack, whatever its agent is like
+NEEDS = ("cgroups", "isolation", "tty")
 F = TypeVar("F", bound="Callable[[Any], Awaitable[None]]")
 
 # of one case, unless its row says otherwise: many times what a slow agent needs, and people wait for it
@@ -70,7 +72,7 @@ class Case:
         why: where the rule comes from.
         run: asks the agent; takes a subject (`kata.Kata`, `hyperstart.Hyperstart`).
         speaks: the agents that it concerns.
-        needs: what a guest must have beside an agent: `cgroups`, `isolation`, `tty`.
+        needs: what a guest must have beside an agent: words of `NEEDS`.
         destructive: it could harm the machine that the agent runs on, or end the agent; runs only when asked for, and last.
         alone: no other case may run beside it.
         seconds: its bound.

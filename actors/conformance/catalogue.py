@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.conformance.cases import health, hyperstart, lifecycle
+from actors.conformance.cases import create, execs, health, hyperstart, remove, start
 
 if TYPE_CHECKING:
     from actors.conformance.case import Case, Spoken
 
 __all__ = ["ALL", "chosen"]
 
-_FAMILIES = (health, lifecycle, hyperstart)
+_FAMILIES = (health, create, start, execs, remove, hyperstart)
 
 ALL: tuple[Case, ...] = tuple(case for family in _FAMILIES for case in family.CASES)
 

@@ -22,12 +22,14 @@ from actors.conformance.kata_container import Container
 from actors.conformance.subject import TARGET_LIMITS
 from actors.errors import AgentProtocolError, KatrioError, NotFound
 from actors.nurseries import open_plain_nursery
+from actors.schemas.dialect import Dialect
 from actors.schemas.oci import Mount
 from actors.schemas.rpcs import RPCS
 from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec, TerminalSize
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from actors.agents.kata.rpclink import RpcLink
     from actors.limits import Limits
@@ -37,11 +39,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Kata", "KataTarget"]
 
+_DIALECTS = {Spoken.TTRPC: Dialect.TTRPC, Spoken.GRPC: Dialect.GRPC}
 # what an init does when a case does not care
 IDLE = ("sleep", "100000")
 SIGKILL = 9
 # in the cleaning up: an init that was killed has ended by then
 GONE_SECONDS = 3.0
+# two calls before the first case
+PREPARED_SECONDS = 10.0
 # cases write here and nowhere else: some agents give all containers the same root
 _SCRATCH = Mount(
     destination="/tmp", type="tmpfs", source="tmpfs", options=("nosuid", "nodev", "mode=1777", "size=65536k")
@@ -71,9 +76,10 @@ class KataTarget:
         async with open_plain_nursery() as nursery:
             self._control = self.link()
             await nursery.start(self._control.run)
-            # whoever answers a health check can be asked the rest; what comes of the sandbox, cases will tell
-            self.version = await self._asked_who()
-            await self.make_sandbox()
+            with trio.move_on_after(PREPARED_SECONDS):
+                # one that hangs is found out by the cases
+                self.version = await self._asked_who()
+                await self.make_sandbox()
             yield
             nursery.cancel_scope.cancel()
 
@@ -105,7 +111,7 @@ class KataTarget:
 
     def link(self) -> RpcLink:
         """A link that nobody runs yet."""
-        return open_rpc_link(self.dialer, self.limits)
+        return open_rpc_link(self.dialer, self.limits, _DIALECTS[self.spoken])
 
     @asynccontextmanager
     async def open_subject(self, deadline: float) -> AsyncGenerator[Kata]:
@@ -226,9 +232,23 @@ class Kata:
         """A container whose init is `sh -c SCRIPT`."""
         return await self.run("sh", "-c", script, **options)
 
+    async def ticking(self) -> Container:
+        """A container whose init prints tick-1, tick-2 and so on, ten times a second."""
+        return await self.shell("i=0; while true; do i=$((i+1)); echo tick-$i; sleep 0.1; done")
+
+    # time, and what goes on in it
+
+    def together(self) -> AbstractAsyncContextManager[trio.Nursery]:
+        """For what a case does at once."""
+        return trio.open_nursery()
+
     def start_soon(self, function: Callable[..., Any], *args: Any) -> None:
         """Beside the case, until it ends."""
         self.nursery.start_soon(function, *args)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Where only time can show that something does not happen."""
+        await trio.sleep(seconds)
 
     # afterwards
 

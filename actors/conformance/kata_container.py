@@ -21,6 +21,8 @@ __all__ = ["Container", "Finished", "Process", "at_most"]
 
 READ_BYTES = 32 * 1024
 # of one output in one case: more than any case has a process print
+# a pipe's worth of small lines may be there already when its writer comes to a stop
+_SETTLING_READS = 12
 COLLECTED_BYTES = 8 * 1024 * 1024
 
 
@@ -74,6 +76,24 @@ class Process:
             seen += data
             at_most(seen)
         return bytes(seen)
+
+    async def silent(self, seconds: float) -> bool:
+        """Whether it prints nothing for so long. Bytes that come later may be lost: the read has been given up."""
+        with trio.move_on_after(seconds):
+            return not await self.read()
+        return True
+
+    async def settled(self, seconds: float = 0.6) -> None:
+        """Read what is there until nothing comes for so long. Raises: FallsShort when it goes on."""
+        data = b""
+        for _ in range(_SETTLING_READS):
+            with trio.move_on_after(seconds) as bound:
+                data = await self.read()
+            if bound.cancelled_caught:
+                return
+            if not data:
+                raise FallsShort("a process that stands still", "the end of its output")
+        raise FallsShort(f"no output for {seconds:g} s", f"it goes on: {shown(data)}")
 
     async def finish(self) -> Finished:
         """Read both outputs to their end, then wait: in this order no agent loses any."""
@@ -145,6 +165,12 @@ class Container:
     async def sh(self, script: str, **options: Any) -> Finished:
         """The same, up to its end."""
         return await (await self.spawn(script, **options)).finish()
+
+    async def check_alive(self) -> None:
+        """An exec in it works. Raises: FallsShort."""
+        seen = (await self.sh("echo alive-$((6 * 7))")).stdout
+        if seen != b"alive-42\n":
+            raise FallsShort("an exec in the container prints alive-42", shown(seen))
 
 
 def at_most(seen: bytes | bytearray) -> bytes:

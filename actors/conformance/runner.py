@@ -32,10 +32,16 @@ ALIVE_SECONDS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to run. `most_seconds` cuts the cases' own bounds; None leaves them."""
+    """How to run.
+
+    Attributes:
+        most_seconds: cuts the cases' own bounds; None leaves them.
+        lacks: what the guest is known not to have; cases that need it are unsupported without being run.
+    """
 
     jobs: int = JOBS
     most_seconds: float | None = None
+    lacks: frozenset[str] = frozenset()
 
 
 class Progress(Protocol):
@@ -111,7 +117,11 @@ class _Run:
         began = trio.current_time()
         self._progress.started(case)
         self._running[case.id] = None
-        if self._gone is not None:
+        missing = [need for need in case.needs if need in self.settings.lacks]
+        if missing:
+            await trio.lowlevel.checkpoint()
+            verdict, expected, seen = Verdict.UNSUPPORTED, "", f"it needs {', '.join(missing)}"
+        elif self._gone is not None:
             await trio.lowlevel.checkpoint()
             verdict, expected, seen = self._gone.verdict, case.expects, self._gone.seen
         else:

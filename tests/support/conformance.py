@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
+from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.guest.compose import compose
@@ -22,7 +25,38 @@ from tests.support.hyperstart_guest import open_guest
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-__all__ = ["open_simulated_hyperstart", "open_simulated_kata"]
+    from actors.conformance.subject import Target
+
+__all__ = [
+    "MOST_EXCEPTIONS",
+    "SERVED",
+    "exceptions",
+    "open_simulated",
+    "open_simulated_hyperstart",
+    "open_simulated_kata",
+]
+
+# what our guest speaks
+SERVED = (Spoken.TTRPC, Spoken.HYPERSTART)
+# of one dialect; each is a choice that docs/conformance.md explains
+MOST_EXCEPTIONS = 8
+_DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
+_ROW = re.compile(r"^\| ([a-z]+\.[a-z0-9-]+) \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
+
+
+def exceptions(spoken: Spoken, engine: str) -> set[str]:
+    """The cases that need not hold, by the table of the documentation."""
+    rows = _ROW.findall(_DOCUMENT.read_text("utf-8"))
+    assert rows, "the table of exceptions is not where it was"
+    return {case for case, speaks, engines in rows if spoken in speaks.split(", ") and engine in engines.split(", ")}
+
+
+@asynccontextmanager
+async def open_simulated(spoken: Spoken) -> AsyncGenerator[Target]:
+    """Our guest, speaking that."""
+    opened = open_simulated_hyperstart() if spoken is Spoken.HYPERSTART else open_simulated_kata()
+    async with opened as target:
+        yield target
 
 
 @asynccontextmanager

@@ -38,6 +38,8 @@ FPS = 10
 
 def print_table(console: Console, told: Told) -> None:
     """The whole run, in the order of the catalogue."""
+    version = f" ({one_line(told.version)})" if told.version else ""
+    console.print(Text(f"{told.spoken} agent at {told.address}{version}", style="bold"), soft_wrap=True)
     width = max((len(result.case.id) for result in told.results), default=0)
     for result in told.results:
         print_result(console, result, width)
