@@ -30,6 +30,7 @@ __all__ = [
     "parse_address",
     "parse_agent_address",
     "parse_mailbox_address",
+    "streams_address",
 ]
 
 # sun_path of Linux holds 108 bytes: the last one is a path's NUL, the first one an abstract name's
@@ -213,6 +214,25 @@ def _parse_as(kind: Kind, text: str, otherwise: str) -> Address:
     if address.kind is not kind:
         raise AddressError(f"{_shown(text)} {otherwise} {_forms(kind)}")
     return address
+
+
+def streams_address(control: Address) -> Address:
+    """Where a hyperstart's stream channel is, when its control channel is at `control`, by the usual names.
+
+    Raises:
+        AddressError: it can't be told from that address.
+    """
+    if control.port == HYPERSTART_CONTROL_PORT:
+        return Address(control.scheme, control.target, HYPERSTART_STREAMS_PORT)
+    directory, _, name = control.target.rpartition("/")
+    if control.port is None and name == "hyper.sock":
+        path = f"{directory}/tty.sock"
+        check_socket_path(path)
+        return Address(control.scheme, path)
+    raise AddressError(
+        f"{control}: which address has the stream channel? it is known for .../hyper.sock (tty.sock beside it) and port "
+        f"{HYPERSTART_CONTROL_PORT} (port {HYPERSTART_STREAMS_PORT}); name it otherwise"
+    )
 
 
 def _forms(*kinds: Kind) -> str:

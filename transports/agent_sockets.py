@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import trio
 
-from transports.address import (
-    HYPERSTART_CONTROL_PORT,
-    HYPERSTART_STREAMS_PORT,
-    Address,
-    Kind,
-    check_socket_path,
-)
+from transports.address import Address, Kind
 from transports.errors import AddressError
 from transports.hybrid.sockets import hybrid_dialer, serve_hybrid
 from transports.serial import serial_dialer, serve_serial
@@ -29,7 +23,7 @@ if TYPE_CHECKING:
 
     from transports.base import Dialer
 
-__all__ = ["Handler", "dialer_for", "serve_addresses", "streams_address"]
+__all__ = ["Handler", "dialer_for", "serve_addresses"]
 
 Handler: TypeAlias = Callable[[trio.abc.Stream], Awaitable[object]]
 # by port, for the kind of socket that has several behind one; None for the others
@@ -136,22 +130,3 @@ def _row(address: Address) -> _Row:
     if address.kind is not Kind.AGENT:
         raise AddressError(f"{address} is where a katrio takes mail; agents are at {', '.join(_TABLE)}")
     return _TABLE[address.scheme]
-
-
-def streams_address(control: Address) -> Address:
-    """Where a hyperstart's stream channel is, when its control channel is at `control`, by the usual names.
-
-    Raises:
-        AddressError: it can't be told from that address.
-    """
-    if control.port == HYPERSTART_CONTROL_PORT:
-        return Address(control.scheme, control.target, HYPERSTART_STREAMS_PORT)
-    directory, _, name = control.target.rpartition("/")
-    if control.port is None and name == "hyper.sock":
-        path = f"{directory}/tty.sock"
-        check_socket_path(path)
-        return Address(control.scheme, path)
-    raise AddressError(
-        f"{control}: which address has the stream channel? it is known for .../hyper.sock (tty.sock beside it) and port "
-        f"{HYPERSTART_CONTROL_PORT} (port {HYPERSTART_STREAMS_PORT}); name it otherwise"
-    )

@@ -21,6 +21,7 @@ from actors.cli.options import (
     WORLDS,
     ConformanceOptions,
     FileOptions,
+    GuestOptions,
     RunOptions,
     UsageError,
 )
@@ -94,6 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     record.add_argument("--force", action="store_true", help="write over OUT.yaml when it is there")
     _add_conformance(commands)
+    _add_guest(commands)
     commands.add_parser("schema", help="print the JSON Schema of scenario files", allow_abbrev=False)
     sweep = commands.add_parser("sweep", help="remove what dead owners left behind", allow_abbrev=False)
     sweep.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
@@ -182,6 +184,30 @@ def _add_conformance(commands: _Commands) -> None:
     suite.add_argument("--list", action="store_true", help="say what would be run and why, and run nothing")
 
 
+def _add_guest(commands: _Commands) -> None:
+    guest = commands.add_parser(
+        "guest",
+        help="serve the embedded guest on an address, for clients of any kind",
+        description="Serve a guest of its own in the foreground until ^C or SIGTERM, and leave nothing behind. "
+        "A container's root is a directory of this machine, named by the client.",
+        allow_abbrev=False,
+    )
+    guest.add_argument(
+        "--address",
+        required=True,
+        metavar="URL",
+        help="where to listen, as unix:///run/x/agent.sock; hvsock, vsock, ...",
+    )
+    guest.add_argument(
+        "--tty-address", metavar="URL", help="of hyperstart's streams; known for .../hyper.sock and port 2718"
+    )
+    guest.add_argument("--agent", choices=TESTED_AGENTS, default="kata", help="what to be (default: %(default)s)")
+    guest.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
+    guest.add_argument("--engine", choices=ENGINES, default="auto", help="what runs containers (default: %(default)s)")
+    guest.add_argument("--run-dir", metavar="DIR", help="where the guest's run directory goes")
+    guest.add_argument("--json", action="store_true", help="say ready as one JSON object")
+
+
 def _nearest(word: str, right: Sequence[str]) -> str:
     from actors.likeness import nearest
 
@@ -243,6 +269,10 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
             from actors.cli.conformance import conformance
 
             return conformance(ConformanceOptions.parsed(words))
+        case "guest":
+            from actors.cli.guest import guest
+
+            return guest(GuestOptions.parsed(words))
         case "schema":
             from actors.scenario.schema import schema_text
 

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transports.address import parse_agent_address, streams_address
+from transports.errors import AddressError
+
 if TYPE_CHECKING:
     import argparse
+
+    from transports.address import Address
 
 __all__ = [
     "AGENTS",
@@ -21,6 +26,7 @@ __all__ = [
     "WORLDS",
     "ConformanceOptions",
     "FileOptions",
+    "GuestOptions",
     "RunOptions",
     "UsageError",
 ]
@@ -170,6 +176,48 @@ class ConformanceOptions:
             lacks=frozenset(words.lacks),
             tty_address=words.tty_address,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class GuestOptions:
+    """Of `katrio guest`. `addresses`: the agent's, or those of hyperstart's control and stream channels."""
+
+    addresses: tuple[Address, ...]
+    agent: str
+    dialect: str
+    engine: str
+    json: bool
+    run_dir: Path | None
+
+    @classmethod
+    def parsed(cls, words: argparse.Namespace) -> GuestOptions:
+        """Validate what argparse found. Raises: UsageError."""
+        return cls(
+            addresses=agent_addresses(words),
+            agent=words.agent,
+            dialect=words.dialect or DIALECTS[0],
+            engine=words.engine,
+            json=words.json,
+            run_dir=Path(words.run_dir).absolute() if words.run_dir else None,
+        )
+
+
+def agent_addresses(words: argparse.Namespace) -> tuple[Address, ...]:
+    """Where an agent is: one address, or two with hyperstart. Raises: UsageError."""
+    if words.agent != "kata" and words.dialect is not None:
+        raise UsageError(f"--dialect is for --agent kata; {words.agent} has one protocol")
+    if words.agent != "hyperstart" and words.tty_address is not None:
+        raise UsageError(f"--tty-address is for --agent hyperstart; {words.agent} has one channel for everything")
+    try:
+        address = parse_agent_address(words.address)
+        if words.agent != "hyperstart":
+            return (address,)
+        streams = parse_agent_address(words.tty_address) if words.tty_address else streams_address(address)
+    except AddressError as error:
+        raise UsageError(f"--address: {error}") from None
+    if streams == address:
+        raise UsageError("--address and --tty-address are the same; hyperstart has two channels")
+    return address, streams
 
 
 def _seeds(words: argparse.Namespace) -> range | None:

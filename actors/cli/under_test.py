@@ -24,15 +24,14 @@ from actors.host.facts import choose_engine, read_facts
 from actors.host.images import BUSYBOX, ImageStore, default_image_root
 from actors.host.protocols import GuestProtocol
 from actors.seams import real_seams
-from transports.address import parse_address
-from transports.stream import unix_dialer
+from transports.address import parse_agent_address, streams_address
+from transports.agent_sockets import dialer_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from actors.cli.options import ConformanceOptions
     from actors.conformance.subject import Target
-    from transports.base import Dialer
 
 __all__ = ["UnderTest", "open_target"]
 
@@ -61,10 +60,7 @@ async def open_target(options: ConformanceOptions, spoken: Spoken) -> AsyncGener
     """
     if options.address is not None:
         rootfs = options.rootfs or await _busybox("; --rootfs PATH names another, as the agent sees it")
-        second = _dialer(options.tty_address) if options.tty_address is not None else None
-        yield UnderTest(
-            _target(spoken, Channels(_dialer(options.address), second), rootfs), options.address, options.lacks
-        )
+        yield UnderTest(_target(spoken, _channels(options, spoken), rootfs), options.address, options.lacks)
         return
     engine, _ = choose_engine(read_facts(), options.engine)
     # plain processes run in this machine's own root
@@ -85,12 +81,13 @@ def _target(spoken: Spoken, channels: Channels, rootfs: str) -> Target:
     return HyperstartTarget(channels.agent, channels.streams, rootfs.removeprefix(share), share, ids)
 
 
-def _dialer(url: str) -> Dialer:
-    """Raises: AddressError, InvalidArgument."""
-    address = parse_address(url)
-    if address.scheme != "unix":
-        raise InvalidArgument(f"--address {url}: expected unix:///path", field="address")
-    return unix_dialer(address.target)
+def _channels(options: ConformanceOptions, spoken: Spoken) -> Channels:
+    """Raises: AddressError."""
+    address = parse_agent_address(options.address or "")
+    if spoken is not Spoken.HYPERSTART:
+        return Channels(dialer_for(address))
+    streams = parse_agent_address(options.tty_address) if options.tty_address else streams_address(address)
+    return Channels(dialer_for(address), dialer_for(streams))
 
 
 async def _busybox(advice: str) -> str:

@@ -14,8 +14,9 @@ from transports.address import (
     parse_address,
     parse_agent_address,
     parse_mailbox_address,
+    streams_address,
 )
-from transports.agent_sockets import dialer_for, streams_address
+from transports.agent_sockets import dialer_for
 from transports.errors import AddressError
 from transports.schemes import transport_for
 

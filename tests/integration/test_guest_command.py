@@ -1,0 +1,83 @@
+"""`katrio guest`: an agent on an address, dialled by clients that did not start it; nothing is left when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+KATRIO = str(Path(sys.executable).parent / "katrio")
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@contextmanager
+def served(*words: str) -> Generator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A guest, and the line that it said when it was ready."""
+    with subprocess.Popen([KATRIO, "guest", "--json", *words], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    own = tmp_path / "own"
+    own.mkdir(mode=0o700)
+    return own
+
+
+def options(directory: Path) -> tuple[str, ...]:
+    return "--run-dir", str(directory / "run"), "--engine", "processes"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_ready_and_leaves_nothing(directory: Path, signum: signal.Signals) -> None:
+    path = directory / "a.sock"
+    with served("--address", f"unix://{path}", *options(directory)) as (process, ready):
+        assert ready == {
+            "ready": True,
+            "agent": "kata",
+            "dialect": "ttrpc",
+            "engine": "processes",
+            "address": f"unix://{path}",
+            "tty_address": None,
+            "pid": process.pid,
+        }
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        process.send_signal(signum)
+        assert process.wait(60) == 0
+    assert os.listdir(directory) == ["run"]
+    assert os.listdir(directory / "run") == [".lock"]
+
+
+def test_what_can_t_be_listened_on_is_told_and_leaves_nothing(directory: Path) -> None:
+    loose = directory / "loose"
+    loose.mkdir(mode=0o755)
+    for words, hint in (
+        (("--address", "ipc:///run/hub"), "an agent's address is unix://, vsock://"),
+        (("--address", f"unix://{loose}/a.sock"), "must be ours with mode 0700 and has owner"),
+        (
+            ("--address", f"unix://{loose}/a.sock", "--tty-address", "unix:///x"),
+            "--tty-address is for --agent hyperstart",
+        ),
+        (("--address", f"unix://{loose}/x.sock", "--agent", "hyperstart"), "name it otherwise"),
+    ):
+        done = subprocess.run(
+            [KATRIO, "guest", *words, *options(directory)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert hint in done.stderr
+    assert os.listdir(loose) == []
