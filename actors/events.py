@@ -45,8 +45,8 @@ class Events:
         """The actor is in another state."""
         self.tell(ActorEvent(self.source, "state", state=state))
 
-    def exit(self, process: str, status: ExitStatus) -> None:
-        """A process of it has ended; the empty name is its init."""
+    def exit(self, process: str, status: ExitStatus | None) -> None:
+        """A process of it has ended; the empty name is its init. None: nobody can tell how."""
         self.tell(ActorEvent(self.source, "exit", process=process, exit=status))
 
     def tell(self, event: ActorEvent) -> None:

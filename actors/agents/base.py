@@ -61,6 +61,14 @@ class AgentConnection(Protocol):
         """
         ...
 
+    @property
+    def isolates_processes(self) -> bool:
+        """Whether `ps` in a container shows that container's processes alone.
+
+        The containers of a real hyperstart guest share one pid namespace.
+        """
+        ...
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dial and keep the link until cancelled; a broken one is dialled again, with backoff.
 

@@ -27,6 +27,7 @@ class NoopAgent:
     """See `actors.agents.base.AgentConnection`."""
 
     follows_processes = False
+    isolates_processes = True
     keeps_output_after_wait = True
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -19,7 +19,7 @@ from actors.errors import AgentUnreachable, Expired, GuestDied, KatrioError, Not
 from actors.events import Events
 from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
 from actors.wire.events import ActorEvent
-from actors.wire.spec import ExitStatus
+from actors.wire.spec import Stopped
 from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing, Overlap, Stop
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class ContainerActor:
             await self._deleted.wait()
             following.cancel_scope.cancel()
 
-    async def stop(self, args: Stop) -> ExitStatus:
+    async def stop(self, args: Stop) -> Stopped:
         """The stop order, for the sandbox: takes its turn in this actor's lane like a caller's `stop`."""
         with self._actor.lane.ticket(Overlap.PREEMPTIVE) as ticket:
             await ticket.turn()
@@ -259,17 +259,17 @@ class ContainerActor:
         assert self._following is not None
         return await self._processes.exec(args, self._following)
 
-    async def _stop_verb(self, args: Stop, mail: Mail) -> ExitStatus:
+    async def _stop_verb(self, args: Stop, mail: Mail) -> Stopped:
         return await self._stop(args)
 
     def _grace(self, args: Stop) -> float:
         return self._limits.stop_grace_seconds if args.grace_seconds is None else args.grace_seconds
 
-    async def _stop(self, args: Stop) -> ExitStatus:
+    async def _stop(self, args: Stop) -> Stopped:
         check_signal(args.signal)
         init = self._processes.init
         if self.state.value is ContainerState.LOST:
-            return await init.wait()
+            return await self._how_it_ended()
         self._check("stop")
         if self.state.value is not ContainerState.STOPPED:
             # a frozen or a never started init can't take a signal politely
@@ -283,7 +283,19 @@ class ContainerActor:
             self._exited()
         with _best_effort(args.force):
             await self._remove()
-        return await init.wait() if self._agent.follows_processes else ExitStatus(0)
+        return await self._how_it_ended()
+
+    async def _how_it_ended(self) -> Stopped:
+        """Of a stop that was done, the answer is no failure though nobody can tell how the init ended."""
+        if not self._agent.follows_processes:
+            return Stopped(0)
+        try:
+            return Stopped((await self._processes.init.wait()).code)
+        except OutcomeUnknown as error:
+            signum = error.details.get("signal")
+            if not isinstance(signum, int):
+                raise
+            return Stopped(None, signum)
 
     async def _end_init(self, args: Stop, *, polite: bool) -> None:
         init = self._processes.init

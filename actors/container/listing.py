@@ -52,6 +52,8 @@ class Listing:
                 return ListedProcesses(pids=await self._agent.list_pids(self._container))
             return ListedProcesses(table=await self._agent.list_table(self._container, args.args))
         except Unsupported:
+            if not self._agent.isolates_processes:
+                raise
             # an exec into a frozen container would never answer
             self._check("exec")
         if args.format == "json":

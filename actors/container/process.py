@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.container.output import Output
-from actors.errors import AgentUnreachable, KatrioError, NotFound, OutcomeUnknown
+from actors.errors import AgentUnreachable, GuestDied, KatrioError, NotFound, OutcomeUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,6 +56,11 @@ class FollowedProcess:
         return self._settled.is_set()
 
     @property
+    def exited(self) -> bool:
+        """Whether the agent has told its end, though it may not know how."""
+        return self._exited
+
+    @property
     def done(self) -> bool:
         """Whether its end is known and its output has ended: the agent is asked nothing more about it."""
         return self.settled and self.stdout.ended and self.stderr.ended
@@ -66,7 +71,12 @@ class FollowedProcess:
         return self._status
 
     async def wait(self) -> ExitStatus:
-        """How it ended. Raises: GuestDied, OutcomeUnknown when that can't be known any more."""
+        """How it ended.
+
+        Raises:
+            OutcomeUnknown: it has ended, and the agent can't tell how (`signal` in the details); or it may have ended.
+            GuestDied: that can't be known any more.
+        """
         await self._settled.wait()
         if self._status is None:
             assert self._failure is not None
@@ -95,25 +105,34 @@ class FollowedProcess:
             nursery.start_soon(self._pump_all, outputs)
             if not self._connection.keeps_output_after_wait:
                 await outputs.wait()
-            status = await self._ask_end()
-            if status is not None:
+            end = await self._ask_end()
+            if end is not None:
                 self._exited = True
                 for scope in self._reads:
                     scope.deadline = trio.current_time() + self._limits.drain_grace_seconds
                 with trio.move_on_after(self._limits.drain_grace_seconds):
                     await outputs.wait()
                 if not self._settled.is_set():
-                    self._status = status
+                    if isinstance(end, OutcomeUnknown):
+                        self._failure = end
+                    else:
+                        self._status = end
                     self._settled.set()
             on_end()
 
-    async def _ask_end(self) -> ExitStatus | None:
+    async def _ask_end(self) -> ExitStatus | OutcomeUnknown | None:
+        """None: it can't be known any more whether it ended."""
         while not self._settled.is_set():
             try:
                 return await self._connection.wait_process(self._container, self.agent_name)
-            except (AgentUnreachable, OutcomeUnknown):
+            except (AgentUnreachable, OutcomeUnknown) as error:
+                if isinstance(error, OutcomeUnknown) and "signal" in error.details:
+                    return error  # no lost reply: the agent can't tell death by that signal from a clean exit
                 # a wait changes nothing: the link dials again by itself, and the sandbox tells if the guest died
                 await trio.sleep(self._limits.reconnect_pause_seconds)
+            except GuestDied:
+                # its sandbox tells, and says whether it was to be so
+                await self._settled.wait()
             except NotFound as error:
                 self.lose(OutcomeUnknown(f"the agent does not know process {self.agent_name!r} any more: {error}"))
             except KatrioError as error:

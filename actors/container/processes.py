@@ -97,7 +97,7 @@ class Processes:
         """Read and await it in `nursery`; `on_end` is called once its end is known."""
 
         def ended() -> None:
-            if process.status is not None:
+            if process.exited:
                 self._events.exit(process.name, process.status)
             on_end()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from actors.handles.base import DEFAULT, Allowance, SeenEvent, delete_at, open_events_of
 from actors.handles.process import ProcessHandle
 from actors.wire.reports import ContainerStats
-from actors.wire.spec import ExitStatus, ProcessSpec, ResourceSpec
+from actors.wire.spec import ProcessSpec, ResourceSpec, Stopped
 from actors.wire.verbs import Exec, Info, ListedProcesses, ListProcesses, Nothing, Signal, Signalled, Stop, Update
 
 if TYPE_CHECKING:
@@ -103,12 +103,14 @@ class ContainerHandle:
         grace: float | None = None,
         force: bool = False,
         budget: Allowance = DEFAULT,
-    ) -> ExitStatus:
+    ) -> Stopped:
         """Polite signal, `grace` seconds, SIGKILL to all; how its init ended. Repeated is fine.
+
+        Its code is None when it has ended after the signal named and its agent can't tell whether by it (hyperstart).
 
         With `force` it ends stopped whatever fails. Raises then: OutcomeUnknown when nobody can tell how it ended.
         """
-        return await self.courier.ask(self.address, "stop", Stop(signum, grace, force), ExitStatus, budget=budget)
+        return await self.courier.ask(self.address, "stop", Stop(signum, grace, force), Stopped, budget=budget)
 
     async def delete(self, *, force: bool = False, budget: Allowance = DEFAULT) -> None:
         """Forget it and its cached results. Raises: InvalidTransition while it runs, unless `force`: then it is

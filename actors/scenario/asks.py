@@ -38,6 +38,7 @@ class ListProcesses(Look, frozen=True, kw_only=True, omit_defaults=True):
     """The container's processes: their pids as a JSON list, or with `table` what `ps` prints of them."""
 
     word = "list_processes"
+    needs: ClassVar[tuple[str, ...]] = ("process_list",)
     list_processes: ContainerName
     table: bool = False
     args: tuple[Text, ...] = ()

@@ -16,7 +16,7 @@ import yaml
 
 from actors.scenario.asks import ASKS
 from actors.scenario.scalars import SIGNALS
-from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec
+from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, Stopped
 from actors.wire.verbs import (
     Checked,
     CreateContainer,
@@ -98,7 +98,7 @@ class _Writer:
                     step["with"] = _SIGNAL_NAMES.get(signum, signum)
                 if grace is not None:
                     step["grace"] = f"{round(grace * 1000)}ms"
-                if isinstance(ask.answer, ExitStatus):
+                if isinstance(ask.answer, Stopped) and ask.answer.code is not None:
                     step["expect"] = {"exit": ask.answer.code}
                 return step
             case Signal(signal=signum, process=process, all=to_all):

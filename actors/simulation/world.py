@@ -22,7 +22,7 @@ from actors.simulation.engine import SimulatedEngine
 from actors.simulation.guests import SimulatedGuests
 from actors.simulation.messages import TracedTransport
 from actors.system.absent import AnyImage, launch_nothing
-from actors.system.agents import AGENTS, PROTOCOLS, AgentType
+from actors.system.agents import AGENTS, LACKS, PROTOCOLS, AgentType
 from actors.system.compose import Parts, open_actors
 
 if TYPE_CHECKING:
@@ -56,13 +56,15 @@ class SimulatedWorld:
 
     @property
     def provides(self) -> frozenset[str]:
-        """Every need there is."""
-        return frozenset() if self.engine is None else frozenset(NEEDS)
+        """Every need there is, but for what its agent can't do."""
+        return frozenset(need for need in NEEDS if need not in self.missing)
 
     @property
     def missing(self) -> Mapping[str, str]:
         """Why it does not meet the others."""
-        return {} if self.engine else dict.fromkeys(NEEDS, f"the {self.agent} agent runs nothing")
+        if self.engine is None:
+            return dict.fromkeys(NEEDS, f"the {self.agent} agent runs nothing")
+        return LACKS[AgentType(self.agent)]
 
     async def probe(self, kind: str, sandbox: str, container: str) -> str:
         """Ask the engine, past agent and guest. Raises: Unsupported, NotFound."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from actors.agents.base import AgentFactory
 
-__all__ = ["AGENTS", "PROTOCOLS", "AgentType"]
+__all__ = ["AGENTS", "LACKS", "PROTOCOLS", "AgentType"]
 
 
 class AgentType(StrEnum):
@@ -49,4 +49,19 @@ AGENTS: Mapping[AgentType, AgentFactory] = {
 PROTOCOLS: Mapping[AgentType, GuestProtocol] = {
     AgentType.HYPERSTART: GuestProtocol.HYPERSTART,
     AgentType.KATA: GuestProtocol.TTRPC,
+}
+# what a scenario may need (`actors.scenario.needs`) and can't have with an agent, whatever runs in the guest; and why
+LACKS: Mapping[AgentType, Mapping[str, str]] = {
+    AgentType.NOOP: {},
+    AgentType.HYPERSTART: {
+        "pause": "hyperstart has no command to pause",
+        "limits": "hyperstart limits nothing",
+        "oom": "hyperstart tells of no kills for want of memory",
+        "stats": "hyperstart counts nothing",
+        "process_list": "hyperstart has no command to list processes",
+        "signal_exits": "hyperstart says 0 of a process that ended by a signal, and of one that ended well",
+        "exec_errors": "hyperstart takes a program that is not there for one that ends with 127, and names no fault",
+        "held_output": "hyperstart tells an end once nobody holds the process's output any more",
+    },
+    AgentType.KATA: {},
 }

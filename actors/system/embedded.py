@@ -20,6 +20,7 @@ from actors.host.faults import kill_guest
 from actors.host.probes import PROBES, probe
 from actors.host.protocols import Channel, GuestProtocol
 from actors.host.rundir import RunDirectory, sweep_directory
+from actors.system.agents import LACKS, AgentType
 from transports.errors import TransportError
 from transports.stream import dial_with_backoff, unix_dialer
 
@@ -85,8 +86,8 @@ class EmbeddedGuests:
         self._seams.files.make_dir(self._run_root)
         child = await self._spawn(sandbox, directory)
         self._directories[sandbox] = directory
+        guest = EmbeddedGuest(self._channels(directory))
         try:
-            guest = EmbeddedGuest(self._channels(directory))
             await self._until_it_answers(guest, child, directory)
             self._running[sandbox] = child, guest
             task_status.started(guest)
@@ -96,6 +97,7 @@ class EmbeddedGuests:
             self._running.pop(sandbox, None)
             with trio.CancelScope(shield=True):
                 await self._end(child, directory)
+            guest.tell_gone("it was ended")
             del self._directories[sandbox]
 
     def _channels(self, directory: RunDirectory) -> Channels:
@@ -177,8 +179,8 @@ class EmbeddedGuest:
         self._reason = ""
 
     def tell_gone(self, reason: str) -> None:
-        """Its process has ended."""
-        self._reason = reason
+        """Its process has ended; the first to say so gives the reason."""
+        self._reason = self._reason or reason
         self._gone.set()
 
     async def wait_gone(self) -> str:
@@ -200,7 +202,19 @@ class EmbeddedImages:
 
 
 # what a scenario may need, by engine; see `actors.scenario.model`
-_NEEDS = ("containers", "exec", "faults", "pause", "signals", "stdin", "tty")
+_NEEDS = (
+    "containers",
+    "exec",
+    "exec_errors",
+    "faults",
+    "held_output",
+    "pause",
+    "process_list",
+    "signal_exits",
+    "signals",
+    "stdin",
+    "tty",
+)
 _OCI_NEEDS = (*_NEEDS, "cgroups", "images", "isolation", "limits", "oom", "stats")
 
 
@@ -219,7 +233,8 @@ class EmbeddedWorld:
         """The needs that it meets."""
         if self.engine is None:
             return frozenset()
-        return frozenset(_NEEDS if self.engine == "processes" else _OCI_NEEDS)
+        needs = _NEEDS if self.engine == "processes" else _OCI_NEEDS
+        return frozenset(need for need in needs if need not in LACKS[AgentType(self.agent)])
 
     @property
     def missing(self) -> Mapping[str, str]:
@@ -229,7 +244,8 @@ class EmbeddedWorld:
             if self.engine is None
             else f"the engine {self.engine!r} has no control groups and no images"
         )
-        return {need: reason for need in _OCI_NEEDS if need not in self.provides}
+        lacks = LACKS[AgentType(self.agent)]
+        return {need: lacks.get(need, reason) for need in _OCI_NEEDS if need not in self.provides}
 
     async def probe(self, kind: str, sandbox: str, container: str) -> str:
         """Ask the kernel, without asking the guest. Raises: Unsupported, NotFound."""

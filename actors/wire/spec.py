@@ -15,6 +15,7 @@ __all__ = [
     "ProcessSpec",
     "ResourceSpec",
     "SandboxSpec",
+    "Stopped",
     "TerminalSize",
 ]
 
@@ -96,3 +97,14 @@ class ExitStatus(msgspec.Struct, frozen=True):
     """How a process ended: its exit code, or 128 + N when signal N killed it."""
 
     code: int
+
+
+class Stopped(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the init of a container that was stopped ended: as in an ExitStatus.
+
+    `code` is None where it has ended and nobody can tell how: after `signal`, of which its agent says the same as of exit
+    code 0.
+    """
+
+    code: int | None
+    signal: int | None = None

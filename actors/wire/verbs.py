@@ -18,6 +18,7 @@ from actors.wire.spec import (
     ProcessSpec,
     ResourceSpec,
     SandboxSpec,
+    Stopped,
     TerminalSize,
 )
 
@@ -316,7 +317,7 @@ CONTAINER_VERBS: Mapping[str, Verb] = {
     "start": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "pause": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
     "resume": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
-    "stop": Verb(Stop, ExitStatus, Overlap.PREEMPTIVE),
+    "stop": Verb(Stop, Stopped, Overlap.PREEMPTIVE),
     "delete": Verb(Delete, Nothing, Overlap.PREEMPTIVE),
     "update": Verb(Update, Nothing, Overlap.EXCLUSIVE),
     "exec": Verb(Exec, Nothing, Overlap.SHARED),

@@ -30,7 +30,7 @@ def test_the_table_has_every_verb_of_every_actor_and_an_exercise_for_each() -> N
     assert {len(row.supports) for row in TABLE.rows} == {len(TABLE.columns)}
 
 
-@pytest.mark.parametrize("column", ["noop", "kata/simulated"])
+@pytest.mark.parametrize("column", ["noop", "hyperstart/simulated", "kata/simulated"])
 @pytest.mark.parametrize("seed", range(3))
 def test_what_each_verb_does_in_a_simulation_is_what_the_table_says(column: str, seed: int) -> None:
     agent = column.partition("/")[0]

@@ -4,23 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.agents.support import VerbTable, read_verb_table
 from actors.lifecycle.container import CONTAINER
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "agent-interface.md"
-BEGIN, END = "<!-- verb table: begin -->\n", "<!-- verb table: end -->"
-
-
-def rendered(table: VerbTable) -> str:
-    lines = ["| | verb | " + " | ".join(table.columns) + " |", "|---" * (len(table.columns) + 2) + "|"]
-    lines += [f"| {row.kind} | {row.verb} | " + " | ".join(row.supports) + " |" for row in table.rows]
-    return "\n".join(lines) + "\n"
-
-
-def test_the_verb_table_on_the_page_is_the_one_in_the_data() -> None:
-    text = PAGE.read_text()
-    shown = text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
-    assert shown == rendered(read_verb_table())
 
 
 def test_the_states_on_the_page_are_those_of_the_lifecycle() -> None:

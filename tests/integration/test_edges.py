@@ -268,7 +268,7 @@ async def waits_and_signals_go_beside_a_stop(room: Room) -> None:
     one = await room.running("sh", "-c", f"trap '' TERM; trap 'exit 7' USR2; echo up; {TICK}")
     await until(one.init, b"up\n")
     async with trio.open_nursery() as nursery:
-        codes: list[int] = []
+        codes: list[int | None] = []
 
         async def stop() -> None:
             codes.append((await one.stop(grace=30)).code)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.agents.base import Channels
-from actors.errors import AgentUnreachable, AlreadyExists, KatrioError, NotFound
+from actors.errors import AgentUnreachable, AlreadyExists, KatrioError, NotFound, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
 from actors.system.absent import AnyImage
@@ -50,6 +50,9 @@ class ScriptedProcess:
         self.signals: list[int] = []
         self.ended = trio.Event()
         self.code = 0
+        # its agent can't tell its end by that signal from a clean exit
+        self.ambiguous = False
+        self.waits = 0
         self._changed = trio.Event()
 
     def write(self, data: bytes) -> None:
@@ -148,6 +151,7 @@ class ScriptedConnection:
     """See `actors.agents.base.AgentConnection`."""
 
     follows_processes = True
+    isolates_processes = True
     keeps_output_after_wait = True
 
     def __init__(self, guest: ScriptedGuest) -> None:
@@ -265,6 +269,9 @@ class ScriptedConnection:
     async def wait_process(self, container: str, process: str) -> ExitStatus:
         found = self._process(container, process)
         await found.ended.wait()
+        found.waits += 1
+        if found.ambiguous and found.signals:
+            raise OutcomeUnknown(f"0 after signal {found.signals[-1]}", signal=found.signals[-1])
         return ExitStatus(found.code)
 
     async def pause_container(self, container: str) -> None:

@@ -44,6 +44,7 @@ class HyperstartAgent:
     """
 
     follows_processes = True
+    isolates_processes = False
     # output that was read over the link is kept here
     keeps_output_after_wait = True
 
@@ -74,8 +75,8 @@ class HyperstartAgent:
         return await self._link.wait_ended()
 
     async def disconnect(self) -> None:
-        """Nothing: a guest of this kind can't be dialled again without losing what was under way."""
-        await trio.lowlevel.checkpoint()
+        """Refused: the one link is everybody's, and what a guest of this kind says while nobody listens may be lost."""
+        _unsupported("disconnect")
 
     async def check(self) -> Checked:
         await self._command(Code.PING)

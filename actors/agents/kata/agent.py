@@ -64,6 +64,7 @@ class KataAgent:
     """See `actors.agents.base.AgentConnection`."""
 
     follows_processes = True
+    isolates_processes = True
 
     def __init__(self, open_link: Callable[[], RpcLink]) -> None:
         self._open_link = open_link

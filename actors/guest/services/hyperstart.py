@@ -339,6 +339,10 @@ class HyperstartService:
         await self._flush_streams()
 
     async def _tell_end(self, process: LiveProcess, status: ExitStatus) -> None:
+        init = self._inits.get(process.container)
+        if init is not None and init.was_sent(SIGKILL):
+            # the kernel ends the others first, and then the init that they go down with
+            process.told_signal(SIGKILL)
         self._streams.end(process.stdio)
         await self._flush_streams()
         ended = (process.container, process.id, process.told_status(status))

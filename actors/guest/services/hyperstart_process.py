@@ -59,6 +59,10 @@ class LiveProcess:
         if signum not in self._signals:
             self._signals.append(signum)
 
+    def was_sent(self, signum: int) -> bool:
+        """Whether we sent it that signal."""
+        return signum in self._signals
+
     def told_status(self, status: ExitStatus) -> int:
         """What its host is told: 0 for death by a signal, as a real guest does.
 
