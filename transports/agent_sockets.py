@@ -7,6 +7,8 @@ For whatever talks to an agent, and for a guest that listens. Not for what is sa
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import trio
@@ -17,13 +19,14 @@ from transports.hybrid.sockets import hybrid_dialer, serve_hybrid
 from transports.serial import serial_dialer, serve_serial
 from transports.stream import serve_unix, unix_dialer
 from transports.vsock import serve_vsock, vsock_dialer
+from transports.yamux.dialer import open_yamux_dialer, serve_yamux
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from transports.base import Dialer
 
-__all__ = ["Handler", "dialer_for", "serve_addresses"]
+__all__ = ["Handler", "dialer_for", "open_dialer", "serve_addresses"]
 
 Handler: TypeAlias = Callable[[trio.abc.Stream], Awaitable[object]]
 # by port, for the kind of socket that has several behind one; None for the others
@@ -93,10 +96,30 @@ def dialer_for(address: Address) -> Dialer:
     return _row(address).dial(address)
 
 
+@asynccontextmanager
+async def open_dialer(address: Address, *, several: bool) -> AsyncGenerator[Dialer]:
+    """A dialer for as long as the context lasts, for an agent that takes `several` connections, or one for each address.
+
+    Over a serial channel several are streams of one yamux session, as Kata has it; all others need nothing. Hides a
+    nursery. The dialer raises LocalProtocolError for a stream too many.
+
+    Raises: as `dialer_for`.
+    """
+    dial = dialer_for(address)
+    if several and address.scheme == "serial":
+        async with open_yamux_dialer(dial) as dial_stream:
+            yield dial_stream
+    else:
+        yield dial
+
+
 async def serve_addresses(
-    handlers: Sequence[tuple[Address, Handler]], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    handlers: Sequence[tuple[Address, Handler]],
+    *,
+    several: bool = False,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Listen on all of them until cancelled; `task_status` is told once peers can dial each.
+    """Listen on all of them until cancelled; `task_status` is told once peers can dial each. `several`: see `open_dialer`.
 
     Raises:
         AddressError: one can't be listened on, or is there twice.
@@ -109,7 +132,8 @@ async def serve_addresses(
         _, ports = sockets.setdefault(key, (address, {}))
         if address.port in ports:
             raise AddressError(f"{address} can't be listened on twice")
-        ports[address.port] = handler
+        over_yamux = several and address.scheme == "serial"
+        ports[address.port] = partial(serve_yamux, handler=handler) if over_yamux else handler
     try:
         async with trio.open_nursery() as nursery:
             for address, ports in sockets.values():

@@ -6,6 +6,7 @@ belong to a network namespace, and must be the host's and not the guest's own. N
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -40,7 +41,8 @@ async def serve_at(
     dialers = (channels.agent,) if channels.streams is None else (channels.agent, channels.streams)
     async with open_plain_nursery() as listeners:
         pairs = [(address, relay_to(dial)) for address, dial in zip(addresses, dialers, strict=True)]
-        await listeners.start(serve_addresses, pairs)
+        # a kata agent takes a connection from each of its clients, a hyperstart one on each channel
+        await listeners.start(partial(serve_addresses, several=channels.streams is None), pairs)
         task_status.started()
         reason = await guest.wait_gone()
         listeners.cancel_scope.cancel()

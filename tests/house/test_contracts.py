@@ -28,6 +28,7 @@ SABOTAGE = {
     "ttrpc layers": ("transports.ttrpc.codec", "import transports.ttrpc.client"),
     "hyperstart layers": ("transports.hyperstart.codec", "import transports.hyperstart.control"),
     "hybrid layers": ("transports.hybrid.handshake", "import transports.hybrid.sockets"),
+    "yamux layers": ("transports.yamux.codec", "import transports.yamux.session"),
     "transports know no actor": ("transports.stream", "import actors.errors"),
     "pure": ("actors.lifecycle.table", "import trio"),
     "only the schemas know protobuf": ("actors.agents.base", "import google.protobuf"),

@@ -16,7 +16,7 @@ import trio
 import trio.testing
 
 from transports.address import Address, parse_agent_address
-from transports.agent_sockets import dialer_for, serve_addresses
+from transports.agent_sockets import dialer_for, open_dialer, serve_addresses
 from transports.errors import AddressError, AddressInUse, RemoteProtocolError, Unreachable
 from transports.hybrid.sockets import guest_initiated, hybrid_dialer, serve_hybrid
 from transports.serial import serial_dialer
@@ -294,3 +294,18 @@ async def test_a_serial_channel_that_can_t_be_is_told(directory: Path) -> None:
     plain.write_text("precious")
     with pytest.raises(AddressError, match="neither a character device nor a socket"):
         await serial_dialer(str(plain))()
+
+
+async def test_several_connections_over_a_serial_channel_are_streams_of_one_session(directory: Path) -> None:
+    address = Address("serial", str(directory / "chardev.sock"))
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(partial(serve_addresses, several=True), [(address, _echo)])
+            async with open_dialer(address, several=True) as dial:
+                streams = [await dial_with_backoff(dial, seconds=5) for _ in range(3)]
+                for number, stream in enumerate(streams):
+                    await stream.send_all(bytes([number]))
+                for number, stream in enumerate(streams):
+                    assert await stream.receive_some() == bytes([number])
+                    await stream.aclose()
+            nursery.cancel_scope.cancel()

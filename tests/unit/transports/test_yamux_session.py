@@ -1,0 +1,356 @@
+"""yamux without I/O: frames at any chunking, windows both ways, whose turn it is, and what a hostile peer gets."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from transports.errors import LocalProtocolError, RemoteProtocolError, Unreachable
+from transports.yamux import session as bounds
+from transports.yamux.codec import WINDOW_BYTES, Flag, Frame, FrameDecoder, GoAway, Kind, encode
+from transports.yamux.session import Ended, GoneAway, Opened, Ponged, Readable, Reset, Session
+
+if TYPE_CHECKING:
+    from transports.yamux.session import Event
+
+
+def _data(flags: int, stream: int, body: bytes) -> bytes:
+    return encode(Kind.DATA, flags, stream, len(body)) + body
+
+
+FRAMES = st.lists(
+    st.one_of(
+        st.builds(_data, st.integers(0, 15), st.integers(0, 9), st.binary(max_size=50)),
+        st.builds(encode, st.sampled_from(Kind), st.integers(0, 15), st.integers(0, 9), st.just(0)),
+    ),
+    max_size=12,
+)
+
+
+def test_a_frame_is_what_the_wire_says() -> None:
+    assert encode(Kind.DATA, Flag.FIN, 3, 2) + b"ab" == bytes.fromhex("00 00 0004 00000003 00000002 6162")
+    assert FrameDecoder().feed(bytes.fromhex("00 02 0001 00000000 01020304")) == [Frame(Kind.PING, 1, 0, 0x01020304)]
+
+
+@given(FRAMES, st.lists(st.integers(1, 20), min_size=1))
+def test_frames_are_the_same_at_any_chunking(frames: list[bytes], sizes: list[int]) -> None:
+    wire = b"".join(frames)
+    whole = FrameDecoder().feed(wire)
+    decoder, found, at, turn = FrameDecoder(), list[Frame](), 0, 0
+    while at < len(wire):
+        size = sizes[turn % len(sizes)]
+        found += decoder.feed(wire[at : at + size])
+        at, turn = at + size, turn + 1
+    assert found == whole
+    assert decoder.buffered == 0
+    assert b"".join(encode(f.kind, f.flags, f.stream, f.number) + f.body for f in found) == wire
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x01" + bytes(11),
+        b"\x00\x04" + bytes(10),
+        b"\x00\x00\x00\x10" + bytes(8),
+        encode(Kind.DATA, 0, 1, WINDOW_BYTES + 1),
+        encode(Kind.DATA, 0, 1, 0xFFFF_FFFF),
+        b"SSH-2.0-OpenSSH",
+        b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00",
+    ],
+)
+def test_what_is_no_frame_is_told_at_its_header(header: bytes) -> None:
+    with pytest.raises(RemoteProtocolError):
+        FrameDecoder().feed(header)
+
+
+def _pass(sender: Session, receiver: Session) -> list[Event]:
+    events: list[Event] = []
+    while sender.sending:
+        data, _ = sender.data_to_send()
+        if not data:
+            break
+        events += receiver.receive_data(data)
+    return events
+
+
+def _opened() -> tuple[Session, Session, int]:
+    client, server = Session(client=True), Session(client=False)
+    stream = client.open()
+    assert _pass(client, server) == [Opened(stream)]
+    assert server.accept() == stream
+    assert _pass(server, client) == []
+    return client, server, stream
+
+
+def test_a_stream_carries_both_ways_and_ends_one_way_at_a_time() -> None:
+    client, server, stream = _opened()
+    assert client.send(stream, b"question") == 8
+    client.end(stream)
+    assert _pass(client, server) == [Readable(stream), Ended(stream)]
+    assert server.read(stream, 100) == b"question"
+    assert server.peer_ended(stream)
+    assert server.send(stream, b"answer") == 6
+    server.close(stream)
+    assert _pass(server, client) == [Readable(stream), Ended(stream)]
+    assert client.read(stream, 3) == b"ans"
+    assert client.read(stream, 100) == b"wer"
+    client.close(stream)
+    assert (client.streams, server.streams) == (0, 0)
+
+
+def test_client_streams_are_odd_and_a_server_s_even() -> None:
+    client, server = Session(client=True), Session(client=False)
+    assert [client.open(), client.open()] == [1, 3]
+    assert [server.open(), server.open()] == [2, 4]
+
+
+def test_nobody_sends_more_than_the_window_until_it_is_read() -> None:
+    client, server, stream = _opened()
+    sent = 0
+    while taken := client.send(stream, bytes(100_000)):
+        sent += taken
+        _pass(client, server)
+    assert server.unread(stream) == WINDOW_BYTES
+    assert sent == WINDOW_BYTES + bounds.SEND_BYTES
+    # half of it read is worth telling
+    server.read(stream, WINDOW_BYTES // 2 - 1)
+    assert not server.sending
+    server.read(stream, 1)
+    _pass(server, client)
+    _pass(client, server)
+    assert server.unread(stream) == WINDOW_BYTES // 2 + bounds.SEND_BYTES
+
+
+def test_each_stream_has_its_turn() -> None:
+    client = Session(client=True)
+    flood, small = client.open(), client.open()
+    client.data_to_send()
+    client.send(flood, bytes(bounds.SEND_BYTES))
+    client.send(small, b"x")
+    data, _ = client.data_to_send()
+    frames = [(frame.stream, frame.number) for frame in FrameDecoder().feed(data)]
+    assert frames[:3] == [(flood, bounds.TURN_BYTES), (small, 1), (flood, bounds.TURN_BYTES)]
+
+
+def test_a_ping_is_answered_and_an_answer_told() -> None:
+    client, server = Session(client=True), Session(client=False)
+    client.ping(77)
+    assert _pass(client, server) == []
+    assert _pass(server, client) == [Ponged(77)]
+
+
+def test_after_a_go_away_no_stream_is_opened_and_those_there_go_on() -> None:
+    client, server, stream = _opened()
+    server.go_away()
+    assert _pass(server, client) == [GoneAway(GoAway.NORMAL)]
+    with pytest.raises(Unreachable, match="no new streams"):
+        client.open()
+    client.send(stream, b"still")
+    assert _pass(client, server) == [Readable(stream)]
+
+
+def test_what_comes_for_a_closed_stream_resets_it_and_late_frames_are_dropped() -> None:
+    client, server, stream = _opened()
+    client.close(stream)
+    server.send(stream, b"late")
+    _pass(server, client)
+    assert client.streams == 0
+    _pass(client, server)
+    assert server.streams == 0
+    # on its way when it was reset
+    assert client.receive_data(encode(Kind.DATA, 0, stream, 1) + b"x") == []
+
+
+@pytest.mark.parametrize(
+    ("frame", "what"),
+    [
+        (encode(Kind.WINDOW, Flag.SYN, 2, 0), "a number of ours"),
+        (encode(Kind.WINDOW, Flag.SYN, 0, 0), "a number of ours"),
+        (encode(Kind.WINDOW, Flag.SYN, 1, 0), "twice"),
+        (encode(Kind.DATA, 0, 9, 1) + b"x", "never opened"),
+        (encode(Kind.DATA, 0, 2, 1) + b"x", "never opened"),
+        (encode(Kind.DATA, 0, 0, 1) + b"x", "never opened"),
+        (encode(Kind.WINDOW, 0, 1, 0xFFFF_FFFF), "grew over"),
+        (
+            encode(Kind.DATA, 0, 1, WINDOW_BYTES) + bytes(WINDOW_BYTES) + encode(Kind.DATA, 0, 1, 1) + b"x",
+            "its window has 0",
+        ),
+        (encode(Kind.DATA, Flag.FIN, 1, 0) + encode(Kind.DATA, 0, 1, 1) + b"x", "after its end"),
+    ],
+)
+def test_a_peer_that_breaks_the_protocol_gets_a_go_away(frame: bytes, what: str) -> None:
+    _, server, _ = _opened()
+    with pytest.raises(RemoteProtocolError, match=what):
+        server.receive_data(frame)
+    data, _ = server.data_to_send()
+    assert FrameDecoder().feed(data)[-1] == Frame(Kind.GO_AWAY, 0, 0, GoAway.PROTOCOL)
+    with pytest.raises(RemoteProtocolError):
+        server.receive_data(encode(Kind.PING, Flag.SYN, 0, 1))
+
+
+def test_streams_that_nobody_takes_are_bounded_and_the_next_is_reset() -> None:
+    server = Session(client=False)
+    for number in range(bounds.BACKLOG + 1):
+        server.receive_data(encode(Kind.WINDOW, Flag.SYN, 2 * number + 1, 0))
+    assert server.streams == bounds.BACKLOG
+    data, _ = server.data_to_send()
+    assert FrameDecoder().feed(data) == [Frame(Kind.WINDOW, Flag.RST, 2 * bounds.BACKLOG + 1, 0)]
+
+
+def test_streams_of_ours_are_bounded() -> None:
+    client = Session(client=True)
+    for _ in range(bounds.MAX_STREAMS):
+        client.open()
+    with pytest.raises(LocalProtocolError, match="512 streams are open"):
+        client.open()
+
+
+def test_what_all_streams_keep_unread_is_bounded() -> None:
+    server = Session(client=False)
+    resets = 0
+    frame = bytes(WINDOW_BYTES)
+    for number in range(bounds.BUFFERED_BYTES // WINDOW_BYTES + 3):
+        stream = 2 * number + 1
+        server.receive_data(encode(Kind.WINDOW, Flag.SYN, stream, 0))
+        server.accept()
+        events = server.receive_data(encode(Kind.DATA, 0, stream, WINDOW_BYTES) + frame)
+        resets += events == [Reset(stream)]
+        assert server.buffered <= bounds.BUFFERED_BYTES
+    assert resets == 3
+
+
+def test_a_peer_that_pings_and_does_not_read_is_not_read() -> None:
+    server = Session(client=False)
+    for value in range(bounds.CONTROL_BYTES // 12 + 1):
+        server.receive_data(encode(Kind.PING, Flag.SYN, 0, value))
+    assert server.full
+    server.data_to_send()
+    assert not server.full
+
+
+def test_ended_streams_that_the_peer_keeps_are_bounded() -> None:
+    client = Session(client=True)
+    for _ in range(3 * bounds.LINGERING):
+        client.close(client.open())
+        client.data_to_send()
+    assert client.streams == bounds.LINGERING
+
+
+@given(st.binary(max_size=300), st.lists(st.sampled_from(["accept", "send", "close", "out"]), max_size=4))
+def test_only_protocol_errors_escape(data: bytes, acts: list[str]) -> None:
+    server = Session(client=False)
+    stream = server.open()
+    try:
+        for at in range(0, len(data), 40):
+            server.receive_data(b"\x00" + data[at : at + 40])
+    except RemoteProtocolError:
+        pass
+    for act in acts:
+        if act == "accept":
+            server.accept()
+        elif act == "send" and server.has(stream):
+            with contextlib.suppress(LocalProtocolError):
+                server.send(stream, data)
+        elif act == "close":
+            server.close(stream)
+        else:
+            server.data_to_send()
+
+
+class TwoSides(RuleBasedStateMachine):
+    """Both sides do anything in any order, with their bytes cut anywhere: every stream's bytes arrive, once, in order."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.sides = (Session(client=True), Session(client=False))
+        self.wires = (bytearray(), bytearray())
+        # by stream and sender
+        self.sent: dict[tuple[int, int], bytearray] = {}
+        self.read: dict[tuple[int, int], bytearray] = {}
+        self.known: tuple[list[int], list[int]] = ([], [])
+        self.ended: dict[tuple[int, int], bool] = {}
+        self.counter = 0
+
+    @rule(side=st.integers(0, 1))
+    def open(self, side: int) -> None:
+        if len(self.known[side]) < 6:
+            stream = self.sides[side].open()
+            self.known[side].append(stream)
+
+    @rule(side=st.integers(0, 1))
+    def accept(self, side: int) -> None:
+        stream = self.sides[side].accept()
+        if stream is not None:
+            self.known[side].append(stream)
+
+    @rule(side=st.integers(0, 1), which=st.integers(0, 9), size=st.sampled_from([1, 100, 20_000, 70_000]))
+    def send(self, side: int, which: int, size: int) -> None:
+        streams = [one for one in self.known[side] if (one, side) not in self.ended]
+        if streams:
+            stream = streams[which % len(streams)]
+            self.counter += 1
+            data = self.counter.to_bytes(4, "big") * (size // 4 + 1)
+            taken = self.sides[side].send(stream, data)
+            self.sent.setdefault((stream, side), bytearray()).extend(data[:taken])
+
+    @rule(side=st.integers(0, 1), which=st.integers(0, 9))
+    def end(self, side: int, which: int) -> None:
+        if self.known[side]:
+            stream = self.known[side][which % len(self.known[side])]
+            self.sides[side].end(stream)
+            self.ended[stream, side] = True
+
+    @rule(side=st.integers(0, 1), which=st.integers(0, 9), most=st.sampled_from([1, 5000, 500_000]))
+    def take(self, side: int, which: int, most: int) -> None:
+        if self.known[side]:
+            stream = self.known[side][which % len(self.known[side])]
+            self.read.setdefault((stream, 1 - side), bytearray()).extend(self.sides[side].read(stream, most))
+
+    @rule(side=st.integers(0, 1))
+    def write(self, side: int) -> None:
+        self.wires[side].extend(self.sides[side].data_to_send()[0])
+
+    @precondition(lambda self: self.wires[0] or self.wires[1])
+    @rule(side=st.integers(0, 1), size=st.sampled_from([1, 11, 13, 1000, 100_000]))
+    def carry(self, side: int, size: int) -> None:
+        data = bytes(self.wires[side][:size])
+        del self.wires[side][:size]
+        if data:
+            self.sides[1 - side].receive_data(data)
+
+    @invariant()
+    def in_order_and_never_over_a_window(self) -> None:
+        for key, read in self.read.items():
+            assert self.sent.get(key, bytearray()).startswith(read)
+        for side in range(2):
+            for stream in self.known[side]:
+                assert self.sides[side].unread(stream) <= WINDOW_BYTES
+
+    def teardown(self) -> None:
+        """Everything arrives in the end."""
+        for _ in range(60):
+            for side in range(2):
+                self.write(side)
+                self.carry(side, len(self.wires[side]))
+                while self.sides[side].accept() is not None:
+                    pass
+        for (stream, side), sent in self.sent.items():
+            got = self.read.setdefault((stream, side), bytearray())
+            while len(got) < len(sent):
+                before = len(got)
+                got.extend(self.sides[1 - side].read(stream, 1 << 20))
+                for each in range(2):
+                    self.write(each)
+                    self.carry(each, len(self.wires[each]))
+                assert len(got) > before or self.sides[1 - side].unread(stream)
+            assert got == sent
+            if (stream, side) in self.ended:
+                assert self.sides[1 - side].peer_ended(stream)
+
+
+TestTwoSides = TwoSides.TestCase

@@ -1,0 +1,100 @@
+"""yamux frames and bytes, without I/O: a header of 12 bytes, and a body behind a data frame alone.
+
+For `session`. Not for what a frame means where.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum, IntFlag
+from typing import NamedTuple
+
+from transports.errors import RemoteProtocolError
+
+__all__ = ["HEADER_BYTES", "WINDOW_BYTES", "Flag", "Frame", "FrameDecoder", "GoAway", "Kind", "encode"]
+
+_HEADER = struct.Struct(">BBHII")
+HEADER_BYTES = _HEADER.size
+VERSION = 0
+# what each side may send on a new stream, and as we never widen it, the most that a frame can carry
+WINDOW_BYTES = 256 * 1024
+
+
+class Kind(IntEnum):
+    """The type of a frame; what `length` means depends on it."""
+
+    DATA = 0
+    WINDOW = 1
+    PING = 2
+    GO_AWAY = 3
+
+
+class Flag(IntFlag):
+    """SYN opens (or asks), ACK takes (or answers), FIN ends one direction, RST both at once."""
+
+    SYN = 1
+    ACK = 2
+    FIN = 4
+    RST = 8
+
+
+class GoAway(IntEnum):
+    """Why a session ends."""
+
+    NORMAL = 0
+    PROTOCOL = 1
+    INTERNAL = 2
+
+
+class Frame(NamedTuple):
+    """One frame. `number`: a window's growth, a ping's value or a reason; of a data frame the body's length."""
+
+    kind: Kind
+    flags: int
+    stream: int
+    number: int
+    body: bytes = b""
+
+
+def encode(kind: Kind, flags: int, stream: int, number: int) -> bytes:
+    """A header; a body of `number` bytes follows that of a data frame."""
+    return _HEADER.pack(VERSION, kind, flags, stream, number)
+
+
+class FrameDecoder:
+    """Bytes in, frames out; keeps less than one frame."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of a frame that is not whole yet."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that are whole now.
+
+        Raises:
+            RemoteProtocolError: another version, kind or flag, or a body over the window; told at its header.
+        """
+        buffer = self._buffer
+        buffer += data
+        frames: list[Frame] = []
+        at = 0
+        while len(buffer) - at >= HEADER_BYTES:
+            version, kind, flags, stream, number = _HEADER.unpack_from(buffer, at)
+            if version != VERSION:
+                raise RemoteProtocolError(f"yamux version {version}; expected {VERSION}")
+            if kind > Kind.GO_AWAY or flags > 0xF:
+                raise RemoteProtocolError(f"yamux frame of kind {kind} with flags {flags:#x}; there is no such frame")
+            length = number if kind == Kind.DATA else 0
+            if length > WINDOW_BYTES:
+                raise RemoteProtocolError(f"yamux frame of {length} bytes; a window has {WINDOW_BYTES}")
+            end = at + HEADER_BYTES + length
+            if len(buffer) < end:
+                break
+            frames.append(Frame(Kind(kind), flags, stream, number, bytes(buffer[at + HEADER_BYTES : end])))
+            at = end
+        del buffer[:at]
+        return frames

@@ -1,0 +1,375 @@
+"""A yamux session without I/O: streams, windows both ways, bounds, and whose turn it is to send.
+
+For `channel`. Bytes in, events out; what is to be sent is taken with `data_to_send`, a frame of each stream in turn, so
+that a stream with much to send does not keep its neighbours waiting. Not for waiting: a caller that gets 0 from
+`send` tries again after `Writable`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from transports.errors import LocalProtocolError, RemoteProtocolError, Unreachable
+from transports.yamux.codec import WINDOW_BYTES, Flag, Frame, FrameDecoder, GoAway, Kind, encode
+
+__all__ = ["Ended", "Event", "GoneAway", "Opened", "Ponged", "Readable", "Reset", "Session", "Writable"]
+
+# an actor has one stream, and a sandbox a few hundred actors at the most
+MAX_STREAMS = 512
+# the peer's streams that nobody took yet: Go's own bound
+BACKLOG = 256
+# of all streams together: a hostile peer could fill every window of every stream
+BUFFERED_BYTES = 32 * 1024 * 1024
+# what one stream may have waiting for its turn, and what it sends in a turn
+SEND_BYTES = 64 * 1024
+TURN_BYTES = 16 * 1024
+# answers (to pings, to new streams) that the peer does not take: no more is read until it does
+CONTROL_BYTES = 64 * 1024
+# streams that we ended and the peer did not: more, and the oldest are reset
+LINGERING = 64
+MOST_WINDOW = 0xFFFF_FFFF
+LAST_ID = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The peer opened a stream."""
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """Bytes came; `Session.read` takes them."""
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class Writable:
+    """There is room to send again."""
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The peer sends no more on it."""
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """It is gone, both ways, with what was unread."""
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ponged:
+    """A ping of ours was answered."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoneAway:
+    """The peer takes no new streams; those there are go on."""
+
+    code: int
+
+
+Event: TypeAlias = Opened | Readable | Writable | Ended | Reset | Ponged | GoneAway
+
+
+class _Stream:
+    __slots__ = ("buffer", "closed", "fin_due", "fin_sent", "granted", "peer_ended", "read", "to_send", "window")
+
+    def __init__(self) -> None:
+        self.window = WINDOW_BYTES  # what we may still send
+        self.granted = WINDOW_BYTES  # what the peer may still send
+        self.read = 0  # taken since the last growth
+        self.buffer = bytearray()
+        self.to_send = bytearray()
+        self.fin_due = False
+        self.fin_sent = False
+        self.peer_ended = False
+        self.closed = False  # nobody here reads it any more
+
+
+class Session:
+    """One side; `client` opens odd streams, a server even ones."""
+
+    def __init__(self, *, client: bool) -> None:
+        self._decoder = FrameDecoder()
+        self._streams: dict[int, _Stream] = {}
+        self._next = 1 if client else 2
+        self._highest_theirs = 0
+        self._unaccepted: deque[int] = deque()
+        self._lingering: dict[int, None] = {}
+        self._control = bytearray()
+        # streams with something to send, in the order of their turns
+        self._turns: dict[int, None] = {}
+        self._buffered = 0
+        self._gone_away: int | None = None
+        self.failure: RemoteProtocolError | None = None
+
+    @property
+    def streams(self) -> int:
+        """How many there are, lingering ones included."""
+        return len(self._streams)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes that came and were not read, of all streams."""
+        return self._buffered
+
+    @property
+    def full(self) -> bool:
+        """The peer does not take our answers: nothing of it should be read."""
+        return len(self._control) >= CONTROL_BYTES
+
+    # what the owner does
+
+    def open(self) -> int:
+        """A new stream. Raises: Unreachable when the peer takes none, LocalProtocolError when there can't be one more."""
+        if self._gone_away is not None:
+            raise Unreachable("the peer takes no new streams")
+        if len(self._streams) >= MAX_STREAMS:
+            raise LocalProtocolError(f"{MAX_STREAMS} streams are open on this channel; close one")
+        if self._next > LAST_ID:
+            raise LocalProtocolError("every number of a stream was used on this channel")
+        stream = self._next
+        self._next += 2
+        self._streams[stream] = _Stream()
+        self._control += encode(Kind.WINDOW, Flag.SYN, stream, 0)
+        return stream
+
+    def accept(self) -> int | None:
+        """The oldest stream of the peer that was not taken yet."""
+        while self._unaccepted:
+            stream = self._unaccepted.popleft()
+            # the peer may have reset it meanwhile
+            if stream in self._streams:
+                self._control += encode(Kind.WINDOW, Flag.ACK, stream, 0)
+                return stream
+        return None
+
+    def send(self, stream: int, data: bytes | memoryview) -> int:
+        """Queue what there is room for; how many of the first bytes. Raises: KeyError when the stream is gone."""
+        found = self._streams[stream]
+        if found.fin_due:
+            raise LocalProtocolError("this stream was ended")
+        room = min(SEND_BYTES - len(found.to_send), len(data))
+        if room > 0:
+            found.to_send += data[:room]
+            self._take_turn(stream, found)
+        return max(room, 0)
+
+    def room(self, stream: int) -> bool:
+        """Whether `send` would take something. Raises: KeyError."""
+        return len(self._streams[stream].to_send) < SEND_BYTES
+
+    def has(self, stream: int) -> bool:
+        """Whether it is still there: neither side has reset it."""
+        return stream in self._streams
+
+    def unread(self, stream: int) -> int:
+        """Bytes of it that came and were not read. Raises: KeyError."""
+        return len(self._streams[stream].buffer)
+
+    def end(self, stream: int) -> None:
+        """Send no more on it, once what is queued is sent. Repeated is fine, and so is a stream that is gone."""
+        found = self._streams.get(stream)
+        if found is not None and not found.fin_due:
+            found.fin_due = True
+            self._turns.setdefault(stream)
+
+    def read(self, stream: int, most: int) -> bytes:
+        """Bytes that came; empty when there are none. Raises: KeyError."""
+        found = self._streams[stream]
+        data = bytes(found.buffer[:most])
+        del found.buffer[:most]
+        self._buffered -= len(data)
+        found.read += len(data)
+        if found.read >= WINDOW_BYTES // 2 and not found.peer_ended:
+            self._control += encode(Kind.WINDOW, 0, stream, found.read)
+            found.granted += found.read
+            found.read = 0
+        return data
+
+    def peer_ended(self, stream: int) -> bool:
+        """Whether the peer sends no more. Raises: KeyError."""
+        return self._streams[stream].peer_ended
+
+    def close(self, stream: int) -> None:
+        """End it and read no more of it. What the peer sent, or still sends, and nobody reads resets it, as with TCP."""
+        found = self._streams.get(stream)
+        if found is None:
+            return
+        if found.buffer:
+            self.reset(stream)
+            return
+        self.end(stream)
+        found.closed = True
+        self._lingering[stream] = None
+        while len(self._lingering) > LINGERING:
+            self.reset(next(iter(self._lingering)))
+        self._forget_if_over(stream, found)
+
+    def reset(self, stream: int) -> None:
+        """Be rid of it at once, with what is queued and unread."""
+        if stream in self._streams:
+            self._control += encode(Kind.WINDOW, Flag.RST, stream, 0)
+            self._forget(stream)
+
+    def ping(self, value: int) -> None:
+        """Ask whether the peer is there; it answers with the same value."""
+        self._control += encode(Kind.PING, Flag.SYN, 0, value)
+
+    def go_away(self, code: GoAway = GoAway.NORMAL) -> None:
+        """Tell the peer that this is the end."""
+        self._control += encode(Kind.GO_AWAY, 0, 0, code)
+
+    # what goes out
+
+    def data_to_send(self, most: int = 4 * TURN_BYTES) -> tuple[bytes, list[Event]]:
+        """About `most` bytes, and which streams have room again. Empty: nothing waits, or windows are closed."""
+        out, self._control = self._control, bytearray()
+        events: list[Event] = []
+        while self._turns and len(out) < most:
+            stream = next(iter(self._turns))
+            del self._turns[stream]
+            found = self._streams[stream]
+            size = min(len(found.to_send), found.window, TURN_BYTES)
+            last = found.fin_due and size == len(found.to_send)
+            if size or last:
+                out += encode(Kind.DATA, Flag.FIN if last else 0, stream, size) + found.to_send[:size]
+                was_full = len(found.to_send) >= SEND_BYTES
+                del found.to_send[:size]
+                found.window -= size
+                if was_full and not found.closed:
+                    events.append(Writable(stream))
+            if last:
+                found.fin_sent = True
+                self._forget_if_over(stream, found)
+            else:
+                self._take_turn(stream, found)
+        return bytes(out), events
+
+    @property
+    def sending(self) -> bool:
+        """Whether `data_to_send` has something."""
+        return bool(self._control or self._turns)
+
+    def _take_turn(self, stream: int, found: _Stream) -> None:
+        # without a window it waits for the peer, not for its turn
+        if (found.to_send and found.window) or (found.fin_due and not found.to_send and not found.fin_sent):
+            self._turns.setdefault(stream)
+
+    # what comes in
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """What happened. After an error of the peer's a go-away is to be sent, and nothing else is taken.
+
+        Raises:
+            RemoteProtocolError: it broke the protocol, now or before.
+        """
+        if self.failure is not None:
+            raise self.failure
+        events: list[Event] = []
+        try:
+            for frame in self._decoder.feed(data):
+                self._handle(frame, events)
+        except RemoteProtocolError as error:
+            self.failure = error
+            self._turns.clear()
+            self.go_away(GoAway.PROTOCOL)
+            raise
+        return events
+
+    def _handle(self, frame: Frame, events: list[Event]) -> None:
+        if frame.kind is Kind.PING:
+            if frame.flags & Flag.SYN:
+                self._control += encode(Kind.PING, Flag.ACK, 0, frame.number)
+            elif frame.flags & Flag.ACK:
+                events.append(Ponged(frame.number))
+        elif frame.kind is Kind.GO_AWAY:
+            self._gone_away = frame.number
+            events.append(GoneAway(frame.number))
+        else:
+            if frame.flags & Flag.SYN:
+                self._peer_opens(frame.stream, events)
+            self._on_stream(frame, events)
+
+    def _peer_opens(self, stream: int, events: list[Event]) -> None:
+        if stream == 0 or stream % 2 == self._next % 2:
+            raise RemoteProtocolError(f"the peer opened stream {stream}, a number of ours")
+        if stream in self._streams:
+            raise RemoteProtocolError(f"the peer opened stream {stream} twice")
+        self._highest_theirs = max(stream, self._highest_theirs)
+        if len(self._unaccepted) >= BACKLOG or len(self._streams) >= MAX_STREAMS:
+            self._control += encode(Kind.WINDOW, Flag.RST, stream, 0)
+            return
+        self._streams[stream] = _Stream()
+        self._unaccepted.append(stream)
+        events.append(Opened(stream))
+
+    def _on_stream(self, frame: Frame, events: list[Event]) -> None:
+        stream = frame.stream
+        found = self._streams.get(stream)
+        if found is None:
+            ours = stream % 2 == self._next % 2
+            if stream == 0 or (stream >= self._next if ours else stream > self._highest_theirs):
+                raise RemoteProtocolError(f"a frame for stream {stream}, which was never opened")
+            return  # we reset it; this was on its way
+        if frame.kind is Kind.WINDOW:
+            self._grow(stream, found, frame.number)
+        elif frame.body:
+            self._take(stream, found, frame.body, events)
+        if frame.flags & Flag.RST:
+            if stream in self._streams:
+                self._forget(stream)
+                events.append(Reset(stream))
+        elif frame.flags & Flag.FIN and not found.peer_ended and stream in self._streams:
+            found.peer_ended = True
+            events.append(Ended(stream))
+            self._forget_if_over(stream, found)
+
+    def _grow(self, stream: int, found: _Stream, growth: int) -> None:
+        if found.window + growth > MOST_WINDOW:
+            raise RemoteProtocolError(f"the window of stream {stream} grew over {MOST_WINDOW} bytes")
+        found.window += growth
+        self._take_turn(stream, found)
+
+    def _take(self, stream: int, found: _Stream, body: bytes, events: list[Event]) -> None:
+        if found.peer_ended:
+            raise RemoteProtocolError(f"data on stream {stream} after its end")
+        if len(body) > found.granted:
+            raise RemoteProtocolError(f"{len(body)} bytes on stream {stream}; its window has {found.granted}")
+        found.granted -= len(body)
+        if found.closed:
+            self.reset(stream)
+        elif self._buffered + len(body) > BUFFERED_BYTES:
+            self.reset(stream)
+            events.append(Reset(stream))
+        else:
+            found.buffer += body
+            self._buffered += len(body)
+            events.append(Readable(stream))
+
+    def _forget_if_over(self, stream: int, found: _Stream) -> None:
+        if found.closed and found.fin_sent and found.peer_ended:
+            self._forget(stream)
+
+    def _forget(self, stream: int) -> None:
+        self._drop_buffer(self._streams.pop(stream))
+        self._turns.pop(stream, None)
+        self._lingering.pop(stream, None)
+
+    def _drop_buffer(self, found: _Stream) -> None:
+        self._buffered -= len(found.buffer)
+        found.buffer.clear()
