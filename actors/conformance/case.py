@@ -20,7 +20,7 @@ NEEDS = ("cgroups", "isolation", "tty")
 F = TypeVar("F", bound="Callable[[Any], Awaitable[None]]")
 
 # of one case, unless its row says otherwise: many times what a slow agent needs, and people wait for it
-CASE_SECONDS = 15.0
+CASE_SECONDS = 20.0
 
 
 class Spoken(StrEnum):

@@ -7,14 +7,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.conformance.cases import create, execs, health, hyperstart, remove, start
+from actors.conformance.cases import (
+    create,
+    execs,
+    guest,
+    health,
+    hyperstart,
+    links,
+    pause,
+    remove,
+    resources,
+    sandbox,
+    signals,
+    start,
+    streams,
+    terminals,
+    waits,
+)
 
 if TYPE_CHECKING:
     from actors.conformance.case import Case, Spoken
 
 __all__ = ["ALL", "chosen"]
 
-_FAMILIES = (health, create, start, execs, remove, hyperstart)
+_FAMILIES = (
+    health,
+    guest,
+    sandbox,
+    create,
+    start,
+    execs,
+    waits,
+    signals,
+    pause,
+    streams,
+    terminals,
+    resources,
+    remove,
+    links,
+    hyperstart,
+)
 
 ALL: tuple[Case, ...] = tuple(case for family in _FAMILIES for case in family.CASES)
 

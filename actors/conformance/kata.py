@@ -68,6 +68,8 @@ class KataTarget:
     limits: Limits = TARGET_LIMITS
     # as it says itself, once it was asked
     version: str = field(default="", init=False)
+    # or it had one before
+    made_sandbox: bool = field(default=False, init=False)
     _control: RpcLink | None = field(default=None, init=False)
 
     @asynccontextmanager
@@ -99,6 +101,7 @@ class KataTarget:
         request = RPCS["CreateSandbox"].request(sandbox_id=self.ids.fresh("conformance"), hostname="conformance")
         try:
             await self.control.call(RPCS["CreateSandbox"], request)
+            self.made_sandbox = True
         except KatrioError as error:
             if is_loss(error) or isinstance(error, AgentProtocolError):
                 raise
@@ -196,8 +199,7 @@ class Kata:
         process = ProcessSpec(args=args or IDLE, tty=tty, env=dict(env or {}), cwd=cwd, user=user, size=size)
         wanted = ContainerSpec(process=process, resources=resources or ResourceSpec(), mounts=mounts, readonly=readonly)
         spec = oci_spec(wanted, self.target.rootfs)
-        extra: tuple[Mount, ...] = (_SCRATCH,)
-        return msgspec.structs.replace(spec, mounts=(*spec.mounts, *extra))
+        return self.with_mounts(spec, _SCRATCH)
 
     def process(
         self,
@@ -210,6 +212,10 @@ class Kata:
     ) -> Process:
         """A process as an exec carries it."""
         return oci_process(ProcessSpec(args=args, tty=tty, env=dict(env or {}), cwd=cwd, user=user, size=size))
+
+    def with_mounts(self, spec: Spec, *mounts: Mount) -> Spec:
+        """The same with more mounts."""
+        return msgspec.structs.replace(spec, mounts=(*spec.mounts, *mounts))
 
     async def create(self, spec: Spec, *, named: str = "") -> Container:
         """A container that is not started yet."""
@@ -232,9 +238,9 @@ class Kata:
         """A container whose init is `sh -c SCRIPT`."""
         return await self.run("sh", "-c", script, **options)
 
-    async def ticking(self) -> Container:
+    async def ticking(self, **options: Any) -> Container:
         """A container whose init prints tick-1, tick-2 and so on, ten times a second."""
-        return await self.shell("i=0; while true; do i=$((i+1)); echo tick-$i; sleep 0.1; done")
+        return await self.shell("i=0; while true; do i=$((i+1)); echo tick-$i; sleep 0.1; done", **options)
 
     # time, and what goes on in it
 

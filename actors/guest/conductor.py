@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.errors import AgentError, NotFound
+from actors.errors import AgentError, InvalidTransition, NotFound
 from actors.guest.process_io import ProcessIo
 from actors.lifecycle.container import ContainerState
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from actors.wire.spec import ExitStatus, TerminalSize
 
 __all__ = ["Conductor"]
+
+# whoever sends these has what it wants when the process has ended
+_ENDING = frozenset({signal.SIGTERM, signal.SIGKILL})
 
 
 class _Cell:
@@ -102,7 +105,9 @@ class Conductor:
         async with self._changing(cell, "resume", container):
             self.machine.check("resume", container)
             await self._engine.resume(container)
-            self.machine.resumed(container)
+            # a signal that has waited for it may have ended it by now: it went on all the same
+            if self.machine.container(container).state is not ContainerState.STOPPED:
+                self.machine.resumed(container)
 
     async def update(self, container: str, resources: LinuxResources) -> None:
         """All of the limits or none. Raises: NotFound, InvalidTransition, Unsupported, InvalidArgument."""
@@ -214,11 +219,19 @@ class Conductor:
         return found
 
     async def signal(self, container: str, process: str, signum: int) -> None:
-        """One process; one that has ended is fine. Raises: NotFound, InvalidArgument.
+        """One process; SIGTERM and SIGKILL to one that has ended are fine.
 
         A frozen init would keep its SIGKILL until it is thawed (cgroup v1); as its end is the container's, all are killed.
+
+        Raises: NotFound, InvalidArgument; InvalidTransition for another signal to one that has ended.
         """
         found = self.process(container, process)
+        if found.ended.is_set() and signum not in _ENDING:
+            raise InvalidTransition(
+                f"signal {signum} to process {process or container!r} of container {container!r}: it has ended",
+                state="exited",
+                verb="signal",
+            )
         frozen = self.machine.container(container).state is ContainerState.PAUSED
         if signum == signal.SIGKILL and frozen and process in ("", container):
             await self.kill_all(container)

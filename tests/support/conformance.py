@@ -59,6 +59,17 @@ async def open_simulated(spoken: Spoken) -> AsyncGenerator[Target]:
         yield target
 
 
+class _Platform(BarePlatform):
+    """A machine whose name its containers see."""
+
+    def __init__(self, engine: SimulatedEngine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def set_hostname(self, name: str) -> None:
+        self._engine.set_hostname(name)
+
+
 @asynccontextmanager
 async def open_simulated_kata(seed: int = 0) -> AsyncGenerator[KataTarget]:
     """Our kata service over ttRPC. At the end nothing may have been raised that should not have been."""
@@ -69,7 +80,7 @@ async def open_simulated_kata(seed: int = 0) -> AsyncGenerator[KataTarget]:
         engine,
         DEFAULT_LIMITS,
         version="katrio simulated",
-        platform=BarePlatform(),
+        platform=_Platform(engine),
         on_error=lambda _service, _method, error: bugs.append(error),
     )
     serve = composed.faces[GuestProtocol.TTRPC].channels[Channel.AGENT]

@@ -240,7 +240,7 @@ async def own_processes(kata: Kata) -> None:
     other = await kata.run("sleep", marker)
     container = await kata.shell("echo init-$$; sleep 100000")
     equal(await container.init.until("\n"), b"init-1\n", "its process id")
-    seen = (await container.sh("ps")).stdout
+    seen = (await container.sh("ps -ef")).stdout
     check(b"sleep" in seen, "a list with its own sleep", seen)
     check(marker.encode() not in seen, "no process of another container", seen)
     await other.check_alive()

@@ -41,7 +41,7 @@ async def in_its_container(kata: Kata) -> None:
     container = await kata.run("sleep", "87654")
     name = kata.fresh("file")
     await container.sh(f"echo content-$((3 * 5)) > /tmp/{name}")
-    done = await container.sh(f"cat /tmp/{name}; rm /tmp/{name}; ps")
+    done = await container.sh(f"cat /tmp/{name}; rm /tmp/{name}; ps -ef")
     check(done.stdout.startswith(b"content-15\n"), "the file of the other exec", done.stdout)
     check(b"87654" in done.stdout, "the init in the list", done.stdout)
 
@@ -76,13 +76,13 @@ async def user(kata: Kata) -> None:
     "exec.missing-program-told",
     title="An exec of a program that is not there is told soon, and harms nobody",
     does="executes /no/such/program, then a shell in the same container",
-    expects="within 5 s a refusal, or exit code 126 or 127; the container is healthy",
+    expects="soon a refusal, or exit code 126 or 127; the container is healthy",
     why="kata-containers#8026: hung for 60 s; #5724, #869",
 )
 async def missing_program(kata: Kata) -> None:
     container = await kata.run()
     outcome = ""
-    with quick("an exec of a missing program is answered", 5.0):
+    with quick("an exec of a missing program is answered"):
         try:
             process = await container.exec("/no/such/program")
             outcome = f"exit code {(await process.finish()).code}"
@@ -155,13 +155,13 @@ async def unknown_container(kata: Kata) -> None:
     "exec.paused-rejected",
     title="An exec into a paused container is refused at once",
     does="pauses a container, executes in it, resumes it, and executes again",
-    expects="a refusal within 5 s; after the resume an exec works",
+    expects="a refusal soon; after the resume an exec works",
     why="agent-semantics 1.3, 6.2 (17): the child is born frozen, and the Rust agent waits for it under its lock",
 )
 async def paused(kata: Kata) -> None:
     container = await kata.run()
     await container.pause()
-    with quick("an exec into a paused container is answered", 5.0), refused("an exec into a paused container"):
+    with quick("an exec into a paused container is answered"), refused("an exec into a paused container"):
         await container.exec("true")
     await container.resume()
     await container.check_alive()
@@ -171,13 +171,13 @@ async def paused(kata: Kata) -> None:
     "exec.stopped-rejected",
     title="An exec into a container whose init has ended is refused",
     does="runs a container to its end, and executes in it",
-    expects="a refusal within 5 s",
+    expects="a refusal soon",
     why="agent-semantics 1.3: exec into STOPPED",
 )
 async def stopped(kata: Kata) -> None:
     container = await kata.shell("exit $((2 * 3))")
     equal((await container.init.finish()).code, 6, "exit code")
-    with quick("an exec into what has ended is answered", 5.0), refused("an exec into what has ended"):
+    with quick("an exec into what has ended is answered"), refused("an exec into what has ended"):
         await container.exec("true")
 
 
@@ -220,11 +220,10 @@ async def many(kata: Kata) -> None:
 
 @CASES.add(
     "exec.one-after-another",
-    title="A container survives many execs, and their descriptors do not pile up",
-    does="runs 25 execs one after the other, and counts the descriptors of the last one's shell",
-    expects="each exit code is right; the last shell has as few descriptors as the first",
+    title="A container takes many execs, one after the other",
+    does="runs 25 execs, each with an exit code of its own, and one more",
+    expects="each exit code is right, and the container is alive",
     why="kata-containers/agent#762 (8325ad8), kata-containers#4752: leaks and double closes under exec churn",
-    needs=("isolation",),
     seconds=30.0,
 )
 async def one_after_another(kata: Kata) -> None:
