@@ -106,6 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
     verbs = commands.add_parser("verbs", help="say which verb each agent does", allow_abbrev=False)
     verbs.add_argument("--json", action="store_true", help="print one JSON list")
+    _add_call(commands)
     completion = commands.add_parser("completion", help="print a shell's completion script", allow_abbrev=False)
     completion.add_argument("shell", choices=SHELLS)
     return parser
@@ -208,6 +209,27 @@ def _add_guest(commands: _Commands) -> None:
     guest.add_argument("--json", action="store_true", help="say ready as one JSON object")
 
 
+def _add_call(commands: _Commands) -> None:
+    call = commands.add_parser(
+        "call",
+        help="make one call of the Kata agent API, or open a shell for many",
+        description="Make one call of the Kata agent API: RPC ['{json}' | @FILE | - | field=value ...]. Without RPC, a shell.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    call.add_argument("words", nargs="*", metavar="RPC", help="the call by its name in any case, and its fields")
+    call.add_argument("--address", metavar="URL", help="where the agent listens, as in unix:///run/agent.sock")
+    call.add_argument(
+        "--dialect", choices=DIALECTS, default="ttrpc", help="today's, or Kata 1.x's (default: %(default)s)"
+    )
+    call.add_argument("--list", action="store_true", help="show every call, or RPC's fields with their types")
+    call.add_argument("--json", action="store_true", help="print one JSON object a call, and nothing else")
+    call.add_argument("--repeat", type=int, default=1, metavar="N", help="make the call so many times")
+    call.add_argument("--timeout", metavar="SECONDS", help="of each call (default: 60; none for calls that wait)")
+    call.add_argument("--no-defaults", action="store_true", help="send what is written, and fill nothing in")
+
+
 def _nearest(word: str, right: Sequence[str]) -> str:
     from actors.likeness import nearest
 
@@ -220,7 +242,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     words, unknown = parser.parse_known_args(argv)
     try:
-        if unknown:
+        if words.command == "call" and all(not word.startswith("-") or word == "-" for word in unknown):
+            # argparse takes one row of them; these came after an option
+            words.words += unknown
+        elif unknown:
             options = [f"--{name.replace('_', '-')}" for name in vars(words)]
             raise UsageError(f"unrecognized: {' '.join(unknown)}{_nearest(unknown[0], options)}")
         return _dispatch(parser, words)
@@ -286,6 +311,11 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
             from actors.cli.sweep import sweep
 
             return sweep(words.run_dir)
+        case "call":
+            from actors.cli.call.command import call
+            from actors.cli.call.options import CallOptions
+
+            return call(CallOptions.parsed(words))
         case "verbs":
             from actors.cli.verbs import verbs
 

@@ -19,7 +19,7 @@ from actors.schemas.descriptors import message_class
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SchemaError", "decode", "encode"]
+__all__ = ["SchemaError", "decode", "encode", "field_key", "matched_fields"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -63,6 +63,17 @@ def decode(struct_type: type[S], message_name: str, data: bytes) -> S:
     return struct
 
 
+def matched_fields(struct_type: type[msgspec.Struct], message_name: str) -> list[tuple[msgspec.structs.FieldInfo, Any]]:
+    """Each field of the struct with the descriptor of its message's. Raises: TypeError when one has a field more."""
+    descriptor = message_class(message_name).DESCRIPTOR
+    by_key = {field_key(name): field for name, field in descriptor.fields_by_name.items()}
+    structs = msgspec.structs.fields(struct_type)
+    unmatched = set(by_key) ^ {field_key(info.name) for info in structs}
+    if unmatched:
+        raise TypeError(f"{struct_type.__name__} and {message_name} differ in {sorted(unmatched)}")
+    return [(info, by_key[field_key(info.name)]) for info in structs]
+
+
 class _Field(NamedTuple):
     attribute: str
     name: str
@@ -78,13 +89,9 @@ class _Plan:
         self.struct_type = struct_type
         self.message_class = message_class(message_name)
         self._name = message_name
-        descriptor = self.message_class.DESCRIPTOR
-        by_key = {_key(name): field for name, field in descriptor.fields_by_name.items()}
-        structs = msgspec.structs.fields(struct_type)
-        unmatched = set(by_key) ^ {_key(info.name) for info in structs}
-        if unmatched:
-            raise TypeError(f"{struct_type.__name__} and {self._name} differ in {sorted(unmatched)}")
-        self._fields = tuple(_field(info.name, info.type, by_key[_key(info.name)]) for info in structs)
+        self._fields = tuple(
+            _field(info.name, info.type, field) for info, field in matched_fields(struct_type, message_name)
+        )
 
     def to_message(self, struct: msgspec.Struct) -> Message:
         values: dict[str, Any] = {}
@@ -147,7 +154,8 @@ def _map_converters(plan: _Plan | None) -> tuple[Callable[[Any], Any] | None, Ca
     )
 
 
-def _key(name: str) -> str:
+def field_key(name: str) -> str:
+    """Names of one field, in a struct, a .proto or OCI's JSON, have the same key."""
     return name.replace("_", "").lower()
 
 

@@ -23,10 +23,11 @@ from actors.nurseries import open_plain_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas import resources, stats
+from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import RPCS, WAITING
-from transports.address import parse_address
+from transports.address import parse_agent_address
+from transports.agent_sockets import dialer_for
 from transports.errors import AddressError
-from transports.stream import unix_dialer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from actors.agents.kata.rpclink import RpcLink
     from actors.schemas.rpcs import Rpc
-    from transports.base import Dialer
 
 __all__ = ["KataClient", "open_kata_client"]
 
@@ -266,14 +266,19 @@ class KataClient:
 
 @asynccontextmanager
 async def open_kata_client(
-    address: str, *, seconds: float | None = DEFAULT_LIMITS.ask_seconds, limits: Limits = DEFAULT_LIMITS
+    address: str,
+    *,
+    dialect: Dialect = Dialect.TTRPC,
+    seconds: float | None = DEFAULT_LIMITS.ask_seconds,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncGenerator[KataClient]:
     """Dial a Kata agent, and keep the link for as long as the block lasts; a broken one is dialled again.
 
     Hides a nursery: one error of the body stays one plain error. The agent is left as it is at the end.
 
     Args:
-        address: `unix:///path` of the agent's socket.
+        address: where it listens, as `unix:///path`; docs/addresses.md has every form.
+        dialect: today's, or that of Kata 1.x.
         seconds: how long a call may take, None for ever. Calls that wait for something to happen are not bound by it:
             output, input, an exit, an OOM kill; `client.within(seconds)` bounds those.
         limits: `guest_start_seconds` is how long nobody may answer, `reconnect_seconds` the same for a link that broke.
@@ -282,18 +287,12 @@ async def open_kata_client(
         InvalidArgument: no such address can be.
         AgentUnreachable: nobody answers there.
     """
-    link = open_rpc_link(_dialer(address), limits)
+    try:
+        dialer = dialer_for(parse_agent_address(address))
+    except AddressError as error:
+        raise InvalidArgument(str(error), field="address") from None
+    link = open_rpc_link(dialer, limits, dialect)
     async with open_plain_nursery() as nursery:
         await nursery.start(link.run)
         yield KataClient(link, seconds=seconds)
         nursery.cancel_scope.cancel()
-
-
-def _dialer(address: str) -> Dialer:
-    try:
-        parsed = parse_address(address)
-        if parsed.scheme != "unix":
-            raise InvalidArgument(f"address {address!r}: an agent listens on unix:///path", field="address")
-        return unix_dialer(parsed.target)
-    except AddressError as error:
-        raise InvalidArgument(str(error), field="address") from None

@@ -1,0 +1,133 @@
+"""What came of a call, for people and for programs, and the exit code that it means.
+
+For the command and the shell. An agent is not believed: what it says can't steer the terminal. Bytes go out as they are only
+when standard output is no terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from actors.cli.exits import Exit
+from actors.errors import (
+    AgentProtocolError,
+    AgentUnreachable,
+    Expired,
+    GuestDied,
+    InvalidArgument,
+    KatrioError,
+    OutcomeUnknown,
+)
+from actors.schemas.jsonform import request_to_json, response_to_json
+from actors.schemas.shapes import response_shape
+from actors.schemas.text import plain_text
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from actors.agents.kata.client import KataClient
+    from actors.cli.call.arguments import Call
+
+__all__ = ["Answer", "ask", "report_usage", "show", "summary"]
+
+_INFRASTRUCTURE = (AgentUnreachable, AgentProtocolError, GuestDied, Expired, OutcomeUnknown)
+# one reply's text; the protocol's own bound is a frame
+_TEXT = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Of one call: a response, or an error."""
+
+    call: Call
+    seconds: float
+    response: msgspec.Struct | None = None
+    error: KatrioError | None = None
+
+    @property
+    def exit(self) -> Exit:
+        """What a command with this call alone ends with."""
+        if self.error is None:
+            return Exit.HELD
+        return Exit.INFRASTRUCTURE if isinstance(self.error, _INFRASTRUCTURE) else Exit.FAILED
+
+
+async def ask(client: KataClient, call: Call) -> Answer:
+    """Make one call; its failure is an answer too."""
+    began = trio.current_time()
+    try:
+        response = await client.call(call.rpc, call.request)
+    except KatrioError as error:
+        return Answer(call, trio.current_time() - began, error=error)
+    return Answer(call, trio.current_time() - began, response=response)
+
+
+def show(answer: Answer, *, as_json: bool) -> None:
+    """Print it: JSON is one line on standard output; else answers go there and errors to standard error."""
+    if as_json:
+        print(json.dumps(_record(answer)), flush=True)
+        return
+    if answer.error is not None:
+        words = plain_text(answer.error.message, _TEXT)
+        print(f"{answer.call.rpc.method}: {answer.error.code}: {words}", file=sys.stderr, flush=True)
+        return
+    assert answer.response is not None
+    fields = response_shape(answer.call.rpc).fields
+    if len(fields) == 1 and fields[0].kind in ("string", "bytes") and fields[0].form == "one":
+        _show_text(getattr(answer.response, fields[0].attribute))
+    elif fields:
+        print(json.dumps(response_to_json(answer.call.rpc, answer.response), indent=2), flush=True)
+    else:
+        print(f"{answer.call.rpc.method}: done in {1000 * answer.seconds:.1f} ms", flush=True)
+
+
+def _show_text(value: str | bytes) -> None:
+    data = value if isinstance(value, bytes) else value.encode()
+    if sys.stdout.isatty():
+        text = plain_text(data.decode("utf-8", "replace"), _TEXT)
+        print(text, end="" if text.endswith("\n") else "\n", flush=True)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def _record(answer: Answer) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "rpc": answer.call.rpc.method,
+        "request": request_to_json(answer.call.rpc, answer.call.request),
+    }
+    if answer.error is not None:
+        told["error"] = _error(answer.error)
+    elif answer.response is not None:
+        told["response"] = response_to_json(answer.call.rpc, answer.response)
+    return {**told, "seconds": round(answer.seconds, 6)}
+
+
+def _error(error: KatrioError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "details": error.details}
+
+
+def report_usage(error: InvalidArgument, name: str, *, as_json: bool) -> None:
+    """Words that are no call: nothing was sent."""
+    if as_json:
+        print(json.dumps({"rpc": name, "error": _error(error), "seconds": 0}), flush=True)
+    else:
+        print(f"katrio call: {plain_text(error.message, _TEXT)}", file=sys.stderr, flush=True)
+
+
+def summary(answers_seconds: list[float], failed: int) -> str:
+    """One line about many repeats of a call."""
+    ordered = sorted(answers_seconds)
+    count = len(ordered)
+
+    def at(part: float) -> str:
+        return f"{1000 * ordered[min(count - 1, math.ceil(part * count) - 1)]:.2f} ms"
+
+    return f"{count} calls, {failed} failed; p50 {at(0.5)}, p99 {at(0.99)}, longest {at(1)}"

@@ -1,0 +1,173 @@
+"""The words of one call become its request: JSON, files, standard input, and `field=value` over them.
+
+For the command and the shell, which take the same words. Fields are named as in the .proto, in any case; what is wrong is
+told with the field's name before anything is sent. Not for what is left out (`defaults`), nor for the line itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from actors.cli.call.defaults import SHORTHANDS, completed
+from actors.errors import InvalidArgument
+from actors.schemas.jsonform import request_from_json, text_to_json, unknown_field
+from actors.schemas.naming import find_rpc
+from actors.schemas.shapes import request_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import msgspec
+
+    from actors.schemas.rpcs import Rpc
+    from actors.schemas.shapes import Field, Shape
+    from actors.seams import Seams
+
+__all__ = ["Call", "parse_call"]
+
+# a message of the agent's protocol has 4 MiB at the most, and JSON writes a byte as six at the worst
+MAX_ARGUMENT_BYTES = 32 * 1024 * 1024
+_FORMS = "'{json}', @FILE, - (standard input) or field=value"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, ready to be sent."""
+
+    rpc: Rpc
+    request: msgspec.Struct
+
+
+def parse_call(words: Sequence[str], seams: Seams, *, defaults: bool = True) -> Call:
+    """The call that `words` say, its name first. `defaults`: fill in what is left out. Raises: InvalidArgument."""
+    rpc = find_rpc(words[0])
+    given = _Given(rpc)
+    for word in words[1:]:
+        given.add(word)
+    if defaults or given.shorthands:
+        completed(rpc, given.fields, given.shorthands, seams, defaults=defaults)
+    return Call(rpc, request_from_json(rpc, given.fields))
+
+
+@dataclass
+class _Given:
+    """What has been said so far: `fields` by the .proto's names."""
+
+    rpc: Rpc
+    fields: dict[str, Any] = field(default_factory=dict[str, Any])
+    shorthands: dict[str, str] = field(default_factory=dict[str, str])
+    # repeated fields that grow: the first `field=value` replaces, the others add
+    _growing: set[str] = field(default_factory=set[str])
+
+    @property
+    def shape(self) -> Shape:
+        return request_shape(self.rpc)
+
+    def add(self, word: str) -> None:
+        """Raises: InvalidArgument."""
+        bare = word.removeprefix("json://")
+        name, equals, text = word.partition("=")
+        if bare.startswith("{"):
+            self._add_object(bare, "the JSON")
+        elif word in ("-", "@-"):
+            self._add_object(_read("-").decode("utf-8", "replace"), "standard input")
+        elif word.startswith(("@", "file://")):
+            path = word.removeprefix("file://").removeprefix("@")
+            self._add_object(_read(path).decode("utf-8", "replace"), path)
+        elif equals and name.replace(".", "").replace("_", "").replace("-", "").isalnum():
+            self._assign(name.replace("-", "_"), text)
+        else:
+            raise InvalidArgument(
+                f"{self.rpc.method}: found {word[:80]!r}, expected {_FORMS}", field="arguments", found=word[:80]
+            )
+
+    def _add_object(self, text: str, source: str) -> None:
+        try:
+            value = json.loads(text, object_pairs_hook=_once)
+        except (ValueError, RecursionError) as error:
+            raise InvalidArgument(
+                f"{self.rpc.method}: {source}: no JSON: {error}", field="request", found=text[:60]
+            ) from None
+        if not isinstance(value, dict):
+            request_from_json(self.rpc, value)
+        for name, one in cast("dict[str, Any]", value).items():
+            known = self.shape.find(name)
+            # one that is not known is told by the reading of the whole
+            self.fields[known.name if known else name] = one
+            self._growing.discard(known.name if known else name)
+
+    def _assign(self, name: str, text: str) -> None:
+        shorthands = SHORTHANDS.get(self.rpc.method, {})
+        if self.shape.find(name) is None and name in shorthands:
+            self.shorthands[name] = text
+            return
+        *parents, last = name.split(".")
+        into, shape, path = self.fields, self.shape, ""
+        for parent in parents:
+            known = self._find(shape, parent, path)
+            path += f"{known.name}."
+            if known.shape is None or known.form != "one":
+                raise InvalidArgument(
+                    f"{self.rpc.method}.{path[:-1]}: it is {known.type}, and has no field {last!r}", field=path[:-1]
+                )
+            inner = into.setdefault(known.name, {})
+            if not isinstance(inner, dict):
+                raise InvalidArgument(f"{self.rpc.method}.{path[:-1]}: it was given as no object", field=path[:-1])
+            into, shape = cast("dict[str, Any]", inner), known.shape
+        known = self._find(shape, last, path)
+        where = path + known.name
+        value = self._value(known, where, text)
+        if known.form == "repeated" and not isinstance(value, list):
+            before = into.get(known.name) if where in self._growing else None
+            value = [*cast("list[Any]", before or []), value]
+            self._growing.add(where)
+        into[known.name] = value
+
+    def _find(self, shape: Shape, name: str, path: str) -> Field:
+        known = shape.find(name)
+        if known is None:
+            shorthands = () if path else SHORTHANDS.get(self.rpc.method, ())
+            raise unknown_field(self.rpc.method, path + name, [*(one.name for one in shape.fields), *shorthands])
+        return known
+
+    def _value(self, known: Field, where: str, text: str) -> object:
+        if text.startswith("@@"):
+            text = text[1:]
+        elif text.startswith("@"):
+            data = _read(text[1:])
+            if known.kind == "bytes":
+                return _bytes_value(data)
+            text = data.decode("utf-8", "replace")
+        return text_to_json(self.rpc, known, where, text)
+
+
+def _bytes_value(data: bytes) -> object:
+    return {"base64": base64.b64encode(data).decode()}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the name {next(name for name in names if names.count(name) > 1)[:60]!r} is there twice")
+    return found
+
+
+def _read(path: str) -> bytes:
+    """A file, or standard input; at most so much that a request could still fit. Raises: InvalidArgument."""
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read(MAX_ARGUMENT_BYTES + 1)
+        else:
+            with Path(path).open("rb") as file:
+                data = file.read(MAX_ARGUMENT_BYTES + 1)
+    except OSError as error:
+        raise InvalidArgument(f"@{path}: {error.strerror}", field="arguments", found=path) from None
+    if len(data) > MAX_ARGUMENT_BYTES:
+        raise InvalidArgument(f"@{path}: over {MAX_ARGUMENT_BYTES} bytes: no request is so large", field="arguments")
+    return data

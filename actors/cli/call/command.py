@@ -1,0 +1,107 @@
+"""`katrio call`: make one call of the Kata agent API, many times if asked to, or open the shell.
+
+Not for verbs of actors: `katrio run` and scenarios have those. Exit codes are every command's: 0, 1 the agent refused, 2 no
+such call or field, 3 no agent or a broken one, 130.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.agents.kata.client import open_kata_client
+from actors.cli.call.answers import ask, report_usage, show, summary
+from actors.cli.call.arguments import parse_call
+from actors.cli.call.listing import call_page, calls_json, calls_page
+from actors.cli.call.loop import Interrupted, PausedLoop
+from actors.cli.call.shell import Shell
+from actors.cli.exits import Exit
+from actors.errors import InvalidArgument, KatrioError
+from actors.limits import DEFAULT_LIMITS
+from actors.nurseries import plain_error
+from actors.schemas.dialect import Dialect
+from actors.schemas.naming import find_rpc
+from actors.schemas.rpcs import RPCS
+from actors.schemas.text import plain_text
+from actors.seams import real_seams
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.agents.kata.client import KataClient
+    from actors.cli.call.arguments import Call
+    from actors.cli.call.options import CallOptions
+
+__all__ = ["call"]
+
+# somebody is waiting at a terminal, and an address that nobody answers on is most likely mistyped
+_DIAL_SECONDS = 3.0
+
+
+def call(options: CallOptions) -> int:
+    """Do it; the exit code."""
+    try:
+        if options.listing:
+            return _list(options)
+        return _one(options) if options.words else _shell(options)
+    except InvalidArgument as error:
+        report_usage(error, options.words[0] if options.words else "", as_json=options.json and bool(options.words))
+        return Exit.USAGE
+    except KatrioError as error:
+        print(f"katrio call: {error.code}: {plain_text(error.message, 4096)}", file=sys.stderr)
+        return Exit.INFRASTRUCTURE
+    except Interrupted:
+        print("katrio call: interrupted", file=sys.stderr)
+        return Exit.INTERRUPTED
+
+
+def _list(options: CallOptions) -> int:
+    rpcs = [find_rpc(options.words[0])] if options.words else list(RPCS.values())
+    if options.json:
+        print(calls_json(rpcs))
+    else:
+        print(call_page(rpcs[0]) if options.words else calls_page())
+    return Exit.HELD
+
+
+def _shell(options: CallOptions) -> int:
+    loop = PausedLoop(lambda: _open(options))
+    code = Exit.HELD
+    with loop.running():
+        code = Shell(options, loop, real_seams()).run()
+    return code
+
+
+def _one(options: CallOptions) -> int:
+    # before anything is dialled: what is wrong with it can be told without an agent
+    made = parse_call(options.words, real_seams(), defaults=options.defaults)
+    try:
+        return trio.run(_make, options, made)
+    except BaseExceptionGroup as group:
+        raise plain_error(group) from None
+
+
+async def _make(options: CallOptions, made: Call) -> int:
+    took: list[float] = []
+    failed, worst = 0, Exit.HELD
+    async with _open(options) as client:
+        for _ in range(options.repeat):
+            answer = await ask(client, made)
+            show(answer, as_json=options.json)
+            took.append(answer.seconds)
+            failed += answer.error is not None
+            worst = max(worst, answer.exit)
+    if options.repeat > 1:
+        print(summary(took, failed), file=sys.stderr)
+    return worst
+
+
+@asynccontextmanager
+async def _open(options: CallOptions) -> AsyncGenerator[KataClient]:
+    limits = replace(DEFAULT_LIMITS, guest_start_seconds=min(_DIAL_SECONDS, options.seconds or _DIAL_SECONDS))
+    async with open_kata_client(options.address, dialect=Dialect(options.dialect), limits=limits) as client:
+        yield client if options.seconds is None else client.within(options.seconds)

@@ -1,0 +1,143 @@
+"""The shell of `katrio call`: one call a line, from a terminal with completion and history, or from a pipe.
+
+Errors are told and never end it; ^C drops the line, or cancels the call in flight. Not for scripts with conditions: those
+are scenarios.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.cli.call.answers import ask, report_usage, show
+from actors.cli.call.arguments import parse_call
+from actors.cli.call.listing import call_page, calls_page
+from actors.cli.call.loop import Interrupted, PausedLoop
+from actors.cli.call.terminal import open_terminal
+from actors.cli.exits import Exit
+from actors.errors import InvalidArgument
+from actors.scenario.model import Kind
+from actors.scenario.scalars import parse
+from actors.schemas.naming import find_rpc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from actors.agents.kata.client import KataClient
+    from actors.cli.call.options import CallOptions
+    from actors.seams import Seams
+
+__all__ = ["Shell"]
+
+HELP = """\
+a line is a call:    RPC field=value ...    RPC {"field": "value"}    RPC @FILE
+  names in any case, as in CreateContainer or create-container; Tab completes calls and fields
+  field=@FILE takes a field from a file; without fields, sensible ones are filled in
+help [RPC]           this, or a call's fields
+list                 every call
+repeat N CALL        make a call N times
+sleep DURATION       wait, as in 500ms or 2s
+echo TEXT            print it
+quit                 end; so does ^D. ^C drops the line, or cancels the call in flight"""
+MAX_REPEAT = 100_000
+
+
+class Shell:
+    """Reads lines and makes their calls with `loop`'s client."""
+
+    def __init__(self, options: CallOptions, loop: PausedLoop[KataClient], seams: Seams) -> None:
+        self._options = options
+        self._loop = loop
+        self._seams = seams
+        self._worst = Exit.HELD
+        self._commands: dict[str, Callable[[str], None]] = {
+            "help": self._help,
+            "list": lambda _: print(calls_page()),
+            "repeat": self._repeat,
+            "sleep": self._sleep,
+            "echo": print,
+        }
+
+    def run(self) -> Exit:
+        """Until the end of input or `quit`; from a pipe the worst exit of all lines, else 0."""
+        terminal = sys.stdin.isatty()
+        for line in self._typed() if terminal else self._piped():
+            command, _, rest = line.strip().partition(" ")
+            if command in ("quit", "exit"):
+                break
+            if command and not command.startswith("#"):
+                self._do(command, rest.strip())
+        return Exit.HELD if terminal else self._worst
+
+    def _piped(self) -> Iterator[str]:
+        yield from sys.stdin
+
+    def _typed(self) -> Iterator[str]:
+        print(f"{self._options.address}: type help, or a call; Tab completes, quit ends", file=sys.stderr)
+        with open_terminal((*self._commands, "quit")) as read_line:
+            while True:
+                try:
+                    yield read_line("katrio> ")
+                except KeyboardInterrupt:
+                    # the line that was begun
+                    print()
+                except EOFError:
+                    print()
+                    return
+
+    def _do(self, command: str, rest: str) -> None:
+        try:
+            own = self._commands.get(command)
+            if own is not None:
+                own(rest)
+            else:
+                self._call(command, rest)
+        except InvalidArgument as error:
+            self._note(Exit.USAGE)
+            report_usage(error, command, as_json=self._options.json)
+        except (Interrupted, KeyboardInterrupt):
+            self._note(Exit.INTERRUPTED)
+            print("interrupted", file=sys.stderr)
+
+    def _call(self, command: str, rest: str) -> None:
+        call = parse_call(_words(command, rest), self._seams, defaults=self._options.defaults)
+        answer = self._loop.perform(lambda client: ask(client, call))
+        self._note(answer.exit)
+        show(answer, as_json=self._options.json)
+
+    def _help(self, rest: str) -> None:
+        print(call_page(find_rpc(rest)) if rest else HELP)
+
+    def _repeat(self, rest: str) -> None:
+        count, _, line = rest.partition(" ")
+        command, _, arguments = line.strip().partition(" ")
+        if not (count.isdecimal() and 1 <= int(count) <= MAX_REPEAT and command):
+            raise InvalidArgument(f"repeat: found {rest[:60]!r}, expected 1 to {MAX_REPEAT} and a call", field="repeat")
+        for _ in range(int(count)):
+            self._call(command, arguments.strip())
+
+    def _sleep(self, rest: str) -> None:
+        seconds = parse(Kind.DURATION, rest)
+        if not isinstance(seconds, float):
+            raise InvalidArgument(f"sleep: found {rest[:60]!r}, expected a duration such as 500ms", field="sleep")
+
+        async def wait(_: KataClient) -> None:
+            await trio.sleep(seconds)
+
+        self._loop.perform(wait)
+
+    def _note(self, code: Exit) -> None:
+        self._worst = max(self._worst, code)
+
+
+def _words(command: str, rest: str) -> list[str]:
+    """As a POSIX shell splits it, but JSON needs no quotes. Raises: InvalidArgument."""
+    if rest.startswith("{"):
+        return [command, rest]
+    try:
+        return [command, *shlex.split(rest)]
+    except ValueError as error:
+        raise InvalidArgument(f"{command}: found {rest[:60]!r}: {error}", field="arguments", found=rest[:60]) from None
