@@ -50,19 +50,30 @@ def _options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     return [action for action in parser._actions if action.option_strings]
 
 
+def _values(command: str, action: argparse.Action) -> str:
+    """The words that may stand there. A call may be named in any case, so it is no choice; its names are known all the same."""
+    if command == "call" and action.dest == "words":
+        from actors.schemas.rpcs import RPCS
+
+        return " ".join(RPCS)
+    return " ".join(map(str, action.choices or ()))
+
+
 def _bash(parser: argparse.ArgumentParser) -> str:
     choices: list[str] = []
     options: list[str] = []
     for name, command in _commands(parser).items():
         words: list[str] = []
         for action in command._actions:
-            values = " ".join(map(str, action.choices or ()))
+            values = _values(name, action)
             words += action.option_strings or values.split()
             if values:
                 line = f'COMPREPLY=($(compgen -W "{values}" -- "$word")); return ;;'
                 choices += [f'        "{name} {option}") {line}' for option in action.option_strings]
             if not action.option_strings and values:
-                options.append(f'        {name}) COMPREPLY=($(compgen -W "{values}" -- "$word")); return ;;')
+                options.append(
+                    f'        {name}) [[ $word == -* ]] || {{ COMPREPLY=($(compgen -W "{values}" -- "$word")); return; }} ;;&'
+                )
         options.append(f'        {name}) local words="{" ".join(words)}" ;;')
     top = [*_commands(parser), *(option for action in _options(parser) for option in action.option_strings)]
     return _BASH.format(top=" ".join(top), choices="\n".join(choices), options="\n".join(options))
@@ -72,7 +83,7 @@ def _fish(parser: argparse.ArgumentParser) -> Iterator[str]:
     for name, command in _commands(parser).items():
         yield f"complete -c katrio -n __fish_use_subcommand -a {name}"
         for action in command._actions:
-            values = " ".join(map(str, action.choices or ()))
+            values = _values(name, action)
             given = f" -x -a '{values}'" if values else ""
             condition = f"-n '__fish_seen_subcommand_from {name}'"
             for option in action.option_strings:

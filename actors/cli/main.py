@@ -298,11 +298,6 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
             from actors.cli.guest import guest
 
             return guest(GuestOptions.parsed(words))
-        case "schema":
-            from actors.scenario.schema import schema_text
-
-            print(schema_text(), end="")
-            return Exit.HELD
         case "doctor":
             from actors.cli.doctor import doctor
 
@@ -321,10 +316,20 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
 
             return verbs(as_json=words.json)
         case _:
-            from actors.cli.completion import completion
+            return _print_text(parser, words)
 
-            print(completion(parser, words.shell), end="")
-            return Exit.HELD
+
+def _print_text(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int:
+    """What is generated from katrio itself."""
+    if words.command == "schema":
+        from actors.scenario.schema import schema_text
+
+        print(schema_text(), end="")
+    else:
+        from actors.cli.completion import completion
+
+        print(completion(parser, words.shell), end="")
+    return Exit.HELD
 
 
 if __name__ == "__main__":

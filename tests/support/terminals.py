@@ -39,10 +39,10 @@ class Terminal:
         """^C, which the terminal makes a signal of."""
         self.type("\x03")
 
-    def expect(self, text: str) -> str:
+    def expect(self, text: str, seconds: float = _SECONDS) -> str:
         """Wait until `text` is seen after what was expected before; what came in between."""
         while (found := self.seen.find(text, self._at)) < 0:
-            if not select.select([self._master], [], [], _SECONDS)[0]:
+            if not select.select([self._master], [], [], seconds)[0]:
                 raise AssertionError(f"{text!r} did not come; seen: {self.seen[self._at :]!r}")
             try:
                 data = os.read(self._master, 65536)
@@ -53,6 +53,17 @@ class Terminal:
             self.seen += data.decode("utf-8", "replace")
         between, self._at = self.seen[self._at : found], found + len(text)
         return between
+
+    def interrupt_until(self, text: str) -> None:
+        """^C until `text` is seen: readline takes no notice of one that comes while it is busy with a key."""
+        for _ in range(int(_SECONDS)):
+            self.interrupt()
+            try:
+                self.expect(text, seconds=1)
+            except AssertionError:
+                continue
+            return
+        raise AssertionError(f"{text!r} did not come after ^C; seen: {self.seen[self._at :]!r}")
 
     def end(self) -> int:
         """Wait for its end; the exit code."""

@@ -49,8 +49,7 @@ def parse_call(words: Sequence[str], seams: Seams, *, defaults: bool = True) -> 
     given = _Given(rpc)
     for word in words[1:]:
         given.add(word)
-    if defaults or given.shorthands:
-        completed(rpc, given.fields, given.shorthands, seams, defaults=defaults)
+    completed(rpc, given.fields, given.shorthands, seams, defaults=defaults)
     return Call(rpc, request_from_json(rpc, given.fields))
 
 
@@ -95,11 +94,16 @@ class _Given:
             ) from None
         if not isinstance(value, dict):
             request_from_json(self.rpc, value)
+        seen: set[str] = set()
         for name, one in cast("dict[str, Any]", value).items():
             known = self.shape.find(name)
             # one that is not known is told by the reading of the whole
-            self.fields[known.name if known else name] = one
-            self._growing.discard(known.name if known else name)
+            meant = known.name if known else name
+            if meant in seen:
+                raise InvalidArgument(f"{self.rpc.method}.{meant}: it is given twice", field=meant)
+            seen.add(meant)
+            self.fields[meant] = one
+            self._growing.discard(meant)
 
     def _assign(self, name: str, text: str) -> None:
         shorthands = SHORTHANDS.get(self.rpc.method, {})
@@ -121,7 +125,8 @@ class _Given:
             into, shape = cast("dict[str, Any]", inner), known.shape
         known = self._find(shape, last, path)
         where = path + known.name
-        value = self._value(known, where, text)
+        # a signal may be a name, which is read with the defaults
+        value = text if where == "signal" else self._value(known, where, text)
         if known.form == "repeated" and not isinstance(value, list):
             before = into.get(known.name) if where in self._growing else None
             value = [*cast("list[Any]", before or []), value]

@@ -1,8 +1,8 @@
 """A Trio that runs only while somebody waits for it, in the thread that also reads the terminal.
 
 For the shell: readline wants the main thread, which is where ^C arrives, and the link to the agent has to outlive one call (a
-serial channel carries one session in its life). Between calls nothing runs; the kernel keeps what arrives. ^C while a call is
-in flight cancels that call alone; at the prompt it is KeyboardInterrupt, as ever.
+serial channel carries one session in its life). Between calls nothing runs; the kernel keeps what arrives. ^C cancels the
+call in flight, or the next one, alone; while a line is read it is KeyboardInterrupt, as ever.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ class PausedLoop(Generic[C]):
         self._token: trio.lowlevel.TrioToken | None = None
         # of what is being done; None while the loop is paused
         self._scope: trio.CancelScope | None = None
+        self._reading = False
+        # ^C came between two of those
+        self._wanted = False
 
     @contextmanager
     def running(self) -> Generator[None]:
@@ -64,10 +67,22 @@ class PausedLoop(Generic[C]):
         assert self._ended is not None
         self._ended.unwrap()
 
+    @contextmanager
+    def reading(self) -> Generator[None]:
+        """Around what waits for a person: here alone ^C is KeyboardInterrupt."""
+        self._wanted = False
+        self._reading = True
+        try:
+            yield
+        finally:
+            self._reading = False
+
     def perform(self, work: Callable[[C], Awaitable[T]]) -> T:
         """Run it to its end. Raises: Interrupted, and what it raises."""
         done: list[outcome.Outcome[T]] = []
         scope = self._scope = trio.CancelScope()
+        if self._wanted:
+            scope.cancel()
 
         async def job(held: C) -> None:
             with scope:
@@ -115,6 +130,8 @@ class PausedLoop(Generic[C]):
         self._ended = ended
 
     def _on_interrupt(self, _signum: int, _frame: FrameType | None) -> None:
-        if self._scope is None:
+        if self._reading:
             raise KeyboardInterrupt
-        self._soon(self._scope.cancel)
+        self._wanted = True
+        if self._scope is not None:
+            self._soon(self._scope.cancel)

@@ -73,20 +73,28 @@ class Shell:
         return Exit.HELD if terminal else self._worst
 
     def _piped(self) -> Iterator[str]:
-        yield from sys.stdin
+        while True:
+            with self._loop.reading():
+                line = sys.stdin.readline()
+            if not line:
+                return
+            yield line
 
     def _typed(self) -> Iterator[str]:
         print(f"{self._options.address}: type help, or a call; Tab completes, quit ends", file=sys.stderr)
         with open_terminal((*self._commands, "quit")) as read_line:
             while True:
                 try:
-                    yield read_line("katrio> ")
+                    with self._loop.reading():
+                        line = read_line("katrio> ")
                 except KeyboardInterrupt:
                     # the line that was begun
                     print()
                 except EOFError:
                     print()
                     return
+                else:
+                    yield line
 
     def _do(self, command: str, rest: str) -> None:
         try:
@@ -98,7 +106,7 @@ class Shell:
         except InvalidArgument as error:
             self._note(Exit.USAGE)
             report_usage(error, command, as_json=self._options.json)
-        except (Interrupted, KeyboardInterrupt):
+        except Interrupted:
             self._note(Exit.INTERRUPTED)
             print("interrupted", file=sys.stderr)
 
