@@ -102,7 +102,11 @@ def check_socket_path(path: str) -> None:
 
 
 def _check_length(what: str, path: str, advice: str) -> None:
-    length = len(path.encode(errors="surrogateescape"))
+    try:
+        length = len(path.encode(errors="surrogateescape"))
+    except UnicodeEncodeError as error:
+        # half of a pair, as JSON can write one
+        raise AddressError(f"{what} {path!r} has a character that no file name can have") from error
     if length > SOCKET_PATH_BYTES:
         raise AddressError(f"{what} {path!r} has {length} bytes and Linux allows {SOCKET_PATH_BYTES}; {advice}")
 

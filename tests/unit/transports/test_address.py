@@ -58,6 +58,8 @@ def test_a_good_address_is_parsed(text: str, address: Address) -> None:
         ("unix:///run/", "directory"),
         ("unix:///run/a\0b", "NUL"),
         ("/run/a\0b", "NUL"),
+        ("/run/\ud800", "no file name"),
+        ("unix://@\ud800", "no file name"),
         ("vsock:3:1024", "vsock://3:1024"),
         ("vsock://3", "1024 is the kata agent's port, 2718 and 2719 hyperstart's"),
         ("vsock://4294967296:1", "vsock://CID:PORT"),
