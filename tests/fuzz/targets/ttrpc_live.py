@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.fuzz.layout import Frames
+    from transports.calls.server import CallContext
 
 __all__ = ["TARGETS", "talk"]
 
@@ -70,10 +71,16 @@ async def _check_client(pieces: Frames) -> None:
     expect(len(decoder.feed(heard)) == OPEN_CALLS and not decoder.in_frame, "it sent something but its calls")
 
 
+async def _patient(payload: bytes, _: CallContext) -> bytes:
+    """Answers late, whatever it is asked."""
+    await trio.sleep(len(payload))
+    return payload
+
+
 async def _check_server(pieces: Frames) -> None:
     """A hostile client is answered in frames and forgotten when it goes; its neighbour is served all the while."""
     errors: Errors = []
-    server = server_of(errors, max_calls=8)
+    server = server_of(errors, max_calls=8, Sleep=_patient)
     async with trio.open_nursery() as nursery:
         neighbour = await connect(nursery, server)
         near, far = trio.testing.memory_stream_pair()
