@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from actors.cli.options import FileOptions
+    from actors.cli.options import FileOptions, RunOptions
     from actors.scenario.load import Loaded
     from actors.scenario.problems import Problem
 
-__all__ = ["dry_run", "list_files", "load_all", "scenario_files", "tell_nothing", "tell_problems", "validate"]
+__all__ = ["list_files", "load_all", "load_to_run", "scenario_files", "tell_problems", "validate"]
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -80,7 +80,18 @@ def _matches(loaded: Loaded, words: Sequence[str]) -> bool:
     return any(word in labels or any(word in text.lower() for text in texts) for word in words)
 
 
-def dry_run(loaded: Sequence[Loaded]) -> int:
+def load_to_run(options: RunOptions) -> list[Loaded] | Exit:
+    """What the options name; or, when nothing is to be run, the exit code, after everything was said."""
+    loaded, problems = load_all(options.files, given=dict(options.given), words=options.words)
+    if problems or not loaded:
+        tell_problems(problems)
+        if not loaded and not problems:
+            _tell_nothing(options.files, options.words)
+        return Exit.USAGE
+    return _dry_run(loaded) if options.dry_run else loaded
+
+
+def _dry_run(loaded: Sequence[Loaded]) -> Exit:
     """Say what would run, and start nothing; the exit code."""
     for one in loaded:
         scenario = one.scenario
@@ -102,7 +113,7 @@ def tell_problems(problems: list[Problem]) -> None:
         print(f"katrio: {problem}", file=sys.stderr)
 
 
-def tell_nothing(paths: tuple[Path, ...], words: Sequence[str]) -> None:
+def _tell_nothing(paths: tuple[Path, ...], words: Sequence[str]) -> None:
     """That there is nothing to run, and whether it is the filter that left nothing."""
     count = len(scenario_files(paths))
     if words and count:

@@ -15,7 +15,7 @@ import trio
 
 from actors.api import open_attached, open_world
 from actors.cli.exits import Exit, exit_code
-from actors.cli.files import dry_run, load_all, tell_nothing, tell_problems
+from actors.cli.files import load_to_run
 from actors.cli.reports import open_report
 from actors.cli.sweep import sweep_root
 from actors.errors import InvalidArgument, KatrioError
@@ -41,14 +41,9 @@ __all__ = ["run"]
 
 def run(options: RunOptions) -> int:
     """Run the files; the exit code."""
-    loaded, problems = load_all(options.files, given=dict(options.given), words=options.words)
-    if problems or not loaded:
-        tell_problems(problems)
-        if not loaded and not problems:
-            tell_nothing(options.files, options.words)
-        return Exit.USAGE
-    if options.dry_run:
-        return dry_run(loaded)
+    loaded = load_to_run(options)
+    if isinstance(loaded, Exit):
+        return loaded
     try:
         report = open_report(options, len(loaded) * options.repeat)
     except OSError as error:

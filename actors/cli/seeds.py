@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from actors.cli.exits import Exit, exit_code
-from actors.cli.files import dry_run, load_all, tell_nothing, tell_problems
+from actors.cli.files import load_to_run
 from actors.cli.reports import open_report
 from actors.scenario.events import Outcome
 from actors.seams import real_seams
@@ -32,14 +32,9 @@ _SEED_BITS = 32
 
 def run_simulated(options: RunOptions) -> int:
     """Run the files; the exit code."""
-    loaded, problems = load_all(options.files, given=dict(options.given), words=options.words)
-    if problems or not loaded:
-        tell_problems(problems)
-        if not loaded and not problems:
-            tell_nothing(options.files, options.words)
-        return Exit.USAGE
-    if options.dry_run:
-        return dry_run(loaded)
+    loaded = load_to_run(options)
+    if isinstance(loaded, Exit):
+        return loaded
     if options.seeds is not None:
         from actors.cli.seeds_range import run_ranges
 
