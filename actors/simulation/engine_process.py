@@ -6,7 +6,7 @@ nothing that was read is lost when its reader is cancelled, and closing an end w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import trio
 
@@ -34,6 +34,8 @@ __all__ = [
     "write_pipe",
     "write_terminal",
 ]
+
+T = TypeVar("T")
 
 _READ_BYTES = 1024 * 1024
 _SIGNALS = 64
@@ -63,6 +65,21 @@ class _End:
         if self._closed:
             raise trio.ClosedResourceError("this stream was closed")
 
+    async def _until(self, attempt: Callable[[], T | None]) -> T:
+        """What it gives once it gives something; a checkpoint either way. Raises: ClosedResourceError."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._check()
+        given = attempt()
+        waited = given is None
+        while given is None:
+            await self._lot.park()
+            self._check()
+            given = attempt()
+        self._driver.settle()
+        if not waited:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        return given
+
     def close(self) -> None:
         """Close and wake who waits; repeated is fine."""
         if not self._closed:
@@ -87,19 +104,7 @@ class ReadEnd(_End, trio.abc.ReceiveStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """At least one byte, at most `max_bytes` (1 MiB); empty is the end. Raises: ClosedResourceError."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        waited = False
-        while True:
-            self._check()
-            data = self._read(max_bytes or _READ_BYTES)
-            if data is not None:
-                break
-            waited = True
-            await self._lot.park()
-        self._driver.settle()
-        if not waited:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-        return data
+        return await self._until(lambda: self._read(max_bytes or _READ_BYTES))
 
 
 class WriteEnd(_End, trio.abc.SendStream):
@@ -117,22 +122,10 @@ class WriteEnd(_End, trio.abc.SendStream):
 
     async def write_some(self, data: bytes | memoryview) -> int:
         """Wait for room, then write what fits; how many bytes. Raises: BrokenResourceError when nobody can read it any more, ClosedResourceError."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        waited = False
-        while True:
-            self._check()
-            try:
-                size = self._write(data)
-            except CallFailed as error:
-                raise trio.BrokenResourceError(f"writing a process's input: {error.error}") from error
-            if size is not None:
-                break
-            waited = True
-            await self._lot.park()
-        self._driver.settle()
-        if not waited:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-        return size
+        try:
+            return await self._until(lambda: self._write(data))
+        except CallFailed as error:
+            raise trio.BrokenResourceError(f"writing a process's input: {error.error}") from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """All of it. Raises: BrokenResourceError, ClosedResourceError."""
