@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from actors.host.facts import choose_engine, read_facts
+from tests.support.command_line import KATRIO, ROOT, katrio, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-KATRIO = str(Path(sys.executable).parent / "katrio")
-ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 ENGINES = sorted({"processes", choose_engine(read_facts())[0]})
 
@@ -45,26 +43,6 @@ sandboxes:
 steps:
   - sleep: 50s
 """
-
-
-def katrio(*words: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
-    """Run it; nothing is a terminal."""
-    return subprocess.run(
-        [KATRIO, *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-
-
-def written(directory: Path, text: str) -> str:
-    """A scenario file."""
-    path = directory / "scenario.yaml"
-    path.write_text(text)
-    return str(path)
 
 
 def test_without_a_command_it_says_how_to_use_it() -> None:

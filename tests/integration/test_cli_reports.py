@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
 import trio
 
 from actors.api import open_system
+from tests.support.command_line import KATRIO, katrio
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytest_plugins = ["pytester"]
 
-KATRIO = str(Path(sys.executable).parent / "katrio")
 IDLE = "'trap \"exit 0\" TERM; while true; do sleep 0.1; done'"
 HEAD = f"sandboxes:\n  box:\n    containers:\n      one: {{command: {IDLE}}}\n"
 HOLDS = f"name: it holds\nwhy: so\ngroup: good\n{HEAD}steps:\n  - {{exec: one, command: echo said, as: pp}}\n  - {{wait: pp, expect: {{exit: 0}}}}\n"
@@ -46,10 +47,9 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def katrio(*words: str | Path, code: int) -> str:
-    """Run it; what it printed. Its exit code must be this one."""
-    argv = [KATRIO, *map(str, words)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=90, check=False, stdin=subprocess.DEVNULL)
+def output_of(*words: str | Path, code: int) -> str:
+    """What it printed. Its exit code must be this one."""
+    done = katrio(*words)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -57,7 +57,7 @@ def katrio(*words: str | Path, code: int) -> str:
 def test_files_of_all_kinds_are_written_at_once(files: Path) -> None:
     journal, junit, page = files / "j.jsonl", files / "j.xml", files / "page.html"
     words = ["--engine", "processes", "--keep-going", "--jobs", "2"]
-    said = katrio("run", *words, "--journal", journal, "--junit", junit, "--html", page, files, code=1)
+    said = output_of("run", *words, "--journal", journal, "--junit", junit, "--html", page, files, code=1)
     assert "held: 2 steps" in said
     # a step that did not hold was not the end, with --keep-going
     assert "failed: " in said
@@ -66,17 +66,17 @@ def test_files_of_all_kinds_are_written_at_once(files: Path) -> None:
     assert [event["text"] for event in events if event["event"] == "printed"] == ["said\n"]
     assert ElementTree.parse(junit).getroot().get("failures") == "1"
     assert page.read_text().count("<svg") == 2
-    assert "nothing that counts differs" in katrio("run", "--diff", journal, journal, code=0)
+    assert "nothing that counts differs" in output_of("run", "--diff", journal, journal, code=0)
 
 
 def test_files_are_chosen_by_words(files: Path) -> None:
-    assert "it holds" not in katrio("run", "--dry-run", "--filter", "slow", files, code=0)
-    assert "it fails" not in katrio("list", "--filter", "good", files, code=0)
-    assert "none of the 2 files has such a word" in katrio("run", "--filter", "nothing", files, code=2)
+    assert "it holds" not in output_of("run", "--dry-run", "--filter", "slow", files, code=0)
+    assert "it fails" not in output_of("list", "--filter", "good", files, code=0)
+    assert "none of the 2 files has such a word" in output_of("run", "--filter", "nothing", files, code=2)
 
 
 def test_a_dry_run_starts_nothing_and_says_every_step(files: Path) -> None:
-    said = katrio("run", "--dry-run", files / "holds.yaml", code=0)
+    said = output_of("run", "--dry-run", files / "holds.yaml", code=0)
     assert "containers: box/one" in said
     assert said.count("line ") == 2
 
@@ -85,12 +85,12 @@ def test_a_value_from_the_command_line(files: Path) -> None:
     (files / "v.yaml").write_text(
         f"name: v\nwhy: so\nvars: {{code: 3}}\n{HEAD}steps:\n  - {{state: one, expect: '${{code}}'}}\n"
     )
-    katrio("run", "--engine", "processes", "--var", "code=running", files / "v.yaml", code=0)
-    assert "did you mean code?" in katrio("run", "--var", "cod=1", files / "v.yaml", code=2)
+    output_of("run", "--engine", "processes", "--var", "code=running", files / "v.yaml", code=0)
+    assert "did you mean code?" in output_of("run", "--var", "cod=1", files / "v.yaml", code=2)
 
 
 def test_each_file_is_run_so_many_times(files: Path) -> None:
-    said = katrio("run", "--engine", "processes", "--repeat", "2", "--json", files / "holds.yaml", code=0)
+    said = output_of("run", "--engine", "processes", "--repeat", "2", "--json", files / "holds.yaml", code=0)
     assert [json.loads(line)["outcome"] for line in said.splitlines()] == ["held", "held"]
 
 
@@ -98,7 +98,7 @@ def test_each_file_is_run_so_many_times(files: Path) -> None:
     "words", [("--repeat", "0"), ("--jobs", "999"), ("--world", "attached"), ("--address", "ipc:///x"), ("--var", "x")]
 )
 def test_words_that_make_no_sense_are_told(words: tuple[str, ...], files: Path) -> None:
-    assert "katrio run: error:" in katrio("run", *words, files, code=2)
+    assert "katrio run: error:" in output_of("run", *words, files, code=2)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_words_that_make_no_sense_are_told(words: tuple[str, ...], files: Path) 
     ],
 )
 def test_a_slip_is_told_without_the_usage(words: tuple[str, ...], said: str, files: Path) -> None:
-    told = katrio("run", *words, files, code=2)
+    told = output_of("run", *words, files, code=2)
     assert said in told
     assert len(told.splitlines()) == 2
 
@@ -146,19 +146,19 @@ def test_finally_runs_on_an_interrupt_with_the_world_still_whole(files: Path) ->
 def test_a_program_is_run_recorded_and_its_record_holds(files: Path) -> None:
     program, record = files / "program.py", files / "record.yaml"
     program.write_text(PROGRAM)
-    assert "held: 1 step" in katrio("run", "--engine", "processes", program, code=0)
-    katrio("record", record, program, "--engine", "processes", code=0)
-    katrio("run", "--engine", "processes", record, code=0)
-    assert "--force writes over it" in katrio("record", record, program, "--engine", "processes", code=2)
-    assert "OUT.yaml first" in katrio("record", program, record, code=2)
-    assert "expected a Python file" in katrio("record", files / "new.yaml", record, code=2)
+    assert "held: 1 step" in output_of("run", "--engine", "processes", program, code=0)
+    output_of("record", record, program, "--engine", "processes", code=0)
+    output_of("run", "--engine", "processes", record, code=0)
+    assert "--force writes over it" in output_of("record", record, program, "--engine", "processes", code=2)
+    assert "OUT.yaml first" in output_of("record", program, record, code=2)
+    assert "expected a Python file" in output_of("record", files / "new.yaml", record, code=2)
 
 
 def test_a_program_is_validated_as_one(files: Path) -> None:
     program = files / "program.py"
     program.write_text(PROGRAM)
-    assert "right (a program that loads; needs containers, exec)" in katrio("validate", program, code=0)
-    assert "known once it runs" in katrio("run", "--dry-run", program, code=0)
+    assert "right (a program that loads; needs containers, exec)" in output_of("validate", program, code=0)
+    assert "known once it runs" in output_of("run", "--dry-run", program, code=0)
 
 
 @pytest.fixture

@@ -7,17 +7,16 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-KATRIO = str(Path(sys.executable).parent / "katrio")
+from tests.support.command_line import KATRIO
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 
 @contextmanager

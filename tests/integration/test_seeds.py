@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-KATRIO = str(Path(sys.executable).parent / "katrio")
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.command_line import KATRIO, ROOT, katrio, written
+
 SCENARIO = str(ROOT / "scenarios" / "exec-exit-codes.yaml")
 
 # holds or not, by the pieces in which bytes and processes come along
@@ -56,30 +56,16 @@ steps:
 """
 
 
-def katrio(*words: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [KATRIO, "run", "--world", "simulated", *words],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-
-
-def written(directory: Path, text: str) -> str:
-    path = directory / "scenario.yaml"
-    path.write_text(text)
-    return str(path)
+def simulated(*words: str | Path, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+    return katrio("run", "--world", "simulated", *words, timeout=timeout)
 
 
 def test_a_seed_is_drawn_told_and_can_be_replayed() -> None:
-    done = katrio(SCENARIO)
+    done = simulated(SCENARIO)
     assert done.returncode == 0, done.stdout + done.stderr
     seed = re.match(r"seed (\d+)\n", done.stdout)
     assert seed is not None
-    first, second = (json.loads(katrio("--json", "--seed", seed[1], SCENARIO).stdout) for _ in range(2))
+    first, second = (json.loads(simulated("--json", "--seed", seed[1], SCENARIO).stdout) for _ in range(2))
     assert first == second
     assert first["seed"] == int(seed[1])
     assert re.fullmatch("[0-9a-f]{32}", first["trace_digest"])
@@ -109,7 +95,7 @@ def _others_may_read() -> bool:
 
 def test_a_range_lists_the_seeds_that_fail_and_each_replays(tmp_path: Path) -> None:
     file = written(tmp_path, RACE)
-    done = katrio("--json", "--seeds", "0:30", file)
+    done = simulated("--json", "--seeds", "0:30", file)
     assert done.returncode == 1, done.stdout + done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)
     assert summary["outcome"] == "failed"
@@ -119,7 +105,7 @@ def test_a_range_lists_the_seeds_that_fail_and_each_replays(tmp_path: Path) -> N
     failing = summary["failing"][0]
     words = failing["replay"].split()
     assert words[:4] == ["katrio", "run", "--world", "simulated"]
-    again = katrio("--json", *words[4:])
+    again = simulated("--json", *words[4:])
     assert again.returncode == 1
     result = json.loads(again.stdout)
     assert (result["trace_digest"], result["reason"]) == (failing["trace_digest"], failing["reason"])
@@ -128,12 +114,12 @@ def test_a_range_lists_the_seeds_that_fail_and_each_replays(tmp_path: Path) -> N
 def test_a_program_is_played_on_a_range_and_may_print(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    summary = json.loads(katrio("--json", "--seeds", "0:4", str(program)).stdout)
+    summary = json.loads(simulated("--json", "--seeds", "0:4", str(program)).stdout)
     assert (summary["outcome"], summary["outcomes"]) == ("held", {"held": 4})
 
 
 def test_a_range_in_plain_lines_says_how_to_replay(tmp_path: Path) -> None:
-    done = katrio("--seeds", "0:30", written(tmp_path, RACE))
+    done = simulated("--seeds", "0:30", written(tmp_path, RACE))
     assert done.returncode == 1
     assert "  30 of 30 seeds, " in done.stdout
     assert "replay: katrio run --world simulated --seed" in done.stdout
@@ -142,7 +128,7 @@ def test_a_range_in_plain_lines_says_how_to_replay(tmp_path: Path) -> None:
 
 
 def test_one_reason_is_told_once_however_many_seeds_have_it(tmp_path: Path) -> None:
-    done = katrio("--seeds", "0:5", written(tmp_path, LONG.replace("sleep: 5s", "{state: one, expect: paused}")))
+    done = simulated("--seeds", "0:5", written(tmp_path, LONG.replace("sleep: 5s", "{state: one, expect: paused}")))
     assert done.returncode == 1
     assert done.stdout.count("expected 'paused'") == 2, "when it is found, and at the end"
     assert re.search(r"^failed with seed \d and 4 more: ", done.stdout, re.MULTILINE)
@@ -151,7 +137,7 @@ def test_one_reason_is_told_once_however_many_seeds_have_it(tmp_path: Path) -> N
 
 def test_a_range_on_one_worker_and_on_three_is_the_same() -> None:
     one, three = (
-        json.loads(katrio("--json", "--seeds", "5:15", "--jobs", jobs, SCENARIO).stdout) for jobs in ("1", "3")
+        json.loads(simulated("--json", "--seeds", "5:15", "--jobs", jobs, SCENARIO).stdout) for jobs in ("1", "3")
     )
     for summary in (one, three):
         summary.pop("duration_s")
@@ -162,11 +148,11 @@ def test_a_range_on_one_worker_and_on_three_is_the_same() -> None:
 def test_a_trace_is_written_and_is_the_same_again(tmp_path: Path) -> None:
     traces = [tmp_path / "one", tmp_path / "two"]
     digests = [
-        json.loads(katrio("--json", "--seed", "3", "--trace", str(trace), SCENARIO).stdout)["trace_digest"]
+        json.loads(simulated("--json", "--seed", "3", "--trace", str(trace), SCENARIO).stdout)["trace_digest"]
         for trace in traces
     ]
     assert digests[0] == digests[1]
-    assert digests[0] == json.loads(katrio("--json", "--seed", "3", SCENARIO).stdout)["trace_digest"]
+    assert digests[0] == json.loads(simulated("--json", "--seed", "3", SCENARIO).stdout)["trace_digest"]
     text = traces[0].read_text()
     assert text == traces[1].read_text()
     for kind in ("task ", "pass ", "time ", "draw links ", "draw engine ", "envelope from ", "box#1 > ", "box#1 < "):
@@ -189,7 +175,7 @@ def test_a_trace_is_written_and_is_the_same_again(tmp_path: Path) -> None:
     ],
 )
 def test_words_that_make_no_sense_are_told(words: tuple[str, ...], said: str) -> None:
-    done = katrio(*words, SCENARIO)
+    done = simulated(*words, SCENARIO)
     assert done.returncode == 2
     assert said in done.stderr
 

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actors.host.facts import choose_engine, read_facts
+from tests.support.command_line import ROOT, katrio
 
-ROOT = Path(__file__).resolve().parents[2]
-KATRIO = str(Path(sys.executable).parent / "katrio")
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 SEEDS = 3
 
 
 def run(world: str, scenario: Path, *words: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [KATRIO, "run", "--world", world, "--json", *words, str(scenario)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    done = katrio("run", "--world", world, "--json", *words, scenario, timeout=240)
     assert done.returncode in (0, 4), done.stdout + done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result
@@ -65,15 +54,7 @@ def test_it_holds_on_other_seeds(scenario: Path) -> None:
 
 def whole_set(world: str, *words: str) -> dict[str, dict[str, Any]]:
     """Every scenario with hyperstart in one command, by its file's name."""
-    done = subprocess.run(
-        [KATRIO, "run", "--world", world, "--agent", "hyperstart", "--json", *words, *map(str, SCENARIOS)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    done = katrio("run", "--world", world, "--agent", "hyperstart", "--json", *words, *SCENARIOS, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     results = [json.loads(line) for line in done.stdout.splitlines()]
     return {Path(result["file"]).stem: result for result in results}

@@ -29,7 +29,7 @@ from transports.memory import MemoryTransport
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from actors.handles import SystemHandle
+    from actors.handles import ContainerHandle, SystemHandle
     from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
 
@@ -360,3 +360,14 @@ async def scripted_system(guest: ScriptedGuest, limits: Limits = DEFAULT_LIMITS)
     )
     async with open_actors(parts) as system:
         yield system
+
+
+@asynccontextmanager
+async def one_running(guest: ScriptedGuest, limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[ContainerHandle]:
+    """A running container `one` in the sandbox `box` of such a system."""
+    async with scripted_system(guest, limits=limits) as system:
+        box = await system.create_sandbox("box")
+        await box.start()
+        one = await box.create_container("one", ContainerSpec(process=ProcessSpec(args=("sh",))))
+        await one.start()
+        yield one

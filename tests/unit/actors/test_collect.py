@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,28 +10,11 @@ import pytest
 import trio
 
 from actors.errors import InvalidArgument, OutcomeUnknown
-from actors.limits import DEFAULT_LIMITS, Limits
-from actors.wire.spec import ContainerSpec, ProcessSpec
-from tests.support.agents import ScriptedGuest, scripted_system
+from actors.limits import DEFAULT_LIMITS
+from tests.support.agents import ScriptedGuest, one_running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from trio.testing import MockClock
-
-    from actors.handles import ContainerHandle
-
-SPEC = ContainerSpec(process=ProcessSpec(args=("sh",)))
-
-
-@asynccontextmanager
-async def one_running(guest: ScriptedGuest, limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[ContainerHandle]:
-    async with scripted_system(guest, limits=limits) as system:
-        box = await system.create_sandbox("box")
-        await box.start()
-        one = await box.create_container("one", SPEC)
-        await one.start()
-        yield one
 
 
 async def test_a_timeout_gives_what_there_was_and_the_process_runs_on(autojump_clock: MockClock) -> None:
