@@ -26,10 +26,12 @@ from actors.mailbox import open_courier
 from actors.nurseries import open_plain_nursery
 from actors.seams import real_seams
 from actors.system.absent import AnyImage, launch_nothing
-from actors.system.agents import AGENTS, PROTOCOLS, AgentType
+from actors.system.agents import AgentConfig, AgentType, ChosenAgent, at_address, choose_agent
 from actors.system.attached import AttachedWorld
 from actors.system.compose import Parts, open_actors
+from actors.system.elsewhere import GuestsElsewhere
 from actors.system.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedImages, EmbeddedWorld
+from transports.address import Kind, parse_address
 from transports.errors import AddressError, AddressInUse, Unreachable
 from transports.schemes import transport_for
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
 
+    from actors.sandbox import GuestLauncher
     from actors.scenario.world import World
 
 __all__ = ["WORLDS", "connect_system", "open_system", "open_world"]
@@ -50,12 +53,15 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "XDG_RUNTIME_DIR")
 async def open_system(
     *,
     agent: str = "kata",
+    config: AgentConfig | None = None,
     engine: str = AUTO,
     run_dir: Path | None = None,
     listen: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncGenerator[SystemHandle]:
     """A system whose sandboxes are embedded guests on this host, and a handle on it.
+
+    Where `config` names the address of an agent that runs already, it has that one instead, for one sandbox at a time.
 
     Hides nurseries: one error of the body stays one plain error. On the way out, cancelled or not, every
     sandbox is stopped in order; other programs' links are told goodbye. A guest that does not answer is waited for:
@@ -64,6 +70,7 @@ async def open_system(
 
     Args:
         agent, engine: see `katrio run --help`.
+        config: the agent's, as a `HyperConfig`, a `KataAgentConfig` or a mapping of what they hold: docs/agents.md.
         run_dir: where guests keep their sockets and state.
         listen: `ipc:///absolute/path`: serve other programs there as well (`connect_system`, or any that speaks
             docs/protocol.md). Whoever may open the socket may do everything: it is 0600, in a directory that must
@@ -71,11 +78,20 @@ async def open_system(
         limits: every bound, for the actors and for this handle: its default budget is `limits.ask_seconds`.
 
     Raises:
-        InvalidArgument: no such agent or engine; or `listen` can't be used.
+        InvalidArgument: no such agent or engine; a wrong configuration, by its key; or `listen` can't be used.
         AlreadyExists: somebody answers on `listen`.
         Unsupported: this machine can't run that engine; the message says what to install.
     """
-    async with open_embedded(agent=agent, engine=engine, run_dir=run_dir, listen=listen, limits=limits) as world:
+    chosen = choose_agent(agent, config)
+    if chosen.addresses:
+        async with _open(
+            chosen, GuestsElsewhere(chosen.addresses), with_images=True, listen=listen, limits=limits
+        ) as system:
+            yield system
+        return
+    async with open_embedded(
+        agent=agent, config=config, engine=engine, run_dir=run_dir, listen=listen, limits=limits
+    ) as world:
         yield world.system
 
 
@@ -122,22 +138,45 @@ def _address_errors(address: str) -> Generator[None]:
 
 @asynccontextmanager
 async def open_embedded(
-    *, agent: str, engine: str, run_dir: Path | None, listen: str | None = None, limits: Limits = DEFAULT_LIMITS
+    *,
+    agent: str,
+    engine: str,
+    run_dir: Path | None,
+    config: AgentConfig | None = None,
+    listen: str | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncGenerator[EmbeddedWorld]:
-    """The embedded world; see `open_system`."""
-    keep_freed_buffers()
-    agent_type = AgentType.parse(agent)
-    seams = real_seams()
-    chosen, _ = choose_engine(read_facts(), engine)
+    """The embedded world; see `open_system`. Raises InvalidArgument also for an agent at an address."""
+    chosen = choose_agent(agent, config)
+    if chosen.addresses:
+        raise InvalidArgument(
+            f"the embedded world starts its own guests, and {chosen.addresses[0]} is another's: that is the attached world",
+            field="address",
+        )
+    found, _ = choose_engine(read_facts(), engine)
     guests = EmbeddedGuests(
         run_root=run_dir or default_run_root(os.environ, os.geteuid()),
-        engine=chosen,
+        engine=found,
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-        seams=seams,
+        seams=real_seams(),
         limits=limits,
-        protocol=PROTOCOLS.get(agent_type, GuestProtocol.TTRPC),
+        protocol=chosen.protocol or GuestProtocol.TTRPC,
     )
-    runs = agent_type is not AgentType.NOOP
+    runs = chosen.type is not AgentType.NOOP
+    launch = guests if runs else launch_nothing
+    # plain processes run in the host's own root
+    with_images = runs and found != "processes"
+    async with _open(chosen, launch, with_images=with_images, listen=listen, limits=limits) as system:
+        yield EmbeddedWorld(system=system, agent=agent, engine=found if runs else None, guests=guests)
+
+
+@asynccontextmanager
+async def _open(
+    chosen: ChosenAgent, launch: GuestLauncher, *, with_images: bool, listen: str | None, limits: Limits
+) -> AsyncGenerator[SystemHandle]:
+    """A system of actors on nng, around guests of whatever kind."""
+    keep_freed_buffers()
+    seams = real_seams()
     address = f"inproc://{seams.ids.fresh('katrio')}"
     with _address_errors(listen or ""):
         places = ((transport_for(listen), listen),) if listen else ()
@@ -146,17 +185,16 @@ async def open_embedded(
         transport=transport_for(address),
         address=address,
         listen=places,
-        launch=guests if runs else launch_nothing,
-        connect=AGENTS[agent_type],
-        # plain processes run in the host's own root
-        images=EmbeddedImages(store, seams) if runs and chosen != "processes" else AnyImage(),
+        launch=launch,
+        connect=chosen.connect,
+        images=EmbeddedImages(store, seams) if with_images else AnyImage(),
         seams=seams,
         limits=limits,
     )
     async with AsyncExitStack() as stack:
         with _address_errors(listen or address):
             system = await stack.enter_async_context(open_actors(parts))
-        yield EmbeddedWorld(system=system, agent=agent, engine=chosen if runs else None, guests=guests)
+        yield system
 
 
 @asynccontextmanager
@@ -182,15 +220,28 @@ async def open_guest(
 
 
 @asynccontextmanager
-async def open_attached(address: str) -> AsyncGenerator[AttachedWorld]:
-    """The world that another program serves at an address; see `connect_system`."""
-    async with connect_system(address) as system:
-        yield AttachedWorld(system)
+async def open_attached(
+    address: str, *, agent: str = "kata", config: AgentConfig | None = None
+) -> AsyncGenerator[AttachedWorld]:
+    """The world at an address: a system that another program serves (`connect_system`), or an agent of that kind."""
+    with _address_errors(address):
+        kind = parse_address(address).kind
+    if kind is Kind.MAILBOX:
+        async with connect_system(address) as system:
+            yield AttachedWorld(system)
+        return
+    async with open_system(agent=agent, config=at_address(agent, config, address)) as system:
+        yield AttachedWorld(system, agent)
 
 
 @asynccontextmanager
 async def open_world(
-    world: str, *, agent: str = "kata", engine: str = AUTO, run_dir: Path | None = None
+    world: str,
+    *,
+    agent: str = "kata",
+    config: AgentConfig | None = None,
+    engine: str = AUTO,
+    run_dir: Path | None = None,
 ) -> AsyncGenerator[World]:
     """A world by its name, for a scenario to run in.
 
@@ -210,8 +261,8 @@ async def open_world(
                 "world 'simulated' has a clock of its own: open it in a function that actors.simulation.run.simulate runs",
                 field="world",
             )
-        async with open_simulated(simulation, agent=agent) as opened:
+        async with open_simulated(simulation, agent=agent, config=config) as opened:
             yield opened
     else:
-        async with open_embedded(agent=agent, engine=engine, run_dir=run_dir) as embedded:
+        async with open_embedded(agent=agent, config=config, engine=engine, run_dir=run_dir) as embedded:
             yield embedded

@@ -124,6 +124,8 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument("files", nargs="*", metavar="FILE", help="scenario files (.yaml, .py), or directories of them")
     run.add_argument("--world", choices=WORLDS, default="embedded", help="where to run (default: %(default)s)")
     run.add_argument("--agent", choices=AGENTS, default="kata", help="the agent to use (default: %(default)s)")
+    run.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
+    run.add_argument("--agent-config", metavar="FILE", help="the agent's configuration: .toml, .yaml or .json")
     run.add_argument("--engine", choices=ENGINES, default="auto", help="of the embedded world (default: %(default)s)")
     run.add_argument("--seed", type=int, metavar="N", help="of the simulated world; drawn and told when left out")
     run.add_argument("--seeds", metavar="A:B", help="every seed from A up to and not including B, on all cores")
@@ -133,7 +135,11 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument(
         "--keep-going", action="store_true", help="go on with the next step, and the next file, after one did not hold"
     )
-    run.add_argument("--address", metavar="URL", help="of the attached world: what the other program listens on")
+    run.add_argument(
+        "--address",
+        metavar="URL",
+        help="of the attached world: where another program takes mail, or where an agent listens",
+    )
     run.add_argument("--var", action="append", default=[], metavar="NAME=TEXT", help="a value for the file's vars")
     run.add_argument(
         "--filter",

@@ -79,6 +79,9 @@ class RunOptions:
     run_dir: Path | None
     keep_going: bool
     address: str | None = None
+    # the agent's
+    agent_config: Path | None = None
+    dialect: str | None = None
     # for the files' vars
     given: tuple[tuple[str, str], ...] = ()
     # of --filter
@@ -102,6 +105,8 @@ class RunOptions:
             raise UsageError(f"--engine is for --world embedded; the {words.world} world brings its own")
         if words.engine != "auto" and words.agent == "noop":
             raise UsageError("--engine has no effect with --agent noop, which runs nothing")
+        if words.dialect is not None and words.agent != "kata":
+            raise UsageError(f"--dialect is for --agent kata; the {words.agent} agent has one protocol")
         if (words.address is not None) != (words.world == "attached") and not words.diff:
             raise UsageError("--world attached and --address URL go together: the one says where, the other who")
         if bool(words.files) == bool(words.diff):
@@ -116,6 +121,8 @@ class RunOptions:
             run_dir=Path(words.run_dir).absolute() if words.run_dir else None,
             keep_going=words.keep_going,
             address=words.address,
+            agent_config=Path(words.agent_config) if words.agent_config else None,
+            dialect=words.dialect,
             given=tuple(_given(word) for word in words.var),
             words=_words(words.filter),
             dry_run=words.dry_run,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors.cli.options import AGENTS, ENGINES
+from actors.cli.options import AGENTS, DIALECTS, ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -35,6 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--katrio-world", choices=WORLDS, default="embedded", help="where they run (default: embedded)")
     group.addoption("--katrio-seed", type=int, default=0, metavar="N", help="of the simulated world (default: 0)")
     group.addoption("--katrio-agent", choices=AGENTS, default="kata", help="the agent that they use (default: kata)")
+    group.addoption("--katrio-dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc)")
+    group.addoption("--katrio-agent-config", metavar="FILE", help="the agent's configuration: .toml, .yaml or .json")
     group.addoption("--katrio-engine", choices=ENGINES, default="auto", help="of the embedded world (default: auto)")
 
 
@@ -68,7 +70,15 @@ class Katrio:
         if self._option("world") != "embedded":
             pytest.skip("open_world opens the embedded world, and --katrio-world names another")
 
-        return open_embedded(agent=self._option("agent"), engine=self._option("engine"), run_dir=None)
+        return open_embedded(
+            agent=self._option("agent"), config=self._config_of_agent(), engine=self._option("engine"), run_dir=None
+        )
+
+    def _config_of_agent(self) -> dict[str, Any] | None:
+        from actors.cli.agent_settings import agent_settings
+
+        path = self._option("agent_config")
+        return agent_settings(Path(path) if path else None, self._option("dialect"))
 
     def run(
         self,
@@ -102,7 +112,9 @@ class Katrio:
         if self._option("world") == "simulated":
             from actors.simulation.scenarios import play
 
-            return play(loaded, self._option("seed"), agent=self._option("agent")).result
+            return play(
+                loaded, self._option("seed"), agent=self._option("agent"), config=self._config_of_agent()
+            ).result
         import trio
 
         from actors.scenario.runner import run_scenario

@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from actors.api import open_attached, open_world
+from actors.cli.agent_settings import agent_settings
 from actors.cli.exits import Exit, exit_code
 from actors.cli.files import load_to_run
 from actors.cli.reports import open_report
@@ -24,6 +25,7 @@ from actors.nurseries import open_plain_nursery
 from actors.scenario.events import Outcome
 from actors.scenario.report.gathered import Gathered
 from actors.scenario.runner import Result, run_scenario
+from actors.system.agents import choose_agent
 from transports.errors import TransportError
 
 if TYPE_CHECKING:
@@ -52,7 +54,11 @@ def run(options: RunOptions) -> int:
     try:
         if options.world == "embedded":
             _prepare(options, report)
-        return trio.run(_Session(options, report, loaded).run)
+        config = agent_settings(options.agent_config, options.dialect)
+        # once for all files; attached to a system of another program, its agent is that one's own
+        if options.world == "embedded":
+            choose_agent(options.agent, config)
+        return trio.run(_Session(options, report, loaded, config).run)
     except InvalidArgument as error:
         return _trouble(report, error, Exit.USAGE)
     except (KatrioError, TransportError, OSError) as error:
@@ -81,8 +87,11 @@ def _prepare(options: RunOptions, report: Report) -> None:
 class _Session:
     """The files of one command, in order, until one does not hold or somebody interrupts."""
 
-    def __init__(self, options: RunOptions, report: Report, loaded: Sequence[Loaded]) -> None:
+    def __init__(
+        self, options: RunOptions, report: Report, loaded: Sequence[Loaded], config: dict[str, Any] | None
+    ) -> None:
         self._options = options
+        self._config = config
         self._report = report
         self._loaded = loaded
         self._interrupted = False
@@ -151,8 +160,10 @@ class _Session:
     def _open_world(self) -> AbstractAsyncContextManager[World]:
         options = self._options
         if options.world == "attached":
-            return open_attached(options.address or "")
-        return open_world(options.world, agent=options.agent, engine=options.engine, run_dir=options.run_dir)
+            return open_attached(options.address or "", agent=options.agent, config=self._config)
+        return open_world(
+            options.world, agent=options.agent, config=self._config, engine=options.engine, run_dir=options.run_dir
+        )
 
     async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

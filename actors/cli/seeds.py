@@ -9,13 +9,16 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from actors.cli.agent_settings import agent_settings
 from actors.cli.exits import Exit, exit_code
 from actors.cli.files import load_to_run
 from actors.cli.reports import open_report
+from actors.errors import KatrioError
 from actors.scenario.events import Outcome
 from actors.seams import real_seams
+from actors.system.agents import choose_agent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +38,16 @@ def run_simulated(options: RunOptions) -> int:
     loaded = load_to_run(options)
     if isinstance(loaded, Exit):
         return loaded
+    try:
+        config = agent_settings(options.agent_config, options.dialect)
+        choose_agent(options.agent, config)
+    except (KatrioError, OSError) as error:
+        print(f"katrio: {error}", file=sys.stderr)
+        return Exit.USAGE
     if options.seeds is not None:
         from actors.cli.seeds_range import run_ranges
 
-        return run_ranges(options, loaded)
+        return run_ranges(options, loaded, config)
     if options.trace is not None and len(loaded) > 1:
         print(f"katrio: --trace writes the trace of one run, and there are {len(loaded)} files", file=sys.stderr)
         return Exit.USAGE
@@ -50,7 +59,7 @@ def run_simulated(options: RunOptions) -> int:
         return Exit.USAGE
     with log or nullcontext():
         try:
-            return exit_code(_run_all(options, loaded, _chosen_seed(options, report), report, log))
+            return exit_code(_run_all(options, loaded, config, _chosen_seed(options, report), report, log))
         except KeyboardInterrupt:
             report.notice("interrupted: everything was stopped in order")
             return Exit.INTERRUPTED
@@ -68,7 +77,12 @@ def _chosen_seed(options: RunOptions, report: Report) -> int:
 
 
 def _run_all(
-    options: RunOptions, loaded: Sequence[Loaded], seed: int, report: Report, log: TextIO | None
+    options: RunOptions,
+    loaded: Sequence[Loaded],
+    config: dict[str, Any] | None,
+    seed: int,
+    report: Report,
+    log: TextIO | None,
 ) -> list[Outcome]:
     from actors.simulation.scenarios import play
 
@@ -78,6 +92,7 @@ def _run_all(
             each,
             seed,
             agent=options.agent,
+            config=config,
             keep_going=options.keep_going,
             log=None if log is None else lambda line: print(line, file=log),
         )
@@ -97,6 +112,10 @@ def replay_command(options: RunOptions, file: str, seed: int) -> str:
     words = ["katrio", "run", "--world", "simulated", "--seed", str(seed)]
     if options.agent != "kata":
         words += ["--agent", options.agent]
+    if options.agent_config is not None:
+        words += ["--agent-config", str(options.agent_config)]
+    if options.dialect is not None:
+        words += ["--dialect", options.dialect]
     for name, text in options.given:
         words += ["--var", f"{name}={text}"]
     if options.keep_going:

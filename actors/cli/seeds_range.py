@@ -12,7 +12,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
@@ -37,11 +37,11 @@ _SEED_SECONDS = 120.0
 _LINE_BYTES = 1024 * 1024
 
 
-def run_ranges(options: RunOptions, loaded: Sequence[Loaded]) -> int:
+def run_ranges(options: RunOptions, loaded: Sequence[Loaded], config: dict[str, Any] | None) -> int:
     """Run every file on every seed of the range; the exit code."""
     report = _choose_report(options)
     try:
-        return trio.run(partial(_Session(options, report).run, loaded))
+        return trio.run(partial(_Session(options, config, report).run, loaded))
     except OSError as error:
         print(f"katrio: {error}", file=sys.stderr)
         return Exit.INFRASTRUCTURE
@@ -62,8 +62,9 @@ def _choose_report(options: RunOptions) -> RangeReport:
 class _Session:
     """The files of one command, in order, each on all seeds."""
 
-    def __init__(self, options: RunOptions, report: RangeReport) -> None:
+    def __init__(self, options: RunOptions, config: dict[str, Any] | None, report: RangeReport) -> None:
         self._options = options
+        self._config = config
         self._report = report
         self._interrupted = False
         self._digests: dict[str, None] = {}
@@ -106,7 +107,7 @@ class _Session:
         """One worker after the other, until no seed is left."""
         seed = next(waiting, None)
         while seed is not None:
-            async with _Worker(file, self._options) as worker:
+            async with _Worker(file, self._options, self._config) as worker:
                 while seed is not None:
                     result = await worker.play(seed)
                     fresh = result.digest is not None and result.digest not in self._digests
@@ -129,8 +130,8 @@ class _Session:
 class _Worker:
     """A worker process, for as long as this is entered."""
 
-    def __init__(self, file: str, options: RunOptions) -> None:
-        task = Task(file, options.agent, dict(options.given), options.keep_going)
+    def __init__(self, file: str, options: RunOptions, config: dict[str, Any] | None) -> None:
+        task = Task(file, options.agent, config, dict(options.given), options.keep_going)
         self._argv = [sys.executable, "-P", "-m", "actors.cli.seeds_worker", msgspec.json.encode(task).decode()]
         self._process: trio.Process | None = None
         self._rest = b""

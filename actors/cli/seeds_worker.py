@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -28,6 +29,7 @@ class Task(msgspec.Struct, frozen=True):
 
     file: str
     agent: str
+    config: dict[str, Any] | None
     given: dict[str, str]
     keep_going: bool
 
@@ -55,7 +57,7 @@ def main(argument: str) -> int:
     # what is here now stays; it need not be looked at again
     gc.freeze()
     for number, line in enumerate(sys.stdin.buffer):
-        played = play(loaded, int(line), agent=task.agent, keep_going=task.keep_going)
+        played = play(loaded, int(line), agent=task.agent, config=task.config, keep_going=task.keep_going)
         result = played.result
         told = SeedResult(
             int(line), str(result.outcome), result.reason, result.trace_digest, played.steps, played.seconds

@@ -18,7 +18,7 @@ from actors.simulation.deadlock import Deadlock
 from actors.simulation.fence import EscapedSimulation
 from actors.simulation.run import simulate
 from actors.simulation.world import open_simulated
-from actors.system.agents import AgentType
+from actors.system.agents import AgentConfig, AgentType, choose_agent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,7 @@ def play(
     seed: int,
     *,
     agent: str = "kata",
+    config: AgentConfig | None = None,
     keep_going: bool = False,
     limits: Limits = SIMULATED_LIMITS,
     log: Callable[[str], None] | None = None,
@@ -60,15 +61,15 @@ def play(
     """Run it to its end. `keep_going`: see `run_scenario`. `log` gets a line for everything in the trace.
 
     Raises:
-        InvalidArgument: no such agent.
+        InvalidArgument, Unsupported: see `actors.system.agents.choose_agent`.
         UnfitTrio: see `actors.simulation.schedule`.
     """
-    AgentType.parse(agent)
+    choose_agent(agent, config)
     events: list[Event] = []
     bugs: list[tuple[str, Exception]] = []
 
     async def main(simulation: Simulation) -> Result:
-        async with open_simulated(simulation, agent=agent, limits=limits) as world:
+        async with open_simulated(simulation, agent=agent, config=config, limits=limits) as world:
             result = await run_scenario(loaded, world, listener=events.append, seed=seed, keep_going=keep_going)
             bugs.extend(world.guests.bugs)
         return result

@@ -22,7 +22,7 @@ from actors.simulation.engine import SimulatedEngine
 from actors.simulation.guests import SimulatedGuests
 from actors.simulation.messages import TracedTransport
 from actors.system.absent import AnyImage, launch_nothing
-from actors.system.agents import AGENTS, LACKS, PROTOCOLS, AgentType
+from actors.system.agents import LACKS, AgentConfig, AgentType, choose_agent
 from actors.system.compose import Parts, open_actors
 
 if TYPE_CHECKING:
@@ -86,27 +86,33 @@ class SimulatedWorld:
 
 @asynccontextmanager
 async def open_simulated(
-    simulation: Simulation, *, agent: str = "kata", limits: Limits = SIMULATED_LIMITS
+    simulation: Simulation,
+    *,
+    agent: str = "kata",
+    config: AgentConfig | None = None,
+    limits: Limits = SIMULATED_LIMITS,
 ) -> AsyncGenerator[SimulatedWorld]:
     """A system in the simulated world, and its end in order. Hides nurseries, see `actors.system.compose`.
 
-    Raises: InvalidArgument for an agent that there is not.
+    Raises: InvalidArgument, Unsupported: see `actors.system.agents.choose_agent`; also for an agent at an address.
     """
-    agent_type = AgentType.parse(agent)
-    runs = agent_type is not AgentType.NOOP
+    chosen = choose_agent(agent, config)
+    if chosen.addresses:
+        raise InvalidArgument(f"nobody is at {chosen.addresses[0]} in a simulation", field="address")
+    runs = chosen.type is not AgentType.NOOP
     engines = simulation.stream("engine")
     guests = SimulatedGuests(
         lambda sandbox: SimulatedEngine(engines, hostname=sandbox),
         rng=simulation.stream("links"),
         note=simulation.trace.data,
         limits=limits,
-        protocol=PROTOCOLS.get(agent_type, GuestProtocol.TTRPC),
+        protocol=chosen.protocol or GuestProtocol.TTRPC,
     )
     parts = Parts(
         transport=TracedTransport(simulation.trace.data),
         address=_ADDRESS,
         launch=guests if runs else launch_nothing,
-        connect=AGENTS[agent_type],
+        connect=chosen.connect,
         images=SimulatedImages() if runs else AnyImage(),
         seams=simulation.seams,
         limits=limits,

@@ -1,4 +1,4 @@
-"""The agents table: each of virtcontainers' agent words and the factory behind it.
+"""Virtcontainers' agent words and configurations, and the agent behind each.
 
 For composing a system. Not for what an agent does: `actors.agents`. An unknown word raises; virtcontainers
 fell back to noop there, with which everything seems to work.
@@ -6,21 +6,31 @@ fell back to noop there, with which everything seems to work.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
-from actors.agents.hyperstart import connect_hyperstart
-from actors.agents.kata import connect_kata
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actors.agents.hyperstart import HyperConfig, connect_hyperstart
+from actors.agents.kata import KataAgentConfig, connect_kata
+from actors.agents.kata.config import NOT_HERE
 from actors.agents.noop import connect_noop
-from actors.errors import InvalidArgument
+from actors.agents.settings import decode_settings, keys_of, plain_key
+from actors.errors import InvalidArgument, Unsupported
 from actors.host.protocols import GuestProtocol
+from actors.likeness import nearest
+from actors.schemas.dialect import Dialect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from actors.agents.base import AgentFactory
+    from transports.address import Address
 
-__all__ = ["AGENTS", "LACKS", "PROTOCOLS", "AgentType"]
+__all__ = ["LACKS", "AgentConfig", "AgentType", "ChosenAgent", "at_address", "choose_agent"]
+
+S = TypeVar("S", bound=Struct)
 
 
 class AgentType(StrEnum):
@@ -36,20 +46,102 @@ class AgentType(StrEnum):
         try:
             return cls(word)
         except ValueError:
-            known = ", ".join(cls)
-            raise InvalidArgument(f"unknown agent type {word!r}: expected one of {known}", field="agent") from None
+            known, like = ", ".join(cls), nearest(str(word).strip().lower(), list(cls))
+            hint = f"; did you mean {like}?" if like else ""
+            raise InvalidArgument(
+                f"unknown agent type {word!r}: expected one of {known}{hint}", field="agent"
+            ) from None
 
 
-AGENTS: Mapping[AgentType, AgentFactory] = {
-    AgentType.NOOP: connect_noop,
-    AgentType.HYPERSTART: connect_hyperstart,
-    AgentType.KATA: connect_kata,
-}
-# what a guest of ours has to speak to it; noop speaks to none
-PROTOCOLS: Mapping[AgentType, GuestProtocol] = {
-    AgentType.HYPERSTART: GuestProtocol.HYPERSTART,
-    AgentType.KATA: GuestProtocol.TTRPC,
-}
+class ChosenAgent(NamedTuple):
+    """An agent and its configuration, both looked through.
+
+    Attributes:
+        connect: what a sandbox's agent is made by.
+        protocol: what a guest of ours has to speak to it; None with noop, which speaks to none.
+        addresses: of a guest that runs already: its agent's, or hyperstart's two channels'. Empty: guests of ours.
+    """
+
+    type: AgentType
+    connect: AgentFactory
+    protocol: GuestProtocol | None
+    addresses: tuple[Address, ...] = ()
+
+
+AgentConfig: TypeAlias = "Mapping[str, Any] | HyperConfig | KataAgentConfig"
+
+
+def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
+    """The agent of that word, configured; a mapping holds what `HyperConfig` or `KataAgentConfig` do.
+
+    Raises:
+        InvalidArgument: no such agent; a configuration of another agent's, or one whose `field` is wrong.
+        Unsupported: a key of virtcontainers' that has no meaning here.
+    """
+    agent = AgentType.parse(word)
+    given = {} if config is None else config
+    if agent is AgentType.NOOP:
+        if given != {}:
+            raise InvalidArgument("the noop agent takes no configuration: leave it out", field="config")
+        return ChosenAgent(agent, connect_noop, None)
+    _refuse_others(agent, given)
+    if agent is AgentType.HYPERSTART:
+        hyper = given if isinstance(given, HyperConfig) else _decoded(given, HyperConfig, agent, {})
+        connect = partial(connect_hyperstart, config=hyper)
+        return ChosenAgent(agent, connect, GuestProtocol.HYPERSTART, hyper.addresses() or ())
+    kata = given if isinstance(given, KataAgentConfig) else _decoded(given, KataAgentConfig, agent, NOT_HERE)
+    address = kata.agent_address()
+    protocol = _PROTOCOLS.get(kata.dialect)
+    if protocol is None and address is None:
+        raise Unsupported(f"Dialect {kata.dialect}: our guest does not speak it", field="Dialect")
+    return ChosenAgent(agent, partial(connect_kata, config=kata), protocol, () if address is None else (address,))
+
+
+def at_address(word: str, config: AgentConfig | None, address: str) -> AgentConfig:
+    """The same configuration for an agent that runs already, at that address. Raises: InvalidArgument."""
+    agent = AgentType.parse(word)
+    if agent is AgentType.NOOP:
+        raise InvalidArgument(f"the noop agent contacts nobody, and nobody at {address}", field="address")
+    key = "SockCtlName" if agent is AgentType.HYPERSTART else "Address"
+    if config is None:
+        return {key: address}
+    if isinstance(config, Mapping):
+        if any(plain_key(str(given)) == plain_key(key) for given in config):
+            raise InvalidArgument(f"{key}: the address is given twice", field=key)
+        return {**config, key: address}
+    return replace(config, **{_ADDRESS_FIELDS[agent]: address})
+
+
+_ADDRESS_FIELDS = {AgentType.HYPERSTART: "sock_ctl_name", AgentType.KATA: "address"}
+_PROTOCOLS: Mapping[Dialect, GuestProtocol] = {Dialect.TTRPC: GuestProtocol.TTRPC}
+_CONFIGS: Mapping[AgentType, type[Struct]] = {AgentType.HYPERSTART: HyperConfig, AgentType.KATA: KataAgentConfig}
+
+
+def _refuse_others(agent: AgentType, given: Mapping[str, Any] | Struct) -> None:
+    """A configuration of another agent's, as an object or by its keys."""
+    own = {plain_key(key) for key in keys_of(_CONFIGS[agent])}
+    for other, kind in _CONFIGS.items():
+        if other is agent:
+            continue
+        if isinstance(given, kind):
+            raise InvalidArgument(f"a {kind.__name__} is the {other} agent's, and the agent is {agent}", field="config")
+        if isinstance(given, Mapping):
+            for key in keys_of(kind):
+                if plain_key(key) not in own and any(plain_key(str(word)) == plain_key(key) for word in given):
+                    raise InvalidArgument(
+                        f"configuration: {key} is the {other} agent's, and the agent is {agent}", field=key
+                    )
+
+
+def _decoded(given: object, kind: type[S], agent: AgentType, elsewhere: Mapping[str, str]) -> S:
+    if not isinstance(given, Mapping):
+        raise InvalidArgument(
+            f"configuration of the {agent} agent: expected a mapping or a {kind.__name__}, found {type(given).__name__}",
+            field="config",
+        )
+    return decode_settings(cast("Mapping[str, Any]", given), kind, agent=agent, elsewhere=elsewhere)
+
+
 # what a scenario may need (`actors.scenario.needs`) and can't have with an agent, whatever runs in the guest; and why
 LACKS: Mapping[AgentType, Mapping[str, str]] = {
     AgentType.NOOP: {},

@@ -1,4 +1,4 @@
-"""The attached world: a system that another program serves, driven by its mail.
+"""The attached world: a system that another program serves, driven by its mail; or an agent that somebody else runs.
 
 For `katrio run --world attached`. What scenarios make there is theirs and is taken down by them; what was there before is
 left alone. Not for opening the connection: `actors.api`. What really runs is not known here, so no probe is answered.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import Unsupported
+from actors.system.agents import LACKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,22 +45,26 @@ _NEEDS = (
 
 @dataclass(frozen=True)
 class AttachedWorld:
-    """See `actors.scenario.world.World`. Which agent and engine that system has, it does not tell."""
+    """See `actors.scenario.world.World`. Which engine it has is not known; which agent, when it is ours."""
 
     system: SystemHandle
+    agent: str = "unknown"
     name: str = field(default="attached", init=False)
-    agent: str = field(default="unknown", init=False)
     engine: str | None = field(default=None, init=False)
 
     @property
     def provides(self) -> frozenset[str]:
         """The needs that it may meet."""
-        return frozenset(_NEEDS)
+        return frozenset(need for need in _NEEDS if need not in self._lacks)
 
     @property
     def missing(self) -> Mapping[str, str]:
         """Why it does not meet the others."""
-        return MappingProxyType({"faults": "a system of somebody else's is not ours to break"})
+        return MappingProxyType({"faults": "what somebody else runs is not ours to break", **self._lacks})
+
+    @property
+    def _lacks(self) -> Mapping[str, str]:
+        return next((lacks for agent, lacks in LACKS.items() if agent == self.agent), {})
 
     async def probe(self, kind: str, sandbox: str, container: str) -> str:
         """Raises: Unsupported."""
@@ -69,4 +74,4 @@ class AttachedWorld:
     async def fault(self, kind: str, sandbox: str) -> None:
         """Raises: Unsupported."""
         await trio.lowlevel.checkpoint()
-        raise Unsupported(f"fault {kind}: a system of somebody else's is not ours to break")
+        raise Unsupported(f"fault {kind}: what somebody else runs is not ours to break")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actors.agents.hyperstart.agent import HyperstartAgent, connect_hyperstart
+from actors.agents.hyperstart.config import HyperConfig
 from actors.agents.hyperstart.link import HyperstartLink
 
-__all__ = ["HyperstartAgent", "HyperstartLink", "connect_hyperstart"]
+__all__ = ["HyperConfig", "HyperstartAgent", "HyperstartLink", "connect_hyperstart"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
+from actors.agents.hyperstart.config import HyperConfig
 from actors.agents.hyperstart.link import HyperstartLink
 from actors.agents.hyperstart.pod import Pod, PodContainer, check_spec, container_body, exec_body
 from actors.errors import AgentError, AlreadyExists, GuestDied, InvalidTransition, NotFound, OutcomeUnknown, Unsupported
@@ -333,10 +334,12 @@ class HyperstartAgent:
         _unsupported("update_routes")
 
 
-def connect_hyperstart(channels: Channels, limits: Limits) -> HyperstartAgent:
-    """The factory that the agents table names: for guests that see roots where this host has them."""
+def connect_hyperstart(channels: Channels, limits: Limits, config: HyperConfig | None = None) -> HyperstartAgent:
+    """The factory that the agents table names."""
+    config = config or HyperConfig()
     assert channels.streams is not None, "a hyperstart guest has two channels"
-    return HyperstartAgent(HyperstartLink(channels.agent, channels.streams, limits), limits, share="/")
+    link = HyperstartLink(channels.agent, channels.streams, limits)
+    return HyperstartAgent(link, limits, share=config.share_dir, tag=config.share_tag)
 
 
 def _unsupported(verb: str) -> NoReturn:

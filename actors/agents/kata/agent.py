@@ -8,13 +8,15 @@ Not for the link itself, nor for dialects: `link` dials and calls.
 from __future__ import annotations
 
 import signal
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
+from actors.agents.kata.brief import BriefLink
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
 from actors.agents.kata.client import KataClient
+from actors.agents.kata.config import KataAgentConfig
 from actors.agents.kata.dialects import open_rpc_link
 from actors.agents.kata.exits import ExitCodes
 from actors.agents.kata.reports import (
@@ -31,7 +33,6 @@ from actors.errors import AgentProtocolError, GuestDied, InvalidArgument, Outcom
 from actors.lifecycle.container import ContainerState
 from actors.schemas import agent as api
 from actors.schemas import network as net
-from actors.schemas.dialect import Dialect
 from actors.schemas.resources import OnlineCPUMemRequest
 from actors.wire.spec import ExitStatus
 from actors.wire.verbs import Checked
@@ -66,8 +67,9 @@ class KataAgent:
     follows_processes = True
     isolates_processes = True
 
-    def __init__(self, open_link: Callable[[], RpcLink]) -> None:
+    def __init__(self, open_link: Callable[[], RpcLink], kernel_modules: tuple[api.KernelModule, ...] = ()) -> None:
         self._open_link = open_link
+        self._kernel_modules = kernel_modules
         self._link = open_link()
         # its owner has bounds of its own for every call
         self._client = KataClient(self._link, seconds=None)
@@ -86,7 +88,7 @@ class KataAgent:
 
     def lease(self) -> KataAgent:
         """See `actors.agents.base.SandboxAgent`: a link of its own, so that a lost one concerns one actor."""
-        return KataAgent(self._open_link)
+        return KataAgent(self._open_link, self._kernel_modules)
 
     async def wait_lost(self) -> str:
         """Never: the link dials again for as long as the guest lives."""
@@ -113,7 +115,8 @@ class KataAgent:
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
         hostname = (spec.hostname or sandbox)[:HOSTNAME_LENGTH]
-        await self._client.create_sandbox(api.CreateSandboxRequest(hostname=hostname, sandbox_id=sandbox))
+        request = api.CreateSandboxRequest(hostname=hostname, sandbox_id=sandbox, kernel_modules=self._kernel_modules)
+        await self._client.create_sandbox(request)
 
     async def destroy_sandbox(self) -> None:
         try:
@@ -280,6 +283,15 @@ def _plain_routes(routes: net.Routes) -> tuple[Route, ...]:
     return tuple(plain_route(route) for route in routes.Routes)
 
 
-def connect_kata(channels: Channels, limits: Limits, dialect: Dialect = Dialect.TTRPC) -> KataAgent:
+def connect_kata(channels: Channels, limits: Limits, config: KataAgentConfig | None = None) -> KataAgent:
     """The factory that the agents table names."""
-    return KataAgent(partial(open_rpc_link, channels.agent, limits, dialect))
+    config = config or KataAgentConfig()
+    if config.dial_timeout:
+        limits = replace(limits, guest_start_seconds=float(config.dial_timeout))
+
+    def open_link() -> RpcLink:
+        link = open_rpc_link(channels.agent, limits, config.dialect)
+        return link if config.long_live_conn else BriefLink(link)
+
+    modules = (text.split() for text in config.kernel_modules)
+    return KataAgent(open_link, tuple(api.KernelModule(name, tuple(rest)) for name, *rest in modules))

@@ -69,6 +69,10 @@ class DialledLink:
             began = trio.current_time()
             await self._use(stream, task_status)
             task_status = trio.TASK_STATUS_IGNORED
+            if not self._needed.is_set():
+                # we closed it; whoever needs it next need not wait
+                stream = await self._dial_again()
+                continue
             # an agent that takes every link and closes it would have us dial in a busy loop
             await trio.sleep(pause)
             lived = trio.current_time() - began

@@ -1,0 +1,43 @@
+"""A link that is closed as soon as nothing is asked on it: virtcontainers' LongLiveConn = false.
+
+There every call closed the client that all shared, and with it the calls of others; here the last call to end does. Not for
+dialling: the link inside dials again for the next call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from actors.agents.kata.rpclink import RpcLink
+    from actors.schemas.rpcs import Rpc
+
+__all__ = ["BriefLink"]
+
+
+class BriefLink:
+    """See `actors.agents.kata.rpclink.RpcLink`."""
+
+    def __init__(self, link: RpcLink) -> None:
+        self._link = link
+        self._calls = 0
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        await self._link.run(task_status=task_status)
+
+    async def disconnect(self) -> None:
+        await self._link.disconnect()
+
+    async def call(self, rpc: Rpc, request: msgspec.Struct) -> object:
+        self._calls += 1
+        try:
+            return await self._link.call(rpc, request)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                # closing ends in any case; a caller that gave up need not wait for it
+                await self._link.disconnect()
