@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from actors.agents.hyperstart import HyperConfig
+from actors.agents.kata import KataAgentConfig
+from actors.agents.settings import keys_of
 from actors.agents.support import VerbTable, read_verb_table
 from actors.scenario.load import load_file
 from actors.system.agents import LACKS, AgentType
@@ -45,6 +48,18 @@ def test_its_tables_are_those_of_the_data() -> None:
     text = PAGE.read_text()
     for name, wanted in rendered().items():
         assert parts(text, name)[1] == wanted, f"{name}: run python -m tests.house.test_agents_page"
+
+
+def test_it_has_every_key_of_every_configuration() -> None:
+    section = PAGE.read_text().partition("## Configuration")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip(" `") for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:2] == "| "
+    ]
+    told = {(agent, key) for agent, key, *_ in rows[1:]}
+    assert told == {
+        *((AgentType.HYPERSTART, key) for key in keys_of(HyperConfig)),
+        *((AgentType.KATA, key) for key in keys_of(KataAgentConfig)),
+    }
 
 
 if __name__ == "__main__":

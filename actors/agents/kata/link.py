@@ -56,7 +56,7 @@ class DialledLink:
         self._client: AsyncValue[CallClient | None] = AsyncValue(None)
         self._down = AgentUnreachable("the agent was not dialled yet")
         # unset while nobody needs a link that was closed on purpose
-        self._needed = trio.Event()
+        self._needed, self._closed = trio.Event(), False
         self._needed.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -69,8 +69,9 @@ class DialledLink:
             began = trio.current_time()
             await self._use(stream, task_status)
             task_status = trio.TASK_STATUS_IGNORED
-            if not self._needed.is_set():
-                # we closed it; whoever needs it next need not wait
+            if self._closed:
+                # by us: whoever needs it next need not wait
+                self._closed = False
                 stream = await self._dial_again()
                 continue
             # an agent that takes every link and closes it would have us dial in a busy loop
@@ -98,7 +99,7 @@ class DialledLink:
         if client is None or not _alive(client):
             await trio.lowlevel.checkpoint()
             return
-        self._needed = trio.Event()
+        self._needed, self._closed = trio.Event(), True
         await client.aclose()
 
     async def _dial_again(self) -> trio.abc.Stream:
