@@ -46,7 +46,7 @@ def decode_settings(given: Mapping[str, Any], kind: type[S], *, agent: str, else
     refused = {plain_key(key): (key, why) for key, why in elsewhere.items()}
     values: dict[str, Any] = {}
     for key, value in given.items():
-        plain = plain_key(key) if isinstance(key, str) else ""
+        plain = plain_key(str(key))  # YAML has keys of any kind
         if plain in refused:
             name, why = refused[plain]
             raise Unsupported(f"configuration of the {agent} agent: {name}: {why}", field=name)

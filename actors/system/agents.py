@@ -79,7 +79,8 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
         Unsupported: a key of virtcontainers' that has no meaning here.
     """
     agent = AgentType.parse(word)
-    given = {} if config is None else config
+    nothing: Mapping[str, Any] = {}
+    given = nothing if config is None else config
     if agent is AgentType.NOOP:
         if given != {}:
             raise InvalidArgument("the noop agent takes no configuration: leave it out", field="config")

@@ -64,7 +64,8 @@ class AttachedWorld:
 
     @property
     def _lacks(self) -> Mapping[str, str]:
-        return next((lacks for agent, lacks in LACKS.items() if agent == self.agent), {})
+        nothing: Mapping[str, str] = {}
+        return next((lacks for agent, lacks in LACKS.items() if agent == self.agent), nothing)
 
     async def probe(self, kind: str, sandbox: str, container: str) -> str:
         """Raises: Unsupported."""
