@@ -26,6 +26,7 @@ SABOTAGE = {
     "transports layers": ("transports.stream", "import transports.ttrpc"),
     "calls layers": ("transports.calls.writer", "import transports.calls.client"),
     "ttrpc layers": ("transports.ttrpc.codec", "import transports.ttrpc.client"),
+    "grpc layers": ("transports.grpc.codec", "import transports.grpc.http2"),
     "hyperstart layers": ("transports.hyperstart.codec", "import transports.hyperstart.control"),
     "hybrid layers": ("transports.hybrid.handshake", "import transports.hybrid.sockets"),
     "yamux layers": ("transports.yamux.codec", "import transports.yamux.session"),

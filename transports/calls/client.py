@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CallClient"]
 
+# for the answers that an agent still owes when it takes no more calls: then the link is dialled anew, which waits on it
+LEAVING_SECONDS = 5.0
+
 
 class CallClient:
     """Calls over one stream. The stream belongs to the client: `run` closes it.
@@ -40,8 +43,16 @@ class CallClient:
         self._writer = CorkedWriter(stream, self._connection)
         # callers whose reply is here and who have not run yet: each may well call again at once
         self._woken = 0
+        self._given_up: set[int] = set()
+        self._waiting_for_turn = trio.lowlevel.ParkingLot()
+        self._reading = trio.CancelScope()
         self._scope = trio.CancelScope()
         self.ended: TransportError | None = None
+
+    @property
+    def accepting(self) -> bool:
+        """Another call can be made."""
+        return self.ended is None and self._connection.leaving is None
 
     @property
     def dropped_replies(self) -> int:
@@ -62,8 +73,13 @@ class CallClient:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
+                    if self._connection.outgoing_bytes:
+                        self._writer.flush(last=True)
                     task_status.started()
-                    self._end(await self._read())
+                    with self._reading:
+                        self._end(await self._read())
+                    if (leaving := self._connection.leaving) is not None:
+                        self._end(EndpointBroken(*leaving.args))
                     nursery.cancel_scope.cancel()
         finally:
             self._end(self._closed())
@@ -84,11 +100,14 @@ class CallClient:
             LocalProtocolError: a bad timeout, or 2**30 calls were made; nothing was sent.
             EndpointBroken, RemoteProtocolError: the connection ended under the call; its outcome is unknown. A call
                 made after the end raises the same.
+            Unreachable: the agent takes no more calls; nothing was sent.
             EndpointClosed: we closed it.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._writer.full:
             await self._writer.room()
+        while self._connection.busy and self.accepting:
+            await self._waiting_for_turn.park()
         if self.ended is not None:
             raise _again(self.ended)
         stream_id = self._connection.send_request(service, method, payload, timeout_nano)
@@ -99,9 +118,16 @@ class CallClient:
             # here and not after the wait: the reply may arrive before this task runs again, and must not wake it twice
             del self._waiting[stream_id]
             self._connection.forget(stream_id)
+            self._given_up.add(stream_id)
             return trio.lowlevel.Abort.SUCCEEDED
 
-        reply: Replied = await trio.lowlevel.wait_task_rescheduled(abort)
+        try:
+            reply: Replied = await trio.lowlevel.wait_task_rescheduled(abort)
+        finally:
+            if stream_id in self._given_up:
+                # a word that nobody waits any more; not said in the abort function, whose order is chance
+                self._given_up.discard(stream_id)
+                self._writer.flush(last=not self._woken)
         self._woken -= 1
         if reply.code:
             raise RpcStatusError(reply.code, reply.message, reply.details)
@@ -109,7 +135,11 @@ class CallClient:
 
     async def aclose(self) -> None:
         """Close the connection; calls in flight raise `EndpointClosed`. Idempotent."""
-        self._end(self._closed())
+        await self.give_up(self._closed())
+
+    async def give_up(self, why: TransportError) -> None:
+        """Close the connection for a reason, which calls in flight raise. Idempotent: the first reason stays."""
+        self._end(why)
         self._scope.cancel()
         await trio.aclose_forcefully(self._stream)
         await trio.lowlevel.checkpoint()
@@ -135,6 +165,13 @@ class CallClient:
                 reschedule(waiting.pop(reply.stream_id), outcome.Value(reply))
             if connection.failure is not None:
                 return connection.failure
+            if connection.outgoing_bytes:
+                self._writer.flush(last=not self._woken)
+            self._waiting_for_turn.unpark_all()
+            if connection.leaving is not None:
+                if not waiting:
+                    return EndpointBroken(*connection.leaving.args)
+                self._reading.deadline = min(self._reading.deadline, trio.current_time() + LEAVING_SECONDS)
 
     async def _write(self) -> None:
         try:
@@ -147,6 +184,7 @@ class CallClient:
         if self.ended is not None:
             return
         self.ended = why
+        self._waiting_for_turn.unpark_all()
         for task in self._waiting.values():
             trio.lowlevel.reschedule(task, outcome.Error(_again(why)))
         self._waiting.clear()

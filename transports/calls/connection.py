@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from transports.errors import TransportError
+    from transports.errors import TransportError, Unreachable
 
 __all__ = ["Called", "CallingConnection", "Outgoing", "Replied", "Request", "ServingConnection"]
 
@@ -69,6 +69,16 @@ class CallingConnection(Outgoing, Protocol):
         ...
 
     @property
+    def leaving(self) -> Unreachable | None:
+        """Why the server takes no more calls, while it still answers those that it has."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """No call can be begun now; look again when something was received."""
+        ...
+
+    @property
     def dropped_replies(self) -> int:
         """Replies that came after their caller had given up, or to nobody."""
         ...
@@ -77,7 +87,7 @@ class CallingConnection(Outgoing, Protocol):
         """Queue one call and return its stream id.
 
         Raises:
-            MessageTooLarge, LocalProtocolError: nothing was queued.
+            MessageTooLarge, LocalProtocolError, Unreachable: nothing was queued.
         """
         ...
 
@@ -93,12 +103,31 @@ class ServingConnection(Outgoing, Protocol):
     """The answering side."""
 
     @property
+    def failure(self) -> TransportError | None:
+        """Why the connection is to be closed once the rest is sent; sticky."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Too many replies wait for the client; look again when something was received."""
+        ...
+
+    @property
     def calls(self) -> int:
         """Calls that were returned and neither replied to nor failed yet."""
         ...
 
     def receive_data(self, data: bytes) -> Sequence[Called]:
         """Take bytes from the client; return the calls that they complete. Refusals are queued here."""
+        ...
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether a client of this protocol can give up a call, and say so."""
+        ...
+
+    def taken_back(self) -> Sequence[int]:
+        """Calls that the client gave up since the last look; each still takes its one reply, which is dropped."""
         ...
 
     def send_reply(self, stream_id: int, payload: bytes) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["CallContext", "CallServer", "Handler", "OnError"]
 
 MAX_CALLS = 1024
+# a client that does not read them loses them
+LAST_WORDS_SECONDS = 1.0
 
 
 class CallContext:
@@ -77,26 +79,48 @@ class CallServer:
 
         A half-close counts as gone: calls in progress are not answered, as other ttRPC and gRPC servers have it.
         """
-        connection = self._connect(self._max_calls)
-        writer = CorkedWriter(stream, connection)
+        session = _Session(stream, self._connect(self._max_calls), self._handlers, self._services, self._on_error)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_write, writer, nursery.cancel_scope)
-                await self._read(stream, connection, writer, nursery)
+                nursery.start_soon(_write, session.writer, nursery.cancel_scope)
+                await session.read(nursery)
+                await session.say_last_words()
                 nursery.cancel_scope.cancel()
         finally:
             # shielded, and instant: a Cancelled from the closing would hide the error that ended us
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
 
-    async def _read(
-        self, stream: trio.abc.Stream, connection: ServingConnection, writer: CorkedWriter, nursery: trio.Nursery
+
+class _Session:
+    """One client's stream."""
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        connection: ServingConnection,
+        handlers: Mapping[tuple[str, str], Handler],
+        services: frozenset[str],
+        on_error: OnError,
     ) -> None:
-        while True:
+        self.writer = CorkedWriter(stream, connection)
+        self._stream = stream
+        self._connection = connection
+        self._handlers = handlers
+        self._services = services
+        self._on_error = on_error
+        # of calls that their client may take back
+        self._scopes: dict[int, trio.CancelScope] = {}
+        self._waiting_for_client = trio.lowlevel.ParkingLot()
+
+    async def read(self, nursery: trio.Nursery) -> None:
+        """Until the client is gone, or has broken its protocol."""
+        connection, writer = self._connection, self.writer
+        while connection.failure is None:
             # a client that sends and never reads is not read either
             await writer.room()
             try:
-                data = await stream.receive_some()
+                data = await self._stream.receive_some()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
             if not data:
@@ -105,24 +129,35 @@ class CallServer:
             for stream_id, request in connection.receive_data(bytes(data)):
                 handler = self._handlers.get((request.service, request.method))
                 if handler is not None:
-                    nursery.start_soon(self._serve_call, connection, writer, stream_id, request, handler)
+                    nursery.start_soon(self._serve_call, stream_id, request, handler)
                 elif request.service in self._services:
                     connection.send_status(stream_id, StatusCode.UNIMPLEMENTED, f"method {request.method}")
                 else:
                     connection.send_status(stream_id, StatusCode.UNIMPLEMENTED, f"service {request.service}")
+            for stream_id in connection.taken_back():
+                if stream_id in self._scopes:
+                    self._scopes[stream_id].cancel()
+            self._waiting_for_client.unpark_all()
             if connection.outgoing_bytes:
                 writer.flush(last=not connection.calls)
 
-    async def _serve_call(
-        self, connection: ServingConnection, writer: CorkedWriter, stream_id: int, request: Request, handler: Handler
-    ) -> None:
+    async def say_last_words(self) -> None:
+        """Why we close, to a client that broke its protocol and may still listen."""
+        if self._connection.failure is not None:
+            self.writer.flush(last=True)
+            with trio.move_on_after(LAST_WORDS_SECONDS):
+                await self.writer.emptied()
+
+    async def _serve_call(self, stream_id: int, request: Request, handler: Handler) -> None:
+        connection, writer = self._connection, self.writer
         code, message, reply = 0, "", b""
         details: tuple[bytes, ...] = ()
         try:
-            if request.timeout_nano:
-                deadline = trio.current_time() + request.timeout_nano / 1e9
+            if request.timeout_nano or connection.takes_back:
+                deadline = trio.current_time() + request.timeout_nano / 1e9 if request.timeout_nano else math.inf
                 code, message = StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded"
-                with trio.CancelScope(deadline=deadline):
+                with trio.CancelScope(deadline=deadline) as scope:
+                    self._scopes[stream_id] = scope
                     reply = await handler(request.payload, CallContext(request, deadline))
                     code = 0
             else:
@@ -132,8 +167,12 @@ class CallServer:
         except Exception as error:
             self._on_error(request.service, request.method, error)
             code, message = StatusCode.INTERNAL, type(error).__name__
+        finally:
+            self._scopes.pop(stream_id, None)
         if writer.full:
             await writer.room()
+        while connection.busy:
+            await self._waiting_for_client.park()
         if code:
             connection.send_status(stream_id, code, message, details)
         else:

@@ -49,6 +49,11 @@ class CorkedWriter:
         while self.full:
             await self._waiting_for_room.park()
 
+    async def emptied(self) -> None:
+        """Wait until nothing is unsent, or the writer has stopped."""
+        while (self._connection.outgoing_bytes or self._rest) and not self._stopped:
+            await self._waiting_for_room.park()
+
     def received(self) -> None:
         """Something came from the peer: the next `flush` of a `last` frame may send at once, the ones after it not."""
         self._fresh = True
@@ -60,6 +65,8 @@ class CorkedWriter:
             last: nothing more is expected in this scheduler pass.
         """
         connection = self._connection
+        if not connection.outgoing_bytes:
+            return
         if (last and self._fresh) or connection.outgoing_frames >= BURST_FRAMES:
             self._fresh = False
             if self._nowait is not None and not self._rest:

@@ -13,12 +13,20 @@ Not for what may follow what: that is `connection`.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from transports.calls.connection import Request
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from transports.calls.protobuf import (
+    TWO_TO_64,
+    DecodeError,
+    RpcStatus,
+    decode_rpc_status,
+    encode_rpc_status,
+    fields,
+    string_field,
+    text,
+    varint,
+)
 
 __all__ = [
     "DATA",
@@ -47,31 +55,10 @@ HEADER_BYTES = _HEADER.size
 _unpack_header = _HEADER.unpack_from
 _pack_header = _HEADER.pack
 
-# an agent's chain of causes is a few KiB; a longer text is cut, for a reply must fit into one frame
-STATUS_MESSAGE_BYTES = 64 * 1024
 # a peer's header lines; Kata's client sends two of them, and only when it traces
 METADATA_ENTRIES = 256
-# one is what our guest sends; a peer that sends more is read no further
-STATUS_DETAILS = 8
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_SIGN_BIT, _TWO_TO_64 = 1 << 63, 1 << 64
-
-
-class DecodeError(ValueError):
-    """A body that is not the message it should be; the text says what is wrong, and at which of its bytes.
-
-    `at` counts from the start of the buffer; whoever knows where the body starts says so with `within`.
-    """
-
-    def __init__(self, why: str, at: int) -> None:
-        super().__init__(f"{why} at byte {at}")
-        self.why = why
-        self.at = at
-
-    def within(self, start: int) -> DecodeError:
-        """The same, counted from `start`: where a body lies in its buffer is chance, and nobody's business."""
-        return DecodeError(self.why, self.at - start)
+_SIGN_BIT = 1 << 63
 
 
 class Frame(NamedTuple):
@@ -157,31 +144,24 @@ def encode_frame(kind: int, stream_id: int, body: bytes, flags: int = 0) -> byte
 
 def encode_method(service: str, method: str) -> bytes:
     """The first two fields of a Request: the same for every call of a method, so worth keeping."""
-    return _string_field(0x0A, service) + _string_field(0x12, method)
+    return string_field(0x0A, service) + string_field(0x12, method)
 
 
 def encode_request(method: bytes, payload: bytes, timeout_nano: int) -> bytes:
     """A Request body; `method` comes from `encode_method`, `timeout_nano` is not negative."""
-    body = method + b"\x1a" + _varint(len(payload)) + payload if payload else method
-    return body + b"\x20" + _varint(timeout_nano) if timeout_nano else body
+    body = method + b"\x1a" + varint(len(payload)) + payload if payload else method
+    return body + b"\x20" + varint(timeout_nano) if timeout_nano else body
 
 
 def encode_response(payload: bytes) -> bytes:
     """An OK Response body, without a status as Go writes it; empty for an empty payload."""
-    return b"\x12" + _varint(len(payload)) + payload if payload else b""
+    return b"\x12" + varint(len(payload)) + payload if payload else b""
 
 
 def encode_status(code: int, message: str, details: tuple[bytes, ...] = ()) -> bytes:
     """A Response body that says no; a message over 64 KiB is cut. `details` are encoded google.protobuf.Any."""
-    text = message.encode(errors="replace")
-    if len(text) > STATUS_MESSAGE_BYTES:
-        text = text[:STATUS_MESSAGE_BYTES].decode(errors="ignore").encode()
-    status = b"\x08" + _varint(code % _TWO_TO_64)
-    if text:
-        status += b"\x12" + _varint(len(text)) + text
-    for detail in details:
-        status += b"\x1a" + _varint(len(detail)) + detail
-    return b"\x0a" + _varint(len(status)) + status
+    status = encode_rpc_status(code, message, details)
+    return b"\x0a" + varint(len(status)) + status
 
 
 def decode_request(buffer: bytes, start: int, end: int) -> Request:
@@ -194,13 +174,13 @@ def decode_request(buffer: bytes, start: int, end: int) -> Request:
     payload = b""
     timeout_nano = 0
     metadata: list[tuple[str, str]] = []
-    for tag, value, at in _fields(buffer, start, end):
+    for tag, value, at in fields(buffer, start, end):
         if tag == 0x1A:
             payload = buffer[value:at]
         elif tag == 0x0A:
-            service = _text(buffer, value, at)
+            service = text(buffer, value, at)
         elif tag == 0x12:
-            method = _text(buffer, value, at)
+            method = text(buffer, value, at)
         elif tag == 0x20:
             timeout_nano = _signed(value)
         elif tag == 0x2A:
@@ -220,108 +200,24 @@ def decode_response(buffer: bytes, start: int, end: int) -> Response:
     message = ""
     payload = b""
     details: tuple[bytes, ...] = ()
-    for tag, value, at in _fields(buffer, start, end):
+    for tag, value, at in fields(buffer, start, end):
         if tag == 0x12:
             payload = buffer[value:at]
         elif tag == 0x0A:
             # a repeated status merges into the one before, as protobuf has it
-            for inner, inner_value, inner_at in _fields(buffer, value, at):
-                if inner == 0x08:
-                    code = _int32(inner_value)
-                elif inner == 0x12:
-                    message = _text(buffer, inner_value, inner_at)
-                elif inner == 0x1A and len(details) < STATUS_DETAILS:
-                    details = (*details, buffer[inner_value:inner_at])
+            code, message, details = decode_rpc_status(buffer, value, at, RpcStatus(code, message, details))
     return Response(code, message, payload, details)
 
 
 def _key_value(buffer: bytes, start: int, end: int) -> tuple[str, str]:
-    key = text = ""
-    for tag, value, at in _fields(buffer, start, end):
+    key = word = ""
+    for tag, value, at in fields(buffer, start, end):
         if tag == 0x0A:
-            key = _text(buffer, value, at)
+            key = text(buffer, value, at)
         elif tag == 0x12:
-            text = _text(buffer, value, at)
-    return key, text
-
-
-def _fields(buffer: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (tag, value, position after it); for bytes, value is where they start. Fixed-size values are skipped."""
-    while position < end:
-        tag = buffer[position]
-        position += 1
-        if tag > 0x7F:
-            tag, position = _read_varint(buffer, position - 1, end)
-        wire_type = tag & 7
-        if tag < 8 or tag >> 32:
-            raise DecodeError("field number out of range", position)
-        if wire_type in (_BYTES, _VARINT):
-            if position < end and buffer[position] < 0x80:
-                value = buffer[position]
-                position += 1
-            else:
-                value, position = _read_varint(buffer, position, end)
-            if wire_type == _VARINT:
-                yield tag, value, position
-                continue
-            start = position
-            position += value
-            if position > end:
-                raise DecodeError(f"a field of {value} bytes is truncated", start)
-            yield tag, start, position
-        elif wire_type in (_FIXED64, _FIXED32):
-            position += 8 if wire_type == _FIXED64 else 4
-            if position > end:
-                raise DecodeError("a fixed-size field is truncated", end)
-        else:
-            raise DecodeError(f"wire type {wire_type} is not proto3", position)
-
-
-def _read_varint(buffer: bytes, position: int, end: int) -> tuple[int, int]:
-    result = shift = 0
-    while position < end:
-        byte = buffer[position]
-        position += 1
-        result |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return result % _TWO_TO_64, position
-        shift += 7
-        if shift > 63:
-            raise DecodeError("a varint is over 10 bytes", position)
-    raise DecodeError("a varint is truncated", end)
-
-
-def _varint(value: int) -> bytes:
-    if value < 0x80:
-        return _ONE_BYTE[value]
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-_ONE_BYTE = tuple(bytes((value,)) for value in range(0x80))
-
-
-def _string_field(tag: int, text: str) -> bytes:
-    data = text.encode()
-    return bytes((tag,)) + _varint(len(data)) + data if data else b""
-
-
-def _text(buffer: bytes, start: int, end: int) -> str:
-    try:
-        return buffer[start:end].decode()
-    except UnicodeDecodeError as error:
-        raise DecodeError("a string is not UTF-8", start) from error
+            word = text(buffer, value, at)
+    return key, word
 
 
 def _signed(value: int) -> int:
-    return value - _TWO_TO_64 if value & _SIGN_BIT else value
-
-
-def _int32(value: int) -> int:
-    # protobuf truncates a wider varint to its low 32 bits
-    low = value & 0xFFFFFFFF
-    return low - (1 << 32) if low & (1 << 31) else low
+    return value - TWO_TO_64 if value & _SIGN_BIT else value

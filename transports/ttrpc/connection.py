@@ -149,6 +149,16 @@ class ClientConnection(_Streams):
         """What the server broke; sticky. The connection is to be closed."""
         return self._failure
 
+    @property
+    def leaving(self) -> None:
+        """ttRPC has no word for it."""
+        return None
+
+    @property
+    def busy(self) -> bool:
+        """Never: ttRPC has no windows."""
+        return False
+
     def send_request(self, service: str, method: str, payload: bytes, timeout_nano: int = 0) -> int:
         """Queue one call and return its stream id. `timeout_nano`: 0 (none) to 2**63 - 1.
 
@@ -237,6 +247,16 @@ class ServerConnection(_Streams):
         self.dropped_replies = 0
 
     @property
+    def failure(self) -> None:
+        """Nothing that a client sends fails the connection."""
+        return None
+
+    @property
+    def busy(self) -> bool:
+        """Never: ttRPC has no windows."""
+        return False
+
+    @property
     def calls(self) -> int:
         """Calls that were returned and neither replied to nor failed yet."""
         return self._calls
@@ -249,6 +269,15 @@ class ServerConnection(_Streams):
             if call is not None:
                 calls.append(call)
         return calls
+
+    @property
+    def takes_back(self) -> bool:
+        """It can't: ttRPC has no word for it."""
+        return False
+
+    def taken_back(self) -> tuple[int, ...]:
+        """None, see `takes_back`."""
+        return ()
 
     def send_reply(self, stream_id: int, payload: bytes) -> None:
         """Queue the answer to a call; one over 4 MiB becomes RESOURCE_EXHAUSTED. To a spoiled call: dropped, counted."""

@@ -1,0 +1,186 @@
+"""gRPC's own words: message prefix, timeouts, percent-encoded texts, status details, and what HTTP's failures mean.
+
+Sans-I/O. After gRPC's "HTTP2" protocol description; where peers differ, what is read is more than what is written.
+Not for frames and headers of HTTP/2: `http2`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import struct
+from typing import TYPE_CHECKING
+
+from transports.calls.protobuf import DecodeError, RpcStatus, decode_rpc_status, encode_rpc_status
+from transports.errors import StatusCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "MAX_MESSAGE",
+    "MessageError",
+    "MessageReader",
+    "decode_details",
+    "decode_text",
+    "decode_timeout",
+    "encode_details",
+    "encode_message",
+    "encode_text",
+    "encode_timeout",
+    "status_of_http",
+    "status_of_reset",
+]
+
+# ttRPC's bound, and the default of every gRPC library
+MAX_MESSAGE = 4 * 1024 * 1024
+# grpcio drops a header list over 8 KiB, which holds the text, the details and what else a trailer has
+TEXT_BYTES = 3 * 1024
+DETAILS_BYTES = 3 * 1024
+
+_PREFIX = struct.Struct(">BI")
+PREFIX_BYTES = _PREFIX.size
+
+_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_UNITS = ((b"n", 1), (b"u", 10**3), (b"m", 10**6), (b"S", 10**9), (b"M", 60 * 10**9), (b"H", 3600 * 10**9))
+_NANOS = dict(_UNITS)
+_MOST = 99_999_999
+
+_PLAIN = frozenset(range(0x20, 0x7F)) - {0x25}
+_ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+_HTTP: Mapping[int, StatusCode] = {
+    400: StatusCode.INTERNAL,
+    401: StatusCode.UNAUTHENTICATED,
+    403: StatusCode.PERMISSION_DENIED,
+    404: StatusCode.UNIMPLEMENTED,
+    429: StatusCode.UNAVAILABLE,
+    502: StatusCode.UNAVAILABLE,
+    503: StatusCode.UNAVAILABLE,
+    504: StatusCode.UNAVAILABLE,
+}
+# by HTTP/2's error codes; all others are INTERNAL
+_RESET: Mapping[int, StatusCode] = {
+    0x7: StatusCode.UNAVAILABLE,
+    0x8: StatusCode.CANCELLED,
+    0xB: StatusCode.RESOURCE_EXHAUSTED,
+    0xC: StatusCode.PERMISSION_DENIED,
+}
+
+
+class MessageError(ValueError):
+    """A message that is refused; `code` is how the call fails for it."""
+
+    def __init__(self, code: StatusCode, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+        self.why = why
+
+
+def encode_message(payload: bytes) -> bytes:
+    """With its prefix: not compressed, and its length. The caller has checked the size."""
+    return _PREFIX.pack(0, len(payload)) + payload
+
+
+class MessageReader:
+    """Reads the one message of a unary call, in pieces. Holds no byte of one that is too large."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._length: int | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes kept so far."""
+        return len(self._bytes)
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes. Raises: MessageError."""
+        while data:
+            wanted = PREFIX_BYTES if self._length is None else PREFIX_BYTES + self._length
+            piece = data[: wanted - len(self._bytes)]
+            if not piece:
+                raise MessageError(StatusCode.UNIMPLEMENTED, "a unary call carries one message, and a second one began")
+            self._bytes += piece
+            data = data[len(piece) :]
+            if self._length is None and len(self._bytes) == PREFIX_BYTES:
+                compressed, length = _PREFIX.unpack(self._bytes)
+                if compressed:
+                    raise MessageError(StatusCode.UNIMPLEMENTED, "the message is compressed; send it as it is")
+                if length > MAX_MESSAGE:
+                    raise MessageError(
+                        StatusCode.RESOURCE_EXHAUSTED, f"a message of {length} bytes; {MAX_MESSAGE} is the most"
+                    )
+                self._length = length
+
+    def finish(self) -> bytes:
+        """The message's bytes, at the end of the stream. Raises: MessageError."""
+        if self._length is None or len(self._bytes) < PREFIX_BYTES + self._length:
+            what = "no message" if not self._bytes else f"a message that breaks off after {len(self._bytes)} bytes"
+            raise MessageError(StatusCode.INTERNAL, f"the call carries {what}")
+        return bytes(memoryview(self._bytes)[PREFIX_BYTES:])
+
+
+def encode_timeout(nanos: int) -> bytes:
+    """The shortest unit whose eight digits hold it, rounded up: the caller's own clock ends it in any case."""
+    for unit, size in _UNITS:
+        value = -(-nanos // size)
+        if value <= _MOST:
+            return b"%d%s" % (value, unit)
+    return b"%d%s" % (_MOST, b"H")
+
+
+def decode_timeout(value: bytes) -> int:
+    """In nanoseconds. Raises: ValueError when it is none."""
+    found = _TIMEOUT.fullmatch(value)
+    if found is None:
+        raise ValueError(f"grpc-timeout {value[:40]!r}: expected up to eight digits and one of H M S m u n")
+    return int(found[1]) * _NANOS[found[2]]
+
+
+def encode_text(text: str) -> bytes:
+    """Percent-encoded, as grpc-message wants it; at most 3 KiB."""
+    out = bytearray()
+    for character in text:
+        piece = b"".join(
+            bytes((byte,)) if byte in _PLAIN else b"%%%02X" % byte for byte in character.encode(errors="replace")
+        )
+        if len(out) + len(piece) > TEXT_BYTES:
+            break
+        out += piece
+    return bytes(out)
+
+
+def decode_text(value: bytes) -> str:
+    """What stands for nothing is kept as it is: a failure must not hide behind its text."""
+    return _ESCAPED.sub(lambda found: bytes((int(found[1], 16),)), value).decode(errors="replace")
+
+
+def encode_details(code: int, message: str, details: tuple[bytes, ...]) -> bytes | None:
+    """For grpc-status-details-bin; None when there is nothing to tell, or too much."""
+    if not details:
+        return None
+    # the text travels in its own header; here it would have to fit twice
+    status = encode_rpc_status(code, message[:256], details)
+    return base64.b64encode(status).rstrip(b"=") if len(status) <= DETAILS_BYTES else None
+
+
+def decode_details(value: bytes) -> tuple[bytes, ...]:
+    """What can't be read is no details. With padding or without, as gRPC wants it read."""
+    try:
+        data = base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
+        status: RpcStatus = decode_rpc_status(data, 0, len(data))
+    except (binascii.Error, DecodeError):
+        return ()
+    return status.details
+
+
+def status_of_http(status: int) -> StatusCode:
+    """Of an answer that is not gRPC's: somebody in between, or no gRPC server at all."""
+    return _HTTP.get(status, StatusCode.UNKNOWN)
+
+
+def status_of_reset(error_code: int) -> StatusCode:
+    """Of a stream that the peer reset. UNAVAILABLE: it says that it has not looked at the call."""
+    return _RESET.get(error_code, StatusCode.INTERNAL)
