@@ -16,6 +16,8 @@ from actors.guest.machine import Machine
 from actors.guest.services.hyperstart import HyperstartService
 from actors.guest.services.kata import KataService
 from actors.host.protocols import Channel, GuestProtocol
+from actors.schemas.dialect import Dialect
+from transports.grpc.server import GrpcServer
 from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
@@ -57,13 +59,15 @@ def compose(
     platform: Platform,
     on_error: Callable[[str, str, Exception], None],
 ) -> Composed:
-    """Nothing runs yet. `on_error`: see `transports.ttrpc.server`."""
+    """Nothing runs yet. `on_error`: see `transports.calls.server`."""
     conductor = Conductor(engine, Machine(limits), limits)
     kata = KataService(conductor, limits, version=version, engine=engine.name, platform=platform)
-    ttrpc = TtrpcServer(kata.handlers(), on_error=on_error)
+    ttrpc = TtrpcServer(kata.handlers(Dialect.TTRPC), on_error=on_error)
+    grpc = GrpcServer(kata.handlers(Dialect.GRPC), on_error=on_error)
     hyperstart = HyperstartService(conductor, limits, platform=platform, share=_SHARE)
     faces = {
         GuestProtocol.TTRPC: Face({Channel.AGENT: ttrpc.serve_stream}, _nothing_to_run),
+        GuestProtocol.GRPC: Face({Channel.AGENT: grpc.serve_stream}, _nothing_to_run),
         GuestProtocol.HYPERSTART: Face(
             {Channel.STREAMS: hyperstart.serve_streams, Channel.CONTROL: hyperstart.serve_control},
             hyperstart.run,

@@ -15,6 +15,7 @@ class GuestProtocol(StrEnum):
     """By the word on the launcher's command line."""
 
     TTRPC = "ttrpc"
+    GRPC = "grpc"
     HYPERSTART = "hyperstart"
 
 

@@ -47,7 +47,9 @@ __all__ = [
     "SetPolicyRequest",
     "SignalProcessRequest",
     "StartContainerRequest",
+    "StartTracingRequest",
     "StatsContainerRequest",
+    "StopTracingRequest",
     "StringUser",
     "TtyWinResizeRequest",
     "UpdateContainerRequest",
@@ -72,7 +74,10 @@ class Empty(Struct, frozen=True):
 
 
 class CreateContainerRequest(Struct, frozen=True):
-    """Request of `CreateContainer`: `OCI` is its specification; ports are vsock ports for its stdio, 0 for none."""
+    """Request of `CreateContainer`: `OCI` is its specification; ports are vsock ports for its stdio, 0 for none.
+
+    `agent_pidns` is of the 1.x API.
+    """
 
     container_id: str = ""
     exec_id: str = ""
@@ -85,6 +90,7 @@ class CreateContainerRequest(Struct, frozen=True):
     stdin_port: int = 0
     stdout_port: int = 0
     stderr_port: int = 0
+    agent_pidns: bool = False
 
 
 class StartContainerRequest(Struct, frozen=True):
@@ -341,6 +347,14 @@ class VersionCheckResponse(Struct, frozen=True):
 
     grpc_version: str = ""
     agent_version: str = ""
+
+
+class StartTracingRequest(Struct, frozen=True):
+    """Request of `StartTracing`: of the 1.x API."""
+
+
+class StopTracingRequest(Struct, frozen=True):
+    """Request of `StopTracing`: of the 1.x API."""
 
 
 class ListProcessesRequest(Struct, frozen=True):

@@ -1,8 +1,8 @@
-"""The protobuf message classes of the Kata agent API, from the descriptor set that lies beside this file.
+"""The protobuf message classes of the Kata agent API, one set for each dialect, from the files that lie beside this one.
 
-In a descriptor pool of their own: the packages are called `grpc` and `types`, names that others may want in the default pool.
+Each in a descriptor pool of its own: both have the same names, and the packages are called `grpc` and `types`, names that others may want in the default pool.
 Loaded on first use. Not for callers above `actors.schemas`, which see structs alone. `scripts/make-descriptors`
-builds the set.
+builds the sets.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.internal import api_implementation
 
+from actors.schemas.dialect import Dialect
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 __all__ = ["backend", "load", "message_class", "method_types"]
+
+_FILES = {Dialect.TTRPC: "kata_agent.binpb", Dialect.GRPC: "kata_agent_1x.binpb"}
 
 
 def backend() -> str:
@@ -26,30 +30,31 @@ def backend() -> str:
 
 
 def load() -> None:
-    """Read the set now, for those who can't let a file be read later."""
-    _pool()
+    """Read the sets now, for those who can't let a file be read later."""
+    for dialect in Dialect:
+        _pool(dialect)
 
 
 @cache
-def message_class(full_name: str) -> type[Message]:
+def message_class(full_name: str, dialect: Dialect = Dialect.TTRPC) -> type[Message]:
     """The message class of a full protobuf name, as `grpc.CreateContainerRequest`.
 
     Raises:
-        KeyError: no such message.
+        KeyError: the dialect has no such message.
     """
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(full_name))
+    return message_factory.GetMessageClass(_pool(dialect).FindMessageTypeByName(full_name))
 
 
 @cache
-def method_types(service: str) -> dict[str, tuple[str, str]]:
+def method_types(service: str, dialect: Dialect = Dialect.TTRPC) -> dict[str, tuple[str, str]]:
     """RPC name -> full names of its request and its response, for `grpc.AgentService` or `grpc.Health`."""
-    found = _pool().FindServiceByName(service)
+    found = _pool(dialect).FindServiceByName(service)
     return {method.name: (method.input_type.full_name, method.output_type.full_name) for method in found.methods}
 
 
 @cache
-def _pool() -> descriptor_pool.DescriptorPool:
-    data = resources.files("actors.schemas").joinpath("kata_agent.binpb").read_bytes()
+def _pool(dialect: Dialect) -> descriptor_pool.DescriptorPool:
+    data = resources.files("actors.schemas").joinpath(_FILES[dialect]).read_bytes()
     pool = descriptor_pool.DescriptorPool()
     for file in descriptor_pb2.FileDescriptorSet.FromString(data).file:
         pool.AddSerializedFile(file.SerializeToString())

@@ -1,17 +1,19 @@
 """The calls of the Kata agent API: one table, and the codecs of their bytes.
 
 For the host's Kata agent and the guest's Kata service, which look up the same row. Today's 44 RPCs, and `ListProcesses`
-of the 1.x API, which our guest answers too. Not for what a call does, nor for failures (`status`).
+of the 1.x API, which our guest answers too, are `RPCS`; what a dialect has is `rpcs_of`. Not for what a call does, nor for failures (`status`).
 """
 
 from __future__ import annotations
 
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.schemas import agent, network, resources, stats
-from actors.schemas.convert import SchemaError, decode, encode
+from actors.schemas.convert import NoSuchField, SchemaError, decode, encode
 from actors.schemas.descriptors import method_types
+from actors.schemas.dialect import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
 __all__ = [
     "RPCS",
     "WAITING",
+    "NoSuchField",
     "Rpc",
     "SchemaError",
     "decode_request",
     "decode_response",
     "encode_request",
     "encode_response",
+    "rpcs_of",
 ]
 
 AGENT, HEALTH = "grpc.AgentService", "grpc.Health"
@@ -100,45 +104,60 @@ _ROWS = (
 
 RPCS: Mapping[str, Rpc] = MappingProxyType({rpc.method: rpc for rpc in _ROWS})
 
+# of 1.x alone; our guest refuses them
+_TRACING = (
+    Rpc("StartTracing", AGENT, agent.StartTracingRequest, agent.Empty, CHANGES),
+    Rpc("StopTracing", AGENT, agent.StopTracingRequest, agent.Empty, CHANGES),
+)
+
+
+@cache
+def rpcs_of(dialect: Dialect) -> Mapping[str, Rpc]:
+    """The calls that the dialect has, by method."""
+    methods = {**method_types(AGENT, dialect), **method_types(HEALTH, dialect)}
+    return MappingProxyType({rpc.method: rpc for rpc in (*_ROWS, *_TRACING) if rpc.method in methods})
+
+
 # calls that wait for something to happen in the guest, and so have no bound unless their caller names one
 WAITING = frozenset({"WaitProcess", "WriteStdin", "ReadStdout", "ReadStderr", "GetOOMEvent"})
 
 
-def encode_request(rpc: Rpc, request: Struct) -> bytes:
-    """The payload of a call.
+def encode_request(rpc: Rpc, request: Struct, dialect: Dialect = Dialect.TTRPC) -> bytes:
+    """The payload of a call, which the dialect has.
 
     Raises:
+        NoSuchField: the dialect has no field for a value that is set.
         SchemaError: a value that its field can't carry; it names the field.
     """
-    return encode(request, _message_names(rpc)[0])
+    return encode(request, _message_names(rpc, dialect)[0], dialect)
 
 
-def decode_request(rpc: Rpc, payload: bytes) -> Any:
+def decode_request(rpc: Rpc, payload: bytes, dialect: Dialect = Dialect.TTRPC) -> Any:
     """The `rpc.request` of a call's payload.
 
     Raises:
         SchemaError: the bytes are no such message.
     """
-    return decode(rpc.request, _message_names(rpc)[0], payload)
+    return decode(rpc.request, _message_names(rpc, dialect)[0], payload, dialect)
 
 
-def encode_response(rpc: Rpc, response: Struct) -> bytes:
-    """The payload of a reply.
+def encode_response(rpc: Rpc, response: Struct, dialect: Dialect = Dialect.TTRPC) -> bytes:
+    """The payload of a reply; what the dialect has no field for is left out of it, as its readers don't know of it.
 
     Raises:
         SchemaError: a value that its field can't carry; it names the field.
     """
-    return encode(response, _message_names(rpc)[1])
+    return encode(response, _message_names(rpc, dialect)[1], dialect, lossy=True)
 
 
-def decode_response(rpc: Rpc, payload: bytes) -> Any:
+def decode_response(rpc: Rpc, payload: bytes, dialect: Dialect = Dialect.TTRPC) -> Any:
     """The `rpc.response` of a reply's payload.
 
     Raises:
         SchemaError: the bytes are no such message.
     """
-    return decode(rpc.response, _message_names(rpc)[1], payload)
+    return decode(rpc.response, _message_names(rpc, dialect)[1], payload, dialect)
 
 
-def _message_names(rpc: Rpc) -> tuple[str, str]:
-    return method_types(rpc.service)[rpc.method]
+def _message_names(rpc: Rpc, dialect: Dialect) -> tuple[str, str]:
+    return method_types(rpc.service, dialect)[rpc.method]

@@ -20,10 +20,12 @@ from transports.errors import StatusCode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["error_from_status", "status_from_error"]
+__all__ = ["END_OF_STREAM_1X", "error_from_status", "status_from_error"]
 
 # an agent's chain of causes is shorter; an error has to fit into a mailbox's message many times over
 TEXT_LENGTH = 4096
+# the code and the text by which an agent of 1.x answers a read at a stream's end: the words of Go's io.EOF
+END_OF_STREAM_1X = (StatusCode.UNKNOWN, "EOF")
 # what a program may find in an error's details, if a guest says it; all else of a guest's details is dropped
 _WORDS = ("field", "state", "verb", "container", "process")
 _NUMBERS = ("limit",)

@@ -5,11 +5,12 @@ For whoever opens a link to a kata agent. Not for numbers of fields: `actors.sch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from actors.agents.kata.link import DialledLink
-from actors.errors import Unsupported
 from actors.schemas.dialect import Dialect
+from actors.schemas.status import END_OF_STREAM_1X
+from transports.grpc.client import GrpcClient
 from transports.ttrpc.client import TtrpcClient
 
 if TYPE_CHECKING:
@@ -22,14 +23,30 @@ if TYPE_CHECKING:
     from transports.base import Dialer
     from transports.calls.client import CallClient
 
-__all__ = ["open_rpc_link"]
+__all__ = ["DIALECTS", "Spoken", "open_rpc_link"]
 
-CLIENTS: Mapping[Dialect, Callable[[trio.abc.Stream], CallClient]] = {Dialect.TTRPC: TtrpcClient}
+
+class Spoken(NamedTuple):
+    """One row.
+
+    Attributes:
+        client: makes the client that carries its calls over a stream.
+        end_of_stream: the code and the text of a failure by which its agents answer a read at a stream's end; None when
+            they answer with no bytes.
+    """
+
+    dialect: Dialect
+    client: Callable[[trio.abc.Stream], CallClient]
+    end_of_stream: tuple[int, str] | None
+
+
+_SPOKEN = (
+    Spoken(Dialect.TTRPC, TtrpcClient, None),
+    Spoken(Dialect.GRPC, GrpcClient, END_OF_STREAM_1X),
+)
+DIALECTS: Mapping[Dialect, Spoken] = {row.dialect: row for row in _SPOKEN}
 
 
 def open_rpc_link(dialer: Dialer, limits: Limits, dialect: Dialect = Dialect.TTRPC) -> RpcLink:
-    """A link that speaks the dialect; nothing is dialled before it runs. Raises: Unsupported."""
-    client = CLIENTS.get(dialect)
-    if client is None:
-        raise Unsupported(f"dialect {dialect}: not there yet", field="dialect")
-    return DialledLink(dialer, limits, client)
+    """A link that speaks the dialect; nothing is dialled before it runs."""
+    return DialledLink(dialer, limits, DIALECTS[dialect])

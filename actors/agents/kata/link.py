@@ -17,8 +17,9 @@ from actors.errors import (
     AgentUnreachable,
     InvalidArgument,
     OutcomeUnknown,
+    Unsupported,
 )
-from actors.schemas.rpcs import SchemaError, decode_response, encode_request
+from actors.schemas.rpcs import NoSuchField, SchemaError, decode_response, encode_request, rpcs_of
 from actors.schemas.status import error_from_status
 from transports.errors import (
     EndpointBroken,
@@ -27,14 +28,14 @@ from transports.errors import (
     RemoteProtocolError,
     RpcStatusError,
     TransportError,
+    Unreachable,
 )
 from transports.stream import dial_with_backoff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import msgspec
 
+    from actors.agents.kata.dialects import Spoken
     from actors.limits import Limits
     from actors.schemas.rpcs import Rpc
     from transports.base import Dialer
@@ -47,11 +48,11 @@ _BULK = frozenset({"ReadStdout", "ReadStderr"})
 
 
 class DialledLink:
-    """See `actors.agents.kata.rpclink.RpcLink`. `speak` makes the client of a stream in the link's dialect."""
+    """See `actors.agents.kata.rpclink.RpcLink`. `spoken` is its dialect."""
 
-    def __init__(self, dialer: Dialer, limits: Limits, speak: Callable[[trio.abc.Stream], CallClient]) -> None:
+    def __init__(self, dialer: Dialer, limits: Limits, spoken: Spoken) -> None:
         self._dialer = dialer
-        self._speak = speak
+        self._spoken = spoken
         self._limits = limits
         self._client: AsyncValue[CallClient | None] = AsyncValue(None)
         self._down = AgentUnreachable("the agent was not dialled yet")
@@ -84,7 +85,7 @@ class DialledLink:
             stream = await self._dial_again()
 
     async def _use(self, stream: trio.abc.Stream, task_status: trio.TaskStatus[None]) -> None:
-        client = self._speak(stream)
+        client = self._spoken.client(stream)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(client.run)
@@ -112,8 +113,13 @@ class DialledLink:
                 await trio.sleep(self._limits.reconnect_pause_seconds)
 
     async def call(self, rpc: Rpc, request: msgspec.Struct) -> object:
+        dialect = self._spoken.dialect
+        if rpc.method not in rpcs_of(dialect):
+            raise Unsupported(f"{rpc.method}: the {dialect} dialect of Kata's agents has no such call")
         try:
-            payload = encode_request(rpc, request)
+            payload = encode_request(rpc, request, dialect)
+        except NoSuchField as error:
+            raise Unsupported(f"{rpc.method}: {error}", field=error.field) from None
         except SchemaError as error:
             raise InvalidArgument(f"{rpc.method}: {error}", field=error.field) from None
         client = await self._connected()
@@ -125,11 +131,15 @@ class DialledLink:
                 raise SchemaError(
                     rpc.method, f"the reply has {len(reply)} bytes; {self._limits.reply_bytes} is the most"
                 )
-            response: object = decode_response(rpc, reply)
+            response: object = decode_response(rpc, reply, dialect)
         except RpcStatusError as error:
+            if rpc.method in _BULK and (error.code, error.message) == self._spoken.end_of_stream:
+                return rpc.response()
             raise error_from_status(error.code, error.message, error.details, changes_state=rpc.changes_state) from None
         except MessageTooLarge as error:
             raise InvalidArgument(f"{rpc.method}: {error}", field="size") from None
+        except Unreachable as error:
+            raise AgentUnreachable(f"{rpc.method}: {error}") from None
         except (RemoteProtocolError, SchemaError) as error:
             raise AgentProtocolError(f"{rpc.method}: the agent broke its protocol: {error}") from None
         except (EndpointBroken, EndpointClosed) as error:
@@ -151,7 +161,7 @@ class DialledLink:
 
 def _alive(client: CallClient | None) -> bool:
     # one that has ended stays for the moment in which its task notices
-    return client is not None and client.ended is None
+    return client is not None and client.accepting
 
 
 def _budget_nano() -> int:

@@ -1,6 +1,6 @@
-"""Today's kata agent API over the conductor: every call of it, done or refused, and its errors as statuses.
+"""The kata agent API over the conductor, in both dialects: every call, done or refused, and its errors as statuses.
 
-For `serve`, which puts `handlers()` behind a ttRPC server. What it can't do it refuses (UNIMPLEMENTED), and it never
+For `compose`, which puts `handlers()` behind a server. What it can't do it refuses (UNIMPLEMENTED), and it never
 answers success for a field that it would have to ignore. What the calls do: `kata_guest`, `kata_containers`,
 `kata_processes`, and `kata_refused` for those that mean nothing here.
 """
@@ -19,8 +19,10 @@ from actors.guest.services.kata_containers import ContainerCalls
 from actors.guest.services.kata_guest import GuestCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.guest.services.kata_refused import refusals
-from actors.schemas.rpcs import RPCS, SchemaError, decode_request, encode_response
-from actors.schemas.status import status_from_error
+from actors.schemas.agent import ReadStreamResponse
+from actors.schemas.dialect import Dialect
+from actors.schemas.rpcs import SchemaError, decode_request, encode_response, rpcs_of
+from actors.schemas.status import END_OF_STREAM_1X, status_from_error
 from transports.errors import RpcStatusError
 
 if TYPE_CHECKING:
@@ -56,17 +58,18 @@ class KataService:
             **refusals(),
         }
 
-    def handlers(self) -> Mapping[tuple[str, str], Handler]:
-        """For `TtrpcServer`; a test holds them to the table of calls."""
+    def handlers(self, dialect: Dialect = Dialect.TTRPC) -> Mapping[tuple[str, str], Handler]:
+        """For a `CallServer`, which refuses what the dialect does not have; a test holds them to the table of calls."""
         return {
-            (RPCS[name].service, name): partial(_answer, RPCS[name], method) for name, method in self._methods.items()
+            (rpc.service, name): partial(_answer, rpc, self._methods[name], dialect)
+            for name, rpc in rpcs_of(dialect).items()
         }
 
 
-async def _answer(rpc: Rpc, method: Method, payload: bytes, _: CallContext) -> bytes:
+async def _answer(rpc: Rpc, method: Method, dialect: Dialect, payload: bytes, _: CallContext) -> bytes:
     """One call: decoded, done, encoded; our own errors become the status that stands for them."""
     try:
-        response = await method(decode_request(rpc, payload))
+        response = await method(decode_request(rpc, payload, dialect))
     except SchemaError as error:
         raise RpcStatusError(*status_from_error(InvalidArgument(f"{rpc.method}: {error}", field="payload"))) from error
     except KatrioError as error:
@@ -75,4 +78,6 @@ async def _answer(rpc: Rpc, method: Method, payload: bytes, _: CallContext) -> b
         raise RpcStatusError(
             *status_from_error(InternalError(f"{rpc.method}: a bound of the guest's own ran out"))
         ) from error
-    return encode_response(rpc, response)
+    if dialect is Dialect.GRPC and isinstance(response, ReadStreamResponse) and not response.data:
+        raise RpcStatusError(*END_OF_STREAM_1X)
+    return encode_response(rpc, response, dialect)

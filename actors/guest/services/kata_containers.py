@@ -71,7 +71,7 @@ class ContainerCalls:
 
     async def _create(self, request: api.CreateContainerRequest) -> msgspec.Struct:
         container = request.container_id
-        _refuse(request, "CreateContainer", "devices", "storages", "sandbox_pidns", "shared_mounts")
+        _refuse(request, "CreateContainer", "devices", "storages", "sandbox_pidns", "shared_mounts", "agent_pidns")
         if self._machine.sandbox is None:
             raise InvalidTransition(
                 f"create of container {container[:80]!r}: this guest has no sandbox; create one first",

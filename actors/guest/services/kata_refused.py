@@ -33,6 +33,8 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "AddSwap": f"{_NO_VM}: swap would be this machine's, under everybody",
         "AddSwapPath": f"{_NO_VM}: swap would be this machine's, under everybody",
         "ResizeVolume": "this guest has no volumes of its own to resize",
+        "StartTracing": "this guest traces nothing",
+        "StopTracing": "this guest traces nothing",
         "SetPolicy": "this guest has no policy engine, so a policy would protect nothing",
     }
 )
