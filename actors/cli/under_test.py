@@ -37,6 +37,7 @@ __all__ = ["UnderTest", "open_target"]
 
 _PROTOCOLS: Mapping[Spoken, GuestProtocol] = {
     Spoken.TTRPC: GuestProtocol.TTRPC,
+    Spoken.GRPC: GuestProtocol.GRPC,
     Spoken.HYPERSTART: GuestProtocol.HYPERSTART,
 }
 # of our own engines

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
-from actors.conformance.case import FallsShort, Spoken
+from actors.conformance.case import FallsShort
 from actors.conformance.expect import shown
-from actors.errors import AgentError
 
 if TYPE_CHECKING:
     from actors.conformance.kata import Kata
@@ -47,13 +46,7 @@ class Process:
 
     async def read(self, stream: str = "ReadStdout", size: int = READ_BYTES) -> bytes:
         """1 to `size` bytes; empty is the end. Raises: FallsShort when the agent sends more than it was asked for."""
-        try:
-            data: bytes = (await self._call(stream, len=size)).data
-        except AgentError as error:
-            # 1.x has no other way to tell the end
-            if self.kata.target.spoken is Spoken.GRPC and error.details.get("status") == "UNKNOWN":
-                return b""
-            raise
+        data: bytes = (await self._call(stream, len=size)).data
         if len(data) > size:
             raise FallsShort(f"at most {size} bytes from {stream}", f"{len(data)} bytes")
         return data

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 # what our guest speaks
-SERVED = (Spoken.TTRPC, Spoken.HYPERSTART)
+SERVED = (Spoken.TTRPC, Spoken.GRPC, Spoken.HYPERSTART)
 # of one dialect; each is a choice that docs/conformance.md explains
 MOST_EXCEPTIONS = 8
 _DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
@@ -54,7 +54,7 @@ def exceptions(spoken: Spoken, engine: str) -> set[str]:
 @asynccontextmanager
 async def open_simulated(spoken: Spoken) -> AsyncGenerator[Target]:
     """Our guest, speaking that."""
-    opened = open_simulated_hyperstart() if spoken is Spoken.HYPERSTART else open_simulated_kata()
+    opened = open_simulated_hyperstart() if spoken is Spoken.HYPERSTART else open_simulated_kata(spoken)
     async with opened as target:
         yield target
 
@@ -71,8 +71,8 @@ class _Platform(BarePlatform):
 
 
 @asynccontextmanager
-async def open_simulated_kata(seed: int = 0) -> AsyncGenerator[KataTarget]:
-    """Our kata service over ttRPC. At the end nothing may have been raised that should not have been."""
+async def open_simulated_kata(spoken: Spoken = Spoken.TTRPC, seed: int = 0) -> AsyncGenerator[KataTarget]:
+    """Our kata service in a dialect. At the end nothing may have been raised that should not have been."""
     rng = random.Random(seed)
     bugs: list[BaseException] = []
     engine = SimulatedEngine(rng)
@@ -83,7 +83,7 @@ async def open_simulated_kata(seed: int = 0) -> AsyncGenerator[KataTarget]:
         platform=_Platform(engine),
         on_error=lambda _service, _method, error: bugs.append(error),
     )
-    serve = composed.faces[GuestProtocol.TTRPC].channels[Channel.AGENT]
+    serve = composed.faces[GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC].channels[Channel.AGENT]
     async with trio.open_nursery() as nursery:
         await nursery.start(composed.conductor.run)
 
@@ -93,7 +93,7 @@ async def open_simulated_kata(seed: int = 0) -> AsyncGenerator[KataTarget]:
             nursery.start_soon(serve, theirs)
             return ours
 
-        yield KataTarget(dial, rootfs="/", ids=real_seams().ids)
+        yield KataTarget(dial, rootfs="/", ids=real_seams().ids, spoken=spoken)
         nursery.cancel_scope.cancel()
     assert not bugs, bugs
 

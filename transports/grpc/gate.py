@@ -105,7 +105,7 @@ class FrameGate:
         buffer += data
         if self._preface:
             size = min(len(buffer), len(self._preface))
-            if buffer[:size] != self._preface[:size]:
+            if bytes(buffer[:size]) != self._preface[:size]:
                 raise Http2Fault(PROTOCOL_ERROR, f"the client does not speak HTTP/2{looks_like(bytes(buffer[:1]))}")
             self._preface = self._preface[size:]
             del buffer[:size]
