@@ -78,7 +78,7 @@ def _prepare(options: RunOptions, report: Report) -> None:
     for swept in sweep_root(options.run_dir):
         if not swept.clean:
             report.notice(f"could not remove all of {swept.directory}, which a dead owner left")
-    if options.agent == "kata":
+    if options.agent != "noop":
         engine, reason = choose_engine(read_facts(), options.engine)
         if engine == "processes" and options.engine == "auto":
             report.notice(reason)

@@ -22,7 +22,6 @@ from actors.agents.settings import decode_settings, keys_of, plain_key
 from actors.errors import InvalidArgument, Unsupported
 from actors.host.protocols import GuestProtocol
 from actors.likeness import nearest
-from actors.schemas.dialect import Dialect
 
 if TYPE_CHECKING:
     from actors.agents.base import AgentFactory
@@ -92,7 +91,7 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
         return ChosenAgent(agent, connect, GuestProtocol.HYPERSTART, hyper.addresses() or ())
     kata = given if isinstance(given, KataAgentConfig) else _decoded(given, KataAgentConfig, agent, NOT_HERE)
     address = kata.agent_address()
-    protocol = _PROTOCOLS.get(kata.dialect)
+    protocol = next((word for word in GuestProtocol if word.value == kata.dialect.value), None)
     if protocol is None and address is None:
         raise Unsupported(f"Dialect {kata.dialect}: our guest does not speak it", field="Dialect")
     return ChosenAgent(agent, partial(connect_kata, config=kata), protocol, () if address is None else (address,))
@@ -114,7 +113,6 @@ def at_address(word: str, config: AgentConfig | None, address: str) -> AgentConf
 
 
 _ADDRESS_FIELDS = {AgentType.HYPERSTART: "sock_ctl_name", AgentType.KATA: "address"}
-_PROTOCOLS: Mapping[Dialect, GuestProtocol] = {Dialect.TTRPC: GuestProtocol.TTRPC}
 _CONFIGS: Mapping[AgentType, type[Struct]] = {AgentType.HYPERSTART: HyperConfig, AgentType.KATA: KataAgentConfig}
 
 

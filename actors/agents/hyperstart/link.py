@@ -7,12 +7,20 @@ Not for what a command says (`agent`), nor for what a process's events mean (`pr
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from actors.agents.hyperstart.process import RunningProcess
-from actors.errors import AgentProtocolError, AgentUnreachable, GuestDied, InvalidArgument, OutcomeUnknown
+from actors.errors import (
+    AgentProtocolError,
+    AgentUnreachable,
+    GuestDied,
+    InvalidArgument,
+    KatrioError,
+    OutcomeUnknown,
+)
 from actors.nurseries import open_plain_nursery
 from transports.errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError, TransportError
 from transports.hyperstart.codec import Code, command_name
@@ -22,6 +30,8 @@ from transports.hyperstart.streams import HostStreams, Output
 from transports.stream import dial_with_backoff
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from actors.limits import Limits
     from transports.base import Dialer
 
@@ -48,6 +58,7 @@ class HyperstartLink:
         self._ready = trio.Event()
         self._answer: Answered | None = None
         self._answered = trio.Event()
+        self._nursery: trio.Nursery | None = None
         self._failure: str | None = None
         self._ended = trio.Event()
         self._by_sequence: dict[int, RunningProcess] = {}
@@ -74,6 +85,7 @@ class HyperstartLink:
         self._control_stream, self._streams_stream = control, streams
         try:
             async with open_plain_nursery() as nursery:
+                self._nursery = nursery
                 nursery.start_soon(self._read_control, control)
                 nursery.start_soon(self._read_streams, streams)
                 with trio.move_on_after(self._limits.guest_start_seconds):
@@ -96,33 +108,73 @@ class HyperstartLink:
         return self._failure or "it was closed"
 
     async def command(self, code: int, payload: bytes = b"") -> Answered:
-        """One command and its answer. What was sent is waited for even when the caller has given up.
+        """One command and its answer. A caller that gives up leaves what was sent to be answered all the same.
 
         Raises:
             GuestDied: the link had ended before; nothing was sent.
             OutcomeUnknown: it ended meanwhile, or the answer took too long, which ends it.
             InvalidArgument: more than a frame takes.
         """
+        answers: list[Answered] = []
+        sent = await self._do(partial(self._ask, code, payload, answers), self._control_stream, self._turn)
+        if answers:
+            return answers[0]
+        if not sent:
+            raise self._gone()
+        raise OutcomeUnknown(f"{command_name(code)}: the link ended while it ran: {self._failure}")
+
+    async def _ask(self, code: int, payload: bytes, answers: list[Answered], stream: trio.abc.Stream) -> None:
         name = command_name(code)
-        async with self._turn:
-            stream = self._alive(self._control_stream)
+        try:
+            self._control.send(code, payload)
+        except MessageTooLarge as error:
+            raise InvalidArgument(f"{name}: {error}", field="size") from None
+        except LocalProtocolError as error:
+            raise GuestDied(f"{name}: {error}") from None
+        self._answer, self._answered = None, trio.Event()
+        with trio.move_on_after(self._limits.mutate_seconds) as bound:
+            await self._send(stream, self._control.data_to_send())
+            await self._answered.wait()
+        if bound.cancelled_caught:
+            self._control.give_up(f"{name} was not answered in {self._limits.mutate_seconds:.0f} s")
+            self._fail(f"{name} was not answered in time")
+        answer: Answered | None = self._answer
+        if answer is not None:
+            answers.append(answer)
+
+    async def _do(
+        self, work: Callable[[trio.abc.Stream], Awaitable[None]], stream: trio.abc.Stream | None, turn: trio.Lock
+    ) -> bool:
+        """Do `work` in its turn, in a task of the link's: a caller that gives up need not wait for a guest that hangs.
+
+        Whether it was begun; what the caller no longer wants is not. Raises: what `work` raises; GuestDied.
+        """
+        alive, nursery = self._alive(stream), self._nursery
+        assert nursery is not None, "a link that lives is run"
+        wanted, begun, ended = True, False, trio.Event()
+        failures: list[KatrioError] = []
+
+        async def in_turn() -> None:
+            nonlocal begun
             try:
-                self._control.send(code, payload)
-            except MessageTooLarge as error:
-                raise InvalidArgument(f"{name}: {error}", field="size") from None
-            except LocalProtocolError as error:
-                raise GuestDied(f"{name}: {error}") from None
-            self._answer, self._answered = None, trio.Event()
-            with trio.move_on_after(self._limits.mutate_seconds, shield=True) as bound:
-                await self._send(stream, self._control.data_to_send())
-                await self._answered.wait()
-            if bound.cancelled_caught:
-                self._control.give_up(f"{name} was not answered in {self._limits.mutate_seconds:.0f} s")
-                self._fail(f"{name} was not answered in time")
-            answer: Answered | None = self._answer
-            if answer is None:
-                raise OutcomeUnknown(f"{name}: the link ended while it ran: {self._failure}")
-            return answer
+                async with turn:
+                    if wanted:
+                        self._alive(alive)
+                        begun = True
+                        await work(alive)
+            except KatrioError as error:
+                failures.append(error)
+            finally:
+                ended.set()
+
+        nursery.start_soon(in_turn)
+        try:
+            await ended.wait()
+        finally:
+            wanted = False
+        if failures:
+            raise failures[0]
+        return begun
 
     # processes
 
@@ -155,22 +207,23 @@ class HyperstartLink:
 
     async def write(self, process: RunningProcess, data: bytes) -> None:
         """Input for it in the slices that a guest takes; nothing tells whether it was read. Empty is its end."""
-        async with self._writing:
-            stream = self._alive(self._streams_stream)
-            try:
-                if data:
-                    self._streams.send_input(process.stdio, data)
-                else:
-                    self._streams.close_input(process.stdio)
-            except LocalProtocolError:
-                # its output has ended meanwhile, and so has it
-                return
-            # a frame that was begun must be ended, or the guest takes the next one's bytes for its rest
-            with trio.move_on_after(self._limits.mutate_seconds, shield=True) as bound:
-                for frame in self._streams.data_to_send():
-                    await self._send(stream, frame)
-            if bound.cancelled_caught:
-                self._fail("the guest takes no input any more")
+        await self._do(partial(self._put, process, data), self._streams_stream, self._writing)
+
+    async def _put(self, process: RunningProcess, data: bytes, stream: trio.abc.Stream) -> None:
+        try:
+            if data:
+                self._streams.send_input(process.stdio, data)
+            else:
+                self._streams.close_input(process.stdio)
+        except LocalProtocolError:
+            # its output has ended meanwhile, and so has it
+            return
+        # a frame that was begun is ended, or the guest would take the next one's bytes for its rest
+        with trio.move_on_after(self._limits.mutate_seconds) as bound:
+            for frame in self._streams.data_to_send():
+                await self._send(stream, frame)
+        if bound.cancelled_caught:
+            self._fail("the guest takes no input any more")
 
     # internals
 

@@ -290,3 +290,35 @@ async def test_what_says_no_ready_is_no_hyperstart(autojump_clock: trio.testing.
     guest = Scripted()
     with pytest.raises(AgentUnreachable, match="READY"):
         await guest.link.run()
+
+
+async def test_who_gives_up_waits_no_longer_and_its_answer_is_not_the_next_one_s(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    guest = Scripted()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(guest.greet)
+        await nursery.start(guest.link.run)
+        began = trio.current_time()
+        with trio.move_on_after(1) as first:
+            await guest.link.command(Code.PING)
+        # one more waits for its turn, and is not sent once nobody wants it
+        with trio.move_on_after(1) as second:
+            await guest.link.command(Code.KILLCONTAINER, b"{}")
+        assert first.cancelled_caught
+        assert second.cancelled_caught
+        assert trio.current_time() - began == pytest.approx(2)
+        assert await guest.control.receive_some() == encode_control(Code.PING)
+        versions: list[bytes] = []
+
+        async def ask() -> None:
+            versions.append((await guest.link.command(Code.GETVERSION)).payload)
+
+        nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        await guest.control.send_all(encode_control(Code.ACK))
+        assert await guest.control.receive_some() == encode_control(Code.GETVERSION)
+        await guest.control.send_all(encode_control(Code.ACK, (4244).to_bytes(4)))
+        await trio.testing.wait_all_tasks_blocked()
+        assert versions == [(4244).to_bytes(4)]
+        nursery.cancel_scope.cancel()
