@@ -107,7 +107,7 @@ class _Session:
         self._results: dict[str, Result] = {}
         self._seconds = 0.0
         self._version = ""
-        self._address = options.address or "this machine"
+        self._address = " and ".join(map(str, options.addresses)) or "a guest of katrio's own"
         self._interrupted = False
 
     @property

@@ -167,12 +167,16 @@ def _add_conformance(commands: _Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    suite.add_argument("--address", metavar="URL", help="where the agent listens, as unix:///run/x/agent.sock")
-    suite.add_argument("--agent", choices=TESTED_AGENTS, default="kata", help="what it is (default: %(default)s)")
     suite.add_argument(
-        "--dialect", choices=DIALECTS, default="ttrpc", help="of kata: today's, or 1.x's (default: %(default)s)"
+        "--address",
+        metavar="URL",
+        help="where the agent listens, as unix:///run/x/agent.sock; hvsock, vsock, serial, ...",
     )
-    suite.add_argument("--tty-address", metavar="URL", help="of hyperstart: its second channel")
+    suite.add_argument("--agent", choices=TESTED_AGENTS, default="kata", help="what it is (default: %(default)s)")
+    suite.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
+    suite.add_argument(
+        "--tty-address", metavar="URL", help="of hyperstart's streams; known for .../hyper.sock and port 2718"
+    )
     suite.add_argument("--engine", choices=ENGINES, default="auto", help="of a guest of our own (default: %(default)s)")
     suite.add_argument(
         "--rootfs", metavar="PATH", help="a root with /bin/sh in the agent's sight (default: the one katrio makes here)"

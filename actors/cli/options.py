@@ -139,9 +139,9 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class ConformanceOptions:
-    """Of `katrio conformance`. `address` None: a guest of our own."""
+    """Of `katrio conformance`. `addresses` as in `GuestOptions`, none for a guest of our own."""
 
-    address: str | None
+    addresses: tuple[Address, ...]
     agent: str
     dialect: str
     engine: str
@@ -154,23 +154,23 @@ class ConformanceOptions:
     html: Path | None
     listing: bool
     lacks: frozenset[str] = frozenset()
-    tty_address: str | None = None
 
     @classmethod
     def parsed(cls, words: argparse.Namespace) -> ConformanceOptions:
         """Validate what argparse found. Raises: UsageError."""
-        if words.agent == "hyperstart" and words.dialect != "ttrpc":
-            raise UsageError("--dialect is for --agent kata; hyperstart has one protocol")
         if words.engine != "auto" and words.address is not None:
             raise UsageError("--engine is for a guest of our own; the agent at --address brings its own")
-        if words.tty_address is not None and words.agent != "hyperstart":
-            raise UsageError("--tty-address is for --agent hyperstart, which has two channels")
+        if words.tty_address is not None and words.address is None:
+            raise UsageError("--tty-address goes with --address URL; a guest of our own needs neither")
+        addresses = agent_addresses(words) if words.address is not None else ()
+        if not addresses and words.agent != "kata" and words.dialect is not None:
+            raise UsageError(f"--dialect is for --agent kata; {words.agent} has one protocol")
         if words.rootfs is not None and not words.rootfs.startswith("/"):
             raise UsageError(f"--rootfs {words.rootfs}: expected an absolute path, as the agent sees it")
         return cls(
-            address=words.address,
+            addresses=addresses,
             agent=words.agent,
-            dialect=words.dialect,
+            dialect=words.dialect or DIALECTS[0],
             engine=words.engine,
             rootfs=words.rootfs,
             destructive=words.destructive,
@@ -181,7 +181,6 @@ class ConformanceOptions:
             html=Path(words.html) if words.html else None,
             listing=words.list,
             lacks=frozenset(words.lacks),
-            tty_address=words.tty_address,
         )
 
 

@@ -6,7 +6,7 @@ Not for running cases.
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,14 +18,13 @@ from actors.api import open_guest
 from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
-from actors.errors import InvalidArgument, NotFound
+from actors.errors import NotFound
 from actors.host.busybox import find_static_busybox
 from actors.host.facts import choose_engine, read_facts
 from actors.host.images import BUSYBOX, ImageStore, default_image_root
 from actors.host.protocols import GuestProtocol
 from actors.seams import real_seams
-from transports.address import parse_agent_address, streams_address
-from transports.agent_sockets import dialer_for
+from transports.agent_sockets import open_dialer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -59,9 +58,16 @@ async def open_target(options: ConformanceOptions, spoken: Spoken) -> AsyncGener
     Raises: InvalidArgument, AddressError, NotFound for what the options can't mean; GuestDied, Unsupported when a guest of
         our own does not come up.
     """
-    if options.address is not None:
+    if options.addresses:
         rootfs = options.rootfs or await _busybox("; --rootfs PATH names another, as the agent sees it")
-        yield UnderTest(_target(spoken, _channels(options, spoken), rootfs), options.address, options.lacks)
+        # over a serial channel kata has many streams in one, hyperstart a channel for each of its two
+        several = spoken is not Spoken.HYPERSTART
+        async with AsyncExitStack() as stack:
+            dialers = [
+                await stack.enter_async_context(open_dialer(address, several=several)) for address in options.addresses
+            ]
+            names = " and ".join(map(str, options.addresses))
+            yield UnderTest(_target(spoken, Channels(*dialers), rootfs), names, options.lacks)
         return
     engine, _ = choose_engine(read_facts(), options.engine)
     # plain processes run in this machine's own root
@@ -75,20 +81,10 @@ def _target(spoken: Spoken, channels: Channels, rootfs: str) -> Target:
     ids = real_seams().ids
     if spoken is not Spoken.HYPERSTART:
         return KataTarget(channels.agent, rootfs, ids, spoken=spoken)
-    if channels.streams is None:
-        raise InvalidArgument("--agent hyperstart: --tty-address URL is missing, its second channel", field="address")
+    assert channels.streams is not None, "the options have named both"
     # a real guest's share has one place; ours names roots by their own path
     share = SHARE if rootfs.startswith(f"{SHARE}/") else "/"
     return HyperstartTarget(channels.agent, channels.streams, rootfs.removeprefix(share), share, ids)
-
-
-def _channels(options: ConformanceOptions, spoken: Spoken) -> Channels:
-    """Raises: AddressError."""
-    address = parse_agent_address(options.address or "")
-    if spoken is not Spoken.HYPERSTART:
-        return Channels(dialer_for(address))
-    streams = parse_agent_address(options.tty_address) if options.tty_address else streams_address(address)
-    return Channels(dialer_for(address), dialer_for(streams))
 
 
 async def _busybox(advice: str) -> str:

@@ -30,9 +30,11 @@ _COLOURS = {
 }
 _STYLE = """
 .bar { display: flex; height: .8rem; border-radius: 4px; overflow: hidden; margin: .8rem 0 1.6rem; }
-.badge { white-space: nowrap; } td.id { font-family: ui-monospace, monospace; font-size: .85rem; white-space: nowrap; }
+.badge { white-space: nowrap; } td.id { font-family: ui-monospace, monospace; font-size: .85rem; }
 dl { display: grid; grid-template-columns: 6rem 1fr; gap: .15rem .8rem; margin: .6rem 0 0; }
 dt { color: var(--soft); } dd { margin: 0; } h2 { margin-top: 2rem; } article h3 { font-size: 1rem; margin: 0; }
+table { table-layout: fixed; } th:nth-child(1) { width: 7rem; } th:nth-child(2) { width: 19rem; }
+th:nth-child(3) { width: 5rem; text-align: right; } td.id { overflow-wrap: anywhere; }
 td details dl { margin-bottom: .4rem; } .seen { font-family: ui-monospace, monospace; font-size: .9rem; }
 """
 

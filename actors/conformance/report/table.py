@@ -37,15 +37,15 @@ FPS = 10
 
 
 def print_table(console: Console, told: Told) -> None:
-    """The whole run, in the order of the catalogue."""
+    """The whole run in the order of the catalogue; what does not hold stands last, where people look first."""
     version = f" ({one_line(told.version)})" if told.version else ""
     console.print(Text(f"{told.spoken} agent at {told.address}{version}", style="bold"), soft_wrap=True)
     width = max((len(result.case.id) for result in told.results), default=0)
-    for result in told.results:
+    short = [result for result in told.results if result.verdict not in GREEN]
+    for result in (*(result for result in told.results if result.verdict in GREEN), *short):
         print_result(console, result, width)
-    console.print()
-    worst = all(result.verdict in GREEN for result in told.results) and not told.not_run
-    console.print(Text(summary_line(told), style="green" if worst else "bold"), soft_wrap=True)
+    green = not short and not told.not_run
+    console.print(Text(f"\n{summary_line(told)}", style="green" if green else "bold"), soft_wrap=True)
 
 
 def print_result(console: Console, result: Result, width: int = 0) -> None:
@@ -58,8 +58,11 @@ def print_result(console: Console, result: Result, width: int = 0) -> None:
     )
     console.print(line, soft_wrap=True)
     if result.verdict not in GREEN:
-        for word, text in (("expected", result.expected), ("seen", result.seen), ("why", result.case.why)):
-            console.print(Text(f"    {word:<8} {one_line(text)}", style=STYLES[result.verdict]), soft_wrap=True)
+        for word, text in (("does", result.case.does), ("expected", result.expected), ("seen", result.seen)):
+            console.print(
+                Text(f"    {word:<8} {one_line(text)}", style="red" if word == "seen" else ""), soft_wrap=True
+            )
+        console.print(Text(f"    why      {result.case.why}", style="dim"), soft_wrap=True)
     elif result.seen:
         console.print(Text(f"    {one_line(result.seen)}", style="dim"), soft_wrap=True)
 
