@@ -62,10 +62,15 @@ def encode(kind: Kind, flags: int, stream: int, number: int) -> bytes:
 
 
 class FrameDecoder:
-    """Bytes in, frames out; keeps less than one frame."""
+    """Bytes in, frames out; keeps less than one frame.
+
+    Attributes:
+        failure: another version, kind or flag, or a body over the window, told at its header; sticky. Nothing is cut after it.
+    """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self.failure: RemoteProtocolError | None = None
 
     @property
     def buffered(self) -> int:
@@ -73,24 +78,21 @@ class FrameDecoder:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are whole now.
-
-        Raises:
-            RemoteProtocolError: another version, kind or flag, or a body over the window; told at its header.
-        """
+        """The frames that are whole now, those before a failure among them. Then look at `failure`."""
+        frames: list[Frame] = []
+        if self.failure is not None:
+            return frames
         buffer = self._buffer
         buffer += data
-        frames: list[Frame] = []
         at = 0
         while len(buffer) - at >= HEADER_BYTES:
             version, kind, flags, stream, number = _HEADER.unpack_from(buffer, at)
-            if version != VERSION:
-                raise RemoteProtocolError(f"yamux version {version}; expected {VERSION}")
-            if kind > Kind.GO_AWAY or flags > 0xF:
-                raise RemoteProtocolError(f"yamux frame of kind {kind} with flags {flags:#x}; there is no such frame")
             length = number if kind == Kind.DATA else 0
-            if length > WINDOW_BYTES:
-                raise RemoteProtocolError(f"yamux frame of {length} bytes; a window has {WINDOW_BYTES}")
+            why = _fault(version, kind, flags, length)
+            if why is not None:
+                self.failure = RemoteProtocolError(why)
+                at = len(buffer)
+                break
             end = at + HEADER_BYTES + length
             if len(buffer) < end:
                 break
@@ -98,3 +100,14 @@ class FrameDecoder:
             at = end
         del buffer[:at]
         return frames
+
+
+def _fault(version: int, kind: int, flags: int, length: int) -> str | None:
+    """Why there can be no such frame."""
+    if version != VERSION:
+        return f"yamux version {version}; expected {VERSION}"
+    if kind > Kind.GO_AWAY or flags > 0xF:
+        return f"yamux frame of kind {kind} with flags {flags:#x}; there is no such frame"
+    if length > WINDOW_BYTES:
+        return f"yamux frame of {length} bytes; a window has {WINDOW_BYTES}"
+    return None

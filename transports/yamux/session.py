@@ -284,6 +284,8 @@ class Session:
         try:
             for frame in self._decoder.feed(data):
                 self._handle(frame, events)
+            if self._decoder.failure is not None:
+                raise self._decoder.failure
         except RemoteProtocolError as error:
             self.failure = error
             self._turns.clear()

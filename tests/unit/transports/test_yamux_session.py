@@ -51,6 +51,9 @@ def test_frames_are_the_same_at_any_chunking(frames: list[bytes], sizes: list[in
     assert b"".join(encode(f.kind, f.flags, f.stream, f.number) + f.body for f in found) == wire
 
 
+PONG = encode(Kind.PING, Flag.ACK, 0, 5)
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -64,8 +67,21 @@ def test_frames_are_the_same_at_any_chunking(frames: list[bytes], sizes: list[in
     ],
 )
 def test_what_is_no_frame_is_told_at_its_header(header: bytes) -> None:
-    with pytest.raises(RemoteProtocolError):
-        FrameDecoder().feed(header)
+    decoder = FrameDecoder()
+    assert decoder.feed(PONG + header) == [Frame(Kind.PING, Flag.ACK, 0, 5)]
+    assert isinstance(decoder.failure, RemoteProtocolError)
+    assert decoder.feed(PONG) == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_came_before_an_offence_counts_however_it_was_read(together: bool) -> None:
+    _, server, stream = _opened()
+    good, bad = encode(Kind.DATA, 0, stream, 5) + b"reply", b"\x72" + bytes(11)
+    if not together:
+        server.receive_data(good)
+    with pytest.raises(RemoteProtocolError, match="version 114"):
+        server.receive_data(good + bad if together else bad)
+    assert server.read(stream, 100) == b"reply"
 
 
 def _pass(sender: Session, receiver: Session) -> list[Event]:
