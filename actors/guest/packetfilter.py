@@ -12,14 +12,15 @@ import shutil
 from actors.errors import AgentError, InvalidArgument, Unsupported
 from actors.guest.programs import run_program
 
-__all__ = ["read_filter", "replace_filter"]
+__all__ = ["PLACES", "read_filter", "replace_filter"]
 
 # what kata's agent waits for another one that holds the lock
 _LOCK_SECONDS = 5
 _SECONDS = 10.0
 # a reply of an agent is bounded to this; a real sandbox has some KiB
 _MOST_BYTES = 256 * 1024
-_PLACES = f"{os.defpath}:/usr/sbin:/sbin:/usr/local/sbin"
+# beside PATH: where distributions put them, which not everybody has in it
+PLACES = f"{os.defpath}:/usr/sbin:/sbin:/usr/local/sbin"
 # what each line of a saved table begins with
 _SAVED = ("#", "*", ":", "-", "[", "COMMIT")
 
@@ -54,7 +55,7 @@ async def replace_filter(data: bytes, *, ipv6: bool) -> bytes:
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_PLACES}")
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{PLACES}")
     if found is None:
         raise Unsupported(f"the packet filter: this guest has no {name}; install iptables on its machine")
     return found

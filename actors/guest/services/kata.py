@@ -65,7 +65,6 @@ class KataService:
         return {
             (rpc.service, name): partial(_answer, rpc, self._methods[name], dialect)
             for name, rpc in rpcs_of(dialect).items()
-            if name in self._methods
         }
 
 
