@@ -193,9 +193,13 @@ class HyperstartAgent:
         except OutcomeUnknown:
             # it may run: its wait tells
             raise
-        except BaseException:
+        except BaseException as error:
             self._link.forget(running)
             del found.processes[process]
+            if isinstance(error, AgentError) and await self._ended_meanwhile(found.init):
+                raise InvalidTransition(
+                    f"exec in container {container!r}: it has ended", state=str(found.state), verb="exec"
+                ) from None
             raise
         if spec.size is not None:
             await self._first_size(container, process, spec.size)
@@ -219,9 +223,15 @@ class HyperstartAgent:
                 body = messages.SignalProcess(container=container, process=running.wire_id, signal=signum)
                 await self._command(Code.SIGNALPROCESS, messages.encode_json(body))
         except AgentError:
-            # its end is told before the refusal
-            if not running.finished:
+            if not await self._ended_meanwhile(running):
                 raise
+
+    async def _ended_meanwhile(self, process: RunningProcess) -> bool:
+        """Whether a refusal came of its end: a guest refuses from then on, and tells the end once the rest has ended too."""
+        limits = self._limits
+        with trio.move_on_after(limits.stop_grace_seconds if process.signalled else limits.answer_grace_seconds):
+            await process.wait_finished()
+        return process.finished
 
     def _signal_unstarted(self, container: PodContainer, signum: int) -> None:
         """Nothing of it is in the guest yet: killed now, it never runs."""
@@ -251,7 +261,7 @@ class HyperstartAgent:
         try:
             await self._command(Code.WINSIZE, messages.encode_json(body))
         except AgentError:
-            if running.finished:
+            if await self._ended_meanwhile(running):
                 raise NotFound(f"winsize: process {process!r} has ended", process=process) from None
             raise
 

@@ -68,6 +68,9 @@ class RunningProcess:
         self._failure: KatrioError | None = None
         self._output_ended = False
         self._ended = trio.Event()
+        self._finished = trio.Event()
+        # a signal of ours may be ending it, whatever it has written since
+        self.signalled = False
 
     @property
     def finished(self) -> bool:
@@ -94,17 +97,20 @@ class RunningProcess:
     def told_finished(self, status: int) -> None:
         """The guest has reaped it."""
         self._status = status
+        self._finished.set()
         self._settle()
 
     def told_signal(self, signum: int) -> None:
         """A signal of ours is on its way to it."""
         if signum not in _HARMLESS and not self.finished:
             self._signal = signum
+            self.signalled = True
 
     def lose(self, failure: KatrioError) -> None:
         """Its end can't be known any more; what was read stays readable."""
         if not self._ended.is_set():
             self._failure = failure
+            self._finished.set()
             self._ended.set()
         self._end_outputs()
 
@@ -125,6 +131,10 @@ class RunningProcess:
             await trio.lowlevel.checkpoint()
             return b""
         return await self._outputs[sequence].take(limit)
+
+    async def wait_finished(self) -> None:
+        """Wait until the guest has told its end, or can't any more; output may still come."""
+        await self._finished.wait()
 
     async def wait_ended(self) -> None:
         """Wait until its end is known, or known to be unknowable."""

@@ -188,7 +188,7 @@ class HyperstartService:
         except InvalidArgument as error:
             return self._never_ran(process, error)
         except BaseException:
-            del self._live[process.key]
+            self._forget(process)
             raise
         self._inits[body.id] = process
         self._follow(process)
@@ -210,7 +210,7 @@ class HyperstartService:
         except InvalidArgument as error:
             return self._never_ran(process, error)
         except BaseException:
-            del self._live[process.key]
+            self._forget(process)
             raise
         self._follow(process)
         return b""
@@ -233,7 +233,7 @@ class HyperstartService:
     def _never_ran(self, process: LiveProcess, error: InvalidArgument) -> bytes:
         """A missing program: accepted, and then told as a shell would; anything else is refused."""
         if not str(error.details.get("field", "")).endswith("args"):
-            del self._live[process.key]
+            self._forget(process)
             raise error
         self._streams.open(process.stdio, process.stderr)
         assert self._nursery is not None, "the service runs"
@@ -351,6 +351,10 @@ class HyperstartService:
         else:
             self._control.tell_finished(*ended)
             await self._flush_control()
+        self._forget(process)
+
+    def _forget(self, process: LiveProcess) -> None:
+        """Its id is free; an init that ended waits for the last of its container's processes."""
         del self._live[process.key]
         self._changed.unpark_all()
 
