@@ -8,13 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.conformance.cases import (
+    beside,
     create,
     execs,
     guest,
     health,
     hyperstart,
+    hyperstart_fatal,
+    hyperstart_streams,
     links,
     pause,
+    races,
     remove,
     resources,
     sandbox,
@@ -22,6 +26,7 @@ from actors.conformance.cases import (
     start,
     streams,
     terminals,
+    ttrpc,
     waits,
 )
 
@@ -45,7 +50,12 @@ _FAMILIES = (
     resources,
     remove,
     links,
+    races,
+    beside,
+    ttrpc,
     hyperstart,
+    hyperstart_streams,
+    hyperstart_fatal,
 )
 
 ALL: tuple[Case, ...] = tuple(case for family in _FAMILIES for case in family.CASES)

@@ -18,6 +18,7 @@ from actors.conformance.case import FallsShort, Hung, Spoken
 from actors.conformance.expect import shown
 from actors.conformance.kata_container import Finished, at_most
 from actors.conformance.subject import TARGET_LIMITS
+from actors.conformance.tap import ControlTap, StreamTap, tapped
 from actors.errors import AgentError, KatrioError, OutcomeUnknown
 from actors.nurseries import open_plain_nursery
 from actors.wire.spec import ContainerSpec, ProcessSpec
@@ -64,6 +65,8 @@ class HyperstartTarget:
     spoken: Spoken = field(default=Spoken.HYPERSTART, init=False)
     limits: Limits = _LIMITS
     version: str = field(default="", init=False)
+    control_tap: ControlTap = field(default_factory=ControlTap, init=False)
+    streams_tap: StreamTap = field(default_factory=StreamTap, init=False)
     _link: HyperstartLink | None = field(default=None, init=False)
 
     @property
@@ -76,7 +79,8 @@ class HyperstartTarget:
     async def open_target(self) -> AsyncGenerator[None]:
         """The link, and the pod."""
         async with open_plain_nursery() as nursery:
-            self._link = HyperstartLink(self.dial_control, self.dial_streams, self.limits)
+            control, streams = tapped(self.dial_control, self.control_tap), tapped(self.dial_streams, self.streams_tap)
+            self._link = HyperstartLink(control, streams, self.limits)
             await nursery.start(self._link.run)
             self.version = f"API {self._link.version}"
             await self.start_pod()
@@ -161,6 +165,10 @@ class Hyperstart:
     async def shell(self, script: str, **options: Any) -> Container:
         """A container whose init is `sh -c SCRIPT`."""
         return await self.run("sh", "-c", script, **options)
+
+    def nothing_is_left(self) -> None:
+        """The case has ended the guest, as it should."""
+        self._made.clear()
 
     async def clean(self) -> None:
         """See `Subject`: with its init a container goes, and so do its other processes."""

@@ -14,13 +14,12 @@ from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.guest.compose import compose
-from actors.guest.platform import BarePlatform
 from actors.host.protocols import Channel, GuestProtocol
 from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
 from actors.simulation.engine import SimulatedEngine
 from actors.simulation.links import stream_pair
-from tests.support.hyperstart_guest import open_guest
+from tests.support.hyperstart_guest import NamedPlatform, open_guest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -59,17 +58,6 @@ async def open_simulated(spoken: Spoken) -> AsyncGenerator[Target]:
         yield target
 
 
-class _Platform(BarePlatform):
-    """A machine whose name its containers see."""
-
-    def __init__(self, engine: SimulatedEngine) -> None:
-        super().__init__()
-        self._engine = engine
-
-    def set_hostname(self, name: str) -> None:
-        self._engine.set_hostname(name)
-
-
 @asynccontextmanager
 async def open_simulated_kata(spoken: Spoken = Spoken.TTRPC, seed: int = 0) -> AsyncGenerator[KataTarget]:
     """Our kata service in a dialect. At the end nothing may have been raised that should not have been."""
@@ -80,7 +68,7 @@ async def open_simulated_kata(spoken: Spoken = Spoken.TTRPC, seed: int = 0) -> A
         engine,
         DEFAULT_LIMITS,
         version="katrio simulated",
-        platform=_Platform(engine),
+        platform=NamedPlatform(engine),
         on_error=lambda _service, _method, error: bugs.append(error),
     )
     serve = composed.faces[GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC].channels[Channel.AGENT]

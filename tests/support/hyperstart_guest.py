@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from actors.limits import Limits
     from actors.simulation.engine import SimulatedEngine
 
-__all__ = ["Guest", "open_agent", "open_guest"]
+__all__ = ["Guest", "NamedPlatform", "open_agent", "open_guest"]
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Guest:
         return ours
 
 
-class _Platform(BarePlatform):
+class NamedPlatform(BarePlatform):
     """A machine whose name its containers see."""
 
     def __init__(self, engine: SimulatedEngine) -> None:
@@ -71,7 +71,7 @@ async def open_guest(limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[Guest]:
     """With a pod for whoever starts it."""
     async with open_engine() as engine, trio.open_nursery() as nursery:
         conductor = Conductor(engine, Machine(limits), limits)
-        service = HyperstartService(conductor, limits, platform=_Platform(engine), share="/")
+        service = HyperstartService(conductor, limits, platform=NamedPlatform(engine), share="/")
         await nursery.start(conductor.run)
         await nursery.start(service.run)
         yield Guest(service, conductor, engine, nursery)

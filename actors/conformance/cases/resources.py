@@ -247,13 +247,14 @@ async def update_unknown(kata: Kata) -> None:
 @CASES.add(
     "processes.pids",
     title="The list of a container's processes has as many as it has",
-    does="asks for pids, before and after two more execs",
+    does="asks for pids, before and after two more execs and a neighbour",
     expects="a JSON list of numbers, two longer the second time, none twice",
     why="1.x agent, ListProcesses, format json; today's agent has no such call (kata-containers#1668)",
 )
 async def list_pids(kata: Kata) -> None:
     container = await kata.run()
     before = await _pids(container)
+    await kata.run()
     await container.exec("sleep", "100000")
     await container.exec("cat")
     after = await _pids(container)

@@ -1,0 +1,156 @@
+"""What a real hyperstart dies of, and an agent that is better does not: off unless asked for, and last.
+
+A case holds when the guest answers ERROR and goes on. Headers and frames of a wrong length are not here: the one pair of
+channels would be gone for all cases after them, whatever the guest is like.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from actors.conformance.case import Cases, Spoken
+from actors.conformance.cases.hyperstart import SIGTERM, SOON, execution, refused_command
+from actors.conformance.expect import equal, quick
+from actors.errors import OutcomeUnknown
+from transports.hyperstart.codec import Code
+
+if TYPE_CHECKING:
+    from actors.conformance.hyperstart import Hyperstart
+
+__all__ = ["CASES"]
+
+CASES = Cases(speaks=(Spoken.HYPERSTART,))
+
+
+@CASES.add(
+    "hyperstart.pod-twice",
+    title="A second STARTPOD is refused, and what runs is unharmed",
+    does="sends STARTPOD while a container runs",
+    expects="ERROR; an exec in the container runs",
+    why="wire/hyperstart 6: observed: ERROR and immediate power-off",
+    destructive=True,
+)
+async def pod_twice(guest: Hyperstart) -> None:
+    container = await guest.run()
+    await refused_command(guest, Code.STARTPOD, {"hostname": "another"}, "a second STARTPOD")
+    equal((await container.sh("echo alive")).stdout, b"alive\n", "an exec afterwards prints")
+
+
+@CASES.add(
+    "hyperstart.missing-directory",
+    title="A working directory that is not there is refused",
+    does="execs in a directory that is not there",
+    expects="ERROR; the next exec runs",
+    why="wire/hyperstart 7: observed: ERROR, and then the guest crashes, 3 of 3",
+    destructive=True,
+)
+async def missing_directory(guest: Hyperstart) -> None:
+    container = await guest.run()
+    body = execution(container, workdir="/no/such/directory")
+    await refused_command(guest, Code.EXECCMD, body, "an exec in a directory that is not there")
+    equal((await container.sh("echo alive")).stdout, b"alive\n", "an exec afterwards prints")
+
+
+@CASES.add(
+    "hyperstart.missing-user",
+    title="A user that is not there is refused",
+    does="execs as a user of a name that nobody has",
+    expects="ERROR; the next exec runs",
+    why="wire/hyperstart 7: observed: as with a missing directory",
+    destructive=True,
+)
+async def missing_user(guest: Hyperstart) -> None:
+    container = await guest.run()
+    body = execution(container, user="nosuchuser")
+    await refused_command(guest, Code.EXECCMD, body, "an exec as a user that is not there")
+    equal((await container.sh("echo alive")).stdout, b"alive\n", "an exec afterwards prints")
+
+
+@CASES.add(
+    "hyperstart.no-arguments",
+    title="A process without arguments is refused",
+    does="execs with an empty list of arguments",
+    expects="ERROR within 5 s; the next exec runs",
+    why="wire/hyperstart 7: observed: never an answer again, to anyone",
+    destructive=True,
+)
+async def no_arguments(guest: Hyperstart) -> None:
+    container = await guest.run()
+    with quick("a process without arguments is answered", SOON):
+        await refused_command(guest, Code.EXECCMD, execution(container, args=[]), "an exec without arguments")
+    equal((await container.sh("echo alive")).stdout, b"alive\n", "an exec afterwards prints")
+
+
+@CASES.add(
+    "hyperstart.no-process-id",
+    title="A process without an id is refused",
+    does="execs with an empty id",
+    expects="ERROR; the next exec runs",
+    why="wire/hyperstart 7: observed: a missing id crashes the guest now or at the next look-up",
+    destructive=True,
+)
+async def no_process_id(guest: Hyperstart) -> None:
+    container = await guest.run()
+    await refused_command(guest, Code.EXECCMD, execution(container, id=""), "an exec without an id")
+    equal((await container.sh("echo alive")).stdout, b"alive\n", "an exec afterwards prints")
+
+
+@CASES.add(
+    "hyperstart.id-with-quote",
+    title="An id with a quote in it is refused",
+    does="execs under an id with a quote",
+    expects="ERROR; the next exec runs",
+    why="wire/hyperstart 7: observed: strings of events are not escaped",
+    destructive=True,
+)
+async def id_with_quote(guest: Hyperstart) -> None:
+    container = await guest.run()
+    await refused_command(guest, Code.EXECCMD, execution(container, id='a"b'), "an exec under an id with a quote")
+    equal((await container.sh("echo alive")).stdout, b"alive\n", "an exec afterwards prints")
+
+
+@CASES.add(
+    "hyperstart.kill-nameless",
+    title="A kill that names no container is refused",
+    does="sends KILLCONTAINER without `container`",
+    expects="ERROR; the guest answers a ping",
+    why="wire/hyperstart 7: observed: the guest crashes",
+    destructive=True,
+)
+async def kill_nameless(guest: Hyperstart) -> None:
+    await refused_command(guest, Code.KILLCONTAINER, {"signal": SIGTERM}, "a kill that names nobody")
+    await guest.command(Code.PING)
+
+
+@CASES.add(
+    "hyperstart.container-without-process",
+    title="A container without a process is refused",
+    does="sends NEWCONTAINER without `process`",
+    expects="ERROR within 5 s; the guest answers a ping",
+    why="wire/hyperstart 7: observed: no reply ever",
+    destructive=True,
+)
+async def container_without_process(guest: Hyperstart) -> None:
+    body = {"id": guest.fresh(), "rootfs": "rootfs", "image": "image"}
+    with quick("a container without a process is answered", SOON):
+        await refused_command(guest, Code.NEWCONTAINER, body, "a container without a process")
+    await guest.command(Code.PING)
+
+
+@CASES.add(
+    "hyperstart.destroy",
+    title="DESTROYPOD ends what runs, and is answered or followed by the end of the channel",
+    does="destroys the pod while a container runs that TERM ends",
+    expects="ACK, or the control channel closed, within the bound; the container's end before it",
+    why="wire/hyperstart 6: observed: stream end, event, ACK, sockets close",
+    destructive=True,
+)
+async def destroy(guest: Hyperstart) -> None:
+    container = await guest.shell("trap 'exit 3' TERM; while true; do sleep 0.05; done")
+    await container.sh("true")
+    with suppress(OutcomeUnknown):
+        # its answer may be lost with the channel, whose end is as good
+        await guest.command(Code.DESTROYPOD)
+    equal(await container.init.wait(), 3, "status")
+    guest.nothing_is_left()

@@ -1,0 +1,112 @@
+"""ttRPC frame by frame: a link for cases that send what no client of ours would.
+
+For `cases.ttrpc`. Every answer is awaited within the case's bound. Not for calls that any client makes (`kata`).
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.conformance.case import FallsShort
+from actors.errors import AgentUnreachable
+from transports.errors import TransportError
+from transports.ttrpc.codec import (
+    HEADER_BYTES,
+    REQUEST,
+    RESPONSE,
+    DecodeError,
+    FrameDecoder,
+    Response,
+    decode_response,
+    encode_frame,
+    encode_method,
+    encode_request,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.conformance.kata import Kata
+
+__all__ = ["AGENT", "HEALTH", "RawTtrpc", "frame", "header", "open_raw", "request"]
+
+AGENT, HEALTH = "grpc.AgentService", "grpc.Health"
+
+
+def request(method: str = "Check", payload: bytes = b"", *, service: str = HEALTH, timeout_nano: int = 0) -> bytes:
+    """The body of a call."""
+    return encode_request(encode_method(service, method), payload, timeout_nano)
+
+
+def frame(stream_id: int, body: bytes | None = None, *, kind: int = REQUEST, flags: int = 0) -> bytes:
+    """A whole frame; a health check when no body is named."""
+    whole = encode_frame(kind, stream_id, request() if body is None else body)
+    return whole[: HEADER_BYTES - 1] + bytes((flags,)) + whole[HEADER_BYTES:]
+
+
+def header(length: int, stream_id: int) -> bytes:
+    """What announces a request of so many bytes."""
+    return length.to_bytes(4) + stream_id.to_bytes(4) + bytes((REQUEST, 0))
+
+
+class RawTtrpc:
+    """One link. Answers may come in any order, and each is kept until it is asked for."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.stream = stream
+        self._decoder = FrameDecoder()
+        self._answers: dict[int, Response] = {}
+
+    async def send(self, data: bytes) -> None:
+        """Any bytes. Raises: AgentUnreachable."""
+        try:
+            await self.stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise AgentUnreachable("the agent closed the link") from error
+
+    async def answer(self, stream_id: int) -> Response:
+        """The answer on that id. Raises: FallsShort (no ttRPC), AgentUnreachable (it closed the link)."""
+        while stream_id not in self._answers:
+            await self._read()
+        return self._answers.pop(stream_id)
+
+    async def _read(self) -> None:
+        try:
+            data = await self.stream.receive_some()
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise AgentUnreachable("the agent broke the link") from error
+        if not data:
+            raise AgentUnreachable("the agent closed the link")
+        for came in self._decoder.feed(bytes(data)):
+            if came.kind != RESPONSE:
+                raise FallsShort("responses alone", f"a frame of type {came.kind}")
+            try:
+                told = decode_response(came.buffer, came.start, came.end)
+            except DecodeError as error:
+                raise FallsShort("a response that can be decoded", str(error.within(came.start))) from error
+            if came.stream_id in self._answers:
+                raise FallsShort(f"one answer on stream {came.stream_id}", "two")
+            self._answers[came.stream_id] = told
+
+    async def check(self, stream_id: int) -> None:
+        """A health check, answered. Raises: FallsShort, AgentUnreachable."""
+        await self.send(frame(stream_id))
+        told = await self.answer(stream_id)
+        if told.code:
+            raise FallsShort(f"a health check on stream {stream_id} is answered", f"code {told.code}: {told.message}")
+
+
+@asynccontextmanager
+async def open_raw(kata: Kata) -> AsyncGenerator[RawTtrpc]:
+    """A new link. Raises: AgentUnreachable."""
+    try:
+        stream = await kata.dial()
+    except TransportError as error:
+        raise AgentUnreachable(f"the agent can't be dialled: {error}") from error
+    try:
+        yield RawTtrpc(stream)
+    finally:
+        await trio.aclose_forcefully(stream)

@@ -1,0 +1,126 @@
+"""What passes between a host and a hyperstart guest, counted: for cases about what our own link passes over in silence.
+
+For `hyperstart`, which puts a tap into each channel. It keeps numbers and no bytes. Not for changing anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import trio
+
+from transports.errors import RemoteProtocolError
+from transports.hyperstart.codec import (
+    STREAM_TO_HOST_BYTES,
+    Code,
+    ControlDecoder,
+    StreamDecoder,
+)
+from transports.hyperstart.messages import decode_finished
+
+if TYPE_CHECKING:
+    from transports.base import Dialer
+
+# more than all cases have processes: a guest that makes names up must not fill our memory
+COUNTED = 4096
+
+__all__ = ["ControlTap", "StreamTap", "tapped"]
+
+
+class _Tap(trio.abc.Stream):
+    """A stream, and what came and went."""
+
+    def __init__(self) -> None:
+        self._inner: trio.abc.Stream | None = None
+
+    def put_on(self, inner: trio.abc.Stream) -> trio.abc.Stream:
+        """What a dialer gives out instead of `inner`."""
+        self._inner = inner
+        return self
+
+    @property
+    def inner(self) -> trio.abc.Stream:
+        assert self._inner is not None, "the channel was dialled"
+        return self._inner
+
+    def sent(self, data: bytes) -> None:
+        """To the guest."""
+
+    def received(self, data: bytes) -> None:
+        """From the guest."""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent(bytes(data))
+        await self.inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.inner.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        data = bytes(await self.inner.receive_some(max_bytes))
+        self.received(data)
+        return data
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+class ControlTap(_Tap):
+    """The control channel.
+
+    Attributes:
+        sent_bytes, told_bytes: what was sent, and what the guest says that it has read of it (NEXT).
+        ends: how often the end of a process was told, by container and process.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decoder = ControlDecoder()
+        self.sent_bytes = 0
+        self.told_bytes = 0
+        self.ends: Counter[tuple[str, str]] = Counter()
+
+    def sent(self, data: bytes) -> None:
+        self.sent_bytes += len(data)
+
+    def received(self, data: bytes) -> None:
+        for frame in self._decoder.feed(data):
+            if frame.code == Code.NEXT:
+                self.told_bytes += int.from_bytes(frame.payload)
+            elif frame.code == Code.PROCESSASYNCEVENT:
+                self._count(frame.payload)
+
+    def _count(self, payload: bytes) -> None:
+        try:
+            told = decode_finished(payload)
+        except RemoteProtocolError:
+            # the link ends of it
+            return
+        if len(self.ends) < COUNTED:
+            self.ends[told.container, told.process] += 1
+
+
+class StreamTap(_Tap):
+    """The stream channel. `ends`: how many empty frames came on each sequence; `frames`: how many with bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decoder = StreamDecoder(STREAM_TO_HOST_BYTES)
+        self.ends: Counter[int] = Counter()
+        self.frames: Counter[int] = Counter()
+
+    def received(self, data: bytes) -> None:
+        for sequence, payload in self._decoder.feed(data):
+            counter = self.frames if payload else self.ends
+            if sequence in counter or len(counter) < COUNTED:
+                counter[sequence] += 1
+
+
+def tapped(dialer: Dialer, tap: _Tap) -> Dialer:
+    """The same dialer, whose stream passes through the tap."""
+
+    async def dial() -> trio.abc.Stream:
+        return tap.put_on(await dialer())
+
+    return dial

@@ -1,0 +1,74 @@
+"""What a planted defect is: which part of our guest is another one, where real agents had it, and which cases notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from actors.conformance.case import Spoken
+from actors.guest.conductor import Conductor
+from actors.guest.machine import Machine
+from actors.guest.services.hyperstart import HyperstartService
+from actors.guest.services.kata_containers import ContainerCalls
+from actors.guest.services.kata_processes import ProcessCalls
+from actors.simulation.engine import SimulatedEngine
+from transports.calls.server import CallServer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import trio
+
+    from transports.calls.server import CallContext, Handler
+
+__all__ = ["Around", "Defect", "Kit"]
+
+
+Around: TypeAlias = "Callable[[Handler, bytes, CallContext], Awaitable[bytes]]"
+
+
+async def _straight(handler: Handler, payload: bytes, context: CallContext) -> bytes:
+    return await handler(payload, context)
+
+
+def _untouched(stream: trio.abc.Stream) -> trio.abc.Stream:
+    return stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """The parts of a guest.
+
+    Attributes:
+        around: what every call passes through.
+        rpc: what lies between a client's bytes and the server; `control` and `streams` are that for hyperstart's channels.
+    """
+
+    engine: type[SimulatedEngine] = SimulatedEngine
+    machine: type[Machine] = Machine
+    conductor: type[Conductor] = Conductor
+    containers: type[ContainerCalls] = ContainerCalls
+    processes: type[ProcessCalls] = ProcessCalls
+    around: Around = _straight
+    server: type[CallServer] = CallServer
+    hyperstart: type[HyperstartService] = HyperstartService
+    rpc: Callable[[trio.abc.Stream], trio.abc.Stream] = _untouched
+    control: Callable[[trio.abc.Stream], trio.abc.Stream] = _untouched
+    streams: Callable[[trio.abc.Stream], trio.abc.Stream] = _untouched
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One row.
+
+    Attributes:
+        id: its name.
+        source: where an agent had it, or has it.
+        caught_by: ids of cases that notice; the first is the one that is about it.
+    """
+
+    id: str
+    source: str
+    kit: Kit
+    caught_by: tuple[str, ...]
+    spoken: Spoken = Spoken.TTRPC

@@ -1,0 +1,79 @@
+"""Agents that answer OK to everything, and do nothing: what no case that looks at an effect may take for an agent.
+
+They say who they are well enough that a client goes on. Not for defects: those are of an agent that works.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.schemas import agent as api
+from actors.schemas.rpcs import RPCS, encode_response
+from tests.support.planted.guest import unheard
+from tests.support.planted.wire import Anything
+from transports.hyperstart.codec import Code
+from transports.hyperstart.control import GuestControl
+from transports.ttrpc.server import TtrpcServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from transports.calls.server import CallContext, Handler
+
+__all__ = ["YesHyperstart", "YesTtrpc", "yes_replies"]
+
+API_VERSION = 4244
+
+
+def yes_replies() -> Mapping[tuple[str, str], bytes]:
+    """What each RPC of the API is answered; all others empty."""
+    known = {
+        "Check": api.HealthCheckResponse(status=1),
+        "Version": api.VersionCheckResponse(grpc_version="0.0.1", agent_version="3.0.0"),
+    }
+    return {
+        (rpc.service, rpc.method): encode_response(rpc, known.get(rpc.method, rpc.response())) for rpc in RPCS.values()
+    }
+
+
+class YesTtrpc(TtrpcServer):
+    """OK to every method of every service."""
+
+    def __init__(self) -> None:
+        replies = yes_replies()
+
+        async def yes(_payload: bytes, context: CallContext) -> bytes:
+            await trio.lowlevel.checkpoint()
+            return replies.get((context.service, context.method), b"")
+
+        handlers: dict[tuple[str, str], Handler] = dict.fromkeys(replies, yes)
+        super().__init__(handlers, on_error=unheard)
+        self._handlers = Anything(handlers, yes)
+
+
+class YesHyperstart:
+    """ACK to every command, NEXT for every byte; nothing ever comes on the stream channel."""
+
+    async def serve_control(self, stream: trio.abc.Stream) -> None:
+        control = GuestControl()
+        async with stream:
+            try:
+                await stream.send_all(control.data_to_send())
+                while control.failure is None and (data := await stream.receive_some()):
+                    control.receive_data(bytes(data))
+                    while (command := control.next_command()) is not None:
+                        payload = API_VERSION.to_bytes(4) if command.code == Code.GETVERSION else b""
+                        control.answer(command, payload)
+                    await stream.send_all(control.data_to_send())
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+
+    async def serve_streams(self, stream: trio.abc.Stream) -> None:
+        async with stream:
+            try:
+                while await stream.receive_some():
+                    pass
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
