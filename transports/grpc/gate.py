@@ -106,7 +106,9 @@ class FrameGate:
         if self._preface:
             size = min(len(buffer), len(self._preface))
             if bytes(buffer[:size]) != self._preface[:size]:
-                raise Http2Fault(PROTOCOL_ERROR, f"the client does not speak HTTP/2{looks_like(bytes(buffer[:1]))}")
+                # its very first byte, however it was read, is what tells
+                begun = PREFACE[: len(PREFACE) - len(self._preface)] + bytes(buffer[:1])
+                raise Http2Fault(PROTOCOL_ERROR, f"the client does not speak HTTP/2{looks_like(begun[:1])}")
             self._preface = self._preface[size:]
             del buffer[:size]
         while len(buffer) >= HEADER_BYTES:

@@ -14,12 +14,12 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from transports.grpc.gate import GOAWAY, PREFACE, PROTOCOL_ERROR, FrameGate, Http2Fault
+from transports.errors import RemoteProtocolError
+from transports.grpc.gate import GOAWAY, PREFACE, FrameGate, Http2Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from transports.errors import RemoteProtocolError
     from transports.grpc.gate import Frame
 
 __all__ = ["HELD_BOUND", "Header", "Http2"]
@@ -140,10 +140,11 @@ class Http2:
         except Http2Fault as error:
             self._begin()
             self._h2.close_connection(error.code)
-            self._failure = error
+            # its code has been told; whoever waits is told the rest, in an error that can be made anew for each
+            self._failure = RemoteProtocolError(str(error))
         except h2.exceptions.ProtocolError as error:
             # h2 has queued the GOAWAY itself
-            self._failure = Http2Fault(PROTOCOL_ERROR, f"the peer broke HTTP/2: {error}")
+            self._failure = RemoteProtocolError(f"the peer broke HTTP/2: {error}")
         self._drain()
 
     def open_stream(self, headers: list[Header], message: bytes) -> int:
@@ -166,8 +167,10 @@ class Http2:
         self._drain()
 
     def reset(self, stream_id: int, code: int) -> None:
-        """End a stream at once, if it has not ended."""
+        """End a stream at once, if it has not ended, nor the connection."""
         self.drop(stream_id)
+        if self._failure is not None:
+            return
         try:
             self._h2.reset_stream(stream_id, code)
         except h2.exceptions.StreamClosedError:

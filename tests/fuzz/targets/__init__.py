@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tests.fuzz.targets import hybrid, hyperstart, hyperstart_live, kata, mail, texts, ttrpc, ttrpc_live, yamux
+from tests.fuzz.targets import grpc, hybrid, hyperstart, hyperstart_live, kata, mail, texts, ttrpc, ttrpc_live, yamux
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ __all__ = ["TARGETS"]
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         target.name: target
-        for module in (ttrpc, ttrpc_live, hybrid, yamux, hyperstart, hyperstart_live, mail, kata, texts)
+        for module in (ttrpc, ttrpc_live, grpc, hybrid, yamux, hyperstart, hyperstart_live, mail, kata, texts)
         for target in module.TARGETS
     }
 )

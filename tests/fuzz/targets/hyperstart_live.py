@@ -14,8 +14,8 @@ from actors.agents.hyperstart import HyperstartLink
 from actors.errors import KatrioError
 from actors.limits import DEFAULT_LIMITS
 from tests.fuzz.target import Target, expect, in_virtual_time
+from tests.fuzz.targets.calls_live import talk
 from tests.fuzz.targets.hyperstart import CONTROL, STREAMS, answers, commands, inputs, outputs
-from tests.fuzz.targets.ttrpc_live import talk
 from tests.support.hyperstart_guest import Guest, open_guest
 from transports.hyperstart.codec import Code, ControlDecoder, encode_control
 from transports.hyperstart.messages import Container, Pod, Process, encode_json

@@ -33,8 +33,8 @@ from actors.schemas.status import error_from_status
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec
 from tests.fuzz.layout import Body, Field, Frames, Layout
 from tests.fuzz.target import Target, expect, in_virtual_time
+from tests.fuzz.targets.calls_live import talk
 from tests.fuzz.targets.ttrpc import FRAMES, TOKENS, vectors
-from tests.fuzz.targets.ttrpc_live import talk
 from tests.support.simulated import open_engine
 from tests.support.ttrpc import client_on
 from transports.ttrpc.codec import (
