@@ -16,6 +16,8 @@ import trio
 from transports.address import Address, Kind
 from transports.errors import AddressError
 from transports.hybrid.sockets import hybrid_dialer, serve_hybrid
+from transports.recognise import Peer
+from transports.recognising import recognising_dialer
 from transports.serial import serial_dialer, serve_serial
 from transports.stream import serve_unix, unix_dialer
 from transports.vsock import serve_vsock, vsock_dialer
@@ -97,20 +99,21 @@ def dialer_for(address: Address) -> Dialer:
 
 
 @asynccontextmanager
-async def open_dialer(address: Address, *, several: bool) -> AsyncGenerator[Dialer]:
-    """A dialer for as long as the context lasts, for an agent that takes `several` connections, or one for each address.
+async def open_dialer(address: Address, expected: Peer) -> AsyncGenerator[Dialer]:
+    """A dialer for as long as the context lasts; it, or the stream it gives, says who else than `expected` is there.
 
-    Over a serial channel several are streams of one yamux session, as Kata has it; all others need nothing. Hides a
-    nursery. The dialer raises LocalProtocolError for a stream too many.
+    Over a serial channel connections to a kata agent are streams of one yamux session; others need nothing. Hides a
+    nursery. The dialer raises as `dialer_for`'s, and WrongPeer; LocalProtocolError for a stream too many.
 
     Raises: as `dialer_for`.
     """
     dial = dialer_for(address)
-    if several and address.scheme == "serial":
-        async with open_yamux_dialer(dial) as dial_stream:
+    if expected in {Peer.TTRPC, Peer.GRPC} and address.scheme == "serial":
+        async with open_yamux_dialer(recognising_dialer(dial, Peer.YAMUX)) as dial_stream:
             yield dial_stream
     else:
-        yield dial
+        beneath = unix_dialer(address.target) if address.scheme == "hvsock" else None
+        yield recognising_dialer(dial, expected, beneath=beneath)
 
 
 async def serve_addresses(
@@ -119,7 +122,8 @@ async def serve_addresses(
     several: bool = False,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Listen on all of them until cancelled; `task_status` is told once peers can dial each. `several`: see `open_dialer`.
+    """Listen on all of them until cancelled; `task_status` is told once peers can dial each. With
+    `several` connections, those over a serial channel are yamux's.
 
     Raises:
         AddressError: one can't be listened on, or is there twice.

@@ -24,6 +24,7 @@ __all__ = [
     "StatusCode",
     "TransportError",
     "Unreachable",
+    "WrongPeer",
 ]
 
 
@@ -76,6 +77,10 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The peer broke the protocol; the connection can't be trusted and is closed."""
+
+
+class WrongPeer(RemoteProtocolError):
+    """Somebody else than expected listens there; the message says who, and what to write."""
 
 
 class StatusCode(IntEnum):

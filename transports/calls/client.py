@@ -13,7 +13,7 @@ import outcome
 import trio
 
 from transports.calls.writer import CorkedWriter
-from transports.errors import EndpointBroken, EndpointClosed, RpcStatusError, TransportError
+from transports.errors import EndpointBroken, EndpointClosed, RpcStatusError, TransportError, WrongPeer
 
 if TYPE_CHECKING:
     from transports.calls.connection import CallingConnection, Replied
@@ -192,7 +192,9 @@ class CallClient:
     def _closed(self) -> EndpointClosed:
         return EndpointClosed(f"the {self._protocol} connection was closed on our side")
 
-    def _broken(self, cause: BaseException) -> EndpointBroken:
+    def _broken(self, cause: BaseException) -> TransportError:
+        if isinstance(cause.__cause__, WrongPeer):
+            return cause.__cause__
         error = EndpointBroken(f"the {self._protocol} connection broke: {cause.__cause__ or cause}")
         error.__cause__ = cause
         return error

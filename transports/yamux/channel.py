@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from transports.errors import EndpointBroken, EndpointClosed, RemoteProtocolError, TransportError, Unreachable
+from transports.errors import (
+    EndpointBroken,
+    EndpointClosed,
+    RemoteProtocolError,
+    TransportError,
+    Unreachable,
+    WrongPeer,
+)
 from transports.yamux.codec import GoAway
 from transports.yamux.session import Ended, GoneAway, Opened, Ponged, Readable, Reset, Session, Writable
 
@@ -127,6 +134,8 @@ class YamuxChannel:
             try:
                 data = await self._stream.receive_some(RECEIVE_BYTES)
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                if isinstance(error.__cause__, WrongPeer):
+                    return error.__cause__
                 return EndpointBroken(f"the yamux channel broke: {error.__cause__ or error}")
             if not data:
                 return EndpointBroken("the peer closed the yamux channel")

@@ -22,7 +22,7 @@ from actors.errors import (
     OutcomeUnknown,
 )
 from actors.nurseries import open_plain_nursery
-from transports.errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError, TransportError
+from transports.errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError, TransportError, WrongPeer
 from transports.hyperstart.codec import Code, command_name
 from transports.hyperstart.control import Answered, HostControl, Ready
 from transports.hyperstart.messages import decode_version
@@ -296,8 +296,10 @@ class HyperstartLink:
 
 
 async def _receive(stream: trio.abc.Stream) -> bytes:
-    """Empty is the end, however it came."""
+    """Empty is the end, however it came. Raises: WrongPeer."""
     try:
         return bytes(await stream.receive_some())
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        if isinstance(error.__cause__, WrongPeer):
+            raise error.__cause__ from None
         return b""

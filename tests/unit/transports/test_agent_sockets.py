@@ -19,6 +19,7 @@ from transports.address import Address, parse_agent_address
 from transports.agent_sockets import dialer_for, open_dialer, serve_addresses
 from transports.errors import AddressError, AddressInUse, RemoteProtocolError, Unreachable
 from transports.hybrid.sockets import guest_initiated, hybrid_dialer, serve_hybrid
+from transports.recognise import Peer
 from transports.serial import serial_dialer
 from transports.stream import dial_with_backoff, serve_unix, unix_dialer
 from transports.vsock import Family, open_vsock, serve_vsock, vsock_dialer
@@ -301,7 +302,7 @@ async def test_several_connections_over_a_serial_channel_are_streams_of_one_sess
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(serve_addresses, several=True), [(address, _echo)])
-            async with open_dialer(address, several=True) as dial:
+            async with open_dialer(address, Peer.TTRPC) as dial:
                 streams = [await dial_with_backoff(dial, seconds=5) for _ in range(3)]
                 for number, stream in enumerate(streams):
                     await stream.send_all(bytes([number]))

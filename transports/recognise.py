@@ -1,0 +1,138 @@
+"""What speaks at an address, told from its first bytes: pure.
+
+For `recognising`, which reads them, and asks where a server never speaks first. Not for protocols themselves: a pattern
+here is no more than what no other peer's first bytes look like.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["PROBES", "Peer", "advice", "recognise"]
+
+
+class Peer(StrEnum):
+    """Who speaks."""
+
+    TTRPC = "ttRPC"
+    GRPC = "HTTP/2"
+    CONTROL = "hyperstart's control channel"
+    STREAMS = "hyperstart's stream channel"
+    YAMUX = "yamux"
+    HYBRID = "hybrid vsock"
+    SSH = "ssh"
+    HTTP = "HTTP/1"
+
+
+# hyperstart's codes that a guest says: READY, ACK, ERROR, NEXT, PROCESSASYNCEVENT; the largest frame that makes sense
+_CODES = frozenset({8, 9, 10, 14, 23})
+_MOST_FRAME = 4 * 1024 * 1024
+# as a control frame: PING with four bytes that nobody reads; as a stream frame: an empty one for a stream that is not
+# there, which is answered by the same bytes; as yamux's: a ping. A whole frame in each: a half one kills a hyperstart guest
+_PING = struct.pack(">BBHII", 0, 2, 1, 12, 12)
+# GET of a service that is not there: unimplemented. Its stream id is its length, which makes it a whole (and unknown)
+# control frame of hyperstart's
+_SERVICE = b"\x0a\x0ekatrio.Nothing\x12\x03Ask"
+_TTRPC = struct.pack(">IIBB", len(_SERVICE), 10 + len(_SERVICE), 1, 0) + _SERVICE
+# HTTP/1 servers refuse it by a line, HTTP/2 ones answer their settings
+_HTTP = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+
+# in the order of how little harm they do to a guest that is none of what they ask for
+PROBES = (_PING, _TTRPC, _HTTP, b"CONNECT 1024\n")
+
+
+def recognise(first: bytes, *, expected: Peer | None = None) -> Peer | None:
+    """Who says these first bytes; None: nobody that we know, or too few bytes. `expected` is taken when it may be that."""
+    for peer, test in _STRONG.items():
+        if test(first):
+            return peer
+    if expected is not None and expected in _WEAK and _WEAK[expected](first):
+        return expected
+    for peer, test in _WEAK.items():
+        if test(first):
+            return peer
+    return None
+
+
+def _is_settings(first: bytes) -> bool:
+    if len(first) < 9:
+        return False
+    size = int.from_bytes(first[:3], "big")
+    return first[3] == 4 and first[4] in {0, 1} and not any(first[5:9]) and size % 6 == 0 and size <= 600
+
+
+def _is_control(first: bytes) -> bool:
+    if len(first) < 8:
+        return False
+    code, length = struct.unpack_from(">II", first)
+    return bool(code in _CODES and 8 <= length <= _MOST_FRAME)
+
+
+def _is_ttrpc(first: bytes) -> bool:
+    if len(first) < 10:
+        return False
+    length, stream, kind, flags = struct.unpack_from(">IIBB", first)
+    return bool(length <= _MOST_FRAME and stream % 2 == 1 and kind in {2, 3} and flags < 8)
+
+
+def _is_yamux(first: bytes) -> bool:
+    if len(first) < 12:
+        return False
+    version, kind, flags, stream, number = struct.unpack_from(">BBHII", first)
+    pong = kind == 2 and flags in {1, 2} and stream == 0
+    opened = kind == 1 and 0 < flags < 16 and stream > 0
+    return bool(version == 0 and (pong or opened or (kind == 3 and stream == 0 and number <= 2)))
+
+
+def _is_streams(first: bytes) -> bool:
+    # an answer to our probe; any other frame could be anything
+    return first[:12] == _PING
+
+
+_STRONG: Mapping[Peer, Callable[[bytes], bool]] = {
+    Peer.SSH: lambda first: first.startswith(b"SSH-"),
+    Peer.HTTP: lambda first: re.match(rb"HTTP/\d", first) is not None,
+    Peer.HYBRID: lambda first: re.match(rb"ok( \d{1,10})?\r?\n", first, re.IGNORECASE) is not None,
+    Peer.GRPC: _is_settings,
+    Peer.STREAMS: _is_streams,
+}
+_WEAK: Mapping[Peer, Callable[[bytes], bool]] = {
+    Peer.TTRPC: _is_ttrpc,
+    Peer.CONTROL: _is_control,
+    Peer.YAMUX: _is_yamux,
+}
+
+
+def advice(found: Peer, expected: Peer) -> str:
+    """What a person who expected somebody else should know, and do."""
+    known = _ADVICE.get((found, expected)) or _ADVICE_FOR[found]
+    return f"this answers {found}, not {expected}: {known}"
+
+
+_ADVICE: Mapping[tuple[Peer, Peer], str] = {
+    (Peer.STREAMS, Peer.CONTROL): "are --address and --tty-address swapped?",
+    (Peer.CONTROL, Peer.STREAMS): "are --address and --tty-address swapped?",
+    (Peer.TTRPC, Peer.YAMUX): "an agent that takes connections by itself; write unix:///path",
+    (Peer.GRPC, Peer.YAMUX): "an agent that takes connections by itself; write unix:///path",
+    (Peer.TTRPC, Peer.HYBRID): "an agent without a VMM before it; write unix:///path",
+    (Peer.GRPC, Peer.HYBRID): "an agent without a VMM before it; write unix:///path",
+    (Peer.CONTROL, Peer.HYBRID): "a channel without a VMM before it; write unix:///path",
+    (Peer.STREAMS, Peer.HYBRID): "a channel without a VMM before it; write unix:///path",
+}
+_ADVICE_FOR: Mapping[Peer, str] = {
+    Peer.TTRPC: "a Kata 2 (or later) agent? use --agent kata --dialect ttrpc",
+    Peer.GRPC: "a Kata 1.x agent? use --agent kata --dialect grpc",
+    Peer.CONTROL: "a hyperstart? use --agent hyperstart",
+    Peer.STREAMS: "a hyperstart's second channel? use --agent hyperstart, with its control channel as --address",
+    Peer.YAMUX: "a Kata 1.x agent's serial channel? write serial:/path",
+    Peer.HYBRID: "a VMM's socket before its VM's ports? write hvsock:///path:PORT",
+    Peer.SSH: "an ssh server, and no agent",
+    Peer.HTTP: "a web server, and no agent",
+}
