@@ -85,7 +85,7 @@ async def open_system(
     chosen = choose_agent(agent, config)
     if chosen.addresses:
         async with _open(
-            chosen, GuestsElsewhere(chosen.addresses), with_images=True, listen=listen, limits=limits
+            chosen, GuestsElsewhere(chosen.addresses, chosen.peers), with_images=True, listen=listen, limits=limits
         ) as system:
             yield system
         return

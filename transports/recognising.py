@@ -134,7 +134,12 @@ class _Recognised(NowaitStream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """See `trio.abc.SendStream`."""
         self._note_asked()
-        await self._stream.send_all(data)
+        try:
+            await self._stream.send_all(data)
+        except trio.BrokenResourceError:
+            if not self._known:
+                await self._refuse_another()
+            raise
 
     async def wait_send_all_might_not_block(self) -> None:
         """See `trio.abc.SendStream`."""

@@ -25,6 +25,7 @@ from actors.host.images import BUSYBOX, ImageStore, default_image_root
 from actors.host.protocols import GuestProtocol
 from actors.seams import real_seams
 from transports.agent_sockets import open_dialer
+from transports.recognise import Peer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -38,6 +39,11 @@ _PROTOCOLS: Mapping[Spoken, GuestProtocol] = {
     Spoken.TTRPC: GuestProtocol.TTRPC,
     Spoken.GRPC: GuestProtocol.GRPC,
     Spoken.HYPERSTART: GuestProtocol.HYPERSTART,
+}
+_PEERS: Mapping[Spoken, tuple[Peer, ...]] = {
+    Spoken.TTRPC: (Peer.TTRPC,),
+    Spoken.GRPC: (Peer.GRPC,),
+    Spoken.HYPERSTART: (Peer.CONTROL, Peer.STREAMS),
 }
 # of our own engines
 _LACKING: Mapping[str, frozenset[str]] = {"processes": frozenset({"cgroups", "isolation"})}
@@ -60,11 +66,10 @@ async def open_target(options: ConformanceOptions, spoken: Spoken) -> AsyncGener
     """
     if options.addresses:
         rootfs = options.rootfs or await _busybox("; --rootfs PATH names another, as the agent sees it")
-        # over a serial channel kata has many streams in one, hyperstart a channel for each of its two
-        several = spoken is not Spoken.HYPERSTART
         async with AsyncExitStack() as stack:
             dialers = [
-                await stack.enter_async_context(open_dialer(address, several=several)) for address in options.addresses
+                await stack.enter_async_context(open_dialer(address, peer))
+                for address, peer in zip(options.addresses, _PEERS[spoken], strict=True)
             ]
             names = " and ".join(map(str, options.addresses))
             yield UnderTest(_target(spoken, Channels(*dialers), rootfs), names, options.lacks)

@@ -17,11 +17,13 @@ from msgspec.structs import replace
 from actors.agents.hyperstart import HyperConfig, connect_hyperstart
 from actors.agents.kata import KataAgentConfig, connect_kata
 from actors.agents.kata.config import NOT_HERE
+from actors.agents.kata.dialects import DIALECTS
 from actors.agents.noop import connect_noop
 from actors.agents.settings import decode_settings, keys_of, plain_key
 from actors.errors import InvalidArgument, Unsupported
 from actors.host.protocols import GuestProtocol
 from actors.likeness import nearest
+from transports.recognise import Peer
 
 if TYPE_CHECKING:
     from actors.agents.base import AgentFactory
@@ -59,12 +61,14 @@ class ChosenAgent(NamedTuple):
         connect: what a sandbox's agent is made by.
         protocol: what a guest of ours has to speak to it; None with noop, which speaks to none.
         addresses: of a guest that runs already: its agent's, or hyperstart's two channels'. Empty: guests of ours.
+        peers: who is expected at each.
     """
 
     type: AgentType
     connect: AgentFactory
     protocol: GuestProtocol | None
     addresses: tuple[Address, ...] = ()
+    peers: tuple[Peer, ...] = ()
 
 
 AgentConfig: TypeAlias = "Mapping[str, Any] | HyperConfig | KataAgentConfig"
@@ -88,13 +92,17 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
     if agent is AgentType.HYPERSTART:
         hyper = given if isinstance(given, HyperConfig) else _decoded(given, HyperConfig, agent, {})
         connect = partial(connect_hyperstart, config=hyper)
-        return ChosenAgent(agent, connect, GuestProtocol.HYPERSTART, hyper.addresses() or ())
+        return ChosenAgent(
+            agent, connect, GuestProtocol.HYPERSTART, hyper.addresses() or (), (Peer.CONTROL, Peer.STREAMS)
+        )
     kata = given if isinstance(given, KataAgentConfig) else _decoded(given, KataAgentConfig, agent, NOT_HERE)
     address = kata.agent_address()
     protocol = next((word for word in GuestProtocol if word.value == kata.dialect.value), None)
     if protocol is None and address is None:
         raise Unsupported(f"Dialect {kata.dialect}: our guest does not speak it", field="Dialect")
-    return ChosenAgent(agent, partial(connect_kata, config=kata), protocol, () if address is None else (address,))
+    addresses = () if address is None else (address,)
+    peers = (DIALECTS[kata.dialect].peer,)
+    return ChosenAgent(agent, partial(connect_kata, config=kata), protocol, addresses, peers)
 
 
 def at_address(word: str, config: AgentConfig | None, address: str) -> AgentConfig:

@@ -6,28 +6,35 @@ starting guests: `actors.system.embedded`.
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import trio
 
 from actors.agents.base import Channels
 from actors.errors import ResourceExhausted
-from transports.agent_sockets import dialer_for
+from transports.agent_sockets import open_dialer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from transports.address import Address
+    from transports.recognise import Peer
 
 __all__ = ["GuestElsewhere", "GuestsElsewhere"]
 
 
 class GuestsElsewhere:
-    """See `actors.sandbox.GuestLauncher`. `addresses`: the agent's, or hyperstart's control and stream channel."""
+    """See `actors.sandbox.GuestLauncher`.
 
-    def __init__(self, addresses: Sequence[Address]) -> None:
+    Args:
+        addresses: the agent's, or hyperstart's control and stream channel.
+        peers: who is expected at each.
+    """
+
+    def __init__(self, addresses: Sequence[Address], peers: Sequence[Peer]) -> None:
         self._address = addresses[0]
-        self._channels = Channels(*map(dialer_for, addresses))
+        self._places = tuple(zip(addresses, peers, strict=True))
         self._taken_by: str | None = None
 
     async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[GuestElsewhere]) -> None:
@@ -39,8 +46,10 @@ class GuestsElsewhere:
             )
         self._taken_by = sandbox
         try:
-            task_status.started(GuestElsewhere(self._channels))
-            await trio.sleep_forever()
+            async with AsyncExitStack() as stack:
+                dialers = [await stack.enter_async_context(open_dialer(*place)) for place in self._places]
+                task_status.started(GuestElsewhere(Channels(*dialers)))
+                await trio.sleep_forever()
         finally:
             self._taken_by = None
 

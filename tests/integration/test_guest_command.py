@@ -80,3 +80,24 @@ def test_what_can_t_be_listened_on_is_told_and_leaves_nothing(directory: Path) -
         assert (done.returncode, done.stdout) == (2, "")
         assert hint in done.stderr
     assert os.listdir(loose) == []
+
+
+def called(address: str, dialect: str) -> subprocess.CompletedProcess[str]:
+    words = [KATRIO, "call", "--address", address, "--dialect", dialect, "Check"]
+    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("form", "dialect"),
+    [("unix://@katrio-{pid}", "ttrpc"), ("serial:{}/a.sock", "grpc"), ("hvsock://{}/a.sock:1024", "grpc")],
+)
+def test_an_agent_is_called_at_its_address_and_a_wrong_dialect_is_named(
+    form: str, dialect: str, directory: Path
+) -> None:
+    address = form.format(directory, pid=os.getpid())
+    with served("--address", address, "--dialect", dialect, *options(directory)):
+        done = called(address, dialect)
+        assert '"SERVING"' in done.stdout, done.stderr
+        done = called(address, "ttrpc" if dialect == "grpc" else "grpc")
+        assert done.stdout == ""
+        assert f"use --agent kata --dialect {dialect}" in done.stderr

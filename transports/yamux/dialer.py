@@ -35,10 +35,16 @@ async def open_yamux_dialer(dial_channel: Dialer) -> AsyncGenerator[Dialer]:
         LocalProtocolError: too many streams are open.
     """
     shared = _Shared(dial_channel)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(shared.run)
-        yield shared.dial
-        nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(shared.run)
+            yield shared.dial
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        # the body's own error, plain as it was
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from group.exceptions[0].__cause__
+        raise
 
 
 class _Shared:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from actors.agents.kata.dialects import open_rpc_link
+from actors.agents.kata.dialects import DIALECTS, open_rpc_link
 from actors.errors import AgentProtocolError, Expired, InvalidArgument, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.nurseries import open_plain_nursery
@@ -26,7 +26,7 @@ from actors.schemas import resources, stats
 from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import RPCS, WAITING
 from transports.address import parse_agent_address
-from transports.agent_sockets import dialer_for
+from transports.agent_sockets import open_dialer
 from transports.errors import AddressError
 
 if TYPE_CHECKING:
@@ -288,11 +288,11 @@ async def open_kata_client(
         AgentUnreachable: nobody answers there.
     """
     try:
-        dialer = dialer_for(parse_agent_address(address))
+        opening = open_dialer(parse_agent_address(address), DIALECTS[dialect].peer)
     except AddressError as error:
         raise InvalidArgument(str(error), field="address") from None
-    link = open_rpc_link(dialer, limits, dialect)
-    async with open_plain_nursery() as nursery:
+    async with open_plain_nursery() as nursery, opening as dialer:
+        link = open_rpc_link(dialer, limits, dialect)
         await nursery.start(link.run)
         yield KataClient(link, seconds=seconds)
         nursery.cancel_scope.cancel()

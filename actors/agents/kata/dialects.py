@@ -11,6 +11,7 @@ from actors.agents.kata.link import DialledLink
 from actors.schemas.dialect import Dialect
 from actors.schemas.status import END_OF_STREAM_1X
 from transports.grpc.client import GrpcClient
+from transports.recognise import Peer
 from transports.ttrpc.client import TtrpcClient
 
 if TYPE_CHECKING:
@@ -30,19 +31,21 @@ class Spoken(NamedTuple):
     """One row.
 
     Attributes:
+        peer: who is expected at an address that a person named.
         client: makes the client that carries its calls over a stream.
         end_of_stream: the code and the text of a failure by which its agents answer a read at a stream's end; None when
             they answer with no bytes.
     """
 
     dialect: Dialect
+    peer: Peer
     client: Callable[[trio.abc.Stream], CallClient]
     end_of_stream: tuple[int, str] | None
 
 
 _SPOKEN = (
-    Spoken(Dialect.TTRPC, TtrpcClient, None),
-    Spoken(Dialect.GRPC, GrpcClient, END_OF_STREAM_1X),
+    Spoken(Dialect.TTRPC, Peer.TTRPC, TtrpcClient, None),
+    Spoken(Dialect.GRPC, Peer.GRPC, GrpcClient, END_OF_STREAM_1X),
 )
 DIALECTS: Mapping[Dialect, Spoken] = {row.dialect: row for row in _SPOKEN}
 

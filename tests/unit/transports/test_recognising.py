@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import h2.config
@@ -262,7 +263,7 @@ async def test_a_hybrid_socket_that_is_none_is_named(name: str) -> None:
     with tempfile.TemporaryDirectory(prefix="katrio-") as directory:
         path = os.path.join(directory, "vm.sock")
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve_unix, path, lambda stream: _until_closed(serve, stream))
+            await nursery.start(serve_unix, path, partial(_until_closed, serve))
             async with open_dialer(Address("hvsock", path, 1024), Peer.TTRPC) as dial:
                 with trio.fail_after(20), pytest.raises(Unreachable if found is None else WrongPeer) as caught:
                     await dial()
