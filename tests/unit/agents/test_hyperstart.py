@@ -322,3 +322,43 @@ async def test_who_gives_up_waits_no_longer_and_its_answer_is_not_the_next_one_s
         await trio.testing.wait_all_tasks_blocked()
         assert versions == [(4244).to_bytes(4)]
         nursery.cancel_scope.cancel()
+
+
+async def test_a_refusal_that_came_of_an_end_is_told_as_that(autojump_clock: trio.testing.MockClock) -> None:
+    """A guest refuses from the init's death on, and tells its end once the others have ended too."""
+    guest = Scripted()
+    ended = b'{"container":"c1","process":"init","event":"finished","status":0}'
+    codes: list[int] = []
+
+    async def play() -> None:
+        await guest.greet()
+        for refuses in (False, False, True, True):
+            codes.append(int.from_bytes((await guest.control.receive_some())[:4]))
+            await guest.control.send_all(encode_control(Code.ERROR if refuses else Code.ACK))
+        await trio.sleep(3)
+        await guest.control.send_all(encode_control(Code.PROCESSASYNCEVENT, ended))
+        await guest.streams.send_all(encode_stream(1, b""))
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play)
+        agent = HyperstartAgent(guest.link, DEFAULT_LIMITS, share="/")
+        await nursery.start(agent.run)
+        spec = ContainerSpec(process=ProcessSpec(args=("sleep", "100")))
+        await agent.create_container("c1", spec, "/")
+        await agent.start_container("c1")
+        await agent.signal_process("c1", "c1", signal.SIGTERM)
+
+        async def exec_too_late() -> None:
+            with pytest.raises(InvalidTransition, match="it has ended"):
+                await agent.exec_process("c1", "e1", ProcessSpec(args=("true",)))
+
+        nursery.start_soon(exec_too_late)
+        await trio.testing.wait_all_tasks_blocked()
+        # one that has ended is fine
+        await agent.signal_process("c1", "c1", signal.SIGKILL)
+        with pytest.raises(OutcomeUnknown):
+            await agent.wait_process("c1", "c1")
+        await trio.testing.wait_all_tasks_blocked()
+        assert codes == [Code.NEWCONTAINER, Code.KILLCONTAINER, Code.EXECCMD, Code.KILLCONTAINER]
+        nursery.cancel_scope.cancel()
