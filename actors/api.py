@@ -150,7 +150,7 @@ async def open_embedded(
     chosen = choose_agent(agent, config)
     if chosen.addresses:
         raise InvalidArgument(
-            f"the embedded world starts its own guests, and {chosen.addresses[0]} is another's: that is the attached world",
+            f"the embedded world starts its own guests, and {chosen.addresses[0]} is another's: --world attached --address URL",
             field="address",
         )
     found, _ = choose_engine(read_facts(), engine)

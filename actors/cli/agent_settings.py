@@ -30,7 +30,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 
 
 def agent_settings(path: Path | None, dialect: str | None = None) -> dict[str, Any] | None:
-    """What was given, as a mapping; None: nothing. Raises: InvalidArgument, OSError."""
+    """What was given, as a mapping; None: nothing. Raises: InvalidArgument."""
     given: dict[str, Any] = {} if path is None else _read(path)
     if dialect is not None:
         if any(str(key).lower() == "dialect" for key in given):
@@ -43,8 +43,11 @@ def _read(path: Path) -> dict[str, Any]:
     read = _READERS.get(path.suffix)
     if read is None:
         raise InvalidArgument(f"{path}: expected a name that ends in {', '.join(_READERS)}", field="config")
-    with path.open("rb") as file:
-        data = file.read(_FILE_BYTES + 1)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_FILE_BYTES + 1)
+    except OSError as error:
+        raise InvalidArgument(f"{path}: {error.strerror}", field="config") from None
     if len(data) > _FILE_BYTES:
         raise InvalidArgument(f"{path}: a configuration has at most {_FILE_BYTES} bytes", field="config")
     try:

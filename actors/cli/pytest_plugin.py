@@ -76,9 +76,16 @@ class Katrio:
 
     def _config_of_agent(self) -> dict[str, Any] | None:
         from actors.cli.agent_settings import agent_settings
+        from actors.errors import KatrioError
+        from actors.system.agents import choose_agent
 
         path = self._option("agent_config")
-        return agent_settings(Path(path) if path else None, self._option("dialect"))
+        try:
+            config = agent_settings(Path(path) if path else None, self._option("dialect"))
+            choose_agent(self._option("agent"), config)
+        except KatrioError as error:
+            pytest.fail(str(error), pytrace=False)
+        return config
 
     def run(
         self,

@@ -41,7 +41,7 @@ def run_simulated(options: RunOptions) -> int:
     try:
         config = agent_settings(options.agent_config, options.dialect)
         choose_agent(options.agent, config)
-    except (KatrioError, OSError) as error:
+    except KatrioError as error:
         print(f"katrio: {error}", file=sys.stderr)
         return Exit.USAGE
     if options.seeds is not None:

@@ -151,14 +151,16 @@ def test_addresses_are_those_of_the_agent_or_of_hyperstart_s_two_channels() -> N
         ("a.ini", "x = 1", "ends in .toml"),
         ("a.toml", "x = ", "a.toml"),
         ("a.yaml", "x: [", "a.yaml"),
+        ("gone.toml", None, "No such file"),
         ("a.json", "[1]", "expected keys and values, found list"),
         ("a.json", "{" + " " * 70_000 + "}", "at most"),
         ("a.toml", "Dialect = 'ttrpc'", "write one of them"),
     ],
 )
-def test_a_file_that_is_none_says_what_it_is(name: str, text: str, says: str, tmp_path: Path) -> None:
+def test_a_file_that_is_none_says_what_it_is(name: str, text: str | None, says: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    path.write_text(text)
+    if text is not None:
+        path.write_text(text)
     with pytest.raises(InvalidArgument, match=says):
         agent_settings(path, "ttrpc")
 
