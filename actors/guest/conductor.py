@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.errors import AgentError, InvalidTransition, NotFound
+from actors.errors import AgentError, InvalidArgument, InvalidTransition, NotFound
 from actors.guest.process_io import ProcessIo
 from actors.lifecycle.container import ContainerState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
     from actors.guest.engines.base import Engine, EngineProcess
     from actors.guest.machine import Machine
@@ -36,7 +36,8 @@ _ENDING = frozenset({signal.SIGTERM, signal.SIGKILL})
 class _Cell:
     """What the conductor keeps for one container beside the machine's entry."""
 
-    def __init__(self) -> None:
+    def __init__(self, annotations: Mapping[str, str]) -> None:
+        self.annotations = annotations
         self.lock = trio.Lock()
         self.processes: dict[str, ProcessIo] = {}
 
@@ -64,7 +65,7 @@ class Conductor:
     async def create(self, container: str, spec: Spec) -> None:
         """Raises: AlreadyExists, InvalidArgument, ResourceExhausted, and what the engine raises."""
         self.machine.begin_create(container)
-        cell = self._cells[container] = _Cell()
+        cell = self._cells[container] = _Cell(spec.annotations)
         try:
             async with self._changing(cell, "create", container):
                 process = await self._engine.create(container, spec)
@@ -134,6 +135,19 @@ class Conductor:
         """Raises: NotFound, InvalidTransition, InvalidArgument (`args`), Unsupported."""
         self.machine.check("list_processes", container)
         return await self._engine.list_table(container, arguments)
+
+    async def annotated_text(self, container: str, annotation: str, most_bytes: int) -> str:
+        """The beginning of the file in its root that an annotation names; empty when the file is not there.
+
+        Raises: NotFound; InvalidArgument when it has no such annotation; Unsupported.
+        """
+        path = self._cell(container).annotations.get(annotation)
+        if not path:
+            raise InvalidArgument(
+                f"container {container!r}: it has no annotation {annotation}, which names the file",
+                field="container_id",
+            )
+        return await self._engine.read_text(container, path, most_bytes)
 
     async def next_oom(self) -> str:
         """The container of the next kill for want of memory, for one caller; a cancelled wait loses nothing."""

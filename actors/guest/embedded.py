@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
+from actors.guest.measures import guest_measures
 from actors.guest.network import SandboxNetwork
-from actors.guest.platform import BarePlatform
+from actors.guest.packetfilter import read_filter, replace_filter
+from actors.guest.platform import BarePlatform, VolumeUse
+from actors.guest.shared import FileKind
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from actors.guest.metrics import Family
     from actors.guest.shared import SharedFile
     from actors.schemas import network
 
@@ -81,14 +85,54 @@ class EmbeddedPlatform(BarePlatform):
     async def update_routes(self, routes: tuple[network.Route, ...]) -> tuple[network.Route, ...]:
         return await (super().update_routes(routes) if self._network is None else self._network.update_routes(routes))
 
+    async def add_neighbors(self, neighbors: tuple[network.ARPNeighbor, ...]) -> None:
+        await (super().add_neighbors(neighbors) if self._network is None else self._network.add_neighbors(neighbors))
+
+    async def packet_filter(self, *, ipv6: bool) -> bytes:
+        return await (super().packet_filter(ipv6=ipv6) if self._network is None else read_filter(ipv6=ipv6))
+
+    async def set_packet_filter(self, data: bytes, *, ipv6: bool) -> bytes:
+        if self._network is None:
+            return await super().set_packet_filter(data, ipv6=ipv6)
+        return await replace_filter(data, ipv6=ipv6)
+
+    async def measures(self) -> list[Family]:
+        await trio.lowlevel.checkpoint()
+        return guest_measures(devices=self._network is not None)
+
+    async def volume(self, path: str) -> VolumeUse:
+        await trio.lowlevel.checkpoint()
+        *directories, name = path.split("/")
+        try:
+            with _directory(directories, make=None) as directory:
+                descriptor = os.open(name or ".", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+                try:
+                    if stat.S_ISLNK(os.fstat(descriptor).st_mode):
+                        raise PermissionDenied(f"volume {path[:80]!r}: it is a link")
+                    found = os.fstatvfs(descriptor)
+                finally:
+                    os.close(descriptor)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotFound(f"volume {path[:80]!r}: nothing is there: {error.strerror}") from None
+        return VolumeUse(
+            total=found.f_blocks * found.f_frsize,
+            used=(found.f_blocks - found.f_bfree) * found.f_frsize,
+            available=found.f_bavail * found.f_frsize,
+            inodes=found.f_files,
+            inodes_used=found.f_files - found.f_ffree,
+            inodes_available=found.f_favail,
+        )
+
     async def place(self, file: SharedFile) -> None:
         *directories, name = file.path.split("/")
         try:
             with _directory(directories, make=file.directory_mode) as directory:
                 self._copies += 1
-                await _write(directory, name, file, f".unfinished-{self._copies}")
-        except IsADirectoryError:
-            raise InvalidArgument(f"copy of {file.path[:80]!r}: a directory is there", field="path") from None
+                await _PLACE[file.kind](directory, name, file, f".unfinished-{self._copies}")
+        except (IsADirectoryError, FileExistsError):
+            raise InvalidArgument(
+                f"copy of {file.path[:80]!r}: what is there is a directory, or is none", field="path"
+            ) from None
         except NotADirectoryError:
             raise PermissionDenied(f"copy of {file.path[:80]!r}: a link or a file stands in its way") from None
         except OSError as error:
@@ -136,13 +180,48 @@ async def _write(directory: int, name: str, file: SharedFile, unfinished: str) -
         while left:
             left = left[os.write(descriptor, left[:_STEP_BYTES]) :]
             await trio.lowlevel.checkpoint()
-        with contextlib.suppress(PermissionError):
-            # a guest without root has one user alone
-            os.fchown(descriptor, file.uid, file.gid)
-        os.fchmod(descriptor, file.mode)
+        _give(descriptor, file)
         os.rename(unfinished, name, src_dir_fd=directory, dst_dir_fd=directory)
     except BaseException:
         os.unlink(unfinished, dir_fd=directory)
         raise
     finally:
         os.close(descriptor)
+
+
+async def _make_directory(directory: int, name: str, file: SharedFile, _: str) -> None:
+    await trio.lowlevel.checkpoint()
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=directory)
+    try:
+        # one that is there keeps what is in it, and is made as asked
+        descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
+    except NotADirectoryError:
+        raise FileExistsError(name) from None
+    try:
+        _give(descriptor, file)
+    finally:
+        os.close(descriptor)
+
+
+async def _link(directory: int, name: str, file: SharedFile, unfinished: str) -> None:
+    """A link is never followed here; in a container it leads where that container's own root has it."""
+    await trio.lowlevel.checkpoint()
+    os.symlink(file.data, os.fsencode(unfinished), dir_fd=directory)
+    try:
+        with contextlib.suppress(PermissionError):
+            os.chown(unfinished, file.uid, file.gid, dir_fd=directory, follow_symlinks=False)
+        os.rename(unfinished, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        os.unlink(unfinished, dir_fd=directory)
+        raise
+
+
+def _give(descriptor: int, file: SharedFile) -> None:
+    with contextlib.suppress(PermissionError):
+        # a guest without root has one user alone
+        os.fchown(descriptor, file.uid, file.gid)
+    os.fchmod(descriptor, file.mode)
+
+
+_PLACE = {FileKind.FILE: _write, FileKind.DIRECTORY: _make_directory, FileKind.LINK: _link}

@@ -1,7 +1,7 @@
-"""Netlink's route messages as bytes: asking for devices, addresses and routes, changing them, reading the answers.
+"""Netlink's route messages as bytes: asking for devices, addresses, routes and neighbours, changing them, reading the answers.
 
 For the embedded guest's network. A codec: bytes in, values out, no socket. Not for anything that a sandbox's network
-does not need (rules, neighbours, queueing).
+does not need (rules, queueing).
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "Address", "Link", "Message", "NetlinkFailed", "Route", "address_message", "dump_message", "link_message", "messages",
-    "read_address", "read_link", "read_route", "route_message",
+    "Address", "Link", "Message", "Neighbor", "NetlinkFailed", "Route", "address_message", "dump_message", "link_message",
+    "messages", "neighbor_message", "read_address", "read_link", "read_neighbor", "read_route", "route_message",
 ]  # fmt: skip
 
 NEWLINK, DELLINK, GETLINK = 16, 17, 18
 NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
+NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
 _ERROR, _DONE = 2, 3
 _REQUEST, _ACK, _DUMP, _CREATE, _REPLACE = 0x1, 0x4, 0x300, 0x400, 0x100
 _HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")
 _LINK, _ADDRESS, _ROUTE = struct.Struct("=BxHiII"), struct.Struct("=BBBBi"), struct.Struct("=BBBBBBBBI")
+_NEIGHBOR = struct.Struct("=BxxxiHBB")
 _IFF_UP = 1
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU = 1, 3, 4
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_NDA_DST, _NDA_LLADDR = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 5, 7, 15
 _MAIN_TABLE, _STATIC, _UNICAST = 254, 4, 1
 _INET, _INET6 = 2, 10
@@ -61,6 +64,16 @@ class Address(NamedTuple):
     number: int
     address: str
     prefix: int
+
+
+class Neighbor(NamedTuple):
+    """One entry of the table of neighbours; `state` as the kernel numbers it (128: permanent)."""
+
+    number: int
+    address: str
+    hardware: str
+    state: int
+    flags: int
 
 
 class Route(NamedTuple):
@@ -118,6 +131,16 @@ def route_message(kind: int, route: Route) -> bytes:
     return _message(kind, _ACK | (_CREATE if kind == NEWROUTE else 0), body + attributes)
 
 
+def neighbor_message(neighbor: Neighbor) -> bytes:
+    """Add an entry, or replace the one for that address."""
+    packed = ipaddress.ip_address(neighbor.address).packed
+    body = _NEIGHBOR.pack(_family(packed), neighbor.number, neighbor.state, neighbor.flags, 0)
+    body += _attribute(_NDA_DST, packed)
+    if neighbor.hardware:
+        body += _attribute(_NDA_LLADDR, bytes.fromhex(neighbor.hardware.replace(":", "")))
+    return _message(NEWNEIGH, _ACK | _CREATE | _REPLACE, body)
+
+
 def messages(data: bytes) -> Iterator[Message | None]:
     """The messages of one datagram; None is the end of the answer.
 
@@ -152,6 +175,15 @@ def read_address(body: bytes) -> Address:
     _, prefix, _, _, index = _ADDRESS.unpack_from(body)
     found = _attributes(body[_ADDRESS.size :])
     return Address(index, str(ipaddress.ip_address(found.get(_IFA_LOCAL) or found[_IFA_ADDRESS])), prefix)
+
+
+def read_neighbor(body: bytes) -> Neighbor:
+    """Of a NEWNEIGH."""
+    _, number, state, flags, _ = _NEIGHBOR.unpack_from(body)
+    found = _attributes(body[_NEIGHBOR.size :])
+    return Neighbor(
+        number, str(ipaddress.ip_address(found[_NDA_DST])), found.get(_NDA_LLADDR, b"").hex(":"), state, flags
+    )
 
 
 def read_route(body: bytes) -> Route | None:

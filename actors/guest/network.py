@@ -1,4 +1,4 @@
-"""The network of a sandbox whose guest made its namespace: devices, addresses and routes, over netlink.
+"""The network of a sandbox whose guest made its namespace: devices, addresses, routes and neighbours, over netlink.
 
 For the embedded platform. Only ever of the namespace that the guest itself is in. Not for the messages' bytes (`netlink`),
 nor for bringing devices into the namespace: nobody does that yet, so there is the loopback alone.
@@ -28,6 +28,7 @@ _DATAGRAM_BYTES = 256 * 1024
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}\Z")
 _HARDWARE = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}\Z")
 _MOST = 256
+_PERMANENT = 0x80
 
 
 class SandboxNetwork:
@@ -78,6 +79,15 @@ class SandboxNetwork:
                 _apply([netlink.route_message(netlink.NEWROUTE, one) for one in old], "the old routes")
                 raise
             return _routes()
+
+    async def add_neighbors(self, wanted: Sequence[net.ARPNeighbor]) -> None:
+        """Raises: NotFound, InvalidArgument; what the kernel refuses leaves those before it there."""
+        if len(wanted) > _MOST:
+            raise InvalidArgument(f"{len(wanted)} neighbours: expected at most {_MOST}", field="neighbors")
+        async with self._turn:
+            numbers = {link.name: link.number for link in _links()}
+            new = [_neighbor(one, numbers) for one in wanted]
+            _apply([netlink.neighbor_message(one) for one in new], "the neighbours")
 
 
 def _links() -> list[netlink.Link]:
@@ -163,6 +173,30 @@ def _route(wanted: net.Route, numbers: dict[str, int]) -> netlink.Route:
         scope=wanted.scope,
         ipv6=wanted.family == net.IPFamily.v6,
     )
+
+
+def _neighbor(wanted: net.ARPNeighbor, numbers: dict[str, int]) -> netlink.Neighbor:
+    if wanted.device not in numbers:
+        raise NotFound(
+            f"neighbour by {wanted.device[:40]!r}: no such device in this sandbox", device=wanted.device[:40]
+        )
+    address = wanted.toIPAddress.address if wanted.toIPAddress is not None else ""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise InvalidArgument(
+            f"neighbour {address[:60]!r}: expected an IP address without a prefix length", field="toIPAddress.address"
+        ) from None
+    if not _HARDWARE.match(wanted.lladdr):
+        raise InvalidArgument(
+            f"neighbour {address!r}: lladdr {wanted.lladdr[:40]!r}: expected six bytes", field="lladdr"
+        )
+    for name, value, most in (("state", wanted.state, 0xFFFF), ("flags", wanted.flags, 0xFF)):
+        if not 0 <= value <= most:
+            raise InvalidArgument(f"neighbour {address!r}: {name} {value}: expected 0 to {most}", field=name)
+    # 0 is none: what nobody names a state for is to stay
+    state = wanted.state or _PERMANENT
+    return netlink.Neighbor(numbers[wanted.device], address, wanted.lladdr, state, wanted.flags)
 
 
 def _open() -> socket.socket:

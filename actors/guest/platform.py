@@ -6,17 +6,29 @@ one (`embedded`), which shares its machine with the host and owns namespaces of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import trio
 
 from actors.errors import Unsupported
 
 if TYPE_CHECKING:
+    from actors.guest.metrics import Family
     from actors.guest.shared import SharedFile
     from actors.schemas import network
 
-__all__ = ["BarePlatform", "Platform"]
+__all__ = ["BarePlatform", "Platform", "VolumeUse"]
+
+
+class VolumeUse(NamedTuple):
+    """Of one file system, in bytes and in inodes; `available` is what others than root may still take."""
+
+    total: int
+    used: int
+    available: int
+    inodes: int
+    inodes_used: int
+    inodes_available: int
 
 
 class Platform(Protocol):
@@ -68,6 +80,28 @@ class Platform(Protocol):
         """Replace them; how they are then. Raises: InvalidArgument."""
         ...
 
+    async def add_neighbors(self, neighbors: tuple[network.ARPNeighbor, ...]) -> None:
+        """Add to the sandbox's table of neighbours. Raises: NotFound, InvalidArgument."""
+
+    async def packet_filter(self, *, ipv6: bool) -> bytes:
+        """The sandbox's, as iptables-save prints it."""
+        ...
+
+    async def set_packet_filter(self, data: bytes, *, ipv6: bool) -> bytes:
+        """Replace it; what iptables-restore said. Raises: InvalidArgument."""
+        ...
+
+    async def volume(self, path: str) -> VolumeUse:
+        """How full what holds the shared directory's `path` is (relative to it; empty: itself).
+
+        Raises: NotFound; PermissionDenied when the way to it leads out.
+        """
+        ...
+
+    async def measures(self) -> list[Family]:
+        """What it counts of itself; empty where it counts nothing."""
+        ...
+
 
 class BarePlatform:
     """A machine with nothing to change. Shared files are kept, and can be looked at by their path."""
@@ -110,6 +144,25 @@ class BarePlatform:
 
     async def update_routes(self, routes: tuple[network.Route, ...]) -> tuple[network.Route, ...]:
         return await self._no_network("update_routes")
+
+    async def add_neighbors(self, neighbors: tuple[network.ARPNeighbor, ...]) -> None:
+        await self._no_network("add_arp_neighbors")
+
+    async def packet_filter(self, *, ipv6: bool) -> bytes:
+        await self._no_network("get_ip_tables")
+        return b""
+
+    async def set_packet_filter(self, data: bytes, *, ipv6: bool) -> bytes:
+        await self._no_network("set_ip_tables")
+        return b""
+
+    async def volume(self, path: str) -> VolumeUse:
+        await _refuse("get_volume_stats: this guest has no volumes")
+        raise AssertionError("unreachable")
+
+    async def measures(self) -> list[Family]:
+        await trio.lowlevel.checkpoint()
+        return []
 
     async def _no_network(self, verb: str) -> tuple[()]:
         await _refuse(f"{verb}: this guest has no network of its own")

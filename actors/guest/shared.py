@@ -1,4 +1,4 @@
-"""Files copied into a guest: pieces in order, below one directory, whole or not at all.
+"""Files, directories and links copied into a guest: pieces in order, below one directory, whole or not at all.
 
 For the kata service's CopyFile, and for the mounts that name a copied file. Pure: pieces are gathered in memory within
 a bound, and a finished file is the platform's to place. Not for what lies in an image.
@@ -7,6 +7,8 @@ a bound, and a finished file is the platform's to place. Not for what lies in an
 from __future__ import annotations
 
 import re
+import stat
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from actors.errors import InvalidArgument, PermissionDenied, ResourceExhausted
@@ -15,13 +17,23 @@ if TYPE_CHECKING:
     from actors.limits import Limits
     from actors.schemas.agent import CopyFileRequest
 
-__all__ = ["SHARED_DIRECTORY", "SharedFile", "SharedFiles", "shared_path"]
+__all__ = ["SHARED_DIRECTORY", "FileKind", "SharedFile", "SharedFiles", "shared_path"]
 
 # the one directory in which a Kata agent takes files; ours stands for it wherever it really is
 SHARED_DIRECTORY = "/run/kata-containers/shared/containers"
 _PATH_BYTES = 1024
 _DEPTH = 32
+# the kernel's own bound of a link's text
+_LINK_BYTES = 4095
 _NAME = re.compile(r"[^/\0]{1,255}\Z")
+
+
+class FileKind(Enum):
+    """What a copied file is; a link's data is where it leads."""
+
+    FILE = stat.S_IFREG
+    DIRECTORY = stat.S_IFDIR
+    LINK = stat.S_IFLNK
 
 
 class SharedFile(NamedTuple):
@@ -33,6 +45,7 @@ class SharedFile(NamedTuple):
     directory_mode: int
     uid: int
     gid: int
+    kind: FileKind = FileKind.FILE
 
 
 def shared_path(path: str) -> str:
@@ -77,6 +90,9 @@ class SharedFiles:
             ResourceExhausted: the files of this sandbox are too many bytes together.
         """
         path = shared_path(request.path)
+        kind = _kind(request)
+        if kind is not FileKind.FILE:
+            return self._whole(path, kind, request)
         size, end = request.file_size, request.offset + len(request.data)
         if size < 0 or request.offset < 0 or end > size or (size > 0 and not request.data):
             raise InvalidArgument(
@@ -99,9 +115,21 @@ class SharedFiles:
             return None
         data = bytes(self._unfinished.pop(path) + request.data)
         self._placed[path] = size
-        return SharedFile(
-            path, data, request.file_mode & 0o7777, request.dir_mode & 0o7777 or 0o755, request.uid, request.gid
-        )
+        return SharedFile(path, data, *_modes(request), request.uid, request.gid)
+
+    def _whole(self, path: str, kind: FileKind, request: CopyFileRequest) -> SharedFile:
+        """A directory or a link: one piece, its data nothing or where it leads."""
+        right = range(1, _LINK_BYTES + 1) if kind is FileKind.LINK else range(1)
+        if request.offset or len(request.data) not in right or b"\0" in request.data:
+            raise InvalidArgument(
+                f"copy of {path[:80]!r}, a {kind.name.lower()}: {len(request.data)} bytes at {request.offset}: "
+                f"expected {right[0]} to {right[-1]} at 0",
+                field="data",
+            )
+        self._unfinished.pop(path, None)
+        self._check_room(path, len(request.data))
+        self._placed[path] = len(request.data)
+        return SharedFile(path, request.data, *_modes(request), request.uid, request.gid, kind)
 
     def _check_room(self, path: str, size: int) -> None:
         others = sum(map(len, self._unfinished.values())) + sum(self._placed.values()) - self._placed.get(path, 0)
@@ -111,6 +139,22 @@ class SharedFiles:
                 f"in {len(self._placed)} of {_FILES} files",
                 limit=self._limits.copied_bytes,
             )
+
+
+def _kind(request: CopyFileRequest) -> FileKind:
+    """By the type in its mode, where none means a file. Raises: InvalidArgument."""
+    kind = stat.S_IFMT(request.file_mode) or stat.S_IFREG
+    try:
+        return FileKind(kind)
+    except ValueError:
+        raise InvalidArgument(
+            f"copy of {request.path[:80]!r}: mode {request.file_mode:o}: expected a file, a directory or a link",
+            field="file_mode",
+        ) from None
+
+
+def _modes(request: CopyFileRequest) -> tuple[int, int]:
+    return request.file_mode & 0o7777, request.dir_mode & 0o7777 or 0o755
 
 
 # each of them is an inode and a name in memory

@@ -202,6 +202,10 @@ class SimulatedEngine:
         await trio.lowlevel.checkpoint()
         return process_table(self._containers[container].container, arguments)
 
+    async def read_text(self, container: str, path: str, most_bytes: int) -> str:
+        await trio.lowlevel.checkpoint()
+        return self._containers[container].container.tree.text(path).encode()[:most_bytes].decode("utf-8", "replace")
+
     async def next_oom(self) -> str:
         await trio.lowlevel.checkpoint()
         while not self._untold:

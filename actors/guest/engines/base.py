@@ -108,6 +108,13 @@ class Engine(Protocol):
         """
         ...
 
+    async def read_text(self, container: str, path: str, most_bytes: int) -> str:
+        """The beginning of a regular file in the container's root, whose links can't lead out; empty when there is none.
+
+        Raises: Unsupported where containers have no root of their own.
+        """
+        ...
+
     async def next_oom(self) -> str:
         """The container of the next OOM kill that was not told yet, waiting for it (for ever, without control groups).
 

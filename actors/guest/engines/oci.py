@@ -298,6 +298,10 @@ class OciEngine:
     async def list_table(self, container: str, arguments: tuple[str, ...]) -> str:
         return await ps_table(arguments, await self.list_pids(container))
 
+    async def read_text(self, container: str, path: str, most_bytes: int) -> str:
+        await trio.lowlevel.checkpoint()
+        return Root(str(_BUNDLES / container / "rootfs")).text(path, most_bytes)
+
     async def next_oom(self) -> str:
         return await self._oom.next()
 

@@ -210,6 +210,10 @@ class ProcessEngine:
     async def list_table(self, container: str, arguments: tuple[str, ...]) -> str:
         return await ps_table(arguments, await self.list_pids(container))
 
+    async def read_text(self, container: str, path: str, most_bytes: int) -> str:
+        await trio.lowlevel.checkpoint()
+        raise Unsupported(f"container {container!r}: plain processes have no root of their own to read from")
+
     async def next_oom(self) -> str:
         await trio.sleep_forever()
         raise AssertionError("never")

@@ -6,13 +6,11 @@ container's are kept. Not for pids by themselves: engines know those.
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import TYPE_CHECKING
 
-import trio
-
-from actors.errors import AgentError, InvalidArgument, Unsupported
+from actors.errors import InvalidArgument, ResourceExhausted, Unsupported
+from actors.guest.programs import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,40 +35,13 @@ async def ps_table(arguments: tuple[str, ...], pids: Collection[int]) -> str:
     program = shutil.which("ps")
     if program is None:
         raise Unsupported("a table of processes: this guest has no ps; ask for json, or install procps")
-    return rows_of(await _output([program, *arguments]), pids, arguments)
-
-
-async def _output(argv: list[str]) -> str:
-    read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    async with trio.lowlevel.FdStream(read_end) as reader:
-        try:
-            process = await trio.lowlevel.open_process(
-                argv, stdin=null, stdout=write_end, stderr=write_end, env={"LC_ALL": "C", "PATH": os.defpath}
-            )
-        except OSError as error:
-            raise AgentError(f"{argv[0]}: {error.strerror}", status="can't be run") from error
-        finally:
-            os.close(write_end)
-            os.close(null)
-        try:
-            with trio.fail_after(_SECONDS):
-                return await _text(argv, reader)
-        except trio.TooSlowError:
-            raise AgentError(f"ps {argv[1:]}: did not end within {_SECONDS:.0f} s", status="timeout") from None
-        finally:
-            process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
-
-
-async def _text(argv: list[str], reader: trio.abc.ReceiveStream) -> str:
-    output = bytearray()
-    async for part in reader:
-        output += part
-        if len(output) > _TABLE_BYTES:
-            raise InvalidArgument(f"ps {argv[1:]}: over {_TABLE_BYTES} bytes; ask for less of each", field="args")
-    return output.decode("utf-8", "replace")
+    try:
+        _, output = await run_program([program, *arguments], seconds=_SECONDS, most_bytes=_TABLE_BYTES)
+    except ResourceExhausted:
+        raise InvalidArgument(
+            f"ps {list(arguments)}: over {_TABLE_BYTES} bytes; ask for less of each", field="args"
+        ) from None
+    return rows_of(output.decode("utf-8", "replace"), pids, arguments)
 
 
 def rows_of(table: str, pids: Collection[int], arguments: tuple[str, ...]) -> str:

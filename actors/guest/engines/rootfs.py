@@ -77,13 +77,13 @@ class Root:
         finally:
             os.close(descriptor)
 
-    def text(self, path: str) -> str:
-        """A regular file's text, at most 1 MiB of it; empty when there is none."""
+    def text(self, path: str, most_bytes: int = _TEXT_BYTES) -> str:
+        """A regular file's text, the beginning of it; empty when there is none."""
         try:
             with self._opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     return ""
-                return os.read(descriptor, _TEXT_BYTES).decode("utf-8", "replace")
+                return os.read(descriptor, most_bytes).decode("utf-8", "replace")
         except OSError as error:
             _raise_if_exhausted(error)
             return ""

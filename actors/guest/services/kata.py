@@ -17,6 +17,7 @@ import trio
 from actors.errors import InternalError, InvalidArgument, KatrioError
 from actors.guest.services.kata_containers import ContainerCalls
 from actors.guest.services.kata_guest import GuestCalls
+from actors.guest.services.kata_metrics import MetricsCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.guest.services.kata_refused import refusals
 from actors.schemas.agent import ReadStreamResponse
@@ -55,6 +56,7 @@ class KataService:
             **GuestCalls(platform, limits, version=version, engine=engine).methods(),
             **ContainerCalls(conductor, platform).methods(),
             **ProcessCalls(conductor, limits).methods(),
+            **MetricsCalls(conductor, platform).methods(),
             **refusals(),
         }
 
@@ -63,7 +65,6 @@ class KataService:
         return {
             (rpc.service, name): partial(_answer, rpc, self._methods[name], dialect)
             for name, rpc in rpcs_of(dialect).items()
-            if name in self._methods
         }
 
 

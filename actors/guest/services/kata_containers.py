@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ContainerCalls"]
 
-# the host asks it when a reply was lost with its link: today's API has no other call that tells a container's state
-_STATE_DIAGNOSTIC = "katrio.state"
+# what Kubernetes calls the file of a container's last words, and how much of it kata's agent tells
+_TERMINATION_PATH = "io.kubernetes.container.terminationMessagePath"
+_TERMINATION_BYTES = 4096
 
 
 class ContainerCalls:
@@ -102,11 +103,19 @@ class ContainerCalls:
         return api.Empty()
 
     async def _diagnostic(self, request: api.GetDiagnosticDataRequest) -> msgspec.Struct:
-        if request.log_type != _STATE_DIAGNOSTIC:
-            raise InvalidArgument(
-                f"diagnostic data {request.log_type[:40]!r}: this guest has {_STATE_DIAGNOSTIC}", field="log_type"
-            )
-        return api.GetDiagnosticDataResponse(data=str(self._machine.container(request.container_id).state))
+        container = request.container_id
+        match request.log_type:
+            case "katrio.state":
+                # the host asks it when a reply was lost with its link: no other call tells a container's state
+                data = str(self._machine.container(container).state)
+            case "termination_log":
+                data = await self._conductor.annotated_text(container, _TERMINATION_PATH, _TERMINATION_BYTES)
+            case _:
+                raise InvalidArgument(
+                    f"diagnostic data {request.log_type[:40]!r}: this guest has termination_log and katrio.state",
+                    field="log_type",
+                )
+        return api.GetDiagnosticDataResponse(data=data)
 
     async def _pause(self, request: api.PauseContainerRequest) -> msgspec.Struct:
         await self._conductor.pause(request.container_id)

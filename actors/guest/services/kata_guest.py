@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument
-from actors.guest.shared import SharedFiles
+from actors.guest.shared import SHARED_DIRECTORY, SharedFiles, shared_path
 from actors.schemas import agent as api
 from actors.schemas import network as net
+from actors.schemas.resources import VolumeCondition, VolumeStatsResponse, VolumeUnit, VolumeUsage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from actors.guest.platform import Platform
     from actors.guest.services.kata import Method
     from actors.limits import Limits
-    from actors.schemas.resources import OnlineCPUMemRequest
+    from actors.schemas.resources import OnlineCPUMemRequest, VolumeStatsRequest
 
 __all__ = ["GuestCalls"]
 
@@ -51,6 +52,10 @@ class GuestCalls:
             "UpdateInterface": self._update_interface,
             "ListRoutes": self._list_routes,
             "UpdateRoutes": self._update_routes,
+            "AddARPNeighbors": self._add_neighbors,
+            "GetIPTables": self._packet_filter,
+            "SetIPTables": self._set_packet_filter,
+            "GetVolumeStats": self._volume_stats,
         }
 
     async def _check(self, _: api.CheckRequest) -> msgspec.Struct:
@@ -105,3 +110,26 @@ class GuestCalls:
         if request.routes is None:
             raise InvalidArgument("UpdateRoutes: routes is missing", field="routes")
         return net.Routes(await self._platform.update_routes(request.routes.Routes))
+
+    async def _add_neighbors(self, request: net.AddARPNeighborsRequest) -> msgspec.Struct:
+        if request.neighbors is None:
+            raise InvalidArgument("AddARPNeighbors: neighbors is missing", field="neighbors")
+        await self._platform.add_neighbors(request.neighbors.ARPNeighbors)
+        return api.Empty()
+
+    async def _packet_filter(self, request: net.GetIPTablesRequest) -> msgspec.Struct:
+        return net.GetIPTablesResponse(await self._platform.packet_filter(ipv6=request.is_ipv6))
+
+    async def _set_packet_filter(self, request: net.SetIPTablesRequest) -> msgspec.Struct:
+        return net.SetIPTablesResponse(await self._platform.set_packet_filter(request.data, ipv6=request.is_ipv6))
+
+    async def _volume_stats(self, request: VolumeStatsRequest) -> msgspec.Struct:
+        asked = request.volume_guest_path
+        use = await self._platform.volume("" if asked.rstrip("/") == SHARED_DIRECTORY else shared_path(asked))
+        return VolumeStatsResponse(
+            usage=(
+                VolumeUsage(use.available, use.total, use.used, VolumeUnit.BYTES),
+                VolumeUsage(use.inodes_available, use.inodes, use.inodes_used, VolumeUnit.INODES),
+            ),
+            volume_condition=VolumeCondition(abnormal=False),
+        )

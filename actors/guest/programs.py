@@ -1,0 +1,75 @@
+"""Run a program of this machine to its end, with what it is given and what it says both bounded.
+
+For the guest's own few helpers (`ps`, `iptables-save`). Its output and its errors come as one text. Not for containers, and
+not for programs whose exit code alone tells what happened: the reaper of strays may be quicker to collect it than we are.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import trio
+
+from actors.errors import AgentError, ResourceExhausted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["run_program"]
+
+
+async def run_program(
+    argv: Sequence[str], *, given: bytes = b"", seconds: float, most_bytes: int, env: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    """Its exit code and what it wrote. Cancelling it, or its bounds, kill it.
+
+    Raises:
+        AgentError: it can't be run, or did not end in time.
+        ResourceExhausted: it wrote more than `most_bytes`.
+    """
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    async with trio.lowlevel.FdStream(read_end) as reader:
+        stdin = _filled(given)
+        try:
+            process = await trio.lowlevel.open_process(
+                list(argv),
+                stdin=stdin,
+                stdout=write_end,
+                stderr=write_end,
+                env={"LC_ALL": "C", "PATH": os.defpath, **(env or {})},
+            )
+        except OSError as error:
+            raise AgentError(f"{argv[0]}: {error.strerror}", status="can't be run") from error
+        finally:
+            os.close(write_end)
+            os.close(stdin)
+        try:
+            with trio.fail_after(seconds):
+                output = await _output(argv, reader, most_bytes)
+                return await process.wait(), output
+        except trio.TooSlowError:
+            raise AgentError(f"{argv[0]}: did not end within {seconds:.0f} s", status="timeout") from None
+        finally:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
+
+
+def _filled(data: bytes) -> int:
+    """A descriptor to read it from: memory, so that nobody has to write while the other reads."""
+    descriptor = os.memfd_create("input", os.MFD_CLOEXEC)
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+async def _output(argv: Sequence[str], reader: trio.abc.ReceiveStream, most_bytes: int) -> bytes:
+    output = bytearray()
+    async for part in reader:
+        output += part
+        if len(output) > most_bytes:
+            raise ResourceExhausted(f"{argv[0]}: it says over {most_bytes} bytes", limit=most_bytes)
+    return bytes(output)

@@ -1,0 +1,175 @@
+"""Every call of the agent API on real guests, compared with the table of `docs/katrio-call.md`; and the host is as before.
+
+The simulated guest's column is `tests/unit/guest/test_kata_service.py`'s, with the same body.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.agents.kata.client import KataClient, open_kata_client
+from actors.api import open_guest
+from actors.errors import InvalidArgument, NotFound, PermissionDenied, Unsupported
+from actors.guest import netlink
+from actors.guest.packetfilter import PLACES
+from actors.host.busybox import find_static_busybox
+from actors.host.facts import choose_engine, missing_for, read_facts
+from actors.host.images import ImageStore, default_image_root
+from actors.host.protocols import GuestProtocol
+from actors.nurseries import open_plain_nursery
+from actors.schemas import agent as api
+from actors.schemas import network as net
+from actors.schemas import resources
+from actors.system.served import serve_at
+from tests.support.rpc_body import SHARED, Stage, observe, promised
+from transports.address import parse_agent_address
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+RUNTIME = choose_engine(read_facts())[0]
+HAS_FILTER = all(shutil.which(f"iptables-{end}", path=f"{os.environ['PATH']}:{PLACES}") for end in ("save", "restore"))
+needs_runtime = pytest.mark.skipif(RUNTIME == "processes", reason="no OCI runtime or no control groups here")
+
+
+@asynccontextmanager
+async def a_client(engine: str, tmp_path: Path) -> AsyncGenerator[KataClient]:
+    directory = tmp_path / "r"
+    directory.mkdir(mode=0o700)
+    address = f"unix://{directory}/a.sock"
+    with trio.fail_after(120):
+        async with (
+            open_guest(engine=engine, protocol=GuestProtocol.TTRPC, run_dir=directory / "guests") as running,
+            open_plain_nursery() as nursery,
+        ):
+            await nursery.start(serve_at, running, (parse_agent_address(address),))
+            async with open_kata_client(address) as client:
+                yield client
+            nursery.cancel_scope.cancel()
+
+
+def host_network() -> dict[str, object]:
+    """What this machine's own network is: devices, addresses, routes, and neighbours that were put there to stay."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
+
+        def dump(kind: int) -> list[bytes]:
+            link.send(netlink.dump_message(kind))
+            found: list[bytes] = []
+            while True:
+                for message in netlink.messages(link.recv(256 * 1024)):
+                    if message is None:
+                        return found
+                    found.append(message.body)
+
+        return {
+            "devices": [netlink.read_link(body) for body in dump(netlink.GETLINK)],
+            "addresses": [netlink.read_address(body) for body in dump(netlink.GETADDR)],
+            "routes": [netlink.read_route(body) for body in dump(netlink.GETROUTE)],
+            "neighbors": [one for body in dump(netlink.GETNEIGH) if (one := netlink.read_neighbor(body)).state == 0x80],
+        }
+
+
+def rootfs(engine: str) -> str:
+    if engine == "processes":
+        return "/"
+    return str(ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox()).resolve("busybox"))
+
+
+@pytest.mark.parametrize("engine", ["runc", "processes"])
+async def test_what_becomes_of_each_call_is_what_the_page_says_and_the_host_is_as_before(
+    engine: str, tmp_path: Path
+) -> None:
+    if engine != "processes" and (missing := missing_for(read_facts(), engine)):
+        pytest.skip(f"engine {engine!r}: {missing}")
+    before = host_network()
+    async with a_client(engine, tmp_path) as client:
+        outcomes = await observe(client, engine, rootfs(engine))
+    expected = {
+        name: word if word != "ok with iptables" else "ok" if HAS_FILTER else "unsupported"
+        for name, word in promised(engine).items()
+    }
+    assert outcomes == expected
+    assert host_network() == before
+
+
+@needs_runtime
+async def test_copied_directories_and_links_are_made_as_asked_and_lead_nowhere_else(tmp_path: Path) -> None:
+    async with a_client(RUNTIME, tmp_path) as client:
+
+        async def copy(path: str, mode: int, data: bytes = b"") -> None:
+            await client.copy_file(api.CopyFileRequest(f"{SHARED}/{path}", len(data), mode, 0o750, 7, 8, 0, data))
+
+        await copy("d", 0o040710)
+        await copy("d/data", 0o100600, b"words")
+        await copy("d/link", 0o120777, b"data")
+        # the same again, as Kubernetes does when a secret changes
+        await copy("d/link", 0o120777, b"/etc/passwd")
+        await copy("d", 0o040700)
+        await copy("out", 0o120777, b"/")
+        for path in ("out/file", "d/link/file"):
+            with pytest.raises(PermissionDenied):
+                await copy(path, 0o100600, b"x")
+        for path in ("out", "d/link"):
+            with pytest.raises(PermissionDenied):
+                await client.get_volume_stats(resources.VolumeStatsRequest(f"{SHARED}/{path}"))
+        for path, mode, data, error in (
+            ("d/data", 0o040700, b"", InvalidArgument),
+            ("d", 0o100600, b"x", InvalidArgument),
+            ("p", 0o010600, b"", InvalidArgument),
+            ("l", 0o120777, b"", InvalidArgument),
+            ("e", 0o040700, b"x", InvalidArgument),
+            ("../x", 0o100600, b"x", PermissionDenied),
+        ):
+            with pytest.raises(error):
+                await copy(path, mode, data)
+        assert (await client.get_volume_stats(resources.VolumeStatsRequest(SHARED))).usage
+        with pytest.raises(NotFound):
+            await client.get_volume_stats(resources.VolumeStatsRequest(f"{SHARED}/nothing"))
+        with pytest.raises(PermissionDenied):
+            await client.get_volume_stats(resources.VolumeStatsRequest("/etc"))
+        await client.create_sandbox(api.CreateSandboxRequest(sandbox_id="box"))
+        stage = Stage(client, RUNTIME, rootfs(RUNTIME))
+        await stage.running("one", "sleep", "100", mounts=((f"{SHARED}/d", "/copied"),))
+        told = await stage.said("one", "sh", "-c", "cd /copied; stat -c '%n %a %u:%g' . data; readlink link; cat data")
+        assert told == ". 700 7:8\ndata 600 7:8\n/etc/passwd\nwords"
+
+
+async def test_neighbours_that_cannot_be_are_told_with_their_field(tmp_path: Path) -> None:
+    right = net.ARPNeighbor(net.IPAddress(0, "198.51.100.9"), device="lo", lladdr="02:00:00:00:00:09")
+    async with a_client("processes", tmp_path) as client:
+        with pytest.raises(InvalidArgument) as caught:
+            await client.add_arp_neighbors(net.AddARPNeighborsRequest())
+        assert caught.value.details["field"] == "neighbors"
+        for wrong, field in (
+            (net.IPAddress(0, "198.51.100.9/24"), "toIPAddress.address"),
+            (None, "toIPAddress.address"),
+        ):
+            one = net.ARPNeighbor(wrong, device="lo", lladdr=right.lladdr)
+            with pytest.raises(InvalidArgument) as caught:
+                await client.add_arp_neighbors(net.AddARPNeighborsRequest(net.ARPNeighbors((right, one))))
+            assert caught.value.details["field"] == field
+        for one, field in (
+            (net.ARPNeighbor(right.toIPAddress, "lo", "02:00"), "lladdr"),
+            (net.ARPNeighbor(right.toIPAddress, "lo", right.lladdr, state=1 << 16), "state"),
+            (net.ARPNeighbor(right.toIPAddress, "lo", right.lladdr, flags=-1), "flags"),
+        ):
+            with pytest.raises(InvalidArgument) as caught:
+                await client.add_arp_neighbors(net.AddARPNeighborsRequest(net.ARPNeighbors((one,))))
+            assert caught.value.details["field"] == field
+        one = net.ARPNeighbor(right.toIPAddress, "eth7", right.lladdr)
+        with pytest.raises(NotFound):
+            await client.add_arp_neighbors(net.AddARPNeighborsRequest(net.ARPNeighbors((one,))))
+        if HAS_FILTER:
+            with pytest.raises(InvalidArgument, match="iptables-restore refuses it"):
+                await client.set_ip_tables(net.SetIPTablesRequest(data=b"*filter\n-A NOWHERE -j DROP\nCOMMIT\n"))
+        else:
+            with pytest.raises(Unsupported, match="no iptables-restore"):
+                await client.set_ip_tables(net.SetIPTablesRequest(data=b"*filter\nCOMMIT\n"))

@@ -1,0 +1,100 @@
+"""The guest's kata service: every call of the API has its answer, and the simulated guest's are those of the page."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.agents.kata.client import KataClient
+from actors.errors import Unsupported
+from actors.guest.conductor import Conductor
+from actors.guest.embedded import EmbeddedPlatform
+from actors.guest.machine import Machine
+from actors.guest.metrics import Family, Sample, render
+from actors.guest.platform import BarePlatform
+from actors.guest.services.kata import KataService
+from actors.guest.services.kata_refused import REFUSED
+from actors.limits import DEFAULT_LIMITS
+from actors.schemas import network as net
+from actors.schemas.dialect import Dialect
+from actors.schemas.rpcs import RPCS, rpcs_of
+from actors.simulation.engine import SimulatedEngine
+from tests.support.conformance import open_simulated_kata
+from tests.support.rpc_body import EXERCISES, observe, promised
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+COLUMNS = ("runc", "processes", "simulated")
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_the_page_has_every_call_and_the_body_makes_every_call(column: str) -> None:
+    table = promised(column)
+    assert set(table) == set(RPCS) == set(EXERCISES)
+    assert set(table.values()) <= {"ok", "ok with iptables", "unsupported", "waits"}
+    # 1.x's own calls are refused too, and are no rows
+    assert {table.get(name, "unsupported") for name in REFUSED} == {"unsupported"}
+
+
+async def test_what_a_simulated_guest_answers_is_what_the_page_says(autojump_clock: MockClock) -> None:
+    async with open_simulated_kata() as target, trio.open_nursery() as nursery:
+        link = target.link()
+        await nursery.start(link.run)
+        assert await observe(KataClient(link, seconds=60), "simulated", "/") == promised("simulated")
+        nursery.cancel_scope.cancel()
+
+
+def test_a_guest_has_a_handler_for_every_call_of_either_dialect() -> None:
+    limits = DEFAULT_LIMITS
+    conductor = Conductor(SimulatedEngine(random.Random(0)), Machine(limits), limits)
+    service = KataService(conductor, limits, version="x", engine="simulated", platform=BarePlatform())
+    for dialect in Dialect:
+        assert {name for _, name in service.handlers(dialect)} == set(rpcs_of(dialect))
+
+
+async def test_without_a_network_of_its_own_a_guest_looks_at_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for end in ("save", "restore"):
+        program = tmp_path / f"iptables-{end}"
+        program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    platform = EmbeddedPlatform(namespaces=False)
+    neighbor = net.ARPNeighbor(net.IPAddress(0, "198.51.100.9"), device="lo", lladdr="02:00:00:00:00:09")
+    for work in (
+        platform.interfaces(),
+        platform.update_interface(net.Interface(device="lo", mtu=1400)),
+        platform.routes(),
+        platform.update_routes(()),
+        platform.add_neighbors((neighbor,)),
+        platform.packet_filter(ipv6=False),
+        platform.set_packet_filter(b"*filter\nCOMMIT\n", ipv6=False),
+    ):
+        with pytest.raises(Unsupported, match="this guest has no network of its own"):
+            await work
+    assert not (tmp_path / "ran").exists()
+    names = {family.name for family in await platform.measures()}
+    assert "kata_guest_netdev_stat" not in names
+    assert "kata_agent_total_rss" in names
+
+
+def test_metrics_are_prometheus_text() -> None:
+    text = render(
+        [
+            Family("a_total", "counter", "How many.", (Sample(3, {}),)),
+            Family("b", "gauge", "Odd names.", (Sample(0.5, {"x": 'q"\\\n', "y": "1"}),)),
+            Family("none", "gauge", "Nothing.", ()),
+        ]
+    )
+    assert text == (
+        "# HELP a_total How many.\n# TYPE a_total counter\na_total 3\n"
+        '# HELP b Odd names.\n# TYPE b gauge\nb{x="q\\"\\\\\\n",y="1"} 0.5\n'
+    )
