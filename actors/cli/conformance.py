@@ -58,7 +58,11 @@ def conformance(options: ConformanceOptions) -> int:
         print_cases(Console(highlight=False), cases)
         return Exit.HELD
     try:
-        with _Files(options) as files:
+        opened = _Files(options)
+    except OSError as error:
+        return _trouble(error, Exit.USAGE)
+    try:
+        with opened as files:
             session = _Session(options, spoken, cases)
             code = trio.run(session.run)
             files.write(session.told)

@@ -41,7 +41,8 @@ SIGKILL = 9
 READ_BYTES = 32 * 1024
 # a command is waited for to its end, so this bound is also that of a case which hangs in one
 COMMAND_SECONDS = 8.0
-_LIMITS = replace(TARGET_LIMITS, mutate_seconds=COMMAND_SECONDS)
+# the guest's READY is waited for within the same bound as the dial
+_LIMITS = replace(TARGET_LIMITS, guest_start_seconds=5.0, mutate_seconds=COMMAND_SECONDS)
 # in the cleaning up: what was killed has ended by then
 GONE_SECONDS = 5.0
 

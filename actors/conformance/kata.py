@@ -39,6 +39,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Kata", "KataTarget"]
 
+# 1.x's helper for execs looks for control groups in the container, and panics without
+_GROUPS = Mount(
+    destination="/sys/fs/cgroup",
+    type="cgroup",
+    source="cgroup",
+    options=("nosuid", "noexec", "nodev", "relatime", "ro"),
+)
+_ALSO: Mapping[Spoken, tuple[Mount, ...]] = {Spoken.GRPC: (_GROUPS,)}
 _DIALECTS = {Spoken.TTRPC: Dialect.TTRPC, Spoken.GRPC: Dialect.GRPC}
 # what an init does when a case does not care
 IDLE = ("sleep", "100000")
@@ -199,7 +207,7 @@ class Kata:
         process = ProcessSpec(args=args or IDLE, tty=tty, env=dict(env or {}), cwd=cwd, user=user, size=size)
         wanted = ContainerSpec(process=process, resources=resources or ResourceSpec(), mounts=mounts, readonly=readonly)
         spec = oci_spec(wanted, self.target.rootfs)
-        return self.with_mounts(spec, _SCRATCH)
+        return self.with_mounts(spec, _SCRATCH, *_ALSO.get(self.target.spoken, ()))
 
     def process(
         self,

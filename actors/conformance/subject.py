@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["TARGET_LIMITS", "Subject", "Target"]
 
 # an agent under test is there, or it is not: nobody waits for it to boot, and a dead one must be found out soon
-TARGET_LIMITS = replace(DEFAULT_LIMITS, guest_start_seconds=5.0, reconnect_seconds=2.0)
+TARGET_LIMITS = replace(DEFAULT_LIMITS, guest_start_seconds=2.0, reconnect_seconds=2.0)
 
 
 class Subject(Protocol):

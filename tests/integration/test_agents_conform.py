@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,12 +42,17 @@ def conformance(*words: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("spoken", "words"),
-    [(Spoken.TTRPC, ()), (Spoken.HYPERSTART, ("--agent", "hyperstart"))],
-    ids=str,
+    [
+        (Spoken.TTRPC, ("--destructive",)),
+        # what runs is the same; what differs is how it is said
+        (Spoken.GRPC, ("--dialect", "grpc", "--filter", "exec.,wait.,stdin.,tty.,sandbox.", "--destructive")),
+        (Spoken.HYPERSTART, ("--agent", "hyperstart")),
+    ],
+    ids=["kata ttrpc", "kata grpc", "hyperstart"],
 )
 def test_our_guest_with_real_containers(spoken: Spoken, words: Sequence[str], tmp_path: Path) -> None:
     page, junit = tmp_path / "page.html", tmp_path / "junit.xml"
-    code, told = conformance(*words, "--destructive", "--jobs", "4", "--html", str(page), "--junit", str(junit))
+    code, told = conformance(*words, "--jobs", "4", "--html", str(page), "--junit", str(junit))
     known = exceptions(spoken, ENGINE)
     short = {case["id"]: case for case in told["cases"] if case["verdict"] not in GREEN}
     assert {name: case for name, case in short.items() if name not in known} == {}
@@ -66,3 +73,58 @@ def test_a_filter_and_an_agent_without_groups() -> None:
     code, told = conformance("--filter", "oom.,update.", "--lacks", "cgroups", "--engine", "processes")
     assert {case["verdict"] for case in told["cases"] if case["id"].startswith("oom.")} == {"unsupported"}
     assert code == 0
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    """What it says to a person."""
+    return subprocess.run(
+        [KATRIO, "conformance", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--filter", "nothing-has-this-word"), "no case has one of nothing-has-this-word"),
+        (("--address", "tcp://localhost:1"), "--address"),
+        (("--address", "unix:///run/x", "--engine", "runc"), "--engine is for a guest of our own"),
+        (("--tty-address", "unix:///run/x"), "--tty-address goes with --address"),
+        (("--agent", "hyperstart", "--dialect", "grpc"), "--dialect is for --agent kata"),
+        (("--rootfs", "relative"), "expected an absolute path"),
+        (("--jobs", "0"), "--jobs 0: expected 1 to"),
+        (("--html", "/no/such/directory/page.html"), "/no/such/directory"),
+        (("--agent", "noop"), "invalid choice"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_a_line(words: Sequence[str], said: str) -> None:
+    done = run(*words)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_agent_that_is_not_there(tmp_path: Path) -> None:
+    done = run("--address", f"unix://{tmp_path}/agent.sock")
+    assert done.returncode == 3
+    assert "nobody answers" in done.stderr
+
+
+def test_an_interrupt_cleans_up_and_tells_what_there_is() -> None:
+    command = [KATRIO, "conformance", "--json", "--jobs", "1", "--engine", "processes"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        # alone they need half a minute, and the first of them are over by then
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=3)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    told = json.loads(out)
+    assert process.returncode == 130, err
+    assert "cleaning up" in err
+    assert told["not_run"]
+    assert sum(told["summary"].values()) + len(told["not_run"]) > 120

@@ -10,6 +10,7 @@ from actors.conformance.expect import check, equal, refused
 from actors.errors import NotFound, Unsupported
 from actors.schemas.network import Interface
 from actors.schemas.oci import Mount
+from actors.schemas.resources import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -22,6 +23,8 @@ CASES = Cases()
 
 SHARED = "/run/kata-containers/shared/containers"
 REGULAR = 0o100000
+# csi.proto VolumeUsage.Unit
+BYTES = 1
 
 
 @contextmanager
@@ -209,6 +212,88 @@ async def neighbours(kata: Kata) -> None:
 async def volume(kata: Kata) -> None:
     with refused("statistics of a volume that is not there"):
         await kata.call("GetVolumeStats", volume_guest_path=f"/{kata.fresh('no-volume')}")
+
+
+@CASES.add(
+    "volume.statistics",
+    title="A volume's statistics tell its size",
+    does="copies a file, and calls GetVolumeStats for the directory that it lies in",
+    expects="bytes in all above 0, and no more of them used than there are",
+    why="csi.proto VolumeUsage: available, total, used; statfs",
+)
+async def volume_statistics(kata: Kata) -> None:
+    directory = f"{SHARED}/{kata.fresh('volume')}"
+    await kata.call(
+        "CopyFile", path=f"{directory}/file", file_size=1, file_mode=REGULAR | 0o644, dir_mode=0o755, data=b"x"
+    )
+    with _optional("GetVolumeStats"):
+        answer = await kata.call("GetVolumeStats", volume_guest_path=directory)
+    sizes = [usage for usage in answer.usage if usage.unit == BYTES]
+    check(len(sizes) == 1, "one usage in bytes", answer.usage)
+    check(sizes[0].total > 0, "a total above 0", sizes[0])
+    check(sizes[0].used <= sizes[0].total, "no more used than there are", sizes[0])
+
+
+@CASES.add(
+    "network.routes",
+    title="The list of routes has those that a container sees",
+    does="calls ListRoutes, and counts the IPv4 routes of /proc/net/route in a container",
+    expects="for each device that has a route there, a route of that device in the list",
+    why="agent.proto ListRoutes: a netlink dump; containers are in the sandbox's network",
+    needs=("isolation",),
+)
+async def routes(kata: Kata) -> None:
+    answer = await kata.call("ListRoutes")
+    container = await kata.run()
+    lines = (await container.sh("cat /proc/net/route")).stdout.decode(errors="replace").splitlines()[1:]
+    wanted = sorted({line.split()[0] for line in lines if line.split()})
+    if not wanted:
+        raise Unsupported("the sandbox has no routes to compare with")
+    listed = sorted({route.device for route in answer.Routes})
+    check(set(wanted) <= set(listed), f"routes of {', '.join(wanted)}", listed)
+
+
+@CASES.add(
+    "mounts.unknown-refused",
+    title="An ephemeral mount that is not there can't be changed",
+    does="calls UpdateEphemeralMounts for a mount point that does not exist",
+    expects="a refusal",
+    why="agent-semantics 5.2: remounts a tmpfs",
+)
+async def mounts(kata: Kata) -> None:
+    storage = Storage(
+        driver="ephemeral",
+        fstype="tmpfs",
+        source="tmpfs",
+        mount_point=f"/{kata.fresh('nowhere')}",
+        options=("size=1M",),
+    )
+    with refused("a change of a mount that is not there"), _optional("UpdateEphemeralMounts"):
+        await kata.call("UpdateEphemeralMounts", storages=(storage,))
+
+
+@CASES.add(
+    "policy.nonsense-refused",
+    title="A policy that is none is refused",
+    does="calls SetPolicy with a text that no policy language has",
+    expects="a refusal, where the agent has policies at all",
+    why="agent-semantics 5.2: INVALID_ARGUMENT on a bad policy; NOT_FOUND in a build without the feature",
+)
+async def policy(kata: Kata) -> None:
+    with refused("a policy of nonsense"), _optional("SetPolicy"):
+        await kata.call("SetPolicy", policy="this is {{{ no policy")
+
+
+@CASES.add(
+    "swap.missing-refused",
+    title="Swap that is not there can't be added",
+    does="calls AddSwapPath for a file that does not exist",
+    expects="a refusal",
+    why="agent-semantics 5.2: swapon",
+)
+async def swap(kata: Kata) -> None:
+    with refused("swap of a file that is not there"), _optional("AddSwapPath"):
+        await kata.call("AddSwapPath", path=f"/{kata.fresh('no-swap')}")
 
 
 @CASES.add(
