@@ -169,7 +169,7 @@ class SandboxActor:
             nursery.start_soon(self._watch_link, agent, nursery.cancel_scope)
             nursery.start_soon(watch_oom, agent, self._tell_oom, self._limits)
             if agent.follows_processes:
-                nursery.start_soon(self._give_up, agent, nursery.cancel_scope)
+                nursery.start_soon(self._give_up, agent, guest, nursery.cancel_scope)
             task_status.started()
             reason = await guest.wait_gone()
             self._lose(reason)
@@ -181,12 +181,13 @@ class SandboxActor:
         self._lose(reason)
         guest.cancel()
 
-    async def _give_up(self, agent: AgentConnection, guest: trio.CancelScope) -> None:
-        """End a guest that hangs; its launcher does away with it."""
+    async def _give_up(self, agent: AgentConnection, guest: Guest, scope: trio.CancelScope) -> None:
+        """End a guest that hangs: asked in good order, it would hang in that too."""
         reason = await watch_health(agent, self._limits)
         _log.warning("the guest of sandbox %r is given up: %s", self.id, reason)
         self._lose(reason)
-        guest.cancel()
+        guest.kill()
+        scope.cancel()
 
     def _lose(self, reason: str) -> None:
         if SANDBOX.can(self.state.value, SandboxEvent.LOST):

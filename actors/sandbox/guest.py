@@ -28,6 +28,9 @@ class Guest(Protocol):
         """Wait until it is gone; the reason, for people."""
         ...
 
+    def kill(self) -> None:
+        """End it at once, since it can't be asked; one that is gone, or that is not ours to end, is left alone."""
+
 
 class GuestLauncher(Protocol):
     """Starts guests. A long-lived task for each: it owns the guest and removes every trace when it ends."""

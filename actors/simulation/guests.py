@@ -153,7 +153,7 @@ class _Guest:
         """As SIGTERM does."""
         self._asked_to_end.set()
 
-    def kill(self, reason: str) -> None:
+    def kill(self, reason: str = "it was killed") -> None:
         """As SIGKILL does."""
         self._reason = reason
         self._power.cancel()

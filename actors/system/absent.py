@@ -22,6 +22,9 @@ class _AbsentGuest:
         await trio.sleep_forever()
         raise AssertionError
 
+    def kill(self) -> None:
+        """Nothing is there."""
+
 
 async def _refuse() -> trio.abc.Stream:
     await trio.lowlevel.checkpoint()

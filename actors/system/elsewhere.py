@@ -64,3 +64,6 @@ class GuestElsewhere:
         """Never: its end is told by its links, or by its silence."""
         await trio.sleep_forever()
         raise AssertionError
+
+    def kill(self) -> None:
+        """It is somebody else's."""

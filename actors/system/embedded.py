@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -86,7 +87,7 @@ class EmbeddedGuests:
         self._seams.files.make_dir(self._run_root)
         child = await self._spawn(sandbox, directory)
         self._directories[sandbox] = directory
-        guest = EmbeddedGuest(self._channels(directory))
+        guest = EmbeddedGuest(self._channels(directory), child.pid)
         try:
             await self._until_it_answers(guest, child, directory)
             self._running[sandbox] = child, guest
@@ -173,8 +174,9 @@ class EmbeddedGuests:
 class EmbeddedGuest:
     """See `actors.sandbox.Guest`."""
 
-    def __init__(self, channels: Channels) -> None:
+    def __init__(self, channels: Channels, launcher: int) -> None:
         self.channels = channels
+        self._launcher = launcher
         self._gone = trio.Event()
         self._reason = ""
 
@@ -187,6 +189,11 @@ class EmbeddedGuest:
         """See `actors.sandbox.Guest`."""
         await self._gone.wait()
         return self._reason
+
+    def kill(self) -> None:
+        """See `actors.sandbox.Guest`."""
+        with suppress(NotFound):
+            kill_guest(self._launcher)
 
 
 class EmbeddedImages:

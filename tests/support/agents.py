@@ -135,6 +135,9 @@ class ScriptedGuest:
         await self.gone.wait()
         return "the test said so"
 
+    def kill(self) -> None:
+        self.log.append("kill")
+
     async def launch(self, sandbox: str, *, task_status: trio.TaskStatus[ScriptedGuest]) -> None:
         self.log.append("launch")
         try:

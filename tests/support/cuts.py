@@ -96,6 +96,9 @@ class _CutGuest:
     async def wait_gone(self) -> str:
         return await self._inner.wait_gone()
 
+    def kill(self) -> None:
+        self._inner.kill()
+
 
 class _Started:
     def __init__(self, inner: trio.TaskStatus[Guest], cutter: Cutter) -> None:

@@ -46,6 +46,9 @@ class _Running:
         await trio.sleep_forever()
         raise AssertionError
 
+    def kill(self) -> None:
+        """A task of the test's own, which ends with it."""
+
 
 @asynccontextmanager
 async def open_dialled_system(dialers: Mapping[str, Dialer], limits: Limits = LIMITS) -> AsyncGenerator[SystemHandle]:

@@ -67,6 +67,7 @@ async def test_a_guest_that_hangs_is_lost_with_a_reason_and_all_that_wait_are_to
         assert isinstance(failure, GuestDied)
         assert f"{says} within 15 s, in 3 of the last" in failure.message
         assert (await one.info()).state == "lost"
+        assert "kill" in guest.log, "it would hang in an orderly end as well"
         # what is lost can still be brought to an end, and its name used again
         await one.delete(force=True)
         await box.stop(grace=0)

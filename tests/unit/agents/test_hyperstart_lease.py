@@ -42,6 +42,9 @@ class Running:
         await trio.sleep_forever()
         raise AssertionError
 
+    def kill(self) -> None:
+        """A task of the test's own, which ends with it."""
+
 
 @dataclass
 class Launcher:
