@@ -184,7 +184,9 @@ class ClientConnection:
                 answer = self._close(stream_id)
                 if answer is None:
                     return None
-                self._http2.drop(stream_id)
+                if self._http2.holds(stream_id):
+                    # answered before it had heard all: what is left to say has no more use
+                    self._http2.reset(stream_id, CANCEL)
                 return _finished(stream_id, answer)
             case h2.events.StreamReset(stream_id=stream_id, error_code=code):
                 if self._close(stream_id) is not None:

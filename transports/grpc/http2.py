@@ -177,6 +177,10 @@ class Http2:
             return
         self._drain()
 
+    def holds(self, stream_id: int) -> bool:
+        """Whether something waits for the stream's window."""
+        return stream_id in self._held
+
     def drop(self, stream_id: int) -> None:
         """Forget what waits for the stream's window."""
         rest = self._held.pop(stream_id, None)

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from tests.fuzz.target import expect, in_virtual_time
-from tests.support.ttrpc import echo, never
+from tests.support.calls import echo, never
 from transports.errors import EndpointBroken, RemoteProtocolError, RpcStatusError, Unreachable
 
 if TYPE_CHECKING:

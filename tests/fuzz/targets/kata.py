@@ -36,7 +36,7 @@ from tests.fuzz.target import Target, expect, in_virtual_time
 from tests.fuzz.targets.calls_live import talk
 from tests.fuzz.targets.ttrpc import FRAMES, TOKENS, vectors
 from tests.support.simulated import open_engine
-from tests.support.ttrpc import client_on
+from tests.support.calls import client_on
 from transports.ttrpc.codec import (
     REQUEST,
     RESPONSE,

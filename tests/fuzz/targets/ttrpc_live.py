@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.fuzz.target import Target, expect
 from tests.fuzz.targets.calls_live import check_of_client, check_of_server
 from tests.fuzz.targets.ttrpc import FRAMES, OPEN_CALLS, replies
-from tests.support.ttrpc import request
+from tests.support.calls import request
 from transports.ttrpc.client import TtrpcClient
 from transports.ttrpc.codec import FrameDecoder
 from transports.ttrpc.server import TtrpcServer

@@ -10,7 +10,7 @@ import trio.testing
 from tests.fuzz.layout import Body, Field, Frames, Layout
 from tests.fuzz.target import Target, expect, in_virtual_time
 from tests.fuzz.targets.calls_live import talk
-from tests.support.ttrpc import Errors, client_on, request, server_of
+from tests.support.calls import Errors, client_on, request, server_of
 from transports.errors import RemoteProtocolError, TransportError
 from transports.yamux.channel import YamuxChannel
 from transports.yamux.codec import HEADER_BYTES, WINDOW_BYTES, Flag, FrameDecoder, Kind, encode

@@ -20,7 +20,7 @@ from actors.agents.hyperstart import HyperstartLink
 from actors.errors import AgentUnreachable
 from actors.limits import DEFAULT_LIMITS
 from tests.support import hyperstart_guest
-from tests.support.ttrpc import server_of
+from tests.support.calls import server_of
 from transports.address import Address
 from transports.agent_sockets import open_dialer, serve_addresses
 from transports.errors import RpcStatusError, Unreachable, WrongPeer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 import trio.testing
 
-from tests.support.ttrpc import client_on, failure_of, request, responses, server_of
+from tests.support.calls import client_on, failure_of, request, responses, server_of
 from transports.errors import (
     EndpointBroken,
 )

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
-import pytest
 import trio
 import trio.testing
 
-from tests.support.ttrpc import Errors, client_on, connect, failure_of, never, request, responses, server_of
+from tests.support.calls import client_on, connect, failure_of, request, responses, server_of
 from transports.errors import (
     EndpointBroken,
     EndpointClosed,
-    LocalProtocolError,
-    MessageTooLarge,
     RemoteProtocolError,
     RpcStatusError,
     StatusCode,
     TransportError,
 )
-from transports.stream import SocketStream
 from transports.ttrpc.codec import (
     DATA,
-    MAX_BODY,
     REQUEST,
     RESPONSE,
     encode_frame,
@@ -36,141 +30,13 @@ if TYPE_CHECKING:
 
     from trio.testing import MemoryReceiveStream, MemorySendStream, MockClock
 
+    from transports.calls.client import CallClient
     from transports.calls.server import CallContext
-    from transports.ttrpc.client import TtrpcClient
 
     Memory = trio.StapledStream[MemorySendStream, MemoryReceiveStream]
 
 
 # The two together
-
-
-async def test_a_call_gives_its_reply() -> None:
-    async with trio.open_nursery() as nursery:
-        client = await connect(nursery, server_of())
-        assert await client.call("t.S", "Echo", b"hello") == b"hello"
-        assert await client.call("t.S", "Echo", b"") == b""
-        await client.aclose()
-
-
-async def test_replies_come_as_they_are_ready(autojump_clock: MockClock) -> None:
-    done: list[bytes] = []
-    async with trio.open_nursery() as nursery:
-        client = await connect(nursery, server_of())
-
-        async def call(milliseconds: bytes) -> None:
-            done.append(await client.call("t.S", "Sleep", milliseconds))
-
-        began = trio.current_time()
-        async with trio.open_nursery() as calls:
-            for milliseconds in (b"300", b"10", b"200"):
-                calls.start_soon(call, milliseconds)
-        assert done == [b"10", b"200", b"300"]
-        assert trio.current_time() - began == pytest.approx(0.3)
-        assert client.calls_in_flight == 0
-        await client.aclose()
-
-
-@pytest.mark.parametrize("real", [False, True])
-async def test_many_calls_of_many_sizes_at_once(*, real: bool) -> None:
-    async with trio.open_nursery() as nursery:
-        if real:
-            near, far = map(SocketStream, socket.socketpair())
-            nursery.start_soon(server_of().serve_stream, far)
-            client = await client_on(nursery, near)
-        else:
-            client = await connect(nursery, server_of())
-
-        async def caller(number: int) -> None:
-            for turn in range(5):
-                payload = bytes((number, turn)) * (7 ** (turn + number % 3))
-                assert await client.call("t.S", "Echo", payload) == payload
-
-        async with trio.open_nursery() as callers:
-            for number in range(40):
-                callers.start_soon(caller, number)
-        await client.aclose()
-
-
-async def test_a_largest_payload_passes_both_ways_over_a_real_socket() -> None:
-    async with trio.open_nursery() as nursery:
-        near, far = map(SocketStream, socket.socketpair())
-        nursery.start_soon(server_of().serve_stream, far)
-        client = await client_on(nursery, near)
-        payload = bytes(MAX_BODY - 64)
-        assert await client.call("t.S", "Echo", payload) == payload
-        error = await failure_of(lambda: client.call("t.S", "Echo", bytes(MAX_BODY)))
-        assert isinstance(error, MessageTooLarge)
-        assert await client.call("t.S", "Echo", b"alive") == b"alive"
-        await client.aclose()
-
-
-@pytest.mark.parametrize(
-    ("service", "method", "message"),
-    [("t.S", "Nope", "method Nope"), ("t.T", "Echo", "service t.T"), ("t.S", "/Echo", "method /Echo")],
-)
-async def test_what_nobody_serves_is_answered_12(service: str, method: str, message: str) -> None:
-    async with trio.open_nursery() as nursery:
-        client = await connect(nursery, server_of())
-        error = await failure_of(lambda: client.call(service, method, b""))
-        assert isinstance(error, RpcStatusError)
-        assert (error.code, error.message) == (StatusCode.UNIMPLEMENTED, message)
-        await client.aclose()
-
-
-async def test_a_handler_s_failure_is_its_own_and_a_bug_gives_away_its_type_alone() -> None:
-    errors: Errors = []
-
-    async def fail(_payload: bytes, _context: CallContext) -> bytes:
-        await trio.lowlevel.checkpoint()
-        raise RpcStatusError(StatusCode.NOT_FOUND, "no such thing")
-
-    async def bug(_payload: bytes, _context: CallContext) -> bytes:
-        await trio.lowlevel.checkpoint()
-        raise KeyError("secret")
-
-    async with trio.open_nursery() as nursery:
-        client = await connect(nursery, server_of(errors, Fail=fail, Bug=bug))
-        error = await failure_of(lambda: client.call("t.S", "Fail", b""))
-        assert str(error) == "NOT_FOUND: no such thing"
-        assert errors == []
-        error = await failure_of(lambda: client.call("t.S", "Bug", b""))
-        assert str(error) == "INTERNAL: KeyError"
-        assert [(service, method, type(raised)) for service, method, raised in errors] == [("t.S", "Bug", KeyError)]
-        assert await client.call("t.S", "Echo", b"alive") == b"alive"
-        await client.aclose()
-
-
-async def test_a_reply_over_4_mib_is_answered_8_and_the_connection_lives() -> None:
-    async def huge(_payload: bytes, _context: CallContext) -> bytes:
-        await trio.lowlevel.checkpoint()
-        return bytes(MAX_BODY)
-
-    async with trio.open_nursery() as nursery:
-        client = await connect(nursery, server_of(Huge=huge))
-        error = await failure_of(lambda: client.call("t.S", "Huge", b""))
-        assert isinstance(error, RpcStatusError)
-        assert error.code == StatusCode.RESOURCE_EXHAUSTED
-        assert await client.call("t.S", "Echo", b"alive") == b"alive"
-        await client.aclose()
-
-
-async def test_the_server_ends_a_call_at_its_deadline_with_4(autojump_clock: MockClock) -> None:
-    seen: list[float] = []
-
-    async def look(payload: bytes, context: CallContext) -> bytes:
-        seen.append(context.deadline - trio.current_time())
-        return await never(payload, context)
-
-    async with trio.open_nursery() as nursery:
-        client = await connect(nursery, server_of(Look=look))
-        began = trio.current_time()
-        error = await failure_of(lambda: client.call("t.S", "Look", b"", timeout_nano=1_500_000_000))
-        assert str(error) == "DEADLINE_EXCEEDED: context deadline exceeded"
-        assert seen == [pytest.approx(1.5)]
-        assert trio.current_time() - began == pytest.approx(1.5)
-        assert await client.call("t.S", "Sleep", b"10", timeout_nano=2**63 - 1) == b"10"
-        await client.aclose()
 
 
 async def test_no_deadline_is_infinite_and_the_context_says_what_was_called() -> None:
@@ -221,16 +87,7 @@ async def test_a_call_in_a_scope_that_is_cancelled_already_sends_nothing() -> No
         assert await far.receive_some() == b""
 
 
-@pytest.mark.parametrize("nanos", [-1, 2**63])
-async def test_a_timeout_out_of_range_is_refused_and_nothing_is_sent(nanos: int) -> None:
-    async with trio.open_nursery() as nursery:
-        client = await connect(nursery, server_of())
-        error = await failure_of(lambda: client.call("t.S", "Echo", b"", timeout_nano=nanos))
-        assert isinstance(error, LocalProtocolError)
-        await client.aclose()
-
-
-async def _calls_when(end: Callable[[TtrpcClient, Memory], Awaitable[object]]) -> list[TransportError]:
+async def _calls_when(end: Callable[[CallClient, Memory], Awaitable[object]]) -> list[TransportError]:
     """What three calls in flight, and one made afterwards, raise when the connection ends by `end`."""
     errors: list[TransportError] = []
     near, far = trio.testing.memory_stream_pair()
@@ -268,21 +125,6 @@ async def test_all_calls_end_at_once_when_we_close(autojump_clock: MockClock) ->
 async def test_all_calls_end_at_once_when_the_peer_breaks_the_protocol(autojump_clock: MockClock) -> None:
     errors = await _calls_when(lambda _, far: far.send_all(encode_frame(DATA, 3, b"x")))
     assert [type(error) for error in errors] == [RemoteProtocolError] * 4
-
-
-async def test_calls_end_when_the_client_s_task_is_cancelled() -> None:
-    near, far = trio.testing.memory_stream_pair()
-    errors: list[TransportError] = []
-    async with far, trio.open_nursery() as outer, trio.open_nursery() as owner:
-        client = await client_on(owner, near)
-
-        async def call() -> None:
-            errors.append(await failure_of(lambda: client.call("t.S", "Never", b"")))
-
-        outer.start_soon(call)
-        await trio.testing.wait_all_tasks_blocked()
-        owner.cancel_scope.cancel()
-    assert [type(error) for error in errors] == [EndpointClosed]
 
 
 async def test_a_reply_that_arrives_in_the_very_pass_of_the_close_comes_too_late() -> None:
@@ -332,14 +174,6 @@ async def test_a_handler_that_ends_in_the_very_pass_of_its_client_s_end_is_dropp
             nursery.cancel_scope.cancel()
         outer.cancel_scope.cancel()
     assert await near.receive_some() == b""
-
-
-async def test_closing_twice_is_fine() -> None:
-    async with trio.open_nursery() as nursery:
-        client = await connect(nursery, server_of())
-        await client.aclose()
-        await client.aclose()
-        assert isinstance(client.ended, EndpointClosed)
 
 
 async def test_handlers_are_cancelled_when_their_client_is_gone() -> None:

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support.ttrpc import client_on, failure_of, request, responses, server_of
+from tests.support.calls import client_on, failure_of, request, responses, server_of
 from tests.support.ttrpc_facts import CLIENT, FINISHED, SERVER, SPOILED, Answered, Received, call, reply
 from transports.errors import EndpointBroken, RemoteProtocolError, RpcStatusError, StatusCode, TransportError
 from transports.stream import SocketStream
@@ -19,8 +19,8 @@ from transports.ttrpc.connection import ClientConnection, ServerConnection
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from transports.calls.client import CallClient
     from transports.calls.server import CallContext
-    from transports.ttrpc.client import TtrpcClient
 
 SMALL = 4096
 
@@ -245,7 +245,7 @@ async def test_a_client_over_a_real_socket(row: Answered) -> None:
         assert client.dropped_replies == row.dropped
 
 
-async def _outcome(client: TtrpcClient, number: int, found: dict[int, bytes | TransportError]) -> None:
+async def _outcome(client: CallClient, number: int, found: dict[int, bytes | TransportError]) -> None:
     try:
         found[number] = await client.call("t.S", "Echo", b"")
     except TransportError as error:

@@ -1,14 +1,16 @@
-"""What the tests of ttRPC calls share: a small service, ways to reach it, and a peer by hand."""
+"""What the tests of calls share: a small service, ways to reach it by each protocol, and a ttRPC peer by hand."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 import trio
 import trio.testing
 
 from transports.errors import TransportError
+from transports.grpc.client import GrpcClient
+from transports.grpc.server import GrpcServer
 from transports.ttrpc.client import TtrpcClient
 from transports.ttrpc.codec import REQUEST, FrameDecoder, decode_response, encode_frame, encode_method, encode_request
 from transports.ttrpc.server import TtrpcServer
@@ -16,9 +18,21 @@ from transports.ttrpc.server import TtrpcServer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from transports.calls.server import CallContext, Handler
+    from transports.calls.client import CallClient
+    from transports.calls.server import CallContext, CallServer, Handler
 
 Errors = list[tuple[str, str, Exception]]
+
+
+class Protocol(NamedTuple):
+    """Both ends of one."""
+
+    client: Callable[[trio.abc.Stream], CallClient]
+    server: Callable[..., CallServer]
+
+
+TTRPC, GRPC = Protocol(TtrpcClient, TtrpcServer), Protocol(GrpcClient, GrpcServer)
+PROTOCOLS = {"ttrpc": TTRPC, "grpc": GRPC}
 
 
 async def echo(payload: bytes, _: CallContext) -> bytes:
@@ -39,7 +53,9 @@ async def sleep(payload: bytes, _: CallContext) -> bytes:
     return payload
 
 
-def server_of(errors: Errors | None = None, *, max_calls: int = 1024, **extra: Handler) -> TtrpcServer:
+def server_of(
+    errors: Errors | None = None, *, protocol: Protocol | None = None, max_calls: int = 1024, **extra: Handler
+) -> CallServer:
     """Serves Echo, Never, Sleep (milliseconds, as text) and `extra` as methods of t.S; bugs go to `errors`."""
     methods: dict[str, Handler] = {"Echo": echo, "Never": never, "Sleep": sleep, **extra}
 
@@ -48,19 +64,19 @@ def server_of(errors: Errors | None = None, *, max_calls: int = 1024, **extra: H
             errors.append((service, method, error))
 
     handlers = {("t.S", name): handler for name, handler in methods.items()}
-    return TtrpcServer(handlers, on_error=on_error, max_calls=max_calls)
+    return (protocol or TTRPC).server(handlers, on_error=on_error, max_calls=max_calls)
 
 
-async def connect(nursery: trio.Nursery, server: TtrpcServer) -> TtrpcClient:
-    """A client of `server` over memory streams."""
+async def connect(nursery: trio.Nursery, server: CallServer) -> CallClient:
+    """A client of `server` over memory streams, which speaks as it does."""
     near, far = trio.testing.memory_stream_pair()
     nursery.start_soon(server.serve_stream, far)
-    return await client_on(nursery, near)
+    return await client_on(nursery, near, GRPC if isinstance(server, GrpcServer) else TTRPC)
 
 
-async def client_on(nursery: trio.Nursery, stream: trio.abc.Stream) -> TtrpcClient:
+async def client_on(nursery: trio.Nursery, stream: trio.abc.Stream, protocol: Protocol | None = None) -> CallClient:
     """A running client of `stream`."""
-    client = TtrpcClient(stream)
+    client = (protocol or TTRPC).client(stream)
     await nursery.start(client.run)
     return client
 
