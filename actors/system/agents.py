@@ -20,7 +20,7 @@ from actors.agents.kata.config import NOT_HERE
 from actors.agents.kata.dialects import DIALECTS
 from actors.agents.noop import connect_noop
 from actors.agents.settings import decode_settings, keys_of, plain_key
-from actors.errors import InvalidArgument, Unsupported
+from actors.errors import InvalidArgument
 from actors.host.protocols import GuestProtocol
 from actors.likeness import nearest
 from transports.recognise import Peer
@@ -97,9 +97,8 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
         )
     kata = given if isinstance(given, KataAgentConfig) else _decoded(given, KataAgentConfig, agent, NOT_HERE)
     address = kata.agent_address()
-    protocol = next((word for word in GuestProtocol if word.value == kata.dialect.value), None)
-    if protocol is None and address is None:
-        raise Unsupported(f"Dialect {kata.dialect}: our guest does not speak it", field="Dialect")
+    # the same words, of what is asked for and of what a guest is told
+    protocol = GuestProtocol(kata.dialect.value)
     addresses = () if address is None else (address,)
     peers = (DIALECTS[kata.dialect].peer,)
     return ChosenAgent(agent, partial(connect_kata, config=kata), protocol, addresses, peers)

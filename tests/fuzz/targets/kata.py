@@ -35,8 +35,8 @@ from tests.fuzz.layout import Body, Field, Frames, Layout
 from tests.fuzz.target import Target, expect, in_virtual_time
 from tests.fuzz.targets.calls_live import talk
 from tests.fuzz.targets.ttrpc import FRAMES, TOKENS, vectors
-from tests.support.simulated import open_engine
 from tests.support.calls import client_on
+from tests.support.simulated import open_engine
 from transports.ttrpc.codec import (
     REQUEST,
     RESPONSE,
