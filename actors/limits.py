@@ -57,6 +57,8 @@ class Limits:
     read_bytes: int = 512 * KIB
     # one reply of an agent that carries values: they grow when decoded, and no answer of ours could carry more
     reply_bytes: int = 256 * KIB
+    # messages in one list of a call or an answer: the longest real ones are a filter's system calls, some 400
+    message_items: int = 16_384
     # one name or version that an agent tells: a kernel's file name is no longer
     agent_name_length: int = 255
     # names in one list that an agent tells: its handlers, its features, its network devices

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_origin
 import msgspec
 from google.protobuf.message import DecodeError, Message
 
+from actors.limits import DEFAULT_LIMITS
 from actors.schemas.descriptors import message_class
 from actors.schemas.dialect import Dialect
 
@@ -163,7 +164,7 @@ def _field(attribute: str, annotation: Any, field: Any, dialect: Dialect, lossy:
         )
     elif get_origin(annotation) is tuple:
         to_message, to_struct = _sequence_converters(
-            _plan(get_args(annotation)[0], kind.full_name, dialect, lossy) if kind else None
+            field.full_name, _plan(get_args(annotation)[0], kind.full_name, dialect, lossy) if kind else None
         )
     elif kind is not None:
         # a message is `X | None`
@@ -172,10 +173,17 @@ def _field(attribute: str, annotation: Any, field: Any, dialect: Dialect, lossy:
     return _Field(attribute, field.name, field.has_presence, to_message, to_struct)
 
 
-def _sequence_converters(plan: _Plan | None) -> tuple[Callable[[Any], Any] | None, Callable[[Any], Any]]:
+def _sequence_converters(name: str, plan: _Plan | None) -> tuple[Callable[[Any], Any] | None, Callable[[Any], Any]]:
     if plan is None:
         return None, tuple
-    return lambda items: [plan.to_message(item) for item in items], lambda items: tuple(map(plan.to_struct, items))
+
+    def to_struct(items: Any) -> tuple[Any, ...]:
+        # an empty message is two bytes on the wire and a hundred in memory
+        if len(items) > DEFAULT_LIMITS.message_items:
+            raise SchemaError(name, f"{len(items)} of them; {DEFAULT_LIMITS.message_items} is the most")
+        return tuple(map(plan.to_struct, items))
+
+    return lambda items: [plan.to_message(item) for item in items], to_struct
 
 
 def _map_converters(plan: _Plan | None) -> tuple[Callable[[Any], Any] | None, Callable[[Any], Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,19 @@ async def a_client(engine: str, tmp_path: Path) -> AsyncGenerator[KataClient]:
             nursery.cancel_scope.cancel()
 
 
+def host_filter() -> list[str]:
+    """This machine's own packet filter, without counters and dates."""
+    if not HAS_FILTER:
+        return []
+    path = f"{os.environ['PATH']}:{PLACES}"
+    saved = subprocess.run(
+        [str(shutil.which("iptables-save", path=path))], capture_output=True, text=True, timeout=20, check=True
+    )
+    return [line.partition(" [")[0] for line in saved.stdout.splitlines() if not line.startswith("#")]
+
+
 def host_network() -> dict[str, object]:
-    """What this machine's own network is: devices, addresses, routes, and neighbours that were put there to stay."""
+    """What this machine's own network is: devices, addresses, routes, filter, and neighbours put there to stay."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as link:
 
         def dump(kind: int) -> list[bytes]:
@@ -70,6 +82,7 @@ def host_network() -> dict[str, object]:
                     found.append(message.body)
 
         return {
+            "filter": host_filter(),
             "devices": [netlink.read_link(body) for body in dump(netlink.GETLINK)],
             "addresses": [netlink.read_address(body) for body in dump(netlink.GETADDR)],
             "routes": [netlink.read_route(body) for body in dump(netlink.GETROUTE)],

@@ -166,4 +166,5 @@ def _alive(client: CallClient | None) -> bool:
 
 def _budget_nano() -> int:
     left = trio.current_effective_deadline() - trio.current_time()
-    return 0 if left == math.inf else max(1, int(left * 1e9))
+    # of a scope that is cancelled already it is minus infinity
+    return 0 if left == math.inf else max(1, int(max(left, 0.0) * 1e9))

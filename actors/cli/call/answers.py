@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from actors.agents.kata.client import KataClient
     from actors.cli.call.arguments import Call
 
-__all__ = ["Answer", "ask", "report_usage", "show", "summary"]
+__all__ = ["Answer", "ask", "report_unmade", "show", "summary"]
 
 _INFRASTRUCTURE = (AgentUnreachable, AgentProtocolError, GuestDied, Expired, OutcomeUnknown)
 # one reply's text; the protocol's own bound is a frame
@@ -114,12 +114,13 @@ def _error(error: KatrioError) -> dict[str, Any]:
     return {"code": error.code, "message": error.message, "details": error.details}
 
 
-def report_usage(error: InvalidArgument, name: str, *, as_json: bool) -> None:
-    """Words that are no call: nothing was sent."""
+def report_unmade(error: KatrioError, name: str, *, as_json: bool) -> None:
+    """A call that could not be made: its words are no call, or nobody was there to take it."""
     if as_json:
         print(json.dumps({"rpc": name, "error": _error(error), "seconds": 0}), flush=True)
     else:
-        print(f"katrio call: {plain_text(error.message, _TEXT)}", file=sys.stderr, flush=True)
+        code = "" if isinstance(error, InvalidArgument) else f"{error.code}: "
+        print(f"katrio call: {code}{plain_text(error.message, _TEXT)}", file=sys.stderr, flush=True)
 
 
 def summary(answers_seconds: list[float], failed: int) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.agents.kata.client import open_kata_client
-from actors.cli.call.answers import ask, report_usage, show, summary
+from actors.cli.call.answers import ask, report_unmade, show, summary
 from actors.cli.call.arguments import parse_call
 from actors.cli.call.listing import call_page, calls_json, calls_page
 from actors.cli.call.loop import Interrupted, PausedLoop
@@ -26,7 +26,6 @@ from actors.nurseries import plain_error
 from actors.schemas.dialect import Dialect
 from actors.schemas.naming import find_rpc
 from actors.schemas.rpcs import RPCS
-from actors.schemas.text import plain_text
 from actors.seams import real_seams
 
 if TYPE_CHECKING:
@@ -48,12 +47,9 @@ def call(options: CallOptions) -> int:
         if options.listing:
             return _list(options)
         return _one(options) if options.words else _shell(options)
-    except InvalidArgument as error:
-        report_usage(error, options.words[0] if options.words else "", as_json=options.json and bool(options.words))
-        return Exit.USAGE
     except KatrioError as error:
-        print(f"katrio call: {error.code}: {plain_text(error.message, 4096)}", file=sys.stderr)
-        return Exit.INFRASTRUCTURE
+        report_unmade(error, "".join(options.words[:1]), as_json=options.json and bool(options.words))
+        return Exit.USAGE if isinstance(error, InvalidArgument) else Exit.INFRASTRUCTURE
     except Interrupted:
         print("katrio call: interrupted", file=sys.stderr)
         return Exit.INTERRUPTED

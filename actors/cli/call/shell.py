@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.cli.call.answers import ask, report_usage, show
+from actors.cli.call.answers import ask, report_unmade, show
 from actors.cli.call.arguments import parse_call
 from actors.cli.call.listing import call_page, calls_page
 from actors.cli.call.loop import Interrupted, PausedLoop
@@ -105,7 +105,7 @@ class Shell:
                 self._call(command, rest)
         except InvalidArgument as error:
             self._note(Exit.USAGE)
-            report_usage(error, command, as_json=self._options.json)
+            report_unmade(error, command, as_json=self._options.json)
         except Interrupted:
             self._note(Exit.INTERRUPTED)
             print("interrupted", file=sys.stderr)

@@ -14,7 +14,15 @@ import trio.testing
 
 from actors.agents.kata.client import KataClient, open_kata_client
 from actors.agents.kata.dialects import open_rpc_link
-from actors.errors import AgentUnreachable, Expired, InvalidArgument, KatrioError, NotFound, OutcomeUnknown
+from actors.errors import (
+    AgentProtocolError,
+    AgentUnreachable,
+    Expired,
+    InvalidArgument,
+    KatrioError,
+    NotFound,
+    OutcomeUnknown,
+)
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent, network, resources, stats
 from actors.schemas.naming import find_rpc, snake_name
@@ -40,6 +48,7 @@ class Peer:
         self.asked: list[tuple[str, msgspec.Struct]] = []
         self.hangs = False
         self.fails: RpcStatusError | None = None
+        self.answers: dict[str, msgspec.Struct] = {}
 
     def handler(self, method: str) -> Handler:
         async def handle(payload: bytes, _: CallContext) -> bytes:
@@ -50,7 +59,7 @@ class Peer:
                 await trio.sleep_forever()
             if self.fails is not None:
                 raise self.fails
-            return encode_response(rpc, rpc.response())
+            return encode_response(rpc, self.answers.get(method, rpc.response()))
 
         return handle
 
@@ -131,6 +140,17 @@ async def test_time_that_runs_out_says_whether_anything_may_have_happened(name: 
             assert patience.cancelled_caught
 
 
+async def test_a_call_in_a_scope_that_is_cancelled_already_is_cancelled(autojump_clock: MockClock) -> None:
+    peer = Peer()
+    async with client_of(peer) as client:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await client.check()
+        assert scope.cancelled_caught
+        await client.check()
+    assert len(peer.asked) == 1
+
+
 async def test_a_status_is_a_typed_error(autojump_clock: MockClock) -> None:
     peer = Peer()
     peer.fails = RpcStatusError(StatusCode.NOT_FOUND, "no such container")
@@ -139,6 +159,30 @@ async def test_a_status_is_a_typed_error(autojump_clock: MockClock) -> None:
             await client.pause_container(agent.PauseContainerRequest(container_id="one"))
         with pytest.raises(InvalidArgument, match=r"row"):
             await client.tty_win_resize(agent.TtyWinResizeRequest(row=-1))
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "says"),
+    [
+        ("ListInterfaces", network.Interfaces((network.Interface(),) * 20_000), "16384 is the most"),
+        ("ListRoutes", network.Routes((network.Route(),) * 20_000), "16384 is the most"),
+        ("GetVolumeStats", resources.VolumeStatsResponse((resources.VolumeUsage(),) * 20_000), "16384 is the most"),
+        ("GetMetrics", agent.Metrics("x" * 300_000), "262144 is the most"),
+        ("GetIPTables", network.GetIPTablesResponse(b"x" * 300_000), "262144 is the most"),
+        ("SetIPTables", network.SetIPTablesResponse(b"x" * 300_000), "262144 is the most"),
+        ("GetDiagnosticData", agent.GetDiagnosticDataResponse("x" * 300_000), "262144 is the most"),
+    ],
+)
+async def test_an_answer_that_would_fill_our_memory_is_the_agents_fault(
+    name: str, answer: msgspec.Struct, says: str, autojump_clock: MockClock
+) -> None:
+    rpc, peer = RPCS[name], Peer()
+    peer.answers[name] = answer
+    async with client_of(peer) as client:
+        with pytest.raises(AgentProtocolError, match=says):
+            await client.call(rpc, rpc.request())
+        # and the link goes on
+        await client.check()
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "relative.sock", "unix:///" + 200 * "x"])
