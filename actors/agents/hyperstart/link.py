@@ -71,24 +71,26 @@ class HyperstartLink:
 
         Raises (before it has started): AgentUnreachable; AgentProtocolError when what answers is no hyperstart.
         """
-        seconds = self._limits.guest_start_seconds
-        try:
-            control = await dial_with_backoff(self._dial_control, seconds=seconds)
-            async with control, await dial_with_backoff(self._dial_streams, seconds=seconds) as streams:
-                await self._use(control, streams, task_status)
-        except TransportError as error:
-            raise AgentUnreachable(f"the guest can't be reached: {error}") from error
-
-    async def _use(
-        self, control: trio.abc.Stream, streams: trio.abc.Stream, task_status: trio.TaskStatus[None]
-    ) -> None:
-        self._control_stream, self._streams_stream = control, streams
         try:
             async with open_plain_nursery() as nursery:
                 self._nursery = nursery
-                nursery.start_soon(self._read_control, control)
-                nursery.start_soon(self._read_streams, streams)
-                with trio.move_on_after(self._limits.guest_start_seconds):
+                await self._use(task_status)
+        except TransportError as error:
+            raise AgentUnreachable(f"the guest can't be reached: {error}") from error
+        finally:
+            self._fail("it was closed")
+
+    async def _use(self, task_status: trio.TaskStatus[None]) -> None:
+        assert self._nursery is not None
+        seconds = self._limits.guest_start_seconds
+        async with await dial_with_backoff(self._dial_control, seconds=seconds) as control:
+            self._control_stream = control
+            # at once: what is no hyperstart is told before a second channel is waited for
+            self._nursery.start_soon(self._read_control, control)
+            async with await dial_with_backoff(self._dial_streams, seconds=seconds) as streams:
+                self._streams_stream = streams
+                self._nursery.start_soon(self._read_streams, streams)
+                with trio.move_on_after(seconds):
                     await self._ready.wait()
                 if not self._ready.is_set() or self._failure is not None:
                     raise AgentUnreachable(f"no READY from the guest: {self._failure or 'it said nothing in time'}")
@@ -99,8 +101,6 @@ class HyperstartLink:
                     raise AgentProtocolError(f"GETVERSION: {error}") from None
                 task_status.started()
                 await trio.sleep_forever()
-        finally:
-            self._fail("it was closed")
 
     async def wait_ended(self) -> str:
         """Wait until it has ended, after it had begun; why."""
