@@ -25,7 +25,7 @@ from transports.grpc.serving import ServerConnection
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["TARGETS"]
+__all__ = ["FRAMES", "TARGETS", "split"]
 
 LENGTH = Field("length", 0, 3, (MAX_FRAME,))
 FRAMES = Layout(
@@ -71,8 +71,8 @@ def _requests() -> Sequence[Frames]:
     for start in range(0, 18, 6):
         for one in vectors()[start : start + 6]:
             client.send_request(one.service, one.method, one.request, 10**9 * (start % 4))
-        sessions.append(_split(client.data_to_send()))
-    small = _split(_client().data_to_send())
+        sessions.append(split(client.data_to_send()))
+    small = split(_client().data_to_send())
     other = (
         _frame(4, 1, 0), _frame(6, 0, 0, b"12345678"), _frame(8, 0, 0, b"\0\0\x10\0"), _frame(8, 0, 1, b"\0\0\x10\0"),
         _frame(3, 0, 3, b"\0\0\0\x08"), _frame(2, 0, 1, b"\0\0\0\0\x10"), _frame(7, 0, 0, bytes(8) + b"bye"),
@@ -101,7 +101,8 @@ def _answers() -> Sequence[Frames]:
     return [plain, (*plain[:2], *other, *plain[2:]), (*plain[:1], _frame(1, 5, 1, odd), *plain[1:], *other)]
 
 
-def _split(stream: bytes) -> Frames:
+def split(stream: bytes) -> Frames:
+    """What a client says, from its preface on."""
     return (PREFACE, *frames_of(FRAMES, stream.removeprefix(PREFACE)))
 
 

@@ -6,7 +6,8 @@ are spoiled here too.
 
 from __future__ import annotations
 
-from functools import cache
+import contextlib
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -20,6 +21,7 @@ from actors.guest.platform import BarePlatform
 from actors.host.protocols import Channel, GuestProtocol
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
+from actors.schemas.dialect import Dialect
 from actors.schemas.oci import Process, Root, Spec
 from actors.schemas.rpcs import (
     RPCS,
@@ -28,15 +30,20 @@ from actors.schemas.rpcs import (
     decode_response,
     encode_request,
     encode_response,
+    rpcs_of,
 )
 from actors.schemas.status import error_from_status
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec
 from tests.fuzz.layout import Body, Field, Frames, Layout
 from tests.fuzz.target import Target, expect, in_virtual_time
 from tests.fuzz.targets.calls_live import talk
+from tests.fuzz.targets.grpc import FRAMES as HTTP2_FRAMES
+from tests.fuzz.targets.grpc import split
 from tests.fuzz.targets.ttrpc import FRAMES, TOKENS, vectors
-from tests.support.calls import client_on
 from tests.support.simulated import open_engine
+from transports.grpc.calling import ClientConnection
+from transports.grpc.client import GrpcClient
+from transports.ttrpc.client import TtrpcClient
 from transports.ttrpc.codec import (
     REQUEST,
     RESPONSE,
@@ -78,7 +85,7 @@ def _payloads() -> Sequence[Frames]:
 
 def _check_bodies(pieces: Frames) -> None:
     """A body is refused as a schema's error or decodes; what decoded can be encoded again, and then is the same."""
-    codecs: tuple[tuple[Callable[[Rpc, bytes], Any], Callable[[Rpc, Any], bytes]], ...] = (
+    codecs: tuple[tuple[Callable[[Rpc, bytes, Dialect], Any], Callable[[Rpc, Any, Dialect], bytes]], ...] = (
         (decode_request, encode_request),
         (decode_response, encode_response),
     )
@@ -86,12 +93,16 @@ def _check_bodies(pieces: Frames) -> None:
         if not piece:
             continue
         rpc = _rpc(piece[0])
-        for decode, encode in codecs:
-            try:
-                value = decode(rpc, piece[1:])
-            except SchemaError:
+        for dialect in Dialect:
+            if rpc.method not in rpcs_of(dialect):
                 continue
-            expect(decode(rpc, encode(rpc, value)) == value, f"{rpc.method} is another after encoding")
+            for decode, encode in codecs:
+                try:
+                    value = decode(rpc, piece[1:], dialect)
+                except SchemaError:
+                    continue
+                again = decode(rpc, encode(rpc, value, dialect), dialect)
+                expect(again == value, f"{rpc.method} in {dialect} is another after encoding")
 
 
 # a guest
@@ -119,11 +130,11 @@ def _pod(*args: str) -> list[tuple[str, Any]]:
     ]
 
 
-def _lives() -> Sequence[Frames]:
+def _requests_of_a_life() -> list[tuple[str, Any]]:
     one = {"container_id": "c1", "exec_id": "c1"}
     other = {"container_id": "c1", "exec_id": "p1"}
     echo = Process(args=("echo", "out"), cwd="/")
-    plain = [
+    return [
         *_pod("cat"),
         ("WriteStdin", api.WriteStreamRequest(**one, data=b"in")),
         ("ReadStdout", api.ReadStreamRequest(**one, len=10)),
@@ -139,7 +150,11 @@ def _lives() -> Sequence[Frames]:
         ("RemoveContainer", api.RemoveContainerRequest(container_id="c1")),
         ("DestroySandbox", api.DestroySandboxRequest()),
     ]
-    signals = [
+
+
+def _requests_of_signals() -> list[tuple[str, Any]]:
+    one = {"container_id": "c1", "exec_id": "c1"}
+    return [
         *_pod("sleep", "100"),
         ("SignalProcess", api.SignalProcessRequest(**one, signal=15)),
         ("TtyWinResize", api.TtyWinResizeRequest(**one, row=1, column=2)),
@@ -147,27 +162,28 @@ def _lives() -> Sequence[Frames]:
         ("SignalProcess", api.SignalProcessRequest(container_id="c1", signal=9)),
         ("WaitProcess", api.WaitProcessRequest(**one)),
     ]
+
+
+def _lives() -> Sequence[Frames]:
     known = [(one.method, one.request) for one in vectors()]
     captured = [
         tuple(_call(number, method, payload) for number, (method, payload) in enumerate(known[start : start + 6]))
         for start in range(0, len(known), 6)
     ]
-    return [_session(*plain), _session(*signals), *captured]
+    return [_session(*_requests_of_a_life()), _session(*_requests_of_signals()), *captured]
 
 
-async def _check_service(pieces: Frames) -> None:
-    """Calls are answered with replies or statuses, no bug of ours is met, and another host's calls are served."""
+async def _check_service(pieces: Frames, protocol: GuestProtocol) -> None:
+    """No bug of ours is met, and another host's calls are served."""
     errors: list[str] = []
+
+    def on_error(service: str, method: str, error: Exception) -> None:
+        errors.append(f"{service}/{method}: {error!r}")
+
     async with open_engine() as engine, trio.open_nursery() as nursery:
-        composed = compose(
-            engine,
-            DEFAULT_LIMITS,
-            version="fuzzed",
-            platform=BarePlatform(),
-            on_error=lambda service, method, error: errors.append(f"{service}/{method}: {error!r}"),
-        )
+        composed = compose(engine, DEFAULT_LIMITS, version="fuzzed", platform=BarePlatform(), on_error=on_error)
         await nursery.start(composed.conductor.run)
-        serve_stream = composed.faces[GuestProtocol.TTRPC].channels[Channel.AGENT]
+        serve_stream = composed.faces[protocol].channels[Channel.AGENT]
         near, far = trio.testing.memory_stream_pair()
         served = trio.Event()
 
@@ -177,19 +193,45 @@ async def _check_service(pieces: Frames) -> None:
 
         nursery.start_soon(serve)
         heard = await talk(near, pieces)
-        decoder = FrameDecoder()
-        for frame in decoder.feed(heard):
-            decode_body(frame.buffer, frame.start, frame.end)
-        expect(not decoder.in_frame, "it says half a frame")
+        if protocol is GuestProtocol.TTRPC:
+            _check_heard(heard)
         await served.wait()
         near, far = trio.testing.memory_stream_pair()
         nursery.start_soon(serve_stream, far)
-        client = await client_on(nursery, near)
+        client = TtrpcClient(near) if protocol is GuestProtocol.TTRPC else GrpcClient(near)
+        await nursery.start(client.run)
         check = RPCS["Check"]
         reply = decode_response(check, await client.call(check.service, "Check", b""))
         expect(reply.status == 1, f"another host is told {reply}")
         nursery.cancel_scope.cancel()
     expect(not errors, f"a bug of ours: {errors[:3]}")
+
+
+def _check_heard(heard: bytes) -> None:
+    decoder = FrameDecoder()
+    for frame in decoder.feed(heard):
+        decode_body(frame.buffer, frame.start, frame.end)
+    expect(not decoder.in_frame, "it says half a frame")
+
+
+def _lives_of_1x() -> Sequence[Frames]:
+    """The same in Kata 1.x's dialect, as far as that has it."""
+    known = [(one.method, decode_request(RPCS[one.method], one.request)) for one in vectors()]
+    captured = [known[start : start + 6] for start in range(0, len(known), 6)]
+    return [split(_said_in_1x(chosen)) for chosen in (_requests_of_a_life(), _requests_of_signals(), *captured)]
+
+
+def _said_in_1x(requests: Sequence[tuple[str, Any]]) -> bytes:
+    client = ClientConnection(lambda: 0.0)
+    known = rpcs_of(Dialect.GRPC)
+    for method, request in requests:
+        if method not in known:
+            continue
+        # what the dialect has no field for can't be said in it
+        with contextlib.suppress(SchemaError):
+            payload = encode_request(RPCS[method], request, Dialect.GRPC)
+            client.send_request(RPCS[method].service, method, payload)
+    return client.data_to_send()
 
 
 # a host
@@ -285,8 +327,10 @@ TARGETS = (
            calls=(40_000, 2000)),
     Target("kata-statuses", "failures of an agent, with details", ANSWERS, _bodies_of_answers, _check_statuses,
            stream=False, share=2, calls=(20_000, 2000)),
-    Target("kata-service", "our guest's service", FRAMES, _lives, in_virtual_time(_check_service), share=1,
+    Target("kata-service", "our guest's service", FRAMES, _lives, in_virtual_time(partial(_check_service, protocol=GuestProtocol.TTRPC)), share=1,
            calls=(1_000_000, 2000)),
+    Target("kata-1x-service", "our guest's service in Kata 1.x's dialect", HTTP2_FRAMES, _lives_of_1x,
+           in_virtual_time(partial(_check_service, protocol=GuestProtocol.GRPC)), share=1, calls=(1_000_000, 3000)),
     Target("kata-agent", "a kata agent and its replies", ANSWERS, _bodies_of_answers, in_virtual_time(_check_agent),
            stream=False, share=1, calls=(400_000, 2000)),
 )  # fmt: skip
