@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-__all__ = ["DEFAULT_LIMITS", "SIMULATED_LIMITS", "Limits"]
+from actors.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["DEFAULT_LIMITS", "SIMULATED_LIMITS", "Limits", "guest_limits", "guest_words"]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -121,3 +127,52 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 # a simulated guest can't hang unseen, and asking it for ever would hide that nothing can happen any more
 SIMULATED_LIMITS = replace(DEFAULT_LIMITS, health_period_seconds=math.inf)
+
+# what a guest looks at, and how far each may be set: a guest is another process, told by whoever starts it
+_GUEST: Mapping[str, tuple[float, float]] = {
+    # a Kata id has 2 characters, a file's name 255
+    "id_length": (2, 255),
+    "containers": (1, 100_000),
+    "processes": (1, 100_000),
+    # these leave in one reply, and a frame carries 4 MiB with what stands around them
+    "read_bytes": (1, 3 * MIB),
+    "chunk_bytes": (1, 3 * MIB),
+    # held in memory for each process, or for all of a sandbox
+    "unread_output_bytes": (1, 1024 * MIB),
+    "copied_bytes": (1, 1024 * 1024 * MIB),
+    "random_bytes": (1, 64 * KIB),
+    # longer than a day nobody waits for a runtime
+    "mutate_seconds": (0.001, 86_400),
+}
+
+
+def guest_words(limits: Limits) -> list[str]:
+    """What a guest has to be told of them, each as `name=value`: nothing of those that are as by default.
+
+    Raises:
+        InvalidArgument: one of them is nothing that a guest could keep to.
+    """
+    given = [(name, getattr(limits, name), getattr(DEFAULT_LIMITS, name)) for name in _GUEST]
+    words = [f"{name}={value}" for name, value, default in given if value != default]
+    guest_limits(words)
+    return words
+
+
+def guest_limits(words: Iterable[str]) -> Limits:
+    """The limits that such words tell, all others by default. Raises: InvalidArgument."""
+    found: dict[str, float] = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        if name not in _GUEST:
+            raise InvalidArgument(f"limit {word[:80]!r}: expected NAME=NUMBER of {', '.join(_GUEST)}", field=name[:80])
+        kind = type(getattr(DEFAULT_LIMITS, name))
+        least, most = _GUEST[name]
+        try:
+            value: float = kind(text)
+        except ValueError:
+            raise InvalidArgument(f"limit {name} is {text[:40]!r}: expected a number", field=name) from None
+        if not least <= value <= most:
+            raise InvalidArgument(f"limit {name} is {value:g}: expected {least:g} to {most:g}", field=name)
+        found[name] = value
+    # the names were looked up, and the values made of their own types
+    return replace(DEFAULT_LIMITS, **found)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -24,12 +24,14 @@ from actors.host import rundir
 from actors.host.cgroups import make_group, read_layout, thaw_tree
 from actors.host.facts import ENGINES
 from actors.host.protocols import GuestProtocol
+from actors.limits import guest_limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from actors.host.cgroups import CgroupLayout
     from actors.host.rundir import Owner, RunDirectory
+    from actors.limits import Limits
 
 __all__ = ["main"]
 
@@ -47,6 +49,7 @@ class Options(NamedTuple):
     directory: Path
     engine: str
     protocol: GuestProtocol
+    limits: Limits
     lifeline: bool
 
 
@@ -63,10 +66,17 @@ def _parse(argv: Sequence[str] | None) -> Options:
         default=str(GuestProtocol.TTRPC),
         help="what its agent speaks (default: %(default)s)",
     )
+    parser.add_argument(
+        "--limit", action="append", default=[], metavar="NAME=NUMBER", help="one of its bounds; may be repeated"
+    )
     parser.add_argument("--no-lifeline", action="store_true", help="outlive whoever holds standard input")
     parsed = parser.parse_args(argv)
     protocol = GuestProtocol(parsed.protocol)
-    return Options(parsed.sandbox, parsed.directory, parsed.engine, protocol, not parsed.no_lifeline)
+    try:
+        limits = guest_limits(parsed.limit)
+    except KatrioError as error:
+        parser.error(f"--limit: {error}")
+    return Options(parsed.sandbox, parsed.directory, parsed.engine, protocol, limits, not parsed.no_lifeline)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -174,7 +184,12 @@ class _Launcher:
 
             options = self._options
             code = serve(
-                self._directory, options.engine, options.protocol, namespaces=namespaces, token=self._owner.token
+                self._directory,
+                options.engine,
+                options.protocol,
+                options.limits,
+                namespaces=namespaces,
+                token=self._owner.token,
             )
         except BaseException as error:
             print(f"the guest of sandbox {self._options.sandbox!r} failed: {error!r}", file=sys.stderr)

@@ -24,13 +24,13 @@ from actors.guest.engines.reaper import Reaper
 from actors.host.cgroups import read_layout
 from actors.host.facts import find_runtime
 from actors.host.heap import keep_freed_buffers
-from actors.limits import DEFAULT_LIMITS
 from transports.stream import serve_unix
 
 if TYPE_CHECKING:
     from actors.guest.engines.base import Engine
     from actors.host.protocols import GuestProtocol
     from actors.host.rundir import RunDirectory
+    from actors.limits import Limits
 
 __all__ = ["serve"]
 
@@ -39,11 +39,13 @@ _ENDING_SECONDS = 8.0
 _LOGGED_ERRORS = 100
 
 
-def serve(directory: RunDirectory, engine: str, protocol: GuestProtocol, *, namespaces: bool, token: str) -> int:
+def serve(
+    directory: RunDirectory, engine: str, protocol: GuestProtocol, limits: Limits, *, namespaces: bool, token: str
+) -> int:
     """Serve until SIGTERM; the exit code. `token` marks processes where no pid namespace holds them."""
     keep_freed_buffers()
     found = make_engine(engine, directory.path.name, token="" if namespaces else token)
-    return trio.run(_main, directory, found, protocol, namespaces)
+    return trio.run(_main, directory, found, protocol, limits, namespaces)
 
 
 def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
@@ -62,10 +64,12 @@ def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
     return OciEngine(program, name=engine, sandbox_directory=sandbox_directory, layout=read_layout(), reaper=reaper)
 
 
-async def _main(directory: RunDirectory, engine: Engine, protocol: GuestProtocol, namespaces: bool) -> int:
+async def _main(
+    directory: RunDirectory, engine: Engine, protocol: GuestProtocol, limits: Limits, namespaces: bool
+) -> int:
     composed = compose(
         engine,
-        DEFAULT_LIMITS,
+        limits,
         version=f"katrio {importlib.metadata.version('katrio')}",
         platform=EmbeddedPlatform(namespaces=namespaces),
         on_error=_Complaints(),

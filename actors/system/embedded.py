@@ -21,6 +21,7 @@ from actors.host.faults import kill_guest
 from actors.host.probes import PROBES, probe
 from actors.host.protocols import Channel, GuestProtocol
 from actors.host.rundir import RunDirectory, sweep_directory
+from actors.limits import guest_words
 from actors.system.agents import LACKS, AgentType
 from transports.errors import TransportError
 from transports.stream import dial_with_backoff, unix_dialer
@@ -45,7 +46,10 @@ LOG_TAIL_BYTES = 2000
 
 
 class EmbeddedGuests:
-    """Launches guests below `run_root`; see `actors.sandbox.GuestLauncher`."""
+    """Launches guests below `run_root`; see `actors.sandbox.GuestLauncher`.
+
+    Raises: InvalidArgument, when `limits` has what no guest could keep to.
+    """
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class EmbeddedGuests:
         self._environment = environment
         self._seams = seams
         self._limits = limits
+        self._limit_words = [word for told in guest_words(limits) for word in ("--limit", told)]
         self._protocol = protocol
         self._directories: dict[str, RunDirectory] = {}
         # by sandbox: its launcher, and its guest once that answers
@@ -122,6 +127,7 @@ class EmbeddedGuests:
             self._engine,
             "--protocol",
             self._protocol,
+            *self._limit_words,
         ]
         try:
             return await self._seams.processes.spawn(argv, env=self._environment, log=directory.log)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from actors.api import open_embedded
-from actors.errors import InvalidArgument, KatrioError, NotFound, PermissionDenied, Unsupported
+from actors.errors import InvalidArgument, KatrioError, NotFound, PermissionDenied, ResourceExhausted, Unsupported
 from actors.host.cgroups import container_group, read_layout
 from actors.host.facts import choose_engine, read_facts
+from actors.limits import DEFAULT_LIMITS, Limits
 from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec
 
 if TYPE_CHECKING:
@@ -30,11 +32,13 @@ needs_groups = pytest.mark.skipif(RUNTIME == "processes", reason="no OCI runtime
 
 
 @asynccontextmanager
-async def a_box(engine: str, tmp_path: Path) -> AsyncGenerator[tuple[EmbeddedWorld, SandboxHandle]]:
+async def a_box(
+    engine: str, tmp_path: Path, limits: Limits = DEFAULT_LIMITS
+) -> AsyncGenerator[tuple[EmbeddedWorld, SandboxHandle]]:
     run_dir = tmp_path / "r"
     run_dir.mkdir(mode=0o700)
     with trio.fail_after(60):
-        async with open_embedded(agent="kata", engine=engine, run_dir=run_dir) as world:
+        async with open_embedded(agent="kata", engine=engine, run_dir=run_dir, limits=limits) as world:
             box = await world.system.create_sandbox("box")
             await box.start()
             yield world, box
@@ -206,3 +210,18 @@ async def test_a_copied_file_is_seen_through_a_mount_and_leads_nowhere_else(tmp_
             with pytest.raises(KatrioError) as caught:
                 await box.copy_file(path, b"x")
             assert caught.value.code in ("permission_denied", "invalid_argument")
+
+
+async def test_a_guest_keeps_to_the_limits_of_its_system(tmp_path: Path) -> None:
+    async with a_box("processes", tmp_path, replace(DEFAULT_LIMITS, processes=2)) as (_, box):
+        container = await running(box, "one", ContainerSpec(process=SLEEP))
+        await container.exec("first", SLEEP)
+        with pytest.raises(ResourceExhausted, match="2 processes run in it") as caught:
+            await container.exec("second", SLEEP)
+        assert caught.value.details["limit"] == 2
+
+
+async def test_limits_that_no_guest_can_keep_to_are_refused_before_one_starts(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="limit processes is 0: expected 1 to 100000"):
+        async with a_box("processes", tmp_path, replace(DEFAULT_LIMITS, processes=0)):
+            pass
