@@ -282,10 +282,8 @@ async def _remove(link: RpcLink, container: str) -> None:
         with trio.move_on_after(GONE_SECONDS):
             try:
                 await link.call(RPCS[method], RPCS[method].request(container_id=container, **fields))
-            except NotFound:
-                return
             except KatrioError:
-                # the removal says whether this mattered
+                # the removal says whether this mattered: an agent that forgets ended processes has none to wait for
                 continue
     rpc = RPCS["RemoveContainer"]
     try:
@@ -293,15 +291,17 @@ async def _remove(link: RpcLink, container: str) -> None:
     except NotFound:
         return
     except KatrioError as error:
+        if is_loss(error):
+            raise
         # Rust's agent has no code for "no such container" here; then stats can't be had either
         if await _is_known(link, container):
             raise FallsShort("what a case made can be removed after it", f"{error.code}: {error.message}") from error
 
 
 async def _is_known(link: RpcLink, container: str) -> bool:
-    rpc = RPCS["ExecProcess"]
+    rpc = RPCS["StatsContainer"]
     try:
-        await link.call(rpc, rpc.request(container_id=container, exec_id=container))
-    except KatrioError as error:
-        return error.code == "already_exists"
+        await link.call(rpc, rpc.request(container_id=container))
+    except KatrioError:
+        return False
     return True
