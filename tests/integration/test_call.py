@@ -19,6 +19,7 @@ from actors.errors import NotFound
 from actors.host.protocols import GuestProtocol
 from actors.nurseries import open_plain_nursery
 from actors.schemas.agent import StartContainerRequest
+from actors.schemas.dialect import Dialect
 from actors.system.served import serve_at
 from tests.support.terminals import open_terminal
 from transports.address import parse_agent_address
@@ -31,13 +32,13 @@ PROMPT = "katrio> "
 
 
 @asynccontextmanager
-async def a_guest(tmp_path: Path, engine: str = "processes") -> AsyncGenerator[str]:
+async def a_guest(tmp_path: Path, protocol: GuestProtocol = GuestProtocol.TTRPC) -> AsyncGenerator[str]:
     """The address of a running one, without a sandbox yet."""
     directory = tmp_path / "r"
     directory.mkdir(mode=0o700)
     address = f"unix://{directory}/a.sock"
     async with (
-        open_guest(engine=engine, protocol=GuestProtocol.TTRPC, run_dir=directory / "guests") as running,
+        open_guest(engine="processes", protocol=protocol, run_dir=directory / "guests") as running,
         open_plain_nursery() as nursery,
     ):
         await nursery.start(serve_at, running, (parse_agent_address(address),))
@@ -193,9 +194,13 @@ async def test_an_interrupt_of_one_call_ends_the_command(tmp_path: Path) -> None
     await beside(interrupt, tmp_path)
 
 
-async def test_a_program_makes_calls_without_the_actors(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dialect", Dialect)
+async def test_a_program_makes_calls_without_the_actors(dialect: Dialect, tmp_path: Path) -> None:
     with trio.fail_after(60):
-        async with a_guest(tmp_path) as address, open_kata_client(address) as client:
+        async with (
+            a_guest(tmp_path, GuestProtocol(dialect)) as address,
+            open_kata_client(address, dialect=dialect) as client,
+        ):
             details = await client.get_guest_details()
             assert details.agent_details is not None
             assert details.agent_details.version.startswith("katrio ")

@@ -43,10 +43,17 @@ class Call:
     request: msgspec.Struct
 
 
-def parse_call(words: Sequence[str], seams: Seams, *, defaults: bool = True) -> Call:
-    """The call that `words` say, its name first. `defaults`: fill in what is left out. Raises: InvalidArgument."""
+def parse_call(words: Sequence[str], seams: Seams, *, defaults: bool = True, stdin: bool = True) -> Call:
+    """The call that `words` say, its name first.
+
+    Args:
+        defaults: fill in what is left out.
+        stdin: standard input may be an argument: it is not where the words themselves come from.
+
+    Raises: InvalidArgument.
+    """
     rpc = find_rpc(words[0])
-    given = _Given(rpc)
+    given = _Given(rpc, stdin)
     for word in words[1:]:
         given.add(word)
     completed(rpc, given.fields, given.shorthands, seams, defaults=defaults)
@@ -58,6 +65,7 @@ class _Given:
     """What has been said so far: `fields` by the .proto's names."""
 
     rpc: Rpc
+    stdin: bool
     fields: dict[str, Any] = field(default_factory=dict[str, Any])
     shorthands: dict[str, str] = field(default_factory=dict[str, str])
     # repeated fields that grow: the first `field=value` replaces, the others add
@@ -74,10 +82,10 @@ class _Given:
         if bare.startswith("{"):
             self._add_object(bare, "the JSON")
         elif word in ("-", "@-"):
-            self._add_object(_read("-").decode("utf-8", "replace"), "standard input")
+            self._add_object(self._read("-").decode("utf-8", "replace"), "standard input")
         elif word.startswith(("@", "file://")):
             path = word.removeprefix("file://").removeprefix("@")
-            self._add_object(_read(path).decode("utf-8", "replace"), path)
+            self._add_object(self._read(path).decode("utf-8", "replace"), path)
         elif equals and name.replace(".", "").replace("_", "").replace("-", "").isalnum():
             self._assign(name.replace("-", "_"), text)
         else:
@@ -144,11 +152,18 @@ class _Given:
         if text.startswith("@@"):
             text = text[1:]
         elif text.startswith("@"):
-            data = _read(text[1:])
+            data = self._read(text[1:])
             if known.kind == "bytes":
                 return _bytes_value(data)
             text = data.decode("utf-8", "replace")
         return text_to_json(self.rpc, known, where, text)
+
+    def _read(self, path: str) -> bytes:
+        if path == "-" and not self.stdin:
+            raise InvalidArgument(
+                f"{self.rpc.method}: standard input has the calls themselves; name a file", field="arguments", found="-"
+            )
+        return _read(path)
 
 
 def _bytes_value(data: bytes) -> object:

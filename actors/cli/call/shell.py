@@ -111,7 +111,7 @@ class Shell:
             print("interrupted", file=sys.stderr)
 
     def _call(self, command: str, rest: str) -> None:
-        call = parse_call(_words(command, rest), self._seams, defaults=self._options.defaults)
+        call = parse_call(_words(command, rest), self._seams, defaults=self._options.defaults, stdin=False)
         answer = self._loop.perform(lambda client: ask(client, call))
         self._note(answer.exit)
         show(answer, as_json=self._options.json)

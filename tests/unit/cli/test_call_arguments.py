@@ -135,6 +135,9 @@ def test_files_and_standard_input_are_arguments(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(whole.read_bytes())))
     assert request("WriteStdin", "-", f"data=@{data}") == expected
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"\xfe\xff")))
+    for word in ("-", "data=@-"):
+        with pytest.raises(InvalidArgument, match="standard input has the calls themselves"):
+            parse_call(("WriteStdin", word), SEAMS, stdin=False)
     assert request("WriteStdin", "data=@-") == api.WriteStreamRequest(data=b"\xfe\xff")
 
 
