@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actors.errors import InvalidArgument
 
@@ -160,19 +160,18 @@ def guest_words(limits: Limits) -> list[str]:
 
 def guest_limits(words: Iterable[str]) -> Limits:
     """The limits that such words tell, all others by default. Raises: InvalidArgument."""
-    found: dict[str, float] = {}
+    # by names that were looked up, and made of the fields' own types
+    found: dict[str, Any] = {}
     for word in words:
         name, _, text = word.partition("=")
         if name not in _GUEST:
             raise InvalidArgument(f"limit {word[:80]!r}: expected NAME=NUMBER of {', '.join(_GUEST)}", field=name[:80])
-        kind = type(getattr(DEFAULT_LIMITS, name))
         least, most = _GUEST[name]
         try:
-            value: float = kind(text)
+            value: float = int(text) if isinstance(getattr(DEFAULT_LIMITS, name), int) else float(text)
         except ValueError:
             raise InvalidArgument(f"limit {name} is {text[:40]!r}: expected a number", field=name) from None
         if not least <= value <= most:
             raise InvalidArgument(f"limit {name} is {value:g}: expected {least:g} to {most:g}", field=name)
         found[name] = value
-    # the names were looked up, and the values made of their own types
-    return replace(DEFAULT_LIMITS, **found)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    return replace(DEFAULT_LIMITS, **found)

@@ -54,7 +54,7 @@ def make_noise(seed: int) -> None:
             allocate()
         shuffle(self, batch)
 
-    schedule.Scheduler.shuffle = noisy  # type: ignore[method-assign]
+    schedule.Scheduler.shuffle = noisy  # type: ignore[method-assign]  # the product is changed under the test
 
 
 def one_checkpoint_more() -> None:
@@ -65,7 +65,7 @@ def one_checkpoint_more() -> None:
         await turn(self)
         await trio.lowlevel.checkpoint()
 
-    Lane.Ticket.turn = later  # type: ignore[method-assign]
+    Lane.Ticket.turn = later  # type: ignore[method-assign]  # the product is changed under the test
 
 
 def leak() -> None:
@@ -77,7 +77,7 @@ def leak() -> None:
         self.data("order", " ".join(str(thing.number) for thing in objects).encode())
         return digest(self)
 
-    Trace.digest = leaking  # type: ignore[method-assign]
+    Trace.digest = leaking  # type: ignore[method-assign]  # the product is changed under the test
 
 
 class _Thing:

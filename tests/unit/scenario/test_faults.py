@@ -228,10 +228,12 @@ FILES = {
     "wide": Case("name: [" + "a," * 20_001 + "]", "1:40002", "found more than 20000 values", schema=False),
     "huge": Case("#" * 300_000, "", "found 262145 bytes", schema=False),
 }
-CASES = [
-    *(pytest.param(case, FIRST, id=f"step: {name}") for name, case in STEPS.items()),
-    *(pytest.param(case, 1, id=f"file: {name}") for name, case in FILES.items()),
+ALL = [
+    *((f"step: {name}", case, FIRST) for name, case in STEPS.items()),
+    *((f"file: {name}", case, 1) for name, case in FILES.items()),
 ]
+CASES = [pytest.param(case, first, id=name) for name, case, first in ALL]
+SHAPES = [pytest.param(case, first, id=name) for name, case, first in ALL if case.schema]
 
 
 def whole(case: Case, first: int) -> str:
@@ -252,7 +254,7 @@ def test_a_fault_is_told_with_its_place_and_what_to_do(case: Case, first: int) -
     assert case.words in said
 
 
-@pytest.mark.parametrize(("case", "first"), [case for case in CASES if case.values[0].schema])  # type: ignore[union-attr]
+@pytest.mark.parametrize(("case", "first"), SHAPES)
 def test_the_schema_refuses_what_the_loader_refuses_for_its_shape(case: Case, first: int) -> None:
     tree: Any = yaml.safe_load(whole(case, first))
     with pytest.raises(fastjsonschema.JsonSchemaException):

@@ -14,6 +14,7 @@ from actors.wire.spec import ExitStatus, TerminalSize
 from tests.support.simulated import Ended, open_engine, process, result, run_script, spec
 
 if TYPE_CHECKING:
+    from actors.schemas.oci import Process
     from actors.simulation.engine_process import SimulatedProcess
 
 COUNTER = 'trap "exit 0" TERM; i=0; while true; do i=$((i+1)); echo "still $i"; sleep 0.1; done'
@@ -138,13 +139,13 @@ async def test_a_grandchild_that_holds_the_pipe_delays_the_end_of_the_output_not
     ],
 )
 async def test_what_is_missing_is_named_by_its_field(
-    asked: object, field: str, words: str, autojump_clock: trio.testing.MockClock
+    asked: Process, field: str, words: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     async with open_engine() as engine:
         await engine.create("one", spec("sleep", "infinity"))
         await engine.start("one")
         with pytest.raises(InvalidArgument, match=words) as caught:
-            await engine.exec("one", asked)  # type: ignore[arg-type]
+            await engine.exec("one", asked)
         assert caught.value.details["field"] == field
         # and the container is well
         assert (await result(await engine.exec("one", process("sh", "-c", "exit 4")))).code == 4

@@ -18,6 +18,9 @@ from actors.simulation.schedule import UnfitTrio
 if TYPE_CHECKING:
     from actors.simulation.run import Ended, Simulation
 
+# of Trio: what `simulate` changes while it runs
+PRIVATE_NAMES = ("_ALLOW_DETERMINISTIC_SCHEDULING", "_r")
+
 
 async def _racers(simulation: Simulation, checkpoints: int = 1) -> list[int]:
     order: list[int] = []
@@ -182,9 +185,12 @@ def test_errors_come_out_bare_and_the_next_run_is_not_disturbed() -> None:
 
 
 def test_trio_and_the_collector_are_as_they_were() -> None:
-    before = run_module._ALLOW_DETERMINISTIC_SCHEDULING, run_module._r, gc.isenabled()  # pyright: ignore[reportPrivateUsage]
+    def seen() -> list[object]:
+        return [*(getattr(run_module, name) for name in PRIVATE_NAMES), gc.isenabled()]
+
+    before = seen()
     simulate(_racers, 1)
-    assert before == (run_module._ALLOW_DETERMINISTIC_SCHEDULING, run_module._r, gc.isenabled())  # pyright: ignore[reportPrivateUsage]
+    assert seen() == before
 
 
 def test_one_simulation_at_a_time() -> None:
@@ -216,7 +222,7 @@ def test_a_trio_that_nobody_looked_at_is_refused(version: str, monkeypatch: pyte
         simulate(_racers, 1)
 
 
-@pytest.mark.parametrize("name", ["_ALLOW_DETERMINISTIC_SCHEDULING", "_r"])
+@pytest.mark.parametrize("name", PRIVATE_NAMES)
 def test_private_names_that_moved_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(run_module, name)
     with pytest.raises(UnfitTrio, match="private names have moved"):
@@ -228,9 +234,9 @@ def test_a_trio_that_does_not_ask_for_the_order_is_told(monkeypatch: pytest.Monk
     asked = schedule.Scheduler.shuffle
 
     def ignored(self: schedule.Scheduler, batch: list[Any]) -> None:
-        newest = self._newest  # pyright: ignore[reportPrivateUsage]
+        newest = self._newest  # pyright: ignore[reportPrivateUsage]  # what tells that it was asked
         asked(self, batch)
-        self._newest = newest  # pyright: ignore[reportPrivateUsage]
+        self._newest = newest  # pyright: ignore[reportPrivateUsage]  # the same
 
     monkeypatch.setattr(schedule.Scheduler, "shuffle", ignored)
     with pytest.raises(UnfitTrio, match="did not ask"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.support.hyperstart_session import COMMANDS
 from transports.errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError
@@ -104,8 +105,7 @@ def test_what_would_kill_a_guest_or_be_misread_is_not_written(make: Callable[[],
 
 
 def _process(**changed: object) -> Process:
-    fields: dict[str, object] = {"id": "p1", "terminal": False, "stdio": 1, "stderr": 2, "args": ("true",)}
-    return Process(**(fields | changed))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    return structs.replace(PROCESS, **changed)
 
 
 def test_container_stands_before_process_and_a_terminal_is_always_told() -> None:
