@@ -35,13 +35,25 @@ def test_the_table_has_every_verb_of_every_actor_and_an_exercise_for_each() -> N
     assert {len(row.supports) for row in TABLE.rows} == {len(TABLE.columns)}
 
 
-@pytest.mark.parametrize("column", ["noop", "hyperstart/simulated", "kata/simulated"])
+@pytest.mark.parametrize(
+    ("column", "config"),
+    [
+        ("noop", {}),
+        ("hyperstart/simulated", {}),
+        ("kata/simulated", {}),
+        # the other dialect does the same verbs
+        ("kata/simulated", {"Dialect": "grpc"}),
+    ],
+    ids=["noop", "hyperstart", "kata-ttrpc", "kata-grpc"],
+)
 @pytest.mark.parametrize("seed", range(3))
-def test_what_each_verb_does_in_a_simulation_is_what_the_table_says(column: str, seed: int) -> None:
+def test_what_each_verb_does_in_a_simulation_is_what_the_table_says(
+    column: str, config: dict[str, str], seed: int
+) -> None:
     agent = column.partition("/")[0]
 
     async def main(simulation: Simulation) -> dict[tuple[str, str], Support]:
-        async with open_simulated(simulation, agent=agent) as world:
+        async with open_simulated(simulation, agent=agent, config=config) as world:
             return await differences(world, TABLE, column)
 
     assert simulate(main, seed).value == {}

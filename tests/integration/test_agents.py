@@ -23,13 +23,25 @@ TABLE = read_verb_table()
 FACTS = read_facts()
 
 
-@pytest.mark.parametrize("column", [column for column in TABLE.columns if not column.endswith("/simulated")])
-async def test_what_each_verb_does_is_what_the_table_says(column: str, tmp_path: Path) -> None:
+COLUMNS = [column for column in TABLE.columns if not column.endswith("/simulated")]
+
+
+@pytest.mark.parametrize(
+    ("column", "config"),
+    # the other dialect of kata's agents does the same verbs
+    [
+        *((column, {}) for column in COLUMNS),
+        ("kata/runc", {"Dialect": "grpc"}),
+        ("kata/processes", {"Dialect": "grpc"}),
+    ],
+    ids=[*COLUMNS, "kata/runc grpc", "kata/processes grpc"],
+)
+async def test_what_each_verb_does_is_what_the_table_says(column: str, config: dict[str, str], tmp_path: Path) -> None:
     agent, _, engine = column.partition("/")
     if engine in RUNTIMES and (missing := missing_for(FACTS, engine)):
         pytest.skip(f"engine {engine!r}: {missing}")
     run_dir = tmp_path / "r"
     run_dir.mkdir(mode=0o700)
     with trio.fail_after(120):
-        async with open_embedded(agent=agent, engine=engine or "auto", run_dir=run_dir) as world:
+        async with open_embedded(agent=agent, config=config, engine=engine or "auto", run_dir=run_dir) as world:
             assert await differences(world, TABLE, column) == {}
