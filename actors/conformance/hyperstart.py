@@ -17,7 +17,7 @@ from actors.agents.hyperstart.pod import PodContainer, container_body, exec_body
 from actors.conformance.case import FallsShort, Hung, Spoken
 from actors.conformance.expect import shown
 from actors.conformance.kata_container import Finished, at_most
-from actors.conformance.subject import TARGET_LIMITS
+from actors.conformance.subject import TARGET_LIMITS, reaching
 from actors.conformance.tap import ControlTap, StreamTap, tapped
 from actors.errors import AgentError, KatrioError, OutcomeUnknown
 from actors.nurseries import open_plain_nursery
@@ -82,9 +82,10 @@ class HyperstartTarget:
         async with open_plain_nursery() as nursery:
             control, streams = tapped(self.dial_control, self.control_tap), tapped(self.dial_streams, self.streams_tap)
             self._link = HyperstartLink(control, streams, self.limits)
-            await nursery.start(self._link.run)
-            self.version = f"API {self._link.version}"
-            await self.start_pod()
+            with reaching():
+                await nursery.start(self._link.run)
+                self.version = f"API {self._link.version}"
+                await self.start_pod()
             yield
             nursery.cancel_scope.cancel()
 

@@ -19,7 +19,7 @@ from actors.agents.kata.spec import oci_process, oci_spec
 from actors.conformance.case import FallsShort, Spoken
 from actors.conformance.expect import SHOWN_BYTES, is_loss
 from actors.conformance.kata_container import Container
-from actors.conformance.subject import TARGET_LIMITS
+from actors.conformance.subject import TARGET_LIMITS, reaching
 from actors.errors import AgentProtocolError, KatrioError, NotFound
 from actors.nurseries import open_plain_nursery
 from actors.schemas.dialect import Dialect
@@ -86,7 +86,7 @@ class KataTarget:
         async with open_plain_nursery() as nursery:
             self._control = self.link()
             await nursery.start(self._control.run)
-            with trio.move_on_after(PREPARED_SECONDS):
+            with trio.move_on_after(PREPARED_SECONDS), reaching():
                 # one that hangs is found out by the cases
                 self.version = await self._asked_who()
                 await self.make_sandbox()

@@ -5,17 +5,20 @@ For `kata` and `hyperstart`, which implement them, and `runner`. Not for cases: 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from actors.errors import AgentUnreachable, GuestDied, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from contextlib import AbstractAsyncContextManager
 
     from actors.conformance.case import Spoken
 
-__all__ = ["TARGET_LIMITS", "Subject", "Target"]
+__all__ = ["TARGET_LIMITS", "Subject", "Target", "reaching"]
 
 # an agent under test is there, or it is not: nobody waits for it to boot, and a dead one must be found out soon
 TARGET_LIMITS = replace(DEFAULT_LIMITS, guest_start_seconds=2.0, reconnect_seconds=2.0)
@@ -59,3 +62,12 @@ class Target(Protocol):
 
     async def check_alive(self) -> None:
         """Ask it something trivial over a new link. Raises: KatrioError."""
+
+
+@contextmanager
+def reaching() -> Generator[None]:
+    """Around the first calls of a target: whoever ends his link then can't be asked anything. Raises: AgentUnreachable."""
+    try:
+        yield
+    except (OutcomeUnknown, GuestDied) as error:
+        raise AgentUnreachable(f"the agent was reached, and gone at once: {error.message}") from error

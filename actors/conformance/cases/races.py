@@ -111,6 +111,7 @@ async def removes(kata: Kata) -> None:
     check(OK in outcomes and set(outcomes) <= {OK, "not_found"}, "one ok, the other ok or not_found", outcomes)
     again = await kata.create(kata.spec(), named=container.id)
     await again.start()
+    await again.check_alive()
 
 
 @CASES.add(

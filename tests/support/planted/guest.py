@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from actors.conformance.subject import Target
     from actors.guest.conductor import Conductor
     from tests.support.planted.defect import Kit
+    from transports.calls.connection import ServingConnection
 
-__all__ = ["dialer", "open_hyperstart", "open_kata", "open_planted", "unheard"]
+__all__ = ["connection_of", "dialer", "open_hyperstart", "open_kata", "open_planted", "unheard"]
 
 
 def unheard(_service: str, _method: str, _error: Exception) -> None:
@@ -66,8 +67,11 @@ class _Service(KataService):
         }
 
 
-def _connect_grpc(calls: int) -> GrpcConnection:
-    return GrpcConnection(calls, trio.current_time)
+def connection_of(spoken: Spoken) -> Callable[[int], ServingConnection]:
+    """The answering side of a kata dialect."""
+    if spoken is Spoken.GRPC:
+        return lambda calls: GrpcConnection(calls, trio.current_time)
+    return ServerConnection
 
 
 @asynccontextmanager
@@ -75,10 +79,10 @@ async def open_kata(kit: Kit, spoken: Spoken, seed: int = 0) -> AsyncGenerator[K
     """Its kata service in a dialect."""
     engine = kit.engine(random.Random(seed))
     conductor = kit.conductor(engine, kit.machine(DEFAULT_LIMITS), DEFAULT_LIMITS)
-    dialect, connect = (Dialect.GRPC, _connect_grpc) if spoken is Spoken.GRPC else (Dialect.TTRPC, ServerConnection)
+    dialect = Dialect.GRPC if spoken is Spoken.GRPC else Dialect.TTRPC
     honest = _Service(kit, conductor, NamedPlatform(engine)).handlers(dialect)
     handlers = {name: partial(kit.around, handler) for name, handler in honest.items()}
-    server = kit.server(handlers, connect, on_error=unheard)
+    server = kit.server(handlers, connection_of(spoken), on_error=unheard)
     async with trio.open_nursery() as nursery:
         await nursery.start(conductor.run)
 

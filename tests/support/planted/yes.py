@@ -5,29 +5,37 @@ They say who they are well enough that a client goes on. Not for defects: those 
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
 
+from actors.conformance.case import Spoken
+from actors.conformance.hyperstart import HyperstartTarget
+from actors.conformance.kata import KataTarget
 from actors.schemas import agent as api
 from actors.schemas.rpcs import RPCS, encode_response
-from tests.support.planted.guest import unheard
+from actors.seams import real_seams
+from tests.support.planted.guest import connection_of, dialer, unheard
 from tests.support.planted.wire import Anything
+from transports.calls.server import CallServer
 from transports.hyperstart.codec import Code
 from transports.hyperstart.control import GuestControl
-from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
+    from actors.conformance.subject import Target
+    from transports.calls.connection import ServingConnection
     from transports.calls.server import CallContext, Handler
 
-__all__ = ["YesHyperstart", "YesTtrpc", "yes_replies"]
+__all__ = ["YesHyperstart", "YesKata", "open_yes"]
 
 API_VERSION = 4244
+ANSWER_SECONDS = 0.02
 
 
-def yes_replies() -> Mapping[tuple[str, str], bytes]:
+def _replies() -> Mapping[tuple[str, str], bytes]:
     """What each RPC of the API is answered; all others empty."""
     known = {
         "Check": api.HealthCheckResponse(status=1),
@@ -38,18 +46,19 @@ def yes_replies() -> Mapping[tuple[str, str], bytes]:
     }
 
 
-class YesTtrpc(TtrpcServer):
-    """OK to every method of every service."""
+class YesKata(CallServer):
+    """OK to every method of every service, in either dialect."""
 
-    def __init__(self) -> None:
-        replies = yes_replies()
+    def __init__(self, connect: Callable[[int], ServingConnection]) -> None:
+        replies = _replies()
 
         async def yes(_payload: bytes, context: CallContext) -> bytes:
-            await trio.lowlevel.checkpoint()
+            # so that time passes for who asks again and again
+            await trio.sleep(ANSWER_SECONDS)
             return replies.get((context.service, context.method), b"")
 
         handlers: dict[tuple[str, str], Handler] = dict.fromkeys(replies, yes)
-        super().__init__(handlers, on_error=unheard)
+        super().__init__(handlers, connect, on_error=unheard)
         self._handlers = Anything(handlers, yes)
 
 
@@ -66,6 +75,7 @@ class YesHyperstart:
                     while (command := control.next_command()) is not None:
                         payload = API_VERSION.to_bytes(4) if command.code == Code.GETVERSION else b""
                         control.answer(command, payload)
+                    await trio.sleep(ANSWER_SECONDS)
                     await stream.send_all(control.data_to_send())
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
@@ -77,3 +87,17 @@ class YesHyperstart:
                     pass
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
+
+
+@asynccontextmanager
+async def open_yes(spoken: Spoken) -> AsyncGenerator[Target]:
+    """Such an agent, speaking that."""
+    async with trio.open_nursery() as nursery:
+        if spoken is Spoken.HYPERSTART:
+            pod = YesHyperstart()
+            control, streams = dialer(nursery, pod.serve_control), dialer(nursery, pod.serve_streams)
+            yield HyperstartTarget(control, streams, rootfs="", share="/", ids=real_seams().ids)
+        else:
+            server = YesKata(connection_of(spoken))
+            yield KataTarget(dialer(nursery, server.serve_stream), rootfs="/", ids=real_seams().ids, spoken=spoken)
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,93 @@
+"""The suite against agents that say yes to everything, and against those that hang, die, babble and flood."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.conformance.case import Spoken, Verdict
+from actors.conformance.catalogue import chosen
+from actors.conformance.runner import run_cases
+from actors.errors import AgentProtocolError, AgentUnreachable
+from tests.support.planted.unruly import BEHAVIOURS, Dies, Hangs, open_unruly
+from tests.support.planted.yes import open_yes
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from actors.conformance.case import Result
+    from tests.support.planted.unruly import Unruly
+
+# these ask whether bytes are understood, and what their answer is comes of no container: an agent that does nothing may
+# pass them. Every other case looks at an effect.
+WITHOUT_EFFECT = {
+    Spoken.TTRPC: {
+        "health.serving",
+        "health.version",
+        "link.calls-side-by-side",
+        "link.many",
+        "ttrpc.byte-by-byte",
+        "ttrpc.cut-frame",
+        "ttrpc.data-to-nobody",
+        "ttrpc.even-id",
+        "ttrpc.header-alone",
+        "ttrpc.heap",
+        "ttrpc.metadata",
+        "ttrpc.oversize",
+        "ttrpc.remote-closed",
+        "ttrpc.unknown-fields",
+        "ttrpc.unknown-type",
+        "ttrpc.unreadable-request",
+        "ttrpc.used-id",
+    },
+    Spoken.GRPC: {"health.serving", "health.version", "link.calls-side-by-side", "link.many"},
+    Spoken.HYPERSTART: {"hyperstart.next", "hyperstart.ping", "hyperstart.version"},
+}
+# the cases' own bounds, one after another for each of the jobs that run at once, and the looks in between
+MOST_SECONDS = 600.0
+
+
+@pytest.mark.parametrize("spoken", Spoken)
+async def test_no_case_that_looks_at_an_effect_holds_for_an_agent_that_does_nothing(
+    spoken: Spoken, autojump_clock: MockClock
+) -> None:
+    async with open_yes(spoken) as target:
+        results = await run_cases(target, chosen(spoken, destructive=True))
+    assert {each.case.id for each in results if each.verdict is Verdict.HOLDS} == WITHOUT_EFFECT[spoken]
+
+
+async def survived(spoken: Spoken, behaviour: type[Unruly], requests: int) -> list[Result] | None:
+    """None: it could not even be reached, and that was told."""
+    cases = chosen(spoken)
+    began = trio.current_time()
+    async with open_unruly(spoken, behaviour, requests) as target:
+        try:
+            results = await run_cases(target, cases)
+        except (AgentUnreachable, AgentProtocolError):
+            return None
+    assert trio.current_time() - began < MOST_SECONDS
+    assert [each.case.id for each in results] == [case.id for case in cases]
+    assert not [each.seen for each in results if "the case broke" in each.seen]
+    return results
+
+
+@pytest.mark.parametrize("requests", [0, 1, 2, 3, 100])
+@pytest.mark.parametrize("behaviour", BEHAVIOURS)
+@pytest.mark.parametrize("spoken", Spoken)
+async def test_the_suite_survives(
+    spoken: Spoken, behaviour: type[Unruly], requests: int, autojump_clock: MockClock
+) -> None:
+    results = await survived(spoken, behaviour, requests)
+    if results is None:
+        assert requests < 20
+        return
+    verdicts = [each.verdict for each in results]
+    assert Verdict.HOLDS in verdicts or requests <= 20
+    assert {Verdict.HUNG, Verdict.AGENT_DIED, Verdict.FALLS_SHORT} & set(verdicts)
+    if behaviour is Dies:
+        assert verdicts[-1] is Verdict.AGENT_DIED
+    if behaviour is Hangs:
+        # where a link begins with words of both sides, or can't be had a second time, nobody can tell it from a dead one
+        assert verdicts[-1] is Verdict.HUNG or spoken is not Spoken.TTRPC
