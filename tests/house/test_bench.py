@@ -13,7 +13,7 @@ from benchmarks.report import entry, markdown
 PROMISED = {
     "ask_rtt_inproc", "ask_rtt_ipc", "ask_rtt_memory", "ask_pipelined_ipc", "ask_vs_ray", "ask_vs_xoscar", "ask_vs_pykka",
     "actors_1000_rss", "actors_1000_fds", "actors_1000_ask_p50", "stream_throughput_ipc", "container_life", "exec_true",
-    "pause_resume", "stats", "stdout_throughput", "ttrpc_rtt", "ttrpc_16way", "guest_start", "containers_100",
+    "pause_resume", "stats", "stdout_throughput", "ttrpc_rtt", "ttrpc_16way", "grpc_rtt", "guest_start", "containers_100",
 }  # fmt: skip
 
 

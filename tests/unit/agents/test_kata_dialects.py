@@ -53,7 +53,7 @@ def failing(code: int, message: str, details: tuple[bytes, ...] = ()) -> Callabl
         raise RpcStatusError(code, message, details)
 
     handlers: dict[tuple[str, str], Handler] = {(rpc.service, name): fail for name, rpc in RPCS.items()}
-    return GrpcServer(handlers, on_error=lambda *_: None).serve_stream
+    return GrpcServer(handlers, on_error=lambda _service, _method, _error: None).serve_stream
 
 
 @pytest.mark.parametrize("method", ["ReadStdout", "ReadStderr"])
