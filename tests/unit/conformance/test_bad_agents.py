@@ -26,8 +26,6 @@ WITHOUT_EFFECT = {
     Spoken.TTRPC: {
         "health.serving",
         "health.version",
-        "link.calls-side-by-side",
-        "link.many",
         "ttrpc.byte-by-byte",
         "ttrpc.cut-frame",
         "ttrpc.data-to-nobody",
@@ -42,7 +40,7 @@ WITHOUT_EFFECT = {
         "ttrpc.unreadable-request",
         "ttrpc.used-id",
     },
-    Spoken.GRPC: {"health.serving", "health.version", "link.calls-side-by-side", "link.many"},
+    Spoken.GRPC: {"health.serving", "health.version"},
     Spoken.HYPERSTART: {"hyperstart.next", "hyperstart.ping", "hyperstart.version"},
 }
 # the cases' own bounds, one after another for each of the jobs that run at once, and the looks in between
