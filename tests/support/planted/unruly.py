@@ -1,4 +1,4 @@
-"""Agents that hang, die, answer nonsense or flood, from a given moment on: what a suite has to survive.
+"""Agents that hang, die, answer nonsense or flood, from a given moment on, and agents that lie: what a suite has to survive.
 
 Each is our own guest until its moment, which is a number of requests over all links. Not for agents with a defect, which
 answer everything in order (`table`).
@@ -7,6 +7,7 @@ answer everything in order (`table`).
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import trio
@@ -14,22 +15,28 @@ import trio
 from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
+from actors.schemas import agent as api
+from actors.schemas.rpcs import RPCS, encode_response
 from tests.support.planted.defect import Kit
 from tests.support.planted.guest import open_hyperstart, open_kata
 from tests.support.planted.wire import Meddler
 from transports.errors import Unreachable
-from transports.ttrpc.codec import RESPONSE, encode_frame, encode_response
+from transports.ttrpc.codec import RESPONSE, encode_frame
+from transports.ttrpc.codec import encode_response as encode_reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
+    from tests.support.planted.defect import Around
     from transports.base import Dialer
+    from transports.calls.server import CallContext, Handler
 
-__all__ = ["BEHAVIOURS", "Babbles", "Dies", "Floods", "Hangs", "Unruly", "open_unruly"]
+__all__ = ["BEHAVIOURS", "LIES", "Babbles", "Dies", "Floods", "Hangs", "Unruly", "open_unruly"]
 
 # one burst of a flood, and how long until the next: 5 MB in each second
 BURST_BYTES, BURST_SECONDS = 256 * 1024, 0.05
 TO_NOBODY = 2**31 - 1
+LIE_SECONDS = 0.02
 
 
 class Moment:
@@ -107,7 +114,7 @@ class Floods(Unruly):
     """It sends answers to calls that nobody made, without end."""
 
     async def misbehave(self) -> None:
-        burst = encode_frame(RESPONSE, TO_NOBODY, encode_response(bytes(BURST_BYTES)))
+        burst = encode_frame(RESPONSE, TO_NOBODY, encode_reply(bytes(BURST_BYTES)))
         while True:
             await self.say(burst)
             await trio.sleep(BURST_SECONDS)
@@ -146,3 +153,26 @@ async def open_unruly(
         async with open_kata(kit, spoken) as kata:
             dial = _dialer(kata.dialer, moment, behaviour)
             yield KataTarget(dial, rootfs=kata.rootfs, ids=kata.ids, spoken=spoken)
+
+
+def _instead(payload: bytes) -> Around:
+    """Every call is answered with that, but for those without which no suite begins."""
+
+    async def lie(handler: Handler, request: bytes, context: CallContext) -> bytes:
+        if context.method in ("Check", "Version", "CreateSandbox"):
+            return await handler(request, context)
+        # so that time passes for who asks again and again
+        await trio.sleep(LIE_SECONDS)
+        return payload
+
+    return lie
+
+
+# what is said, whatever was asked
+LIES: Mapping[str, Around] = MappingProxyType(
+    {
+        "what is no message": _instead(b"\xff" * 64),
+        "3 MiB of output": _instead(encode_response(RPCS["ReadStdout"], api.ReadStreamResponse(data=bytes(3 << 20)))),
+        "a status of -1": _instead(encode_response(RPCS["WaitProcess"], api.WaitProcessResponse(status=-1))),
+    }
+)

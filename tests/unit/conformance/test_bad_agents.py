@@ -1,4 +1,4 @@
-"""The suite against agents that say yes to everything, and against those that hang, die, babble and flood."""
+"""The suite against agents that say yes to everything, and against those that hang, die, babble, flood and lie."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from actors.conformance.case import Spoken, Verdict
 from actors.conformance.catalogue import chosen
 from actors.conformance.runner import run_cases
 from actors.errors import AgentProtocolError, AgentUnreachable
-from tests.support.planted.unruly import BEHAVIOURS, Dies, Hangs, open_unruly
+from tests.support.planted.defect import Kit
+from tests.support.planted.guest import open_planted
+from tests.support.planted.unruly import BEHAVIOURS, LIES, Dies, Hangs, open_unruly
 from tests.support.planted.yes import open_yes
 
 if TYPE_CHECKING:
@@ -89,3 +91,17 @@ async def test_the_suite_survives(
     if behaviour is Hangs:
         # where a link begins with words of both sides, or can't be had a second time, nobody can tell it from a dead one
         assert verdicts[-1] is Verdict.HUNG or spoken is not Spoken.TTRPC
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_no_case_that_looks_at_an_effect_holds_for_an_agent_that_lies(
+    lie: str, autojump_clock: MockClock
+) -> None:
+    cases = chosen(Spoken.TTRPC)
+    async with open_planted(Kit(around=LIES[lie]), Spoken.TTRPC) as target:
+        results = await run_cases(target, cases)
+    assert [each.case.id for each in results] == [case.id for case in cases]
+    assert not [each.seen for each in results if "the case broke" in each.seen]
+    # the server before its lies is ours: what nobody serves is refused
+    honest = {"ttrpc.unknown-service", "ttrpc.unknown-method", "ttrpc.empty-request"}
+    assert {each.case.id for each in results if each.verdict is Verdict.HOLDS} <= WITHOUT_EFFECT[Spoken.TTRPC] | honest
