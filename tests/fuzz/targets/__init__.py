@@ -5,7 +5,19 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tests.fuzz.targets import grpc, hybrid, hyperstart, hyperstart_live, kata, mail, texts, ttrpc, ttrpc_live, yamux
+from tests.fuzz.targets import (
+    grpc,
+    hybrid,
+    hyperstart,
+    hyperstart_live,
+    kata,
+    mail,
+    recognise,
+    texts,
+    ttrpc,
+    ttrpc_live,
+    yamux,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +29,19 @@ __all__ = ["TARGETS"]
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         target.name: target
-        for module in (ttrpc, ttrpc_live, grpc, hybrid, yamux, hyperstart, hyperstart_live, mail, kata, texts)
+        for module in (
+            ttrpc,
+            ttrpc_live,
+            grpc,
+            hybrid,
+            yamux,
+            hyperstart,
+            hyperstart_live,
+            mail,
+            kata,
+            recognise,
+            texts,
+        )
         for target in module.TARGETS
     }
 )
