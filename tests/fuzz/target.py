@@ -101,6 +101,9 @@ def claims_of(target: Target) -> Iterator[Frames]:
                     header = bytearray(frame)
                     layout.length.write(header, value)
                     yield (*session[:at], bytes(header), bytes(_CLAIMED_REST))
+            elif layout.body is Body.BYTES:
+                # whoever reads a number there reads 4 GiB
+                yield (*session[:at], b"\xff" * 8 + frame + bytes(_CLAIMED_REST))
             body = frame[layout.header :]
             for start, end in (spans(layout.body, body) or [(0, len(body))])[:12]:
                 for claim in _CLAIMS[layout.body]:
