@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
+from actors.errors import InvalidArgument, KatrioError, NotFound, PermissionDenied, ResourceExhausted
 from actors.guest.measures import guest_measures
 from actors.guest.network import SandboxNetwork
 from actors.guest.packetfilter import read_filter, replace_filter
@@ -112,8 +112,8 @@ class EmbeddedPlatform(BarePlatform):
                     found = os.fstatvfs(descriptor)
                 finally:
                     os.close(descriptor)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotFound(f"volume {path[:80]!r}: nothing is there: {error.strerror}") from None
+        except OSError as error:
+            raise _missing(f"volume {path[:80]!r}", error) from None
         return VolumeUse(
             total=found.f_blocks * found.f_frsize,
             used=(found.f_blocks - found.f_bfree) * found.f_frsize,
@@ -143,11 +143,22 @@ class EmbeddedPlatform(BarePlatform):
         try:
             with _directory(directories, make=None) as directory:
                 kind = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise NotFound(f"mount of {path[:80]!r}: nothing was copied there: {error}") from None
+        except OSError as error:
+            raise _missing(f"mount of {path[:80]!r}", error) from None
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
             raise PermissionDenied(f"mount of {path[:80]!r}: neither a file nor a directory")
         return str((_SHARED / path).absolute())
+
+
+def _missing(what: str, error: OSError) -> KatrioError:
+    """Why something below the shared directory could not be looked at."""
+    match error:
+        case FileNotFoundError() | NotADirectoryError():
+            return NotFound(f"{what}: nothing is there: {error.strerror}")
+        case PermissionError():
+            return PermissionDenied(f"{what}: the guest may not look there: {error.strerror}")
+        case _:
+            return ResourceExhausted(f"{what}: {error.strerror}")
 
 
 @contextlib.contextmanager
