@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import stat
+from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from actors.errors import InvalidArgument, PermissionDenied, ResourceExhausted
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from actors.limits import Limits
     from actors.schemas.agent import CopyFileRequest
 
@@ -74,16 +77,25 @@ def _is_name(part: str) -> bool:
     return part != "." and _NAME.match(part) is not None and len(part.encode()) <= 255
 
 
+class _Begun(NamedTuple):
+    """A file of which pieces are missing. All of its claim counts from the first piece on, whatever has come of it."""
+
+    claimed: int
+    data: bytearray
+
+
 class SharedFiles:
     """What has been copied so far. A piece at offset 0 begins its file anew, so a copy that broke off can be repeated."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._unfinished: dict[str, bytearray] = {}
+        self._unfinished: dict[str, _Begun] = {}
+        # sizes of whole files on their way into the shared directory
+        self._placing: list[int] = []
         self._placed: dict[str, int] = {}
 
     def take(self, request: CopyFileRequest) -> SharedFile | None:
-        """Add one piece; the file once it is whole, to be placed now.
+        """Add one piece; the file once it is whole, to be placed now, in `placing`.
 
         Raises:
             PermissionDenied, InvalidArgument: of the path, or a piece that does not follow the one before it.
@@ -102,20 +114,35 @@ class SharedFiles:
         if request.offset == 0:
             self._unfinished.pop(path, None)
             self._check_room(path, size)
-            self._unfinished[path] = bytearray()
-        gathered = self._unfinished.get(path, b"")
-        if len(gathered) != request.offset:
+            self._unfinished[path] = _Begun(size, bytearray())
+        begun = self._unfinished.get(path) or _Begun(size, bytearray())
+        if len(begun.data) != request.offset:
             raise InvalidArgument(
-                f"copy of {path[:80]!r}: a piece at {request.offset}, and {len(gathered)} bytes are there; "
+                f"copy of {path[:80]!r}: a piece at {request.offset}, and {len(begun.data)} bytes are there; "
                 "send the pieces in order, one writer to a path",
                 field="offset",
             )
+        if begun.claimed != size:
+            raise InvalidArgument(
+                f"copy of {path[:80]!r}: a piece of a file of {size} bytes, and its first piece said {begun.claimed}",
+                field="file_size",
+            )
+        begun.data.extend(request.data)
         if end < size:
-            self._unfinished[path] += request.data
             return None
-        data = bytes(self._unfinished.pop(path) + request.data)
-        self._placed[path] = size
-        return SharedFile(path, data, *_modes(request), request.uid, request.gid)
+        del self._unfinished[path]
+        return SharedFile(path, bytes(begun.data), *_modes(request), request.uid, request.gid)
+
+    @contextmanager
+    def placing(self, file: SharedFile) -> Generator[None]:
+        """Place a file that `take` gave in here; it counts from now on, unless an error ends the block."""
+        size = len(file.data)
+        self._placing.append(size)
+        try:
+            yield
+        finally:
+            self._placing.remove(size)
+        self._placed[file.path] = size
 
     def _whole(self, path: str, kind: FileKind, request: CopyFileRequest) -> SharedFile:
         """A directory or a link: one piece, its data nothing or where it leads."""
@@ -128,15 +155,16 @@ class SharedFiles:
             )
         self._unfinished.pop(path, None)
         self._check_room(path, len(request.data))
-        self._placed[path] = len(request.data)
         return SharedFile(path, request.data, *_modes(request), request.uid, request.gid, kind)
 
     def _check_room(self, path: str, size: int) -> None:
-        others = sum(map(len, self._unfinished.values())) + sum(self._placed.values()) - self._placed.get(path, 0)
-        if others + size > self._limits.copied_bytes or len(self._placed) + len(self._unfinished) >= _FILES:
+        moving = sum(begun.claimed for begun in self._unfinished.values()) + sum(self._placing)
+        others = moving + sum(self._placed.values()) - self._placed.get(path, 0)
+        files = len(self._placed) + len(self._unfinished) + len(self._placing)
+        if others + size > self._limits.copied_bytes or files >= _FILES:
             raise ResourceExhausted(
                 f"copy of {path[:80]!r}, {size} bytes: this sandbox has {others} of {self._limits.copied_bytes} bytes "
-                f"in {len(self._placed)} of {_FILES} files",
+                f"in {files} of {_FILES} files, begun ones with all that they said",
                 limit=self._limits.copied_bytes,
             )
 

@@ -92,7 +92,8 @@ class GuestCalls:
     async def _copy_file(self, request: api.CopyFileRequest) -> msgspec.Struct:
         file = self._shared.take(request)
         if file is not None:
-            await self._platform.place(file)
+            with self._shared.placing(file):
+                await self._platform.place(file)
         return api.Empty()
 
     async def _list_interfaces(self, _: net.ListInterfacesRequest) -> msgspec.Struct:
