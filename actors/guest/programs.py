@@ -7,6 +7,7 @@ not for programs whose exit code alone tells what happened: the reaper of strays
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -14,7 +15,7 @@ import trio
 from actors.errors import AgentError, ResourceExhausted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
 __all__ = ["run_program"]
 
@@ -30,20 +31,19 @@ async def run_program(
     """
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     async with trio.lowlevel.FdStream(read_end) as reader:
-        stdin = _filled(given)
         try:
-            process = await trio.lowlevel.open_process(
-                list(argv),
-                stdin=stdin,
-                stdout=write_end,
-                stderr=write_end,
-                env={"LC_ALL": "C", "PATH": os.defpath, **(env or {})},
-            )
+            with _filled(given) as stdin:
+                process = await trio.lowlevel.open_process(
+                    list(argv),
+                    stdin=stdin,
+                    stdout=write_end,
+                    stderr=write_end,
+                    env={"LC_ALL": "C", "PATH": os.defpath, **(env or {})},
+                )
         except OSError as error:
             raise AgentError(f"{argv[0]}: {error.strerror}", status="can't be run") from error
         finally:
             os.close(write_end)
-            os.close(stdin)
         try:
             with trio.fail_after(seconds):
                 output = await _output(argv, reader, most_bytes)
@@ -56,14 +56,18 @@ async def run_program(
                 await process.wait()
 
 
-def _filled(data: bytes) -> int:
+@contextmanager
+def _filled(data: bytes) -> Generator[int]:
     """A descriptor to read it from: memory, so that nobody has to write while the other reads."""
     descriptor = os.memfd_create("input", os.MFD_CLOEXEC)
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 async def _output(argv: Sequence[str], reader: trio.abc.ReceiveStream, most_bytes: int) -> bytes:
