@@ -22,6 +22,7 @@ __all__ = [
     "DIALECTS",
     "ENGINES",
     "LACKING",
+    "MAX_REPEAT",
     "TESTED_AGENTS",
     "WORLDS",
     "ConformanceOptions",

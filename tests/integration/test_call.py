@@ -15,6 +15,7 @@ import trio
 
 from actors.agents.kata.client import open_kata_client
 from actors.api import open_guest
+from actors.cli.call.arguments import MAX_ARGUMENT_BYTES
 from actors.errors import NotFound
 from actors.host.protocols import GuestProtocol
 from actors.nurseries import open_plain_nursery
@@ -73,6 +74,8 @@ def test_what_cannot_be_is_told_before_anybody_is_dialled() -> None:
     done = call("--address", "unix:///no/such.sock", "PauseContainer", "contaner_id=one")
     assert (done.returncode, "did you mean container_id?" in done.stderr) == (2, True)
     assert call("Check").returncode == 2
+    done = call("--address", "unix:///no/such.sock", "SignalProcess", '{"container_id": "\\ud800", "signal": 9}')
+    assert (done.returncode, "SignalProcess.container_id" in done.stderr) == (2, True)
     done = call("--address", "unix:///no/such.sock", "Check", "--timeout", "0.2")
     assert done.returncode == 3
     assert done.stderr.startswith("katrio call: agent_unreachable: ")
@@ -133,6 +136,24 @@ async def test_a_pipe_of_lines_ends_with_the_worst_and_goes_on_after_errors(tmp_
             "WaitProcess",
             "katrio call",
         ]
+
+    await beside(pipe, tmp_path)
+
+
+async def test_a_pipe_of_bytes_that_are_no_calls_does_not_end_the_shell(tmp_path: Path) -> None:
+    def pipe(address: str) -> None:
+        given = b"\xff\necho a\xffb\nPauseContainer container_id=\xff\nWriteStdin data=\xff\n" + bytes(1000) + b"\n"
+        given += bytes(MAX_ARGUMENT_BYTES + 200_000) + b"\necho next\ncheck\n" + bytes(MAX_ARGUMENT_BYTES + 1)
+        done = subprocess.run(
+            [KATRIO, "call", "--address", address], capture_output=True, timeout=60, check=False, input=given
+        )
+        assert done.returncode == 2
+        assert "a\ufffdb\nnext\n" in done.stdout.decode()
+        assert b"SERVING" in done.stdout
+        told = done.stderr.decode().splitlines()
+        assert [line.split(":")[0] for line in told] == [*["katrio call"] * 2, "WriteStdin", *["katrio call"] * 3]
+        assert "PauseContainer.container_id" in told[1]
+        assert all(f"a line of over {MAX_ARGUMENT_BYTES} bytes" in line for line in told[-2:])
 
     await beside(pipe, tmp_path)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from actors.schemas.shapes import Field, Shape
     from actors.seams import Seams
 
-__all__ = ["Call", "parse_call"]
+__all__ = ["MAX_ARGUMENT_BYTES", "Call", "parse_call"]
 
 # a message of the agent's protocol has 4 MiB at the most, and JSON writes a byte as six at the worst
 MAX_ARGUMENT_BYTES = 32 * 1024 * 1024
@@ -171,10 +171,11 @@ def _bytes_value(data: bytes) -> object:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the name {next(name for name in names if names.count(name) > 1)[:60]!r} is there twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the name {name[:60]!r} is there twice")
+        found[name] = value
     return found
 
 
@@ -188,6 +189,9 @@ def _read(path: str) -> bytes:
                 data = file.read(MAX_ARGUMENT_BYTES + 1)
     except OSError as error:
         raise InvalidArgument(f"@{path}: {error.strerror}", field="arguments", found=path) from None
+    except ValueError as error:
+        # a name that no file can have: it has a zero byte, or half a character
+        raise InvalidArgument(f"@{path[:80]!r}: {error}", field="arguments", found=path[:80]) from None
     if len(data) > MAX_ARGUMENT_BYTES:
         raise InvalidArgument(f"@{path}: over {MAX_ARGUMENT_BYTES} bytes: no request is so large", field="arguments")
     return data

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.cli.options import UsageError
+from actors.cli.options import MAX_REPEAT, UsageError
 
 if TYPE_CHECKING:
     import argparse
 
 __all__ = ["CallOptions"]
-
-MAX_REPEAT = 100_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import trio
 
 from actors.cli.call.answers import ask, report_unmade, show
-from actors.cli.call.arguments import parse_call
+from actors.cli.call.arguments import MAX_ARGUMENT_BYTES, parse_call
 from actors.cli.call.listing import call_page, calls_page
 from actors.cli.call.loop import Interrupted, PausedLoop
 from actors.cli.call.terminal import open_terminal
 from actors.cli.exits import Exit
+from actors.cli.options import MAX_REPEAT
 from actors.errors import InvalidArgument
 from actors.scenario.model import Kind
 from actors.scenario.scalars import parse
@@ -42,7 +43,7 @@ repeat N CALL        make a call N times
 sleep DURATION       wait, as in 500ms or 2s
 echo TEXT            print it
 quit                 end; so does ^D. ^C drops the line, or cancels the call in flight"""
-MAX_REPEAT = 100_000
+_SKIPPED_BYTES = 64 * 1024
 
 
 class Shell:
@@ -58,7 +59,7 @@ class Shell:
             "list": lambda _: print(calls_page()),
             "repeat": self._repeat,
             "sleep": self._sleep,
-            "echo": print,
+            "echo": lambda text: print(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")),
         }
 
     def run(self) -> Exit:
@@ -75,10 +76,14 @@ class Shell:
     def _piped(self) -> Iterator[str]:
         while True:
             with self._loop.reading():
-                line = sys.stdin.readline()
+                line, whole = _read_line(sys.stdin.buffer)
             if not line:
                 return
-            yield line
+            if whole:
+                # what is no UTF-8 is kept, as in the words of a command: bytes may have it, and strings refuse it
+                yield line.decode("utf-8", "surrogateescape")
+            else:
+                self._refuse(f"a line of over {MAX_ARGUMENT_BYTES} bytes: no call is so large; it was skipped")
 
     def _typed(self) -> Iterator[str]:
         print(f"{self._options.address}: type help, or a call; Tab completes, quit ends", file=sys.stderr)
@@ -93,6 +98,8 @@ class Shell:
                 except EOFError:
                     print()
                     return
+                except UnicodeDecodeError as error:
+                    self._refuse(f"the line is no {error.encoding}: {error.reason}")
                 else:
                     yield line
 
@@ -137,8 +144,22 @@ class Shell:
 
         self._loop.perform(wait)
 
+    def _refuse(self, words: str) -> None:
+        self._note(Exit.USAGE)
+        report_unmade(InvalidArgument(words, field="line"), "", as_json=self._options.json)
+
     def _note(self, code: Exit) -> None:
         self._worst = max(self._worst, code)
+
+
+def _read_line(source: BinaryIO) -> tuple[bytes, bool]:
+    """The next line, empty at the end, and whether that is all of it; of a longer one the rest is gone."""
+    line = source.readline(MAX_ARGUMENT_BYTES + 1)
+    if len(line) <= MAX_ARGUMENT_BYTES or line.endswith(b"\n"):
+        return line, True
+    while (rest := source.readline(_SKIPPED_BYTES)) and not rest.endswith(b"\n"):
+        pass
+    return line[:1], False
 
 
 def _words(command: str, rest: str) -> list[str]:
