@@ -28,6 +28,7 @@ __all__ = ["request_from_json", "request_to_json", "response_to_json", "text_to_
 
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 _SHOWN = 60
+_HALF = "half a surrogate pair, or a byte that is no UTF-8, is none"
 _ZEROS: Mapping[str, object] = {"string": "", "bytes": b"", "bool": False}
 
 
@@ -110,6 +111,9 @@ def _field(field: Field, value: object, method: str, path: str) -> object:
             if not isinstance(value, dict):
                 _refuse(method, path, value, f"an object whose values are {_expected(field)}")
             pairs = cast("dict[str, object]", value).items()
+            for key in cast("dict[str, object]", value):
+                if not _is_text(key):
+                    _refuse(method, path, key, f"names of whole characters: {_HALF}")
             return {key: _one(field, one, method, f"{path}[{key}]") for key, one in pairs}
         case _:
             return _one(field, value, method, path)
@@ -120,6 +124,8 @@ def _one(field: Field, value: object, method: str, path: str) -> object:
         return _struct(field.shape, value, method, path)
     match field.kind:
         case "string" if isinstance(value, str):
+            if not _is_text(value):
+                _refuse(method, path, value, f"a string of whole characters: {_HALF}")
             return value
         case "bool" if isinstance(value, bool):
             return value
@@ -139,9 +145,21 @@ def _one(field: Field, value: object, method: str, path: str) -> object:
     _refuse(method, path, value, _expected(field))
 
 
+def _is_text(value: str) -> bool:
+    """Whether UTF-8 can carry it, as a string on the wire must be."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _bytes(value: object) -> bytes | None:
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
+        try:
+            return value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return None
     if isinstance(value, dict):
         pairs = cast("dict[str, object]", value)
         encoded = pairs.get("base64")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,11 @@ def test_words_become_the_request(words: tuple[str, ...], expected: Struct) -> N
         (("PauseContainer", '{"container_id": 7}'), "container_id", "found 7, expected a string"),
         (("PauseContainer", '{"container_id": ["a"]}'), "container_id", 'found ["a"], expected a string'),
         (("PauseContainer", '{"container_id": true}'), "container_id", "found true, expected a string"),
+        (("SignalProcess", '{"container_id": "\\ud800", "signal": 9}'), "container_id", "a string of whole characters"),
+        (("PauseContainer", "container_id=\udcff"), "container_id", "a string of whole characters"),
+        (("WriteStdin", '{"data": "\\ud800"}'), "data", "expected text, or"),
+        (("CreateContainer", '{"OCI": {"Annotations": {"\\ud800": "x"}}}'), "OCI.Annotations", "whole characters"),
+        (("PauseContainer", "@a\0b"), "arguments", "null byte"),
         (("PauseContainer", "[]"), "arguments", "expected '{json}', @FILE"),
         (("PauseContainer", "one"), "arguments", "found 'one'"),
         (("PauseContainer", '{"container_id": "one"'), "request", "no JSON"),
@@ -269,3 +275,12 @@ def test_the_shells_completion_knows_the_calls_and_the_options() -> None:
         script = completion(build_parser(), shell)
         assert "RemoveStaleVirtiofsShareMounts" in script
         assert "no-defaults" in script
+
+
+def test_a_name_that_comes_again_after_many_others_is_found_at_once() -> None:
+    names = [f'"{index}": 0' for index in range(100_000)]
+    began = time.process_time()
+    with pytest.raises(InvalidArgument, match="the name '99999' is there twice"):
+        request("PauseContainer", "{" + ", ".join([*names, names[-1]]) + "}")
+    # counting each name in all of them takes minutes
+    assert time.process_time() - began < 20
