@@ -116,9 +116,15 @@ def advice(found: Peer, expected: Peer) -> str:
     return f"this answers {found}, not {expected}: {known}"
 
 
+# for every command with a Kata agent's address; not all of them have the option
+_ANOTHER_AGENT = "a hyperstart? use --agent hyperstart, where the command has it: katrio call is for Kata agents alone"
 _ADVICE: Mapping[tuple[Peer, Peer], str] = {
     (Peer.STREAMS, Peer.CONTROL): "are --address and --tty-address swapped?",
     (Peer.CONTROL, Peer.STREAMS): "are --address and --tty-address swapped?",
+    (Peer.TTRPC, Peer.GRPC): "a Kata 2 (or later) agent? use --dialect ttrpc",
+    (Peer.GRPC, Peer.TTRPC): "a Kata 1.x agent? use --dialect grpc",
+    (Peer.CONTROL, Peer.TTRPC): _ANOTHER_AGENT,
+    (Peer.CONTROL, Peer.GRPC): _ANOTHER_AGENT,
     (Peer.TTRPC, Peer.YAMUX): "an agent that takes connections by itself; write unix:///path",
     (Peer.GRPC, Peer.YAMUX): "an agent that takes connections by itself; write unix:///path",
     (Peer.TTRPC, Peer.HYBRID): "an agent without a VMM before it; write unix:///path",
