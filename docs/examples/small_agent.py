@@ -145,6 +145,14 @@ class SmallAgent:
         self.sandbox = request.sandbox_id
         return api.Empty()
 
+    async def destroy_sandbox(self, _):
+        for container in list(self.containers):
+            # another call may have removed it meanwhile
+            if container in self.containers:
+                await self.remove_container(api.RemoveContainerRequest(container_id=container))
+        self.sandbox = None
+        return api.Empty()
+
     async def create_container(self, request):
         if request.OCI is None or request.OCI.process is None or not request.OCI.process.args:
             raise refuse(StatusCode.INVALID_ARGUMENT, "OCI.Process with its Args is needed")
@@ -226,6 +234,7 @@ class SmallAgent:
             "Check": self.check,
             "Version": self.version,
             "CreateSandbox": self.create_sandbox,
+            "DestroySandbox": self.destroy_sandbox,
             "CreateContainer": self.create_container,
             "StartContainer": self.start_container,
             "RemoveContainer": self.remove_container,
