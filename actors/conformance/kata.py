@@ -182,10 +182,12 @@ class Kata:
             raise
 
     async def code(self, method: str, **fields: Any) -> str:
-        """The same, when only its outcome matters: `ok`, or the error's code."""
+        """The same, when only its outcome matters: `ok`, or the error's code. Raises: KatrioError for a link that was lost."""
         try:
             await self.call(method, **fields)
         except KatrioError as error:
+            if is_loss(error):
+                raise
             return error.code
         return "ok"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Cases, Spoken
-from actors.conformance.expect import check, equal, is_loss, refused
+from actors.conformance.expect import check, equal, is_loss, quick, refused
 from actors.errors import KatrioError, Unsupported
 
 if TYPE_CHECKING:
@@ -59,11 +59,47 @@ async def destroy(kata: Kata) -> None:
     await container.check_alive()
     if await _ended(kata, "DestroySandbox"):
         return
-    code = await kata.code("StatsContainer", container_id=container.id)
+    code = await kata.code("SignalProcess", container_id=container.id, signal=9)
     check(code in ("not_found", "invalid_argument"), "no such container any more", code)
     if not await _ended(kata, "DestroySandbox"):
         await kata.target.make_sandbox()
         await (await kata.run()).check_alive()
+
+
+@CASES.add(
+    "sandbox.destroy-meets-create",
+    title="A create that is pending while the sandbox is destroyed leaves nothing",
+    does="destroys the sandbox with a create under way, looks for the container, and makes it anew in a new sandbox",
+    expects="the create is done or refused, soon; no container is left, and the id can be used again; or an agent that ends",
+    why="agent-semantics 6.1 (10): a sandbox stopped while a create is pending",
+    destructive=True,
+)
+async def destroy_meets_create(kata: Kata) -> None:
+    for pause in (0.0, 0.01):
+        container = kata.container_of(kata.fresh())
+        ended = False
+        with quick("a create and the destroy that meets it are answered"):
+            async with kata.together() as nursery:
+                nursery.start_soon(_create, kata, container.id)
+                await kata.pass_time(pause)
+                ended = await _ended(kata, "DestroySandbox")
+        if ended:
+            return
+        code = await kata.code("SignalProcess", container_id=container.id, signal=9)
+        check(code in ("not_found", "invalid_argument"), "no such container any more", code)
+        await kata.target.make_sandbox()
+        again = await kata.create(kata.spec(), named=container.id)
+        await again.start()
+        await again.check_alive()
+
+
+async def _create(kata: Kata, name: str) -> None:
+    """Done, or refused; whether the agent has ended, the destroy beside it finds out."""
+    try:
+        await kata.call("CreateContainer", container_id=name, exec_id=name, OCI=kata.spec())
+    except KatrioError as error:
+        if is_loss(error) and kata.target.spoken is not Spoken.TTRPC:
+            raise
 
 
 async def _ended(kata: Kata, method: str) -> bool:

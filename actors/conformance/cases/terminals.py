@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Cases
-from actors.conformance.expect import check, equal, quick, refused
+from actors.conformance.expect import check, equal, is_loss, quick, refused
+from actors.conformance.kata_container import at_most
+from actors.conformance.together import OK, outcome
+from actors.errors import KatrioError
 from actors.wire.spec import TerminalSize
 
 if TYPE_CHECKING:
@@ -64,25 +67,29 @@ async def stderr_on_stdout(kata: Kata) -> None:
     process = await container.spawn(
         "read go; i=0; while [ $i -lt 20 ]; do i=$((i+1)); echo out-$i; echo err-$i >&2; done", tty=True
     )
-    stolen: list[str] = []
+    stolen = bytearray()
 
     async def stderr() -> None:
         try:
-            data = await process.rest("ReadStderr")
-        except Exception as error:  # a refusal is as good: nothing was taken
-            data = b""
-            stolen.append(type(error).__name__)
-        if data:
-            stolen.append(repr(data[:60]))
+            while data := await process.read("ReadStderr"):
+                stolen.extend(data)
+                at_most(stolen)
+        except KatrioError as error:
+            if is_loss(error):
+                raise
+            # a refusal is as good: nothing was taken
 
     async with kata.together() as nursery:
         nursery.start_soon(stderr)
         await kata.pass_time(0.2)
         await process.write(b"go\n")
         seen = (await process.rest()).split()
+        # what is on its way to the other reader
+        await kata.pass_time(0.2)
         nursery.cancel_scope.cancel()
     wanted = [word for number in range(1, 21) for word in (f"out-{number}".encode(), f"err-{number}".encode())]
     equal(seen[-40:], wanted, "on stdout")
+    equal(bytes(stolen), b"", "on stderr")
 
 
 @CASES.add(
@@ -216,6 +223,44 @@ async def first_size(kata: Kata) -> None:
     container = await kata.run()
     process = await container.spawn("stty size", tty=True, size=TerminalSize(21, 63))
     equal((await process.rest()).split(), [b"21", b"63"], "its size")
+
+
+@CASES.add(
+    "resize.before-start",
+    title="A size that is given before the start is kept, or refused",
+    does="creates a container with a terminal, resizes it to 31 rows and 92 columns, starts it, and asks its init for the size",
+    expects="a refusal and an init that runs, or ok and 31 92",
+    why="agent-semantics 6.4 (42): a client resizes as soon as it has created; the size is lost",
+    needs=TTY,
+)
+async def before_start(kata: Kata) -> None:
+    container = await kata.create(kata.spec("sh", "-c", "stty size; exit 29", tty=True))
+    with quick("a resize before the start is answered"):
+        answer = await outcome(container.init.resize(31, 92))
+    await container.start()
+    seen = (await container.init.rest()).split()
+    if answer == OK:
+        equal(seen, [b"31", b"92"], "its size")
+    equal(await container.init.wait(), 29, "exit code")
+
+
+@CASES.add(
+    "resize.after-exit",
+    title="A resize of what has ended harms nothing",
+    does="resizes the terminal of an exec that has exited with 30, asks for its code, and runs another",
+    expects="ok or a refusal, soon; 30 again, and the container is healthy",
+    why="agent-semantics 6.4 (42): a window that changes as its process ends",
+    needs=TTY,
+)
+async def after_exit(kata: Kata) -> None:
+    container = await kata.run()
+    process = await container.spawn("exit 30", tty=True)
+    equal(await process.rest(), b"", "its output")
+    equal(await process.wait(), 30, "exit code")
+    with quick("a resize of what has ended is answered"):
+        await outcome(process.resize(31, 92))
+    equal(await process.wait(), 30, "the code of a second wait is")
+    await container.check_alive()
 
 
 @CASES.add(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.conformance.case import Cases, FallsShort
-from actors.conformance.expect import check, equal, quick, refused
+from actors.conformance.expect import check, equal, is_loss, quick, refused
+from actors.errors import KatrioError
 
 if TYPE_CHECKING:
     from actors.agents.kata.rpclink import RpcLink
@@ -242,9 +243,9 @@ async def keeps_output(kata: Kata) -> None:
 async def _readable(process: Process) -> bytes:
     try:
         return await process.rest()
-    except FallsShort:
-        raise
-    except Exception as error:
+    except KatrioError as error:
+        if is_loss(error):
+            raise
         raise FallsShort("its output after the wait", f"{error}") from error
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFECTS"]
 
+PENDING_SECONDS = 0.1
+
 
 class _Stuck(Conductor):
     """A lock that most of what changes something needs."""
@@ -41,6 +43,14 @@ class _Stuck(Conductor):
     async def exec(self, container: str, process: str, document: Process) -> None:
         async with self.turn:
             await super().exec(container, process, document)
+
+
+class CreateOutlivesSandbox(Conductor):
+    """The sandbox is destroyed while a create is under way, which goes on as if nothing were."""
+
+    async def create(self, container: str, spec: Spec) -> None:
+        await trio.sleep(PENDING_SECONDS)
+        await super().create(container, spec)
 
 
 class SecondStartFreezes(_Stuck):
@@ -299,6 +309,12 @@ class OomEventsWithoutEnd(ContainerCalls):
 _KATA_AGENT = "kata-agent (Rust), src/rpc.rs"
 
 DEFECTS = (
+    Defect(
+        "a pending create outlives its sandbox",
+        "virtcontainers: a create in the guest ends after the teardown has begun",
+        Kit(conductor=CreateOutlivesSandbox),
+        ("sandbox.destroy-meets-create",),
+    ),
     Defect(
         "a second start freezes the agent",
         f"{_KATA_AGENT} do_start_container",

@@ -20,6 +20,7 @@ __all__ = ["DEFECTS"]
 
 PIPE_BYTES = 64 * 1024
 KEPT_INPUT_BYTES = 512
+KEPT_READS = 100
 
 
 def _process(service: ProcessCalls, request: api.CloseStdinRequest | api.ReadStreamRequest) -> ProcessIo:
@@ -126,6 +127,33 @@ class ErrorsReadTheTerminal(ProcessCalls):
         return await super()._read_stderr(request)
 
 
+class TerminalIsRepeated(ProcessCalls):
+    """What a terminal prints comes on stdout, and once more on stderr."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._copies: dict[tuple[str, str], tuple[trio.MemorySendChannel[bytes], trio.MemoryReceiveChannel[bytes]]] = {}
+
+    async def _read_stdout(self, request: api.ReadStreamRequest) -> msgspec.Struct:
+        reply = await super()._read_stdout(request)
+        if _process(self, request).engine.stderr is None and isinstance(reply, ReadStreamResponse):
+            self._copy(request)[0].send_nowait(reply.data)
+        return reply
+
+    async def _read_stderr(self, request: api.ReadStreamRequest) -> msgspec.Struct:
+        if _process(self, request).engine.stderr is None:
+            return ReadStreamResponse(data=await self._copy(request)[1].receive())
+        return await super()._read_stderr(request)
+
+    def _copy(
+        self, request: api.ReadStreamRequest
+    ) -> tuple[trio.MemorySendChannel[bytes], trio.MemoryReceiveChannel[bytes]]:
+        key = request.container_id, request.exec_id
+        if key not in self._copies:
+            self._copies[key] = trio.open_memory_channel[bytes](KEPT_READS)
+        return self._copies[key]
+
+
 class StreamsSwapped(ProcessCalls):
     async def _read_stdout(self, request: api.ReadStreamRequest) -> msgspec.Struct:
         return await super()._read_stderr(request)
@@ -205,6 +233,16 @@ class ResizeOfNothingAccepted(ProcessCalls):
             return Empty()
 
 
+class ResizeOfEndedForgets(ProcessCalls):
+    """A failure of the resize takes the whole container down."""
+
+    async def _resize(self, request: api.TtyWinResizeRequest) -> msgspec.Struct:
+        if self._conductor.process(request.container_id, request.exec_id).ended.is_set():
+            await self._conductor.remove(request.container_id)
+            return Empty()
+        return await super()._resize(request)
+
+
 class RowsAreColumns(ProcessCalls):
     async def _resize(self, request: api.TtyWinResizeRequest) -> msgspec.Struct:
         return await super()._resize(msgspec.structs.replace(request, row=request.column, column=request.row))
@@ -277,6 +315,12 @@ DEFECTS = (
         ("tty.stderr-on-stdout",),
     ),
     Defect(
+        "a terminal's output comes on stderr too",
+        "an agent that copies one master to both streams",
+        Kit(processes=TerminalIsRepeated),
+        ("tty.stderr-on-stdout",),
+    ),
+    Defect(
         "output and errors are swapped",
         "an agent that mixes its pipes",
         Kit(processes=StreamsSwapped),
@@ -311,12 +355,21 @@ DEFECTS = (
         ("resize.without-terminal-refused",),
     ),
     Defect(
+        "winsize of what has ended takes its container down",
+        "a handler whose failure is a container's",
+        Kit(processes=ResizeOfEndedForgets),
+        ("resize.after-exit",),
+    ),
+    Defect(
         "rows are columns",
         "virtcontainers' winsizeProcess(height, width)",
         Kit(processes=RowsAreColumns),
         ("resize.seen",),
     ),
     Defect(
-        "winsize does nothing", "virtcontainers' hyperstart agent", Kit(processes=ResizeDoesNothing), ("resize.seen",)
+        "winsize does nothing",
+        "virtcontainers' hyperstart agent",
+        Kit(processes=ResizeDoesNothing),
+        ("resize.seen", "resize.before-start"),
     ),
 )
