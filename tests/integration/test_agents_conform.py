@@ -44,9 +44,8 @@ def conformance(*words: str) -> tuple[int, dict[str, Any]]:
     ("spoken", "words"),
     [
         (Spoken.TTRPC, ("--destructive",)),
-        # what runs is the same; what differs is how it is said
-        (Spoken.GRPC, ("--dialect", "grpc", "--filter", "exec.,wait.,stdin.,tty.,sandbox.", "--destructive")),
-        (Spoken.HYPERSTART, ("--agent", "hyperstart")),
+        (Spoken.GRPC, ("--dialect", "grpc", "--destructive")),
+        (Spoken.HYPERSTART, ("--agent", "hyperstart", "--destructive")),
     ],
     ids=["kata ttrpc", "kata grpc", "hyperstart"],
 )
