@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from actors.agents.hyperstart.link import HyperstartLink
-from actors.agents.hyperstart.pod import PodContainer, container_body, exec_body
+from actors.agents.hyperstart.pod import PodContainer, container_body, exec_body, refusal_text
 from actors.conformance.case import FallsShort, Hung, Spoken
 from actors.conformance.expect import shown
 from actors.conformance.kata_container import Finished, at_most
@@ -143,7 +143,7 @@ class Hyperstart:
         """The same, when it must be accepted; the answer's payload. Raises: AgentError when the guest refuses."""
         answer = await self.ask(code, body)
         if not answer.accepted:
-            why = answer.payload.rstrip(b"\0").decode("ascii", "replace")[:80]
+            why = refusal_text(answer.payload)
             raise AgentError(f"{command_name(code)}: the guest refused{': ' + why if why else ''}", status="refused")
         return answer.payload
 

@@ -14,7 +14,7 @@ import trio
 
 from actors.agents.hyperstart.config import HyperConfig
 from actors.agents.hyperstart.link import HyperstartLink
-from actors.agents.hyperstart.pod import Pod, PodContainer, check_spec, container_body, exec_body
+from actors.agents.hyperstart.pod import Pod, PodContainer, check_spec, container_body, exec_body, refusal_text
 from actors.errors import AgentError, AlreadyExists, GuestDied, InvalidTransition, NotFound, OutcomeUnknown, Unsupported
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
@@ -94,7 +94,7 @@ class HyperstartAgent:
         """Raises: AgentError when the guest refuses; it does not say why."""
         answer = await self._link.command(code, body)
         if not answer.accepted:
-            why = answer.payload.rstrip(b"\0").decode("ascii", "replace")[:80] if code == Code.KILLCONTAINER else ""
+            why = refusal_text(answer.payload) if code == Code.KILLCONTAINER else ""
             raise AgentError(f"{code.name}: the guest refused{': ' + why if why else ''}", status=why or "refused")
         return answer.payload
 

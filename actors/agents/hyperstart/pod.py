@@ -12,6 +12,7 @@ import trio
 
 from actors.errors import InvalidArgument, NotFound, Unsupported
 from actors.lifecycle.container import ContainerState
+from actors.schemas.text import plain_text
 from actors.wire.spec import DEFAULT_PATH, ExitStatus
 from transports.errors import LocalProtocolError
 from transports.hyperstart import messages
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from actors.agents.hyperstart.process import RunningProcess
     from actors.wire.spec import ContainerSpec, ProcessSpec
 
-__all__ = ["Pod", "PodContainer", "check_spec", "container_body", "exec_body"]
+__all__ = ["Pod", "PodContainer", "check_spec", "container_body", "exec_body", "refusal_text"]
+
+# of what a guest says of its refusal; its own texts are half as long
+REFUSAL_LENGTH = 80
 
 
 class PodContainer:
@@ -155,3 +159,8 @@ def _encoded(body: messages.Container | messages.Exec) -> bytes:
         return messages.encode_json(body)
     except LocalProtocolError as error:
         raise InvalidArgument(str(error)) from None
+
+
+def refusal_text(payload: bytes) -> str:
+    """What an ERROR says, a C string, fit for messages; empty for most commands."""
+    return plain_text(payload.rstrip(b"\0").decode("ascii", "replace"), REFUSAL_LENGTH)
