@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -123,8 +124,18 @@ async def serve_vsock(
             "where the kernel has vsock_loopback"
         ) from error
 
-    def from_host(peer: socket.socket) -> bool:
-        peer_cid: int = peer.getpeername()[0]
-        return peer_cid == _HOST_CID or (cid == _LOCAL_CID and peer_cid == _LOCAL_CID)
+    await serve_accepted(sock, handler, name, admit=admit or partial(from_host, cid), task_status=task_status)
 
-    await serve_accepted(sock, handler, name, admit=admit or from_host, task_status=task_status)
+
+def from_host(listening_cid: int, peer: socket.socket) -> bool:
+    """Whether a peer that was accepted there may stay; one that has gone may not."""
+    try:
+        peer_cid: int = peer.getpeername()[0]
+    except OSError:
+        return False
+    return admits(listening_cid, peer_cid)
+
+
+def admits(listening_cid: int, peer_cid: int) -> bool:
+    """Whether a listener at `listening_cid` serves a peer: the host, and this machine where it is bound to that alone."""
+    return peer_cid == _HOST_CID or (listening_cid == _LOCAL_CID and peer_cid == _LOCAL_CID)

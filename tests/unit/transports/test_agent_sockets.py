@@ -15,14 +15,14 @@ import pytest
 import trio
 import trio.testing
 
-from transports.address import Address, parse_agent_address
+from transports.address import ANY_CID, Address, parse_agent_address
 from transports.agent_sockets import dialer_for, open_dialer, serve_addresses
 from transports.errors import AddressError, AddressInUse, RemoteProtocolError, Unreachable
 from transports.hybrid.sockets import guest_initiated, hybrid_dialer, serve_hybrid
 from transports.recognise import Peer
 from transports.serial import serial_dialer
 from transports.stream import dial_with_backoff, serve_unix, unix_dialer
-from transports.vsock import Family, open_vsock, serve_vsock, vsock_dialer
+from transports.vsock import Family, admits, from_host, open_vsock, serve_vsock, vsock_dialer
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,6 +33,24 @@ def directory() -> Generator[Path]:
     # pytest's own are too long for a socket's path in some places
     with tempfile.TemporaryDirectory(prefix="katrio-") as made:
         yield Path(made)
+
+
+@pytest.fixture
+def vsock() -> None:
+    """Skips where there is none: not in an async test, whose nurseries lose the reason."""
+    try:
+        open_vsock().close()
+    except AddressError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def vsock_loopback(vsock: None) -> None:
+    with open_vsock() as sock:
+        try:
+            sock.bind((1, 55024))
+        except OSError as error:
+            pytest.skip(f"no vsock loopback on this kernel: {error}")
 
 
 async def _echo(stream: trio.abc.Stream) -> None:
@@ -178,16 +196,42 @@ async def test_a_guest_reaches_its_host_beside_the_vmm_s_socket(directory: Path)
         guest_initiated("/" + "x" * 105, 1025)
 
 
+@pytest.mark.usefixtures("vsock_loopback")
 async def test_vsock_loopback() -> None:
     """The real thing, where this kernel lets one machine talk to itself."""
     address = Address("vsock", "1", 55024)
     async with trio.open_nursery() as nursery:
-        try:
-            await nursery.start(serve_addresses, [(address, _echo)])
-        except AddressError as error:
-            pytest.skip(f"no vsock loopback on this kernel: {error}")
+        await nursery.start(serve_addresses, [(address, _echo)])
         await _talk(address)
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("listening", "peer", "served"),
+    [
+        (ANY_CID, 2, True),
+        (ANY_CID, 1, False),
+        (ANY_CID, 3, False),
+        (ANY_CID, 0, False),
+        (ANY_CID, ANY_CID, False),
+        (3, 2, True),
+        (3, 1, False),
+        (3, 3, False),
+        (1, 1, True),
+        (1, 2, True),
+        (1, 3, False),
+        (2, 2, True),
+        (2, 1, False),
+    ],
+)
+def test_who_is_served_over_vsock(listening: int, peer: int, served: bool) -> None:
+    assert admits(listening, peer) is served
+
+
+def test_a_vsock_peer_that_has_gone_is_not_served() -> None:
+    # not connected (any more): the kernel has no name of its peer
+    with socket.socket(socket.AF_UNIX) as gone:
+        assert not from_host(1, gone)
 
 
 async def test_the_same_code_over_an_injected_socket(directory: Path) -> None:
@@ -221,13 +265,10 @@ async def test_the_same_code_over_an_injected_socket(directory: Path) -> None:
     assert admitted == [True, False]
 
 
+@pytest.mark.usefixtures("vsock")
 async def test_vsock_that_can_t_be_is_told() -> None:
     with pytest.raises(AddressError, match="listen there, and dial"):
         dialer_for(Address("vsock", "-1", 1024))
-    try:
-        open_vsock().close()
-    except AddressError as error:
-        pytest.skip(str(error))
     # one port below those that need a privilege, of a machine that this one is not
     with pytest.raises(AddressError, match="-1 is every address of this machine"):
         await serve_vsock(77, 55025, _echo)
