@@ -317,5 +317,7 @@ class YamuxStream(trio.abc.HalfCloseableStream):
             raise trio.ClosedResourceError("this stream was closed")
         if not self._session.has(self._number):
             raise trio.BrokenResourceError("the peer reset this stream")
-        if self._channel.ended is not None and not (reading and self._session.unread(self._number)):
+        # what came before the channel's end is read first, the end of the stream included
+        came = reading and (self._session.unread(self._number) or self._session.peer_ended(self._number))
+        if self._channel.ended is not None and not came:
             raise trio.BrokenResourceError(str(self._channel.ended)) from self._channel.ended

@@ -29,6 +29,8 @@ TURN_BYTES = 16 * 1024
 CONTROL_BYTES = 64 * 1024
 # streams that we ended and the peer did not: more, and the oldest are reset
 LINGERING = 64
+# numbers that may still come after a higher one: of so many streams that a peer opens at the same moment
+OVERTAKEN = 64
 MOST_WINDOW = 0xFFFF_FFFF
 LAST_ID = 0xFFFF_FFFF
 
@@ -108,6 +110,8 @@ class Session:
         self._streams: dict[int, _Stream] = {}
         self._next = 1 if client else 2
         self._highest_theirs = 0
+        # below it, and not opened yet
+        self._passed_over: dict[int, None] = {}
         self._unaccepted: deque[int] = deque()
         self._lingering: dict[int, None] = {}
         self._control = bytearray()
@@ -279,7 +283,7 @@ class Session:
             RemoteProtocolError: it broke the protocol, now or before.
         """
         if self.failure is not None:
-            raise self.failure
+            raise _anew(self.failure)
         events: list[Event] = []
         try:
             for frame in self._decoder.feed(data):
@@ -287,7 +291,7 @@ class Session:
             if self._decoder.failure is not None:
                 raise self._decoder.failure
         except RemoteProtocolError as error:
-            self.failure = error
+            self.failure = _anew(error)
             self._turns.clear()
             self.go_away(GoAway.PROTOCOL)
             raise
@@ -312,13 +316,27 @@ class Session:
             raise RemoteProtocolError(f"the peer opened stream {stream}, a number of ours")
         if stream in self._streams:
             raise RemoteProtocolError(f"the peer opened stream {stream} twice")
-        self._highest_theirs = max(stream, self._highest_theirs)
+        self._use_number(stream)
         if len(self._unaccepted) >= BACKLOG or len(self._streams) >= MAX_STREAMS:
             self._control += encode(Kind.WINDOW, Flag.RST, stream, 0)
             return
         self._streams[stream] = _Stream()
         self._unaccepted.append(stream)
         events.append(Opened(stream))
+
+    def _use_number(self, stream: int) -> None:
+        """A number serves once. Not in order, though: Go's side draws it before it queues the frame, in many tasks at once."""
+        if stream > self._highest_theirs:
+            first = self._highest_theirs + 2 if self._highest_theirs else 2 - stream % 2
+            for passed_over in range(max(first, stream - 2 * OVERTAKEN), stream, 2):
+                self._passed_over[passed_over] = None
+            while len(self._passed_over) > OVERTAKEN:
+                del self._passed_over[next(iter(self._passed_over))]
+            self._highest_theirs = stream
+        elif stream in self._passed_over:
+            del self._passed_over[stream]
+        else:
+            raise RemoteProtocolError(f"the peer opened stream {stream} again; a number serves once, and they grow")
 
     def _on_stream(self, frame: Frame, events: list[Event]) -> None:
         stream = frame.stream
@@ -375,3 +393,8 @@ class Session:
     def _drop_buffer(self, found: _Stream) -> None:
         self._buffered -= len(found.buffer)
         found.buffer.clear()
+
+
+def _anew(error: RemoteProtocolError) -> RemoteProtocolError:
+    # one instance that is raised again and again would gather all the tracebacks
+    return type(error)(*error.args)

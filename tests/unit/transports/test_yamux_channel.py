@@ -107,6 +107,24 @@ async def test_the_end_of_a_channel_ends_its_streams_and_what_came_can_be_read()
             await client.ping()
 
 
+async def test_a_stream_that_the_peer_ended_ends_so_though_the_channel_has_ended() -> None:
+    near, far = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        client = YamuxChannel(near, client=True)
+        await nursery.start(client.run)
+        stream = await client.open_stream()
+        await far.send_all(encode(Kind.DATA, Flag.ACK | Flag.FIN, 1, 4) + b"last")
+        await trio.testing.wait_all_tasks_blocked()
+        await far.aclose()
+        await client.wait_ended()
+        assert await stream.receive_some(3) == b"las"
+        assert await stream.receive_some() == b"t"
+        for _ in range(2):
+            assert await stream.receive_some() == b""
+        with pytest.raises(trio.BrokenResourceError, match="closed the yamux channel"):
+            await stream.send_all(b"x")
+
+
 async def test_a_peer_that_breaks_the_protocol_is_told_go_away() -> None:
     near, far = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:

@@ -209,6 +209,51 @@ def test_a_peer_that_breaks_the_protocol_gets_a_go_away(frame: bytes, what: str)
         server.receive_data(encode(Kind.PING, Flag.SYN, 0, 1))
 
 
+def test_an_offence_is_told_in_an_error_of_its_own_each_time() -> None:
+    server = Session(client=False)
+    told: list[RemoteProtocolError] = []
+    for _ in range(3):
+        with pytest.raises(RemoteProtocolError, match="never opened") as caught:
+            server.receive_data(encode(Kind.DATA, 0, 9, 0))
+        told.append(caught.value)
+    assert server.failure is not None
+    assert server.failure.__traceback__ is None
+    assert len({id(error) for error in told}) == 3
+
+
+def _syn(stream: int) -> bytes:
+    return encode(Kind.WINDOW, Flag.SYN, stream, 0)
+
+
+@pytest.mark.parametrize("ended_by", ["both sides", "a reset of theirs", "a reset of ours"])
+def test_the_number_of_a_stream_that_ended_serves_no_more(ended_by: str) -> None:
+    client, server, stream = _opened()
+    if ended_by == "both sides":
+        client.close(stream)
+        _pass(client, server)
+        server.close(stream)
+        _pass(server, client)
+    else:
+        (client if "theirs" in ended_by else server).reset(stream)
+        _pass(client, server)
+        _pass(server, client)
+    assert server.streams == 0
+    with pytest.raises(RemoteProtocolError, match="opened stream 1 again"):
+        server.receive_data(_syn(stream))
+
+
+def test_a_stream_may_be_overtaken_by_some_of_a_higher_number() -> None:
+    server = Session(client=False)
+    assert server.receive_data(_syn(5) + _syn(1) + _syn(3)) == [Opened(5), Opened(1), Opened(3)]
+    # what is remembered of it is bounded
+    server.receive_data(_syn(7 + 2 * bounds.OVERTAKEN + 2))
+    assert server.receive_data(_syn(9)) == [Opened(9)]
+    server.receive_data(_syn(0x7FFF_FFFF))
+    assert server.receive_data(_syn(0x7FFF_FFFD)) == [Opened(0x7FFF_FFFD)]
+    with pytest.raises(RemoteProtocolError, match="opened stream 11 again"):
+        server.receive_data(_syn(11))
+
+
 def test_streams_that_nobody_takes_are_bounded_and_the_next_is_reset() -> None:
     server = Session(client=False)
     for number in range(bounds.BACKLOG + 1):
