@@ -127,8 +127,13 @@ class GuestStreams:
 
     @property
     def failure(self) -> RemoteProtocolError | None:
-        """What a real guest would have died of; sticky."""
+        """What a real guest would have died of; sticky until the next host."""
         return self._failure
+
+    def begin_host(self) -> None:
+        """Another host is there: half a frame of the one before, or its offence, is not its own."""
+        self._decoder = StreamDecoder(STREAM_TO_GUEST_BYTES)
+        self._failure = None
 
     def open(self, stdio: int, stderr: int) -> None:
         """A process has started with these sequences."""

@@ -112,6 +112,7 @@ class HyperstartService:
 
     async def _carry_streams(self, stream: trio.abc.Stream) -> None:
         self._streams_stream = stream
+        self._streams.begin_host()
         self._streams_up.set()
         try:
             while self._streams.failure is None and (data := await _receive(stream)):
@@ -284,9 +285,15 @@ class HyperstartService:
         await self._conductor.destroy()
         control.answer(command)
         await self._flush_control()
-        for stream in (self._streams_stream, self._control_stream):
-            if stream is not None:
-                await stream.aclose()
+        streams = self._streams_stream
+        if self._control_stream is not None:
+            await self._control_stream.aclose()
+        # a host takes the end of either channel for the guest's: one that still reads the answer goes by itself
+        with trio.move_on_after(self._limits.answer_grace_seconds):
+            async with self._streams_host:
+                pass
+        if streams is not None:
+            await streams.aclose()
 
     # processes
 

@@ -12,6 +12,7 @@ from trio.testing import memory_stream_pair
 
 from actors.agents.hyperstart import HyperstartAgent, HyperstartLink
 from actors.errors import (
+    AgentError,
     AgentUnreachable,
     AlreadyExists,
     GuestDied,
@@ -362,3 +363,69 @@ async def test_a_refusal_that_came_of_an_end_is_told_as_that(autojump_clock: tri
         await trio.testing.wait_all_tasks_blocked()
         assert codes == [Code.NEWCONTAINER, Code.KILLCONTAINER, Code.EXECCMD, Code.KILLCONTAINER]
         nursery.cancel_scope.cancel()
+
+
+async def test_a_guest_s_words_can_t_steer_a_terminal(autojump_clock: trio.testing.MockClock) -> None:
+    guest = Scripted()
+
+    async def play() -> None:
+        await guest.greet()
+        for answer in (encode_control(Code.ACK), encode_control(Code.ERROR, b"\x1b[2J\x07gone\x80\0")):
+            await guest.control.receive_some()
+            await guest.control.send_all(answer)
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play)
+        agent = HyperstartAgent(guest.link, DEFAULT_LIMITS, share="/")
+        await nursery.start(agent.run)
+        await agent.create_container("c1", container("sleep", "100"), "/")
+        await agent.start_container("c1")
+        with pytest.raises(AgentError) as caught:
+            await agent.signal_process("c1", "c1", signal.SIGTERM)
+        assert caught.value.details["status"] == "\\x1b[2J\\x07gone\ufffd"
+        assert caught.value.message == "KILLCONTAINER: the guest refused: \\x1b[2J\\x07gone\ufffd"
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_answer_to_destroypod_is_there_before_any_channel_ends(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A host takes the end of either channel for the guest's, and would look no further."""
+    heard: list[bytes] = []
+    ends: list[str] = []
+
+    async def listen(channel: str, stream: trio.abc.Stream) -> None:
+        while data := await stream.receive_some():
+            heard.append(bytes(data))
+        ends.append(channel)
+
+    async with open_guest() as guest, trio.open_nursery() as nursery:
+        control, streams = await guest.dial_control(), await guest.dial_streams()
+        nursery.start_soon(listen, "streams", streams)
+        nursery.start_soon(listen, "control", control)
+        await control.send_all(encode_control(Code.STARTPOD, b'{"hostname":"box"}'))
+        await control.send_all(encode_control(Code.DESTROYPOD))
+        # both end, whether or not the host goes
+        await trio.sleep(DEFAULT_LIMITS.answer_grace_seconds + 1)
+        assert b"".join(heard).endswith(encode_control(Code.ACK))
+        assert ends == ["control", "streams"]
+
+
+@pytest.mark.parametrize("spoken", [encode_stream(1, b"half a frame")[:-3], b"\xff" * 12, b"GET / HTTP/1.1\r\n\r\n"])
+async def test_what_one_host_spoke_on_the_stream_channel_is_not_the_next_one_s(
+    spoken: bytes, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_guest() as guest:
+        bad = await guest.dial_streams()
+        await bad.send_all(spoken)
+        await trio.testing.wait_all_tasks_blocked()
+        await bad.aclose()
+        async with open_agent(guest) as agent:
+            await agent.create_sandbox("box", SandboxSpec())
+            one = await run(agent, "c1", "cat; exit 5")
+            await one.write_stdin("c1", "c1", b"heard")
+            await one.close_stdin("c1", "c1")
+            with trio.fail_after(5):
+                assert await drain(one.read_stdout, "c1", "c1") == b"heard"
+                assert await one.wait_process("c1", "c1") == ExitStatus(5)

@@ -149,10 +149,10 @@ async def _until_closed(serve: Any, stream: trio.abc.Stream) -> None:
 async def test_every_pair_is_told_within_a_second(
     name: str, expected: Peer, autojump_clock: trio.testing.MockClock
 ) -> None:
-    # a stream channel has one user at a time, and what another protocol says to it is its end: nobody can ask it then.
-    # Swapped with a control channel it is known by that one's first word
+    # a stream channel has one user at a time: nobody can ask it while another waits for the control channel's first word.
+    # Swapped with a control channel it is known by that word
     found = SERVERS[name][1]
-    if found is Peer.STREAMS and expected is not Peer.YAMUX:
+    if found is Peer.STREAMS and expected is Peer.CONTROL:
         found = None
     async with open_server(name) as dial:
         stream = await recognising_dialer(dial, expected)()
