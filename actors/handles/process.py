@@ -128,7 +128,7 @@ class ProcessHandle:
         """Like `open_stdout`; ends at once for a process with a terminal."""
         return self._open("read_stderr")
 
-    async def collect(self, *, timeout: float | None = None, max_bytes: int | None = None) -> Completed:  # noqa: ASYNC109
+    async def collect(self, *, timeout: float | None = None, max_bytes: int | None = None) -> Completed:  # noqa: ASYNC109  # a cancel scope would lose what was read
         """Read both outputs to their end, then wait.
 
         What was read is gone for the next reader, so a cancel scope around this throws it away; `timeout` does not.

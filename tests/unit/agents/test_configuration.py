@@ -68,7 +68,7 @@ def test_a_slip_is_told_what_was_perhaps_meant() -> None:
 @pytest.mark.parametrize("key", ["LongLiveConn", "long_live_conn", "longliveconn", "LONG-LIVE-CONN"])
 def test_every_spelling_of_a_key_is_the_same_from_toml_yaml_and_a_mapping(key: str) -> None:
     def connects(given: Any) -> bool:
-        return bool(choose_agent("kata", given).connect.keywords["config"].long_live_conn)  # type: ignore[attr-defined]
+        return bool(choose_agent("kata", given).connect.keywords["config"].long_live_conn)  # type: ignore[attr-defined]  # a partial
 
     assert connects({})
     assert not connects({key: False})
