@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Difference", "JournalError", "RecordedRun", "compare", "read_journal"]
 
-# far above any journal of a scenario; a line is one event
-MAX_LINE_BYTES = 16 * 1024 * 1024
 _COUNTING = ("outcome", "error", "exit", "state")
 
 

@@ -21,7 +21,6 @@ from transports.hyperstart.messages import (
     Remove,
     SignalProcess,
     WinSize,
-    encode_file,
     encode_json,
 )
 
@@ -109,7 +108,7 @@ COMMANDS: tuple[tuple[int, bytes], ...] = (
     ),
     (Code.SIGNALPROCESS, encode_json(SignalProcess(container="c1", process="p3", signal=15))),
     (Code.SIGNALPROCESS, encode_json(SignalProcess(container="c1", process="init", signal=10))),
-    (Code.WRITEFILE, encode_file(File(container="c1", file="/tmp/w"), b"file body\x00\xff")),
+    (Code.WRITEFILE, encode_json(File(container="c1", file="/tmp/w")) + b"file body\x00\xff"),
     (Code.READFILE, encode_json(File(container="c1", file="/tmp/w"))),
     (Code.READFILE, encode_json(File(container="c1", file="/tmp/none"))),
     (2, b""),

@@ -45,12 +45,11 @@ RESET_BYTES = 13
 class _Answer:
     """What has come of the answer to one call."""
 
-    __slots__ = ("failure", "headers", "reader")
+    __slots__ = ("headers", "reader")
 
     def __init__(self) -> None:
         self.headers: dict[bytes, bytes] = {}
         self.reader = MessageReader()
-        self.failure: MessageError | None = None
 
 
 class ClientConnection:

@@ -1,7 +1,8 @@
 """One side of an HTTP/2 connection: h2 behind our gate, with queues of what waits for the peer's windows.
 
 For `calling` and `serving`, which are built on it. Sans-I/O. Everything of a peer is bounded: what it sends by `gate` and by the
-windows that we open, what it makes us keep by `HELD_BOUND`. Not for calls: a stream is a number here.
+windows that we open, what it makes us keep by those two: messages that are not complete by `HELD_BOUND`, and what waits for
+its windows by `REQUESTS_HELD` and `REPLIES_HELD`. Not for calls: a stream is a number here.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ STREAM_WINDOW = 256 * 1024
 CONNECTION_WINDOW = 4 * 1024 * 1024
 # names and values after decompression, 32 more for each, as RFC 9113 counts
 HEADER_LIST_BYTES = 64 * 1024
-# kept of one connection: messages that are not complete, and messages that the peer opens no window for. Four of the largest
+# messages of one connection that are not complete: four of the largest
 HELD_BOUND = 16 * 1024 * 1024
 
 _Code = h2.settings.SettingCodes

@@ -1,7 +1,7 @@
 """Dial and listen on hybrid vsock: the CONNECT/OK handshake over a unix socket.
 
 `hybrid_dialer` is a host's; `serve_hybrid` does what a VMM and its guest do together, for a guest that is no VM.
-A guest that dials its host comes to `<socket>_<port>` instead, without a handshake: `guest_initiated`.
+Not for a guest that dials its host: nothing here waits for one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from transports.address import check_socket_path
 from transports.errors import RemoteProtocolError, Unreachable
 from transports.hybrid.handshake import FIRST_LOCAL_PORT, DialHandshake, ListenHandshake
 from transports.stream import serve_unix, unix_dialer
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from transports.base import Dialer
     from transports.stream import SocketStream
 
-__all__ = ["HANDSHAKE_SECONDS", "guest_initiated", "hybrid_dialer", "serve_hybrid"]
+__all__ = ["HANDSHAKE_SECONDS", "hybrid_dialer", "serve_hybrid"]
 
 # a VMM answers once its guest's kernel has: a client of today waits as long, as that may come late at boot
 HANDSHAKE_SECONDS = 10.0
@@ -88,10 +87,3 @@ async def serve_hybrid(
             await handler(stream)
 
     await serve_unix(path, serve_peer, task_status=task_status)
-
-
-def guest_initiated(path: str, port: int) -> str:
-    """Where a host listens (`serve_unix`) for its guest's connections to port `port`. Raises: AddressError."""
-    name = f"{path}_{port}"
-    check_socket_path(name)
-    return name

@@ -29,7 +29,6 @@ __all__ = [
     "decode_finished",
     "decode_json",
     "decode_version",
-    "encode_file",
     "encode_json",
 ]
 
@@ -154,14 +153,6 @@ def decode_json(payload: bytes, body: type[T]) -> T:
         return msgspec.json.decode(payload, type=body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RemoteProtocolError(f"{body.__name__}: {error}") from None
-
-
-def encode_file(body: File, content: bytes) -> bytes:
-    """WRITEFILE's payload: the guest cuts head from content at the first closing brace. Raises: LocalProtocolError."""
-    head = encode_json(body)
-    if head.index(b"}") != len(head) - 1:
-        raise LocalProtocolError(f"file {body.file[:80]!r}: a closing brace in it would end the head there")
-    return head + content
 
 
 def decode_finished(payload: bytes) -> Finished:

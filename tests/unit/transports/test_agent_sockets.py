@@ -18,7 +18,7 @@ import trio.testing
 from transports.address import ANY_CID, Address, parse_agent_address
 from transports.agent_sockets import dialer_for, open_dialer, serve_addresses
 from transports.errors import AddressError, AddressInUse, RemoteProtocolError, Unreachable
-from transports.hybrid.sockets import guest_initiated, hybrid_dialer, serve_hybrid
+from transports.hybrid.sockets import hybrid_dialer, serve_hybrid
 from transports.recognise import Peer
 from transports.serial import serial_dialer
 from transports.stream import dial_with_backoff, serve_unix, unix_dialer
@@ -183,17 +183,6 @@ async def test_a_peer_of_a_hybrid_socket_that_says_nonsense_is_closed(directory:
                 with suppress(trio.BrokenResourceError):  # closed with bytes of ours unread
                     assert await stream.receive_some() == b""
         nursery.cancel_scope.cancel()
-
-
-async def test_a_guest_reaches_its_host_beside_the_vmm_s_socket(directory: Path) -> None:
-    path = guest_initiated(str(directory / "vm.sock"), 1025)
-    assert path.endswith("vm.sock_1025")
-    async with trio.open_nursery() as nursery:
-        await nursery.start(serve_unix, path, _echo)
-        await _talk(Address("unix", path))
-        nursery.cancel_scope.cancel()
-    with pytest.raises(AddressError, match="Linux allows 107"):
-        guest_initiated("/" + "x" * 105, 1025)
 
 
 @pytest.mark.usefixtures("vsock_loopback")

@@ -24,13 +24,11 @@ from transports.hyperstart.control import Answered, GuestControl, HostControl, R
 from transports.hyperstart.messages import (
     Container,
     Exec,
-    File,
     Finished,
     Kill,
     Pod,
     Process,
     decode_version,
-    encode_file,
     encode_json,
 )
 from transports.hyperstart.streams import INPUT_SLICE, Ended, GuestStreams, HostStreams, Output
@@ -96,7 +94,6 @@ def test_a_command_that_took_too_long_is_the_end_for_a_late_answer_would_be_anot
         (lambda: encode_json(Exec(container="c1", process=_process(stderr=0))), "process.stderr is 0"),
         (lambda: encode_json(Exec(container="c1", process=_process(stdio=2**63))), "process.stdio"),
         (lambda: encode_json(Container(id="", rootfs="r", image="i", process=PROCESS)), "plain id"),
-        (lambda: encode_file(File(container="c1", file="/a}b"), b""), "closing brace"),
     ],
 )
 def test_what_would_kill_a_guest_or_be_misread_is_not_written(make: Callable[[], bytes], why: str) -> None:
