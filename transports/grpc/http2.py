@@ -15,6 +15,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
+from transports.calls.outgoing import OutgoingFrames
 from transports.errors import RemoteProtocolError
 from transports.grpc.gate import GOAWAY, PREFACE, FrameGate, Http2Fault
 
@@ -44,7 +45,7 @@ class _Connection(h2.connection.H2Connection):
     MAX_CLOSED_STREAMS = 1024
 
 
-class Http2:
+class Http2(OutgoingFrames):
     """Frames in, h2's events out; what is sent waits in `data_to_send`.
 
     Args:
@@ -55,6 +56,7 @@ class Http2:
     """
 
     def __init__(self, *, server: bool, max_streams: int, clock: Callable[[], float]) -> None:
+        super().__init__()
         config = h2.config.H2Configuration(
             client_side=not server,
             header_encoding=None,
@@ -73,8 +75,6 @@ class Http2:
         self._h2.decoder.max_header_list_size = HEADER_LIST_BYTES
         self._server = server
         self._gate = FrameGate(server=server, clock=clock)
-        self._outgoing: list[bytes] = []
-        self._outgoing_bytes = 0
         self._begun = False
         # stream id -> what its window has no room for, and what is said after it
         self._held: dict[int, tuple[memoryview, list[Header] | None]] = {}
@@ -94,16 +94,6 @@ class Http2:
         return self._gate.greeted
 
     @property
-    def outgoing_bytes(self) -> int:
-        """Bytes queued and not yet taken by `data_to_send`; not what waits for a window."""
-        return self._outgoing_bytes
-
-    @property
-    def outgoing_frames(self) -> int:
-        """Frames queued and not yet taken by `data_to_send`; those of one call count as one."""
-        return len(self._outgoing)
-
-    @property
     def held_bytes(self) -> int:
         """Bytes that wait for the peer to open a window."""
         return self._held_bytes
@@ -112,14 +102,6 @@ class Http2:
     def streams_left(self) -> int:
         """How many more streams the peer lets us open now."""
         return self._h2.remote_settings.max_concurrent_streams - self._h2.open_outbound_streams
-
-    def data_to_send(self) -> bytes:
-        """Take everything that is queued, in order; empty when nothing is."""
-        outgoing = self._outgoing
-        data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
-        outgoing.clear()
-        self._outgoing_bytes = 0
-        return data
 
     def receive(self, data: bytes) -> Iterator[Frame | h2.events.Event]:
         """Take bytes from the peer; yield h2's events, and GOAWAY as the frame it is. Then look at `failure`.
@@ -206,8 +188,7 @@ class Http2:
     def _drain(self) -> None:
         data = self._h2.data_to_send()
         if data:
-            self._outgoing.append(data)
-            self._outgoing_bytes += len(data)
+            self._queue(data)
 
     def _take_window(self, event: h2.events.Event) -> None:
         match event:

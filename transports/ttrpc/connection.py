@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from transports.calls.connection import Called, Replied
+from transports.calls.outgoing import OutgoingFrames
 from transports.errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError, StatusCode
 from transports.ttrpc.codec import (
     DATA,
@@ -85,42 +86,19 @@ _IDLE, _OPEN, _CLOSED = Stream
 _DELIVER = Verdict.DELIVER
 
 
-class _Streams:
+class _Streams(OutgoingFrames):
     """Stream ids and their states, and the frames that wait to be sent. Common to both sides."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._decoder = FrameDecoder()
         self._open: set[int] = set()
         self._highest = 0
-        self._outgoing: list[bytes] = []
-        self._outgoing_bytes = 0
-
-    @property
-    def outgoing_bytes(self) -> int:
-        """Bytes queued and not yet taken by `data_to_send`."""
-        return self._outgoing_bytes
-
-    @property
-    def outgoing_frames(self) -> int:
-        """Frames queued and not yet taken by `data_to_send`."""
-        return len(self._outgoing)
 
     @property
     def open_streams(self) -> int:
         """Calls without an answer yet."""
         return len(self._open)
-
-    def data_to_send(self) -> bytes:
-        """Take everything that is queued, in order; empty when nothing is."""
-        outgoing = self._outgoing
-        data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
-        outgoing.clear()
-        self._outgoing_bytes = 0
-        return data
-
-    def _queue(self, frame: bytes) -> None:
-        self._outgoing.append(frame)
-        self._outgoing_bytes += len(frame)
 
     def _step(self, stream_id: int, kind: int) -> Verdict:
         if stream_id in self._open:
