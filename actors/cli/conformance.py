@@ -4,7 +4,7 @@ The composition of target, runner and reports stands here. Not for cases (`actor
 (`under_test`).
 
 Exit codes: 0 all hold or are unsupported, 1 some fall short, hang, or the agent died, 2 usage, 3 the agent can't be reached,
-4 everything is unsupported, 130 interrupted; what had ended by then is told.
+or all hold and a report could not be written, 4 everything is unsupported, 130 interrupted; what had ended by then is told.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import trio
 from rich.console import Console
 
 from actors.cli.exits import Exit
+from actors.cli.report_files import check_writable, write_whole
 from actors.cli.under_test import open_target
 from actors.conformance.case import Spoken, Verdict
 from actors.conformance.catalogue import chosen
@@ -58,20 +59,22 @@ def conformance(options: ConformanceOptions) -> int:
         print_cases(Console(highlight=False), cases)
         return Exit.HELD
     try:
-        opened = _Files(options)
+        for path, _ in _files(options):
+            check_writable(path)
     except OSError as error:
         return _trouble(error, Exit.USAGE)
+    session = _Session(options, spoken, cases)
     try:
-        with opened as files:
-            session = _Session(options, spoken, cases)
-            code = trio.run(session.run)
-            files.write(session.told)
+        code = trio.run(session.run)
     except (InvalidArgument, AddressError, NotFound) as error:
         return _trouble(error, Exit.USAGE)
     except (KatrioError, TransportError, OSError) as error:
         return _trouble(error, Exit.INFRASTRUCTURE)
-    _print(options, session.told)
-    return code
+    try:
+        _print(options, session.told)
+    finally:
+        written = _write(options, session.told)
+    return code if written or code not in (Exit.HELD, Exit.ALL_SKIPPED) else Exit.INFRASTRUCTURE
 
 
 def _trouble(error: Exception, code: Exit) -> Exit:
@@ -79,26 +82,22 @@ def _trouble(error: Exception, code: Exit) -> Exit:
     return code
 
 
-class _Files:
-    """The reports that were asked for as files, opened before anything is run: a wrong path is told at once."""
+def _files(options: ConformanceOptions) -> list[tuple[Path, Callable[[Told], str]]]:
+    """The reports that were asked for as files."""
+    makers: tuple[tuple[Path | None, Callable[[Told], str]], ...] = ((options.junit, as_junit), (options.html, as_html))
+    return [(path, make) for path, make in makers if path is not None]
 
-    def __init__(self, options: ConformanceOptions) -> None:
-        wanted: tuple[tuple[Path | None, Callable[[Told], str]], ...] = (
-            (options.junit, as_junit),
-            (options.html, as_html),
-        )
-        self._open = [(path.open("w", encoding="utf-8"), make) for path, make in wanted if path is not None]
 
-    def __enter__(self) -> _Files:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for file, _make in self._open:
-            file.close()
-
-    def write(self, told: Told) -> None:
-        for file, make in self._open:
-            file.write(make(told))
+def _write(options: ConformanceOptions, told: Told) -> bool:
+    """Whether all could be written; one that can't be is told, and keeps no other back."""
+    written = True
+    for path, make in _files(options):
+        try:
+            write_whole(path, make(told))
+        except OSError as error:
+            print(f"katrio: {path}: the report could not be written: {error.strerror}", file=sys.stderr)
+            written = False
+    return written
 
 
 class _Session:

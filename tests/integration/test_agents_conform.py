@@ -107,10 +107,22 @@ def test_a_wrong_command_line_is_told_in_a_line(words: Sequence[str], said: str)
     assert "Traceback" not in done.stderr
 
 
-def test_an_agent_that_is_not_there(tmp_path: Path) -> None:
-    done = run("--address", f"unix://{tmp_path}/agent.sock")
+def test_an_agent_that_is_not_there_costs_no_old_report(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("of yesterday")
+    done = run("--address", f"unix://{tmp_path}/agent.sock", "--html", str(page))
     assert done.returncode == 3
     assert "nobody answers" in done.stderr
+    assert page.read_text() == "of yesterday"
+
+
+def test_a_report_that_can_not_be_written_costs_no_other(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    done = run("--engine", "processes", "--filter", "health.", "--junit", "/dev/full", "--html", str(page))
+    assert done.returncode == 3, done.stderr
+    assert "/dev/full: the report could not be written: No space left on device" in done.stderr
+    assert "holds" in done.stdout
+    assert "health." in page.read_text()
 
 
 def test_an_interrupt_cleans_up_and_tells_what_there_is() -> None:

@@ -1,0 +1,55 @@
+"""Reports as files: looked at before a run without touching what is there, written after it, whole or not at all.
+
+For `conformance`. Not for reports that grow as a run goes on (`reports`), nor for what a report says.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["check_writable", "write_whole"]
+
+
+def check_writable(path: Path) -> None:
+    """Whether a report could be written there; nothing is made, opened or emptied. Raises: OSError."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        place = path.resolve().parent
+        place.stat()
+        _need(place, os.W_OK | os.X_OK)
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    _need(path, os.W_OK)
+
+
+def _need(path: Path, access: int) -> None:
+    if not os.access(path, access):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """A regular file is replaced at once, or stays as it was; a device or a pipe is written to. Raises: OSError."""
+    # behind a link lies the file that is meant
+    path = path.resolve()
+    mode = path.stat().st_mode if path.exists() else None
+    if (mode is not None and not stat.S_ISREG(mode)) or not os.access(path.parent, os.W_OK | os.X_OK):
+        path.write_text(text, encoding="utf-8")
+        return
+    beside = path.with_name(f".{path.name[:200]}.{os.getpid()}")
+    try:
+        with beside.open("x", encoding="utf-8") as file:
+            file.write(text)
+        if mode is not None:
+            beside.chmod(stat.S_IMODE(mode))
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
