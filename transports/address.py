@@ -29,6 +29,7 @@ __all__ = [
     "check_socket_path",
     "parse_address",
     "parse_agent_address",
+    "parse_dialled_address",
     "parse_mailbox_address",
     "streams_address",
 ]
@@ -204,6 +205,17 @@ def parse_address(text: str) -> Address:
 def parse_agent_address(text: str) -> Address:
     """Where an agent listens. Raises: AddressError, for what is a mailbox's as well."""
     return _parse_as(Kind.AGENT, text, "is where a katrio takes mail, for --world attached; an agent's address is")
+
+
+def parse_dialled_address(text: str) -> Address:
+    """An agent's address that somebody can dial. Raises: AddressError, for one to listen on alone as well."""
+    address = parse_agent_address(text)
+    if address.scheme == "vsock" and address.target == "-1":
+        raise AddressError(
+            f"{_shown(text)} is every address of this machine, to listen on alone; dial a machine's own number: "
+            f"{SCHEMES['vsock'].form}"
+        )
+    return address
 
 
 def parse_mailbox_address(text: str) -> Address:

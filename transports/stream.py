@@ -15,7 +15,7 @@ import os
 import socket
 import stat
 import struct
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -193,7 +193,7 @@ async def serve_unix(
 ) -> None:
     """Listen on `path` until cancelled; each peer gets a task of its own that runs `handler(stream)`.
 
-    The socket file has mode 0600; its directory must be ours, with mode 0700. A file that nobody
+    The socket file has mode 0600; its directory must be ours, with mode 0700, and is made when it is missing. A file that nobody
     answers on is replaced; ours is removed at the end. An abstract `@name` has no file and no mode: peers of another
     user than ours and root are closed. A handler owns its stream, and what
     it raises ends the listener. `task_status` is given the path once peers can dial it.
@@ -302,6 +302,8 @@ class _Descriptor:
 
 def _open_directory(directory: str) -> int:
     with _as_address_error(directory):
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     status = os.fstat(descriptor)
     if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transports.address import parse_agent_address, streams_address
+from transports.address import parse_agent_address, parse_dialled_address, streams_address
 from transports.errors import AddressError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from transports.address import Address
 
@@ -163,7 +164,7 @@ class ConformanceOptions:
             raise UsageError("--engine is for a guest of our own; the agent at --address brings its own")
         if words.tty_address is not None and words.address is None:
             raise UsageError("--tty-address goes with --address URL; a guest of our own needs neither")
-        addresses = agent_addresses(words) if words.address is not None else ()
+        addresses = agent_addresses(words, parse_dialled_address) if words.address is not None else ()
         if not addresses and words.agent != "kata" and words.dialect is not None:
             raise UsageError(f"--dialect is for --agent kata; {words.agent} has one protocol")
         if words.rootfs is not None and not words.rootfs.startswith("/"):
@@ -200,7 +201,7 @@ class GuestOptions:
     def parsed(cls, words: argparse.Namespace) -> GuestOptions:
         """Validate what argparse found. Raises: UsageError."""
         return cls(
-            addresses=agent_addresses(words),
+            addresses=agent_addresses(words, parse_agent_address),
             agent=words.agent,
             dialect=words.dialect or DIALECTS[0],
             engine=words.engine,
@@ -209,17 +210,17 @@ class GuestOptions:
         )
 
 
-def agent_addresses(words: argparse.Namespace) -> tuple[Address, ...]:
+def agent_addresses(words: argparse.Namespace, parse: Callable[[str], Address]) -> tuple[Address, ...]:
     """Where an agent is: one address, or two with hyperstart. Raises: UsageError."""
     if words.agent != "kata" and words.dialect is not None:
         raise UsageError(f"--dialect is for --agent kata; {words.agent} has one protocol")
     if words.agent != "hyperstart" and words.tty_address is not None:
         raise UsageError(f"--tty-address is for --agent hyperstart; {words.agent} has one channel for everything")
     try:
-        address = parse_agent_address(words.address)
+        address = parse(words.address)
         if words.agent != "hyperstart":
             return (address,)
-        streams = parse_agent_address(words.tty_address) if words.tty_address else streams_address(address)
+        streams = parse(words.tty_address) if words.tty_address else streams_address(address)
     except AddressError as error:
         raise UsageError(f"--address: {error}") from None
     if streams == address:

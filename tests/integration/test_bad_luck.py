@@ -15,6 +15,7 @@ from actors.agents.base import Channels
 from actors.agents.kata.agent import connect_kata
 from actors.errors import AgentError, AgentUnreachable, KatrioError, OutcomeUnknown, ResourceExhausted, Unsupported
 from actors.guest import syscalls
+from actors.guest.engines.process import RealProcess
 from actors.host.facts import RUNTIMES, choose_engine, missing_for, read_facts
 from actors.limits import DEFAULT_LIMITS
 from tests.support.hostile_guest import HostileGuest
@@ -161,6 +162,18 @@ def test_descriptors_run_out(engine: str) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert (await room.exec("c1", "echo", "on")).stdout == b"on\n"
         await room.remove("c1")
+
+    in_a_room(engine, body)
+
+
+@pytest.mark.parametrize("engine", [name for name in WORKING if name != "processes"])
+def test_who_is_signalled_right_after_a_start_is_the_program_and_not_the_runtime(engine: str) -> None:
+    async def body(room: Room) -> None:
+        for number in range(10):
+            process = await room.started(f"c{number}", "sleep", "100")
+            assert isinstance(process, RealProcess)
+            assert os.readlink(f"/proc/{process.reaped.pid}/exe").endswith("/busybox")
+            await room.remove(f"c{number}")
 
     in_a_room(engine, body)
 

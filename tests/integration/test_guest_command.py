@@ -30,7 +30,7 @@ def options(directory: Path) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_ready_and_leaves_nothing(directory: Path, signum: signal.Signals) -> None:
-    path = directory / "a.sock"
+    path = directory / "made/a.sock"
     with served("--address", f"unix://{path}", *options(directory)) as (process, ready):
         assert ready == {
             "ready": True,
@@ -42,9 +42,11 @@ def test_it_says_ready_and_leaves_nothing(directory: Path, signum: signal.Signal
             "pid": process.pid,
         }
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700, "a directory that was missing"
         process.send_signal(signum)
         assert process.wait(60) == 0
-    assert os.listdir(directory) == ["run"]
+    assert sorted(os.listdir(directory)) == ["made", "run"]
+    assert os.listdir(path.parent) == []
     assert os.listdir(directory / "run") == [".lock"]
 
 

@@ -346,7 +346,8 @@ async def stop_racing_exit(place: Place) -> Codes:
             container = await box.create_container(f"c{number}", ContainerSpec(process=process))
             await container.start()
             await container.stop(grace=1)
-            assert (await container.init.wait()).code in (0, 143, 137)
+            code = (await container.init.wait()).code
+            assert code in (0, 143, 137), code
 
         return await every([partial(one, number) for number in range(8)])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from actors.errors import InvalidArgument
-from transports.address import Address, parse_agent_address, streams_address
+from transports.address import Address, parse_dialled_address, streams_address
 from transports.errors import AddressError
 
 __all__ = ["HyperConfig"]
@@ -48,6 +48,6 @@ class HyperConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
 def _address(key: str, text: str) -> Address:
     try:
-        return parse_agent_address(text)
+        return parse_dialled_address(text)
     except AddressError as error:
         raise InvalidArgument(f"{key}: {error}", field=key) from None

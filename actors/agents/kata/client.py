@@ -25,7 +25,7 @@ from actors.schemas import network as net
 from actors.schemas import resources, stats
 from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import RPCS, WAITING
-from transports.address import parse_agent_address
+from transports.address import parse_dialled_address
 from transports.agent_sockets import open_dialer
 from transports.errors import AddressError
 
@@ -288,7 +288,7 @@ async def open_kata_client(
         AgentUnreachable: nobody answers there.
     """
     try:
-        opening = open_dialer(parse_agent_address(address), DIALECTS[dialect].peer)
+        opening = open_dialer(parse_dialled_address(address), DIALECTS[dialect].peer)
     except AddressError as error:
         raise InvalidArgument(str(error), field="address") from None
     async with open_plain_nursery() as nursery, opening as dialer:

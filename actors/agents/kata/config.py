@@ -12,7 +12,7 @@ import msgspec
 
 from actors.errors import InvalidArgument
 from actors.schemas.dialect import Dialect
-from transports.address import Address, parse_agent_address
+from transports.address import Address, parse_dialled_address
 from transports.errors import AddressError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class KataAgentConfig(msgspec.Struct, frozen=True, kw_only=True):
                 )
             return None
         try:
-            address = parse_agent_address(self.address)
+            address = parse_dialled_address(self.address)
         except AddressError as error:
             raise InvalidArgument(f"Address: {error}", field="Address") from None
         if self.use_vsock is not None and self.use_vsock != (address.scheme in _VSOCKS):

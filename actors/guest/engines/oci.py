@@ -50,6 +50,8 @@ _BUNDLES, _STATE, _CALLS = Path("bundles"), Path("runtime"), Path("calls")
 _FREEZE_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.001
+# what a busy machine needs from a runtime's answer to the program
+_EXECUTED_SECONDS = 2.0
 _PID_CHARACTERS = 20
 _REFREEZE_POLLS = 100
 
@@ -108,12 +110,21 @@ class OciEngine:
         return await self._spawn("create", container, process, root, "--bundle", str(bundle))
 
     async def start(self, container: str) -> None:
+        init = self._inits[container].reaped
+        runtime = _program_of(init.pid)
         try:
             await self._runtime.call("start", container)
         except RuntimeFailed:
             # it ended before it was started, which its exit status tells
-            if self._inits[container].reaped.status is None:
+            if init.status is None:
                 raise
+        # the runtime has answered when its own program is let go on, and a signal that still finds that one ends it with
+        # a code of the runtime's making (runc's, for SIGTERM: 2)
+        with trio.move_on_after(_EXECUTED_SECONDS):
+            while runtime and init.status is None:
+                if _program_of(init.pid) != runtime:
+                    break
+                await trio.sleep(_POLL_SECONDS)
 
     async def exec(self, container: str, process: Process) -> RealProcess:
         with told_when_exhausted(f"exec in container {container!r}"):
@@ -304,6 +315,14 @@ class OciEngine:
 
     async def next_oom(self) -> str:
         return await self._oom.next()
+
+
+def _program_of(pid: int) -> str:
+    """What a process executes; empty when it has ended."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
 
 
 def _still_there(container: str, root: Root) -> None:

@@ -13,6 +13,7 @@ from transports.address import (
     Kind,
     parse_address,
     parse_agent_address,
+    parse_dialled_address,
     parse_mailbox_address,
     streams_address,
 )
@@ -150,3 +151,11 @@ def test_the_stream_channel_is_known_where_it_has_a_usual_name(control: str, str
 def test_a_stream_channel_without_a_usual_name_must_be_named(control: str) -> None:
     with pytest.raises(AddressError, match="which address has the stream channel"):
         streams_address(parse_address(control))
+
+
+def test_every_address_of_this_machine_is_to_listen_on_alone() -> None:
+    assert parse_agent_address("vsock://-1:1024").port == 1024
+    assert parse_dialled_address("vsock://3:1024") == parse_agent_address("vsock://3:1024")
+    for text in ("vsock://-1:1024", "vsock://4294967295:1024"):
+        with pytest.raises(AddressError, match="listen on alone; dial a machine's own number: vsock://CID:PORT"):
+            parse_dialled_address(text)

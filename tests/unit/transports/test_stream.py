@@ -144,7 +144,14 @@ async def test_a_directory_that_others_may_enter_is_refused(directory: Path) -> 
     with pytest.raises(AddressError, match="mode 0750; use a directory made with mkdir -m 700"):
         await serve_unix(str(directory / "agent.sock"), _echo)
     with pytest.raises(AddressError, match="can't be used"):
-        await serve_unix(str(directory / "absent" / "agent.sock"), _echo)
+        await serve_unix(str(directory / "absent" / "too" / "agent.sock"), _echo)
+
+
+async def test_a_directory_that_is_missing_is_made_for_us_alone(directory: Path) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_unix, str(directory / "absent" / "agent.sock"), _echo)
+        assert stat.S_IMODE((directory / "absent").stat().st_mode) == 0o700
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_file_that_another_listener_put_there_is_not_removed_at_the_end(directory: Path) -> None:
