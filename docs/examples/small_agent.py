@@ -146,14 +146,17 @@ class SmallAgent:
         return api.Empty()
 
     async def destroy_sandbox(self, _):
+        # first, so that a create that is under way can't slip in behind
+        self.sandbox = None
         for container in list(self.containers):
             # another call may have removed it meanwhile
             if container in self.containers:
                 await self.remove_container(api.RemoveContainerRequest(container_id=container))
-        self.sandbox = None
         return api.Empty()
 
     async def create_container(self, request):
+        if self.sandbox is None:
+            raise refuse(StatusCode.FAILED_PRECONDITION, "there is no sandbox; create one first")
         if request.OCI is None or request.OCI.process is None or not request.OCI.process.args:
             raise refuse(StatusCode.INVALID_ARGUMENT, "OCI.Process with its Args is needed")
         if not request.container_id or "/" in request.container_id:
