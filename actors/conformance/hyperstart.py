@@ -16,7 +16,7 @@ from actors.agents.hyperstart.link import HyperstartLink
 from actors.agents.hyperstart.pod import PodContainer, container_body, exec_body, refusal_text
 from actors.conformance.case import FallsShort, Hung, Spoken
 from actors.conformance.expect import shown
-from actors.conformance.kata_container import Finished, at_most
+from actors.conformance.kata_container import ALIVE, Finished, at_most, check_alive_output
 from actors.conformance.subject import TARGET_LIMITS, reaching
 from actors.conformance.tap import ControlTap, StreamTap, tapped
 from actors.errors import AgentError, KatrioError, OutcomeUnknown
@@ -281,6 +281,10 @@ class Container:
     async def sh(self, script: str, **options: Any) -> Finished:
         """The same, up to its end."""
         return await (await self.spawn(script, **options)).finish()
+
+    async def check_alive(self) -> None:
+        """An exec in it works. Raises: FallsShort."""
+        check_alive_output(await self.sh(ALIVE))
 
     async def kill(self, number: int) -> None:
         """KILLCONTAINER: to the init alone."""

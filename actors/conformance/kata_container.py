@@ -16,8 +16,10 @@ from actors.conformance.expect import shown
 if TYPE_CHECKING:
     from actors.conformance.kata import Kata
 
-__all__ = ["Container", "Finished", "Process", "at_most"]
+__all__ = ["ALIVE", "Container", "Finished", "Process", "at_most", "check_alive_output"]
 
+# computed, so that an agent can't answer with what it was asked
+ALIVE = "echo alive-$((6 * 7))"
 READ_BYTES = 32 * 1024
 # of one output in one case: more than any case has a process print
 # a pipe's worth of small lines may be there already when its writer comes to a stop
@@ -161,9 +163,13 @@ class Container:
 
     async def check_alive(self) -> None:
         """An exec in it works. Raises: FallsShort."""
-        seen = (await self.sh("echo alive-$((6 * 7))")).stdout
-        if seen != b"alive-42\n":
-            raise FallsShort("an exec in the container prints alive-42", shown(seen))
+        check_alive_output(await self.sh(ALIVE))
+
+
+def check_alive_output(seen: Finished) -> None:
+    """What `ALIVE` has printed, in a container of any agent. Raises: FallsShort."""
+    if seen.stdout != b"alive-42\n":
+        raise FallsShort("an exec in the container prints alive-42", shown(seen.stdout))
 
 
 def at_most(seen: bytes | bytearray) -> bytes:

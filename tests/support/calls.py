@@ -18,10 +18,23 @@ from transports.ttrpc.server import TtrpcServer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from transports.base import Dialer
     from transports.calls.client import CallClient
     from transports.calls.server import CallContext, CallServer, Handler
 
 Errors = list[tuple[str, str, Exception]]
+
+
+def memory_dialer(server: CallServer, nursery: trio.Nursery) -> Dialer:
+    """Dials `server` over a pair of streams in memory; each connection is served in the nursery."""
+
+    async def dial() -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        near, far = trio.testing.memory_stream_pair()
+        nursery.start_soon(server.serve_stream, far)
+        return near
+
+    return dial
 
 
 class Protocol(NamedTuple):

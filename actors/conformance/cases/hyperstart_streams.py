@@ -27,7 +27,7 @@ LINE = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\n"
     title="Input reaches its process, and so does its end",
     does="writes three lines to `cat`, and an empty frame",
     expects="the lines come back; status 0",
-    why="wire/hyperstart 8: an empty payload closes the input",
+    why="hyperstart-wire 8: an empty payload closes the input",
 )
 async def input_and_end(guest: Hyperstart) -> None:
     container = await guest.run()
@@ -44,7 +44,7 @@ async def input_and_end(guest: Hyperstart) -> None:
     title="Input in slices of 512 bytes arrives whole at a process that reads",
     does="writes 20 KB to a counter, slice by slice, and closes its input",
     expects="every byte is counted",
-    why="wire/hyperstart 8: observed: what is more than 512 bytes at once is dropped; a slice is not",
+    why="hyperstart-wire 8: observed: what is more than 512 bytes at once is dropped; a slice is not",
 )
 async def input_slices(guest: Hyperstart) -> None:
     container = await guest.run()
@@ -62,7 +62,7 @@ async def input_slices(guest: Hyperstart) -> None:
     title="Input for a sequence that nobody has is answered with an empty frame",
     does="sends input on a sequence of no process",
     expects="an empty frame on it within 5 s",
-    why="wire/hyperstart 8: observed",
+    why="hyperstart-wire 8: observed",
 )
 async def input_for_nobody(guest: Hyperstart) -> None:
     nobody = guest.link.open_process(guest.fresh(), "nobody", terminal=False)
@@ -79,7 +79,7 @@ async def input_for_nobody(guest: Hyperstart) -> None:
     title="A large output comes whole and in order",
     does="runs a process that prints 320 KB",
     expects="every byte",
-    why="wire/hyperstart 8: output has back-pressure: what is not read makes the process wait",
+    why="hyperstart-wire 8: output has back-pressure: what is not read makes the process wait",
 )
 async def output_large(guest: Hyperstart) -> None:
     container = await guest.run()
@@ -92,7 +92,7 @@ async def output_large(guest: Hyperstart) -> None:
     title="Outputs of processes that run side by side do not mix",
     does="runs six processes at once, each of which prints its own word 50 times",
     expects="each one's word alone on its own sequence",
-    why="wire/hyperstart 8: one channel for all streams, told apart by sequence",
+    why="hyperstart-wire 8: one channel for all streams, told apart by sequence",
 )
 async def outputs_apart(guest: Hyperstart) -> None:
     container = await guest.run()
@@ -127,7 +127,7 @@ async def output_after_input(guest: Hyperstart) -> None:
     title="Output that was not read in time is still there",
     does="runs a short process, lets half a second pass, then reads",
     expects="its output, and its status",
-    why="wire/hyperstart 7: events and output are kept",
+    why="hyperstart-wire 7: events and output are kept",
 )
 async def late_reader(guest: Hyperstart) -> None:
     container = await guest.run()
@@ -142,7 +142,7 @@ async def late_reader(guest: Hyperstart) -> None:
     title="A process with a terminal has one",
     does="runs a shell with a terminal that asks whether its streams are terminals",
     expects="yes; errors come with its output, lines end with CR LF",
-    why="wire/hyperstart 7: terminal true",
+    why="hyperstart-wire 7: terminal true",
     needs=("tty",),
 )
 async def terminal(guest: Hyperstart) -> None:
@@ -156,7 +156,7 @@ async def terminal(guest: Hyperstart) -> None:
     title="An empty frame does not end a terminal's input",
     does="sends an empty frame to a shell with a terminal, then a line",
     expects="the shell answers the line",
-    why="wire/hyperstart 8: observed: ignored; 0x04 is the end",
+    why="hyperstart-wire 8: observed: ignored; 0x04 is the end",
     needs=("tty",),
 )
 async def terminal_empty_frame(guest: Hyperstart) -> None:
@@ -173,7 +173,7 @@ async def terminal_empty_frame(guest: Hyperstart) -> None:
     title="A new size is seen in the terminal",
     does="sends WINSIZE with 33 rows and 77 columns, and asks the terminal",
     expects="33 77",
-    why="wire/hyperstart 7: observed",
+    why="hyperstart-wire 7: observed",
     needs=("tty",),
 )
 async def winsize(guest: Hyperstart) -> None:
@@ -189,7 +189,7 @@ async def winsize(guest: Hyperstart) -> None:
     title="What has no terminal can't be resized",
     does="sends WINSIZE for an exec without a terminal, and for an id that nobody has used",
     expects="ERROR for both",
-    why="wire/hyperstart 7: observed",
+    why="hyperstart-wire 7: observed",
 )
 async def winsize_refused(guest: Hyperstart) -> None:
     container = await guest.run()
@@ -204,7 +204,7 @@ async def winsize_refused(guest: Hyperstart) -> None:
     title="A child in the background that holds the output holds the end of its process",
     does="runs a shell that leaves a child of 0.6 s behind and exits with 6",
     expects="no end before the child's, then status 6, once",
-    why="wire/hyperstart 7: observed: the event waits for all three ends",
+    why="hyperstart-wire 7: observed: the event waits for all three ends",
 )
 async def background_child(guest: Hyperstart) -> None:
     container = await guest.run()
@@ -219,7 +219,7 @@ async def background_child(guest: Hyperstart) -> None:
     title="An output that nobody reads does not hold up commands",
     does="leaves 600 KB of output unread; pings and signals beside it; then reads it",
     expects="the commands are answered within 5 s; every byte is there",
-    why="wire/hyperstart 8: observed: output stalls its process, and ctl goes on",
+    why="hyperstart-wire 8: observed: output stalls its process, and ctl goes on",
     alone=True,
 )
 async def unread_output(guest: Hyperstart) -> None:

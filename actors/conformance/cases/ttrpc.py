@@ -58,7 +58,7 @@ async def byte_by_byte(kata: Kata) -> None:
     title="A header may come alone",
     does="sends a header, lets a while pass, and sends the body",
     expects="it is answered",
-    why="what kills a hyperstart guest (wire/hyperstart 5) must not be a kata agent's end",
+    why="what kills a hyperstart guest (hyperstart-wire 5) must not be a kata agent's end",
 )
 async def header_alone(kata: Kata) -> None:
     async with open_raw(kata) as raw:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-import trio.testing
 
 from actors.agents.base import Channels
 from actors.agents.kata import KataAgent, connect_kata
@@ -18,6 +17,7 @@ from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
 from actors.schemas.rpcs import RPCS, decode_request, encode_response
 from actors.wire.spec import ContainerSpec, ProcessSpec
+from tests.support.calls import memory_dialer
 from transports.errors import RpcStatusError, StatusCode
 from transports.ttrpc.server import TtrpcServer
 
@@ -70,14 +70,7 @@ async def agent_of(peer: Peer) -> AsyncGenerator[KataAgent]:
     methods = {(rpc.service, name): peer.handler(name) for name, rpc in RPCS.items()}
     server = TtrpcServer(methods, on_error=lambda _service, _method, error: errors.append(error))
     async with trio.open_nursery() as nursery:
-
-        async def dial() -> trio.abc.Stream:
-            await trio.lowlevel.checkpoint()
-            near, far = trio.testing.memory_stream_pair()
-            nursery.start_soon(server.serve_stream, far)
-            return near
-
-        agent = connect_kata(Channels(dial), DEFAULT_LIMITS)
+        agent = connect_kata(Channels(memory_dialer(server, nursery)), DEFAULT_LIMITS)
         await nursery.start(agent.run)
         yield agent
         nursery.cancel_scope.cancel()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 import pytest
 import trio
-import trio.testing
 
 from actors.agents.kata.client import KataClient, open_kata_client
 from actors.agents.kata.dialects import open_rpc_link
@@ -27,6 +26,7 @@ from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent, network, resources, stats
 from actors.schemas.naming import find_rpc, snake_name
 from actors.schemas.rpcs import RPCS, WAITING, decode_request, encode_response
+from tests.support.calls import memory_dialer
 from transports.errors import RpcStatusError, StatusCode
 from transports.ttrpc.server import TtrpcServer
 
@@ -71,14 +71,7 @@ async def client_of(peer: Peer, *, seconds: float | None = 60) -> AsyncGenerator
 
     server = TtrpcServer({(rpc.service, name): peer.handler(name) for name, rpc in RPCS.items()}, on_error=complain)
     async with trio.open_nursery() as nursery:
-
-        async def dial() -> trio.abc.Stream:
-            await trio.lowlevel.checkpoint()
-            near, far = trio.testing.memory_stream_pair()
-            nursery.start_soon(server.serve_stream, far)
-            return near
-
-        link = open_rpc_link(dial, DEFAULT_LIMITS)
+        link = open_rpc_link(memory_dialer(server, nursery), DEFAULT_LIMITS)
         await nursery.start(link.run)
         yield KataClient(link, seconds=seconds)
         nursery.cancel_scope.cancel()

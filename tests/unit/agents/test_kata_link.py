@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 import trio
-import trio.testing
 
 from actors.agents.kata.dialects import open_rpc_link
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas.rpcs import RPCS, Rpc
+from tests.support.calls import memory_dialer
 from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
@@ -56,14 +56,7 @@ async def test_only_a_call_that_changes_nothing_tells_the_guest_how_long_it_may_
         {(rpc.service, rpc.method): look}, on_error=lambda _service, _method, error: errors.append(error)
     )
     async with trio.open_nursery() as nursery:
-
-        async def dial() -> trio.abc.Stream:
-            await trio.lowlevel.checkpoint()
-            near, far = trio.testing.memory_stream_pair()
-            nursery.start_soon(server.serve_stream, far)
-            return near
-
-        link = open_rpc_link(dial, DEFAULT_LIMITS)
+        link = open_rpc_link(memory_dialer(server, nursery), DEFAULT_LIMITS)
         await nursery.start(link.run)
         with trio.fail_after(7):
             assert await link.call(rpc, _empty(rpc.request)) == _empty(rpc.response)
