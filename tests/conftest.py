@@ -1,16 +1,28 @@
-"""For every test: signals mean what they mean at a terminal, however the tests were started.
+"""For every test: a bound on its time, signals as at a terminal, and property tests that do not fail because a machine is busy.
 
-A shell that starts a command in the background has it ignore ^C, and nohup the hang-up; children inherit that, and a
-test that interrupts one would wait for ever. Not for fixtures: those stand with the tests that use them.
+Not for fixtures: those stand with the tests that use them.
 """
 
 from __future__ import annotations
 
+import functools
 import signal
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
+import pytest
+import trio
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Generator
+
+# The slowest test of Trio takes 20 s alone on two cores; eight times that, and pytest-timeout's own bound (pyproject.toml) stands above it.
+_SECONDS = 160
+# In virtual time a test that waits for nobody jumps to this at once; no test waits for so long.
+_VIRTUAL_SECONDS = 30 * 24 * 3600
+
+# A deadline for each example judges the machine, not the code.
+hypothesis.settings.register_profile("katrio")
 
 _MEANINGS: dict[signal.Signals, Callable[[int, Any], Any] | signal.Handlers] = {
     signal.SIGINT: signal.default_int_handler,
@@ -20,7 +32,33 @@ _MEANINGS: dict[signal.Signals, Callable[[int, Any], Any] | signal.Handlers] = {
 
 
 def pytest_configure() -> None:
-    """Before anything is started."""
+    """Before anything is started.
+
+    A shell that starts a command in the background has it ignore ^C, and nohup the hang-up; children inherit that, and a
+    test that interrupts one would wait for ever.
+    """
+    hypothesis.settings.load_profile("katrio")
     for signum, meaning in _MEANINGS.items():
         if signal.getsignal(signum) is signal.SIG_IGN:
             signal.signal(signum, meaning)
+
+
+def _limited(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def limited(*args: Any, **kwargs: Any) -> None:
+        with trio.fail_after(seconds):
+            await test(*args, **kwargs)
+
+    return limited
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """A Trio test that hangs is cancelled, so that its fixtures clean up and its traceback says where it stood."""
+    if item.get_closest_marker("trio") is not None and isinstance(item, pytest.Function):
+        seconds = _VIRTUAL_SECONDS if "autojump_clock" in item.fixturenames else _SECONDS
+        if (handle := getattr(item.obj, "hypothesis", None)) is not None:
+            handle.inner_test = _limited(handle.inner_test, seconds)
+        else:
+            item.obj = _limited(item.obj, seconds)
+    return (yield)

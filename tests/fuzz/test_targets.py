@@ -31,7 +31,7 @@ def test_what_must_hold_holds_for_spoiled_frames(target: Target) -> None:
 
 
 @every_target
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(rng=st.randoms(use_true_random=False))
 def test_what_must_hold_holds_for_what_hypothesis_draws(target: Target, rng: random.Random) -> None:
     target.check(make_case(target, rng).pieces)

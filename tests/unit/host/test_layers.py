@@ -193,7 +193,7 @@ NAMES = st.lists(
 KINDS = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, SYM, HARD, tarfile.CHRTYPE, tarfile.FIFOTYPE])
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(NAMES, KINDS, NAMES, st.booleans()), max_size=8), st.integers(0, 7))
 def test_nothing_is_touched_outside(members: list[tuple[str, bytes, str, bool]], split: int) -> None:
     entries: list[Entry] = []
@@ -219,7 +219,7 @@ def test_nothing_is_touched_outside(members: list[tuple[str, bytes, str, bool]],
         assert os.listdir(place) == ["in"]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 4000), st.binary(min_size=1, max_size=16))
 def test_damaged_bytes_are_an_error_or_a_tar(position: int, damage: bytes) -> None:
     data = bytearray(layer(entry("d/"), entry("d/a", b"x" * 600), entry("l", kind=SYM, link="d/a")))

@@ -158,7 +158,7 @@ moves = st.sampled_from(
 scripts = st.lists(st.tuples(moves, st.integers(0, len(CLIENTS) - 1), st.integers(0, 20)), min_size=25, max_size=80)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(scripts, st.integers(0, 1))
 def test_no_ask_runs_twice_and_everybody_gets_an_answer_of_their_own(
     script: list[tuple[str, int, int]], departed: int

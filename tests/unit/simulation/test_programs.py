@@ -27,7 +27,7 @@ WORDS = st.sampled_from(
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     arguments=st.lists(WORDS, max_size=5),
     stdin=st.binary(max_size=200) | st.just(b"one\ntwo\ntwo\n\n10 x\n"),

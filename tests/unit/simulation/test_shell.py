@@ -249,7 +249,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(PIECES, max_size=25).map(" ".join))
 def test_nothing_that_is_written_makes_the_shell_fall_over(script: str) -> None:
     kernel = Kernel(random.Random(0))

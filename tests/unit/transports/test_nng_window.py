@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.foreign import packb, unpackb
@@ -52,7 +52,6 @@ moves = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(credit=st.sampled_from([1, 2, 8, CREDIT]), moves=moves)
 def test_whatever_stalls_nothing_is_lost_and_nngs_queue_never_fills(
     credit: int, moves: list[tuple[str, bool, int]]
