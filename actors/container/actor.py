@@ -14,7 +14,7 @@ from trio_util import AsyncValue
 
 from actors.actor import Actor
 from actors.container.listing import Listing
-from actors.container.processes import Processes, check_signal
+from actors.container.processes import Processes
 from actors.errors import AgentUnreachable, Expired, GuestDied, KatrioError, NotFound, OutcomeUnknown
 from actors.events import Events
 from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
@@ -266,7 +266,6 @@ class ContainerActor:
         return self._limits.stop_grace_seconds if args.grace_seconds is None else args.grace_seconds
 
     async def _stop(self, args: Stop) -> Stopped:
-        check_signal(args.signal)
         init = self._processes.init
         if self.state.value is ContainerState.LOST:
             return await self._how_it_ended()

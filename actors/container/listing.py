@@ -39,14 +39,10 @@ class Listing:
         self._runs = 0
 
     async def list_processes(self, args: ListProcesses, mail: Mail) -> ListedProcesses:
-        """Raises: InvalidArgument (the format, arguments that ps refuses), InvalidTransition, Unsupported."""
+        """Raises: InvalidArgument (arguments that ps refuses), InvalidTransition, Unsupported."""
         self._check("list_processes")
-        if args.format not in ("json", "table"):
-            raise InvalidArgument(f"format {args.format[:40]!r}: expected json or table", field="format")
         if args.format == "json" and args.args:
             raise InvalidArgument("args: json lists pids alone; ask for a table", field="args")
-        if any("\0" in word for word in args.args):
-            raise InvalidArgument("args: a word has a NUL in it", field="args")
         try:
             if args.format == "json":
                 return ListedProcesses(pids=await self._agent.list_pids(self._container))

@@ -5,14 +5,15 @@ Not for callers: they import from `actors.handles`.
 
 from __future__ import annotations
 
+import math
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
-from actors.errors import NotFound
-from actors.mailbox import Budget
+from actors.errors import InvalidArgument, NotFound
+from actors.mailbox import Budget, checked_seconds
 from actors.wire.codec import decode_value
 from actors.wire.events import ActorEvent
 from actors.wire.verbs import Delete, Nothing
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from actors.mailbox import Courier
 
-__all__ = ["DEFAULT", "Allowance", "Deadline", "SeenEvent", "delete_at", "open_events_of"]
+__all__ = ["DEFAULT", "Allowance", "Deadline", "SeenEvent", "check_bytes", "delete_at", "open_events_of"]
 
 # seconds, the limits' own, or for ever
 Allowance: TypeAlias = float | Budget | None
@@ -33,12 +34,12 @@ class Deadline:
     """The end of a budget that several asks share."""
 
     def __init__(self, courier: Courier, budget: Allowance) -> None:
-        seconds = courier.limits.ask_seconds if isinstance(budget, Budget) else budget
-        self._at = None if seconds is None else trio.current_time() + seconds
+        seconds = courier.limits.ask_seconds if isinstance(budget, Budget) else checked_seconds(budget, "budget")
+        self._at = trio.current_time() + seconds
 
     def left(self) -> float | None:
         """What the next ask may take."""
-        return None if self._at is None else max(0.0, self._at - trio.current_time())
+        return None if self._at == math.inf else max(0.0, self._at - trio.current_time())
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ async def open_events_of(courier: Courier, address: str) -> AsyncGenerator[Async
 
     async with courier.open_events(address, "events", Nothing()) as parts, aclosing(seen()) as events:
         yield events
+
+
+def check_bytes(data: object) -> None:
+    """What is to be cut into pieces. Raises: InvalidArgument."""
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InvalidArgument(f"data is of type {type(data).__name__}: expected bytes", field="data")
 
 
 async def delete_at(courier: Courier, address: str, *, force: bool, budget: Allowance) -> None:

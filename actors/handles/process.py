@@ -5,7 +5,6 @@ For a container's init and for what `exec` started alike.
 
 from __future__ import annotations
 
-import math
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import InvalidArgument, KatrioError
-from actors.handles.base import DEFAULT, Allowance, Deadline
+from actors.handles.base import DEFAULT, Allowance, Deadline, check_bytes
+from actors.mailbox import checked_seconds
 from actors.nurseries import open_plain_nursery
 from actors.wire.spec import ExitStatus, TerminalSize
 from actors.wire.verbs import Nothing, ProcessRef, ReadOutput, Signal, Signalled, Winsize, WriteStdin, Written
@@ -96,6 +96,7 @@ class ProcessHandle:
         Raises: KatrioError, `details["written"]` of which says how many bytes went in; when it is OutcomeUnknown (the
             budget was over, the link broke), up to one chunk more may have.
         """
+        check_bytes(data)
         sent = 0
         deadline = Deadline(self.courier, budget)
         while sent < len(data):
@@ -142,8 +143,9 @@ class ProcessHandle:
             InvalidArgument.
         """
         bound = self.courier.limits.collected_bytes if max_bytes is None else max_bytes
-        if bound < 0:
-            raise InvalidArgument(f"max_bytes is {bound}: expected 0 or more", field="max_bytes")
+        if not isinstance(bound, int) or bound < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidArgument(f"max_bytes is {str(bound)[:60]}: expected 0 or more", field="max_bytes")
+        end = trio.current_time() + checked_seconds(timeout, "timeout")
         outputs = {"read_stdout": _Gathered(bound), "read_stderr": _Gathered(bound)}
 
         async def drain(verb: str) -> None:
@@ -152,7 +154,7 @@ class ProcessHandle:
                     outputs[verb].add(part)
 
         code: int | None = None
-        with trio.move_on_after(math.inf if timeout is None else timeout):
+        with trio.move_on_at(end):
             async with open_plain_nursery() as nursery:
                 for verb in outputs:
                     nursery.start_soon(drain, verb)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.handles.base import DEFAULT, Allowance, Deadline, SeenEvent, delete_at, open_events_of
+from actors.handles.base import DEFAULT, Allowance, Deadline, SeenEvent, check_bytes, delete_at, open_events_of
 from actors.handles.container import ContainerHandle
 from actors.wire.reports import Capabilities, GuestDetails, Interface, Route
 from actors.wire.verbs import (
@@ -119,6 +119,7 @@ class SandboxHandle:
         `budget` is for all pieces together.
         Raises: InvalidArgument, PermissionDenied for a path that leads elsewhere, ResourceExhausted.
         """
+        check_bytes(data)
         chunk_bytes = self.courier.limits.chunk_bytes
         deadline = Deadline(self.courier, budget)
         for offset in range(0, max(len(data), 1), chunk_bytes):

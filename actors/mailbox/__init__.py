@@ -7,6 +7,7 @@ means is between its sender and the actor.
 from __future__ import annotations
 
 from actors.mailbox.courier import Budget, Courier, open_courier
+from actors.mailbox.deadlines import checked_seconds
 from actors.mailbox.hub import Hub
 from actors.mailbox.inbox import Inbox
 from actors.mailbox.mail import Mail
@@ -24,5 +25,6 @@ __all__ = [
     "Inbox",
     "Mail",
     "StreamPart",
+    "checked_seconds",
     "open_courier",
 ]

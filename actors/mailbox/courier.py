@@ -23,13 +23,13 @@ from actors.errors import (
     error_from_code,
 )
 from actors.limits import DEFAULT_LIMITS, Limits
-from actors.mailbox.deadlines import Deadlines
+from actors.mailbox.deadlines import Deadlines, checked_seconds
 from actors.mailbox.link import Link
 from actors.mailbox.outbox import Outbox
 from actors.mailbox.pending import PendingAsk
 from actors.mailbox.stream import AskStream, EventStream
 from actors.nurseries import open_plain_nursery
-from actors.wire.codec import decode_details, decode_value, encode, encode_raw
+from actors.wire.codec import decode_details, decode_value, encode, encode_args
 from actors.wire.envelope import VERSIONS, Ask, Cancel, Goodbye, Hello, Reply
 from transports.errors import EndpointBusy, RemoteProtocolError, TransportError, Unreachable
 
@@ -50,6 +50,8 @@ HELLO_SECONDS = 5.0
 BACKOFF = (0.05, 1.0)
 # asks whose outcome is unknown and that may be asked again by id
 REPEATABLE = 64
+# the most characters of an address or a trace id: the envelope's own bound
+NAME_LENGTH = 256
 # asks between two looks for the lowest counter still wanted; a stale one is safe
 WATERMARK_EVERY = 16
 
@@ -147,7 +149,7 @@ class Courier:
             AgentUnreachable: there was no link within the budget; nothing was sent.
             Busy: the link, or the mailbox, stayed full for all of the budget; nothing was done.
             Expired: the budget was over before an actor took it up; nothing was done.
-            InvalidArgument: `args` are too large, or `repeat` is not the counter of such an outcome.
+            InvalidArgument: `args` are too large or hold what no message carries, the budget is no time, or `repeat` is not the counter of such an outcome.
         """
         if repeat is not None and repeat not in self._repeatable:
             raise _not_repeatable(repeat)
@@ -158,7 +160,7 @@ class Courier:
         counter = self._next_counter() if repeat is None else self._take_repeatable(repeat)
         pending = PendingAsk(counter, verb)
         try:
-            ask = Ask(counter, to, verb, encode_raw(args), _left(deadline), self._lowest_wanted(), 0, trace)
+            ask = Ask(counter, to, verb, encode_args(args), _left(deadline), self._lowest_wanted(), 0, trace)
             message = self._encoded(ask)
             self._pending[counter] = pending
             if self._turn:
@@ -233,7 +235,9 @@ class Courier:
             link = await self._wait_for_turn(deadline)
         stream = kind(self._next_counter(), verb, window=window, post=link.outbox.post)
         try:
-            ask = Ask(stream.counter, to, verb, encode_raw(args), _left(deadline), self._lowest_wanted(), window, trace)
+            ask = Ask(
+                stream.counter, to, verb, encode_args(args), _left(deadline), self._lowest_wanted(), window, trace
+            )
             message = self._encoded(ask)
             self._pending[stream.counter] = stream
             if self._turn:
@@ -246,10 +250,9 @@ class Courier:
                 self._call_next()
 
     def _deadline(self, budget: float | Budget | None) -> float:
-        if budget is None:
-            return inf
-        seconds = self.limits.ask_seconds if isinstance(budget, Budget) else budget
-        return trio.current_time() + seconds
+        if isinstance(budget, Budget):
+            return trio.current_time() + self.limits.ask_seconds
+        return trio.current_time() + checked_seconds(budget, "budget")
 
     def _next_counter(self) -> int:
         self._counter += 1
@@ -274,6 +277,9 @@ class Courier:
             del self._repeatable[next(iter(self._repeatable))]
 
     def _encoded(self, ask: Ask) -> bytes:
+        for field, name in (("to", ask.to), ("trace", ask.trace or "")):
+            if len(name) > NAME_LENGTH or not _carries(name):
+                raise InvalidArgument(f"{field} {name[:80]!r}: no actor has such a name", field=field)
         message = encode(ask)
         if len(message) > self.limits.message_bytes:
             raise InvalidArgument(
@@ -383,6 +389,17 @@ class Courier:
 
 def _not_repeatable(counter: int) -> InvalidArgument:
     return InvalidArgument(f"ask {counter} has no unknown outcome, or one too long ago", field="repeat")
+
+
+def _carries(name: str) -> bool:
+    """Whether a message can carry it: a lone surrogate, as of a file's name that is no UTF-8, it can't."""
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _left(deadline: float) -> int | None:

@@ -12,10 +12,30 @@ from typing import Protocol
 
 import trio
 
-__all__ = ["Deadlines", "Expirable"]
+from actors.errors import InvalidArgument
+
+__all__ = ["Deadlines", "Expirable", "checked_seconds"]
+
+# longer than anybody waits, and far below what clocks and messages can count (seconds; 30 years)
+FOR_EVER = 1e9
 
 # a heap smaller than this is not worth sweeping
 SWEEP_AT = 256
+
+
+def checked_seconds(seconds: float | None, field: str) -> float:
+    """What a caller is ready to wait; infinity for None, and for more than anybody waits.
+
+    Raises:
+        InvalidArgument: not a number, or below 0.
+    """
+    if seconds is None:
+        return inf
+    # a bool is an int to Python, and no time
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        shown = repr(seconds) if not isinstance(seconds, int) else "below 0"
+        raise InvalidArgument(f"{field} is {shown[:60]}: expected 0 or more seconds, or None for no end", field=field)
+    return inf if seconds > FOR_EVER else seconds
 
 
 class Expirable(Protocol):

@@ -41,7 +41,9 @@ def encode_failure(counter: int, error: KatrioError) -> bytes:
         details = encode_raw(error.details)
     except (TypeError, ValueError, OverflowError):
         details = encode_raw({})
-    return encode(Failure(counter, error.code, error.message[:4096], details))
+    # words of a machine's own, as a file's name, may hold what no message carries
+    message = error.message[:4096].encode("utf-8", "backslashreplace").decode()[:4096]
+    return encode(Failure(counter, error.code, message, details))
 
 
 class Mail:
@@ -113,7 +115,7 @@ class Mail:
         """Answer, and end the stream if it is one. The first answer stands; a later one is only counted."""
         try:
             message = encode(Reply(self._counter, encode_raw({} if result is None else result)))
-        except (TypeError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             self.fail(InternalError(f"the result of {self.verb} can't be encoded: {error}"))
             return
         self._settle(message)

@@ -18,7 +18,6 @@ from actors.container import ContainerActor
 from actors.errors import (
     AlreadyExists,
     GuestDied,
-    InvalidArgument,
     KatrioError,
     ResourceExhausted,
 )
@@ -199,11 +198,6 @@ class SandboxActor:
     async def _create_container(self, args: CreateContainer, mail: Mail) -> Created:
         self._check("create_container")
         check_id(args.id, "id", self._limits.id_length)
-        if not args.spec.process.args:
-            raise InvalidArgument(
-                "spec.process.args is empty: expected a program and its arguments",
-                field="args",
-            )
         if args.id in self._containers:
             raise AlreadyExists(f"sandbox {self.id!r} has a container {args.id!r} already; delete it first")
         if len(self._containers) >= self._limits.containers:

@@ -17,6 +17,7 @@ import msgspec
 from actors.errors import InvalidArgument
 from actors.wire.bounds import MAX_DEPTH, MAX_ITEMS, MalformedValue, check_value
 from actors.wire.envelope import AnyHello, Envelope
+from actors.wire.fields import check_fields, own_path
 from transports.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = [
     "decode_value",
     "decode_versions",
     "encode",
+    "encode_args",
     "encode_raw",
 ]
 
@@ -60,6 +62,19 @@ def encode(value: object) -> bytes:
 def encode_raw(value: object) -> msgspec.Raw:
     """Arguments or a result, ready to be put into an envelope. Raises like `encode`."""
     return msgspec.Raw(_ENCODE(value))
+
+
+def encode_args(args: object) -> msgspec.Raw:
+    """Arguments of a verb, ready to be put into an envelope.
+
+    Raises:
+        InvalidArgument: a value that no message carries (a lone surrogate, a number over 64 bits, an object); `field` names it.
+    """
+    try:
+        return encode_raw(args)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        field = own_path(_unfit(args, "", MAX_DEPTH, maps=isinstance(args, msgspec.Struct)) or "args")
+        raise InvalidArgument(f"{field}: {error}", field=field) from error
 
 
 def decode_envelope(message: bytes) -> Envelope:
@@ -95,9 +110,13 @@ def decode_value(raw: msgspec.Raw, shape: type[T]) -> T:
         # a shape is always hashable, which the type checker does not know of `type[T]`
         decoder: msgspec.msgpack.Decoder[T] = _decoder(cast("Any", shape))
         decoded = decoder.decode(data)
-        return decoded
-    except (MalformedValue, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MalformedValue as error:
+        raise InvalidArgument(f"expected {shape.__name__}: {error}", field=_malformed(data)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidArgument(f"expected {shape.__name__}: {error}", field=_culprit(str(error))) from error
+    if isinstance(decoded, msgspec.Struct):
+        check_fields(decoded)
+    return decoded
 
 
 def _culprit(told: str) -> str:
@@ -105,7 +124,47 @@ def _culprit(told: str) -> str:
     path = _PATH.search(told)
     missing = _MISSING.match(told)
     steps = [*(path.groups() if path else ()), *(missing.groups() if missing else ())]
-    return ".".join(filter(None, steps)) or "args"
+    return own_path(".".join(filter(None, steps))) or "args"
+
+
+def _malformed(data: bytes) -> str:
+    """The field that is not plain, as far as the whole is small enough to be read."""
+    if len(data) > MAX_ITEMS:
+        return "args"
+    try:
+        return own_path(_unfit(_ANYTHING.decode(data), "", MAX_DEPTH, maps=False) or "args")
+    except (msgspec.DecodeError, RecursionError, TypeError, UnicodeDecodeError):
+        return "args"
+
+
+def _unfit(value: Any, path: str, depth: int, *, maps: bool) -> str | None:
+    """The path of the first part of a value that no message carries; `maps`: a dict is a map, and no struct's fields."""
+    parts: Iterable[tuple[str, Any]]
+    if depth == 0:
+        return path
+    if isinstance(value, msgspec.Struct):
+        parts = ((f"{path}.{name}".lstrip("."), getattr(value, name)) for name in value.__struct_fields__)
+    elif isinstance(value, dict):
+        pairs = cast("dict[object, object]", value)
+        if path and not all(_fits(key) and isinstance(key, str) for key in pairs):
+            return f"{path}[...]"
+        parts = (
+            (f"{path}[...]" if maps else f"{path}.{key}" if path else str(key), item) for key, item in pairs.items()
+        )
+    elif isinstance(value, list | tuple):
+        parts = ((f"{path}[{index}]", item) for index, item in enumerate(cast("list[Any]", value)))
+    else:
+        return None if _fits(value) else path
+    return next(
+        (found for name, item in parts if (found := _unfit(item, name, depth - 1, maps=maps)) is not None), None
+    )
+
+
+def _fits(value: object) -> bool:
+    try:
+        return math.isfinite(value) if isinstance(value, float) else bool(_ENCODE(value))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False
 
 
 def _surely_plain(data: bytes) -> bool:

@@ -6,7 +6,11 @@ what a caller asks to be run: `spec` has that. Times in nanoseconds, sizes in by
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+from actors.wire.fields import CString, between
 
 __all__ = [
     "Address",
@@ -130,28 +134,28 @@ class GuestDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class Address(msgspec.Struct, frozen=True):
     """An address with its prefix length, as `192.0.2.1` and 24; IPv6 where it has colons."""
 
-    address: str
-    prefix: int
+    address: CString
+    prefix: Annotated[int, between(0, 128)]
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One network device of the sandbox: `device` is its name in the guest, `name` the one it is to have."""
 
-    device: str
-    name: str = ""
+    device: CString
+    name: CString = ""
     addresses: tuple[Address, ...] = ()
     # 0 leaves it as it is
-    mtu: int = 0
-    hardware_address: str = ""
+    mtu: Annotated[int, between(0, 2**31 - 1)] = 0
+    hardware_address: CString = ""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One route; `destination` is a network with its prefix length, empty for the default route."""
 
-    destination: str = ""
-    gateway: str = ""
-    device: str = ""
-    source: str = ""
+    destination: CString = ""
+    gateway: CString = ""
+    device: CString = ""
+    source: CString = ""
     # the kernel's numbers: 0 universe, 253 link, 254 host
-    scope: int = 0
+    scope: Annotated[int, between(0, 255)] = 0
     ipv6: bool = False

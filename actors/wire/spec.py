@@ -6,7 +6,12 @@ Not for OCI documents: those are the kata agent's and the guest's own (`actors.s
 
 from __future__ import annotations
 
+import re
+from typing import Annotated, TypeAlias
+
 import msgspec
+
+from actors.wire.fields import AbsolutePath, Arguments, CString, Environment, Size, UserText, between, rule
 
 __all__ = [
     "ContainerSpec",
@@ -19,27 +24,44 @@ __all__ = [
     "TerminalSize",
 ]
 
+
+def _limit(least: int, most: int) -> msgspec.Meta:
+    """What the kernel's own file takes, for an update and a create alike. 0 is Kata's wire for "not given"."""
+    return rule(f"{least} to {most}, or -1 for no limit", lambda value: value == -1 or least <= value <= most)
+
+
+_Bytes: TypeAlias = Annotated[int, _limit(1, 2**63 - 1)]
+_Quota: TypeAlias = Annotated[int, _limit(1000, 2**44 - 1)]
+_Tasks: TypeAlias = Annotated[int, _limit(1, 2**22)]
+_Period: TypeAlias = Annotated[int, between(1000, 1_000_000)]
+_Shares: TypeAlias = Annotated[int, between(2, 262_144)]
+_CPU_LIST = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?(,[0-9]{1,6}(-[0-9]{1,6})?)*")
+_CpuList: TypeAlias = Annotated[
+    str, rule("a list as 0-2,4", lambda text: len(text) <= 4096 and _CPU_LIST.fullmatch(text) is not None)
+]
+
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class TerminalSize(msgspec.Struct, frozen=True):
     """A terminal's size in character cells, each 1 to 65535 (the kernel's `struct winsize`)."""
 
-    rows: int
-    columns: int
+    rows: Size
+    columns: Size
 
 
 class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One process to run in a container."""
 
     # argv; the first is looked up in the container's PATH
-    args: tuple[str, ...]
+    args: Arguments
     # NAME -> value; PATH is added when missing
-    env: dict[str, str] = {}
+    env: Environment = {}
     # absolute; a missing one is an error, it is not created
-    cwd: str = "/"
-    # "", "uid", "uid:gid", "name" or "name:group"; names are resolved against the container's own passwd
-    user: str = ""
+    cwd: Annotated[CString, rule("an absolute path", lambda text: text.startswith("/"))] = "/"
+    # "", "uid", "uid:gid", "name" or "name:group"; looked up in the container's own passwd and group, a uid without a gid
+    # as well: what passwd does not know has the group 0
+    user: UserText = ""
     # with a terminal stderr is the terminal as well, and only stdout is read
     tty: bool = False
     size: TerminalSize | None = None
@@ -48,29 +70,29 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class ResourceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Limits of one container (OCI LinuxResources).
 
-    None leaves a create the kernel's default and an update what is there; -1 is no limit.
+    None leaves a create the kernel's default and an update what is there; -1 is no limit. The ranges are the kernel's.
     """
 
-    memory_bytes: int | None = None
+    memory_bytes: _Bytes | None = None
     # what the kernel takes back to when memory is short
-    memory_reservation_bytes: int | None = None
+    memory_reservation_bytes: _Bytes | None = None
     # memory and swap together
-    memory_swap_bytes: int | None = None
-    pids: int | None = None
+    memory_swap_bytes: _Bytes | None = None
+    pids: _Tasks | None = None
     # CPU time per period, both in microseconds
-    cpu_quota_us: int | None = None
-    cpu_period_us: int | None = None
-    cpu_shares: int | None = None
+    cpu_quota_us: _Quota | None = None
+    cpu_period_us: _Period | None = None
+    cpu_shares: _Shares | None = None
     # which processors and memory nodes, as the kernel writes lists: "0-2,4"
-    cpuset_cpus: str | None = None
-    cpuset_mems: str | None = None
+    cpuset_cpus: _CpuList | None = None
+    cpuset_mems: _CpuList | None = None
 
 
 class MountSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One bind mount of a host directory or file into a container."""
 
-    source: str
-    destination: str
+    source: AbsolutePath
+    destination: AbsolutePath
     readonly: bool = True
 
 
@@ -79,7 +101,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     process: ProcessSpec
     # busybox, dir:/path, oci:/path[:tag] or docker-archive:/path[:reference]: what the image store knows
-    image: str = "busybox"
+    image: CString = "busybox"
     # False: writes go to a layer that ends with the container
     readonly: bool = False
     resources: ResourceSpec = ResourceSpec()
@@ -90,7 +112,7 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """One sandbox to create."""
 
     # at most 64 bytes reach the kernel; empty means the sandbox's id
-    hostname: str = ""
+    hostname: CString = ""
 
 
 class ExitStatus(msgspec.Struct, frozen=True):

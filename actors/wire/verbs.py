@@ -7,10 +7,11 @@ Not for what a verb does, nor for the states it is allowed in: `actors.lifecycle
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
 
+from actors.wire.fields import CString, Path, between
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
 from actors.wire.spec import (
     ContainerSpec,
@@ -58,6 +59,16 @@ __all__ = [
     "WriteStdin",
     "Written",
 ]
+
+
+_Natural: TypeAlias = Annotated[int, between(0, 2**63 - 1)]
+# the kernel's twelve bits
+_Mode: TypeAlias = Annotated[int, between(0, 0o7777)]
+# what Kata's wire has room for
+_Owner: TypeAlias = Annotated[int, between(0, 2**31 - 1)]
+_SignalNumber: TypeAlias = Annotated[int, between(1, 64)]
+# longer than a day nobody waits for a process that was told to end
+_Grace: TypeAlias = Annotated[float, between(0, 86_400)]
 
 
 class Overlap(Enum):
@@ -130,7 +141,7 @@ class ProcessRef(msgspec.Struct, frozen=True):
 class Signal(msgspec.Struct, frozen=True):
     """`all` delivers to every process of the container, and `process` must then be empty."""
 
-    signal: int
+    signal: _SignalNumber
     process: str = ""
     all: bool = False
 
@@ -168,8 +179,8 @@ class ReadOutput(msgspec.Struct, frozen=True):
 class ListProcesses(msgspec.Struct, frozen=True):
     """`format` is "json" (the pids) or "table" (what `ps ARGS` prints; "-ef" when there are none)."""
 
-    format: str = "json"
-    args: tuple[str, ...] = ()
+    format: Literal["json", "table"] = "json"
+    args: tuple[CString, ...] = ()
 
 
 class ListedProcesses(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -188,7 +199,7 @@ class Update(msgspec.Struct, frozen=True):
 class OnlineCpuMem(msgspec.Struct, frozen=True):
     """Bring up processors, and memory unless `cpu_only`, that were plugged into the guest's machine."""
 
-    cpus: int
+    cpus: Annotated[int, between(1, 2**32 - 1)]
     cpu_only: bool = False
     # until that many processors are up
     wait: bool = False
@@ -197,8 +208,8 @@ class OnlineCpuMem(msgspec.Struct, frozen=True):
 class SetGuestTime(msgspec.Struct, frozen=True):
     """Since 1970."""
 
-    seconds: int
-    microseconds: int = 0
+    seconds: _Natural
+    microseconds: Annotated[int, between(0, 999_999)] = 0
 
 
 class ReseedRandom(msgspec.Struct, frozen=True):
@@ -214,14 +225,14 @@ class CopyFile(msgspec.Struct, frozen=True, kw_only=True):
     (/run/kata-containers/shared/containers). Directories that are missing are made with `directory_mode`.
     """
 
-    path: str
-    size: int
+    path: Path
+    size: _Natural
     data: bytes
-    offset: int = 0
-    mode: int = 0o644
-    directory_mode: int = 0o755
-    uid: int = 0
-    gid: int = 0
+    offset: _Natural = 0
+    mode: _Mode = 0o644
+    directory_mode: _Mode = 0o755
+    uid: _Owner = 0
+    gid: _Owner = 0
 
 
 class Interfaces(msgspec.Struct, frozen=True):
@@ -248,8 +259,8 @@ class Stop(msgspec.Struct, frozen=True):
     With `force` a step that fails does not keep the next from being tried, and the container is stopped in any case.
     """
 
-    signal: int = 15
-    grace_seconds: float | None = None
+    signal: _SignalNumber = 15
+    grace_seconds: _Grace | None = None
     force: bool = False
 
 

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import inspect as shapes
 
 from actors.wire.events import ActorEvent
+from actors.wire.fields import rule_of
 from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS, SYSTEM_VERBS, Nothing
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ What an `ask` may say to whom, for whoever writes a client in another language; 
 Arguments and answers are msgpack maps with the field names below as keys. A field with a default may be left out, both
 ways; a field that a reader does not know is ignored; "none" is the empty map. *changes*: runs to its own bound though its caller gives up;
 *changes, stops*: changes something and stops when its caller gives up, who does not learn how much was done by then.
-*stream*: opened with a `window`, answered by chunks of bytes and then by its reply; *events*: the same with events.
+A value out of the range in brackets is `invalid_argument`, with the field's path as `details.field`; what a create makes is named
+without `spec.`. *stream*: opened with a `window`, answered by chunks of bytes and then by its reply; *events*: the same with events.
 """
 TABLES: tuple[tuple[str, Mapping[str, Verb]], ...] = (
     ('The system, to ""', SYSTEM_VERBS),
@@ -87,6 +89,11 @@ def _link(shape: type[msgspec.Struct]) -> str:
 
 
 def _named(kind: shapes.Type) -> str:
+    if isinstance(kind, shapes.Metadata):
+        found = rule_of(kind)
+        if found is None:
+            return _named(kind.type)
+        return found.words if found.words.startswith("text") else f"{_named(kind.type)} ({found.words})"
     if isinstance(kind, shapes.StructType):
         return _link(kind.cls)
     if isinstance(kind, shapes.UnionType):
@@ -130,6 +137,8 @@ def _used() -> set[type[msgspec.Struct]]:
 def _structs(kind: shapes.Type) -> Iterator[type[msgspec.Struct]]:
     if isinstance(kind, shapes.StructType):
         yield kind.cls
+    elif isinstance(kind, shapes.Metadata):
+        yield from _structs(kind.type)
     elif isinstance(kind, shapes.UnionType):
         for option in kind.types:
             yield from _structs(option)

@@ -33,7 +33,7 @@ __all__ = ["HyperstartAgent", "connect_hyperstart"]
 # where a real guest mounts what the host shares with it
 SHARE = "/tmp/hyper/shared"  # the guest's own, and fixed
 # the kernel's UTS limit
-HOSTNAME_LENGTH = 64
+HOSTNAME_BYTES = 64
 
 
 class HyperstartAgent:
@@ -101,7 +101,7 @@ class HyperstartAgent:
     # sandbox
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
-        hostname = (spec.hostname or sandbox)[:HOSTNAME_LENGTH]
+        hostname = (spec.hostname or sandbox).encode()[:HOSTNAME_BYTES].decode("utf-8", "ignore")
         await self._command(Code.STARTPOD, messages.encode_json(messages.Pod(hostname=hostname, shareDir=self._tag)))
 
     async def destroy_sandbox(self) -> None:

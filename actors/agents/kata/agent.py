@@ -51,8 +51,8 @@ __all__ = ["KataAgent", "connect_kata"]
 
 # our guest says so in its version; any other agent is taken for a real one, whose wait closes the streams
 GUEST_VERSION = "katrio"
-# the kernel's UTS limit is 64 characters; virtcontainers cuts there
-HOSTNAME_LENGTH = 64
+# the kernel's UTS limit; virtcontainers cuts there
+HOSTNAME_BYTES = 64
 # the type of diagnostic data by which our guest tells a container's state
 STATE_DIAGNOSTIC = "katrio.state"
 # ids that name directories of a real agent's own, beside its containers'; it would remove them with the container
@@ -114,7 +114,7 @@ class KataAgent:
         return guest_details(await self._client.get_guest_details(request))
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
-        hostname = (spec.hostname or sandbox)[:HOSTNAME_LENGTH]
+        hostname = (spec.hostname or sandbox).encode()[:HOSTNAME_BYTES].decode("utf-8", "ignore")
         request = api.CreateSandboxRequest(hostname=hostname, sandbox_id=sandbox, kernel_modules=self._kernel_modules)
         await self._client.create_sandbox(request)
 
@@ -135,7 +135,7 @@ class KataAgent:
             string_user=string_user(spec.process),
             OCI=oci_spec(spec, rootfs),
         )
-        with named_as_asked():
+        with named_as_asked("spec"):
             await self._client.create_container(request)
 
     async def start_container(self, container: str) -> None:
@@ -149,7 +149,7 @@ class KataAgent:
         request = api.ExecProcessRequest(
             container_id=container, exec_id=process, string_user=string_user(spec), process=oci_process(spec)
         )
-        with named_as_asked():
+        with named_as_asked("process"):
             await self._client.exec_process(request)
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
@@ -213,7 +213,7 @@ class KataAgent:
 
     async def update_container(self, container: str, resources: ResourceSpec) -> None:
         request = api.UpdateContainerRequest(container_id=container, resources=oci_resources(resources))
-        with named_as_asked():
+        with named_as_asked("resources"):
             await self._client.update_container(request)
 
     async def stats_container(self, container: str) -> ContainerStats:

@@ -7,12 +7,11 @@ guest moves the root to where it wants it.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from actors.errors import InvalidArgument, KatrioError
+from actors.errors import KatrioError
 from actors.schemas.agent import StringUser
 from actors.schemas.defaults import CAPABILITIES, MASKED, MOUNTS, OCI_VERSION, READONLY
 from actors.schemas.oci import (
@@ -30,21 +29,27 @@ from actors.schemas.oci import (
     Spec,
     User,
 )
-from actors.wire.spec import DEFAULT_PATH, ResourceSpec
+from actors.wire.spec import DEFAULT_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
-    from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec
+    from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec
 
 __all__ = ["named_as_asked", "oci_process", "oci_resources", "oci_spec", "string_user"]
 
 
-# OCI's names, by which a guest tells what is wrong, and ours, by which it was asked
+# a guest's names of what is wrong, and ours, by which it was asked: below each of OCI's
 _ASKED_AS = {
     "args": "process.args",
     "cwd": "process.cwd",
+    "env": "process.env",
     "user": "process.user",
+    "consoleSize": "process.size",
+    "root": "image",
+    "mounts": "mounts",
+    "container_id": "id",
+    "exec_id": "id",
     "memory.limit": "resources.memory_bytes",
     "memory.reservation": "resources.memory_reservation_bytes",
     "memory.swap": "resources.memory_swap_bytes",
@@ -57,19 +62,30 @@ _ASKED_AS = {
 }
 
 
+# what stands around a process or resources in a request
+_AROUND = re.compile(r"\A(OCI\.|linux\.|process\.|resources\.)+")
+
+
 @contextmanager
-def named_as_asked() -> Generator[None]:
-    """Around a create, an exec and an update: an error names the field as its caller knows it."""
+def named_as_asked(whole: str, names: Mapping[str, str] = _ASKED_AS) -> Generator[None]:
+    """Around a call: an error names the field as its caller knows it, or else `whole`, the argument that was sent.
+
+    What the encoder or an agent calls a field is none of the verb's own names, and no program could do anything with it.
+    """
     try:
         yield
     except KatrioError as error:
-        if (field := error.details.get("field")) in _ASKED_AS:
-            error.details["field"] = _ASKED_AS[field]
+        if "field" in error.details:
+            told = _AROUND.sub("", str(error.details["field"]))
+            known = next(
+                (own for name, own in names.items() if re.match(rf"{re.escape(name)}(?![A-Za-z_])", told)), whole
+            )
+            error.details["field"] = known
         raise
 
 
 def oci_spec(spec: ContainerSpec, rootfs: str) -> Spec:
-    """The whole specification; `rootfs` is a directory in the guest's sight. Raises: InvalidArgument."""
+    """The whole specification of what was checked (`actors.wire.fields`); `rootfs` is a directory in the guest's sight."""
     return Spec(
         version=OCI_VERSION,
         process=oci_process(spec.process),
@@ -85,13 +101,8 @@ def oci_spec(spec: ContainerSpec, rootfs: str) -> Spec:
 
 
 def oci_process(spec: ProcessSpec) -> Process:
-    """One process of it, as an exec carries it. Raises: InvalidArgument."""
-    if not spec.cwd.startswith("/"):
-        raise InvalidArgument(f"process.cwd {spec.cwd!r}: expected an absolute path", field="process.cwd")
+    """One process of it, as an exec carries it."""
     env = spec.env if "PATH" in spec.env else {"PATH": DEFAULT_PATH, **spec.env}
-    for name in env:
-        if not name or "=" in name or "\0" in name + env[name]:
-            raise InvalidArgument(f"process.env {name!r}: expected a name without '=' or NUL", field="process.env")
     uid, gid = _numeric(spec.user) or (0, 0)
     return Process(
         terminal=spec.tty,
@@ -106,8 +117,11 @@ def oci_process(spec: ProcessSpec) -> Process:
 
 
 def string_user(spec: ProcessSpec) -> StringUser | None:
-    """The user by name, which the guest looks up in the container's own passwd; None when it is numeric."""
-    if _numeric(spec.user) is not None:
+    """What the guest looks up in the container's own passwd and group: a name, and a uid that is to have passwd's group.
+
+    None when there is nothing to look up.
+    """
+    if not spec.user or (":" in spec.user and _numeric(spec.user) is not None):
         return None
     user, _, group = spec.user.partition(":")
     return StringUser(uid=user, gid=group)
@@ -124,27 +138,12 @@ def _numeric(user: str) -> tuple[int, int] | None:
 
 
 def _bind(mount: MountSpec) -> Mount:
-    for field, path in (("source", mount.source), ("destination", mount.destination)):
-        if not path.startswith("/") or ".." in path.split("/"):
-            raise InvalidArgument(
-                f"mounts.{field} {path!r}: expected an absolute path without '..'", field=f"mounts.{field}"
-            )
     options = ("rbind", "ro" if mount.readonly else "rw", "nosuid", "nodev")
     return Mount(destination=mount.destination, source=mount.source, type="bind", options=options)
 
 
 def oci_resources(resources: ResourceSpec) -> LinuxResources:
-    """Limits, for a create and for an update. On Kata's wire 0 is "leave it as it is": as a limit it is refused.
-
-    Raises: InvalidArgument.
-    """
-    for name in msgspec.structs.fields(ResourceSpec):
-        value = getattr(resources, name.name)
-        if isinstance(value, int) and (value < -1 or value == 0):
-            raise InvalidArgument(
-                f"resources.{name.name} is {value}: expected more than 0, or -1 for no limit",
-                field=f"resources.{name.name}",
-            )
+    """Limits, for a create and for an update. On Kata's wire 0 is "leave it as it is", and no limit of ours."""
     # always sent, even when empty: without it the Rust agent leaves the process out of its cgroup
     return LinuxResources(
         memory=LinuxMemory(

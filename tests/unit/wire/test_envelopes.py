@@ -222,8 +222,13 @@ def test_arguments_say_which_field_is_wrong() -> None:
     assert decode_value(raw({"signal": 9, "later": True}), Signal) == Signal(9)
 
 
+_CHARACTERS = st.characters(codec="utf-8", exclude_characters="\0=")
+_WORDS = st.text(_CHARACTERS, max_size=20)
+
+
 @given(
-    st.lists(st.text(max_size=20), max_size=5), st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=5)
+    st.lists(_WORDS, min_size=1, max_size=5),
+    st.dictionaries(st.text(_CHARACTERS, min_size=1, max_size=8), _WORDS, max_size=5),
 )
 def test_arguments_survive_the_wire(args: list[str], env: dict[str, str]) -> None:
     given_args = Exec("p", ProcessSpec(args=tuple(args), env=env))

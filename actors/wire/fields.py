@@ -1,0 +1,214 @@
+"""What the fields of a value may hold: rules that stand on the fields' own types, and one check of them all.
+
+A rule is a predicate and its words, in the `extra` of a `msgspec.Meta`; most are ranges (`between`). `check_fields` walks
+a value by its declared type and names the first field that is wrong by its path. It is asked on both sides: of a verb's
+arguments before an actor sees them, and of what any client of a guest sent before an engine does.
+Not for what only its user can know: whether a program is there, whether an id is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import inspect as shapes
+
+from actors.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "LARGEST_ID",
+    "AbsolutePath",
+    "Arguments",
+    "CString",
+    "Environment",
+    "Name",
+    "Path",
+    "Rule",
+    "Size",
+    "UserText",
+    "between",
+    "check_fields",
+    "own_path",
+    "rule",
+    "rule_of",
+]
+
+# (uid_t)-1 is the kernel's word for "leave it as it is": whoever asked for it would stay root
+LARGEST_ID = 2**32 - 2
+_SHOWN = 60
+# more digits than any number that is an id; and Python refuses to read thousands of them
+_ID_DIGITS = 10
+
+
+class Rule(NamedTuple):
+    """What a value must be, in words for people, and whether it is."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def rule(words: str, holds: Callable[[Any], bool]) -> msgspec.Meta:
+    """For a field's `Annotated`. Not Meta's own `ge` and `le`: what msgspec says of those has neither the value nor the range."""
+    return msgspec.Meta(extra={"rule": Rule(words, holds)})
+
+
+def between(least: float, most: float) -> msgspec.Meta:
+    """The rule that a number is in a range, both ends included."""
+    return rule(f"{least} to {most}", lambda value: least <= value <= most)
+
+
+def rule_of(kind: shapes.Type) -> Rule | None:
+    """The rule that stands on a type."""
+    return (kind.extra or {}).get("rule") if isinstance(kind, shapes.Metadata) else None
+
+
+def _no_nul(text: str) -> bool:
+    return "\0" not in text
+
+
+def _is_path(text: str) -> bool:
+    return text != "" and "\0" not in text and ".." not in text.split("/")
+
+
+def _is_user(text: str) -> bool:
+    parts = text.split(":")
+    return not text or ("\0" not in text and len(parts) <= 2 and all(map(_is_id_or_name, parts)))
+
+
+def _is_id_or_name(part: str) -> bool:
+    if not (part.isascii() and part.isdigit()):
+        return part != ""
+    return len(part) <= _ID_DIGITS and int(part) <= LARGEST_ID
+
+
+# wherever the kernel takes a C string: at a NUL it would end, and the rest be lost
+CString: TypeAlias = Annotated[str, rule("text without NUL", _no_nul)]
+Name: TypeAlias = Annotated[str, rule("a name: not empty, without '=' or NUL", lambda text: bool(text) and "=" not in text and _no_nul(text))]  # fmt: skip
+Path: TypeAlias = Annotated[str, rule("a path without '..' or NUL", _is_path)]
+AbsolutePath: TypeAlias = Annotated[
+    str, rule("an absolute path without '..' or NUL", lambda text: text.startswith("/") and _is_path(text))
+]
+Arguments: TypeAlias = Annotated[tuple[CString, ...], rule("a program, and its arguments", bool)]
+Environment: TypeAlias = dict[Name, CString]
+UserText: TypeAlias = Annotated[
+    str, rule(f"a user, or user:group, as names or numbers from 0 to {LARGEST_ID}", _is_user)
+]
+# of a terminal, in character cells: the kernel's `struct winsize`
+Size: TypeAlias = Annotated[int, between(1, 65535)]
+
+_Check: TypeAlias = "Callable[[Any, str], None]"
+# what a Kata agent's wire and a runtime's file call a create's arguments beside its id
+_WRAPPER = re.compile(r"\Aspec\.(?=.)")
+
+
+def own_path(path: str) -> str:
+    """A field's path as errors tell it: what a create makes is named without `spec.`, so that `process.args` is the same
+    field of a create and of an exec."""
+    return _WRAPPER.sub("", path)
+
+
+def check_fields(value: msgspec.Struct, path: str = "") -> None:
+    """Pass when every field of it, at whatever depth, is in its range and keeps to its rule. Types are not checked.
+
+    Raises:
+        InvalidArgument: the first that isn't; `field` is its path (`process.args[1]`), below `path` when there is one.
+    """
+    check = _struct_check(type(value))
+    if check is not None:
+        check(value, path)
+
+
+def _wrong(path: str, value: object, words: str) -> InvalidArgument:
+    shown = repr(value)
+    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+    field = own_path(path)
+    return InvalidArgument(f"{field} is {shown}: expected {words}", field=field)
+
+
+@cache
+def _struct_check(struct: type[msgspec.Struct]) -> _Check | None:
+    """Made once for each type, of those fields alone that have something to check."""
+    info = shapes.type_info(struct)
+    assert isinstance(info, shapes.StructType)
+    made = [(field.name, field.encode_name, _check_of(field.type)) for field in info.fields]
+    plan = [(name, told, check) for name, told, check in made if check is not None]
+    if not plan:
+        return None
+
+    def check_struct(value: Any, path: str) -> None:
+        for name, told, check in plan:
+            check(getattr(value, name), f"{path}.{told}" if path else told)
+
+    return check_struct
+
+
+def _check_of(kind: shapes.Type) -> _Check | None:
+    if isinstance(kind, shapes.Metadata):
+        return _ruled(kind)
+    if isinstance(kind, shapes.StructType):
+        return _struct_check(kind.cls)
+    if isinstance(kind, shapes.UnionType):
+        return _either(kind)
+    if isinstance(kind, shapes.VarTupleType):
+        return _each(kind)
+    if isinstance(kind, shapes.DictType):
+        return _mapped(kind)
+    return None
+
+
+def _ruled(kind: shapes.Metadata) -> _Check | None:
+    inner, found = _check_of(kind.type), rule_of(kind)
+    if found is None:
+        return inner
+
+    def check(value: Any, path: str) -> None:
+        if not found.holds(value):
+            raise _wrong(path, value, found.words)
+        if inner is not None:
+            inner(value, path)
+
+    return check
+
+
+def _either(kind: shapes.UnionType) -> _Check | None:
+    """Of a value that may be absent: no other unions stand in what we check."""
+    inner = next((made for one in kind.types if (made := _check_of(one)) is not None), None)
+    if inner is None:
+        return None
+
+    def check(value: Any, path: str) -> None:
+        if value is not None:
+            inner(value, path)
+
+    return check
+
+
+def _each(kind: shapes.VarTupleType) -> _Check | None:
+    inner = _check_of(kind.item_type)
+    if inner is None:
+        return None
+
+    def check(value: Any, path: str) -> None:
+        for index, item in enumerate(value):
+            inner(item, f"{path}[{index}]")
+
+    return check
+
+
+def _mapped(kind: shapes.DictType) -> _Check | None:
+    sides = [_check_of(kind.key_type), _check_of(kind.value_type)]
+    if sides == [None, None]:
+        return None
+
+    def check(value: Any, path: str) -> None:
+        for pair in value.items():
+            for side, item in zip(sides, pair, strict=True):
+                if side is not None:
+                    side(item, f"{path}[...]")
+
+    return check
