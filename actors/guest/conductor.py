@@ -16,6 +16,7 @@ import trio
 from actors.errors import AgentError, InvalidArgument, InvalidTransition, NotFound
 from actors.guest.process_io import ProcessIo
 from actors.lifecycle.container import ContainerState
+from actors.wire.fields import check_fields
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -64,6 +65,7 @@ class Conductor:
 
     async def create(self, container: str, spec: Spec) -> None:
         """Raises: AlreadyExists, InvalidArgument, ResourceExhausted, and what the engine raises."""
+        check_fields(spec)
         self.machine.begin_create(container)
         cell = self._cells[container] = _Cell(spec.annotations)
         try:
@@ -115,6 +117,7 @@ class Conductor:
         cell = self._cell(container)
         async with self._changing(cell, "update", container):
             self.machine.check("update", container)
+            check_fields(resources)
             await self._engine.update(container, resources)
 
     async def stats(self, container: str) -> CgroupStats:
@@ -155,6 +158,7 @@ class Conductor:
 
     async def exec(self, container: str, process: str, document: Process) -> None:
         """Raises: NotFound, InvalidTransition (at once when it is paused), AlreadyExists, InvalidArgument."""
+        check_fields(document)
         cell = self._cell(container)
         self.machine.check("exec", container)
         async with self._changing(cell, "exec", container):

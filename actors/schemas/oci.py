@@ -2,15 +2,19 @@
 
 Encoded as JSON these structs are a valid config.json: OCI's names, its required fields always there and the others only
 when set. The same structs become the protobuf `grpc.Spec` and back (`actors.schemas.convert`), losing nothing either
-way. Zero and unset are the same on that wire, and so here. Not for building a specification: callers do.
+way. Zero and unset are the same on that wire, and so here. What the kernel or a runtime would take for something else than
+was said (a uid of -1, a NUL) stands as ranges and rules on the fields (`actors.wire.fields`). Not for building a specification: callers do.
 """
 
 from __future__ import annotations
+
+from typing import Annotated, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
 
 from actors.schemas.convert import SchemaError, decode, encode
+from actors.wire.fields import LARGEST_ID, CString, between, rule
 
 __all__ = [
     "Box",
@@ -51,6 +55,34 @@ __all__ = [
 ]
 
 
+_Id: TypeAlias = Annotated[int, between(0, LARGEST_ID)]
+# of a terminal; 0 is unset, as everywhere on that wire
+_Cells: TypeAlias = Annotated[int, between(0, 65535)]
+_Variable: TypeAlias = Annotated[
+    str, rule("NAME=value without NUL", lambda text: text.find("=") > 0 and "\0" not in text)
+]
+_RLIMITS = frozenset(
+    [
+        "AS",
+        "CORE",
+        "CPU",
+        "DATA",
+        "FSIZE",
+        "LOCKS",
+        "MEMLOCK",
+        "MSGQUEUE",
+        "NICE",
+        "NOFILE",
+        "NPROC",
+        "RSS",
+        "RTPRIO",
+        "RTTIME",
+        "SIGPENDING",
+        "STACK",
+    ]
+)
+
+
 class Spec(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """What a container is: its config.json."""
 
@@ -72,30 +104,32 @@ class Process(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="cam
     terminal: bool = False
     console_size: Box | None = None
     user: User | None = None
-    args: tuple[str, ...]
-    env: tuple[str, ...] = ()
-    cwd: str
+    args: tuple[CString, ...]
+    env: tuple[_Variable, ...] = ()
+    cwd: CString
     capabilities: LinuxCapabilities | None = None
-    rlimits: tuple[POSIXRlimit, ...] = ()
+    rlimits: tuple[
+        Annotated[POSIXRlimit, rule("a soft limit up to the hard one", lambda one: one.soft <= one.hard)], ...
+    ] = ()
     no_new_privileges: bool = False
     apparmor_profile: str = ""
-    oom_score_adj: int = 0
+    oom_score_adj: Annotated[int, between(-1000, 1000)] = 0
     selinux_label: str = ""
 
 
 class Box(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """A terminal's size in characters."""
 
-    height: int
-    width: int
+    height: _Cells
+    width: _Cells
 
 
 class User(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """Numeric user and groups."""
 
-    uid: int
-    gid: int
-    additional_gids: tuple[int, ...] = ()
+    uid: _Id
+    gid: _Id
+    additional_gids: tuple[_Id, ...] = ()
     username: str = ""
 
 
@@ -112,7 +146,9 @@ class LinuxCapabilities(Struct, frozen=True, omit_defaults=True, kw_only=True, r
 class POSIXRlimit(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """One resource limit, as `RLIMIT_NOFILE`."""
 
-    type: str
+    type: Annotated[
+        str, rule("one of Linux's, as RLIMIT_NOFILE", lambda name: name.removeprefix("RLIMIT_") in _RLIMITS)
+    ]
     hard: int
     soft: int
 
@@ -120,16 +156,16 @@ class POSIXRlimit(Struct, frozen=True, omit_defaults=True, kw_only=True, rename=
 class Mount(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """One mount inside the container."""
 
-    destination: str
-    source: str = ""
-    type: str = ""
-    options: tuple[str, ...] = ()
+    destination: CString
+    source: CString = ""
+    type: CString = ""
+    options: tuple[CString, ...] = ()
 
 
 class Root(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """The root file system: a path, absolute or relative to the bundle."""
 
-    path: str
+    path: CString
     readonly: bool = False
 
 
@@ -206,8 +242,8 @@ class LinuxDevice(Struct, frozen=True, omit_defaults=True, kw_only=True, rename=
     major: int = 0
     minor: int = 0
     file_mode: int = 0
-    uid: int = 0
-    gid: int = 0
+    uid: _Id = 0
+    gid: _Id = 0
 
 
 class LinuxResources(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):

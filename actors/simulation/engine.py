@@ -11,11 +11,12 @@ import posixpath
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import trio
 
 from actors.errors import InvalidArgument, NotFound, Unsupported
 from actors.guest.engines.pids import refuse_if_full
-from actors.guest.engines.users import resolve_user
+from actors.guest.engines.users import check_ids, resolve_user
 from actors.simulation.engine_process import (
     SimulatedProcess,
     Streams,
@@ -268,6 +269,8 @@ def _identity(tree: Tree, asked: Process) -> Identity:
     if user is None:
         return Identity()
     if not user.username:
+        # the engine port's promise, as with the others
+        check_ids(msgspec.to_builtins(user))
         return Identity(user.uid, user.gid, user.additional_gids)
     found = resolve_user(user.username, tree.text("/etc/passwd"), tree.text("/etc/group"))
     return Identity(found.uid, found.gid, user.additional_gids or found.groups)

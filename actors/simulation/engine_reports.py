@@ -44,7 +44,7 @@ def set_limits(container: Container, resources: LinuxResources | None) -> None:
     for write in writes:
         if write.file not in _SETTINGS:
             raise Unsupported(
-                f"update of resources.{write.field}: a simulated machine has no {write.file}; leave it out",
+                f"resources.{write.field}: a simulated machine has no {write.file}; leave it out",
                 field=write.field,
             )
     values = [(write, _checked(container, write)) for write in writes]
@@ -63,7 +63,7 @@ def _checked(container: Container, write: Write) -> int:
         refused = "Invalid argument"
     if refused:
         raise InvalidArgument(
-            f"update of resources.{write.field} to {write.text!r}: the kernel refuses it ({refused})", field=write.field
+            f"resources.{write.field} to {write.text!r}: the kernel refuses it ({refused})", field=write.field
         )
     return value
 

@@ -27,13 +27,14 @@ from actors.guest.engines.oom import OomWatch
 from actors.guest.engines.pids import PidsLimit
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
-from actors.guest.engines.resources import apply_resources
+from actors.guest.engines.resources import apply_resources, blame_resources
 from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
 from actors.guest.engines.streams import open_pipes, terminal_ends
-from actors.guest.engines.users import resolve_user
+from actors.guest.engines.users import check_ids, resolve_user
 from actors.host import cgroups
 from actors.host.cgroups import FreezerState
+from actors.wire.fields import LARGEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,8 @@ _POLL_SECONDS = 0.001
 # what a busy machine needs from a runtime's answer to the program
 _EXECUTED_SECONDS = 2.0
 _PID_CHARACTERS = 20
+# runc refuses others, for kernels of 32 bits
+_LARGEST_IDS = {"runc": 2**31 - 1}
 _REFREEZE_POLLS = 100
 
 
@@ -63,6 +66,7 @@ class OciEngine:
         self, program: str, *, name: str, sandbox_directory: str, layout: CgroupLayout, reaper: Reaper
     ) -> None:
         self._name = name
+        self._largest_id = _LARGEST_IDS.get(name, LARGEST_ID)
         self._sandbox = sandbox_directory
         self._layout = layout
         self._reaper = reaper
@@ -90,7 +94,8 @@ class OciEngine:
         try:
             with told_when_exhausted(f"create of container {container!r}"):
                 bundle.mkdir(mode=0o700)
-                process = await self._create(container, document, bundle)
+                limits = spec.linux.resources if spec.linux else None
+                process = await self._create(container, document, bundle, limits)
         except BaseException:
             with trio.CancelScope(shield=True):
                 await self.kill_all(container)
@@ -100,14 +105,21 @@ class OciEngine:
         self._oom.watch(container, self._group(container))
         return process
 
-    async def _create(self, container: str, document: Document, bundle: Path) -> RealProcess:
+    async def _create(
+        self, container: str, document: Document, bundle: Path, resources: LinuxResources | None
+    ) -> RealProcess:
         given: Document = document.get("root") or {}
         lay_rootfs(given.get("path", ""), bundle)
         root = Root(str(bundle / "rootfs"))
         process = self._process(document.get("process") or {}, root, mounts=document.get("mounts") or [])
         config = bundle_config(document, process, rootfs="rootfs", group=self._group(container))
         (bundle / "config.json").write_bytes(msgspec.json.encode(config))
-        return await self._spawn("create", container, process, root, "--bundle", str(bundle))
+        try:
+            return await self._spawn("create", container, process, root, "--bundle", str(bundle))
+        except RuntimeFailed:
+            if resources is not None:
+                blame_resources(self._layout, self._group(container), resources)
+            raise
 
     async def start(self, container: str) -> None:
         init = self._inits[container].reaped
@@ -150,7 +162,7 @@ class OciEngine:
         cwd = asked.get("cwd") or "/"
         if not os.path.isabs(cwd) or not (_below_a_mount(cwd, mounts) or root.is_directory(cwd)):
             raise InvalidArgument(f"cwd {cwd!r}: no such directory in the container", field="cwd")
-        return process_document(asked, _user(asked.get("user") or {}, root))
+        return process_document(asked, _user(asked.get("user") or {}, root, self._largest_id))
 
     async def _spawn(self, verb: str, container: str, process: Document, root: Root, *arguments: str) -> RealProcess:
         pid_file = self._runtime.scratch("pid")
@@ -337,19 +349,20 @@ def _limit_files(pid: int, process: Document) -> None:
     limits: list[Document] = process.get("rlimits") or []
     for limit in limits:
         if limit.get("type") == "RLIMIT_NOFILE":
-            with suppress(OSError):  # it has ended
+            with suppress(OSError, ValueError, OverflowError):  # it has ended, or has what the runtime could set
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit.get("soft", 0), limit.get("hard", 0)))
 
 
-def _user(user: Mapping[str, Any], root: Root) -> Document:
-    """A name is resolved against the container's passwd; numbers are taken as they are."""
+def _user(user: Mapping[str, Any], root: Root, most: int) -> Document:
+    """A name is resolved against the container's passwd; numbers are taken as they are, up to what the runtime takes."""
+    check_ids(user, most)
     name = user.get("username") or ""
     if not name:
         return {key: value for key, value in user.items() if key in ("uid", "gid", "umask", "additionalGids")} or {
             "uid": 0,
             "gid": 0,
         }
-    found = resolve_user(name, root.text("/etc/passwd"), root.text("/etc/group"))
+    found = resolve_user(name, root.text("/etc/passwd"), root.text("/etc/group"), most)
     return {"uid": found.uid, "gid": found.gid, "additionalGids": list(user.get("additionalGids") or found.groups)}
 
 

@@ -25,7 +25,7 @@ from actors.guest.engines.oci_config import Document, process_document
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal_ends
-from actors.guest.engines.users import resolve_user
+from actors.guest.engines.users import check_ids, resolve_user
 from actors.host.cgroups import container_group
 from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, signal_exactly
 from actors.wire.spec import TerminalSize
@@ -239,12 +239,18 @@ def _options(document: Document, user: Document) -> dict[str, Any]:
     program: str = document["args"][0]
     if shutil.which(os.path.join(cwd, program) if "/" in program else program, path=path) is None:
         raise InvalidArgument(f"program {program!r}: no such executable on this machine", field="args")
+    check_ids(user)
     uid, gid, groups = int(user.get("uid") or 0), int(user.get("gid") or 0), user.get("additionalGids") or ()
     if user.get("username"):
         found = resolve_user(user["username"], Path("/etc/passwd").read_text(), Path("/etc/group").read_text())
         uid, gid, groups = found.uid, found.gid, groups or found.groups
     own = {"cwd": cwd}
-    return own if uid == gid == 0 else own | {"user": uid, "group": gid, "extra_groups": list(groups)}
+    # no right is needed to stay who we are
+    return (
+        own
+        if (uid, gid) in ((0, 0), (os.geteuid(), os.getegid())) and not groups
+        else own | {"user": uid, "group": gid, "extra_groups": list(groups)}
+    )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from actors.errors import InvalidArgument, NotFound, Unsupported
+from actors.host.cgroups import make_group, remove_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from actors.host.cgroups import CgroupLayout
     from actors.schemas.oci import LinuxBlockIO, LinuxCPU, LinuxMemory, LinuxResources
 
-__all__ = ["Write", "apply_resources", "plan_resources"]
+__all__ = ["Write", "apply_resources", "blame_resources", "plan_resources"]
 
 # v1's highest weight of processor time, and v2's
 _SHARES, _WEIGHT = (2, 262_144), (1, 10_000)
 _DEFAULT_PERIOD = 100_000
+# what runc and crun need in the container's own group while they create it; Docker's own least is the same (bytes)
+_LEAST_MEMORY = 6 * 1024 * 1024
 
 
 class Write(NamedTuple):
@@ -58,7 +61,7 @@ def plan_resources(resources: LinuxResources, *, version: int) -> list[Write]:
 
 
 def _refused(field: str, reason: str) -> Unsupported:
-    return Unsupported(f"update of resources.{field}: {reason}; leave it out", field=field)
+    return Unsupported(f"resources.{field}: {reason}; leave it out", field=field)
 
 
 def _maximum(number: int) -> str:
@@ -182,6 +185,28 @@ def apply_resources(layout: CgroupLayout, group: str, resources: LinuxResources)
     _write_all(pending)
 
 
+def blame_resources(layout: CgroupLayout, group: str, resources: LinuxResources) -> None:
+    """After a create that failed: whether it was for its limits, found out on a group that nobody is in.
+
+    A runtime says so in words of its own, each another. Returns when they are not to blame.
+
+    Raises: as `apply_resources`; InvalidArgument also for memory that a runtime can't begin in.
+    """
+    with suppress(OSError):
+        make_group(layout, group)
+    try:
+        apply_resources(layout, group, resources)
+    except NotFound:
+        return
+    finally:
+        remove_group(layout, group)
+    limit = resources.memory.limit if resources.memory else 0
+    if 0 < limit < _LEAST_MEMORY:
+        raise InvalidArgument(
+            f"resources.memory.limit is {limit}: no container can be created within so few bytes", field="memory.limit"
+        )
+
+
 def _write_all(pending: list[tuple[Write, Path]]) -> None:
     """Some pairs (limit and limit with swap, period and quota) are valid in one order only, which depends on what is
     there: a refused write is tried again after the others, and only a round without progress is a failure."""
@@ -200,7 +225,7 @@ def _write_all(pending: list[tuple[Write, Path]]) -> None:
             _take_back(done)
             write, _, reason = refused[0]
             raise InvalidArgument(
-                f"update of resources.{write.field} to {write.text!r}: the kernel refuses it ({reason.strerror})",
+                f"resources.{write.field} to {write.text!r}: the kernel refuses it ({reason.strerror})",
                 field=write.field,
             )
         pending = [(write, path) for write, path, _ in refused]

@@ -7,12 +7,18 @@ own users, which have nothing to do with a container's.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from actors.errors import InvalidArgument
+from actors.wire.fields import LARGEST_ID
 
-__all__ = ["ResolvedUser", "resolve_user"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-_MAX_ID = 2**32 - 2
+__all__ = ["ResolvedUser", "check_ids", "resolve_user"]
+
+# more digits than any id has, and Python refuses to read thousands of them
+_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +35,42 @@ def _rows(text: str, fields: int) -> list[list[str]]:
     return [row for row in rows if len(row) >= fields]
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and int(text) <= _MAX_ID else None
+def _number(text: str, most: int) -> int | None:
+    plain = text.isascii() and text.isdigit() and len(text) <= _DIGITS
+    return int(text) if plain and int(text) <= most else None
 
 
-def _group(name: str, group: str) -> int:
+def _refused(kind: str, name: str, file: str, most: int) -> InvalidArgument:
+    why = f"expected 0 to {most}" if name.isdecimal() else f"not in the container's {file}"
+    return InvalidArgument(f"{kind} {name[:80]!r}: {why}", field="user")
+
+
+def _group(name: str, group: str, most: int) -> int:
     for row in _rows(group, 4):
-        gid = _number(row[2])
+        gid = _number(row[2], most)
         if row[0] == name and gid is not None:
             return gid
-    gid = _number(name)
+    gid = _number(name, most)
     if gid is None:
-        raise InvalidArgument(f"group {name!r}: not in the container's /etc/group", field="user")
+        raise _refused("group", name, "/etc/group", most)
     return gid
 
 
-def resolve_user(user: str, passwd: str, group: str) -> ResolvedUser:
+def check_ids(user: Mapping[str, Any], most: int = LARGEST_ID) -> None:
+    """Numbers that were given as they are, under OCI's names. Raises: InvalidArgument."""
+    for found in (user.get("uid") or 0, user.get("gid") or 0, *(user.get("additionalGids") or ())):
+        if not 0 <= found <= most:
+            raise InvalidArgument(f"user or group {found}: expected 0 to {most}", field="user")
+
+
+def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> ResolvedUser:
     """`user` is "", "uid", "uid:gid", "name" or "name:group"; a name that is a number counts as a name first.
 
     A number that passwd doesn't have is fine (its group is 0, as with other runtimes). Naming a group drops the
     additional ones that /etc/group would give.
+
+    Args:
+        most: the largest uid and gid that whoever is given them takes.
 
     Raises:
         InvalidArgument: a name that the container doesn't know, or a number out of range.
@@ -56,18 +78,20 @@ def resolve_user(user: str, passwd: str, group: str) -> ResolvedUser:
     name, colon, group_name = (user or "0").partition(":")
     row = next((row for row in _rows(passwd, 4) if row[0] == name), None)
     if row is None:
-        uid = _number(name)
+        uid = _number(name, most)
         if uid is None:
-            raise InvalidArgument(f"user {name!r}: not in the container's /etc/passwd", field="user")
-        row = next((row for row in _rows(passwd, 4) if _number(row[2]) == uid), None)
+            raise _refused("user", name, "/etc/passwd", most)
+        row = next((row for row in _rows(passwd, 4) if _number(row[2], most) == uid), None)
     else:
-        uid = _number(row[2])
+        uid = _number(row[2], most)
         if uid is None:
-            raise InvalidArgument(f"user {name!r}: the container's /etc/passwd has no number for it", field="user")
+            raise InvalidArgument(f"user {name[:80]!r}: the container's /etc/passwd has no number for it", field="user")
     if colon:
-        return ResolvedUser(uid, _group(group_name, group))
+        return ResolvedUser(uid, _group(group_name, group, most))
     if row is None:
         return ResolvedUser(uid, 0)
-    gid = _number(row[3]) or 0
-    extra = [_number(entry[2]) for entry in _rows(group, 4) if row[0] in entry[3].split(",")]
+    gid = _number(row[3], most)
+    if gid is None:
+        raise InvalidArgument(f"user {name[:80]!r}: the container's /etc/passwd has no group for it", field="user")
+    extra = [_number(entry[2], most) for entry in _rows(group, 4) if row[0] in entry[3].split(",")]
     return ResolvedUser(uid, gid, tuple(found for found in extra if found is not None and found != gid))

@@ -56,12 +56,6 @@ def oci_process(body: Process) -> oci.Process:
 
 
 def _user(body: Process) -> oci.User:
-    """Names are looked up by the engine, in the container's own passwd."""
-    user, group = body.user or "0", body.group
-    if _is_number(user) and (not group or _is_number(group)):
-        return oci.User(uid=int(user), gid=int(group or "0"))
+    """Names, and numbers with them, are looked up by the engine, in the container's own passwd."""
+    user, group = body.user or ("0" if body.group else ""), body.group
     return oci.User(uid=0, gid=0, username=f"{user}:{group}" if group else user)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and int(text) < 2**32
