@@ -83,6 +83,11 @@ _RLIMITS = frozenset(
 )
 
 
+_RlimitName: TypeAlias = Annotated[
+    str, rule("one of Linux's, as RLIMIT_NOFILE", lambda name: name.removeprefix("RLIMIT_") in _RLIMITS)
+]
+
+
 class Spec(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """What a container is: its config.json."""
 
@@ -108,9 +113,7 @@ class Process(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="cam
     env: tuple[_Variable, ...] = ()
     cwd: CString
     capabilities: LinuxCapabilities | None = None
-    rlimits: tuple[
-        Annotated[POSIXRlimit, rule("a soft limit up to the hard one", lambda one: one.soft <= one.hard)], ...
-    ] = ()
+    rlimits: tuple[POSIXRlimit, ...] = ()
     no_new_privileges: bool = False
     apparmor_profile: str = ""
     oom_score_adj: Annotated[int, between(-1000, 1000)] = 0
@@ -146,9 +149,7 @@ class LinuxCapabilities(Struct, frozen=True, omit_defaults=True, kw_only=True, r
 class POSIXRlimit(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """One resource limit, as `RLIMIT_NOFILE`."""
 
-    type: Annotated[
-        str, rule("one of Linux's, as RLIMIT_NOFILE", lambda name: name.removeprefix("RLIMIT_") in _RLIMITS)
-    ]
+    type: _RlimitName
     hard: int
     soft: int
 

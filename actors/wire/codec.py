@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
+from msgspec import inspect as shapes
 
 from actors.errors import InvalidArgument
 from actors.wire.bounds import MAX_DEPTH, MAX_ITEMS, MalformedValue, check_value
@@ -21,7 +22,7 @@ from actors.wire.fields import check_fields, own_path
 from transports.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "NOTHING",
@@ -73,7 +74,7 @@ def encode_args(args: object) -> msgspec.Raw:
     try:
         return encode_raw(args)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        field = own_path(_unfit(args, "", MAX_DEPTH, maps=isinstance(args, msgspec.Struct)) or "args")
+        field = own_path(_unfit(args, "", MAX_DEPTH) or "args")
         raise InvalidArgument(f"{field}: {error}", field=field) from error
 
 
@@ -111,7 +112,7 @@ def decode_value(raw: msgspec.Raw, shape: type[T]) -> T:
         decoder: msgspec.msgpack.Decoder[T] = _decoder(cast("Any", shape))
         decoded = decoder.decode(data)
     except MalformedValue as error:
-        raise InvalidArgument(f"expected {shape.__name__}: {error}", field=_malformed(data)) from error
+        raise InvalidArgument(f"expected {shape.__name__}: {error}", field=_malformed(data, shape)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidArgument(f"expected {shape.__name__}: {error}", field=_culprit(str(error))) from error
     if isinstance(decoded, msgspec.Struct):
@@ -127,37 +128,46 @@ def _culprit(told: str) -> str:
     return own_path(".".join(filter(None, steps))) or "args"
 
 
-def _malformed(data: bytes) -> str:
+def _malformed(data: bytes, shape: type[object]) -> str:
     """The field that is not plain, as far as the whole is small enough to be read."""
     if len(data) > MAX_ITEMS:
         return "args"
     try:
-        return own_path(_unfit(_ANYTHING.decode(data), "", MAX_DEPTH, maps=False) or "args")
+        return own_path(_unfit(_ANYTHING.decode(data), "", MAX_DEPTH, shapes.type_info(shape)) or "args")
     except (msgspec.DecodeError, RecursionError, TypeError, UnicodeDecodeError):
         return "args"
 
 
-def _unfit(value: Any, path: str, depth: int, *, maps: bool) -> str | None:
-    """The path of the first part of a value that no message carries; `maps`: a dict is a map, and no struct's fields."""
-    parts: Iterable[tuple[str, Any]]
+def _unfit(value: Any, path: str, depth: int, kind: shapes.Type | None = None) -> str | None:
+    """The path of the first part of a value that no message carries; `kind` tells a struct's map from a map."""
+    parts: Iterable[tuple[str, Any, shapes.Type | None]]
     if depth == 0:
         return path
     if isinstance(value, msgspec.Struct):
-        parts = ((f"{path}.{name}".lstrip("."), getattr(value, name)) for name in value.__struct_fields__)
+        parts = ((f"{path}.{name}".lstrip("."), getattr(value, name), None) for name in value.__struct_fields__)
     elif isinstance(value, dict):
         pairs = cast("dict[object, object]", value)
         if path and not all(_fits(key) and isinstance(key, str) for key in pairs):
-            return f"{path}[...]"
+            return path
+        known = _fields(kind)
         parts = (
-            (f"{path}[...]" if maps else f"{path}.{key}" if path else str(key), item) for key, item in pairs.items()
+            (f"{path}.{key}".lstrip(".") if not path or key in known else f"{path}[...]", item, known.get(key))
+            for key, item in pairs.items()
         )
     elif isinstance(value, list | tuple):
-        parts = ((f"{path}[{index}]", item) for index, item in enumerate(cast("list[Any]", value)))
+        parts = ((f"{path}[{index}]", item, kind) for index, item in enumerate(cast("list[Any]", value)))
     else:
         return None if _fits(value) else path
-    return next(
-        (found for name, item in parts if (found := _unfit(item, name, depth - 1, maps=maps)) is not None), None
-    )
+    return next((found for name, item, of in parts if (found := _unfit(item, name, depth - 1, of)) is not None), None)
+
+
+def _fields(kind: shapes.Type | None) -> Mapping[object, shapes.Type]:
+    """Of the struct that a field holds, one or many."""
+    while isinstance(kind, shapes.Metadata | shapes.VarTupleType):
+        kind = kind.type if isinstance(kind, shapes.Metadata) else kind.item_type
+    if isinstance(kind, shapes.UnionType):
+        return next(filter(None, map(_fields, kind.types)), {})
+    return {field.encode_name: field.type for field in kind.fields} if isinstance(kind, shapes.StructType) else {}
 
 
 def _fits(value: object) -> bool:

@@ -6,11 +6,17 @@ what a caller asks to be run: `spec` has that. Times in nanoseconds, sizes in by
 
 from __future__ import annotations
 
-from typing import Annotated
+import ipaddress
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 
-from actors.wire.fields import CString, between
+from actors.wire.fields import between, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "Address",
@@ -26,6 +32,35 @@ __all__ = [
     "NetworkStats",
     "PidsStats",
     "Route",
+]
+
+
+def _is(read: Callable[[str], object]) -> Callable[[str], bool]:
+    def reads(text: str) -> bool:
+        try:
+            read(text)
+        except ValueError:
+            return False
+        return True
+
+    return reads
+
+
+_is_address, _is_network = _is(ipaddress.ip_address), _is(partial(ipaddress.ip_network, strict=False))
+_DEVICE = re.compile(r"[^/\s\0]{1,15}")
+_HARDWARE = re.compile(r"([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}")
+_AddressText: TypeAlias = Annotated[str, rule("an IP address", _is_address)]
+_GivenAddress: TypeAlias = Annotated[str, rule("an IP address, or nothing", lambda text: not text or _is_address(text))]
+_GivenNetwork: TypeAlias = Annotated[
+    str, rule("a network with its prefix length, or nothing", lambda text: not text or _is_network(text))
+]
+_GivenDevice: TypeAlias = Annotated[
+    str, rule("a device's name, or nothing", lambda text: not text or _DEVICE.fullmatch(text) is not None)
+]
+_Device: TypeAlias = Annotated[str, rule("a device's name", lambda text: _DEVICE.fullmatch(text) is not None)]
+_GivenHardware: TypeAlias = Annotated[
+    str,
+    rule("six bytes as 02:00:00:00:00:01, or nothing", lambda text: not text or _HARDWARE.fullmatch(text) is not None),
 ]
 
 
@@ -134,28 +169,28 @@ class GuestDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class Address(msgspec.Struct, frozen=True):
     """An address with its prefix length, as `192.0.2.1` and 24; IPv6 where it has colons."""
 
-    address: CString
+    address: _AddressText
     prefix: Annotated[int, between(0, 128)]
 
 
 class Interface(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One network device of the sandbox: `device` is its name in the guest, `name` the one it is to have."""
 
-    device: CString
-    name: CString = ""
+    device: _Device
+    name: _GivenDevice = ""
     addresses: tuple[Address, ...] = ()
     # 0 leaves it as it is
     mtu: Annotated[int, between(0, 2**31 - 1)] = 0
-    hardware_address: CString = ""
+    hardware_address: _GivenHardware = ""
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One route; `destination` is a network with its prefix length, empty for the default route."""
 
-    destination: CString = ""
-    gateway: CString = ""
-    device: CString = ""
-    source: CString = ""
+    destination: _GivenNetwork = ""
+    gateway: _GivenAddress = ""
+    device: _GivenDevice = ""
+    source: _GivenAddress = ""
     # the kernel's numbers: 0 universe, 253 link, 254 host
     scope: Annotated[int, between(0, 255)] = 0
     ipv6: bool = False

@@ -40,6 +40,8 @@ _CpuList: TypeAlias = Annotated[
     str, rule("a list as 0-2,4", lambda text: len(text) <= 4096 and _CPU_LIST.fullmatch(text) is not None)
 ]
 
+_Directory: TypeAlias = Annotated[CString, rule("an absolute path", lambda text: text.startswith("/"))]
+
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -58,7 +60,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     # NAME -> value; PATH is added when missing
     env: Environment = {}
     # absolute; a missing one is an error, it is not created
-    cwd: Annotated[CString, rule("an absolute path", lambda text: text.startswith("/"))] = "/"
+    cwd: _Directory = "/"
     # "", "uid", "uid:gid", "name" or "name:group"; looked up in the container's own passwd and group, a uid without a gid
     # as well: what passwd does not know has the group 0
     user: UserText = ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.agents.kata.checks import checked_address, checked_items, checked_name
-from actors.errors import AgentProtocolError, InvalidArgument
+from actors.errors import AgentProtocolError
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import network as net
 from actors.wire.reports import (
@@ -206,14 +206,12 @@ def _prefix(address: net.IPAddress) -> int:
 
 
 def api_route(route: Route) -> net.Route:
-    """As UpdateRoutes carries it. Raises: InvalidArgument."""
-    if route.scope not in range(256):
-        raise InvalidArgument(f"routes.scope is {route.scope}: expected 0 to 255", field="routes.scope")
+    """As UpdateRoutes carries it."""
     return net.Route(
         dest=route.destination,
-        gateway=checked_name("route.gateway", route.gateway),
-        device=checked_name("route.device", route.device),
-        source=checked_name("route.source", route.source),
+        gateway=route.gateway,
+        device=route.device,
+        source=route.source,
         scope=route.scope,
         family=net.IPFamily.v6 if route.ipv6 else net.IPFamily.v4,
     )

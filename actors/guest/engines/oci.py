@@ -162,6 +162,9 @@ class OciEngine:
         cwd = asked.get("cwd") or "/"
         if not os.path.isabs(cwd) or not (_below_a_mount(cwd, mounts) or root.is_directory(cwd)):
             raise InvalidArgument(f"cwd {cwd!r}: no such directory in the container", field="cwd")
+        for limit in asked.get("rlimits") or ():
+            if limit.get("soft", 0) > limit.get("hard", 0):
+                raise InvalidArgument(f"{limit['type']}: the soft limit is above the hard one", field="rlimits")
         return process_document(asked, _user(asked.get("user") or {}, root, self._largest_id))
 
     async def _spawn(self, verb: str, container: str, process: Document, root: Root, *arguments: str) -> RealProcess:
