@@ -9,11 +9,12 @@ One program runs `open_system(listen="ipc:///run/katrio/hub")`; another runs
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument
+from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument, Unsupported
 from actors.handles import SystemHandle
 from actors.host.busybox import find_static_busybox
 from actors.host.facts import AUTO, choose_engine, read_facts
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WORLDS", "connect_system", "open_system", "open_world"]
 
+_log = logging.getLogger("katrio")
+
 WORLDS = ("embedded", "simulated")
 # what a guest's processes get of our environment; a container gets none of it
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "XDG_RUNTIME_DIR")
@@ -58,6 +61,7 @@ async def open_system(
     run_dir: Path | None = None,
     listen: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    require_isolation: bool = False,
 ) -> AsyncGenerator[SystemHandle]:
     """A system whose sandboxes are embedded guests on this host, and a handle on it.
 
@@ -75,23 +79,38 @@ async def open_system(
         listen: `ipc:///absolute/path`: serve other programs there as well (`connect_system`, or any that speaks
             docs/protocol.md). Whoever may open the socket may do everything: it is 0600, in a directory that must
             be 0700 and is made when missing.
+        require_isolation: refuse rather than run plain processes, which are kept from nothing: with "auto" they are what is
+            left without root or a runtime, and the logger "katrio" warns of it.
         limits: every bound, for the actors and for this handle: its default budget is `limits.ask_seconds`.
 
     Raises:
         InvalidArgument: no such agent or engine; a wrong configuration, by its key; or `listen` can't be used.
         AlreadyExists: somebody answers on `listen`.
-        Unsupported: this machine can't run that engine; the message says what to install.
+        Unsupported: this machine can't run that engine, or isolate as required; the message says what to install.
     """
     chosen = choose_agent(agent, config)
     if chosen.addresses:
+        if require_isolation:
+            raise Unsupported(
+                f"{chosen.addresses[0]} is another's: whether it isolates what it runs can't be told",
+                field="require_isolation",
+            )
         async with _open(
             chosen, GuestsElsewhere(chosen.addresses, chosen.peers), with_images=True, listen=listen, limits=limits
         ) as system:
             yield system
         return
     async with open_embedded(
-        agent=agent, config=config, engine=engine, run_dir=run_dir, listen=listen, limits=limits
+        agent=agent,
+        config=config,
+        engine=engine,
+        run_dir=run_dir,
+        listen=listen,
+        limits=limits,
+        require_isolation=require_isolation,
     ) as world:
+        if world.engine == "processes":
+            _log.warning("containers are plain processes of this machine: nothing isolates or limits them")
         yield world.system
 
 
@@ -145,6 +164,7 @@ async def open_embedded(
     config: AgentConfig | None = None,
     listen: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    require_isolation: bool = False,
 ) -> AsyncGenerator[EmbeddedWorld]:
     """The embedded world; see `open_system`. Raises InvalidArgument also for an agent at an address."""
     chosen = choose_agent(agent, config)
@@ -153,7 +173,10 @@ async def open_embedded(
             f"the embedded world starts its own guests, and {chosen.addresses[0]} is another's: --world attached --address URL",
             field="address",
         )
-    found, _ = choose_engine(read_facts(), engine)
+    found, reason = choose_engine(read_facts(), engine)
+    runs = chosen.type is not AgentType.NOOP
+    if require_isolation and runs and found == "processes":
+        raise Unsupported(f"isolation is required: {reason}", field="require_isolation")
     guests = EmbeddedGuests(
         run_root=run_dir or default_run_root(os.environ, os.geteuid()),
         engine=found,
@@ -162,7 +185,6 @@ async def open_embedded(
         limits=limits,
         protocol=chosen.protocol or GuestProtocol.TTRPC,
     )
-    runs = chosen.type is not AgentType.NOOP
     launch = guests if runs else launch_nothing
     # plain processes run in the host's own root
     with_images = runs and found != "processes"

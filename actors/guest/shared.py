@@ -13,6 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from actors.errors import InvalidArgument, PermissionDenied, ResourceExhausted
+from actors.wire.fields import check_fields
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -101,6 +102,7 @@ class SharedFiles:
             PermissionDenied, InvalidArgument: of the path, or a piece that does not follow the one before it.
             ResourceExhausted: the files of this sandbox are too many bytes together.
         """
+        check_fields(request)
         path = shared_path(request.path)
         kind = _kind(request)
         if kind is not FileKind.FILE:

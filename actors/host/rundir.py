@@ -84,7 +84,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         if not path.is_absolute() or not _NAME.fullmatch(path.name):
             raise InvalidArgument(
-                f"run directory {str(path)!r}: need an absolute path whose last part is a plain name", field="directory"
+                f"run directory {str(path)!r}: need an absolute path whose last part is a plain name", field="run_dir"
             )
         self.path = path
         # virtcontainers' names where it has some
@@ -100,7 +100,7 @@ class RunDirectory:
         if size > SOCKET_PATH_BYTES:
             raise InvalidArgument(
                 f"run directory {str(path)!r}: its socket's path has {size} bytes, and the kernel takes {SOCKET_PATH_BYTES}; use a shorter run root",
-                field="directory",
+                field="run_dir",
             )
 
     @property

@@ -14,6 +14,7 @@ from actors.errors import InvalidArgument
 from actors.scenario.asks import CopyFile, ListProcesses, ReseedRandom, Update
 from actors.scenario.model import Step
 from actors.scenario.topology import cpu_quota
+from actors.wire.codec import convert_args
 from actors.wire.spec import ResourceSpec
 from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS
 
@@ -77,10 +78,7 @@ async def _send(target: str, verb: str, args: dict[str, Any], attempt: Attempt) 
     row = table.get(verb)
     if row is None:
         raise InvalidArgument(f"{address} has no verb {verb!r}: it has {', '.join(table)}", field="verb")
-    try:
-        message = msgspec.convert(_filled(args, attempt), row.args, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidArgument(f"{verb} of {address}: {error}", field="args") from None
+    message = convert_args(_filled(args, attempt), row.args)
     asking = attempt.stage.world.system.courier.ask(address, verb, message, row.result, budget=attempt.budget)
     return _json(await attempt.ask(verb, address, asking))
 

@@ -154,7 +154,7 @@ class Binder:
 
     def _count(self, node: yamltree.Node, path: str) -> int:
         text = node.value if isinstance(node, yamltree.Scalar) else ""
-        if text.isascii() and text.isdecimal() and 1 <= int(text[:10]) <= 1_000_000:
+        if text.isascii() and text.isdecimal() and len(text) <= 7 and 1 <= int(text) <= 1_000_000:
             return int(text)
         raise self.fault(node, path, "a whole number from 1 to 1000000")
 

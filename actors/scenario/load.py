@@ -96,9 +96,24 @@ def load_text(data: bytes, file: str, *, sources: Sources | None = None, read: R
     if problems:
         raise ScenarioError(problems)
     scenario = counted(declared)
-    implied = [need for step in verbs_of(scenario) for need in step.needs]
-    needs = tuple(dict.fromkeys([*scenario.needs, *implied]))
+    needs = tuple(dict.fromkeys([*scenario.needs, *_implied(scenario)]))
     return Loaded(file, scenario, needs, binder.lines, binder.files, targets)
+
+
+def _implied(scenario: Scenario) -> Iterator[str]:
+    """What its words need: what its containers are limited in, what its steps do, and what those look for."""
+    boxes = scenario.sandboxes.values()
+    declared = [scenario.defaults, *(one for box in boxes for one in (box.defaults, *box.containers.values()))]
+    if any(limit is not None for one in declared for limit in (one.memory, one.pids, one.cpus)):
+        yield "limits"
+    for step in verbs_of(scenario):
+        yield from step.needs
+        looked_for = (
+            *((step.expect.json or {}) if step.expect else ()),
+            *(path for _, path in getattr(step, "save", None) or ()),
+        )
+        if any("oom_kills" in path for path in looked_for):
+            yield "oom"
 
 
 def verbs_of(part: Any) -> Iterator[Step]:

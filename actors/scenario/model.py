@@ -35,7 +35,7 @@ class Kind(Enum):
     """How the text of a field is read. The value says what is expected, for people."""
 
     DURATION = "a time such as 300ms, 5s or 2m"
-    BYTES = "a size such as 512KiB, 64MiB or 1GiB"
+    BYTES = "a size with its unit, such as 64MiB, 1GiB or 4096B"
     SIGNAL = "a signal's name (TERM, USR1) or number"
     TEXT = "text"
     NUMBER = "a number"

@@ -28,7 +28,7 @@ NEEDS: Mapping[str, str] = MappingProxyType(
         "stdin": "processes can be written to",
         "images": "containers have a root file system of their own",
         "isolation": "containers see only their own processes and mounts",
-        "limits": "memory and process limits are enforced",
+        "limits": "limits of memory, processes and processors are enforced",
         "oom": "a process that runs out of memory is killed, and that is seen",
         "stats": "resource use can be read",
         "cgroups": "containers are in control groups of the kernel",

@@ -27,6 +27,7 @@ __all__ = [
     "json_steps",
     "parse",
     "regex_trouble",
+    "size_text",
     "substitute",
     "variables_in",
 ]
@@ -34,9 +35,11 @@ __all__ = [
 _JSON_DEPTH = 16
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SIZES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
-_BYTES = re.compile(r"([0-9]{1,15})(KiB|MiB|GiB|)")
+_BYTES = re.compile(r"([0-9]{1,15})(B|KiB|MiB|GiB)")
+# what limits and counters of bytes can be (`actors.wire.spec`)
+_MOST_BYTES = 2**63 - 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _VARIABLE = re.compile(r"\$?\$\{([A-Za-z0-9_-]{1,64})\}")
@@ -65,11 +68,18 @@ def _duration(text: str) -> float | None:
 
 def _bytes(text: str) -> int | None:
     match = _BYTES.fullmatch(text)
-    return int(match[1]) * _SIZES[match[2]] if match else None
+    size = int(match[1]) * _SIZES[match[2]] if match else 0
+    return size if 0 < size <= _MOST_BYTES else None
+
+
+def size_text(size: int) -> str:
+    """A size as `parse` reads it, in the largest unit that has no rest."""
+    unit = next(unit for unit in reversed(_SIZES) if size % _SIZES[unit] == 0)
+    return f"{size // _SIZES[unit]}{unit}"
 
 
 def _signal(text: str) -> int | None:
-    if text.isdecimal() and 1 <= int(text) <= 64:
+    if text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= 64:
         return int(text)
     return SIGNALS.get(text.removeprefix("SIG"))
 

@@ -68,7 +68,7 @@ def _simple() -> dict[Kind, Schema]:
     reference = {"type": ["string", "integer"], "minLength": 1}
     return {
         Kind.DURATION: {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h)$"},
-        Kind.BYTES: {"type": ["string", "integer"], "minimum": 0, "pattern": "^[0-9]{1,15}(KiB|MiB|GiB|)$"},
+        Kind.BYTES: {"type": "string", "pattern": "^[0-9]{1,15}(B|KiB|MiB|GiB)$"},
         Kind.SIGNAL: {**signal, "pattern": f"^((SIG)?({'|'.join(signals)})|{digits})$"},
         Kind.TEXT: _TEXT,
         Kind.SCALAR: _TEXT,

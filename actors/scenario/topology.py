@@ -7,11 +7,12 @@ sandbox. Everything is taken down at the end, always. Not for steps in between: 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from actors.errors import KatrioError, NotFound
 from actors.limits import DEFAULT_LIMITS
-from actors.scenario.expect import number_of
+from actors.scenario.expect import UnknownValue, number_of
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def cpu_quota(cpus: str | None) -> dict[str, Any]:
     """The fields of a ResourceSpec that allow so many processors. Raises: UnknownValue."""
     if cpus is None:
         return {}
-    return {"cpu_quota_us": round(number_of(cpus) * CPU_PERIOD_US), "cpu_period_us": CPU_PERIOD_US}
+    number = number_of(cpus)
+    if not math.isfinite(number):
+        raise UnknownValue(f"cpus {cpus[:40]!r}: expected how many processors")
+    return {"cpu_quota_us": round(number * CPU_PERIOD_US), "cpu_period_us": CPU_PERIOD_US}
 
 
 def _first(values: list[T | None]) -> T | None:

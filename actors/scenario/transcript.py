@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from actors.scenario.asks import ASKS
-from actors.scenario.scalars import SIGNALS
+from actors.scenario.scalars import SIGNALS, size_text
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, Stopped
 from actors.wire.verbs import (
     Checked,
@@ -158,8 +158,9 @@ def _container(spec: ContainerSpec) -> Tree:
         tree["image"] = _text(spec.image)
     if spec.readonly:
         tree["readonly"] = True
-    if spec.resources.memory_bytes is not None:
-        tree["memory"] = spec.resources.memory_bytes
+    memory = spec.resources.memory_bytes
+    if memory is not None and memory > 0:
+        tree["memory"] = size_text(memory)
     if spec.resources.pids is not None:
         tree["pids"] = spec.resources.pids
     if spec.resources.cpu_quota_us is not None and spec.resources.cpu_period_us:

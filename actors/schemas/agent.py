@@ -8,11 +8,13 @@ here: `network`, `resources`, `stats`, and the container's specification, `oci`.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Annotated, TypeAlias
 
 from msgspec import Struct
 
 from actors.schemas.oci import LinuxResources, Process, Spec
 from actors.schemas.resources import Device, SharedMount, Storage
+from actors.wire.fields import between
 
 __all__ = [
     "AgentDetails",
@@ -278,6 +280,10 @@ class StringUser(Struct, frozen=True):
     additionalGids: tuple[str, ...] = ()
 
 
+# signed on the wire: the kernel takes -1 for "leave it as it is"
+_Owner: TypeAlias = Annotated[int, between(0, 2**31 - 1)]
+
+
 class CopyFileRequest(Struct, frozen=True):
     """Request of `CopyFile`: one piece, `data` at `offset`, of a file of `file_size` bytes."""
 
@@ -285,8 +291,8 @@ class CopyFileRequest(Struct, frozen=True):
     file_size: int = 0
     file_mode: int = 0
     dir_mode: int = 0
-    uid: int = 0
-    gid: int = 0
+    uid: _Owner = 0
+    gid: _Owner = 0
     offset: int = 0
     data: bytes = b""
 

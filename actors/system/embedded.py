@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.agents.base import Channels
-from actors.errors import GuestDied, NotFound, Unsupported
+from actors.errors import GuestDied, InvalidArgument, NotFound, Unsupported
 from actors.host.faults import kill_guest
 from actors.host.probes import PROBES, probe
 from actors.host.protocols import Channel, GuestProtocol
@@ -89,7 +89,14 @@ class EmbeddedGuests:
 
     async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[EmbeddedGuest]) -> None:
         directory = RunDirectory(self._run_root / self._seams.ids.fresh(sandbox))
-        self._seams.files.make_dir(self._run_root)
+        try:
+            self._seams.files.make_dir(self._run_root)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise InvalidArgument(
+                f"run_dir {str(self._run_root)!r}: {reason}; expected a directory, or where one can be made",
+                field="run_dir",
+            ) from error
         child = await self._spawn(sandbox, directory)
         self._directories[sandbox] = directory
         guest = EmbeddedGuest(self._channels(directory), child.pid)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NOTHING",
     "MalformedValue",
+    "convert_args",
     "decode_details",
     "decode_envelope",
     "decode_value",
@@ -76,6 +77,18 @@ def encode_args(args: object) -> msgspec.Raw:
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         field = own_path(_unfit(args, "", MAX_DEPTH) or "args")
         raise InvalidArgument(f"{field}: {error}", field=field) from error
+
+
+def convert_args(args: object, shape: type[T]) -> T:
+    """Arguments that somebody wrote as texts and plain values; numbers may be texts.
+
+    Raises:
+        InvalidArgument: as `decode_value`.
+    """
+    try:
+        return msgspec.convert(args, shape, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise InvalidArgument(f"expected {shape.__name__}: {error}", field=_culprit(str(error))) from None
 
 
 def decode_envelope(message: bytes) -> Envelope:

@@ -53,7 +53,10 @@ class Rule(NamedTuple):
 
 
 def rule(words: str, holds: Callable[[Any], bool]) -> msgspec.Meta:
-    """For a field's `Annotated`. Not Meta's own `ge` and `le`: what msgspec says of those has neither the value nor the range."""
+    """For a field's `Annotated`, of which only the last counts: a type has one rule.
+
+    Not Meta's own `ge` and `le`: what msgspec says of those has neither the value nor the range.
+    """
     return msgspec.Meta(extra={"rule": Rule(words, holds)})
 
 

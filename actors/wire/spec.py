@@ -40,7 +40,9 @@ _CpuList: TypeAlias = Annotated[
     str, rule("a list as 0-2,4", lambda text: len(text) <= 4096 and _CPU_LIST.fullmatch(text) is not None)
 ]
 
-_Directory: TypeAlias = Annotated[CString, rule("an absolute path", lambda text: text.startswith("/"))]
+_Directory: TypeAlias = Annotated[
+    str, rule("an absolute path without NUL", lambda text: text.startswith("/") and "\0" not in text)
+]
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

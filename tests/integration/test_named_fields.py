@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors.errors import InvalidArgument, NotFound, ResourceExhausted
+from actors.errors import InvalidArgument, NotFound, ResourceExhausted, Unsupported
 from actors.host.facts import choose_engine, read_facts
 from actors.limits import Limits
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec
-from tests.support.boxes import ENGINES, a_room, until
+from tests.support.boxes import ENGINES, SLEEP, a_room, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,11 +53,56 @@ async def test_a_limit_that_the_kernel_refuses_is_named(engine: str, tmp_path: P
         for resources, field in (
             (ResourceSpec(memory_bytes=1), "resources.memory_bytes"),
             (ResourceSpec(cpuset_cpus="777"), "resources.cpuset_cpus"),
+            (ResourceSpec(memory_bytes=2**26, memory_swap_bytes=2**25), "resources.memory_swap_bytes"),
             (ResourceSpec(pids=0), "resources.pids"),
+            (ResourceSpec(cpu_quota_us=500), "resources.cpu_quota_us"),
         ):
             with pytest.raises(InvalidArgument) as caught:
                 await one.update(resources)
             assert caught.value.details == {"field": field}
+            with pytest.raises(InvalidArgument) as caught:
+                await room.box.create_container(
+                    "two", ContainerSpec(process=ProcessSpec(args=SLEEP), resources=resources)
+                )
+            assert caught.value.details == {"field": field}
+            assert "cpu.cpus" not in caught.value.message
+
+
+@pytest.mark.parametrize("engine", sorted({*ENGINES, *RUNTIMES}))
+async def test_a_uid_has_the_group_that_passwd_gives_it_and_minus_one_is_nobodys(engine: str, tmp_path: Path) -> None:
+    async with a_room(engine, tmp_path) as room:
+        one = await room.running()
+        for user in ("4294967295", "0:4294967295"):
+            with pytest.raises(InvalidArgument) as caught:
+                await one.exec("job", ProcessSpec(args=("id",), user=user))
+            assert caught.value.details == {"field": "process.user"}
+        with pytest.raises(InvalidArgument) as caught:
+            await one.exec("job", ProcessSpec(args=("echo", "a\0b")))
+        assert caught.value.details == {"field": "process.args[1]"}
+        if os.geteuid() != 0:
+            return
+        asked = {"name": "nobody", "number": "65534", "both": "65534:7", "unknown": "54321"}
+        for name, user in asked.items():
+            found = await (await one.exec(name, ProcessSpec(args=("id", "-g"), user=user))).collect()
+            assert found.stdout == {"both": b"7\n", "unknown": b"0\n"}.get(name, b"65534\n")
+
+
+async def test_plain_processes_take_no_limit_and_say_which(tmp_path: Path) -> None:
+    async with a_room("processes", tmp_path) as room:
+        one = await room.running()
+        for resources, field in (
+            (ResourceSpec(memory_bytes=2**26), "resources.memory_bytes"),
+            (ResourceSpec(pids=9), "resources.pids"),
+            (ResourceSpec(cpu_quota_us=10_000), "resources.cpu_quota_us"),
+            (ResourceSpec(cpuset_cpus="0"), "resources.cpuset_cpus"),
+        ):
+            for asking in (
+                one.update(resources),
+                room.box.create_container("two", ContainerSpec(process=ProcessSpec(args=SLEEP), resources=resources)),
+            ):
+                with pytest.raises(Unsupported) as caught:
+                    await asking
+                assert caught.value.details == {"field": field}
 
 
 @pytest.mark.parametrize("engine", RUNTIMES)

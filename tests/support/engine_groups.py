@@ -192,9 +192,19 @@ async def without_groups_nothing_is_made_up(room: Room) -> None:
     await room.idle("c1")
     with pytest.raises(Unsupported):
         await room.engine.stats("c1")
-    with pytest.raises(Unsupported) as error:
-        await room.engine.update("c1", LinuxResources(memory=LinuxMemory(limit=MIB)))
-    assert error.value.details["field"] == "memory"
+    for resources, field in (
+        (LinuxResources(memory=LinuxMemory(limit=MIB)), "memory.limit"),
+        (LinuxResources(pids=LinuxPids(limit=10)), "pids.limit"),
+        (LinuxResources(cpu=LinuxCPU(quota=10_000)), "cpu.quota"),
+    ):
+        with pytest.raises(Unsupported) as error:
+            await room.engine.update("c1", resources)
+        assert error.value.details["field"] == field
+        with pytest.raises(Unsupported) as error:
+            await room.engine.create("c2", room.spec(room.process("true"), resources))
+        assert error.value.details["field"] == field
+    # no limit is what they have
+    await room.engine.update("c1", LinuxResources(pids=LinuxPids(limit=-1), memory=LinuxMemory(limit=-1)))
     await room.engine.update("c1", LinuxResources())
     await room.remove("c1")
 

@@ -81,6 +81,7 @@ def named_as_asked(whole: str, names: Mapping[str, str] = _ASKED_AS) -> Generato
                 (own for name, own in names.items() if re.match(rf"{re.escape(name)}(?![A-Za-z_])", told)), whole
             )
             error.details["field"] = known
+            error.message = error.message.replace(f"resources.{told}", known)
         raise
 
 

@@ -1,7 +1,7 @@
 """Containers that are plain processes: their own sessions, stopped and continued by signals, and no isolation at all.
 
 For machines without an OCI runtime or without root, and for fast tests. They see this machine's files and network;
-images, mounts, limits and capabilities of a spec are not applied, and the guest says so in its details. What counts
+images, mounts and capabilities of a spec are not applied, and the guest says so in its details; limits are refused. What counts
 as a container's process, and what can escape: `membership`. A job-controlled stop of their own is continued by resume.
 """
 
@@ -24,10 +24,12 @@ from actors.guest.engines.membership import Membership
 from actors.guest.engines.oci_config import Document, process_document
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
+from actors.guest.engines.resources import plan_resources
 from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal_ends
 from actors.guest.engines.users import check_ids, resolve_user
 from actors.host.cgroups import container_group
 from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, signal_exactly
+from actors.schemas.oci import LinuxResources
 from actors.wire.spec import TerminalSize
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from actors.guest.engines.reaper import Reaped, Reaper
     from actors.host.marks import ProcessFact
-    from actors.schemas.oci import LinuxResources, Process, Spec
+    from actors.schemas.oci import Process, Spec
     from actors.schemas.stats import CgroupStats
 
 __all__ = ["ProcessEngine"]
@@ -75,6 +77,9 @@ class ProcessEngine:
         await self._reaper.run(task_status=task_status)
 
     async def create(self, container: str, spec: Spec) -> RealProcess:
+        resources = (spec.linux and spec.linux.resources) or LinuxResources()
+        # every client of a runtime's sends rules on devices, which grant as much as they take
+        _refuse_limits(container, msgspec.structs.replace(resources, devices=()))
         found = _Container(container_group(self._sandbox, container), (_GATES / container).absolute())
         os.mkfifo(found.gate, 0o600)
         self._containers[container] = found
@@ -189,13 +194,7 @@ class ProcessEngine:
 
     async def update(self, container: str, resources: LinuxResources) -> None:
         await trio.lowlevel.checkpoint()
-        for name, asked in msgspec.to_builtins(resources).items():
-            if asked:
-                raise Unsupported(
-                    f"update of container {container!r}: plain processes have no control group, so that resources.{name} "
-                    "has no effect; use the runc engine",
-                    field=name,
-                )
+        _refuse_limits(container, resources)
 
     async def stats(self, container: str) -> CgroupStats:
         await trio.lowlevel.checkpoint()
@@ -217,6 +216,17 @@ class ProcessEngine:
     async def next_oom(self) -> str:
         await trio.sleep_forever()
         raise AssertionError("never")
+
+
+def _refuse_limits(container: str, resources: LinuxResources) -> None:
+    """None can be kept; that there is none can. Raises: Unsupported, naming the field."""
+    for write in plan_resources(resources, version=1):
+        if write.text not in ("-1", "max"):
+            raise Unsupported(
+                f"container {container!r}: plain processes have no control group, so that resources.{write.field} has no "
+                "effect; use the runc engine, or leave it out",
+                field=write.field,
+            )
 
 
 def _release(facts: list[ProcessFact]) -> None:

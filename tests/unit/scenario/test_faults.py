@@ -167,6 +167,16 @@ FILES = {
     "unknown need": Case("name: x\nwhy: y\nneeds: [contaners]\nsteps: []", "3:9", "did you mean containers?"),
     "bad limit": Case("name: x\nwhy: y\nlimits: {total: long}\nsteps: []", "3:17", "limits.total: found 'long'"),
     "bad size": Case("name: x\nwhy: y\ndefaults: {memory: 64MB}\nsteps: []", "3:20", "found '64MB', expected a size"),
+    "a size without a unit": Case("name: x\nwhy: y\ndefaults: {memory: 64}\nsteps: []", "3:20", "a size with its unit"),
+    "no size": Case(
+        "name: x\nwhy: y\ndefaults: {memory: 0MiB}\nsteps: []", "3:20", "a size with its unit", schema=False
+    ),
+    "a size beyond all numbers": Case(
+        "name: x\nwhy: y\ndefaults: {memory: 99999999999GiB}\nsteps: []", "3:20", "found '99999999999GiB'", schema=False
+    ),
+    "a count of thousands of digits": Case(
+        f"name: x\nwhy: y\ndefaults: {{pids: {'0' * 5000}1}}\nsteps: []", "3:18", "a whole number", schema=False
+    ),
     "bad name": Case("name: x\nwhy: y\nsandboxes: {'a b': {}}\nsteps: []", "3:13", "found 'a b', expected a name"),
     "short name": Case("name: x\nwhy: y\nsandboxes: {a: {}}\nsteps: []", "3:13", "a name of 2 to 40 letters"),
     "no command": Case(
@@ -293,3 +303,21 @@ def test_the_published_schema_and_the_reference_are_those_of_the_language() -> N
     script = ROOT / "scripts" / "scenario-reference"
     said = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, timeout=60, check=False)
     assert said.returncode == 0, said.stdout + said.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "needs"),
+    [
+        ("sandboxes: {box: {containers: {one: {command: x, memory: 64MiB}}}}\nsteps: []", {"limits"}),
+        ("sandboxes: {box: {defaults: {pids: 9}, containers: {one: {command: x}}}}\nsteps: []", {"limits"}),
+        ("defaults: {cpus: 0.5}\nsandboxes: {box: {containers: {one: {command: x}}}}\nsteps: []", {"limits"}),
+        (
+            "sandboxes: {box: {containers: {one: {command: x}}}}\n"
+            "steps: [{info: one, expect: {json: {oom_kills: 0}}}, {info: one, save: {kills: oom_kills}}]",
+            {"oom"},
+        ),
+        ("sandboxes: {box: {containers: {one: {command: x}}}}\nsteps: []", set()),
+    ],
+)
+def test_what_is_limited_or_looked_for_is_needed(words: str, needs: set[str]) -> None:
+    assert set(load_text(f"name: x\nwhy: y\n{words}".encode(), "f").needs) == needs

@@ -1,0 +1,65 @@
+"""What a client that is not ours may send a guest: values that a runtime or the kernel would take for something else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from msgspec.structs import replace
+
+from actors.agents.kata.client import KataClient
+from actors.agents.kata.spec import oci_process, oci_spec
+from actors.errors import InvalidArgument
+from actors.schemas import agent as api
+from actors.schemas.oci import Box, Mount, POSIXRlimit, Process, User
+from actors.wire.spec import ContainerSpec, ProcessSpec
+from tests.support.conformance import open_simulated_kata
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+UNSET = 2**32 - 1
+SLEEP = ProcessSpec(args=("sleep", "100"))
+PLAIN = oci_process(SLEEP)
+WRONG: dict[str, Process] = {
+    "user.uid": replace(PLAIN, user=User(uid=UNSET, gid=0)),
+    "user.gid": replace(PLAIN, user=User(uid=0, gid=UNSET)),
+    "user.additionalGids[0]": replace(PLAIN, user=User(uid=0, gid=0, additional_gids=(UNSET,))),
+    "user": replace(PLAIN, user=User(uid=0, gid=0, username=f"0:{UNSET}")),
+    "args[1]": replace(PLAIN, args=("sleep", "1\x000")),
+    "env[0]": replace(PLAIN, env=("A=\0",)),
+    "cwd": replace(PLAIN, cwd="/\0"),
+    "consoleSize.width": replace(PLAIN, console_size=Box(height=24, width=65536)),
+    "oomScoreAdj": replace(PLAIN, oom_score_adj=-1001),
+    "rlimits[0].type": replace(PLAIN, rlimits=(POSIXRlimit(type="RLIMIT_NOTHING", hard=1, soft=1),)),
+}
+
+
+async def test_another_clients_values_are_refused_in_a_create_and_in_an_exec(autojump_clock: MockClock) -> None:
+    async with open_simulated_kata() as target, trio.open_nursery() as nursery:
+        link = target.link()
+        await nursery.start(link.run)
+        client = KataClient(link, seconds=60)
+        await client.create_sandbox(api.CreateSandboxRequest(hostname="box", sandbox_id="box"))
+        spec = oci_spec(ContainerSpec(process=SLEEP), "/")
+        await client.create_container(api.CreateContainerRequest(container_id="one", OCI=spec))
+        await client.start_container(api.StartContainerRequest(container_id="one"))
+        for field, process in WRONG.items():
+            with pytest.raises(InvalidArgument) as caught:
+                await client.exec_process(api.ExecProcessRequest(container_id="one", exec_id="x1", process=process))
+            assert caught.value.details["field"] == field
+            # below the whole specification, but for what the engine finds
+            wrong = replace(spec, process=process)
+            with pytest.raises(InvalidArgument) as caught:
+                await client.create_container(api.CreateContainerRequest(container_id="two", OCI=wrong))
+            assert str(caught.value.details["field"]).removeprefix("process.") == field
+        wrong = replace(spec, mounts=(Mount(destination="/a\0", type="tmpfs"),))
+        with pytest.raises(InvalidArgument) as caught:
+            await client.create_container(api.CreateContainerRequest(container_id="two", OCI=wrong))
+        assert caught.value.details["field"] == "mounts[0].destination"
+        path = "/run/kata-containers/shared/containers/file"
+        with pytest.raises(InvalidArgument) as caught:
+            await client.copy_file(api.CopyFileRequest(path=path, uid=-1))
+        assert caught.value.details["field"] == "uid"
+        nursery.cancel_scope.cancel()
