@@ -76,7 +76,7 @@ def encode_args(args: object) -> msgspec.Raw:
         return encode_raw(args)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         field = own_path(_unfit(args, "", MAX_DEPTH) or "args")
-        raise InvalidArgument(f"{field}: {error}", field=field) from error
+        raise InvalidArgument(f"{field}: no message can carry it: {error}", field=field) from error
 
 
 def convert_args(args: object, shape: type[T]) -> T:
@@ -178,9 +178,12 @@ def _fields(kind: shapes.Type | None) -> Mapping[object, shapes.Type]:
     """Of the struct that a field holds, one or many."""
     while isinstance(kind, shapes.Metadata | shapes.VarTupleType):
         kind = kind.type if isinstance(kind, shapes.Metadata) else kind.item_type
+    found: dict[object, shapes.Type] = {}
     if isinstance(kind, shapes.UnionType):
-        return next(filter(None, map(_fields, kind.types)), {})
-    return {field.encode_name: field.type for field in kind.fields} if isinstance(kind, shapes.StructType) else {}
+        return next((fields for one in kind.types if (fields := _fields(one))), found)
+    if isinstance(kind, shapes.StructType):
+        found.update((field.encode_name, field.type) for field in kind.fields)
+    return found
 
 
 def _fits(value: object) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 from msgspec import inspect as shapes
@@ -67,7 +67,10 @@ def between(least: float, most: float) -> msgspec.Meta:
 
 def rule_of(kind: shapes.Type) -> Rule | None:
     """The rule that stands on a type."""
-    return (kind.extra or {}).get("rule") if isinstance(kind, shapes.Metadata) else None
+    if not isinstance(kind, shapes.Metadata):
+        return None
+    extra = cast("dict[str, Rule] | None", kind.extra)  # pyright: ignore[reportUnknownMemberType]
+    return None if extra is None else extra.get("rule")
 
 
 def _no_nul(text: str) -> bool:

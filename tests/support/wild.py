@@ -157,6 +157,11 @@ def _signal(one: ContainerHandle, args: Any) -> Awaitable[object]:
     )
 
 
+def _table(one: ContainerHandle, args: Any) -> Awaitable[object]:
+    words: Any = args.args
+    return one.process_table(*(words if isinstance(words, list | tuple) else (words,)))  # pyright: ignore[reportUnknownArgumentType]
+
+
 def _system(act: Callable[[SystemHandle, Any], Awaitable[object]]) -> Any:
     return act
 
@@ -198,7 +203,5 @@ CALLS: Mapping[tuple[str, str], Callable[[Any, Any], Awaitable[object]]] = {
     ("container", "read_stdout"): _one(lambda one, a: _read(one.process(a.process))),
     ("container", "read_stderr"): _one(lambda one, a: _read(one.process(a.process), stderr=True)),
     ("container", "wait"): _one(lambda one, a: one.process(a.process).wait(budget=1)),
-    ("container", "list_processes"): _one(
-        lambda one, a: one.process_table(*(a.args if isinstance(a.args, list | tuple) else (a.args,)))
-    ),
+    ("container", "list_processes"): _one(_table),
 }

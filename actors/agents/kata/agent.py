@@ -28,7 +28,15 @@ from actors.agents.kata.reports import (
     plain_interface,
     plain_route,
 )
-from actors.agents.kata.spec import named_as_asked, oci_process, oci_resources, oci_spec, string_user
+from actors.agents.kata.spec import (
+    COPIED_AS,
+    INTERFACE_AS,
+    named_as_asked,
+    oci_process,
+    oci_resources,
+    oci_spec,
+    string_user,
+)
 from actors.errors import AgentProtocolError, GuestDied, InvalidArgument, OutcomeUnknown, Unsupported
 from actors.lifecycle.container import ContainerState
 from actors.schemas import agent as api
@@ -255,7 +263,8 @@ class KataAgent:
             offset=args.offset,
             data=args.data,
         )
-        await self._client.copy_file(request)
+        with named_as_asked("path", COPIED_AS):
+            await self._client.copy_file(request)
 
     async def list_interfaces(self) -> tuple[Interface, ...]:
         found = await self._client.list_interfaces()
@@ -263,14 +272,16 @@ class KataAgent:
 
     async def update_interface(self, interface: Interface) -> Interface:
         request = net.UpdateInterfaceRequest(interface=api_interface(interface))
-        return plain_interface(await self._client.update_interface(request))
+        with named_as_asked("interface", INTERFACE_AS):
+            return plain_interface(await self._client.update_interface(request))
 
     async def list_routes(self) -> tuple[Route, ...]:
         return _plain_routes(await self._client.list_routes())
 
     async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
         request = net.UpdateRoutesRequest(routes=net.Routes(tuple(api_route(route) for route in routes)))
-        return _plain_routes(await self._client.update_routes(request))
+        with named_as_asked("routes", {}):
+            return _plain_routes(await self._client.update_routes(request))
 
 
 def _within(rpc: str, data: bytes, limit: int) -> bytes:

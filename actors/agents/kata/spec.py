@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec
 
-__all__ = ["named_as_asked", "oci_process", "oci_resources", "oci_spec", "string_user"]
+__all__ = ["COPIED_AS", "INTERFACE_AS", "named_as_asked", "oci_process", "oci_resources", "oci_spec", "string_user"]
 
 
 # a guest's names of what is wrong, and ours, by which it was asked: below each of OCI's
@@ -62,6 +62,10 @@ _ASKED_AS = {
 }
 
 
+COPIED_AS = {"file_size": "size", "file_mode": "mode", "dir_mode": "directory_mode"} | {
+    name: name for name in ("path", "data", "offset", "uid", "gid")
+}
+INTERFACE_AS = {name: f"interface.{name}" for name in ("addresses", "name", "mtu", "hardware_address")}
 # what stands around a process or resources in a request
 _AROUND = re.compile(r"\A(OCI\.|linux\.|process\.|resources\.)+")
 

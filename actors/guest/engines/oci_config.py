@@ -82,7 +82,8 @@ def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str)
     linux["maskedPaths"] = linux.get("maskedPaths") or _MASKED
     linux["readonlyPaths"] = linux.get("readonlyPaths") or _READONLY
     resources: Document = linux.get("resources") or {}
-    if (resources.get("pids") or {}).get("limit", 0) < 0:
+    pids: Document = resources.get("pids") or {}
+    if pids.get("limit", 0) < 0:
         # no limit is what a new group has; crun would write the number
         linux["resources"] = {name: asked for name, asked in resources.items() if name != "pids"}
     for dropped in ("uidMappings", "gidMappings", "mountLabel", "intelRdt"):

@@ -12,9 +12,11 @@ import trio
 
 from actors.agents.base import Channels
 from actors.agents.kata import KataAgent, connect_kata
+from actors.agents.kata.spec import named_as_asked, oci_process, string_user
 from actors.errors import InvalidArgument, NotFound
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
+from actors.schemas.agent import StringUser
 from actors.schemas.rpcs import RPCS, decode_request, encode_response
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from tests.support.calls import memory_dialer
@@ -157,3 +159,47 @@ async def test_our_guest_has_no_such_directories_and_takes_the_id(name: str, aut
     async with agent_of(peer) as agent:
         await agent.create_container(name, SPEC, "/rootfs")
         assert peer.calls[-1] == "CreateContainer"
+
+
+@pytest.mark.parametrize(
+    ("user", "numbers", "looked_up"),
+    [
+        ("", (0, 0), None),
+        # passwd has its group, and an agent that does not look gets the number all the same
+        ("65534", (65534, 0), StringUser(uid="65534", gid="")),
+        ("65534:7", (65534, 7), None),
+        ("web", (0, 0), StringUser(uid="web", gid="")),
+        ("7:web", (0, 0), StringUser(uid="7", gid="web")),
+    ],
+)
+def test_who_is_looked_up_and_who_is_sent_as_numbers(
+    user: str, numbers: tuple[int, int], looked_up: StringUser | None
+) -> None:
+    spec = ProcessSpec(args=("id",), user=user)
+    sent = oci_process(spec).user
+    assert sent is not None
+    assert ((sent.uid, sent.gid), string_user(spec)) == (numbers, looked_up)
+
+
+@pytest.mark.parametrize(
+    ("told", "field"),
+    [
+        ("args", "process.args"),
+        ("args[1]", "process.args"),
+        ("OCI.process.user.uid", "process.user"),
+        ("process.consoleSize.height", "process.size"),
+        ("linux.resources.cpu.quota", "resources.cpu_quota_us"),
+        ("memory.limit", "resources.memory_bytes"),
+        ("process.user", "process.user"),
+        ("pids.limit", "resources.pids"),
+        ("root", "image"),
+        ("mounts[3].source", "mounts"),
+        ("grpc.LinuxCPU.Shares", "spec"),
+        ("rlimits", "spec"),
+        ("arguments", "spec"),
+    ],
+)
+def test_a_guests_names_become_the_verbs_own(told: str, field: str) -> None:
+    with pytest.raises(InvalidArgument) as caught, named_as_asked("spec"):
+        raise InvalidArgument(f"resources.{told} is wrong", field=told)
+    assert caught.value.details == {"field": field}

@@ -316,7 +316,7 @@ def test_the_published_schema_and_the_reference_are_those_of_the_language() -> N
             "steps: [{info: one, expect: {json: {oom_kills: 0}}}, {info: one, save: {kills: oom_kills}}]",
             {"oom"},
         ),
-        ("sandboxes: {box: {containers: {one: {command: x}}}}\nsteps: []", set()),
+        ("sandboxes: {box: {containers: {one: {command: x}}}}\nsteps: []", set[str]()),
     ],
 )
 def test_what_is_limited_or_looked_for_is_needed(words: str, needs: set[str]) -> None:
