@@ -11,9 +11,10 @@ import itertools
 import os
 import shutil
 import signal
+import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import trio
@@ -33,7 +34,7 @@ from actors.schemas.oci import LinuxResources
 from actors.wire.spec import TerminalSize
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from actors.guest.engines.reaper import Reaped, Reaper
     from actors.host.marks import ProcessFact
@@ -49,6 +50,24 @@ _POLL_SECONDS = 0.002
 _RELEASE_LOOKS = 10
 # waits at the gate, takes the terminal as its controlling one (the first that a session's leader opens), and runs
 _SHIM = 'gate=$1 tty=$2; shift 2; [ -z "$gate" ] || read -r _ <"$gate" || exit 137; [ -z "$tty" ] || exec 0<>"$tty"; exec "$@"'
+# the same for another user, who can open neither the gate, in a directory of ours, nor the terminal: both come before the
+# change. A shell has no word for that, and Python's own start ignores two signals
+_CHANGING = """
+import os, signal, sys
+gate, tty, uid, gid, groups = sys.argv[1:6]
+for number in signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ:
+    signal.signal(number, signal.SIG_DFL)
+if gate and not open(gate).readline():
+    sys.exit(137)
+if tty:
+    terminal = os.open(tty, os.O_RDWR)
+    os.fchown(terminal, int(uid), -1)
+    os.dup2(terminal, 0)
+os.setgroups([int(group) for group in groups.split()])
+os.setresgid(int(gid), int(gid), int(gid))
+os.setresuid(int(uid), int(uid), int(uid))
+os.execv("/bin/sh", ["sh", "-c", 'exec "$@"', "sh", *sys.argv[6:]])
+"""
 
 
 class _Container:
@@ -112,22 +131,21 @@ class ProcessEngine:
     async def _spawn(self, container: str, asked: Document, gate: Path | None) -> RealProcess:
         found = self._containers[container]
         document = process_document(asked, {})
-        options = _options(document, asked.get("user") or {})
+        argv = _command(document, asked.get("user") or {})
         mark = container_group(self._sandbox, container)
         environment = dict(entry.partition("=")[::2] for entry in document["env"])
         environment |= {CONTAINER_VARIABLE: mark} | ({TOKEN_VARIABLE: self._token} if self._token else {})
         with told_when_exhausted(f"a process of container {container!r}"), _open_stdio(asked) as (stdio, children, tty):
-            argv = ["/bin/sh", "-c", _SHIM, "sh", str(gate or ""), tty, *document["args"]]
             try:
                 with self._reaper.spawning():
                     process = await trio.lowlevel.open_process(
-                        argv,
+                        argv(str(gate or ""), tty),
+                        cwd=document["cwd"],
                         stdin=children[0],
                         stdout=children[1],
                         stderr=children[2],
                         env=environment,
                         start_new_session=True,
-                        **options,
                     )
                     reaped = await self._watched(process)
             except OSError as error:
@@ -238,8 +256,8 @@ def _release(facts: list[ProcessFact]) -> None:
             signal_exactly(fact, signal.SIGCONT)
 
 
-def _options(document: Document, user: Document) -> dict[str, Any]:
-    """What the spawn call is given beside the streams, checked so that a failure names its field."""
+def _command(document: Document, user: Document) -> Callable[[str, str], list[str]]:
+    """The command by the gate's path and the terminal's, checked so that a failure names its field. Raises: InvalidArgument."""
     if not document.get("args"):
         raise InvalidArgument("the process has no program to run: args is empty", field="args")
     cwd = document["cwd"]
@@ -254,13 +272,13 @@ def _options(document: Document, user: Document) -> dict[str, Any]:
     if user.get("username"):
         found = resolve_user(user["username"], Path("/etc/passwd").read_text(), Path("/etc/group").read_text())
         uid, gid, groups = found.uid, found.gid, groups or found.groups
-    own = {"cwd": cwd}
     # no right is needed to stay who we are
-    return (
-        own
-        if (uid, gid) in ((0, 0), (os.geteuid(), os.getegid())) and not groups
-        else own | {"user": uid, "group": gid, "extra_groups": list(groups)}
-    )
+    if (uid, gid) in ((0, 0), (os.geteuid(), os.getegid())) and not groups:
+        return lambda gate, tty: ["/bin/sh", "-c", _SHIM, "sh", gate, tty, *document["args"]]
+    if os.geteuid() != 0:
+        raise Unsupported(f"user {uid}:{gid}: only root can run a process as somebody else", field="user")
+    identity = (str(uid), str(gid), " ".join(map(str, groups)))
+    return lambda gate, tty: [sys.executable, "-IS", "-c", _CHANGING, gate, tty, *identity, *document["args"]]
 
 
 @contextmanager
