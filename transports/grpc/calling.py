@@ -23,8 +23,8 @@ from transports.grpc.codec import (
     status_of_http,
     status_of_reset,
 )
-from transports.grpc.gate import Frame
-from transports.grpc.http2 import HELD_BOUND, Http2
+from transports.grpc.gate import CANCEL, Frame
+from transports.grpc.http2 import HELD_BOUND, Headers, Http2, StreamFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientConnection"]
 
-CANCEL = 0x8
 # nobody pushes to us, and h2 wants a number
 NO_STREAMS = 0
 # requests that wait for the agent's window; more callers wait with theirs
@@ -43,13 +42,13 @@ RESET_BYTES = 13
 
 
 class _Answer:
-    """What has come of the answer to one call."""
+    """What has come of the answer to one call. No failure that is made here is UNIMPLEMENTED: that is the agent's to say."""
 
     __slots__ = ("headers", "reader")
 
     def __init__(self) -> None:
         self.headers: dict[bytes, bytes] = {}
-        self.reader = MessageReader()
+        self.reader = MessageReader(unreadable=StatusCode.INTERNAL)
 
 
 class ClientConnection:
@@ -171,12 +170,12 @@ class ClientConnection:
             self._answer_bytes -= answer.reader.held
         return answer
 
-    def _receive(self, event: Frame | h2.events.Event, replies: list[Replied]) -> Replied | None:
+    def _receive(
+        self, event: Headers | StreamFault | Frame | h2.events.Event, replies: list[Replied]
+    ) -> Replied | None:
         match event:
-            case h2.events.ResponseReceived() | h2.events.TrailersReceived():
-                answer = self._answers.get(event.stream_id)
-                if answer is not None:
-                    answer.headers.update(event.headers)
+            case Headers():
+                return self._receive_headers(event)
             case h2.events.DataReceived():
                 return self._receive_message(event)
             case h2.events.StreamEnded(stream_id=stream_id):
@@ -191,11 +190,31 @@ class ClientConnection:
                 if self._close(stream_id) is not None:
                     why = f"the agent reset the call (HTTP/2 error {int(code or 0)})"
                     return Replied(stream_id, status_of_reset(int(code or 0)), why, b"")
+            case StreamFault(stream_id, code, status, why):
+                return self._refuse(stream_id, code, status, f"the agent's answer: {why}")
             case Frame():
                 replies.extend(self._leave(event))
             case _:
                 return None
         return None
+
+    def _receive_headers(self, event: Headers) -> Replied | None:
+        answer = self._answers.get(event.stream_id)
+        if answer is None:
+            return None
+        answer.headers.update(event.fields)
+        why = _foreign(answer.headers)
+        if why is None:
+            return None
+        # what follows are somebody else's words
+        return self._refuse(event.stream_id, CANCEL, status_of_http(int(answer.headers[b":status"])), why)
+
+    def _refuse(self, stream_id: int, code: int, status: StatusCode, why: str) -> Replied | None:
+        """Listen no more to an answer."""
+        if self._close(stream_id) is None:
+            return None
+        self._http2.reset(stream_id, code)
+        return Replied(stream_id, status, why, b"")
 
     def _receive_message(self, event: h2.events.DataReceived) -> Replied | None:
         stream_id = event.stream_id
@@ -213,9 +232,7 @@ class ClientConnection:
                 )
         except MessageError as error:
             self._answer_bytes += answer.reader.held - before
-            self._close(stream_id)
-            self._http2.reset(stream_id, CANCEL)
-            return Replied(stream_id, error.code, f"the agent's answer: {error.why}", b"")
+            return self._refuse(stream_id, CANCEL, error.code, f"the agent's answer: {error.why}")
         return None
 
     def _leave(self, frame: Frame) -> list[Replied]:
@@ -233,16 +250,23 @@ class ClientConnection:
         return [Replied(stream_id, StatusCode.UNAVAILABLE, why, b"") for stream_id in lost]
 
 
+def _foreign(headers: dict[bytes, bytes]) -> str | None:
+    """Why an answer is no gRPC server's: that is an HTTP server's, or of a proxy in between, and its body is a page."""
+    if b"grpc-status" in headers:
+        return None
+    http, kind = headers[b":status"], headers.get(b"content-type", b"")
+    if http == b"200" and (not kind or kind.startswith(b"application/grpc")):
+        return None
+    said = f"HTTP status {http.decode(errors='replace')}, content-type {kind[:80].decode(errors='replace') or 'none'}"
+    return f"the answer is not gRPC: it has no grpc-status ({said})"
+
+
 def _finished(stream_id: int, answer: _Answer) -> Replied:
     headers = answer.headers
     status = headers.get(b"grpc-status")
-    http = headers.get(b":status", b"")
     code: int
     if status is None:
-        code = status_of_http(int(http)) if http.isdigit() and http != b"200" else StatusCode.UNKNOWN
-        return Replied(
-            stream_id, code, f"the answer has no grpc-status (HTTP status {http.decode(errors='replace')})", b""
-        )
+        return Replied(stream_id, StatusCode.UNKNOWN, "the answer has no grpc-status", b"")
     code = int(status) if status.isdigit() and len(status) < 10 else StatusCode.UNKNOWN
     if code:
         message = decode_text(headers.get(b"grpc-message", b""))

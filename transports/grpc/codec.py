@@ -84,9 +84,15 @@ def encode_message(payload: bytes) -> bytes:
 
 
 class MessageReader:
-    """Reads the one message of a unary call, in pieces. Holds no byte of one that is too large."""
+    """Reads the one message of a unary call, in pieces. Holds no byte of one that is too large.
 
-    def __init__(self) -> None:
+    Args:
+        unreadable: how the call fails for a message that is compressed, or is not the only one. A server says that it can't
+            do that; whoever asked must not take it for the server's word.
+    """
+
+    def __init__(self, *, unreadable: StatusCode = StatusCode.UNIMPLEMENTED) -> None:
+        self._unreadable = unreadable
         self._bytes = bytearray()
         self._length: int | None = None
 
@@ -101,13 +107,13 @@ class MessageReader:
             wanted = PREFIX_BYTES if self._length is None else PREFIX_BYTES + self._length
             piece = data[: wanted - len(self._bytes)]
             if not piece:
-                raise MessageError(StatusCode.UNIMPLEMENTED, "a unary call carries one message, and a second one began")
+                raise MessageError(self._unreadable, "a unary call carries one message, and a second one began")
             self._bytes += piece
             data = data[len(piece) :]
             if self._length is None and len(self._bytes) == PREFIX_BYTES:
                 compressed, length = _PREFIX.unpack(self._bytes)
                 if compressed:
-                    raise MessageError(StatusCode.UNIMPLEMENTED, "the message is compressed; send it as it is")
+                    raise MessageError(self._unreadable, "the message is compressed; send it as it is")
                 if length > MAX_MESSAGE:
                     raise MessageError(
                         StatusCode.RESOURCE_EXHAUSTED, f"a message of {length} bytes; {MAX_MESSAGE} is the most"

@@ -1,7 +1,8 @@
 """Where HTTP/2 frames come in: cut from the stream, bounded, counted, and told apart from other protocols.
 
 In front of h2, which reads a frame of any announced length before it looks at that length, and counts neither settings nor
-pings nor resets. Sans-I/O; the clock is given. Not for what frames mean.
+pings nor resets. A header block comes out whole, without its padding and its priority, which nobody uses; frames that mean
+nothing to us do not come out. Sans-I/O; the clock is given. Not for what frames mean.
 """
 
 from __future__ import annotations
@@ -13,20 +14,24 @@ from transports.errors import RemoteProtocolError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["PREFACE", "Frame", "FrameGate", "Http2Fault", "looks_like"]
+__all__ = ["PREFACE", "Block", "Frame", "FrameGate", "Http2Fault", "looks_like"]
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADER_BYTES = 9
 # what HTTP/2 takes for granted; we never ask for more
 MAX_FRAME = 16384
-# one call's headers are some 300 bytes
-MAX_HEADER_BLOCK = 32 * 1024
-MAX_CONTINUATIONS = 8
+# four times the list of headers that we advertise: so much of a call that is refused for its headers is still read, as
+# whoever compresses the next ones counts on what these left behind. One call's headers are some 300 bytes
+MAX_HEADER_BLOCK = 256 * 1024
+# twice what that takes in frames of the usual size
+MAX_CONTINUATIONS = 32
 
-DATA, HEADERS, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 5, 6, 7, 8, 9
-END_STREAM, ACK, END_HEADERS = 0x1, 0x1, 0x4
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+END_STREAM, ACK, END_HEADERS, PADDED, WITH_PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
+PRIORITY_BYTES = 5
 
-PROTOCOL_ERROR, FRAME_SIZE_ERROR, ENHANCE_YOUR_CALM = 0x1, 0x6, 0xB
+NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR = 0x0, 0x1, 0x3, 0x5, 0x6
+REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, ENHANCE_YOUR_CALM = 0x7, 0x8, 0x9, 0xB
 
 # frames that carry nothing and that we have to answer or to remember: a busy Go peer pings once for each window it
 # measures, some ten a second
@@ -52,6 +57,14 @@ class Frame(NamedTuple):
     flags: int
     stream_id: int
     data: bytes
+
+
+class Block(NamedTuple):
+    """A whole header block, still compressed; `end`: nothing follows on its stream."""
+
+    stream_id: int
+    end: bool
+    fragment: bytes
 
 
 class _Bucket:
@@ -84,7 +97,8 @@ class FrameGate:
         self._buffer = bytearray()
         self._preface = PREFACE if server else b""
         self._first = True
-        self._block = 0
+        # what there is of a header block that is not whole
+        self._block: Block | None = None
         self._continuations = 0
         self._idle = _Bucket(IDLE_BURST, IDLE_PER_SECOND, clock)
         self._windows = _Bucket(WINDOW_BURST, WINDOW_PER_SECOND, clock)
@@ -95,8 +109,8 @@ class FrameGate:
         """The peer has said its first word, and it is HTTP/2's."""
         return not self._first
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take the next bytes, split anywhere; yield the frames that they complete.
+    def feed(self, data: bytes) -> Iterator[Frame | Block]:
+        """Take the next bytes, split anywhere; yield the frames and the header blocks that they complete.
 
         Raises (between frames):
             Http2Fault: nothing may be fed after it.
@@ -125,7 +139,13 @@ class FrameGate:
             del buffer[: HEADER_BYTES + length]
             self._first = False
             self._count(frame, length)
-            yield frame
+            if kind in (HEADERS, CONTINUATION) or self._block is not None:
+                block = self._read_block(frame)
+                if block is not None:
+                    yield block
+            elif kind != PRIORITY and kind <= CONTINUATION:
+                # no others are HTTP/2's: an extension that nobody agreed on
+                yield frame
 
     def _check_first(self, length: int, kind: int, flags: int, stream_id: int) -> None:
         if kind != SETTINGS or flags & ACK or stream_id or length > MAX_FRAME:
@@ -136,35 +156,51 @@ class FrameGate:
 
     def _count(self, frame: Frame, length: int) -> None:
         kind = frame.kind
-        if kind in (HEADERS, PUSH_PROMISE, CONTINUATION):
-            self._count_block(frame, length)
-        elif kind == RST_STREAM:
+        if kind == RST_STREAM:
             if not self._resets.take():
                 raise Http2Fault(ENHANCE_YOUR_CALM, "the peer resets streams faster than any caller gives up")
         elif kind == WINDOW_UPDATE:
             if not self._windows.take():
                 raise Http2Fault(ENHANCE_YOUR_CALM, "the peer opens windows by crumbs")
-        elif (kind == DATA and (length or frame.flags & END_STREAM)) or kind == GOAWAY:
-            # its windows bound it, or it comes once
+        elif kind in (HEADERS, CONTINUATION, GOAWAY) or (kind == DATA and (length or frame.flags & END_STREAM)):
+            # their blocks and windows bound them, or it comes once
             return
         elif not self._idle.take():
             raise Http2Fault(ENHANCE_YOUR_CALM, "the peer floods the connection with frames that carry nothing")
 
-    def _count_block(self, frame: Frame, length: int) -> None:
-        if frame.kind == CONTINUATION:
-            self._continuations += 1
-            self._block += length
-        else:
+    def _read_block(self, frame: Frame) -> Block | None:
+        """The block, once it is whole."""
+        begun = self._block
+        if frame.kind == HEADERS and begun is None:
             self._continuations = 0
-            self._block = length
-        if self._block > MAX_HEADER_BLOCK or self._continuations > MAX_CONTINUATIONS:
+            block = Block(frame.stream_id, bool(frame.flags & END_STREAM), _fragment(frame))
+        elif frame.kind == CONTINUATION and begun is not None and begun.stream_id == frame.stream_id:
+            self._continuations += 1
+            block = begun._replace(fragment=begun.fragment + frame.data[HEADER_BYTES:])
+        else:
+            raise Http2Fault(PROTOCOL_ERROR, "a header block is interrupted, or goes on where none was begun")
+        if len(block.fragment) > MAX_HEADER_BLOCK or self._continuations > MAX_CONTINUATIONS:
             raise Http2Fault(
                 ENHANCE_YOUR_CALM,
-                f"a header block of {self._block} bytes in {self._continuations + 1} frames;"
+                f"a header block of {len(block.fragment)} bytes in {self._continuations + 1} frames;"
                 f" {MAX_HEADER_BLOCK} in {MAX_CONTINUATIONS + 1} is the most",
             )
-        if frame.flags & END_HEADERS:
-            self._continuations = self._block = 0
+        whole = bool(frame.flags & END_HEADERS)
+        self._block = None if whole else block
+        return block if whole else None
+
+
+def _fragment(frame: Frame) -> bytes:
+    """What a HEADERS frame carries of its block. Raises: Http2Fault."""
+    start, end = HEADER_BYTES, len(frame.data)
+    if frame.flags & PADDED and start < end:
+        end -= frame.data[start]
+        start += 1
+    if frame.flags & WITH_PRIORITY:
+        start += PRIORITY_BYTES
+    if not frame.stream_id or start > end or (frame.flags & PADDED and len(frame.data) == HEADER_BYTES):
+        raise Http2Fault(PROTOCOL_ERROR, "a HEADERS frame without a stream, or shorter than it says")
+    return frame.data[start:end]
 
 
 def looks_like(begun: bytes) -> str:

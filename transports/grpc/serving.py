@@ -1,7 +1,7 @@
 """The answering side of a gRPC connection, without I/O.
 
-Implements `transports.calls.connection.ServingConnection`. An offence against gRPC is answered on its stream; one against
-HTTP/2 ends the connection. Not for HTTP/2 itself (`http2`), nor for handlers and deadlines.
+Implements `transports.calls.connection.ServingConnection`. An offence against gRPC is answered on its stream; for those
+against HTTP/2, and for HTTP/2 itself, see `http2`. Not for handlers and deadlines.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from transports.grpc.codec import (
     encode_message,
     encode_text,
 )
-from transports.grpc.http2 import HELD_BOUND, Http2
+from transports.grpc.http2 import HELD_BOUND, Headers, Http2, StreamFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +67,7 @@ class ServerConnection:
     """See the module.
 
     Args:
-        max_calls: calls in progress at once, which the client is told; a client that does not keep to it loses its connection.
+        max_calls: calls in progress at once, which the client is told; what it begins beyond that is reset, not looked at.
         clock: in seconds, from anywhere; for bounds on floods alone.
     """
 
@@ -139,7 +139,7 @@ class ServerConnection:
     def send_status(self, stream_id: int, code: int, message: str, details: tuple[bytes, ...] = ()) -> None:
         """Queue a failure as the answer to a call. To one that was given up: dropped, counted."""
         if self._answerable(stream_id):
-            self._http2.refuse(stream_id, _failed(code, message, details), reset=False)
+            self._http2.refuse(stream_id, _failed(code, message, details))
 
     def _answerable(self, stream_id: int) -> bool:
         self._calls -= 1
@@ -154,16 +154,21 @@ class ServerConnection:
             self._asked_bytes -= asked.reader.held
         return asked
 
-    def _receive(self, event: Frame | h2.events.Event) -> Called | None:
+    def _receive(self, event: Headers | StreamFault | Frame | h2.events.Event) -> Called | None:
         try:
             match event:
-                case h2.events.RequestReceived():
+                case Headers():
                     self._begin(event)
                 case h2.events.DataReceived():
                     self._http2.acknowledge(event.stream_id, event.flow_controlled_length)
                     self._read(event.stream_id, event.data)
                 case h2.events.StreamEnded():
                     return self._complete(event.stream_id)
+                case StreamFault(status=StatusCode.RESOURCE_EXHAUSTED):
+                    raise _Refused(event.status, event.why)
+                case StreamFault():
+                    self._close(event.stream_id)
+                    self._http2.reset(event.stream_id, event.code)
                 case h2.events.StreamReset():
                     asked = self._close(event.stream_id)
                     if asked is not None and asked.handed_out:
@@ -171,19 +176,21 @@ class ServerConnection:
                 case _:
                     return None
         except _Refused as refused:
-            assert isinstance(event, h2.events.RequestReceived | h2.events.DataReceived | h2.events.StreamEnded)
+            assert isinstance(event, Headers | StreamFault | h2.events.DataReceived | h2.events.StreamEnded)
             self._close(event.stream_id)
-            head = _failed(refused.code, refused.why, (), http=refused.http)
-            self._http2.refuse(event.stream_id, head, reset=not isinstance(event, h2.events.StreamEnded))
+            self._http2.refuse(event.stream_id, _failed(refused.code, refused.why, (), http=refused.http))
         return None
 
-    def _begin(self, event: h2.events.RequestReceived) -> None:
-        headers = dict(event.headers)
-        if headers.get(b":method") != b"POST":
+    def _begin(self, event: Headers) -> None:
+        if event.stream_id in self._asked:
+            # trailers; gRPC has none of a client's
+            return
+        headers = dict(event.fields)
+        if headers[b":method"] != b"POST":
             raise _Refused(StatusCode.INTERNAL, "gRPC is spoken by POST", http=b"405")
         if not headers.get(b"content-type", b"").startswith(b"application/grpc"):
             raise _Refused(StatusCode.INTERNAL, "content-type: expected application/grpc", http=b"415")
-        path = headers.get(b":path", b"").decode(errors="replace")
+        path = headers[b":path"].decode(errors="replace")
         service, slash, method = path.removeprefix("/").rpartition("/")
         if not slash:
             raise _Refused(StatusCode.UNIMPLEMENTED, f"path {path[:80]!r}: expected /service/method")
@@ -196,7 +203,7 @@ class ServerConnection:
             raise _Refused(StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
         metadata = tuple(
             (name.decode(errors="replace"), value.decode(errors="replace"))
-            for name, value in event.headers
+            for name, value in event.fields
             if name not in _RESERVED and not name.startswith((b":", b"grpc-"))
         )
         self._asked[event.stream_id] = _Asked(service, method, timeout_nano, metadata)

@@ -190,8 +190,8 @@ def _answers(peer: Peer) -> dict[str, tuple[bytes, int, str]]:
             S.RESOURCE_EXHAUSTED,
             f"{MAX_MESSAGE + 1} bytes",
         ),
-        "a compressed message": (ok + data(1, message(b"x", compressed=1)), S.UNIMPLEMENTED, "compressed"),
-        "two messages": (ok + data(1, message(b"x") + message(b"y")), S.UNIMPLEMENTED, "second"),
+        "a compressed message": (ok + data(1, message(b"x", compressed=1)), S.INTERNAL, "compressed"),
+        "two messages": (ok + data(1, message(b"x") + message(b"y")), S.INTERNAL, "second"),
     }
 
 
@@ -308,8 +308,6 @@ def test_given_up_calls_are_reset_in_order_when_the_queue_is_taken() -> None:
     assert connection.outgoing_bytes > 0
     resets = [frame for frame in frames_of(connection.data_to_send()) if isinstance(frame, RstStreamFrame)]
     assert [(frame.stream_id, frame.error_code) for frame in resets] == [(first, 8), (second, 8)]
-    assert not connection.receive_data(Peer().answer(first))
-    assert connection.failure is None
 
 
 def test_after_a_goaway_no_call_is_begun() -> None:
@@ -344,8 +342,8 @@ FLOODS: dict[str, Callable[[Peer], Iterable[bytes]]] = {
     "data of no bytes": lambda peer: (peer.request(1), *(data(1, b"") for _ in range(3000))),
     "windows by crumbs": lambda _: (window(0, 1) * 100 for _ in range(300)),
     "continuations": lambda peer: (peer.headers(1, *((f"x{n}", "y") for n in range(100)), pieces=50),),
-    "a block that is too long": lambda peer: (peer.headers(1, *((f"x{n}", "y" * 9000) for n in range(5)), pieces=4),),
-    "a list that is too long": lambda peer: (peer.request(1, "/t.S/Echo", *((("x", "y" * 4000),) * 30)),),
+    "a block that is too long": lambda peer: (peer.headers(1, *((f"x{n}", "y" * 9000) for n in range(30)), pieces=18),),
+    "a list that is too long": lambda peer: (peer.request(1, "/t.S/Echo", *((("x", "y" * 4000),) * 80)),),
     "a frame of 16 MiB": lambda _: (b"\xff\xff\xff\x00\x00\x00\x00\x00\x01",),
 }
 

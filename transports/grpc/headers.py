@@ -1,0 +1,57 @@
+"""Lists of headers as HTTP/2 has them: how large one is, and what makes it malformed.
+
+Sans-I/O; after RFC 9113, 8.2 and 8.3, as far as a peer that reads them would take harm. Stricter nowhere: a request without an
+`:authority` is one, and so is a value with blanks at its ends, as every gRPC library has it. Not for what headers mean to gRPC.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["REQUEST", "RESPONSE", "TRAILERS", "Header", "fault_of", "size_of"]
+
+Header = tuple[bytes, bytes]
+
+# pseudo headers of each kind of list -> whether there has to be one
+REQUEST = {b":method": True, b":scheme": True, b":path": True, b":authority": False}
+RESPONSE = {b":status": True}
+TRAILERS: dict[bytes, bool] = {}
+
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_NO_VALUE = re.compile(rb"[\0\r\n]")
+_STATUS = re.compile(rb"[1-9][0-9]{2}")
+# of HTTP/1: what they say is said by frames here
+_OF_A_CONNECTION = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+FIELD_BYTES = 32
+
+
+def size_of(fields: Iterable[Header]) -> int:
+    """In bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts them."""
+    return sum(len(name) + len(value) + FIELD_BYTES for name, value in fields)
+
+
+def fault_of(fields: Iterable[Header], pseudo: dict[bytes, bool]) -> str | None:
+    """Why the list is malformed. `pseudo`: of what kind it should be."""
+    seen: set[bytes] = set()
+    plain = False
+    for name, value in fields:
+        if _NO_VALUE.search(value):
+            return f"header {name[:40]!r} has a value that breaks its line"
+        if name.startswith(b":"):
+            if name not in pseudo or name in seen or plain:
+                return f"pseudo header {name[:40]!r} is unknown here, comes twice, or comes after plain headers"
+            seen.add(name)
+        else:
+            plain = True
+            if not _NAME.fullmatch(name):
+                return f"{name[:40]!r} can't be the name of a header"
+            if name in _OF_A_CONNECTION or (name == b"te" and value.lower() != b"trailers"):
+                return f"header {name!r} is not for HTTP/2"
+        if name == b":status" and not _STATUS.fullmatch(value):
+            return f"{value[:40]!r} can't be an HTTP status"
+    missing = [name.decode() for name, needed in pseudo.items() if needed and name not in seen]
+    return f"there is no {missing[0]}" if missing else None
