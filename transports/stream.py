@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKLOG", "SocketStream", "dial_with_backoff", "serve_accepted", "serve_unix", "unix_dialer"]
 
-# peers that dialled and were not accepted yet; the kernel's own cap is net.core.somaxconn
-BACKLOG = 128
+# peers that dialled and were not accepted yet; the kernel's own cap is net.core.somaxconn, and this is its default. A dialer of
+# a unix socket is not made to wait beyond it but told EAGAIN, which most don't expect
+BACKLOG = 4096
 # another listener holds the directory's lock for a few system calls; longer means that it hangs
 LOCK_SECONDS = 5.0
 # one read: the same as trio's own, and more while reads come back full

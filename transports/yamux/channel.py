@@ -45,6 +45,7 @@ class YamuxChannel:
         self._to_write = trio.lowlevel.ParkingLot()
         self._written = trio.lowlevel.ParkingLot()
         self._to_accept = trio.lowlevel.ParkingLot()
+        self._to_open = trio.lowlevel.ParkingLot()
         self._pings: dict[int, trio.Event] = {}
         self._last_ping = 0
         self._over = trio.Event()
@@ -70,13 +71,15 @@ class YamuxChannel:
                 await trio.aclose_forcefully(self._stream)
 
     async def open_stream(self) -> YamuxStream:
-        """A stream of its own; the peer is not waited for.
+        """A stream of its own; the peer is waited for only when it has not taken so many before it.
 
         Raises:
             Unreachable: the session has ended, or the peer takes no new streams.
             LocalProtocolError: too many are open.
         """
         await trio.lowlevel.checkpoint()
+        while self.ended is None and not self._session.may_open:
+            await self._to_open.park()
         if self.ended is not None:
             raise Unreachable(f"the yamux channel has ended: {self.ended}")
         return self._made(self._session.open())
@@ -126,6 +129,11 @@ class YamuxChannel:
     def forget(self, number: int) -> None:
         """A stream has closed."""
         self._open.pop(number, None)
+        self._wake_openers()
+
+    def _wake_openers(self) -> None:
+        if self._to_open and self._session.may_open:
+            self._to_open.unpark_all()
 
     async def _read(self) -> TransportError:
         while True:
@@ -147,6 +155,7 @@ class YamuxChannel:
                 self._tell(event)
             if self.ended is not None:
                 return self.ended
+            self._wake_openers()
             if self._session.sending:
                 self.wake_writer()
 
@@ -202,6 +211,7 @@ class YamuxChannel:
         self.ended = why
         self._over.set()
         self._to_accept.unpark_all()
+        self._to_open.unpark_all()
         for stream in list(self._open.values()):
             stream.wake()
         for answered in self._pings.values():

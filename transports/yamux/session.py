@@ -3,11 +3,15 @@
 For `channel`. Bytes in, events out; what is to be sent is taken with `data_to_send`, a frame of each stream in turn, so
 that a stream with much to send does not keep its neighbours waiting. Not for waiting: a caller that gets 0 from
 `send` tries again after `Writable`.
+
+A stream that was closed here is there until it is over: all that was sent on it has left, and the peer has ended it too. Nobody
+is told how much of it the peer has read, and a reset throws away what it has not. So what the peer still sends, and nobody reads,
+is dropped, as in Go's yamux. Reset is a closed stream when the peer would wait on it for ever, its window being full, and when
+there is no room for another: the oldest of which all has left and that the peer keeps.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,7 +22,7 @@ __all__ = ["Ended", "Event", "GoneAway", "Opened", "Ponged", "Readable", "Reset"
 
 # an actor has one stream, and a sandbox a few hundred actors at the most
 MAX_STREAMS = 512
-# the peer's streams that nobody took yet: Go's own bound
+# streams that were opened and not taken yet, each way: Go's own bound, beyond which it resets the next
 BACKLOG = 256
 # of all streams together: a hostile peer could fill every window of every stream
 BUFFERED_BYTES = 32 * 1024 * 1024
@@ -27,8 +31,6 @@ SEND_BYTES = 64 * 1024
 TURN_BYTES = 16 * 1024
 # answers (to pings, to new streams) that the peer does not take: no more is read until it does
 CONTROL_BYTES = 64 * 1024
-# streams that we ended and the peer did not: more, and the oldest are reset
-LINGERING = 64
 # numbers that may still come after a higher one: of so many streams that a peer opens at the same moment
 OVERTAKEN = 64
 MOST_WINDOW = 0xFFFF_FFFF
@@ -112,7 +114,10 @@ class Session:
         self._highest_theirs = 0
         # below it, and not opened yet
         self._passed_over: dict[int, None] = {}
-        self._unaccepted: deque[int] = deque()
+        # of the peer, not taken here; of ours, of which the peer has said nothing
+        self._unaccepted: dict[int, None] = {}
+        self._unacknowledged: dict[int, None] = {}
+        # closed, and all that was sent has left, and the peer has not ended them
         self._lingering: dict[int, None] = {}
         self._control = bytearray()
         # streams with something to send, in the order of their turns
@@ -138,29 +143,41 @@ class Session:
 
     # what the owner does
 
+    @property
+    def may_open(self) -> bool:
+        """The peer has room for a stream that it has not taken yet, or takes no more at all. It changes as frames come."""
+        return len(self._unacknowledged) < BACKLOG or self._gone_away is not None
+
     def open(self) -> int:
         """A new stream. Raises: Unreachable when the peer takes none, LocalProtocolError when there can't be one more."""
         if self._gone_away is not None:
             raise Unreachable("the peer takes no new streams")
-        if len(self._streams) >= MAX_STREAMS:
+        if not self.may_open:
+            raise LocalProtocolError(f"{BACKLOG} streams are open that the peer has not taken yet")
+        if not self._make_room():
             raise LocalProtocolError(f"{MAX_STREAMS} streams are open on this channel; close one")
         if self._next > LAST_ID:
             raise LocalProtocolError("every number of a stream was used on this channel")
         stream = self._next
         self._next += 2
         self._streams[stream] = _Stream()
+        self._unacknowledged[stream] = None
         self._control += encode(Kind.WINDOW, Flag.SYN, stream, 0)
         return stream
 
+    def _make_room(self) -> bool:
+        """Whether there can be one more stream."""
+        if len(self._streams) >= MAX_STREAMS and self._lingering:
+            self.reset(next(iter(self._lingering)))
+        return len(self._streams) < MAX_STREAMS
+
     def accept(self) -> int | None:
         """The oldest stream of the peer that was not taken yet."""
-        while self._unaccepted:
-            stream = self._unaccepted.popleft()
-            # the peer may have reset it meanwhile
-            if stream in self._streams:
-                self._control += encode(Kind.WINDOW, Flag.ACK, stream, 0)
-                return stream
-        return None
+        stream = next(iter(self._unaccepted), None)
+        if stream is not None:
+            del self._unaccepted[stream]
+            self._control += encode(Kind.WINDOW, Flag.ACK, stream, 0)
+        return stream
 
     def send(self, stream: int, data: bytes | memoryview) -> int:
         """Queue what there is room for; how many of the first bytes. Raises: KeyError when the stream is gone."""
@@ -210,18 +227,16 @@ class Session:
         return self._streams[stream].peer_ended
 
     def close(self, stream: int) -> None:
-        """End it and read no more of it. What the peer sent, or still sends, and nobody reads resets it, as with TCP."""
+        """End it and read no more of it; what was sent still goes out. Repeated is fine, and so is a stream that is gone."""
         found = self._streams.get(stream)
-        if found is None:
+        if found is None or found.closed:
             return
-        if found.buffer:
+        self._drop_buffer(found)
+        if not found.granted and not found.peer_ended:
             self.reset(stream)
             return
         self.end(stream)
         found.closed = True
-        self._lingering[stream] = None
-        while len(self._lingering) > LINGERING:
-            self.reset(next(iter(self._lingering)))
         self._forget_if_over(stream, found)
 
     def reset(self, stream: int) -> None:
@@ -250,14 +265,17 @@ class Session:
             found = self._streams[stream]
             size = min(len(found.to_send), found.window, TURN_BYTES)
             last = found.fin_due and size == len(found.to_send)
-            if size or last:
-                out += encode(Kind.DATA, Flag.FIN if last else 0, stream, size) + found.to_send[:size]
+            if size:
+                out += encode(Kind.DATA, 0, stream, size) + found.to_send[:size]
                 was_full = len(found.to_send) >= SEND_BYTES
                 del found.to_send[:size]
                 found.window -= size
                 if was_full and not found.closed:
                     events.append(Writable(stream))
             if last:
+                # in a frame of its own: Go's reader looks at flags before bytes, and a task of it that reads in between
+                # would find an end and nothing before it
+                out += encode(Kind.WINDOW, Flag.FIN, stream, 0)
                 found.fin_sent = True
                 self._forget_if_over(stream, found)
             else:
@@ -317,11 +335,11 @@ class Session:
         if stream in self._streams:
             raise RemoteProtocolError(f"the peer opened stream {stream} twice")
         self._use_number(stream)
-        if len(self._unaccepted) >= BACKLOG or len(self._streams) >= MAX_STREAMS:
+        if len(self._unaccepted) >= BACKLOG or not self._make_room():
             self._control += encode(Kind.WINDOW, Flag.RST, stream, 0)
             return
         self._streams[stream] = _Stream()
-        self._unaccepted.append(stream)
+        self._unaccepted[stream] = None
         events.append(Opened(stream))
 
     def _use_number(self, stream: int) -> None:
@@ -346,10 +364,12 @@ class Session:
             if stream == 0 or (stream >= self._next if ours else stream > self._highest_theirs):
                 raise RemoteProtocolError(f"a frame for stream {stream}, which was never opened")
             return  # we reset it; this was on its way
+        # whatever comes on it says that the peer has it, an ACK or not
+        self._unacknowledged.pop(stream, None)
         if frame.kind is Kind.WINDOW:
             self._grow(stream, found, frame.number)
         elif frame.body:
-            self._take(stream, found, frame.body, events)
+            self._take(stream, found, frame, events)
         if frame.flags & Flag.RST:
             if stream in self._streams:
                 self._forget(stream)
@@ -365,14 +385,16 @@ class Session:
         found.window += growth
         self._take_turn(stream, found)
 
-    def _take(self, stream: int, found: _Stream, body: bytes, events: list[Event]) -> None:
+    def _take(self, stream: int, found: _Stream, frame: Frame, events: list[Event]) -> None:
+        body = frame.body
         if found.peer_ended:
             raise RemoteProtocolError(f"data on stream {stream} after its end")
         if len(body) > found.granted:
             raise RemoteProtocolError(f"{len(body)} bytes on stream {stream}; its window has {found.granted}")
         found.granted -= len(body)
         if found.closed:
-            self.reset(stream)
+            if not found.granted and not frame.flags & Flag.FIN:
+                self.reset(stream)
         elif self._buffered + len(body) > BUFFERED_BYTES:
             self.reset(stream)
             events.append(Reset(stream))
@@ -382,13 +404,16 @@ class Session:
             events.append(Readable(stream))
 
     def _forget_if_over(self, stream: int, found: _Stream) -> None:
-        if found.closed and found.fin_sent and found.peer_ended:
-            self._forget(stream)
+        if found.closed and found.fin_sent:
+            if found.peer_ended:
+                self._forget(stream)
+            else:
+                self._lingering[stream] = None
 
     def _forget(self, stream: int) -> None:
         self._drop_buffer(self._streams.pop(stream))
-        self._turns.pop(stream, None)
-        self._lingering.pop(stream, None)
+        for where in (self._turns, self._lingering, self._unaccepted, self._unacknowledged):
+            where.pop(stream, None)
 
     def _drop_buffer(self, found: _Stream) -> None:
         self._buffered -= len(found.buffer)

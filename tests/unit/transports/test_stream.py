@@ -103,6 +103,24 @@ async def test_a_full_backlog_is_unreachable_and_not_a_dead_stream(directory: Pa
                 await unix_dialer(path)()
 
 
+@pytest.mark.parametrize("abstract", [False, True])
+async def test_a_burst_of_dials_waits_in_the_backlog(directory: Path, abstract: bool) -> None:
+    path = f"@{directory}/agent" if abstract else str(directory / "agent.sock")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_unix, path, _echo)
+        streams: list[SocketStream] = []
+        # nobody accepts between them
+        for _ in range(200):
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            sock.connect(path.replace("@", "\0"))
+            streams.append(SocketStream(sock))
+        for stream in streams:
+            async with stream:
+                await stream.send_all(b"x")
+                assert await stream.receive_some() == b"x"
+        nursery.cancel_scope.cancel()
+
+
 def test_a_path_that_no_socket_can_have_is_refused_before_dialling(directory: Path) -> None:
     with pytest.raises(AddressError, match="Linux allows 107"):
         unix_dialer(str(directory / ("x" * 108)))

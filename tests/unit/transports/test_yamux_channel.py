@@ -14,9 +14,10 @@ import trio.testing
 from transports.errors import EndpointBroken, RemoteProtocolError, Unreachable
 from transports.serial import serial_dialer
 from transports.stream import dial_with_backoff
-from transports.yamux.channel import YamuxChannel
+from transports.yamux.channel import YamuxChannel, YamuxStream
 from transports.yamux.codec import Flag, FrameDecoder, GoAway, Kind, encode
 from transports.yamux.dialer import open_yamux_dialer, serve_yamux
+from transports.yamux.session import BACKLOG
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -123,6 +124,35 @@ async def test_a_stream_that_the_peer_ended_ends_so_though_the_channel_has_ended
             assert await stream.receive_some() == b""
         with pytest.raises(trio.BrokenResourceError, match="closed the yamux channel"):
             await stream.send_all(b"x")
+
+
+async def test_a_stream_waits_for_its_opening_while_the_peer_has_taken_none_of_so_many() -> None:
+    near, far = trio.testing.memory_stream_pair()
+    opened: list[YamuxStream] = []
+    async with trio.open_nursery() as nursery:
+        client = YamuxChannel(near, client=True)
+        await nursery.start(client.run)
+
+        async def open_one() -> None:
+            opened.append(await client.open_stream())
+
+        async def open_too_late() -> None:
+            with pytest.raises(Unreachable, match="has ended"):
+                await client.open_stream()
+
+        for _ in range(BACKLOG + 2):
+            nursery.start_soon(open_one)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(opened) == BACKLOG
+        await far.send_all(encode(Kind.WINDOW, Flag.ACK, 1, 0))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(opened) == BACKLOG + 1
+        await far.send_all(encode(Kind.WINDOW, Flag.RST, 3, 0))
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(opened) == BACKLOG + 2
+        nursery.start_soon(open_too_late)
+        await trio.testing.wait_all_tasks_blocked()
+        await far.aclose()
 
 
 async def test_a_peer_that_breaks_the_protocol_is_told_go_away() -> None:

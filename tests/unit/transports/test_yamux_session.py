@@ -16,6 +16,8 @@ from transports.yamux.codec import WINDOW_BYTES, Flag, Frame, FrameDecoder, GoAw
 from transports.yamux.session import Ended, GoneAway, Opened, Ponged, Readable, Reset, Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from transports.yamux.session import Event
 
 
@@ -170,16 +172,72 @@ def test_after_a_go_away_no_stream_is_opened_and_those_there_go_on() -> None:
     assert _pass(client, server) == [Readable(stream)]
 
 
-def test_what_comes_for_a_closed_stream_resets_it_and_late_frames_are_dropped() -> None:
+@pytest.mark.parametrize("before", [True, False])
+def test_what_nobody_reads_costs_nothing_of_what_was_sent(before: bool) -> None:
     client, server, stream = _opened()
-    client.close(stream)
-    server.send(stream, b"late")
-    _pass(server, client)
-    assert client.streams == 0
+    server.send(stream, b"all of it")
+    if before:
+        client.send(stream, b"unread")
+        _pass(client, server)
+    server.close(stream)
+    assert server.buffered == 0
+    client.send(stream, b"late")
     _pass(client, server)
+    _pass(server, client)
+    assert client.read(stream, 100) == b"all of it"
+    assert client.peer_ended(stream)
+    client.close(stream)
+    _pass(client, server)
+    assert (client.streams, server.streams) == (0, 0)
+
+
+@pytest.mark.parametrize("before", [0, WINDOW_BYTES // 2, WINDOW_BYTES])
+def test_a_closed_stream_is_reset_once_the_peer_would_wait_for_ever(before: int) -> None:
+    client, server, stream = _opened()
+
+    def send(size: int) -> None:
+        while size:
+            size -= client.send(stream, bytes(size))
+            _pass(client, server)
+
+    send(before)
+    server.close(stream)
+    assert server.streams == (before < WINDOW_BYTES)
+    send(WINDOW_BYTES - before)
     assert server.streams == 0
+    assert _pass(server, client)[-1] == Reset(stream)
+    assert client.streams == 0
     # on its way when it was reset
-    assert client.receive_data(encode(Kind.DATA, 0, stream, 1) + b"x") == []
+    assert server.receive_data(encode(Kind.DATA, 0, stream, 1) + b"x") == []
+    server.close(stream)
+
+
+def test_the_end_of_a_stream_has_a_frame_of_its_own() -> None:
+    client = Session(client=True)
+    stream = client.open()
+    client.send(stream, b"last")
+    client.close(stream)
+    # as hashicorp/yamux writes it: a window's growth by nothing
+    assert client.data_to_send()[0].hex(" ", 4) == (
+        "00010001 00000001 00000000 00000000 00000001 00000004 6c617374 00010004 00000001 00000000"
+    )
+
+
+@pytest.mark.parametrize("size", [0, 1000, 64 * 1024])
+def test_any_number_of_streams_is_closed_at_once_and_all_of_each_arrives(size: int) -> None:
+    client, server = Session(client=True), Session(client=False)
+    streams = [client.open() for _ in range(bounds.BACKLOG)]
+    _pass(client, server)
+    for stream in streams:
+        assert server.accept() == stream
+        assert server.send(stream, bytes(size)) == size
+        server.close(stream)
+    # the client has ended none of them: it reads first
+    while server.sending:
+        assert not any(isinstance(event, Reset) for event in _pass(server, client))
+    for stream in streams:
+        assert client.unread(stream) == size
+        assert client.peer_ended(stream)
 
 
 @pytest.mark.parametrize(
@@ -263,12 +321,45 @@ def test_streams_that_nobody_takes_are_bounded_and_the_next_is_reset() -> None:
     assert FrameDecoder().feed(data) == [Frame(Kind.WINDOW, Flag.RST, 2 * bounds.BACKLOG + 1, 0)]
 
 
+def test_a_stream_that_was_given_up_before_it_was_taken_has_no_place_in_the_queue() -> None:
+    server = Session(client=False)
+    for number in range(3 * bounds.BACKLOG):
+        stream = 2 * number + 1
+        server.receive_data(_syn(stream))
+        if number:
+            server.receive_data(encode(Kind.WINDOW, Flag.RST, stream, 0))
+    assert [server.accept(), server.accept()] == [1, None]
+
+
 def test_streams_of_ours_are_bounded() -> None:
     client = Session(client=True)
     for _ in range(bounds.MAX_STREAMS):
-        client.open()
+        client.receive_data(encode(Kind.WINDOW, Flag.ACK, client.open(), 0))
     with pytest.raises(LocalProtocolError, match="512 streams are open"):
         client.open()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        lambda stream: encode(Kind.WINDOW, Flag.ACK, stream, 0),
+        lambda stream: encode(Kind.DATA, 0, stream, 1) + b"x",
+        lambda stream: encode(Kind.WINDOW, Flag.FIN, stream, 0),
+        lambda stream: encode(Kind.WINDOW, Flag.RST, stream, 0),
+    ],
+)
+def test_no_more_streams_are_opened_than_a_peer_keeps_that_has_taken_none(word: Callable[[int], bytes]) -> None:
+    client = Session(client=True)
+    streams = [client.open() for _ in range(bounds.BACKLOG)]
+    assert not client.may_open
+    with pytest.raises(LocalProtocolError, match="not taken yet"):
+        client.open()
+    client.receive_data(word(streams[3]))
+    assert client.may_open
+    client.open()
+    assert not client.may_open
+    client.reset(streams[0])
+    assert client.may_open
 
 
 def test_what_all_streams_keep_unread_is_bounded() -> None:
@@ -296,10 +387,43 @@ def test_a_peer_that_pings_and_does_not_read_is_not_read() -> None:
 
 def test_ended_streams_that_the_peer_keeps_are_bounded() -> None:
     client = Session(client=True)
-    for _ in range(3 * bounds.LINGERING):
-        client.close(client.open())
+    for _ in range(2 * bounds.MAX_STREAMS):
+        stream = client.open()
+        client.receive_data(encode(Kind.WINDOW, Flag.ACK, stream, 0))
+        client.close(stream)
         client.data_to_send()
-    assert client.streams == bounds.LINGERING
+    assert client.streams == bounds.MAX_STREAMS
+
+
+def test_room_is_made_by_the_oldest_that_has_left_and_never_by_one_that_is_still_sent() -> None:
+    server = Session(client=False)
+
+    def open_and_close(number: int, data: bytes) -> list[Event]:
+        stream = 2 * number + 1
+        events = server.receive_data(_syn(stream))
+        if server.accept() is not None:
+            server.send(stream, data)
+            server.close(stream)
+        return events
+
+    # its window is closed by what it was sent: the rest of it has to wait
+    server.receive_data(_syn(1))
+    server.accept()
+    for _ in range(4):
+        server.send(1, bytes(64 * 1024))
+        while server.data_to_send()[0]:
+            pass
+    server.send(1, b"rest")
+    server.close(1)
+    for number in range(1, 2 * bounds.MAX_STREAMS):
+        assert open_and_close(number, b"x") == [Opened(2 * number + 1)]
+        while server.data_to_send()[0]:
+            pass
+    assert server.streams == bounds.MAX_STREAMS
+    assert server.has(1)
+    assert not server.has(3)
+    server.receive_data(encode(Kind.WINDOW, 0, 1, 100))
+    assert server.data_to_send()[0] == encode(Kind.DATA, 0, 1, 4) + b"rest" + encode(Kind.WINDOW, Flag.FIN, 1, 0)
 
 
 @given(st.binary(max_size=300), st.lists(st.sampled_from(["accept", "send", "close", "out"]), max_size=4))
@@ -335,6 +459,8 @@ class TwoSides(RuleBasedStateMachine):
         self.read: dict[tuple[int, int], bytearray] = {}
         self.known: tuple[list[int], list[int]] = ([], [])
         self.ended: dict[tuple[int, int], bool] = {}
+        # what nobody reads, as its reader closed
+        self.unheard: set[tuple[int, int]] = set()
         self.counter = 0
 
     @rule(side=st.integers(0, 1))
@@ -351,7 +477,7 @@ class TwoSides(RuleBasedStateMachine):
 
     @rule(side=st.integers(0, 1), which=st.integers(0, 9), size=st.sampled_from([1, 100, 20_000, 70_000]))
     def send(self, side: int, which: int, size: int) -> None:
-        streams = [one for one in self.known[side] if (one, side) not in self.ended]
+        streams = [one for one in self.known[side] if (one, side) not in self.ended and self.sides[side].has(one)]
         if streams:
             stream = streams[which % len(streams)]
             self.counter += 1
@@ -366,11 +492,20 @@ class TwoSides(RuleBasedStateMachine):
             self.sides[side].end(stream)
             self.ended[stream, side] = True
 
+    @rule(side=st.integers(0, 1), which=st.integers(0, 9))
+    def close(self, side: int, which: int) -> None:
+        if self.known[side]:
+            stream = self.known[side].pop(which % len(self.known[side]))
+            self.sides[side].close(stream)
+            self.ended[stream, side] = True
+            self.unheard.add((stream, 1 - side))
+
     @rule(side=st.integers(0, 1), which=st.integers(0, 9), most=st.sampled_from([1, 5000, 500_000]))
     def take(self, side: int, which: int, most: int) -> None:
         if self.known[side]:
             stream = self.known[side][which % len(self.known[side])]
-            self.read.setdefault((stream, 1 - side), bytearray()).extend(self.sides[side].read(stream, most))
+            if self.sides[side].has(stream):
+                self.read.setdefault((stream, 1 - side), bytearray()).extend(self.sides[side].read(stream, most))
 
     @rule(side=st.integers(0, 1))
     def write(self, side: int) -> None:
@@ -390,17 +525,21 @@ class TwoSides(RuleBasedStateMachine):
             assert self.sent.get(key, bytearray()).startswith(read)
         for side in range(2):
             for stream in self.known[side]:
-                assert self.sides[side].unread(stream) <= WINDOW_BYTES
+                assert not self.sides[side].has(stream) or self.sides[side].unread(stream) <= WINDOW_BYTES
 
     def teardown(self) -> None:
-        """Everything arrives in the end."""
+        """Everything arrives in the end that somebody reads, whoever has closed meanwhile."""
         for _ in range(60):
             for side in range(2):
                 self.write(side)
                 self.carry(side, len(self.wires[side]))
                 while self.sides[side].accept() is not None:
                     pass
+        # who goes on sending to nobody until a window is full has the stream reset
+        reset = {stream for stream, side in self.unheard if len(self.sent.get((stream, side), b"")) >= WINDOW_BYTES}
         for (stream, side), sent in self.sent.items():
+            if stream in reset or (stream, side) in self.unheard:
+                continue
             got = self.read.setdefault((stream, side), bytearray())
             while len(got) < len(sent):
                 before = len(got)
