@@ -86,7 +86,9 @@ SERVER = (
     Received("ids: even and highest", call(2**32 - 2) + call(1), ((1, b""),), ((2**32 - 2, 3, ODD),)),
     Received("ids: the highest", call(2**32 - 1), ((2**32 - 1, b""),)),
     Received("ids: gaps", call(1) + call(99), ((1, b""), (99, b""))),
-    Received("ids: decreasing", call(7) + call(5) + call(9), ((7, b""), (9, b"")), ((5, 3, REUSED),)),
+    # ttrpc-rust's client draws an id before it queues the frame, in many threads; its server takes them, Go's since 1.2 does not
+    Received("ids: overtaken", call(7) + call(5) + call(9), ((7, b""), (5, b""), (9, b""))),
+    Received("ids: overtaken by a hundred", call(203) + call(3), ((203, b""),), ((3, 3, REUSED),)),
     Received("data: for an id never used", encode_frame(DATA, 3, b"x") + call(3), ((3, b""),), ((3, 3, INACTIVE),)),
     Received(
         "data: an end for an id never used", encode_frame(DATA, 1, b"", 5) + call(1), ((1, b""),), ((1, 3, INACTIVE),)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from transports.calls.connection import Called, Replied
 from transports.calls.outgoing import OutgoingFrames
 from transports.errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError, StatusCode
+from transports.numbers import Numbers
 from transports.ttrpc.codec import (
     DATA,
     MAX_BODY,
@@ -46,7 +47,7 @@ TIMEOUT_LIMIT = 2**63
 
 
 class Stream(IntEnum):
-    """What a stream id has seen. Only open ones are stored: the highest id tells the other two apart."""
+    """What a stream id has seen. Only open ones are stored: `Numbers` tells the other two apart."""
 
     IDLE = 0
     OPEN = 1
@@ -93,7 +94,7 @@ class _Streams(OutgoingFrames):
         super().__init__()
         self._decoder = FrameDecoder()
         self._open: set[int] = set()
-        self._highest = 0
+        self._numbers = Numbers(1)
 
     @property
     def open_streams(self) -> int:
@@ -106,10 +107,10 @@ class _Streams(OutgoingFrames):
             if after is not _OPEN:
                 self._open.discard(stream_id)
             return verdict
-        after, verdict = TRANSITIONS[_CLOSED if stream_id <= self._highest else _IDLE, kind]
+        after, verdict = TRANSITIONS[_IDLE if self._numbers.fresh(stream_id) else _CLOSED, kind]
         if after is _OPEN:
             self._open.add(stream_id)
-            self._highest = stream_id
+            self._numbers.use(stream_id)
         return verdict
 
 
@@ -148,7 +149,8 @@ class ClientConnection(_Streams):
             raise LocalProtocolError(f"no call on a connection that failed: {self._failure}")
         if not 0 <= timeout_nano < TIMEOUT_LIMIT:
             raise LocalProtocolError(f"timeout_nano is {timeout_nano}; 0 (none) to 2**63 - 1 is allowed")
-        stream_id = self._highest + 2 if self._highest else 1
+        highest = self._numbers.highest
+        stream_id = highest + 2 if highest else 1
         if stream_id > LAST_STREAM_ID:
             raise LocalProtocolError("the stream ids of this connection are used up; open a new one")
         head = self._methods.get((service, method))

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from transports.errors import LocalProtocolError, RemoteProtocolError, Unreachable
+from transports.numbers import Numbers
 from transports.yamux.codec import WINDOW_BYTES, Flag, Frame, FrameDecoder, GoAway, Kind, encode
 
 __all__ = ["Ended", "Event", "GoneAway", "Opened", "Ponged", "Readable", "Reset", "Session", "Writable"]
@@ -31,8 +32,6 @@ SEND_BYTES = 64 * 1024
 TURN_BYTES = 16 * 1024
 # answers (to pings, to new streams) that the peer does not take: no more is read until it does
 CONTROL_BYTES = 64 * 1024
-# numbers that may still come after a higher one: of so many streams that a peer opens at the same moment
-OVERTAKEN = 64
 MOST_WINDOW = 0xFFFF_FFFF
 LAST_ID = 0xFFFF_FFFF
 
@@ -111,9 +110,7 @@ class Session:
         self._decoder = FrameDecoder()
         self._streams: dict[int, _Stream] = {}
         self._next = 1 if client else 2
-        self._highest_theirs = 0
-        # below it, and not opened yet
-        self._passed_over: dict[int, None] = {}
+        self._theirs = Numbers(2 if client else 1)
         # of the peer, not taken here; of ours, of which the peer has said nothing
         self._unaccepted: dict[int, None] = {}
         self._unacknowledged: dict[int, None] = {}
@@ -334,7 +331,9 @@ class Session:
             raise RemoteProtocolError(f"the peer opened stream {stream}, a number of ours")
         if stream in self._streams:
             raise RemoteProtocolError(f"the peer opened stream {stream} twice")
-        self._use_number(stream)
+        if not self._theirs.fresh(stream):
+            raise RemoteProtocolError(f"the peer opened stream {stream} again; a number serves once, and they grow")
+        self._theirs.use(stream)
         if len(self._unaccepted) >= BACKLOG or not self._make_room():
             self._control += encode(Kind.WINDOW, Flag.RST, stream, 0)
             return
@@ -342,26 +341,12 @@ class Session:
         self._unaccepted[stream] = None
         events.append(Opened(stream))
 
-    def _use_number(self, stream: int) -> None:
-        """A number serves once. Not in order, though: Go's side draws it before it queues the frame, in many tasks at once."""
-        if stream > self._highest_theirs:
-            first = self._highest_theirs + 2 if self._highest_theirs else 2 - stream % 2
-            for passed_over in range(max(first, stream - 2 * OVERTAKEN), stream, 2):
-                self._passed_over[passed_over] = None
-            while len(self._passed_over) > OVERTAKEN:
-                del self._passed_over[next(iter(self._passed_over))]
-            self._highest_theirs = stream
-        elif stream in self._passed_over:
-            del self._passed_over[stream]
-        else:
-            raise RemoteProtocolError(f"the peer opened stream {stream} again; a number serves once, and they grow")
-
     def _on_stream(self, frame: Frame, events: list[Event]) -> None:
         stream = frame.stream
         found = self._streams.get(stream)
         if found is None:
             ours = stream % 2 == self._next % 2
-            if stream == 0 or (stream >= self._next if ours else stream > self._highest_theirs):
+            if stream == 0 or (stream >= self._next if ours else stream > self._theirs.highest):
                 raise RemoteProtocolError(f"a frame for stream {stream}, which was never opened")
             return  # we reset it; this was on its way
         # whatever comes on it says that the peer has it, an ACK or not

@@ -228,7 +228,7 @@ async def even_id(kata: Kata) -> None:
     title="A stream id that was used is refused",
     does="sends a health check on stream 5, another on stream 5, then one on stream 7",
     expects="INVALID_ARGUMENT for the second; an answer on 7",
-    why="ttRPC: ids increase; ttrpc (Go): StreamID cannot be re-used and must increment",
+    why="ttRPC: an id is one call's; ttrpc (Go): StreamID cannot be re-used and must increment",
 )
 async def used_id(kata: Kata) -> None:
     async with open_raw(kata) as raw:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from transports.errors import LocalProtocolError, RemoteProtocolError, Unreachable
+from transports.numbers import OVERTAKEN
 from transports.yamux import session as bounds
 from transports.yamux.codec import WINDOW_BYTES, Flag, Frame, FrameDecoder, GoAway, Kind, encode
 from transports.yamux.session import Ended, GoneAway, Opened, Ponged, Readable, Reset, Session
@@ -304,7 +305,7 @@ def test_a_stream_may_be_overtaken_by_some_of_a_higher_number() -> None:
     server = Session(client=False)
     assert server.receive_data(_syn(5) + _syn(1) + _syn(3)) == [Opened(5), Opened(1), Opened(3)]
     # what is remembered of it is bounded
-    server.receive_data(_syn(7 + 2 * bounds.OVERTAKEN + 2))
+    server.receive_data(_syn(7 + 2 * OVERTAKEN + 2))
     assert server.receive_data(_syn(9)) == [Opened(9)]
     server.receive_data(_syn(0x7FFF_FFFF))
     assert server.receive_data(_syn(0x7FFF_FFFD)) == [Opened(0x7FFF_FFFD)]
