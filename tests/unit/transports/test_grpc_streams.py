@@ -326,23 +326,32 @@ def test_calls_beyond_the_bound_are_told_that_nobody_looked_at_them() -> None:
 # An offence against the connection
 
 
-@pytest.mark.parametrize(
-    ("sent", "code", "text"),
-    [
-        (lambda _: b"\xff\xff\xff\x00\x00\x00\x00\x00\x01", 6, "16777215 bytes is announced"),
-        (lambda _: data(1, b"x"), 1, "HTTP/2"),
-        (lambda _: data(1, b"").replace(b"\0\0\0\1", b"\0\0\0\0"), 1, "HTTP/2"),
-        (lambda peer: peer.request(2), 1, "stream 2"),
-        (lambda _: b"\0\0\1\1\x04\0\0\0\1\xff", 9, "decompressed"),
-        (lambda peer: peer.headers(1, *GOOD, pieces=2).replace(b"\x09\4", b"\x09\0") + SETTINGS, 1, "interrupted"),
-        (lambda _: b"\0\0\0\x09\4\0\0\0\1", 1, "where none was begun"),
-        (lambda peer: peer.headers(1, *((f"x{n}", "y" * 9000) for n in range(40)), pieces=30), 11, "header block"),
-        (lambda _: window(0, 2**31 - 1), 3, "HTTP/2"),
-        (lambda _: window(1, 5), 1, "HTTP/2"),
-        (lambda _: window_of_nothing(1024), 1, "HTTP/2"),
-    ],
-)
-def test_the_end_of_a_connection_says_why(sent: Callable[[Peer], bytes], code: int, text: str) -> None:
+ENDS: dict[str, Offence] = {
+    "a frame of 16 MiB": (lambda _: b"\xff\xff\xff\x00\x00\x00\x00\x00\x01", 6, "16777215 bytes is announced"),
+    "data on a stream that nobody began": (lambda _: data(1, b"x"), 1, "HTTP/2"),
+    "data on no stream": (lambda _: data(1, b"").replace(b"\0\0\0\1", b"\0\0\0\0"), 1, "HTTP/2"),
+    "a number that is no client's": (lambda peer: peer.request(2), 1, "stream 2"),
+    "headers that can't be read": (lambda _: b"\0\0\1\1\x04\0\0\0\1\xff", 9, "decompressed"),
+    "a block that is interrupted": (
+        lambda peer: peer.headers(1, *GOOD, pieces=2).replace(b"\x09\4", b"\x09\0") + SETTINGS,
+        1,
+        "interrupted",
+    ),
+    "a block that nobody began": (lambda _: b"\0\0\0\x09\4\0\0\0\1", 1, "where none was begun"),
+    "a block of 360 kB": (
+        lambda peer: peer.headers(1, *((f"x{n}", "y" * 9000) for n in range(40)), pieces=30),
+        11,
+        "header block",
+    ),
+    "a window beyond 2^31": (lambda _: window(0, 2**31 - 1), 3, "HTTP/2"),
+    "a window of a stream that nobody began": (lambda _: window(1, 5), 1, "HTTP/2"),
+    "nothing for one that nobody began": (lambda _: window_of_nothing(1024), 1, "HTTP/2"),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_the_end_of_a_connection_says_why(name: str) -> None:
+    sent, code, text = ENDS[name]
     connection = server()
     connection.receive_data(sent(Peer()))
     assert isinstance(connection.failure, RemoteProtocolError)

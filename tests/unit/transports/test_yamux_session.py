@@ -340,22 +340,22 @@ def test_streams_of_ours_are_bounded() -> None:
         client.open()
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        lambda stream: encode(Kind.WINDOW, Flag.ACK, stream, 0),
-        lambda stream: encode(Kind.DATA, 0, stream, 1) + b"x",
-        lambda stream: encode(Kind.WINDOW, Flag.FIN, stream, 0),
-        lambda stream: encode(Kind.WINDOW, Flag.RST, stream, 0),
-    ],
-)
-def test_no_more_streams_are_opened_than_a_peer_keeps_that_has_taken_none(word: Callable[[int], bytes]) -> None:
+WORDS: dict[str, Callable[[int], bytes]] = {
+    "an ACK": lambda stream: encode(Kind.WINDOW, Flag.ACK, stream, 0),
+    "data": lambda stream: encode(Kind.DATA, 0, stream, 1) + b"x",
+    "an end": lambda stream: encode(Kind.WINDOW, Flag.FIN, stream, 0),
+    "a reset": lambda stream: encode(Kind.WINDOW, Flag.RST, stream, 0),
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_no_more_streams_are_opened_than_a_peer_keeps_that_has_taken_none(word: str) -> None:
     client = Session(client=True)
     streams = [client.open() for _ in range(bounds.BACKLOG)]
     assert not client.may_open
     with pytest.raises(LocalProtocolError, match="not taken yet"):
         client.open()
-    client.receive_data(word(streams[3]))
+    client.receive_data(WORDS[word](streams[3]))
     assert client.may_open
     client.open()
     assert not client.may_open
