@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.support.yamux_pair import carry, opened, syn
 from transports.errors import LocalProtocolError, RemoteProtocolError, Unreachable
 from transports.numbers import OVERTAKEN
 from transports.yamux import session as bounds
@@ -18,8 +19,6 @@ from transports.yamux.session import Ended, GoneAway, Opened, Ponged, Readable, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from transports.yamux.session import Event
 
 
 def _data(flags: int, stream: int, body: bytes) -> bytes:
@@ -78,7 +77,7 @@ def test_what_is_no_frame_is_told_at_its_header(header: bytes) -> None:
 
 @pytest.mark.parametrize("together", [True, False])
 def test_what_came_before_an_offence_counts_however_it_was_read(together: bool) -> None:
-    _, server, stream = _opened()
+    _, server, stream = opened()
     good, bad = encode(Kind.DATA, 0, stream, 5) + b"reply", b"\x72" + bytes(11)
     if not together:
         server.receive_data(good)
@@ -87,35 +86,16 @@ def test_what_came_before_an_offence_counts_however_it_was_read(together: bool) 
     assert server.read(stream, 100) == b"reply"
 
 
-def _pass(sender: Session, receiver: Session) -> list[Event]:
-    events: list[Event] = []
-    while sender.sending:
-        data, _ = sender.data_to_send()
-        if not data:
-            break
-        events += receiver.receive_data(data)
-    return events
-
-
-def _opened() -> tuple[Session, Session, int]:
-    client, server = Session(client=True), Session(client=False)
-    stream = client.open()
-    assert _pass(client, server) == [Opened(stream)]
-    assert server.accept() == stream
-    assert _pass(server, client) == []
-    return client, server, stream
-
-
 def test_a_stream_carries_both_ways_and_ends_one_way_at_a_time() -> None:
-    client, server, stream = _opened()
+    client, server, stream = opened()
     assert client.send(stream, b"question") == 8
     client.end(stream)
-    assert _pass(client, server) == [Readable(stream), Ended(stream)]
+    assert carry(client, server) == [Readable(stream), Ended(stream)]
     assert server.read(stream, 100) == b"question"
     assert server.peer_ended(stream)
     assert server.send(stream, b"answer") == 6
     server.close(stream)
-    assert _pass(server, client) == [Readable(stream), Ended(stream)]
+    assert carry(server, client) == [Readable(stream), Ended(stream)]
     assert client.read(stream, 3) == b"ans"
     assert client.read(stream, 100) == b"wer"
     client.close(stream)
@@ -129,19 +109,19 @@ def test_client_streams_are_odd_and_a_server_s_even() -> None:
 
 
 def test_nobody_sends_more_than_the_window_until_it_is_read() -> None:
-    client, server, stream = _opened()
+    client, server, stream = opened()
     sent = 0
     while taken := client.send(stream, bytes(100_000)):
         sent += taken
-        _pass(client, server)
+        carry(client, server)
     assert server.unread(stream) == WINDOW_BYTES
     assert sent == WINDOW_BYTES + bounds.SEND_BYTES
     # half of it read is worth telling
     server.read(stream, WINDOW_BYTES // 2 - 1)
     assert not server.sending
     server.read(stream, 1)
-    _pass(server, client)
-    _pass(client, server)
+    carry(server, client)
+    carry(client, server)
     assert server.unread(stream) == WINDOW_BYTES // 2 + bounds.SEND_BYTES
 
 
@@ -159,86 +139,18 @@ def test_each_stream_has_its_turn() -> None:
 def test_a_ping_is_answered_and_an_answer_told() -> None:
     client, server = Session(client=True), Session(client=False)
     client.ping(77)
-    assert _pass(client, server) == []
-    assert _pass(server, client) == [Ponged(77)]
+    assert carry(client, server) == []
+    assert carry(server, client) == [Ponged(77)]
 
 
 def test_after_a_go_away_no_stream_is_opened_and_those_there_go_on() -> None:
-    client, server, stream = _opened()
+    client, server, stream = opened()
     server.go_away()
-    assert _pass(server, client) == [GoneAway(GoAway.NORMAL)]
+    assert carry(server, client) == [GoneAway(GoAway.NORMAL)]
     with pytest.raises(Unreachable, match="no new streams"):
         client.open()
     client.send(stream, b"still")
-    assert _pass(client, server) == [Readable(stream)]
-
-
-@pytest.mark.parametrize("before", [True, False])
-def test_what_nobody_reads_costs_nothing_of_what_was_sent(before: bool) -> None:
-    client, server, stream = _opened()
-    server.send(stream, b"all of it")
-    if before:
-        client.send(stream, b"unread")
-        _pass(client, server)
-    server.close(stream)
-    assert server.buffered == 0
-    client.send(stream, b"late")
-    _pass(client, server)
-    _pass(server, client)
-    assert client.read(stream, 100) == b"all of it"
-    assert client.peer_ended(stream)
-    client.close(stream)
-    _pass(client, server)
-    assert (client.streams, server.streams) == (0, 0)
-
-
-@pytest.mark.parametrize("before", [0, WINDOW_BYTES // 2, WINDOW_BYTES])
-def test_a_closed_stream_is_reset_once_the_peer_would_wait_for_ever(before: int) -> None:
-    client, server, stream = _opened()
-
-    def send(size: int) -> None:
-        while size:
-            size -= client.send(stream, bytes(size))
-            _pass(client, server)
-
-    send(before)
-    server.close(stream)
-    assert server.streams == (before < WINDOW_BYTES)
-    send(WINDOW_BYTES - before)
-    assert server.streams == 0
-    assert _pass(server, client)[-1] == Reset(stream)
-    assert client.streams == 0
-    # on its way when it was reset
-    assert server.receive_data(encode(Kind.DATA, 0, stream, 1) + b"x") == []
-    server.close(stream)
-
-
-def test_the_end_of_a_stream_has_a_frame_of_its_own() -> None:
-    client = Session(client=True)
-    stream = client.open()
-    client.send(stream, b"last")
-    client.close(stream)
-    # as hashicorp/yamux writes it: a window's growth by nothing
-    assert client.data_to_send()[0].hex(" ", 4) == (
-        "00010001 00000001 00000000 00000000 00000001 00000004 6c617374 00010004 00000001 00000000"
-    )
-
-
-@pytest.mark.parametrize("size", [0, 1000, 64 * 1024])
-def test_any_number_of_streams_is_closed_at_once_and_all_of_each_arrives(size: int) -> None:
-    client, server = Session(client=True), Session(client=False)
-    streams = [client.open() for _ in range(bounds.BACKLOG)]
-    _pass(client, server)
-    for stream in streams:
-        assert server.accept() == stream
-        assert server.send(stream, bytes(size)) == size
-        server.close(stream)
-    # the client has ended none of them: it reads first
-    while server.sending:
-        assert not any(isinstance(event, Reset) for event in _pass(server, client))
-    for stream in streams:
-        assert client.unread(stream) == size
-        assert client.peer_ended(stream)
+    assert carry(client, server) == [Readable(stream)]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +171,7 @@ def test_any_number_of_streams_is_closed_at_once_and_all_of_each_arrives(size: i
     ],
 )
 def test_a_peer_that_breaks_the_protocol_gets_a_go_away(frame: bytes, what: str) -> None:
-    _, server, _ = _opened()
+    _, server, _ = opened()
     with pytest.raises(RemoteProtocolError, match=what):
         server.receive_data(frame)
     data, _ = server.data_to_send()
@@ -280,37 +192,33 @@ def test_an_offence_is_told_in_an_error_of_its_own_each_time() -> None:
     assert len({id(error) for error in told}) == 3
 
 
-def _syn(stream: int) -> bytes:
-    return encode(Kind.WINDOW, Flag.SYN, stream, 0)
-
-
 @pytest.mark.parametrize("ended_by", ["both sides", "a reset of theirs", "a reset of ours"])
 def test_the_number_of_a_stream_that_ended_serves_no_more(ended_by: str) -> None:
-    client, server, stream = _opened()
+    client, server, stream = opened()
     if ended_by == "both sides":
         client.close(stream)
-        _pass(client, server)
+        carry(client, server)
         server.close(stream)
-        _pass(server, client)
+        carry(server, client)
     else:
         (client if "theirs" in ended_by else server).reset(stream)
-        _pass(client, server)
-        _pass(server, client)
+        carry(client, server)
+        carry(server, client)
     assert server.streams == 0
     with pytest.raises(RemoteProtocolError, match="opened stream 1 again"):
-        server.receive_data(_syn(stream))
+        server.receive_data(syn(stream))
 
 
 def test_a_stream_may_be_overtaken_by_some_of_a_higher_number() -> None:
     server = Session(client=False)
-    assert server.receive_data(_syn(5) + _syn(1) + _syn(3)) == [Opened(5), Opened(1), Opened(3)]
+    assert server.receive_data(syn(5) + syn(1) + syn(3)) == [Opened(5), Opened(1), Opened(3)]
     # what is remembered of it is bounded
-    server.receive_data(_syn(7 + 2 * OVERTAKEN + 2))
-    assert server.receive_data(_syn(9)) == [Opened(9)]
-    server.receive_data(_syn(0x7FFF_FFFF))
-    assert server.receive_data(_syn(0x7FFF_FFFD)) == [Opened(0x7FFF_FFFD)]
+    server.receive_data(syn(7 + 2 * OVERTAKEN + 2))
+    assert server.receive_data(syn(9)) == [Opened(9)]
+    server.receive_data(syn(0x7FFF_FFFF))
+    assert server.receive_data(syn(0x7FFF_FFFD)) == [Opened(0x7FFF_FFFD)]
     with pytest.raises(RemoteProtocolError, match="opened stream 11 again"):
-        server.receive_data(_syn(11))
+        server.receive_data(syn(11))
 
 
 def test_streams_that_nobody_takes_are_bounded_and_the_next_is_reset() -> None:
@@ -326,7 +234,7 @@ def test_a_stream_that_was_given_up_before_it_was_taken_has_no_place_in_the_queu
     server = Session(client=False)
     for number in range(3 * bounds.BACKLOG):
         stream = 2 * number + 1
-        server.receive_data(_syn(stream))
+        server.receive_data(syn(stream))
         if number:
             server.receive_data(encode(Kind.WINDOW, Flag.RST, stream, 0))
     assert [server.accept(), server.accept()] == [1, None]
@@ -384,47 +292,6 @@ def test_a_peer_that_pings_and_does_not_read_is_not_read() -> None:
     assert server.full
     server.data_to_send()
     assert not server.full
-
-
-def test_ended_streams_that_the_peer_keeps_are_bounded() -> None:
-    client = Session(client=True)
-    for _ in range(2 * bounds.MAX_STREAMS):
-        stream = client.open()
-        client.receive_data(encode(Kind.WINDOW, Flag.ACK, stream, 0))
-        client.close(stream)
-        client.data_to_send()
-    assert client.streams == bounds.MAX_STREAMS
-
-
-def test_room_is_made_by_the_oldest_that_has_left_and_never_by_one_that_is_still_sent() -> None:
-    server = Session(client=False)
-
-    def open_and_close(number: int, data: bytes) -> list[Event]:
-        stream = 2 * number + 1
-        events = server.receive_data(_syn(stream))
-        if server.accept() is not None:
-            server.send(stream, data)
-            server.close(stream)
-        return events
-
-    # its window is closed by what it was sent: the rest of it has to wait
-    server.receive_data(_syn(1))
-    server.accept()
-    for _ in range(4):
-        server.send(1, bytes(64 * 1024))
-        while server.data_to_send()[0]:
-            pass
-    server.send(1, b"rest")
-    server.close(1)
-    for number in range(1, 2 * bounds.MAX_STREAMS):
-        assert open_and_close(number, b"x") == [Opened(2 * number + 1)]
-        while server.data_to_send()[0]:
-            pass
-    assert server.streams == bounds.MAX_STREAMS
-    assert server.has(1)
-    assert not server.has(3)
-    server.receive_data(encode(Kind.WINDOW, 0, 1, 100))
-    assert server.data_to_send()[0] == encode(Kind.DATA, 0, 1, 4) + b"rest" + encode(Kind.WINDOW, Flag.FIN, 1, 0)
 
 
 @given(st.binary(max_size=300), st.lists(st.sampled_from(["accept", "send", "close", "out"]), max_size=4))
