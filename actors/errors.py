@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from transports.plain import printable
+
 __all__ = [
     "AgentError",
     "AgentProtocolError",
@@ -32,7 +34,8 @@ __all__ = [
 
 
 class KatrioError(Exception):
-    """Root of the tree; never raised itself.
+    """Root of the tree; never raised itself. As text, in a log, a traceback or on a terminal, it is one line in which
+    nothing that it quotes can steer the terminal or look like a line of its own; `message` is as it came.
 
     Attributes:
         code: stable, lower-case, crosses the wire.
@@ -48,7 +51,7 @@ class KatrioError(Exception):
         self.details: dict[str, Any] = details
 
     def __str__(self) -> str:
-        return self.message
+        return printable(self.message)
 
 
 class InvalidArgument(KatrioError):

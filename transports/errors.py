@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from transports.plain import printable
+
 __all__ = [
     "AddressError",
     "AddressInUse",
@@ -29,7 +31,10 @@ __all__ = [
 
 
 class TransportError(Exception):
-    """Root of this tree; never raised itself."""
+    """Root of this tree; never raised itself. As text it is one line that can't steer a terminal, whatever it quotes."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class AddressError(TransportError):
@@ -127,4 +132,4 @@ class RpcStatusError(TransportError):
             name = StatusCode(self.code).name
         except ValueError:
             name = f"code {self.code}"
-        return f"{name}: {self.message}"
+        return printable(f"{name}: {self.message}")

@@ -4,21 +4,23 @@ The composition of target, runner and reports stands here. Not for cases (`actor
 (`under_test`).
 
 Exit codes: 0 all hold or are unsupported, 1 some fall short, hang, or the agent died, 2 usage, 3 the agent can't be reached,
-or all hold and a report could not be written, 4 everything is unsupported, 130 interrupted; what had ended by then is told.
+or all hold and a report could not be written, 4 everything is unsupported, 130 (143, 129) interrupted; what had ended is told.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 from rich.console import Console
 
-from actors.cli.exits import Exit
+from actors.cli.exits import Exit, unwritten
 from actors.cli.report_files import check_writable, write_whole
+from actors.cli.say import complain, say, tell_error
+from actors.cli.signals import heed_interrupts
 from actors.cli.under_test import open_target
 from actors.conformance.case import Spoken, Verdict
 from actors.conformance.catalogue import chosen
@@ -53,7 +55,7 @@ def conformance(options: ConformanceOptions) -> int:
     spoken = SPOKEN[options.agent, options.dialect]
     cases = chosen(spoken, words=options.words, destructive=options.destructive or options.listing)
     if not cases:
-        print(f"katrio: no case has one of {', '.join(options.words)}; katrio conformance --list", file=sys.stderr)
+        complain(f"no case has one of {', '.join(options.words)}; katrio conformance --list")
         return Exit.USAGE
     if options.listing:
         print_cases(Console(highlight=False), cases)
@@ -74,11 +76,11 @@ def conformance(options: ConformanceOptions) -> int:
         _print(options, session.told)
     finally:
         written = _write(options, session.told)
-    return code if written or code not in (Exit.HELD, Exit.ALL_SKIPPED) else Exit.INFRASTRUCTURE
+    return code if written else unwritten(code)
 
 
 def _trouble(error: Exception, code: Exit) -> Exit:
-    print(f"katrio: {error}", file=sys.stderr)
+    tell_error(error)
     return code
 
 
@@ -95,7 +97,7 @@ def _write(options: ConformanceOptions, told: Told) -> bool:
         try:
             write_whole(path, make(told))
         except OSError as error:
-            print(f"katrio: {path}: the report could not be written: {error.strerror}", file=sys.stderr)
+            complain(f"{path}: the report could not be written: {error.strerror}")
             written = False
     return written
 
@@ -129,7 +131,7 @@ class _Session:
         """The exit code. Raises: KatrioError, TransportError, when the agent can't be asked."""
         failures: list[KatrioError | TransportError | OSError] = []
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._watch_signals, nursery.cancel_scope)
+            await nursery.start(heed_interrupts, partial(self._interrupt, nursery.cancel_scope), lambda: None)
             try:
                 await self._run(nursery)
             except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
@@ -162,15 +164,10 @@ class _Session:
         nursery.start_soon(live.run)
         return live
 
-    async def _watch_signals(self, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            task_status.started()
-            async for _ in signals:
-                if self._interrupted:
-                    os._exit(Exit.INTERRUPTED)
-                self._interrupted = True
-                print("katrio: cleaning up; ^C again stops at once", file=sys.stderr)
-                scope.cancel()
+    def _interrupt(self, scope: trio.CancelScope) -> None:
+        self._interrupted = True
+        complain("cleaning up; ^C again stops at once")
+        scope.cancel()
 
 
 class _Kept:
@@ -201,6 +198,6 @@ def _exit(results: list[Result]) -> Exit:
 
 def _print(options: ConformanceOptions, told: Told) -> None:
     if options.json:
-        print(as_json(told))
+        say(as_json(told))
     else:
         print_table(Console(highlight=False), told)

@@ -5,14 +5,13 @@ Not for comparing: `actors.scenario.diff`.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from actors.cli.exits import Exit
+from actors.cli.say import say, tell_error
 from actors.scenario.diff import Difference, JournalError, RecordedRun, compare, read_journal
+from actors.scenario.report.base import json_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,15 +24,15 @@ def diff(left: Path, right: Path, *, json: bool) -> int:
     try:
         runs = [read_journal(path.read_bytes(), str(path)) for path in (left, right)]
     except (OSError, JournalError) as error:
-        print(f"katrio: {error}", file=sys.stderr)
+        tell_error(error)
         return Exit.USAGE
     found = list(compare(*runs))
     counting = sum(one.counts for one in found)
     if json:
-        print(msgspec.json.encode([asdict(one) for one in found]).decode())
+        say(json_text([asdict(one) for one in found]))
     else:
         _tell(left, right, runs, found)
-        print(
+        say(
             f"{counting or 'nothing'} that counts differs, in {len(runs[0])} runs; {len(found) - counting} mere values do"
         )
     return Exit.FAILED if counting else Exit.HELD
@@ -41,11 +40,11 @@ def diff(left: Path, right: Path, *, json: bool) -> int:
 
 def _tell(left: Path, right: Path, runs: list[list[RecordedRun]], found: list[Difference]) -> None:
     for sign, path, recorded in (("<", left, runs[0]), (">", right, runs[1])):
-        print(f"{sign} {path}: {recorded[0].world} world, {recorded[0].agent} agent")
+        say(f"{sign} {path}: {recorded[0].world} world, {recorded[0].agent} agent")
     run = None
     for one in found:
         if one.run != run:
-            print(one.run)
+            say(one.run)
             run = one.run
         where = f"{one.step}: " if one.step else ""
-        print(f"  {' ' if one.counts else '~'} {where}{one.what}: < {one.left} > {one.right}")
+        say(f"  {' ' if one.counts else '~'} {where}{one.what}: < {one.left} > {one.right}")

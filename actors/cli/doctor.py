@@ -8,12 +8,10 @@ Exit codes: 0 when containers can be run here, by whatever engine; 3 when none c
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import resource
 import socket
-import stat
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +21,7 @@ import trio
 
 from actors.api import open_system
 from actors.cli.exits import Exit
+from actors.cli.say import say
 from actors.errors import InternalError, KatrioError
 from actors.host import rundir
 from actors.host.busybox import INSTALL
@@ -30,6 +29,7 @@ from actors.host.cgroups import CgroupKind, read_layout
 from actors.host.facts import ENGINES, RUNTIMES, choose_engine, missing_for, read_facts
 from actors.host.images import default_image_root
 from actors.nurseries import plain_error
+from actors.scenario.report.base import json_text
 from actors.wire.spec import ContainerSpec, ProcessSpec
 
 if TYPE_CHECKING:
@@ -71,20 +71,20 @@ def doctor(*, as_json: bool, run_dir: str | None) -> int:
     chosen = choose_engine(facts)[0]
     if as_json:
         document = {"usable": chosen in usable, "engine": chosen, "checks": [asdict(check) for check in checks]}
-        print(json.dumps(document, indent=2))
+        say(*json_text(document, indent=2).splitlines())
     else:
         for check in checks:
             _print(check)
-        print()
-        print(_summary(chosen, usable))
+        say()
+        say(_summary(chosen, usable))
     return Exit.HELD if chosen in usable else Exit.INFRASTRUCTURE
 
 
 def _print(check: Check) -> None:
     marks = {Verdict.WORKS: "ok", Verdict.MISSING: "--", Verdict.BROKEN: "!!"}
-    print(f"{marks[check.verdict]}  {check.name:<{_WIDTH}}{check.found}")
+    say(f"{marks[check.verdict]}  {check.name:<{_WIDTH}}{check.found}")
     if check.advice:
-        print(f"    {'':<{_WIDTH}}-> {check.advice}")
+        say(f"    {'':<{_WIDTH}}-> {check.advice}")
 
 
 def _summary(chosen: str, usable: list[str]) -> str:
@@ -158,6 +158,8 @@ def _trial(engine: str, run_root: Path, what: str) -> Check:
     except (KatrioError, trio.TooSlowError) as error:
         return Check(engine, Verdict.BROKEN, f"{what}; tried, and: {_one_line(error)}")
     except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise
         return Check(engine, Verdict.BROKEN, f"{what}; tried, and: {_one_line(plain_error(group))}")
     except OSError as error:
         return Check(engine, Verdict.BROKEN, f"{what}; tried, and: {_one_line(error)}")
@@ -209,12 +211,11 @@ def _run_directory(root: Path) -> Check:
         rundir.RunDirectory(root / ("x" * 40))
     except KatrioError as error:
         return Check("run directory", Verdict.BROKEN, _one_line(error), "name a shorter one with --run-dir")
-    if root.exists():
-        found = root.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            return Check(
-                "run directory", Verdict.BROKEN, f"{root} is not a private directory of ours", f"chmod 0700 {root}"
-            )
+    try:
+        rundir.check_run_root(root)
+    except KatrioError as error:
+        found, _, advice = _one_line(error).partition("; ")
+        return Check("run directory", Verdict.BROKEN, found, advice)
     return Check("run directory", Verdict.WORKS, f"{root}")
 
 

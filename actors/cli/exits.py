@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from actors.scenario.events import Outcome
 
-__all__ = ["Exit", "exit_code"]
+__all__ = ["Exit", "exit_code", "unwritten"]
 
 
 class Exit(IntEnum):
@@ -22,7 +22,10 @@ class Exit(IntEnum):
     INFRASTRUCTURE = 3
     # nothing ran: the world lacks what the scenarios need
     ALL_SKIPPED = 4
+    # 128 and the signal that asked for the end, as a shell has it: SIGHUP, SIGINT (^C), SIGTERM
+    HUNG_UP = 129
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> Exit:
@@ -36,3 +39,8 @@ def exit_code(outcomes: Sequence[Outcome]) -> Exit:
     if all(outcome is Outcome.SKIPPED for outcome in outcomes):
         return Exit.ALL_SKIPPED
     return Exit.HELD
+
+
+def unwritten(code: int) -> int:
+    """The code of a command whose output or report could not be written: a worse one stays."""
+    return Exit.INFRASTRUCTURE if code in (Exit.HELD, Exit.ALL_SKIPPED) else code

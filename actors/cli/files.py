@@ -6,16 +6,17 @@ Not for running them: `run`.
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from actors.cli.exits import Exit
 from actors.cli.programs import load_any
+from actors.cli.say import complain, say
 from actors.scenario.describe import describe
 from actors.scenario.load import Sources, steps_of
 from actors.scenario.problems import ScenarioError
+from actors.scenario.report.base import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,21 +97,21 @@ def _dry_run(loaded: Sequence[Loaded]) -> Exit:
     for one in loaded:
         scenario = one.scenario
         containers = [f"{name}/{inner}" for name, sandbox in scenario.sandboxes.items() for inner in sandbox.containers]
-        print(f"{one.file}: {scenario.name}")
-        print(f"  needs {', '.join(one.needs) or 'nothing'}; at most {scenario.limits.total:g} s")
+        say(f"{one.file}: {scenario.name}")
+        say(f"  needs {', '.join(one.needs) or 'nothing'}; at most {scenario.limits.total:g} s")
         if one.program is not None:
-            print("  a program: what it makes and does is known once it runs")
+            say("  a program: what it makes and does is known once it runs")
             continue
-        print(f"  containers: {', '.join(containers) or 'none'}")
+        say(f"  containers: {', '.join(containers) or 'none'}")
         for path, step in steps_of(one):
-            print(f"  {'  ' * path.count('.')}line {one.lines[path]:<4} {step.name or describe(step)}")
+            say(f"  {'  ' * path.count('.')}line {one.lines[path]:<4} {step.name or describe(step)}")
     return Exit.HELD
 
 
 def tell_problems(problems: list[Problem]) -> None:
     """A line each, on the error stream."""
     for problem in problems:
-        print(f"katrio: {problem}", file=sys.stderr)
+        complain(str(problem))
 
 
 def _tell_nothing(paths: tuple[Path, ...], words: Sequence[str]) -> None:
@@ -121,20 +122,20 @@ def _tell_nothing(paths: tuple[Path, ...], words: Sequence[str]) -> None:
         said = f"--filter {','.join(words)}: none of {files} has such a word in name, file, group or labels"
     else:
         said = f"no scenario file in {', '.join(map(str, paths))}"
-    print(f"katrio: {said}", file=sys.stderr)
+    complain(said)
 
 
 def validate(options: FileOptions) -> int:
     """Check files; the exit code."""
     loaded, problems = load_all(options.files)
     if options.json:
-        print(msgspec.json.encode(problems).decode())
+        say(json_text(problems))
         return Exit.USAGE if problems else Exit.HELD
     tell_problems(problems)
     for one in loaded:
         count = len(one.scenario.steps)
         what = f"{count} step{'' if count == 1 else 's'}" if one.program is None else "a program that loads"
-        print(f"{one.file}: right ({what}; needs {', '.join(one.needs) or 'nothing'})")
+        say(f"{one.file}: right ({what}; needs {', '.join(one.needs) or 'nothing'})")
     return Exit.USAGE if problems or not loaded else Exit.HELD
 
 
@@ -154,13 +155,14 @@ def list_files(options: FileOptions) -> int:
         for one in loaded
     ]
     if options.json:
-        print(msgspec.json.encode(rows).decode())
+        say(json_text(rows))
     else:
         group = None
         for row in sorted(rows, key=lambda row: row.group):
             if row.group and row.group != group:
-                print(f"{'' if group is None else chr(10)}{row.group}\n")
+                say(*([] if group is None else [""]), row.group, "")
             group = row.group
-            print(f"{row.file}: {row.name}\n    {row.why}\n    needs {', '.join(row.needs) or 'nothing'}")
+            why = [f"    {line}" for line in row.why.splitlines()]
+            say(f"{row.file}: {row.name}", *why, f"    needs {', '.join(row.needs) or 'nothing'}")
     tell_problems(problems)
     return Exit.USAGE if problems else Exit.HELD

@@ -1,4 +1,4 @@
-"""`katrio guest`: one embedded guest in the foreground, on an address, until ^C or SIGTERM.
+"""`katrio guest`: one embedded guest in the foreground, on an address, until ^C, SIGTERM or SIGHUP.
 
 For clients that are none of ours, and to try ours against an agent that they did not start. Not for serving a system of
 actors to other programs: that is `actors.api.open_system(listen=...)`.
@@ -6,9 +6,7 @@ actors to other programs: that is `actors.api.open_system(listen=...)`.
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,10 +14,13 @@ import trio
 
 from actors.api import open_guest
 from actors.cli.exits import Exit
+from actors.cli.say import say, tell_error
+from actors.cli.signals import heed_interrupts
 from actors.errors import InvalidArgument, KatrioError
 from actors.host.facts import choose_engine, read_facts
 from actors.host.protocols import GuestProtocol
 from actors.nurseries import open_plain_nursery
+from actors.scenario.report.base import json_text
 from actors.system.served import serve_at
 from transports.errors import AddressError, TransportError
 
@@ -34,10 +35,10 @@ def guest(options: GuestOptions) -> int:
     try:
         return trio.run(_serve, options)
     except (InvalidArgument, AddressError) as error:
-        print(f"katrio guest: {error}", file=sys.stderr)
+        tell_error(error, command="katrio guest")
         return Exit.USAGE
     except (KatrioError, TransportError, OSError) as error:
-        print(f"katrio guest: {error}", file=sys.stderr)
+        tell_error(error, command="katrio guest")
         return Exit.INFRASTRUCTURE
 
 
@@ -45,7 +46,7 @@ async def _serve(options: GuestOptions) -> Exit:
     protocol = GuestProtocol(options.dialect if options.agent == "kata" else options.agent)
     async with open_plain_nursery() as nursery:
         with trio.CancelScope() as serving:
-            await nursery.start(_end_when_asked, serving)
+            await nursery.start(heed_interrupts, serving.cancel, lambda: None)
             engine, _ = choose_engine(read_facts(), options.engine)
             async with (
                 open_guest(engine=engine, protocol=protocol, run_dir=options.run_dir) as running,
@@ -55,16 +56,6 @@ async def _serve(options: GuestOptions) -> Exit:
                 _tell_ready(options, engine)
         nursery.cancel_scope.cancel()
     return Exit.HELD
-
-
-async def _end_when_asked(serving: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            if serving.cancel_called:
-                # the guest notices that we are gone by its lifeline, and the next sweep does the rest
-                os._exit(Exit.INTERRUPTED)
-            serving.cancel()
 
 
 def _tell_ready(options: GuestOptions, engine: str) -> None:
@@ -79,7 +70,9 @@ def _tell_ready(options: GuestOptions, engine: str) -> None:
             "tty_address": addresses[1] if len(addresses) > 1 else None,
             "pid": os.getpid(),
         }
-        print(json.dumps(ready), flush=True)
+        say(json_text(ready))
+        sys.stdout.flush()
         return
     dialect = f" ({options.dialect})" if options.agent == "kata" else ""
-    print(f"ready: {options.agent}{dialect} over {engine} on {' and '.join(addresses)}; ^C ends it", flush=True)
+    say(f"ready: {options.agent}{dialect} over {engine} on {' and '.join(addresses)}; ^C ends it")
+    sys.stdout.flush()

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from actors.cli import signals, streams
 from actors.cli.exits import Exit
 from actors.cli.options import (
     AGENTS,
@@ -25,6 +26,7 @@ from actors.cli.options import (
     RunOptions,
     UsageError,
 )
+from actors.cli.say import complain, note, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +42,11 @@ __all__ = ["build_parser", "main"]
 
 EXIT_CODES = """\
 exit codes: 0 held, 1 failed, 2 bad file or usage, 3 infrastructure,
-            4 everything skipped, 130 interrupted (^C stops in order, a second ^C at once)"""
+            4 everything skipped; 130, 143, 129 asked to end by ^C, SIGTERM, SIGHUP
+            (all three stop in order; a second ^C or SIGTERM at once)"""
 CONFORMANCE_EXIT_CODES = """\
 exit codes: 0 all hold or are unsupported, 1 some fall short or hang, or the agent died, 2 usage,
-            3 the agent can't be reached, 4 everything is unsupported, 130 interrupted"""
+            3 the agent can't be reached, 4 everything is unsupported; 130, 143, 129 asked to end by ^C, SIGTERM, SIGHUP"""
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -53,7 +56,8 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         choice = re.fullmatch(r"argument .*: invalid choice: '(.*)' \(choose from (.*)\)", message)
         like = _nearest(choice[1], [word.strip("' ") for word in choice[2].split(",")]) if choice else ""
-        self.exit(Exit.USAGE, f"{self.prog}: error: {message}{like}\nwhat there is: {self.prog} --help\n")
+        note(f"{self.prog}: error: {message}{like}", f"what there is: {self.prog} --help")
+        self.exit(Exit.USAGE)
 
 
 class _Version(argparse.Action):
@@ -62,7 +66,7 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        print(f"katrio {version('katrio')}")
+        say(f"katrio {version('katrio')}")
         parser.exit(Exit.HELD)
 
 
@@ -247,10 +251,31 @@ def _nearest(word: str, right: Sequence[str]) -> str:
     return f"; did you mean {like}?" if like else ""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code. argparse itself ends the process on --help and on words that it can't read."""
+def main() -> int:
+    """Run the command that this process was started as; the exit code."""
+    streams.take_streams()
+    signals.take_signals()
+    try:
+        code = _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        # before the command itself was there to stop in order, or past it
+        complain("interrupted")
+        code = Exit.INTERRUPTED
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
+        complain("interrupted")
+        code = Exit.INTERRUPTED
+    return streams.settle(signals.settle(code))
+
+
+def _run(argv: Sequence[str]) -> int:
     parser = build_parser()
-    words, unknown = parser.parse_known_args(argv)
+    try:
+        words, unknown = parser.parse_known_args(argv)
+    except SystemExit as end:
+        # --help, --version, and words that argparse can't read
+        return int(end.code or 0)
     try:
         if words.command == "call" and all(not word.startswith("-") or word == "-" for word in unknown):
             # argparse takes one row of them; these came after an option
@@ -261,16 +286,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(parser, words)
     except UsageError as error:
         command = f"katrio {words.command}"
-        print(f"{command}: error: {error}\nwhat there is: {command} --help", file=sys.stderr)
+        note(f"{command}: error: {error}", f"what there is: {command} --help")
         return Exit.USAGE
-    except KeyboardInterrupt:
-        # before the command itself was there to stop in order, or past it
-        print("katrio: interrupted", file=sys.stderr)
-        return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # whoever read our output has gone; there is nobody left to tell
-        sys.stderr.close()
-        return Exit.INFRASTRUCTURE
 
 
 def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int:
@@ -334,11 +351,11 @@ def _print_text(parser: argparse.ArgumentParser, words: argparse.Namespace) -> i
     if words.command == "schema":
         from actors.scenario.schema import schema_text
 
-        print(schema_text(), end="")
+        say(*schema_text().splitlines())
     else:
         from actors.cli.completion import completion
 
-        print(completion(parser, words.shell), end="")
+        say(*completion(parser, words.shell).splitlines())
     return Exit.HELD
 
 

@@ -17,7 +17,11 @@ from actors.api import open_embedded
 from actors.cli.exits import Exit, exit_code
 from actors.cli.files import tell_problems
 from actors.cli.programs import load_program
+from actors.cli.report_files import check_writable, write_whole
+from actors.cli.say import complain, say, tell_error
+from actors.cli.signals import heed_interrupts
 from actors.errors import InvalidArgument, KatrioError
+from actors.nurseries import open_plain_nursery
 from actors.scenario.load import load_text
 from actors.scenario.problems import ScenarioError
 from actors.scenario.recording import Asked, recorded
@@ -27,13 +31,12 @@ from actors.scenario.transcript import transcript
 from transports.errors import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from actors.handles import SystemHandle
     from actors.scenario.load import Loaded
     from actors.scenario.python import PythonWorld
-    from actors.scenario.runner import Result
     from actors.scenario.world import World
 
 __all__ = ["record"]
@@ -76,62 +79,93 @@ class _RecordedWorld:
 def record(out: Path, program: Path, *, engine: str, force: bool) -> int:
     """Run, write, check; the exit code is that of the run. `force`: a file that is there is written over."""
     if out.suffix == ".py":
-        print(f"katrio: {out}: found a Python file, expected OUT.yaml first, PROGRAM.py second", file=sys.stderr)
+        complain(f"{out}: found a Python file, expected OUT.yaml first, PROGRAM.py second")
         return Exit.USAGE
     if out.exists() and not force:
-        print(f"katrio: {out}: it is there already; --force writes over it", file=sys.stderr)
+        complain(f"{out}: it is there already; --force writes over it")
         return Exit.USAGE
     try:
+        check_writable(out)
         loaded = load_program(program)
+    except OSError as error:
+        tell_error(error)
+        return Exit.USAGE
     except ScenarioError as error:
         tell_problems(list(error.problems))
         return Exit.USAGE
-    asks: list[Asked] = []
+    session = _Session(loaded, engine)
     try:
-        result = trio.run(_run, loaded, engine, asks)
+        code = trio.run(session.run)
     except InvalidArgument as error:
-        print(f"katrio: {error}", file=sys.stderr)
+        tell_error(error)
         return Exit.USAGE
     except (KatrioError, TransportError, OSError) as error:
-        print(f"katrio: {error}", file=sys.stderr)
+        tell_error(error)
         return Exit.INFRASTRUCTURE
+    return _write(out, session.asks, loaded, program) or code
+
+
+def _write(out: Path, asks: list[Asked], loaded: Loaded, program: Path) -> Exit:
+    """Write what was asked; what kept it from being written, or `HELD`."""
     text = transcript(asks, name=loaded.scenario.name, why=loaded.scenario.why or f"recorded from {program.name}")
     try:
         load_text(text.encode(), str(out))
-        out.write_text(text, "utf-8")
+        write_whole(out, text)
     except ScenarioError as error:
         # nothing that can't be run is written
         tell_problems(list(error.problems))
         return Exit.FAILED
     except OSError as error:
-        print(f"katrio: {error}", file=sys.stderr)
-        return Exit.USAGE
-    print(f"wrote {out}: {len(asks)} asks; it expects what happened, which need not be what should")
-    return exit_code([result.outcome])
+        tell_error(error)
+        return Exit.INFRASTRUCTURE
+    say(f"wrote {out}: {len(asks)} asks; it expects what happened, which need not be what should")
+    return Exit.HELD
 
 
-async def _run(loaded: Loaded, engine: str, asks: list[Asked]) -> Result:
-    assert loaded.program is not None
-    program = loaded.program
-    recording = True
+class _Session:
+    """One run of the program; ^C ends it, and the world after it in order."""
 
-    def note(asked: Asked) -> None:
-        if recording:
-            asks.append(asked)
+    def __init__(self, loaded: Loaded, engine: str) -> None:
+        self.asks: list[Asked] = []
+        self._loaded = loaded
+        self._engine = engine
+        self._report = PlainReport(sys.stdout)
+        self._recording = True
+        self._scenario = trio.CancelScope()
 
-    @wraps(program)
-    async def until_it_ends(world: PythonWorld) -> None:
-        nonlocal recording
-        try:
-            await program(world)
-        finally:
-            # the taking down is the runner's, here and there
-            recording = False
+    async def run(self) -> Exit:
+        """The exit code. Raises: KatrioError, TransportError, OSError, when the world does not open."""
+        result = None
+        async with open_plain_nursery() as nursery:
+            await nursery.start(heed_interrupts, self._interrupt, self._report.close)
+            async with open_embedded(agent="kata", engine=self._engine, run_dir=None) as world:
+                system = recorded(world.system, trio.current_time, self._note)
+                watched = replace(self._loaded, program=self._until_it_ends())
+                with self._scenario:
+                    result = await run_scenario(watched, _RecordedWorld(world, system), listener=self._report.event)
+            nursery.cancel_scope.cancel()
+        if result is not None:
+            self._report.result(result)
+        return Exit.INTERRUPTED if result is None else exit_code([result.outcome])
 
-    report = PlainReport(sys.stdout)
-    async with open_embedded(agent="kata", engine=engine, run_dir=None) as world:
-        system = recorded(world.system, trio.current_time, note)
-        watched = replace(loaded, program=until_it_ends)
-        result = await run_scenario(watched, _RecordedWorld(world, system), listener=report.event)
-    report.result(result)
-    return result
+    def _interrupt(self) -> None:
+        self._report.notice("stopping in order; ^C again stops at once")
+        self._scenario.cancel()
+
+    def _note(self, asked: Asked) -> None:
+        if self._recording:
+            self.asks.append(asked)
+
+    def _until_it_ends(self) -> Callable[[PythonWorld], Awaitable[None]]:
+        program = self._loaded.program
+        assert program is not None
+
+        @wraps(program)
+        async def until_it_ends(world: PythonWorld) -> None:
+            try:
+                await program(world)
+            finally:
+                # the taking down is the runner's, here and there
+                self._recording = False
+
+        return until_it_ends

@@ -6,8 +6,6 @@ The composition of scenario, world and report stands here. Not for what a scenar
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +16,12 @@ from actors.cli.agent_settings import agent_settings
 from actors.cli.exits import Exit, exit_code
 from actors.cli.files import load_to_run
 from actors.cli.reports import open_report
+from actors.cli.say import tell_error
+from actors.cli.signals import heed_interrupts
 from actors.cli.sweep import sweep_root
 from actors.errors import InvalidArgument, KatrioError
 from actors.host.facts import choose_engine, read_facts
+from actors.host.rundir import check_run_root, default_run_root
 from actors.nurseries import open_plain_nursery
 from actors.scenario.events import Outcome
 from actors.scenario.report.gathered import Gathered
@@ -47,10 +48,14 @@ def run(options: RunOptions) -> int:
     if isinstance(loaded, Exit):
         return loaded
     try:
-        report = open_report(options, len(loaded) * options.repeat)
+        report, files = open_report(options, len(loaded) * options.repeat)
     except OSError as error:
-        print(f"katrio: {error}", file=sys.stderr)
+        tell_error(error)
         return Exit.USAGE
+    return files.settle(_run(options, report, loaded))
+
+
+def _run(options: RunOptions, report: Report, loaded: Sequence[Loaded]) -> Exit:
     try:
         if options.world == "embedded":
             _prepare(options, report)
@@ -69,12 +74,13 @@ def run(options: RunOptions) -> int:
 
 def _trouble(report: Report, error: Exception, code: Exit) -> Exit:
     report.close()
-    print(f"katrio: {error}", file=sys.stderr)
+    tell_error(error)
     return code
 
 
 def _prepare(options: RunOptions, report: Report) -> None:
     """Sweep what dead owners left, and say when containers will not be real ones. Raises: KatrioError, OSError."""
+    check_run_root(options.run_dir or default_run_root(os.environ, os.geteuid()))
     for swept in sweep_root(options.run_dir):
         if not swept.clean:
             report.notice(f"could not remove all of {swept.directory}, which a dead owner left")
@@ -103,7 +109,8 @@ class _Session:
         outcomes: list[Outcome] = []
         failures: list[KatrioError | TransportError | OSError] = []
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._watch_signals)
+            # guests notice at once that we are gone, by their lifeline, and the next sweep does the rest
+            await nursery.start(heed_interrupts, self._interrupt, self._report.close)
             nursery.start_soon(self._report.run)
             try:
                 await self._run_all(outcomes)
@@ -165,15 +172,8 @@ class _Session:
             options.world, agent=options.agent, config=self._config, engine=options.engine, run_dir=options.run_dir
         )
 
-    async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            task_status.started()
-            async for _ in signals:
-                if self._interrupted:
-                    # guests notice that we are gone by their lifeline, and the next sweep does the rest
-                    self._report.close()
-                    os._exit(Exit.INTERRUPTED)
-                self._interrupted = True
-                self._report.notice("stopping in order; ^C again stops at once")
-                for scope in self._scopes:
-                    scope.cancel()
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        self._report.notice("stopping in order; ^C again stops at once")
+        for scope in self._scopes:
+            scope.cancel()

@@ -7,14 +7,14 @@ how a range is spread over processes: `seeds_range`.
 from __future__ import annotations
 
 import shlex
-import sys
-from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors.cli.agent_settings import agent_settings
 from actors.cli.exits import Exit, exit_code
 from actors.cli.files import load_to_run
 from actors.cli.reports import open_report
+from actors.cli.say import complain, tell_error
 from actors.errors import KatrioError
 from actors.scenario.events import Outcome
 from actors.seams import real_seams
@@ -42,29 +42,31 @@ def run_simulated(options: RunOptions) -> int:
         config = agent_settings(options.agent_config, options.dialect)
         choose_agent(options.agent, config)
     except KatrioError as error:
-        print(f"katrio: {error}", file=sys.stderr)
+        tell_error(error)
         return Exit.USAGE
     if options.seeds is not None:
         from actors.cli.seeds_range import run_ranges
 
         return run_ranges(options, loaded, config)
     if options.trace is not None and len(loaded) > 1:
-        print(f"katrio: --trace writes the trace of one run, and there are {len(loaded)} files", file=sys.stderr)
+        complain(f"--trace writes the trace of one run, and there are {len(loaded)} files")
         return Exit.USAGE
     try:
-        report = open_report(options, len(loaded))
-        log = None if options.trace is None else options.trace.open("w", encoding="utf-8")
+        report, files = open_report(options, len(loaded))
+        log = None if options.trace is None else files.grow(options.trace)
     except OSError as error:
-        print(f"katrio: {error}", file=sys.stderr)
+        tell_error(error)
         return Exit.USAGE
-    with log or nullcontext():
-        try:
-            return exit_code(_run_all(options, loaded, config, _chosen_seed(options, report), report, log))
-        except KeyboardInterrupt:
-            report.notice("interrupted: everything was stopped in order")
-            return Exit.INTERRUPTED
-        finally:
-            report.close()
+    try:
+        code = exit_code(_run_all(options, loaded, config, _chosen_seed(options, report), report, log))
+    except KeyboardInterrupt:
+        report.notice("interrupted: everything was stopped in order")
+        code = Exit.INTERRUPTED
+    finally:
+        report.close()
+        if log is not None:
+            log.close()
+    return files.settle(code)
 
 
 def _chosen_seed(options: RunOptions, report: Report) -> int:
@@ -94,7 +96,7 @@ def _run_all(
             agent=options.agent,
             config=config,
             keep_going=options.keep_going,
-            log=None if log is None else lambda line: print(line, file=log),
+            log=None if log is None else partial(_write_line, log),
         )
         for event in played.events:
             report.event(event)
@@ -105,6 +107,10 @@ def _run_all(
             if not options.keep_going:
                 break
     return outcomes
+
+
+def _write_line(log: TextIO, line: str) -> None:
+    log.write(f"{line}\n")
 
 
 def replay_command(options: RunOptions, file: str, seed: int) -> str:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import trio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
-from actors.cli.seeds_report import failed, lines, printable, title
+from actors.cli.seeds_report import failed, lines, title
 from actors.scenario.events import Outcome
 from actors.scenario.report.live import FPS, STYLES
+from actors.scenario.report.words import Words
 
 if TYPE_CHECKING:
     from actors.cli.seeds_report import Summary
@@ -33,7 +33,7 @@ class LiveRange:
         self._began = 0.0
 
     def begin(self, summary: Summary) -> None:
-        self._console.print(Text(printable(title(summary)), style="bold"), soft_wrap=True)
+        self._console.print(Words(title(summary), "bold"), soft_wrap=True)
         self._summary = summary
         self._began = trio.current_time()
         self._progress = Progress(
@@ -56,7 +56,7 @@ class LiveRange:
         for line in lines(summary):
             failing = line.startswith((Outcome.FAILED, Outcome.ERROR))
             style = STYLES[summary.outcome] if failing or line[:1].isdigit() else ""
-            self._console.print(Text(printable(line), style=style), soft_wrap=True)
+            self._console.print(Words(line, style), soft_wrap=True)
 
     async def run(self) -> None:
         while True:

@@ -7,7 +7,6 @@ the answer for its seed and is replaced. Not for one seed.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -18,9 +17,11 @@ import msgspec
 import trio
 
 from actors.cli.exits import Exit, exit_code
+from actors.cli.say import tell_error
 from actors.cli.seeds import replay_command
 from actors.cli.seeds_report import JsonRange, PlainRange, RangeReport, Summary
 from actors.cli.seeds_worker import SeedResult, Task
+from actors.cli.signals import heed_interrupts
 from actors.scenario.events import Outcome
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def run_ranges(options: RunOptions, loaded: Sequence[Loaded], config: dict[str, 
     try:
         return trio.run(partial(_Session(options, config, report).run, loaded))
     except OSError as error:
-        print(f"katrio: {error}", file=sys.stderr)
+        tell_error(error)
         return Exit.INFRASTRUCTURE
     finally:
         report.close()
@@ -73,7 +74,7 @@ class _Session:
     async def run(self, loaded: Sequence[Loaded]) -> Exit:
         outcomes: list[Outcome] = []
         async with trio.open_nursery() as nursery:
-            await nursery.start(self._watch_signals)
+            await nursery.start(heed_interrupts, self._interrupt, self._report.close)
             nursery.start_soon(self._report.run)
             with self._work:
                 for each in loaded:
@@ -119,12 +120,9 @@ class _Session:
                     if worker.ended:
                         break
 
-    async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            task_status.started()
-            async for _ in signals:
-                self._interrupted = True
-                self._work.cancel()
+    def _interrupt(self) -> None:
+        self._interrupted = True
+        self._work.cancel()
 
 
 class _Worker:

@@ -11,6 +11,8 @@ import msgspec
 import trio
 
 from actors.scenario.events import Outcome
+from actors.scenario.report.base import json_text
+from transports.plain import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from actors.cli.seeds_worker import SeedResult
 
-__all__ = ["Failing", "JsonRange", "PlainRange", "RangeReport", "Summary", "failed", "lines", "printable", "title"]
+__all__ = ["Failing", "JsonRange", "PlainRange", "RangeReport", "Summary", "failed", "lines", "title"]
 
 # reasons shown to a person, each with its first seed; and of one its lines
 SHOWN = 10
@@ -120,7 +122,7 @@ class JsonRange:
         pass
 
     def end(self, summary: Summary) -> None:
-        self._stream.write(msgspec.json.encode(summary).decode() + "\n")
+        self._stream.write(json_text(summary) + "\n")
         self._stream.flush()
 
     async def run(self) -> None:
@@ -202,8 +204,3 @@ def lines(summary: Summary) -> Iterator[str]:
         f"{early}{counts}{reason}: {summary.digests} different runs, {summary.virtual_s:.0f} s of virtual time"
         f" in {summary.duration_s:.1f} s, {rate:.0f} seeds/s"
     )
-
-
-def printable(text: str) -> str:
-    """Control characters of containers' outputs must not reach the terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -6,10 +6,10 @@ Not for running sandboxes: those whose owner lives are never touched.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from actors.cli.exits import Exit
+from actors.cli.say import complain, say
 from actors.errors import KatrioError
 from actors.host import rundir
 
@@ -26,10 +26,10 @@ def sweep(run_dir: str | None) -> int:
     try:
         swept = sweep_root(Path(run_dir).absolute() if run_dir else None)
     except (KatrioError, OSError) as error:
-        print(f"katrio: can't sweep: {error}", file=sys.stderr)
+        complain(f"can't sweep: {error}")
         return Exit.INFRASTRUCTURE
     for one in swept:
-        print(f"{'removed' if one.clean else 'could not remove all of'} {one.directory}")
+        say(f"{'removed' if one.clean else 'could not remove all of'} {one.directory}")
     if not swept:
-        print("nothing was left behind")
+        say("nothing was left behind")
     return Exit.HELD if all(one.clean for one in swept) else Exit.INFRASTRUCTURE

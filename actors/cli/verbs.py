@@ -5,10 +5,10 @@ Not for asking an agent: the table is what this version was tested to do.
 
 from __future__ import annotations
 
-import json
-
 from actors.agents.support import read_verb_table
 from actors.cli.exits import Exit
+from actors.cli.say import say
+from actors.scenario.report.base import json_text
 
 __all__ = ["verbs"]
 
@@ -21,10 +21,10 @@ def verbs(*, as_json: bool) -> int:
             {"kind": row.kind, "verb": row.verb, "agents": dict(zip(table.columns, row.supports, strict=True))}
             for row in table.rows
         ]
-        print(json.dumps(rows))
+        say(json_text(rows))
         return Exit.HELD
     lines = [("", *table.columns), *((f"{row.kind} {row.verb}", *row.supports) for row in table.rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        print("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
+        say("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
     return Exit.HELD

@@ -15,7 +15,7 @@ from actors.errors import NotFound
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["INSTALL", "fill_root", "find_static_busybox"]
+__all__ = ["INSTALL", "end_of_child", "fill_root", "find_static_busybox"]
 
 _CANDIDATES = ("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static", "/usr/bin/busybox-static")
 _DIRECTORIES = (
@@ -67,6 +67,14 @@ def find_static_busybox(candidates: Sequence[str] = _CANDIDATES) -> Path | None:
     return None
 
 
+def end_of_child(pid: int) -> int:
+    """The wait status of a child that has closed its output; 0 in a program that ignores SIGCHLD, which never learns it."""
+    try:
+        return os.waitpid(pid, 0)[1]
+    except ChildProcessError:
+        return 0
+
+
 def _applets(busybox: Path) -> list[str]:
     """The names that this busybox answers to."""
     read_end, write_end = os.pipe()
@@ -79,8 +87,7 @@ def _applets(busybox: Path) -> list[str]:
     os.close(write_end)
     with os.fdopen(read_end, encoding="ascii") as file:
         names = file.read().split()
-    _, status = os.waitpid(pid, 0)
-    if status != 0 or "sh" not in names:
+    if end_of_child(pid) != 0 or "sh" not in names:
         raise NotFound(f"{busybox} --list did not list a shell; {INSTALL}")
     return names
 

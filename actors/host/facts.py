@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from actors.errors import InvalidArgument, Unsupported
-from actors.host.busybox import find_static_busybox
+from actors.host.busybox import end_of_child, find_static_busybox
 from actors.host.cgroups import CgroupKind, read_layout
 
 __all__ = ["AUTO", "ENGINES", "RUNTIMES", "Facts", "Tool", "choose_engine", "find_runtime", "missing_for", "read_facts"]
@@ -65,8 +65,7 @@ def _tool(name: str) -> Tool | None:
         os.close(write_end)
     with os.fdopen(read_end, encoding="utf-8", errors="replace") as file:
         first = file.read(4096).partition("\n")[0].strip()
-    _, status = os.waitpid(pid, 0)
-    return Tool(path, first) if status == 0 else None
+    return Tool(path, first) if end_of_child(pid) == 0 else None
 
 
 def _number(path: str) -> int:

@@ -8,6 +8,7 @@ the marker's own token. Not for images: those outlive sandboxes (`images`).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -19,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actors.errors import AlreadyExists, InvalidArgument, PermissionDenied
+from actors.errors import AlreadyExists, InvalidArgument, PermissionDenied, ResourceExhausted
 from actors.host.cgroups import CgroupLayout, members, read_layout, remove_group, sandbox_group, sweep_group
 from actors.host.marks import kill_marked, read_process
 from actors.host.protocols import Channel
@@ -27,13 +28,17 @@ from actors.host.protocols import Channel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from actors.errors import KatrioError
+
 __all__ = [
     "Owner",
     "RunDirectory",
     "Swept",
     "abandoned",
+    "check_run_root",
     "claim",
     "default_run_root",
+    "run_root_error",
     "sweep",
     "sweep_directory",
     "sweep_own",
@@ -44,6 +49,7 @@ SOCKET_PATH_BYTES = 107
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
 # 2 s for a guest to follow its dead launcher
 _DYING_ROUNDS, _DYING_PAUSE = 200, 0.01
+_ELSEWHERE = "name another with --run-dir (run_dir= in a program), or set TMPDIR"
 _LOCK, _OWNER, _ROOT_LOCK = "lock", "owner.json", ".lock"
 
 
@@ -67,11 +73,14 @@ class Swept:
 
 
 def default_run_root(environment: Mapping[str, str], uid: int) -> Path:
-    """`/run/katrio` for root; else below `$XDG_RUNTIME_DIR`, or `/tmp/katrio-UID`."""
+    """`/run/katrio` for root; else `$XDG_RUNTIME_DIR/katrio`, or `katrio-UID` in `$TMPDIR` or `/tmp`."""
     if uid == 0:
         return Path("/run/katrio")
-    runtime = environment.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "katrio" if runtime else Path(f"/tmp/katrio-{uid}")
+    for name, below in (("XDG_RUNTIME_DIR", "katrio"), ("TMPDIR", f"katrio-{uid}")):
+        place = Path(environment.get(name, ""))
+        if place.is_absolute():
+            return place / below
+    return Path(f"/tmp/katrio-{uid}")
 
 
 class RunDirectory:
@@ -133,13 +142,47 @@ def _lock(path: Path, *, wait: bool) -> int | None:
     return descriptor
 
 
+def check_run_root(root: Path) -> None:
+    """Whether run directories could be made below `root`; nothing is made.
+
+    Raises: PermissionDenied, ResourceExhausted, InvalidArgument; each says what to do.
+    """
+    place = root
+    try:
+        while not os.path.lexists(place):
+            place = place.parent
+        found = place.lstat() if place == root else place.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+        if place == root and (found.st_uid != os.geteuid() or found.st_mode & 0o077):
+            raise PermissionDenied(
+                f"run root {root}: must be a directory of uid {os.geteuid()} with mode 0700; remove it, or {_ELSEWHERE}"
+            )
+        if os.statvfs(place).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(place))
+        if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+    except OSError as error:
+        raise run_root_error(root, error) from None
+
+
+def run_root_error(root: Path, error: OSError) -> KatrioError:
+    """What the operating system says of a run root, as an error of ours that says what to do."""
+    where = f" ({error.filename})" if error.filename not in (None, str(root)) else ""
+    told = f"run root {root} can't be used: {error.strerror}{where}; {_ELSEWHERE}"
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return PermissionDenied(told)
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP):
+        return InvalidArgument(told, field="run_dir")
+    return ResourceExhausted(told)
+
+
 def _private_root(root: Path) -> None:
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = root.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise PermissionDenied(
-            f"run root {root}: must be a directory of uid {os.geteuid()} with mode 0700; remove it or name another one"
-        )
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise run_root_error(root, error) from None
+    check_run_root(root)
 
 
 def claim(directory: RunDirectory, layout: CgroupLayout) -> tuple[Owner, int]:

@@ -18,6 +18,7 @@ from actors.mailbox.inbox import Inbox
 from actors.mailbox.outbox import Outbox
 from actors.mailbox.sender import Counters, Sender
 from actors.mailbox.session import Session
+from transports.plain import printable
 
 if TYPE_CHECKING:
     from actors.wire.envelope import Hello
@@ -128,7 +129,7 @@ class Hub:
         """Close a link that can't be trusted any more."""
         self.counters.kicked_links += 1
         endpoint = self._endpoints.pop(session)
-        _log.warning("closing the link of %s: %s", endpoint.peer, reason)
+        _log.warning("closing the link of %s: %s", endpoint.peer, printable(reason))
         if self._nursery is not None:
             self._nursery.start_soon(endpoint.aclose)
 

@@ -47,7 +47,7 @@ async def _miss(agent: AgentConnection, limits: Limits) -> str | None:
             asked = "a call that needs its lock"
             await agent.stats_container(_CANARY)
         except (AgentUnreachable, OutcomeUnknown) as error:
-            return f"it can't be reached ({error.message})"
+            return f"it can't be reached ({error})"
         except Expired:
             # the guest's own word for the same deadline, and as late
             return f"it did not answer {asked} within {limits.health_answer_seconds:g} s"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from actors.scenario.model import Conditions
 
-__all__ = ["Mismatch", "UnknownValue", "fill", "holds", "json_at", "number_of"]
+__all__ = ["Mismatch", "UnknownProcess", "UnknownValue", "fill", "holds", "json_at", "number_of"]
 
 # what a message shows of a long text: its end, where the news is
 SHOWN = 200
@@ -34,6 +34,14 @@ class Mismatch:
 
 class UnknownValue(Exception):
     """`${name}` of a step that did not run, or a text where a number is needed; the message says which."""
+
+    wanted = "a value"
+
+
+class UnknownProcess(UnknownValue):
+    """The step that starts a process did not hold, or has not run; the message says which."""
+
+    wanted = "a process that was started"
 
 
 def holds(conditions: Conditions, seen: str | float | None, values: Mapping[str, str], what: str) -> Mismatch | None:

@@ -118,7 +118,7 @@ class _Run:
         except CannotTell as trouble:
             return Outcome.SKIPPED, Failure(expected="a world that can tell", seen=str(trouble))
         except UnknownValue as trouble:
-            return Outcome.FAILED, Failure(expected="a value", seen=str(trouble))
+            return Outcome.FAILED, Failure(expected=trouble.wanted, seen=str(trouble))
         except KatrioError as error:
             mismatch = Mismatch("no error", f"{error.code}: {error.message}", error.code)
         if mismatch is None:
@@ -232,6 +232,8 @@ async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool
             with trio.CancelScope(shield=True):
                 stopped += await _end(run, loaded)
         pumps.cancel_scope.cancel()
+    # what a world could not tell hides nothing that it could
+    stopped.sort(key=lambda one: one[0] is Outcome.SKIPPED)
     return stopped[0] if stopped else (Outcome.HELD, "")
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from actors.errors import KatrioError
 from actors.scenario.events import AskRecord, Failure, Journal, Printed, Seen, StateSeen, Tail
-from actors.scenario.expect import Mismatch, fill
+from actors.scenario.expect import Mismatch, UnknownProcess, fill
 from actors.scenario.names import Names
 from actors.scenario.outputs import ProcessView
 
@@ -74,8 +74,11 @@ class Stage:
         return self.world.system.sandbox(name)
 
     def container(self, name: str) -> ContainerHandle:
-        """The handle of a container, by any of its names; asks nothing."""
-        sandbox, container = self.names.containers[name].split("/")
+        """The handle of a container, by any of its names; asks nothing. Raises: UnknownProcess, for any other name."""
+        found = self.names.container(name)
+        if found is None:
+            raise UnknownProcess(f"the step that starts {name!r} did not hold, or has not run")
+        sandbox, container = found.split("/")
         return self.sandbox(sandbox).container(container)
 
     def fresh_process(self, name: str | None) -> str:

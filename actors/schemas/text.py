@@ -5,16 +5,14 @@ For whoever reads an agent's words. Not for a container's output, which is bytes
 
 from __future__ import annotations
 
+from transports.plain import printable
+
 __all__ = ["plain_text"]
 
-_KEPT = frozenset("\n\t")
+_KEPT = "\n\t"
 
 
 def plain_text(text: str, limit: int) -> str:
     """At most `limit` characters of it; what could steer a terminal or reorder a line is escaped, as `\\x1b`."""
-    cut = text[:limit]
-    if not cut.isprintable():
-        cut = "".join(
-            one if one.isprintable() or one in _KEPT else one.encode("unicode_escape").decode() for one in cut
-        )
+    cut = printable(text[:limit], _KEPT)
     return cut if len(text) <= limit else f"{cut[:limit]}… ({len(text)} characters)"

@@ -6,7 +6,6 @@ when standard output is no terminal.
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from actors.cli.exits import Exit
+from actors.cli.say import complain, note, say
 from actors.errors import (
     AgentProtocolError,
     AgentUnreachable,
@@ -24,6 +24,7 @@ from actors.errors import (
     KatrioError,
     OutcomeUnknown,
 )
+from actors.scenario.report.base import json_text
 from actors.schemas.jsonform import request_to_json, response_to_json
 from actors.schemas.shapes import response_shape
 from actors.schemas.text import plain_text
@@ -71,27 +72,31 @@ async def ask(client: KataClient, call: Call) -> Answer:
 def show(answer: Answer, *, as_json: bool) -> None:
     """Print it: JSON is one line on standard output; else answers go there and errors to standard error."""
     if as_json:
-        print(json.dumps(_record(answer)), flush=True)
+        _line(json_text(_record(answer)))
         return
     if answer.error is not None:
-        words = plain_text(answer.error.message, _TEXT)
-        print(f"{answer.call.rpc.method}: {answer.error.code}: {words}", file=sys.stderr, flush=True)
+        note(*f"{answer.call.rpc.method}: {answer.error.code}: {plain_text(answer.error.message, _TEXT)}".split("\n"))
         return
     assert answer.response is not None
     fields = response_shape(answer.call.rpc).fields
     if len(fields) == 1 and fields[0].kind in ("string", "bytes") and fields[0].form == "one":
         _show_text(getattr(answer.response, fields[0].attribute))
     elif fields:
-        print(json.dumps(response_to_json(answer.call.rpc, answer.response), indent=2), flush=True)
+        _line(*json_text(response_to_json(answer.call.rpc, answer.response), indent=2).splitlines())
     else:
-        print(f"{answer.call.rpc.method}: done in {1000 * answer.seconds:.1f} ms", flush=True)
+        _line(f"{answer.call.rpc.method}: done in {1000 * answer.seconds:.1f} ms")
+
+
+def _line(*lines: str) -> None:
+    say(*lines)
+    # a program may wait for the answer to one call before it asks for the next
+    sys.stdout.flush()
 
 
 def _show_text(value: str | bytes) -> None:
     data = value if isinstance(value, bytes) else value.encode()
     if sys.stdout.isatty():
-        text = plain_text(data.decode("utf-8", "replace"), _TEXT)
-        print(text, end="" if text.endswith("\n") else "\n", flush=True)
+        _line(*plain_text(data.decode("utf-8", "replace"), _TEXT).removesuffix("\n").split("\n"))
     else:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
@@ -117,10 +122,10 @@ def _error(error: KatrioError) -> dict[str, Any]:
 def report_unmade(error: KatrioError, name: str, *, as_json: bool) -> None:
     """A call that could not be made: its words are no call, or nobody was there to take it."""
     if as_json:
-        print(json.dumps({"rpc": name, "error": _error(error), "seconds": 0}), flush=True)
+        _line(json_text({"rpc": name, "error": _error(error), "seconds": 0}))
     else:
         code = "" if isinstance(error, InvalidArgument) else f"{error.code}: "
-        print(f"katrio call: {code}{plain_text(error.message, _TEXT)}", file=sys.stderr, flush=True)
+        complain(f"{code}{plain_text(error.message, _TEXT)}", command="katrio call")
 
 
 def summary(answers_seconds: list[float], failed: int) -> str:

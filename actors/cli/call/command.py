@@ -6,7 +6,6 @@ such call or field, 3 no agent or a broken one, 130.
 
 from __future__ import annotations
 
-import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from actors.cli.call.listing import call_page, calls_json, calls_page
 from actors.cli.call.loop import Interrupted, PausedLoop
 from actors.cli.call.shell import Shell
 from actors.cli.exits import Exit
+from actors.cli.say import complain, note, say
 from actors.errors import InvalidArgument, KatrioError
 from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import plain_error
@@ -51,16 +51,16 @@ def call(options: CallOptions) -> int:
         report_unmade(error, "".join(options.words[:1]), as_json=options.json and bool(options.words))
         return Exit.USAGE if isinstance(error, InvalidArgument) else Exit.INFRASTRUCTURE
     except Interrupted:
-        print("katrio call: interrupted", file=sys.stderr)
+        complain("interrupted", command="katrio call")
         return Exit.INTERRUPTED
 
 
 def _list(options: CallOptions) -> int:
     rpcs = [find_rpc(options.words[0])] if options.words else list(RPCS.values())
     if options.json:
-        print(calls_json(rpcs))
+        say(calls_json(rpcs))
     else:
-        print(call_page(rpcs[0]) if options.words else calls_page())
+        say(*(call_page(rpcs[0]) if options.words else calls_page()).splitlines())
     return Exit.HELD
 
 
@@ -92,7 +92,7 @@ async def _make(options: CallOptions, made: Call) -> int:
             failed += answer.error is not None
             worst = max(worst, answer.exit)
     if options.repeat > 1:
-        print(summary(took, failed), file=sys.stderr)
+        note(summary(took, failed))
     return worst
 
 

@@ -19,6 +19,8 @@ from actors.cli.call.loop import Interrupted, PausedLoop
 from actors.cli.call.terminal import open_terminal
 from actors.cli.exits import Exit
 from actors.cli.options import MAX_REPEAT
+from actors.cli.say import note, say
+from actors.cli.signals import asked_to_end
 from actors.errors import InvalidArgument
 from actors.scenario.model import Kind
 from actors.scenario.scalars import parse
@@ -56,10 +58,10 @@ class Shell:
         self._worst = Exit.HELD
         self._commands: dict[str, Callable[[str], None]] = {
             "help": self._help,
-            "list": lambda _: print(calls_page()),
+            "list": lambda _: say(*calls_page().splitlines()),
             "repeat": self._repeat,
             "sleep": self._sleep,
-            "echo": lambda text: print(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")),
+            "echo": say,
         }
 
     def run(self) -> Exit:
@@ -86,7 +88,7 @@ class Shell:
                 self._refuse(f"a line of over {MAX_ARGUMENT_BYTES} bytes: no call is so large; it was skipped")
 
     def _typed(self) -> Iterator[str]:
-        print(f"{self._options.address}: type help, or a call; Tab completes, quit ends", file=sys.stderr)
+        note(f"{self._options.address}: type help, or a call; Tab completes, quit ends")
         with open_terminal((*self._commands, "quit")) as read_line:
             while True:
                 try:
@@ -94,9 +96,11 @@ class Shell:
                         line = read_line("katrio> ")
                 except KeyboardInterrupt:
                     # the line that was begun
-                    print()
+                    say()
+                    if asked_to_end():
+                        raise
                 except EOFError:
-                    print()
+                    say()
                     return
                 except UnicodeDecodeError as error:
                     self._refuse(f"the line is no {error.encoding}: {error.reason}")
@@ -115,7 +119,9 @@ class Shell:
             report_unmade(error, command, as_json=self._options.json)
         except Interrupted:
             self._note(Exit.INTERRUPTED)
-            print("interrupted", file=sys.stderr)
+            if asked_to_end():
+                raise
+            note("interrupted")
 
     def _call(self, command: str, rest: str) -> None:
         call = parse_call(_words(command, rest), self._seams, defaults=self._options.defaults, stdin=False)
@@ -124,7 +130,7 @@ class Shell:
         show(answer, as_json=self._options.json)
 
     def _help(self, rest: str) -> None:
-        print(call_page(find_rpc(rest)) if rest else HELP)
+        say(*(call_page(find_rpc(rest)) if rest else HELP).splitlines())
 
     def _repeat(self, rest: str) -> None:
         count, _, line = rest.partition(" ")

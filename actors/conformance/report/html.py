@@ -6,12 +6,11 @@ words are escaped. Not for programs: `json`.
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Verdict
 from actors.conformance.report.base import GREEN, summary_line
-from actors.scenario.report.page import page_end, page_start
+from actors.scenario.report.page import html_text, page_end, page_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,10 +45,10 @@ def as_html(told: Told) -> str:
 
 def _page(told: Told) -> Iterator[str]:
     yield page_start("katrio conformance", _STYLE)
-    yield f"<h1>katrio conformance: {escape(told.spoken)}</h1>"
-    version = f", which says it is <code>{escape(told.version)}</code>" if told.version else ""
-    yield f"<p class='why'>The agent at <code>{escape(told.address)}</code>{version}.</p>"
-    yield f"<p><strong>{escape(summary_line(told))}</strong></p>"
+    yield f"<h1>katrio conformance: {html_text(told.spoken)}</h1>"
+    version = f", which says it is <code>{html_text(told.version)}</code>" if told.version else ""
+    yield f"<p class='why'>The agent at <code>{html_text(told.address)}</code>{version}.</p>"
+    yield f"<p><strong>{html_text(summary_line(told))}</strong></p>"
     yield _bar(told)
     short = [result for result in told.results if result.verdict not in GREEN]
     if short:
@@ -57,12 +56,12 @@ def _page(told: Told) -> Iterator[str]:
     for result in short:
         yield _article(result)
     for family, results in _families(told.results):
-        yield f"<h2>{escape(family)}</h2>\n<table><tr><th></th><th>id</th><th>took</th><th>what must hold</th></tr>"
+        yield f"<h2>{html_text(family)}</h2>\n<table><tr><th></th><th>id</th><th>took</th><th>what must hold</th></tr>"
         yield from (_row(result) for result in results)
         yield "</table>"
     if told.not_run:
         yield "<h2>Not run: interrupted</h2>"
-        yield f"<p class='soft'>{', '.join(escape(case.id) for case in told.not_run)}</p>"
+        yield f"<p class='soft'>{', '.join(html_text(case.id) for case in told.not_run)}</p>"
     yield page_end()
 
 
@@ -82,25 +81,25 @@ def _badge(verdict: Verdict) -> str:
 def _article(result: Result) -> str:
     case = result.case
     return (
-        f"<article>\n<h3>{_badge(result.verdict)}{escape(case.title)}</h3>"
-        f"<dl><dt>case</dt><dd><code>{escape(case.id)}</code>, {result.seconds:.2f} s</dd>"
-        f"<dt>does</dt><dd>{escape(case.does)}</dd>"
-        f"<dt>expected</dt><dd>{escape(result.expected)}</dd>"
-        f'<dt>seen</dt><dd class="seen">{escape(result.seen)}</dd>'
-        f"<dt>why</dt><dd>{escape(case.why)}</dd></dl>\n</article>"
+        f"<article>\n<h3>{_badge(result.verdict)}{html_text(case.title)}</h3>"
+        f"<dl><dt>case</dt><dd><code>{html_text(case.id)}</code>, {result.seconds:.2f} s</dd>"
+        f"<dt>does</dt><dd>{html_text(case.does)}</dd>"
+        f"<dt>expected</dt><dd>{html_text(result.expected)}</dd>"
+        f'<dt>seen</dt><dd class="seen">{html_text(result.seen)}</dd>'
+        f"<dt>why</dt><dd>{html_text(case.why)}</dd></dl>\n</article>"
     )
 
 
 def _row(result: Result) -> str:
     case = result.case
-    needs = f"<dt>needs</dt><dd>{escape(', '.join(case.needs))}</dd>" if case.needs else ""
-    seen = f"<dt>seen</dt><dd>{escape(result.seen)}</dd>" if result.seen else ""
+    needs = f"<dt>needs</dt><dd>{html_text(', '.join(case.needs))}</dd>" if case.needs else ""
+    seen = f"<dt>seen</dt><dd>{html_text(result.seen)}</dd>" if result.seen else ""
     return (
-        f'<tr><td>{_badge(result.verdict)}</td><td class="id">{escape(case.id)}</td>'
+        f'<tr><td>{_badge(result.verdict)}</td><td class="id">{html_text(case.id)}</td>'
         f'<td class="number">{result.seconds:.2f} s</td>'
-        f"<td><details><summary>{escape(case.title)}</summary><dl><dt>does</dt><dd>{escape(case.does)}</dd>"
-        f"<dt>expects</dt><dd>{escape(case.expects)}</dd>{seen}{needs}"
-        f"<dt>why</dt><dd>{escape(case.why)}</dd></dl></details></td></tr>"
+        f"<td><details><summary>{html_text(case.title)}</summary><dl><dt>does</dt><dd>{html_text(case.does)}</dd>"
+        f"<dt>expects</dt><dd>{html_text(case.expects)}</dd>{seen}{needs}"
+        f"<dt>why</dt><dd>{html_text(case.why)}</dd></dl></details></td></tr>"
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
+
+from actors.scenario.report.base import json_text
 
 if TYPE_CHECKING:
     from actors.conformance.report.base import Told
@@ -30,4 +31,4 @@ def as_json(told: Told) -> str:
             for result in told.results
         ],
     }
-    return json.dumps(document)
+    return json_text(document)

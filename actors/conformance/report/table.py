@@ -12,13 +12,13 @@ from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from actors.conformance.case import Verdict
 from actors.conformance.report.base import GREEN, summary_line
+from actors.scenario.report.words import Words
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from actors.conformance.case import Case, Result
     from actors.conformance.report.base import Told
@@ -38,19 +38,20 @@ FPS = 10
 
 def print_table(console: Console, told: Told) -> None:
     """The whole run in the order of the catalogue; what does not hold stands last, where people look first."""
-    version = f" ({one_line(told.version)})" if told.version else ""
-    console.print(Text(f"{told.spoken} agent at {told.address}{version}", style="bold"), soft_wrap=True)
+    version = f" ({told.version})" if told.version else ""
+    console.print(Words(f"{told.spoken} agent at {told.address}{version}", style="bold"), soft_wrap=True)
     width = max((len(result.case.id) for result in told.results), default=0)
     short = [result for result in told.results if result.verdict not in GREEN]
     for result in (*(result for result in told.results if result.verdict in GREEN), *short):
         print_result(console, result, width)
     green = not short and not told.not_run
-    console.print(Text(f"\n{summary_line(told)}", style="green" if green else "bold"), soft_wrap=True)
+    console.print()
+    console.print(Words(summary_line(told), style="green" if green else "bold"), soft_wrap=True)
 
 
 def print_result(console: Console, result: Result, width: int = 0) -> None:
     """One case."""
-    line = Text.assemble(
+    line = Words.assemble(
         (f"{result.verdict:<{_VERDICT_WIDTH}}", STYLES[result.verdict]),
         f"  {result.case.id:<{width}}",
         (f"  {result.seconds:7.2f} s  ", "dim"),
@@ -59,12 +60,10 @@ def print_result(console: Console, result: Result, width: int = 0) -> None:
     console.print(line, soft_wrap=True)
     if result.verdict not in GREEN:
         for word, text in (("does", result.case.does), ("expected", result.expected), ("seen", result.seen)):
-            console.print(
-                Text(f"    {word:<8} {one_line(text)}", style="red" if word == "seen" else ""), soft_wrap=True
-            )
-        console.print(Text(f"    why      {result.case.why}", style="dim"), soft_wrap=True)
+            console.print(Words(f"    {word:<8} {text}", style="red" if word == "seen" else ""), soft_wrap=True)
+        console.print(Words(f"    why      {result.case.why}", style="dim"), soft_wrap=True)
     elif result.seen:
-        console.print(Text(f"    {one_line(result.seen)}", style="dim"), soft_wrap=True)
+        console.print(Words(f"    {result.seen}", style="dim"), soft_wrap=True)
 
 
 def print_cases(console: Console, cases: tuple[Case, ...]) -> None:
@@ -72,17 +71,11 @@ def print_cases(console: Console, cases: tuple[Case, ...]) -> None:
     for case in cases:
         marks = [*case.needs, *(["destructive"] if case.destructive else [])]
         console.print(
-            Text.assemble((case.id, "bold"), f"  {case.title}", (f"  [{', '.join(marks)}]" if marks else "", "dim")),
+            Words.assemble((case.id, "bold"), f"  {case.title}", (f"  [{', '.join(marks)}]" if marks else "", "dim")),
             soft_wrap=True,
         )
-        console.print(
-            Text(f"    does    {case.does}\n    expects {case.expects}\n    why     {case.why}", "dim"), soft_wrap=True
-        )
-
-
-def one_line(text: str) -> str:
-    """An agent's words can't move a cursor or break a table."""
-    return "".join(char if char.isprintable() else " " for char in text)
+        for word, text in (("does", case.does), ("expects", case.expects), ("why", case.why)):
+            console.print(Words(f"    {word:<7} {text}", "dim"), soft_wrap=True)
 
 
 class LiveProgress:
@@ -103,7 +96,7 @@ class LiveProgress:
         self._verdicts.append(result.verdict)
         if result.verdict not in GREEN:
             self._console.print(
-                Text.assemble((f"{result.verdict}  ", STYLES[result.verdict]), result.case.id), soft_wrap=True
+                Words.assemble((f"{result.verdict}  ", STYLES[result.verdict]), result.case.id), soft_wrap=True
             )
 
     async def run(self) -> None:
@@ -123,10 +116,10 @@ class LiveProgress:
             f"{self._verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in self._verdicts
         )
         progress = ProgressBar(total=max(1, self._cases), completed=len(self._verdicts), width=28)
-        bar.add_row(progress, Text(f"{len(self._verdicts)} of {self._cases}  {counts}", style="dim"))
-        lines: list[Text | Table] = []
+        bar.add_row(progress, Words(f"{len(self._verdicts)} of {self._cases}  {counts}", style="dim"))
+        lines: list[RenderableType] = []
         for case, began in list(self._running.items())[: max(1, self._console.height - 4)]:
-            line = Text.assemble(("  ▸ ", "cyan"), case, (f"  {now - began:.1f} s", "dim"), no_wrap=True)
+            line = Words.assemble(("  ▸ ", "cyan"), case, (f"  {now - began:.1f} s", "dim"), no_wrap=True)
             line.truncate(self._console.width - 1, overflow="ellipsis")
             lines.append(line)
         return Group(*lines, bar)

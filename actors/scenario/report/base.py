@@ -5,7 +5,10 @@ For whoever shows a run. Not for running one.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from actors.scenario.events import Outcome
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
 
-__all__ = ["Report", "headline", "is_worth_a_line", "last_line", "reasons", "where"]
+__all__ = ["Report", "headline", "is_worth_a_line", "json_text", "last_line", "reasons", "where"]
 
 
 class Report(Protocol):
@@ -45,6 +48,12 @@ class Report(Protocol):
     def close(self) -> None:
         """Leave the terminal as it was found. Idempotent."""
         ...
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """A value as JSON in ASCII: all else, control characters and lone surrogates included, is escaped, so that it comes
+    back as it was by whatever way it goes."""
+    return json.dumps(msgspec.to_builtins(value), indent=indent)
 
 
 def headline(name: str, file: str) -> str:

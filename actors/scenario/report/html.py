@@ -7,14 +7,13 @@ Texts from files and containers are escaped. Not for programs: `json`, `journal`
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING
 
 from actors.scenario.events import Outcome, Printed, RunStarted, StepEnded
 from actors.scenario.report.base import last_line, reasons, where
 from actors.scenario.report.files import FileReport
 from actors.scenario.report.lanes import OUTCOME_COLOURS, STATE_COLOURS, Lanes
-from actors.scenario.report.page import page_end, page_start
+from actors.scenario.report.page import html_text, page_end, page_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,22 +87,22 @@ def _page(runs: list[_Run]) -> Iterator[str]:
 def _article(run: _Run) -> Iterator[str]:
     started, result = run.started, run.result
     outcome = result.outcome if result is not None else Outcome.ERROR
-    yield f'<article>\n<h2><span class="badge {outcome}">{outcome}</span>{escape(started.name)}</h2>'
-    yield f'<p class="why">{escape(started.why)}</p>'
+    yield f'<article>\n<h2><span class="badge {outcome}">{outcome}</span>{html_text(started.name)}</h2>'
+    yield f'<p class="why">{html_text(started.why)}</p>'
     said = last_line(result) if result is not None else "interrupted before its end"
-    yield f'<p class="soft"><code>{escape(started.file)}</code>: {escape(said)}</p>'
+    yield f'<p class="soft"><code>{html_text(started.file)}</code>: {html_text(said)}</p>'
     if run.lanes.steps:
         yield run.lanes.svg()
         yield "<p class='soft'>" + " ".join(_legend(run)) + "</p>"
     failed = [step for step in run.lanes.steps if step.failure is not None]
     for step in failed:
-        yield f"<p><strong>{escape(where(step))}: {escape(step.title)}</strong></p>"
-        yield f"<pre>{escape(chr(10).join(reasons(step)))}</pre>"
+        yield f"<p><strong>{html_text(where(step))}: {html_text(step.title)}</strong></p>"
+        yield f"<pre>{html_text(chr(10).join(reasons(step)))}</pre>"
     if result is not None and result.thresholds:
         yield "<table><tr><th>threshold</th><th>value</th><th></th></tr>"
         for one in result.thresholds:
             value = "none" if one.value is None else f"{one.value:.6g}"
-            yield f"<tr><td>{escape(one.threshold)}</td><td>{value}</td><td>{'held' if one.held else 'failed'}</td></tr>"
+            yield f"<tr><td>{html_text(one.threshold)}</td><td>{value}</td><td>{'held' if one.held else 'failed'}</td></tr>"
         yield "</table>"
     yield from _steps(run)
     yield from _outputs(run)
@@ -127,8 +126,8 @@ def _steps(run: _Run) -> Iterator[str]:
         yield (
             f'<tr><td><span class="badge {step.outcome}">{step.outcome}</span></td>'
             f'<td class="number">{step.at - step.seconds:.3f} s</td><td class="number">{step.seconds:.3f} s</td>'
-            f'<td>{escape(where(step))}</td><td style="padding-left:{indent}rem">{escape(step.title)}</td>'
-            f'<td class="soft">{escape(asks)}</td></tr>'
+            f'<td>{html_text(where(step))}</td><td style="padding-left:{indent}rem">{html_text(step.title)}</td>'
+            f'<td class="soft">{html_text(asks)}</td></tr>'
         )
     yield "</table>"
     if len(steps) > SHOWN_STEPS:
@@ -142,5 +141,5 @@ def _outputs(run: _Run) -> Iterator[str]:
     yield f"<details><summary>what was printed: {len(run.outputs)}</summary>"
     for (process, stream), data in list(run.outputs.items())[:SHOWN_OUTPUTS]:
         text = data.decode(errors="replace").replace("\r\n", "\n")
-        yield f"<p>{escape(process)}, {stream}</p><pre>{escape(text)}</pre>"
+        yield f"<p>{html_text(process)}, {stream}</p><pre>{html_text(text)}</pre>"
     yield "</details>"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from actors.scenario.events import Printed, RunStarted
+from actors.scenario.report.base import json_text
 from actors.scenario.report.files import FileReport
 
 if TYPE_CHECKING:
@@ -70,4 +71,4 @@ class JournalReport(FileReport):
         self._line(line)
 
     def _line(self, value: object) -> None:
-        self._stream.write(msgspec.json.encode(value).decode() + "\n")
+        self._stream.write(json_text(value) + "\n")

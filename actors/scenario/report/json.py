@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 import trio
+
+from actors.scenario.report.base import json_text
+from transports.plain import printable
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -35,11 +37,11 @@ class JsonReport:
         return None
 
     def result(self, result: Result) -> None:
-        self._stream.write(msgspec.json.encode(result).decode() + "\n")
+        self._stream.write(json_text(result) + "\n")
         self._stream.flush()
 
     def notice(self, text: str) -> None:
-        self._errors.write(text + "\n")
+        self._errors.write(printable(text) + "\n")
 
     async def run(self) -> None:
         await trio.sleep_forever()

@@ -5,13 +5,13 @@ A file that was skipped, or that came to grief before its first step, is one cas
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from actors.scenario.events import Outcome
 from actors.scenario.report.base import is_worth_a_line, reasons
 from actors.scenario.report.files import FileReport
+from transports.plain import printable
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JunitReport", "count_cases", "xml_text"]
 
-# XML 1.0 has no way to write these
-_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAGS = {Outcome.FAILED: "failure", Outcome.ERROR: "error", Outcome.SKIPPED: "skipped", Outcome.CANCELLED: "skipped"}
 
 
@@ -53,7 +51,7 @@ def _suite(result: Result) -> ElementTree.Element:
     properties = ElementTree.SubElement(suite, "properties")
     for name in ("world", "agent", "engine", "seed", "trace_digest"):
         if (value := getattr(result, name)) is not None:
-            ElementTree.SubElement(properties, "property", name=name, value=str(value))
+            ElementTree.SubElement(properties, "property", name=name, value=xml_text(str(value)))
     steps = [step for step in result.steps if is_worth_a_line(step)]
     for step in steps:
         suite.append(_case(result, step))
@@ -87,5 +85,5 @@ def count_cases(element: ElementTree.Element, cases: list[ElementTree.Element], 
 
 
 def xml_text(text: str) -> str:
-    """A text without what XML can't carry."""
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
+    """A text in which what XML can't carry, and what should not reach whoever prints the file, is escaped."""
+    return printable(text, "\n\t")

@@ -6,10 +6,10 @@ For `html`. Pure. States are bands, asks are marks on them: red ones had an erro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING
 
 from actors.scenario.events import Outcome, StateSeen, StepEnded
+from actors.scenario.report.page import html_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,22 +64,22 @@ class Lanes:
     def _step(self, step: StepEnded, y: int) -> str:
         x = self._x(_began(step))
         width = max(1.5, self._x(step.at) - x)
-        title = escape(f"line {step.line}: {step.title} ({step.seconds:.3f} s): {step.outcome}")
+        title = html_text(f"line {step.line}: {step.title} ({step.seconds:.3f} s): {step.outcome}")
         rect = f'<rect class="step {step.outcome}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{STEP - 3}" rx="2"/>'
         return f"<g><title>{title}</title>{rect}</g>"
 
     def _lane(self, name: str, y: int) -> Iterator[str]:
-        yield f'<text class="label" x="0" y="{y + LANE / 2 + 4}">{escape(name)}</text>'
+        yield f'<text class="label" x="0" y="{y + LANE / 2 + 4}">{html_text(name)}</text>'
         seen = self.states.get(name, [])
         for (at, state), until in zip(seen, [*(at for at, _ in seen[1:]), self.end], strict=True):
             x, width = self._x(at), self._x(until) - self._x(at)
-            rect = f'<rect class="state {escape(state)}" x="{x:.1f}" y="{y + 5}" width="{width:.1f}" height="{LANE - 10}"/>'
-            yield f"<g><title>{escape(f'{name}: {state} from {at:.3f} s')}</title>{rect}</g>"
+            rect = f'<rect class="state {html_text(state)}" x="{x:.1f}" y="{y + 5}" width="{width:.1f}" height="{LANE - 10}"/>'
+            yield f"<g><title>{html_text(f'{name}: {state} from {at:.3f} s')}</title>{rect}</g>"
         for ask in self._asks(name):
             x = self._x(ask.at)
             width = max(1.0, self._x(ask.at + ask.seconds) - x)
             kind = "ask bad" if ask.code else "ask"
-            title = escape(f"{ask.verb}: {ask.code or 'ok'} in {ask.seconds * 1000:.1f} ms")
+            title = html_text(f"{ask.verb}: {ask.code or 'ok'} in {ask.seconds * 1000:.1f} ms")
             rect = f'<rect class="{kind}" x="{x:.1f}" y="{y + 9}" width="{width:.1f}" height="{LANE - 18}"/>'
             yield f"<g><title>{title}</title>{rect}</g>"
 

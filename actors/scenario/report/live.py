@@ -14,10 +14,10 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from actors.scenario.events import Outcome, Printed, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
 from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, where
+from actors.scenario.report.words import Words
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -91,10 +91,10 @@ class LiveReport:
 
     def result(self, result: Result) -> None:
         outcome = result.outcome
-        self._console.print(Text(last_line(result), style=STYLES[outcome]), soft_wrap=True)
+        self._console.print(Words(last_line(result), style=STYLES[outcome]), soft_wrap=True)
 
     def notice(self, text: str) -> None:
-        self._console.print(Text(text, style="yellow"), soft_wrap=True)
+        self._console.print(Words(text, style="yellow"), soft_wrap=True)
 
     async def run(self) -> None:
         while True:
@@ -111,20 +111,20 @@ class LiveReport:
         self._steps = {}
         self._began = trio.current_time()
         self._limit = event.limit
-        self._console.print(Text(headline(event.name, event.file), style="bold"))
-        self._console.print(Text(event.why, style="dim"))
+        self._console.print(Words(headline(event.name, event.file), style="bold"))
+        self._console.print(Words(event.why, style="dim"))
         self._running = True
         self._live.start()
 
     def _step(self, event: StepEnded) -> None:
-        line = Text.assemble(
+        line = Words.assemble(
             (f"  {event.outcome:<9}", STYLES[event.outcome]),
             (f" {event.seconds:7.3f} s  {where(event):<8} ", "dim"),
             event.title,
         )
         self._console.print(line, no_wrap=True, overflow="ellipsis")
         for reason in reasons(event):
-            self._console.print(Text(f"      {reason}", style="red"), soft_wrap=True)
+            self._console.print(Words(f"      {reason}", style="red"), soft_wrap=True)
 
     def _printed(self, row: _Row, event: Printed) -> None:
         lines = (row.rest + event.data.decode(errors="replace")).replace("\r", "").split("\n")
@@ -140,14 +140,14 @@ class LiveReport:
         room = max(3, self._console.height - 4)
         steps = list(self._steps.values())[-(room // 3) :]
         rows = list(self._containers.items())[: room - len(steps)]
-        parts: list[RenderableType] = [Text("")]
+        parts: list[RenderableType] = [Words("")]
         for step in steps:
-            line = Text.assemble(("  ▸ ", "cyan"), step.title, (f"  {elapsed - step.at:.1f} s", "dim"), no_wrap=True)
+            line = Words.assemble(("  ▸ ", "cyan"), step.title, (f"  {elapsed - step.at:.1f} s", "dim"), no_wrap=True)
             line.truncate(self._console.width - 1, overflow="ellipsis")
             parts.append(line)
         parts.append(self._table(rows, elapsed))
         if len(rows) < len(self._containers):
-            parts.append(Text(f"  and {len(self._containers) - len(rows)} more containers", style="dim"))
+            parts.append(Words(f"  and {len(self._containers) - len(rows)} more containers", style="dim"))
         parts.append(self._clock(elapsed))
         return Group(*parts)
 
@@ -159,16 +159,12 @@ class LiveReport:
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         for name, row in rows:
             age = f"{elapsed - row.since:.1f} s" if row.state else ""
-            state = Text(row.state or "-", style=STATES.get(row.state, ""))
-            table.add_row(Text(f"  {name}"), state, Text(age, style="dim"), Text(_printable(row.line), style="dim"))
+            state = Words(row.state or "-", style=STATES.get(row.state, ""))
+            table.add_row(Words(f"  {name}"), state, Words(age, style="dim"), Words(row.line, "dim"))
         return table
 
     def _clock(self, elapsed: float) -> Table:
         clock = Table.grid(padding=(0, 2))
         bar = ProgressBar(total=self._limit, completed=min(elapsed, self._limit), width=28)
-        clock.add_row(Text(" "), bar, Text(f"{elapsed:.1f} s of at most {self._limit:g} s", style="dim"))
+        clock.add_row(Words(" "), bar, Words(f"{elapsed:.1f} s of at most {self._limit:g} s", style="dim"))
         return clock
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import trio
 from rich.console import Console, Group
 from rich.live import Live
-from rich.text import Text
 
 from actors.scenario.events import Outcome, RunEnded, RunStarted, StepEnded, StepStarted
 from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, where
 from actors.scenario.report.live import FPS, STYLES
+from actors.scenario.report.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,19 +69,19 @@ class ManyReport:
 
     def result(self, result: Result) -> None:
         self._ended.append(result.outcome)
-        line = Text.assemble(
+        line = Words.assemble(
             (f"{result.outcome:<9}", STYLES[result.outcome]), f" {result.duration_s:6.1f} s  ", self._head
         )
         self._console.print(line, no_wrap=True, overflow="ellipsis")
         for step in self._failed:
-            self._console.print(Text(f"    {where(step)}  {step.title}", style=STYLES[step.outcome]), soft_wrap=True)
+            self._console.print(Words(f"    {where(step)}  {step.title}", style=STYLES[step.outcome]), soft_wrap=True)
             for reason in reasons(step):
-                self._console.print(Text(f"      {reason}", style="red"), soft_wrap=True)
+                self._console.print(Words(f"      {reason}", style="red"), soft_wrap=True)
         if result.outcome is not Outcome.HELD:
-            self._console.print(Text(f"    {last_line(result)}", style=STYLES[result.outcome]), soft_wrap=True)
+            self._console.print(Words(f"    {last_line(result)}", style=STYLES[result.outcome]), soft_wrap=True)
 
     def notice(self, text: str) -> None:
-        self._console.print(Text(text, style="yellow"), soft_wrap=True)
+        self._console.print(Words(text, style="yellow"), soft_wrap=True)
 
     async def run(self) -> None:
         self._live.start()
@@ -97,13 +97,13 @@ class ManyReport:
         parts: list[RenderableType] = []
         now = trio.current_time()
         for row in self._rows[:room]:
-            line = Text.assemble(
+            line = Words.assemble(
                 ("  ▸ ", "cyan"), row.name, (f"  {row.step}", "dim"), (f"  {now - row.began:.1f} s", "dim")
             )
             line.truncate(self._console.width - 1, overflow="ellipsis")
             parts.append(line)
         if len(self._rows) > room:
-            parts.append(Text(f"  and {len(self._rows) - room} more", style="dim"))
+            parts.append(Words(f"  and {len(self._rows) - room} more", style="dim"))
         counts = ", ".join(f"{self._ended.count(outcome)} {outcome}" for outcome in Outcome if outcome in self._ended)
-        parts.append(Text(f"  {len(self._ended)} of {self._total} ended{': ' if counts else ''}{counts}", style="dim"))
+        parts.append(Words(f"  {len(self._ended)} of {self._total} ended{': ' if counts else ''}{counts}", style="dim"))
         return Group(*parts)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from html import escape
 
-__all__ = ["page_end", "page_start"]
+from transports.plain import printable
+
+__all__ = ["html_text", "page_end", "page_start"]
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2329; --paper: #ffffff; --soft: #66707a; --line: #d9dee3; --card: #f6f8fa; }
@@ -29,11 +31,16 @@ summary { cursor: pointer; }
 """
 
 
+def html_text(text: str) -> str:
+    """A text as it may stand in a page or an attribute; lines stay lines."""
+    return escape(printable(text, "\n\t"))
+
+
 def page_start(title: str, style: str = "") -> str:
     """Up to the body. `style` is for what only this page has."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{html_text(title)}</title>\n'
         f"<style>{_STYLE}{style}</style>\n</head>\n<body>"
     )
 

@@ -11,6 +11,7 @@ import trio
 
 from actors.scenario.events import RunStarted, StepEnded
 from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, where
+from transports.plain import printable
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -52,10 +53,5 @@ class PlainReport:
         self._stream.flush()
 
     def _line(self, text: str) -> None:
-        self._stream.write(_printable(text) + "\n")
+        self._stream.write(printable(text) + "\n")
         self._stream.flush()
-
-
-def _printable(text: str) -> str:
-    """Control characters of containers' outputs must not reach the terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
