@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.cli.exits import Exit
+from actors.cli.find import find_files
 from actors.cli.programs import load_any
-from actors.cli.say import complain, say
+from actors.cli.say import complain, note, say
 from actors.scenario.describe import describe
-from actors.scenario.load import Sources, steps_of
+from actors.scenario.load import Sources, looks_like_scenario, read_file, steps_of
 from actors.scenario.problems import ScenarioError
 from actors.scenario.report.base import json_text
 
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     from actors.scenario.load import Loaded
     from actors.scenario.problems import Problem
 
-__all__ = ["list_files", "load_all", "load_to_run", "scenario_files", "tell_problems", "validate"]
+__all__ = ["list_files", "load_all", "load_to_run", "tell_problems", "validate"]
+
+
+# files that were left out and are told one by one
+_TOLD = 10
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -41,17 +46,6 @@ class Listed(msgspec.Struct, frozen=True):
     steps: int
 
 
-def scenario_files(paths: tuple[Path, ...]) -> list[Path]:
-    """The files, and for a directory every .yaml and .yml below it, sorted; programs are run when they are named."""
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.suffix in (".yaml", ".yml"))
-        else:
-            found.append(path)
-    return found
-
-
 def load_all(
     paths: tuple[Path, ...], *, given: Mapping[str, str] | None = None, words: Sequence[str] = ()
 ) -> tuple[list[Loaded], list[Problem]]:
@@ -63,15 +57,35 @@ def load_all(
     """
     loaded: list[Loaded] = []
     problems: list[Problem] = []
-    for path in scenario_files(paths):
+    found = find_files(paths)
+    problems += found.problems
+    walked = frozenset(found.walked)
+    for path in (*found.named, *found.walked):
         try:
             one = load_any(path, sources=Sources(given or {}, os.environ))
         except ScenarioError as error:
-            problems += error.problems
+            if path in walked and not _is_meant(path):
+                found.skipped.append(f"{path}: skipped: no scenario")
+            else:
+                problems += error.problems
         else:
             if not words or _matches(one, words):
                 loaded.append(one)
+    _tell_skipped(found.skipped)
     return loaded, problems
+
+
+def _is_meant(path: Path) -> bool:
+    try:
+        return looks_like_scenario(read_file(path))
+    except OSError:
+        return False
+
+
+def _tell_skipped(skipped: Sequence[str]) -> None:
+    note(*(f"katrio: {one}" for one in skipped[:_TOLD]))
+    if len(skipped) > _TOLD:
+        note(f"katrio: and {len(skipped) - _TOLD} more were skipped")
 
 
 def _matches(loaded: Loaded, words: Sequence[str]) -> bool:
@@ -116,7 +130,8 @@ def tell_problems(problems: list[Problem]) -> None:
 
 def _tell_nothing(paths: tuple[Path, ...], words: Sequence[str]) -> None:
     """That there is nothing to run, and whether it is the filter that left nothing."""
-    count = len(scenario_files(paths))
+    found = find_files(paths)
+    count = len(found.named) + len(found.walked)
     if words and count:
         files = "the one file" if count == 1 else f"the {count} files"
         said = f"--filter {','.join(words)}: none of {files} has such a word in name, file, group or labels"
@@ -132,6 +147,8 @@ def validate(options: FileOptions) -> int:
         say(json_text(problems))
         return Exit.USAGE if problems else Exit.HELD
     tell_problems(problems)
+    if not loaded and not problems:
+        _tell_nothing(options.files, ())
     for one in loaded:
         count = len(one.scenario.steps)
         what = f"{count} step{'' if count == 1 else 's'}" if one.program is None else "a program that loads"

@@ -44,7 +44,8 @@ def load_program(path: Path) -> Loaded:
         expected = "a Python file (.py) with an async def scenario(world)"
         raise ScenarioError([Problem(file=file, found=f"a name that ends in {path.suffix!r}", expected=expected)])
     if not path.is_file():
-        raise ScenarioError([Problem(file=file, found="No such file or directory", expected="a file")])
+        found = "no regular file" if path.exists() else "No such file or directory"
+        raise ScenarioError([Problem(file=file, found=found, expected="a file")])
     spec = importlib.util.spec_from_file_location(f"katrio_scenario_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None

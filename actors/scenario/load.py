@@ -5,7 +5,12 @@ For the runner, the command line and editors. Not for running: what comes back i
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
+import re
+import select
+import stat
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
@@ -18,15 +23,26 @@ from actors.scenario.includes import Includer, Reader, no_files
 from actors.scenario.model import Scenario, Step
 from actors.scenario.names import check_names, counted
 from actors.scenario.problems import Problem, ScenarioError
-from actors.scenario.yamltree import MAX_BYTES, read_tree
+from actors.scenario.yamltree import MAX_BYTES, Mapping, read_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    import collections.abc as abc
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from actors.scenario.python import PythonWorld
 
-__all__ = ["Loaded", "Sources", "load_file", "load_text", "steps_of", "verbs_of"]
+__all__ = ["Loaded", "Sources", "load_file", "load_text", "looks_like_scenario", "read_file", "steps_of", "verbs_of"]
+
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+# somebody waits at a terminal
+_PIPE_SECONDS = 5
+_TOP = re.compile(rb"^[\"']?(name|why|steps|sandboxes)[\"']?[ ]*:", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +61,9 @@ class Loaded:
     file: str
     scenario: Scenario
     needs: tuple[str, ...]
-    lines: Mapping[str, int]
-    files: Mapping[str, str]
-    targets: Mapping[str, tuple[str, ...]]
+    lines: abc.Mapping[str, int]
+    files: abc.Mapping[str, str]
+    targets: abc.Mapping[str, tuple[str, ...]]
     program: Callable[[PythonWorld], Awaitable[None]] | None = None
 
     @property
@@ -68,18 +84,56 @@ def load_file(path: Path, *, name: str | None = None, sources: Sources | None = 
         relative = PurePosixPath(wanted)
         if relative.is_absolute() or ".." in relative.parts:
             raise ValueError("not below this file's directory")
-        return _read(path.parent / relative)
+        return read_file(path.parent / relative)
 
     try:
-        data = _read(path)
+        data = read_file(path)
     except OSError as error:
         raise ScenarioError([Problem(file=file, found=error.strerror or str(error), expected="a file")]) from None
     return load_text(data, file, sources=sources, read=read)
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """At most as much as tells that it is too much. Raises: OSError; also of what is no file, and of a silent pipe."""
+    mode = path.stat().st_mode
+    if stat.S_ISFIFO(mode):
+        return _read_pipe(path)
+    if not stat.S_ISREG(mode):
+        # not even opened: that alone does something to some devices
+        raise OSError(errno.EINVAL, next((word for is_it, word in _KINDS if is_it(mode)), "no file"))
     with path.open("rb") as stream:
         return stream.read(MAX_BYTES + 1)
+
+
+def _read_pipe(path: Path) -> bytes:
+    """A pipe, as a shell's `<(...)` makes one, to its end."""
+    data = b""
+    # does not wait for a writer
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        while len(data) <= MAX_BYTES:
+            if not poll.poll(1000 * _PIPE_SECONDS):
+                raise OSError(errno.ETIMEDOUT, f"a pipe into which nobody wrote for {_PIPE_SECONDS} s")
+            part = os.read(descriptor, MAX_BYTES)
+            if not part:
+                break
+            data += part
+    finally:
+        os.close(descriptor)
+    return data
+
+
+def looks_like_scenario(data: bytes) -> bool:
+    """Whether somebody meant this file to be a scenario, right or wrong: it has words at its top that together no other
+    tool's files have. For files that nobody named."""
+    try:
+        tree = read_tree(data, "")
+        keys = {str(key.value) for key, _ in tree.value} if isinstance(tree, Mapping) else set[str]()
+    except ScenarioError:
+        keys = {match[1].decode() for match in _TOP.finditer(data)}
+    return {"name", "why"} <= keys or {"why", "steps"} <= keys or {"sandboxes", "steps"} <= keys
 
 
 def load_text(data: bytes, file: str, *, sources: Sources | None = None, read: Reader = no_files) -> Loaded:
