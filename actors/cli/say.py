@@ -6,11 +6,13 @@ The linter refuses `print` in every other module of the commands. Not for report
 
 from __future__ import annotations
 
+import logging
 import sys
+from typing import Any
 
 from transports.plain import printable
 
-__all__ = ["complain", "note", "say", "tell_error"]
+__all__ = ["OneLine", "complain", "note", "say", "tell_error"]
 
 
 def say(*lines: str) -> None:
@@ -36,3 +38,13 @@ def tell_error(error: BaseException, *, command: str = "katrio") -> None:
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     complain(text or type(error).__name__, command=command)
+
+
+class OneLine(logging.Formatter):
+    """A log line can't steer the terminal, nor look like two; of a traceback each has a bar before it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        return "\n".join(f"  | {printable(line)}" for line in super().formatException(ei).splitlines())

@@ -14,8 +14,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from actors.cli.exits import Exit
+from actors.cli.say import OneLine
 from actors.cli.streams import until_reader_leaves
-from transports.plain import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,17 +43,7 @@ def take_signals() -> None:
         if signal.getsignal(signum) is signal.SIG_DFL:
             signal.signal(signum, _ask)
     if logging.lastResort is not None:
-        logging.lastResort.setFormatter(_OneLine())
-
-
-class _OneLine(logging.Formatter):
-    """What is logged can't steer the terminal, nor look like another line."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return printable(super().formatMessage(record))
-
-    def formatException(self, ei: object) -> str:
-        return printable(super().formatException(ei), "\n")  # type: ignore[arg-type]
+        logging.lastResort.setFormatter(OneLine())
 
 
 def _ask(signum: int, frame: FrameType | None) -> None:

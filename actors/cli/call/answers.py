@@ -75,7 +75,7 @@ def show(answer: Answer, *, as_json: bool) -> None:
         _line(json_text(_record(answer)))
         return
     if answer.error is not None:
-        note(*f"{answer.call.rpc.method}: {answer.error.code}: {plain_text(answer.error.message, _TEXT)}".split("\n"))
+        note(f"{answer.call.rpc.method}: {answer.error.code}: {answer.error}")
         return
     assert answer.response is not None
     fields = response_shape(answer.call.rpc).fields
@@ -125,7 +125,7 @@ def report_unmade(error: KatrioError, name: str, *, as_json: bool) -> None:
         _line(json_text({"rpc": name, "error": _error(error), "seconds": 0}))
     else:
         code = "" if isinstance(error, InvalidArgument) else f"{error.code}: "
-        complain(f"{code}{plain_text(error.message, _TEXT)}", command="katrio call")
+        complain(f"{code}{error}", command="katrio call")
 
 
 def summary(answers_seconds: list[float], failed: int) -> str:
