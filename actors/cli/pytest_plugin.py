@@ -148,12 +148,13 @@ def _loaded(
 def _judged(result: Result) -> Result:
     from actors.scenario.events import Outcome
     from actors.scenario.report.base import last_line, reasons
+    from transports.plain import printable
 
     if result.outcome is Outcome.SKIPPED:
-        pytest.skip(result.reason)
+        pytest.skip(printable(result.reason))
     if result.outcome is not Outcome.HELD:
         told = [line for step in result.steps for line in reasons(step)]
-        pytest.fail("\n".join([last_line(result), *told]), pytrace=False)
+        pytest.fail("\n".join(map(printable, [last_line(result), *told])), pytrace=False)
     return result
 
 

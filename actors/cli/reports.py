@@ -72,6 +72,9 @@ class _Whole(io.StringIO):
             return
         text = self.getvalue()
         super().close()
+        if not text:
+            # given up before anything was told: Python closes what it collects
+            return
         try:
             write_whole(self._path, text)
         except OSError as error:

@@ -21,7 +21,7 @@ from actors.cli.signals import heed_interrupts
 from actors.cli.sweep import sweep_root
 from actors.errors import InvalidArgument, KatrioError
 from actors.host.facts import choose_engine, read_facts
-from actors.host.rundir import check_run_root, default_run_root
+from actors.host.rundir import default_run_root, make_run_root
 from actors.nurseries import open_plain_nursery
 from actors.scenario.events import Outcome
 from actors.scenario.report.gathered import Gathered
@@ -80,7 +80,8 @@ def _trouble(report: Report, error: Exception, code: Exit) -> Exit:
 
 def _prepare(options: RunOptions, report: Report) -> None:
     """Sweep what dead owners left, and say when containers will not be real ones. Raises: KatrioError, OSError."""
-    check_run_root(options.run_dir or default_run_root(os.environ, os.geteuid()))
+    if options.agent != "noop":
+        make_run_root(options.run_dir or default_run_root(os.environ, os.geteuid()))
     for swept in sweep_root(options.run_dir):
         if not swept.clean:
             report.notice(f"could not remove all of {swept.directory}, which a dead owner left")

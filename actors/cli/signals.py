@@ -68,7 +68,8 @@ def settle(code: int) -> int:
     if code != Exit.INTERRUPTED:
         return code
     if _came:
-        return _EXITS[signal.Signals(_came[0])]
+        # of both the one that asks for the end itself, whichever was delivered first
+        return _EXITS[signal.Signals(max(_came))]
     return Exit.INFRASTRUCTURE if _stopped_unread else code
 
 

@@ -38,7 +38,7 @@ __all__ = [
     "check_run_root",
     "claim",
     "default_run_root",
-    "run_root_error",
+    "make_run_root",
     "sweep",
     "sweep_directory",
     "sweep_own",
@@ -163,25 +163,28 @@ def check_run_root(root: Path) -> None:
         if not os.access(place, os.W_OK | os.X_OK, effective_ids=True):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
     except OSError as error:
-        raise run_root_error(root, error) from None
+        raise _run_root_error(root, error) from None
 
 
-def run_root_error(root: Path, error: OSError) -> KatrioError:
+def _run_root_error(root: Path, error: OSError) -> KatrioError:
     """What the operating system says of a run root, as an error of ours that says what to do."""
     where = f" ({error.filename})" if error.filename not in (None, str(root)) else ""
     told = f"run root {root} can't be used: {error.strerror}{where}; {_ELSEWHERE}"
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return PermissionDenied(told)
-    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP):
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP):
         return InvalidArgument(told, field="run_dir")
     return ResourceExhausted(told)
 
 
-def _private_root(root: Path) -> None:
+def make_run_root(root: Path) -> None:
+    """Make it where it is missing. Raises: PermissionDenied, ResourceExhausted, InvalidArgument; each says what to do."""
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise run_root_error(root, error) from None
+        raise _run_root_error(root, error) from None
+    except ValueError as error:  # a NUL in it, or half a character
+        raise InvalidArgument(f"run root {str(root)!r}: {error}; {_ELSEWHERE}", field="run_dir") from None
     check_run_root(root)
 
 
@@ -193,7 +196,7 @@ def claim(directory: RunDirectory, layout: CgroupLayout) -> tuple[Owner, int]:
         PermissionDenied: the run root is not private to us.
     """
     root = directory.path.parent
-    _private_root(root)
+    make_run_root(root)
     gate = _lock(root / _ROOT_LOCK, wait=True)
     assert gate is not None
     try:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from transports.plain import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,7 +35,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         field = f"{self.field}: " if self.field else ""
         hint = f"; did you mean {self.nearest}?" if self.nearest else ""
-        return f"{place}: {field}found {self.found}, expected {self.expected}{hint}"
+        return printable(f"{place}: {field}found {self.found}, expected {self.expected}{hint}")
 
 
 class ScenarioError(Exception):

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.agents.base import Channels
-from actors.errors import GuestDied, InvalidArgument, NotFound, Unsupported
+from actors.errors import GuestDied, NotFound, Unsupported
 from actors.host.faults import kill_guest
 from actors.host.probes import PROBES, probe
 from actors.host.protocols import Channel, GuestProtocol
-from actors.host.rundir import RunDirectory, check_run_root, run_root_error, sweep_directory
+from actors.host.rundir import RunDirectory, make_run_root, sweep_directory
 from actors.limits import guest_words
 from actors.system.agents import LACKS, AgentType
 from transports.errors import TransportError
@@ -89,13 +89,7 @@ class EmbeddedGuests:
 
     async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[EmbeddedGuest]) -> None:
         directory = RunDirectory(self._run_root / self._seams.ids.fresh(sandbox))
-        try:
-            self._seams.files.make_dir(self._run_root)
-        except OSError as error:
-            raise run_root_error(self._run_root, error) from None
-        except ValueError as error:  # a NUL in it, or half a character
-            raise InvalidArgument(f"run_dir {str(self._run_root)!r}: {error}", field="run_dir") from None
-        check_run_root(self._run_root)
+        make_run_root(self._run_root)
         child = await self._spawn(sandbox, directory)
         self._directories[sandbox] = directory
         guest = EmbeddedGuest(self._channels(directory), child.pid)

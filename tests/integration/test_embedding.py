@@ -54,7 +54,7 @@ def address(tmp_path: Path) -> Generator[str]:
 
 
 def test_every_program_of_the_page_is_run_here() -> None:
-    assert set(PROGRAMS) == {"calls.py", "events.py", "serve.py", "remote.py"}
+    assert set(PROGRAMS) == {"calls.py", "events.py", "serve.py", "remote.py", "service.py"}
     assert PAGE.read_text("utf-8").count("```python") == len(PROGRAMS)
 
 
@@ -71,3 +71,14 @@ def test_events_and_limits(tmp_path: Path) -> None:
 
 def test_one_serves_and_another_connects(address: str, tmp_path: Path) -> None:
     check("remote.py", tmp_path, address)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_a_service_that_is_asked_to_end_ends_in_order(signum: int, tmp_path: Path) -> None:
+    command = [sys.executable, saved("service.py", tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        assert service.stdout.readline() == "up\n"
+        service.send_signal(signum)
+        out, err = service.communicate(timeout=BOUND_SECONDS)
+    assert (service.returncode, out, err) == (143, "stopped in order\n", "")

@@ -318,3 +318,30 @@ async def test_a_system_that_can_not_be_brought_up_is_no_failure_of_the_scenario
     guest = ScriptedGuest(failures={"create_container": AgentError("no room")})
     result = (await run(scenario("- {state: one}"), guest=guest)).result
     assert "bringing up box/one: agent_error" in reason(result)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{wait: gone}",
+        "{stdout: gone}",
+        "{lines: gone}",
+        "{signal: gone, with: TERM}",
+        "{winsize: gone, rows: 2, columns: 2}",
+        "{stdin: gone, text: x}",
+        "{close_stdin: gone}",
+        "{eventually: {lines: gone}, expect: 1}",
+    ],
+)
+async def test_a_process_whose_exec_failed_is_told_by_name(step: str, autojump_clock: MockClock) -> None:
+    exec_ = "- {exec: one, command: [wait], as: gone}"
+    guest = ScriptedGuest(failures={"exec_process": AgentError("no")})
+    ran = await run(scenario(f"{exec_}\n- {step}\n- {{state: one}}"), keep_going=True, guest=guest)
+    assert [one.outcome for one in ran.result.steps] == [Outcome.FAILED, Outcome.FAILED, Outcome.HELD]
+    failure = ran.result.steps[1].failure
+    assert failure is not None
+    assert (failure.expected, "'gone' did not hold" in failure.seen) == ("a process that was started", True)
+    # and at the end of a run that stopped there
+    guest = ScriptedGuest(failures={"exec_process": AgentError("no")})
+    ran = await run(scenario(exec_, more=f"finally:\n  - {step}\n"), guest=guest)
+    assert [one.outcome for one in ran.result.steps] == [Outcome.FAILED, Outcome.FAILED]
