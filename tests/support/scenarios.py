@@ -53,6 +53,8 @@ class ScriptedWorld:
 
     async def probe(self, kind: str, sandbox: str, container: str) -> str:
         await trio.lowlevel.checkpoint()
+        if failure := self.guest.failures.get("probe"):
+            raise type(failure)(failure.message)
         return f"{kind} of {sandbox}/{container}"
 
     async def fault(self, kind: str, sandbox: str) -> None:

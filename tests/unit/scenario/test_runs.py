@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.errors import AgentError, GuestDied
+from actors.errors import AgentError, GuestDied, Unsupported
 from actors.scenario.events import Outcome, StateSeen, StepEnded
 from actors.scenario.load import load_text
 from tests.support.agents import ScriptedGuest
@@ -330,7 +330,7 @@ async def test_a_system_that_can_not_be_brought_up_is_no_failure_of_the_scenario
         "{winsize: gone, rows: 2, columns: 2}",
         "{stdin: gone, text: x}",
         "{close_stdin: gone}",
-        "{eventually: {lines: gone}, expect: 1}",
+        "{eventually: {lines: gone, expect: 1}}",
     ],
 )
 async def test_a_process_whose_exec_failed_is_told_by_name(step: str, autojump_clock: MockClock) -> None:
@@ -345,3 +345,14 @@ async def test_a_process_whose_exec_failed_is_told_by_name(step: str, autojump_c
     guest = ScriptedGuest(failures={"exec_process": AgentError("no")})
     ran = await run(scenario(exec_, more=f"finally:\n  - {step}\n"), guest=guest)
     assert [one.outcome for one in ran.result.steps] == [Outcome.FAILED, Outcome.FAILED]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_a_step_that_could_not_be_told_hides_no_failure(
+    order: tuple[int, int], autojump_clock: MockClock
+) -> None:
+    steps = ["- {probe: {freezer: one}, expect: frozen}\n", "- {state: one, expect: paused}\n"]
+    guest = ScriptedGuest(failures={"probe": Unsupported("no freezer")})
+    ran = await run(scenario("".join(steps[place] for place in order)), keep_going=True, guest=guest)
+    assert {one.outcome for one in ran.result.steps} == {Outcome.SKIPPED, Outcome.FAILED}
+    assert (ran.result.outcome, "steps" in ran.result.reason) == (Outcome.FAILED, True)
