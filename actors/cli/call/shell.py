@@ -61,7 +61,7 @@ class Shell:
             "list": lambda _: say(*calls_page().splitlines()),
             "repeat": self._repeat,
             "sleep": self._sleep,
-            "echo": say,
+            "echo": lambda text: say(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")),
         }
 
     def run(self) -> Exit:
