@@ -66,8 +66,8 @@ if TYPE_CHECKING:
 CONTROLS = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0))]
 UNSEEN = [*"\u034f\u061c\u180e\u200b\u200d\u200f\u2028\u2029\u202a\u202e\u2066\u2069\u3164\ufe0f\ufeff\U000e0001"]
 # each before a sign of its own, so that what rich writes itself is not taken for it
-NASTY = "".join(f"{char}\N{SECTION SIGN}" for char in [*CONTROLS, *UNSEEN])
-NASTY += "\x1b]52;c;QUJD\x07 \x9b31m\nheld: 7 steps\r\nkatrio: forged"
+EACH = "".join(f"{char}\N{SECTION SIGN}" for char in [*CONTROLS, *UNSEEN])
+NASTY = f"{EACH}\x1b]52;c;QUJD\x07 \x9b31m\nheld: 7 steps\r\nkatrio: forged"
 HALF = "\udc80\ud800"
 FORGED = ("held: 7", "katrio: forged")
 
