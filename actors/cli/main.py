@@ -29,11 +29,14 @@ from actors.cli.options import (
 from actors.cli.say import complain, note, say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Protocol
 
     class _Commands(Protocol):
         """What `add_subparsers` gives; its own class is private."""
+
+        @property
+        def choices(self) -> Iterable[str]: ...
 
         def add_parser(self, name: str, **settings: Any) -> argparse.ArgumentParser: ...
 
@@ -64,10 +67,14 @@ class _Version(argparse.Action):
     """Asks the installed distribution; slow enough to be done only when asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        say(f"katrio {version('katrio')}")
+        say(_version())
         parser.exit(Exit.HELD)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"katrio {version('katrio')}"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -111,6 +118,9 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = commands.add_parser("verbs", help="say which verb each agent does", allow_abbrev=False)
     verbs.add_argument("--json", action="store_true", help="print one JSON list")
     _add_call(commands)
+    commands.add_parser("version", help="print the version", allow_abbrev=False)
+    helping = commands.add_parser("help", help="say how a command is used", allow_abbrev=False)
+    helping.add_argument("about", nargs="?", metavar="COMMAND", choices=sorted(commands.choices))
     completion = commands.add_parser("completion", help="print a shell's completion script", allow_abbrev=False)
     completion.add_argument("shell", choices=SHELLS)
     return parser
@@ -125,7 +135,9 @@ def _add_run(commands: _Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    run.add_argument("files", nargs="*", metavar="FILE", help="scenario files (.yaml, .py), or directories of them")
+    run.add_argument(
+        "files", nargs="*", metavar="FILE", help="scenario files (.yaml, .py), directories of them, - for stdin"
+    )
     run.add_argument("--world", choices=WORLDS, default="embedded", help="where to run (default: %(default)s)")
     run.add_argument("--agent", choices=AGENTS, default="kata", help="the agent to use (default: %(default)s)")
     run.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
@@ -272,10 +284,14 @@ def main() -> int:
 def _run(argv: Sequence[str]) -> int:
     parser = build_parser()
     try:
-        words, unknown = parser.parse_known_args(argv)
+        return _command(parser, argv)
     except SystemExit as end:
         # --help, --version, and words that argparse can't read
         return int(end.code or 0)
+
+
+def _command(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
+    words, unknown = parser.parse_known_args(argv)
     try:
         if words.command == "call" and all(not word.startswith("-") or word == "-" for word in unknown):
             # argparse takes one row of them; these came after an option
@@ -348,7 +364,12 @@ def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int
 
 def _print_text(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int:
     """What is generated from katrio itself."""
-    if words.command == "schema":
+    if words.command == "version":
+        say(_version())
+    elif words.command == "help":
+        # as `katrio COMMAND --help` does
+        parser.parse_args([*([words.about] if words.about else []), "--help"])
+    elif words.command == "schema":
         from actors.scenario.schema import schema_text
 
         say(*schema_text().splitlines())

@@ -237,6 +237,8 @@ def _seeds(words: argparse.Namespace) -> range | None:
         return None
     if words.repeat != 1:
         raise UsageError("--repeat in the simulated world would do the same again; --seeds A:B does others")
+    if words.seeds is not None and "-" in words.files:
+        raise UsageError("--seeds reads a file many times, and standard input can be read once")
     if words.seeds is None:
         if words.jobs is not None:
             raise UsageError("--jobs in the simulated world is for --seeds A:B; one seed needs one process")

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from actors.likeness import nearest
-from actors.scenario.load import Loaded, Sources, load_file
+from actors.scenario.load import Loaded, Sources, load_file, load_text
 from actors.scenario.model import LimitsDecl, Scenario
 from actors.scenario.needs import NEEDS
 from actors.scenario.problems import Problem, ScenarioError
+from actors.scenario.yamltree import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -33,7 +34,9 @@ PYTHON = ".py"
 
 
 def load_any(path: Path, *, sources: Sources | None = None) -> Loaded:
-    """A Python file as a program, any other as a scenario file. Raises: ScenarioError."""
+    """A Python file as a program, any other as a scenario file, `-` as one on standard input. Raises: ScenarioError."""
+    if str(path) == "-":
+        return load_text(sys.stdin.buffer.read(MAX_BYTES + 1), str(path), sources=sources)
     return load_program(path) if path.suffix == PYTHON else load_file(path, sources=sources)
 
 

@@ -281,7 +281,10 @@ class Binder:
         bound = self._items(node, Annotated[str, Kind.NUMBER], path)
         if len(bound) != 2:
             raise self.fault(node, path, Kind.RANGE.value, found=f"{len(bound)} of them")
-        return bound
+        low, high = bound
+        if not scalars.variables_in(low + high) and float(low) > float(high):
+            raise self.fault(node, path, Kind.RANGE.value, found=f"[{low}, {high}], which nothing can meet")
+        return low, high
 
     def _var(self, node: yamltree.Node, path: str) -> str:
         """The text of a variable: from the command line, else from the environment, else from here."""

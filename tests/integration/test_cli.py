@@ -51,9 +51,31 @@ def test_without_a_command_it_says_how_to_use_it() -> None:
     assert "required: COMMAND\nwhat there is: katrio --help" in done.stderr
 
 
-def test_the_version_is_that_of_the_distribution() -> None:
-    done = katrio("--version")
+@pytest.mark.parametrize("word", ["--version", "version"])
+def test_the_version_is_that_of_the_distribution(word: str) -> None:
+    done = katrio(word)
     assert (done.returncode, done.stdout) == (0, "katrio 0.1.0\n")
+
+
+def test_help_is_a_command_as_well() -> None:
+    assert katrio("help").stdout == katrio("--help").stdout
+    assert katrio("help", "run").stdout == katrio("run", "--help").stdout
+    done = katrio("help", "rum")
+    assert (done.returncode, "did you mean run?" in done.stderr) == (2, True)
+
+
+def test_a_scenario_is_read_from_standard_input() -> None:
+    good = "name: typed\nwhy: so\nsteps:\n  - sleep: 1s\n"
+    for words, text, code, said in (
+        (("validate", "-"), good, 0, "-: right (1 step"),
+        (("run", "--world", "simulated", "--seed", "1", "-"), good, 0, "held: 1 step"),
+        (("validate", "-"), good.replace("1s", "soon"), 2, "katrio: -:4:12: steps[0].sleep: found 'soon'"),
+        (("run", "--world", "simulated", "--seeds", "0:9", "-"), good, 2, "standard input can be read once"),
+    ):
+        done = subprocess.run(
+            [KATRIO, *words], cwd=ROOT, input=text, capture_output=True, text=True, timeout=90, check=False
+        )
+        assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -83,6 +105,7 @@ def test_list_says_what_scenarios_are_for() -> None:
         ("why: y\nsteps:\n  - sleep: 1s\n", "name"),
         ("name: x\nwhy: y\nsteps:\n  - sleep: soon\n", "4:12"),
         ("name: x\nwhy: y\nsteps:\n  - pause: nobody\n", "nobody"),
+        ("name: x\nwhy: y\nsteps:\n  - {sleep: 1s, expect: {took: {range: [5, 1]}}}\n", "nothing can meet"),
     ],
 )
 def test_a_bad_file_is_told_before_anything_starts(tmp_path: Path, text: str, expected: str) -> None:

@@ -39,7 +39,8 @@ PROCESSES = ("--engine", "processes")
 # every command with what it needs to print something; {file}, {dir}: made for it
 COMMANDS = {
     "": ("--help",),
-    "version": ("--version",),
+    "version": ("version",),
+    "help": ("help", "run"),
     "validate": ("validate", "{file}"),
     "validate --json": ("validate", "--json", "{file}"),
     "list": ("list", "{dir}"),
