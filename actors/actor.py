@@ -22,6 +22,7 @@ from actors.errors import (
     KatrioError,
     OutcomeUnknown,
 )
+from actors.host.exhaustion import told_when_exhausted
 from actors.lane import Lane
 from actors.wire.codec import decode_value
 
@@ -137,7 +138,8 @@ class Actor:
 
     async def _run(self, mail: Mail, args: Any) -> None:
         try:
-            result = await self._handlers[mail.verb](args, mail)
+            with told_when_exhausted(f"{mail.verb} of {self.name!r}"):
+                result = await self._handlers[mail.verb](args, mail)
         except KatrioError as error:
             mail.fail(error)
         except Exception as bug:

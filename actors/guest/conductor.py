@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import AgentError, InvalidArgument, InvalidTransition, NotFound
+from actors.guest.leftovers import Leftovers
 from actors.guest.process_io import ProcessIo
 from actors.lifecycle.container import ContainerState
 
@@ -50,6 +51,7 @@ class Conductor:
         self.machine = machine
         self._limits = limits
         self._cells: dict[str, _Cell] = {}
+        self._leftovers = Leftovers(limits.leftover_bytes)
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -280,7 +282,7 @@ class Conductor:
 
     def _follow(self, cell: _Cell, container: str, process: str, found: EngineProcess) -> None:
         assert self._nursery is not None, "the conductor runs"
-        streams = ProcessIo(found)
+        streams = ProcessIo(found, self._leftovers, self._limits)
         cell.processes[process] = streams
         self._nursery.start_soon(self._until_end, cell, container, process, streams)
 
@@ -289,3 +291,7 @@ class Conductor:
         if cell.processes.get(process) is streams and self._cells.get(container) is cell:
             self.machine.exited(container, process, status)
         streams.finish(status)
+        assert self._nursery is not None, "the conductor runs"
+        self._nursery.start_soon(streams.keep_stdout)
+        self._nursery.start_soon(streams.keep_stderr)
+        await streams.close_input()

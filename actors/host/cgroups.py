@@ -17,6 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from actors.host.exhaustion import raise_if_exhausted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -149,7 +151,8 @@ def freezer_state(layout: CgroupLayout, group: str) -> FreezerState:
             return FreezerState((directory / "freezer.state").read_text().strip().lower())
         events = dict(line.split() for line in (directory / "cgroup.events").read_text().splitlines())
         asked = (directory / "cgroup.freeze").read_text().strip()
-    except (FileNotFoundError, OSError):
+    except OSError as error:
+        raise_if_exhausted(error)
         return FreezerState.ABSENT
     if events.get("frozen") == "1":
         return FreezerState.FROZEN
@@ -202,18 +205,23 @@ def _bottom_up(directory: Path) -> Iterator[Path]:
     if leaf:
         yield directory
         return
-    for path, _, _ in os.walk(directory, topdown=False):
+    for path, _, _ in os.walk(directory, topdown=False, onerror=raise_if_exhausted):
         yield Path(path)
 
 
 def members(layout: CgroupLayout, group: str) -> list[int]:
-    """Pids below `group` in any hierarchy, sorted, each once; a pid of another namespace can't be named and is left out."""
+    """Pids below `group` in any hierarchy, sorted, each once; a pid of another namespace can't be named and is left out.
+
+    Raises:
+        OSError: no descriptor is left to look with.
+    """
     found: dict[int, None] = {}
     for hierarchy in layout.hierarchies:
         for directory in _bottom_up(hierarchy.directory(group)):
             try:
                 text = (directory / "cgroup.procs").read_text()
-            except OSError:
+            except OSError as error:
+                raise_if_exhausted(error)
                 continue
             for pid in text.split():
                 # the kernel writes 0 for a process that this pid namespace can't see: kill(0) would be ourselves
@@ -278,14 +286,16 @@ def sweep_group(layout: CgroupLayout, group: str, *, rounds: int = 400) -> bool:
     for _ in range(rounds):
         if not group_exists(layout, group):
             return True
-        if members(layout, group):
-            # without a freezer the kills are repeated until nobody is left
-            with suppress(OSError):
-                set_frozen(layout, group, frozen=True)
-            kill_members(layout, group)
-            thaw_tree(layout, group)
-        if remove_group(layout, group):
-            _tidy_parent(layout)
-            return True
+        # what runs out (of the whole machine, at worst) may be there again in the next round
+        with suppress(OSError):
+            if members(layout, group):
+                # without a freezer the kills are repeated until nobody is left
+                with suppress(OSError):
+                    set_frozen(layout, group, frozen=True)
+                kill_members(layout, group)
+                thaw_tree(layout, group)
+            if remove_group(layout, group):
+                _tidy_parent(layout)
+                return True
         select.select((), (), (), 0.005)
     return False

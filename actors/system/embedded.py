@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.agents.base import Channels
-from actors.errors import GuestDied, NotFound, Unsupported
+from actors.errors import GuestDied, NotFound, ResourceExhausted, Unsupported
+from actors.host.exhaustion import is_exhaustion
 from actors.host.faults import kill_guest
 from actors.host.probes import PROBES, probe
 from actors.host.protocols import Channel, GuestProtocol
 from actors.host.rundir import RunDirectory, sweep_directory
 from actors.limits import guest_words
 from actors.system.agents import LACKS, AgentType
-from transports.errors import TransportError
+from transports.errors import Exhausted, TransportError
 from transports.stream import dial_with_backoff, unix_dialer
 
 if TYPE_CHECKING:
@@ -132,7 +133,10 @@ class EmbeddedGuests:
         try:
             return await self._seams.processes.spawn(argv, env=self._environment, log=directory.log)
         except OSError as error:
-            raise GuestDied(f"sandbox {sandbox!r}: its guest can't be started: {error}") from error
+            # its log may have been made
+            sweep_directory(directory.path)
+            failed = ResourceExhausted if is_exhaustion(error) else GuestDied
+            raise failed(f"sandbox {sandbox!r}: its guest can't be started: {error}") from error
 
     async def _until_it_answers(self, guest: EmbeddedGuest, child: ChildProcess, directory: RunDirectory) -> None:
         """Dial until it answers; a guest that dies by then is told at once and with its own words."""
@@ -147,6 +151,8 @@ class EmbeddedGuests:
             nursery.start_soon(watch, nursery.cancel_scope)
             try:
                 stream = await dial_with_backoff(guest.channels.agent, seconds=self._limits.guest_start_seconds)
+            except Exhausted as error:
+                raise ResourceExhausted(f"the guest can't be reached: {error}") from error
             except TransportError as error:
                 failure = str(error)
             else:
@@ -167,7 +173,11 @@ class EmbeddedGuests:
             _log.warning("the guest in %s did not end within %g s: it is killed", directory.path, ENDING_SECONDS)
         child.send_signal(signal.SIGKILL)
         await child.wait()
-        await self._seams.threads.run(partial(sweep_directory, directory.path))
+        try:
+            await self._seams.threads.run(partial(sweep_directory, directory.path))
+        except OSError as error:
+            # its launcher has swept before it ended; what that could not, the next sweep finds
+            _log.warning("the guest's directory %s could not be looked at: %s", directory.path, error)
 
     def _log_tail(self, directory: RunDirectory) -> str:
         try:

@@ -21,7 +21,6 @@ import trio
 
 from actors.errors import AgentError, InvalidArgument, NotFound, Unsupported
 from actors.guest.engines.counters import read_counters
-from actors.guest.engines.exhaustion import told_when_exhausted
 from actors.guest.engines.oci_config import Document, bundle_config, process_document
 from actors.guest.engines.oom import OomWatch
 from actors.guest.engines.pids import PidsLimit
@@ -34,10 +33,12 @@ from actors.guest.engines.streams import open_pipes, terminal_ends
 from actors.guest.engines.users import resolve_user
 from actors.host import cgroups
 from actors.host.cgroups import FreezerState
+from actors.host.exhaustion import is_exhaustion, told_when_exhausted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from actors.guest.descriptors import Descriptors
     from actors.guest.engines.reaper import Reaped, Reaper
     from actors.host.cgroups import CgroupLayout
     from actors.schemas.oci import LinuxResources, Process, Spec
@@ -60,13 +61,21 @@ class OciEngine:
     """See `Engine`. The working directory must not change while it lives."""
 
     def __init__(
-        self, program: str, *, name: str, sandbox_directory: str, layout: CgroupLayout, reaper: Reaper
+        self,
+        program: str,
+        *,
+        name: str,
+        sandbox_directory: str,
+        layout: CgroupLayout,
+        reaper: Reaper,
+        descriptors: Descriptors,
     ) -> None:
         self._name = name
         self._sandbox = sandbox_directory
         self._layout = layout
         self._reaper = reaper
-        self._runtime = Runtime(program, _STATE, _CALLS)
+        self._descriptors = descriptors
+        self._runtime = Runtime(program, _STATE, _CALLS, descriptors)
         self._oom = OomWatch(layout)
         self._inits: dict[str, RealProcess] = {}
 
@@ -91,13 +100,17 @@ class OciEngine:
             with told_when_exhausted(f"create of container {container!r}"):
                 bundle.mkdir(mode=0o700)
                 process = await self._create(container, document, bundle)
+                try:
+                    self._oom.watch(container, self._group(container))
+                except BaseException:
+                    process.close()
+                    raise
         except BaseException:
             with trio.CancelScope(shield=True):
                 await self.kill_all(container)
                 await self.delete(container)
             raise
         self._inits[container] = process
-        self._oom.watch(container, self._group(container))
         return process
 
     async def _create(self, container: str, document: Document, bundle: Path) -> RealProcess:
@@ -182,7 +195,14 @@ class OciEngine:
         return RealProcess(reaped, stdio)
 
     def _adopt(self, verb: str, pid_file: Path) -> Reaped:
-        """The process that the runtime has left to us. Raises: RuntimeFailed (it named none), ResourceExhausted."""
+        """The process that the runtime has left to us, which runs: by the reserve, or it would run unknown.
+
+        Raises: RuntimeFailed (it named none), OSError (not even that was left; it was killed).
+        """
+        with self._descriptors.reserve():
+            return self._adopt_by(verb, pid_file)
+
+    def _adopt_by(self, verb: str, pid_file: Path) -> Reaped:
         try:
             pid = int(pid_file.read_text()[:_PID_CHARACTERS])
             if pid <= 1:
@@ -238,6 +258,10 @@ class OciEngine:
                         return
                     await trio.sleep(_POLL_SECONDS)
         except OSError as error:
+            if is_exhaustion(error):
+                with self._descriptors.reserve():
+                    cgroups.thaw_tree(self._layout, group)
+                raise
             raise Unsupported(f"pause of container {container!r}: {error}") from error
         except BaseException:
             cgroups.thaw_tree(self._layout, group)
@@ -250,7 +274,8 @@ class OciEngine:
 
     async def resume(self, container: str) -> None:
         try:
-            cgroups.set_frozen(self._layout, self._group(container), frozen=False)
+            with self._descriptors.reserve():
+                cgroups.set_frozen(self._layout, self._group(container), frozen=False)
         except OSError as error:
             raise AgentError(f"resume of container {container!r}: {error}", status="no freezer") from error
         await trio.lowlevel.checkpoint()
@@ -258,7 +283,7 @@ class OciEngine:
     async def kill_all(self, container: str) -> None:
         """Freeze, so that no fork escapes; kill; thaw, since v1 lets nobody die frozen; again until none is left."""
         group = self._group(container)
-        with trio.move_on_after(_KILL_SECONDS):
+        with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
             while cgroups.members(self._layout, group):
                 try:
                     cgroups.set_frozen(self._layout, group, frozen=True)
@@ -274,6 +299,10 @@ class OciEngine:
         )
 
     async def delete(self, container: str) -> None:
+        with self._descriptors.reserve():
+            await self._delete(container)
+
+    async def _delete(self, container: str) -> None:
         self._inits.pop(container, None)
         self._oom.forget(container)
         bundle = _BUNDLES / container

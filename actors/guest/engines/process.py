@@ -76,6 +76,10 @@ class RealProcess:
         except (OSError, trio.ClosedResourceError):
             return  # its terminal is gone with it: a resize after the end changes nothing
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
+        """`aclose`, at once."""
         self._stdio.close()
+
+    async def aclose(self) -> None:
+        self.close()
         await trio.lowlevel.checkpoint()

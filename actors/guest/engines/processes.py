@@ -19,7 +19,6 @@ import msgspec
 import trio
 
 from actors.errors import AgentError, InvalidArgument, Unsupported
-from actors.guest.engines.exhaustion import is_exhaustion, told_when_exhausted
 from actors.guest.engines.membership import Membership
 from actors.guest.engines.oci_config import Document, process_document
 from actors.guest.engines.process import RealProcess, Stdio
@@ -27,12 +26,14 @@ from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal_ends
 from actors.guest.engines.users import resolve_user
 from actors.host.cgroups import container_group
+from actors.host.exhaustion import is_exhaustion, raise_if_exhausted, told_when_exhausted
 from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, signal_exactly
 from actors.wire.spec import TerminalSize
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from actors.guest.descriptors import Descriptors
     from actors.guest.engines.reaper import Reaped, Reaper
     from actors.host.marks import ProcessFact
     from actors.schemas.oci import LinuxResources, Process, Spec
@@ -45,8 +46,8 @@ _STOP_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.002
 _RELEASE_LOOKS = 10
-# waits at the gate, takes the terminal as its controlling one (the first that a session's leader opens), and runs
-_SHIM = 'gate=$1 tty=$2; shift 2; [ -z "$gate" ] || read -r _ <"$gate" || exit 137; [ -z "$tty" ] || exec 0<>"$tty"; exec "$@"'
+# takes the limit of descriptors that the guest was started with, waits at the gate, takes the terminal as its controlling one (the first that a session's leader opens), and runs
+_SHIM = 'ulimit -S -n "$1"; gate=$2 tty=$3; shift 3; [ -z "$gate" ] || read -r _ <"$gate" || exit 137; [ -z "$tty" ] || exec 0<>"$tty"; exec "$@"'
 
 
 class _Container:
@@ -59,11 +60,12 @@ class _Container:
 class ProcessEngine:
     """See `Engine`. The working directory is the guest's own, and must not change while it lives."""
 
-    def __init__(self, *, sandbox_directory: str, reaper: Reaper, token: str) -> None:
+    def __init__(self, *, sandbox_directory: str, reaper: Reaper, token: str, descriptors: Descriptors) -> None:
         """`token` marks every process for a sweep; empty where a pid namespace makes that needless."""
         self._sandbox = sandbox_directory
         self._reaper = reaper
         self._token = token
+        self._descriptors = descriptors
         self._containers: dict[str, _Container] = {}
 
     @property
@@ -94,7 +96,8 @@ class ProcessEngine:
             try:
                 # no reader yet: the shim has not come to its gate
                 gate = os.open(found.gate, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            except OSError:
+            except OSError as error:
+                raise_if_exhausted(error)
                 await trio.sleep(_POLL_SECONDS)
                 continue
             os.write(gate, b"\n")
@@ -112,7 +115,8 @@ class ProcessEngine:
         environment = dict(entry.partition("=")[::2] for entry in document["env"])
         environment |= {CONTAINER_VARIABLE: mark} | ({TOKEN_VARIABLE: self._token} if self._token else {})
         with told_when_exhausted(f"a process of container {container!r}"), _open_stdio(asked) as (stdio, children, tty):
-            argv = ["/bin/sh", "-c", _SHIM, "sh", str(gate or ""), tty, *document["args"]]
+            limit = str(self._descriptors.inherited)
+            argv = ["/bin/sh", "-c", _SHIM, "sh", limit, str(gate or ""), tty, *document["args"]]
             try:
                 with self._reaper.spawning():
                     process = await trio.lowlevel.open_process(
@@ -164,7 +168,8 @@ class ProcessEngine:
         raise AgentError(f"pause of container {container!r}: a process of it would not stop", status="not stopped")
 
     async def resume(self, container: str) -> None:
-        self._signal_members(container, signal.SIGCONT)
+        with self._descriptors.reserve():
+            self._signal_members(container, signal.SIGCONT)
         await trio.lowlevel.checkpoint()
 
     def _signal_members(self, container: str, signum: int) -> int:
@@ -174,7 +179,7 @@ class ProcessEngine:
         if container not in self._containers:
             await trio.lowlevel.checkpoint()
             return
-        with trio.move_on_after(_KILL_SECONDS):
+        with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
             while True:
                 if self._signal_members(container, signal.SIGKILL) == 0:
                     return

@@ -10,13 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
 
 from actors.errors import AgentError
-from actors.guest.engines.exhaustion import is_exhaustion
+from actors.host.exhaustion import is_exhaustion
 from actors.host.marks import every_process
 from actors.wire.spec import ExitStatus
 
@@ -95,7 +95,9 @@ class Reaper:
             task_status.started()
             while True:
                 await trio.sleep(_STRAY_SECONDS)
-                self._reap_strays()
+                # with no descriptor left nobody can be looked for: they wait, as zombies do
+                with suppress(OSError):
+                    self._reap_strays()
 
     def adopt(self, pid: int) -> Reaped:
         """Watch a child that a runtime has left to us, alive or already a zombie, and collect it when it ends.

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, ResourceExhausted
-from actors.guest.engines.exhaustion import is_exhaustion
 from actors.guest.syscalls import MNT_DETACH, MS_BIND, mount, open_in_root, umount
+from actors.host.exhaustion import raise_if_exhausted
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -85,7 +85,7 @@ class Root:
                     return ""
                 return os.read(descriptor, most_bytes).decode("utf-8", "replace")
         except OSError as error:
-            _raise_if_exhausted(error)
+            raise_if_exhausted(error)
             return ""
 
     def is_directory(self, path: str) -> bool:
@@ -94,7 +94,7 @@ class Root:
             with self._opened(path, os.O_PATH | os.O_DIRECTORY):
                 return True
         except OSError as error:
-            _raise_if_exhausted(error)
+            raise_if_exhausted(error)
             return False
 
     def has_program(self, program: str, environment: list[str], cwd: str) -> bool:
@@ -111,12 +111,6 @@ class Root:
             with self._opened(path, os.O_PATH) as descriptor:
                 mode = os.fstat(descriptor).st_mode
         except OSError as error:
-            _raise_if_exhausted(error)
+            raise_if_exhausted(error)
             return False
         return stat.S_ISREG(mode) and bool(mode & 0o111)
-
-
-def _raise_if_exhausted(error: OSError) -> None:
-    """A look that could not be made has seen nothing: "not there" would be a wrong answer."""
-    if is_exhaustion(error):
-        raise error

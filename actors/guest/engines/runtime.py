@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import AgentError
-from actors.guest.engines.exhaustion import is_exhaustion
+from actors.host.exhaustion import is_exhaustion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from actors.guest.descriptors import Descriptors
 
 __all__ = ["Runtime", "RuntimeFailed"]
 
@@ -37,10 +39,11 @@ class Runtime:
     Paths are relative to the working directory, which is the guest's state directory.
     """
 
-    def __init__(self, program: str, state: Path, calls: Path) -> None:
+    def __init__(self, program: str, state: Path, calls: Path, descriptors: Descriptors) -> None:
         self._program = program
         self._state = state
         self._calls = calls
+        self._descriptors = descriptors
         self._number = 0
         # more at once than twice the cores only makes each of them slower (measured)
         self._limiter = trio.CapacityLimiter(2 * (os.cpu_count() or 1))
@@ -73,13 +76,15 @@ class Runtime:
         finally:
             log.unlink(missing_ok=True)
 
-    async def _run(self, argv: Sequence[str], stdio: Sequence[int] | None) -> int | None:
+    async def _run(self, argv: list[str], stdio: Sequence[int] | None) -> int | None:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         process: trio.Process | None = None
         code: int | None = None
         try:
             stdin, stdout, stderr = stdio or (null, null, null)
-            process = await trio.lowlevel.open_process(list(argv), stdin=stdin, stdout=stdout, stderr=stderr)
+            process = await trio.lowlevel.open_process(
+                self._descriptors.as_started(argv), stdin=stdin, stdout=stdout, stderr=stderr
+            )
             with trio.move_on_after(_CALL_SECONDS):
                 code = await process.wait()
         except OSError as error:
