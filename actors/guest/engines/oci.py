@@ -34,6 +34,7 @@ from actors.guest.engines.users import resolve_user
 from actors.host import cgroups
 from actors.host.cgroups import FreezerState
 from actors.host.exhaustion import is_exhaustion, told_when_exhausted
+from actors.host.marks import read_process, signal_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,10 +172,15 @@ class OciEngine:
         pids = PidsLimit(self._layout, container, self._group(container))
         try:
             with self._reaper.spawning():
-                if process.get("terminal"):
-                    stdio = await self._with_terminal(verb, container, *arguments)
-                else:
-                    stdio = await self._with_pipes(verb, container, *arguments)
+                try:
+                    if process.get("terminal"):
+                        stdio = await self._with_terminal(verb, container, *arguments)
+                    else:
+                        stdio = await self._with_pipes(verb, container, *arguments)
+                except BaseException:
+                    with trio.CancelScope(shield=True):
+                        await self._end_unclaimed(container)
+                    raise
                 try:
                     reaped = self._adopt(verb, pid_file)
                 except BaseException:
@@ -193,6 +199,27 @@ class OciEngine:
         finally:
             pid_file.unlink(missing_ok=True)
         return RealProcess(reaped, stdio)
+
+    async def _end_unclaimed(self, container: str) -> None:
+        """After a runtime failed: what it had forked into the container would go on without it, and run, unlisted, the
+        program that was told as failed. A container's own processes never are children of ours: its init adopts them.
+
+        Raises:
+            AgentError: a process would not go.
+        """
+        with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
+            while True:
+                facts = map(read_process, cgroups.members(self._layout, self._group(container)))
+                unclaimed = [fact for fact in facts if fact is not None and self._reaper.is_unclaimed(fact)]
+                if not unclaimed:
+                    return
+                for fact in unclaimed:
+                    signal_exactly(fact, signal.SIGKILL)
+                await trio.sleep(_POLL_SECONDS)
+        raise AgentError(
+            f"container {container!r}: what a failed {self._name} has started in it can't be killed; it may still run",
+            status="not killed",
+        )
 
     def _adopt(self, verb: str, pid_file: Path) -> Reaped:
         """The process that the runtime has left to us, which runs: by the reserve, or it would run unknown.

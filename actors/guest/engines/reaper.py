@@ -23,6 +23,8 @@ from actors.wire.spec import ExitStatus
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
+    from actors.host.marks import ProcessFact
+
 __all__ = ["Reaped", "Reaper"]
 
 _STRAY_SECONDS = 1.0
@@ -146,6 +148,10 @@ class Reaper:
             yield
         finally:
             del self._in_flight[number]
+
+    def is_unclaimed(self, fact: ProcessFact) -> bool:
+        """Whether it is a live child of ours that nobody watches: what a runtime has left, named or not yet."""
+        return fact.alive and fact.parent == os.getpid() and fact.pid not in self._ours
 
     def _reap_strays(self) -> None:
         zombies = [zombie for zombie in _zombie_children() if zombie[0] not in self._ours]
