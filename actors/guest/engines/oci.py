@@ -14,18 +14,20 @@ import socket
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import trio
 
 from actors.errors import AgentError, InvalidArgument, NotFound, Unsupported
 from actors.guest.engines.counters import read_counters
+from actors.guest.engines.executables import cannot_run, check_format
 from actors.guest.engines.oci_config import Document, bundle_config, process_document
 from actors.guest.engines.oom import OomWatch
 from actors.guest.engines.pids import PidsLimit
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
+from actors.guest.engines.reaper import name_of
 from actors.guest.engines.resources import apply_resources
 from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
@@ -58,6 +60,13 @@ _PID_CHARACTERS = 20
 _REFREEZE_POLLS = 100
 
 
+class _Own(NamedTuple):
+    """What the kernel calls a process that is still the runtime's, and what that executes; seen in inits that wait for their start."""
+
+    name: str
+    program: str
+
+
 class OciEngine:
     """See `Engine`. The working directory must not change while it lives."""
 
@@ -79,6 +88,9 @@ class OciEngine:
         self._runtime = Runtime(program, _STATE, _CALLS, descriptors)
         self._oom = OomWatch(layout)
         self._inits: dict[str, RealProcess] = {}
+        # by container: what its init is to run
+        self._programs: dict[str, str] = {}
+        self._own = _Own("", "")
 
     @property
     def name(self) -> str:
@@ -112,6 +124,7 @@ class OciEngine:
                 await self.delete(container)
             raise
         self._inits[container] = process
+        self._programs[container] = document["process"]["args"][0]
         return process
 
     async def _create(self, container: str, document: Document, bundle: Path) -> RealProcess:
@@ -121,11 +134,24 @@ class OciEngine:
         process = self._process(document.get("process") or {}, root, mounts=document.get("mounts") or [])
         config = bundle_config(document, process, rootfs="rootfs", group=self._group(container))
         (bundle / "config.json").write_bytes(msgspec.json.encode(config))
-        return await self._spawn("create", container, process, root, "--bundle", str(bundle))
+        init = await self._spawn("create", container, process, root, "--bundle", str(bundle))
+        try:
+            # through the init, which waits in its root with everything mounted
+            self._check_format(Root(f"/proc/{init.reaped.pid}/root"), process)
+        except BaseException:
+            init.close()
+            raise
+        return init
+
+    def _check_format(self, root: Root, process: Document) -> None:
+        program = process["args"][0]
+        # what a process finds there of itself, nobody else finds
+        if not program.startswith("/proc/"):
+            check_format(root, program, process["env"], process["cwd"])
 
     async def start(self, container: str) -> None:
-        init = self._inits[container].reaped
-        runtime = _program_of(init.pid)
+        process = self._inits[container]
+        init = process.reaped
         try:
             await self._runtime.call("start", container)
         except RuntimeFailed:
@@ -134,11 +160,19 @@ class OciEngine:
                 raise
         # the runtime has answered when its own program is let go on, and a signal that still finds that one ends it with
         # a code of the runtime's making (runc's, for SIGTERM: 2)
+        await self._until_it_runs(process, self._programs[container])
+
+    async def _until_it_runs(self, process: RealProcess, program: str) -> None:
+        """Until it is no more the runtime's. Raises: InvalidArgument (`args`) when the kernel would not execute its program."""
         with trio.move_on_after(_EXECUTED_SECONDS):
-            while runtime and init.status is None:
-                if _program_of(init.pid) != runtime:
+            while process.reaped.status is None:
+                if _program_of(process.reaped.pid) not in ("", self._own.program):
                     break
                 await trio.sleep(_POLL_SECONDS)
+        if process.reaped.status is None:
+            process.runs()
+        elif process.failure:
+            raise cannot_run(program, process.failure)
 
     async def exec(self, container: str, process: Process) -> RealProcess:
         with told_when_exhausted(f"exec in container {container!r}"):
@@ -150,12 +184,21 @@ class OciEngine:
         _still_there(container, root)
         document = self._process(msgspec.to_builtins(process), root, mounts=[])
         PidsLimit(self._layout, container, self._group(container)).check()
+        self._check_format(root, document)
         file = self._runtime.scratch("json")
         file.write_bytes(msgspec.json.encode(document))
         try:
-            return await self._spawn("exec", container, document, root, "--detach", "--process", str(file))
+            found = await self._spawn("exec", container, document, root, "--detach", "--process", str(file))
         finally:
             file.unlink(missing_ok=True)
+        try:
+            await self._until_it_runs(found, document["args"][0])
+        except BaseException:
+            # given up while it was waited for: nobody would know of it
+            found.signal(signal.SIGKILL)
+            found.close()
+            raise
+        return found
 
     def _process(self, asked: Document, root: Root, *, mounts: list[Document]) -> Document:
         """Check what a runtime would get wrong: an unknown user, and a missing directory (which it would create)."""
@@ -187,18 +230,18 @@ class OciEngine:
                     stdio.close()
                     raise
                 _limit_files(reaped.pid, process)
+                if verb == "create":
+                    self._own = _Own(name_of(reaped.pid), _program_of(reaped.pid))
         except RuntimeFailed:
             _still_there(container, root)
             pids.blame()
             program = process["args"][0]
-            if not root.has_program(program, process["env"], process["cwd"]):
-                raise InvalidArgument(
-                    f"program {program!r}: no such executable in the container", field="args"
-                ) from None
+            if root.find_program(program, process["env"], process["cwd"]) is None:
+                raise cannot_run(program, "no such executable in the container") from None
             raise
         finally:
             pid_file.unlink(missing_ok=True)
-        return RealProcess(reaped, stdio)
+        return RealProcess(reaped, stdio, runtime=self._own.name)
 
     async def _end_unclaimed(self, container: str) -> None:
         """After a runtime failed: what it had forked into the container would go on without it, and run, unlisted, the
@@ -331,6 +374,7 @@ class OciEngine:
 
     async def _delete(self, container: str) -> None:
         self._inits.pop(container, None)
+        self._programs.pop(container, None)
         self._oom.forget(container)
         bundle = _BUNDLES / container
         if not bundle.exists():

@@ -7,6 +7,7 @@ as a container's process, and what can escape: `membership`. A job-controlled st
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
@@ -19,10 +20,12 @@ import msgspec
 import trio
 
 from actors.errors import AgentError, InvalidArgument, Unsupported
+from actors.guest.engines.executables import cannot_run, check_format
 from actors.guest.engines.membership import Membership
 from actors.guest.engines.oci_config import Document, process_document
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
+from actors.guest.engines.rootfs import Root
 from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal_ends
 from actors.guest.engines.users import resolve_user
 from actors.host.cgroups import container_group
@@ -132,6 +135,8 @@ class ProcessEngine:
             except OSError as error:
                 if is_exhaustion(error):
                     raise
+                if error.errno == errno.E2BIG:
+                    raise cannot_run(document["args"][0], "argument list too long") from error
                 raise Unsupported(f"a process of container {container!r} can't be run as asked: {error}") from error
         found.members.add(process.pid)
         return RealProcess(reaped, stdio)
@@ -242,14 +247,25 @@ def _options(document: Document, user: Document) -> dict[str, Any]:
         raise InvalidArgument(f"cwd {cwd!r}: no such directory", field="cwd")
     path = next(entry[5:] for entry in document["env"] if entry.startswith("PATH="))
     program: str = document["args"][0]
-    if shutil.which(os.path.join(cwd, program) if "/" in program else program, path=path) is None:
-        raise InvalidArgument(f"program {program!r}: no such executable on this machine", field="args")
+    found_program = shutil.which(os.path.join(cwd, program) if "/" in program else program, path=path)
+    if found_program is None:
+        raise cannot_run(program, "no such executable on this machine")
+    # the shell that waits at the gate would take what the kernel does not know for a script of its own
+    check_format(Root("/"), found_program, [], cwd)
     uid, gid, groups = int(user.get("uid") or 0), int(user.get("gid") or 0), user.get("additionalGids") or ()
     if user.get("username"):
         found = resolve_user(user["username"], Path("/etc/passwd").read_text(), Path("/etc/group").read_text())
         uid, gid, groups = found.uid, found.gid, groups or found.groups
+    if not _may_execute(found_program, uid, {gid, *groups}):
+        raise cannot_run(program, f"permission denied for uid {uid}")
     own = {"cwd": cwd}
     return own if uid == gid == 0 else own | {"user": uid, "group": gid, "extra_groups": list(groups)}
+
+
+def _may_execute(path: str, uid: int, groups: set[int]) -> bool:
+    status = os.stat(path)
+    own = 0o100 if status.st_uid == uid else 0o010 if status.st_gid in groups else 0o001
+    return bool(status.st_mode & (0o111 if uid == 0 else own))
 
 
 @contextmanager

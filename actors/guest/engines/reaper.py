@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from actors.host.marks import ProcessFact
 
-__all__ = ["Reaped", "Reaper"]
+__all__ = ["Reaped", "Reaper", "name_of"]
 
 _STRAY_SECONDS = 1.0
 # a runtime's detached init may be dead before the kernel has made it our child: waitid then says ECHILD for a moment
@@ -39,6 +40,10 @@ class Reaped:
     def __init__(self, pid: int, descriptor: int) -> None:
         self.pid = pid
         self.descriptor = descriptor
+        # what the kernel called it when it ended (`/proc/PID/comm`): of the last program that it has executed
+        self.last_name = ""
+        # called right before its end is told
+        self.on_end: Callable[[], None] = _nobody
         self._ended = trio.Event()
         self._status: ExitStatus | None = None
 
@@ -76,6 +81,7 @@ class Reaped:
         os.close(self.descriptor)
         self.descriptor = -1
         self._status = status
+        self.on_end()
         self._ended.set()
 
 
@@ -133,6 +139,9 @@ class Reaper:
         return reaped
 
     async def _collect(self, reaped: Reaped, collect: Callable[[int], Awaitable[ExitStatus]]) -> None:
+        await trio.lowlevel.wait_readable(reaped.descriptor)
+        # as long as it is not collected its number is its own
+        reaped.last_name = name_of(reaped.pid)
         status = await collect(reaped.descriptor)
         if self._ours.get(reaped.pid) is reaped:
             del self._ours[reaped.pid]
@@ -164,8 +173,19 @@ class Reaper:
                 del self._suspects[pid, start]
 
 
+def _nobody() -> None:
+    """Of one whose end concerns its waiters alone."""
+
+
+def name_of(pid: int) -> str:
+    """What the kernel calls a process, alive or dead; empty when there is none."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
+    except OSError:
+        return ""
+
+
 async def _collect_orphan(descriptor: int) -> ExitStatus:
-    await trio.lowlevel.wait_readable(descriptor)
     for _ in range(_ADOPTION_TRIES):
         status = _collected(descriptor)
         if status is not None:
