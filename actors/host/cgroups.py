@@ -7,6 +7,7 @@ statistics, and never for a group outside `/katrio`: membership below it is the 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import select
@@ -31,6 +32,9 @@ __all__ = [
     "container_group",
     "freezer_state",
     "group_exists",
+    "group_is_held",
+    "groups",
+    "hold_group",
     "kill_members",
     "make_group",
     "members",
@@ -40,6 +44,7 @@ __all__ = [
     "sandbox_group",
     "set_frozen",
     "sweep_group",
+    "sweep_orphan",
     "thaw_tree",
 ]
 
@@ -194,6 +199,73 @@ def make_group(layout: CgroupLayout, group: str) -> None:
                 break
             except FileNotFoundError:
                 continue  # the parent was removed between its making and ours
+
+
+def hold_group(layout: CgroupLayout, group: str) -> int | None:
+    """Make the group, and hold it until the returned descriptor (shared with forks) is closed everywhere; None without groups.
+
+    Raises:
+        OSError: not permitted.
+    """
+    for _ in range(100):
+        make_group(layout, group)
+        try:
+            held = _open_group(layout, group)
+            if held is not None:
+                fcntl.flock(held, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            continue  # a sweep took it, which nobody held yet, for a dead one's
+        if held is None or group_exists(layout, group):
+            return held
+        os.close(held)
+    raise FileNotFoundError(f"control group {group}: somebody removes it")
+
+
+def group_is_held(layout: CgroupLayout, group: str) -> bool:
+    """Whether its launcher lives, or the group is another user's."""
+    try:
+        held = _open_group(layout, group)
+    except FileNotFoundError:
+        return False  # the rest of one that was removed
+    except OSError:
+        return True
+    if held is None:
+        return True
+    try:
+        if os.fstat(held).st_uid != os.geteuid():
+            return True
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(held)
+    return False
+
+
+def _open_group(layout: CgroupLayout, group: str) -> int | None:
+    """Its directory in one of the trees, the same one for everybody. Raises: OSError."""
+    tree = layout.freezer or next(iter(layout.hierarchies), None)
+    return None if tree is None else os.open(tree.directory(group), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def groups(layout: CgroupLayout) -> list[str]:
+    """Every sandbox's group in any hierarchy, sorted."""
+    found: set[str] = set()
+    for hierarchy in layout.hierarchies:
+        with suppress(OSError):
+            found.update(entry.name for entry in os.scandir(hierarchy.directory(PARENT)) if entry.is_dir())
+    return [f"{PARENT}/{name}" for name in sorted(found)]
+
+
+def sweep_orphan(layout: CgroupLayout, group: str, *, rounds: int = 100) -> bool:
+    """Thaw and remove a group, killing nobody; whether nothing is left after `rounds` of 5 ms."""
+    thaw_tree(layout, group)
+    for _ in range(rounds):
+        if remove_group(layout, group):
+            _tidy_parent(layout)
+            return True
+        select.select((), (), (), 0.005)
+    return False
 
 
 def _bottom_up(directory: Path) -> Iterator[Path]:
