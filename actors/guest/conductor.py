@@ -19,7 +19,7 @@ from actors.guest.process_io import ProcessIo
 from actors.lifecycle.container import ContainerState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from actors.guest.engines.base import Engine, EngineProcess
     from actors.guest.machine import Machine
@@ -51,6 +51,7 @@ class Conductor:
         self.machine = machine
         self._limits = limits
         self._cells: dict[str, _Cell] = {}
+        self._clearing: list[Callable[[], Awaitable[None]]] = []
         self._leftovers = Leftovers(limits.leftover_bytes)
         self._nursery: trio.Nursery | None = None
 
@@ -203,8 +204,22 @@ class Conductor:
             for process in cell.processes.values():
                 await process.aclose()
 
+    def when_empty(self, clear: Callable[[], Awaitable[None]]) -> None:
+        """To be called at a sandbox's end, when its containers are gone: the next one must find nothing of it."""
+        self._clearing.append(clear)
+
     async def destroy(self) -> None:
-        """Kill and remove every container, then forget the sandbox; repeated is fine. The first failure is raised at the end."""
+        """Kill and remove every container, then forget the sandbox with all it has left; repeated is fine.
+
+        Raises: the first failure, at the end; then the sandbox is still there, and so are no other's things.
+        """
+        await self.remove_all()
+        for clear in self._clearing:
+            await clear()
+        self.machine.destroy_sandbox()
+
+    async def remove_all(self) -> None:
+        """Kill and remove every container; repeated is fine. The first failure is raised at the end."""
         failure: Exception | None = None
         for action in (self.kill_all, self._remove_in_turn):
             for container in list(self._cells):
@@ -216,7 +231,6 @@ class Conductor:
                     failure = failure or error
         if failure is not None:
             raise failure
-        self.machine.destroy_sandbox()
 
     async def _remove_in_turn(self, container: str) -> None:
         """Also one that is still being created, once its creation has ended, one way or the other."""

@@ -96,7 +96,7 @@ async def _main(
                     break
                 listeners.cancel_scope.cancel()
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _ENDING_SECONDS):
-                await conductor.destroy()
+                await conductor.remove_all()
         nursery.cancel_scope.cancel()
     return 0
 

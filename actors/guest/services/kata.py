@@ -53,8 +53,10 @@ class KataService:
         engine: str,
         platform: Platform,
     ) -> None:
+        guest = GuestCalls(platform, limits, version=version, engine=engine)
+        conductor.when_empty(guest.forget_files)
         self._methods: Mapping[str, Method] = {
-            **GuestCalls(platform, limits, version=version, engine=engine).methods(),
+            **guest.methods(),
             **ContainerCalls(conductor, platform).methods(),
             **ProcessCalls(conductor, limits).methods(),
             **MetricsCalls(conductor, platform).methods(),
