@@ -23,7 +23,7 @@ from actors.wire.spec import Stopped
 from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing, Overlap, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from actors.agents.base import AgentConnection
     from actors.limits import Limits
@@ -145,7 +145,7 @@ class ContainerActor:
             return await self._stop(args)
 
     @contextlib.contextmanager
-    def wants_end(self, args: Stop) -> Iterator[None]:
+    def wants_end(self, args: Stop) -> Generator[None]:
         """Meanwhile a stop before it, whose caller may have given up, waits no longer than this one would."""
         wanted = args, trio.current_time() + self._grace(args)
         self._ends.append(wanted)

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from typing import TYPE_CHECKING
 
 import trio
 
 from actors.errors import AgentError
 from actors.guest import syscalls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["renew_namespaces"]
 
@@ -63,7 +67,7 @@ async def _bring_along(count: int) -> None:
         async with trio.open_nursery() as nursery:
             try:
                 for _ in range(count):
-                    nursery.start_soon(partial(trio.to_thread.run_sync, _join, tell, wait, limiter=limiter))
+                    nursery.start_soon(_in_a_worker, partial(_join, tell, wait), limiter)
                 come = 0
                 while come < count:
                     await trio.lowlevel.wait_readable(arrived)
@@ -73,6 +77,10 @@ async def _bring_along(count: int) -> None:
     finally:
         for descriptor in (arrived, tell, wait):
             os.close(descriptor)
+
+
+async def _in_a_worker(job: Callable[[], None], limiter: trio.CapacityLimiter) -> None:
+    await trio.to_thread.run_sync(job, limiter=limiter)
 
 
 def _join(tell: int, wait: int) -> None:

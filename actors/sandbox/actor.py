@@ -41,7 +41,7 @@ from actors.wire.verbs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from contextlib import AbstractContextManager
 
     from actors.agents.base import AgentConnection, AgentFactory, SandboxAgent
@@ -128,7 +128,7 @@ class SandboxActor:
             await self._stop(args)
 
     @contextmanager
-    def _wants_end(self, args: Stop) -> Iterator[None]:
+    def _wants_end(self, args: Stop) -> Generator[None]:
         """Meanwhile no stop before it, of ours or of a container, waits longer than this one would."""
         with ExitStack() as stack:
             for child in self._containers.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -29,7 +28,7 @@ from actors.wire.spec import ContainerSpec, ProcessSpec
 from tests.support.agents import ScriptedGuest, scripted_system
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator
 
     from trio.testing import MockClock
 
@@ -156,40 +155,6 @@ async def test_stop_is_polite_first_and_kills_after_the_grace(autojump_clock: Mo
         assert trio.current_time() - began == pytest.approx(0)
         assert (await polite.stop()).code == 143, "stop of a stopped one is fine"
         assert guest.calls["remove_container"] == 2
-
-
-# what is asked 1 s after a stop with a long grace, and how long that may then take
-LATER: dict[str, tuple[Callable[[SandboxHandle, ContainerHandle], Awaitable[object]], float]] = {
-    "stop by force": (lambda _, one: one.stop(grace=0, force=True), 0),
-    "delete by force": (lambda _, one: one.delete(force=True), 0),
-    "stop with a shorter grace": (lambda _, one: one.stop(grace=2), 2),
-    "stop with a longer grace": (lambda _, one: one.stop(grace=200), 29),
-    "stop of its sandbox": (lambda box, _: box.stop(grace=3), 3),
-    "delete of its sandbox by force": (lambda box, _: box.delete(force=True), 0),
-}
-
-
-@pytest.mark.parametrize("first", ["container", "sandbox"])
-@pytest.mark.parametrize("given_up", [False, True])
-@pytest.mark.parametrize("name", LATER)
-async def test_nobody_waits_for_a_longer_grace_of_an_earlier_stop(
-    name: str, given_up: bool, first: str, autojump_clock: MockClock
-) -> None:
-    guest = ScriptedGuest()
-    ask, seconds = LATER[name]
-    async with a_sandbox(guest) as box, trio.open_nursery() as nursery:
-        one = await running(box, "one")
-        guest.init("one").ignores = frozenset({signal.SIGTERM})
-
-        async def stop_politely() -> None:
-            with trio.move_on_after(0.5 if given_up else math.inf):
-                await (one if first == "container" else box).stop(grace=30)
-
-        nursery.start_soon(stop_politely)
-        await trio.sleep(1)
-        began = trio.current_time()
-        await ask(box, one)
-        assert trio.current_time() - began == pytest.approx(seconds)
 
 
 async def test_stop_of_a_paused_one_kills_it_at_once(autojump_clock: MockClock) -> None:
