@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import logging
 import math
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -22,11 +23,13 @@ from actors.errors import (
     KatrioError,
     OutcomeUnknown,
 )
+from actors.host.exhaustion import told_when_exhausted
 from actors.lane import Lane
 from actors.wire.codec import decode_value
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from actors.limits import Limits
     from actors.mailbox import Inbox, Mail
@@ -63,10 +66,15 @@ class Actor:
         self._limits = limits
         # how long a verb that changes state may take; stop adds the grace it was asked for
         self._bounds: dict[str, Callable[[Any], float]] = {}
+        self._pending: dict[str, Callable[[Any], AbstractContextManager[None]]] = {}
 
     def bound(self, verb: str, seconds: Callable[[Any], float]) -> None:
         """Let `verb` take longer than the default, depending on its arguments."""
         self._bounds[verb] = seconds
+
+    def while_pending(self, verb: str, told: Callable[[Any], AbstractContextManager[None]]) -> None:
+        """Let what runs know of each `verb` with its arguments, from its arrival, before its turn, to its answer."""
+        self._pending[verb] = told
 
     async def serve(self) -> None:
         """Serve until the inbox is unregistered, and then until what was begun has ended; or until cancelled."""
@@ -107,8 +115,10 @@ class Actor:
 
     async def _attend(self, mail: Mail, verb: Verb, args: Any, ticket: Lane.Ticket) -> None:
         """One verb from its place in the lane to its answer; one that ends with the actor is answered as well."""
+        told = self._pending.get(mail.verb)
         try:
-            await self._take_turn(mail, verb, args, ticket)
+            with nullcontext() if told is None else told(args):
+                await self._take_turn(mail, verb, args, ticket)
         finally:
             if not mail.settled:
                 mail.fail(_unknown(mail) if verb.changes_state else _stopped(mail))
@@ -137,7 +147,8 @@ class Actor:
 
     async def _run(self, mail: Mail, args: Any) -> None:
         try:
-            result = await self._handlers[mail.verb](args, mail)
+            with told_when_exhausted(f"{mail.verb} of {self.name!r}"):
+                result = await self._handlers[mail.verb](args, mail)
         except KatrioError as error:
             mail.fail(error)
         except Exception as bug:

@@ -57,6 +57,8 @@ class Limits:
     unread_output_bytes: int = 1 * MIB
     # and how fast it may write on when that is full: each byte costs the host time that others want
     lost_output_bytes_per_second: int = 32 * MIB
+    # what ended processes of one guest left unread, all together: their bytes lie in memory, and the oldest make room
+    leftover_bytes: int = 64 * MIB
     # what one collect keeps of each output: more than a test compares, and it is held in memory while the process runs
     collected_bytes: int = 16 * MIB
     # one read from the agent; its reply must fit into one frame, and larger buffers no longer fit into caches
@@ -139,6 +141,7 @@ _GUEST: Mapping[str, tuple[float, float]] = {
     "chunk_bytes": (1, 3 * MIB),
     # held in memory for each process, or for all of a sandbox
     "unread_output_bytes": (1, 1024 * MIB),
+    "leftover_bytes": (1, 1024 * 1024 * MIB),
     "copied_bytes": (1, 1024 * 1024 * MIB),
     "random_bytes": (1, 64 * KIB),
     # longer than a day nobody waits for a runtime

@@ -18,6 +18,7 @@ __all__ = [
     "EndpointBusy",
     "EndpointClosed",
     "EndpointSilent",
+    "Exhausted",
     "LocalProtocolError",
     "MessageTooLarge",
     "ProtocolError",
@@ -47,6 +48,10 @@ class AddressInUse(TransportError):
 
 class Unreachable(TransportError):
     """Nobody answers on this address (yet). Safe to try again: nothing was sent."""
+
+
+class Exhausted(TransportError):
+    """This process or this machine has no descriptor left; nothing was sent."""
 
 
 class EndpointClosed(TransportError):

@@ -22,7 +22,7 @@ import trio
 
 from transports.address import check_socket_path
 from transports.base import NowaitStream
-from transports.errors import AddressError, AddressInUse, Unreachable
+from transports.errors import AddressError, AddressInUse, Exhausted, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -42,6 +42,8 @@ MOST_RECEIVE_BYTES = 256 * 1024
 FIRST_PAUSE_SECONDS = 0.010
 LONGEST_PAUSE_SECONDS = 0.250
 
+# what accepting needs ran out: the listener itself is well
+_NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 # no waiting mends these: the address itself is wrong
 _WRONG_ADDRESS = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.EPROTOTYPE})
 
@@ -143,6 +145,7 @@ def unix_dialer(path: str) -> Dialer:
     The dialer raises:
         Unreachable: no file, nobody listens on it, or its backlog is full.
         AddressError: the path exists and can't be dialled (permissions, not a stream socket).
+        Exhausted: no descriptor is left.
 
     Raises:
         AddressError: no unix socket can have this path.
@@ -225,22 +228,67 @@ async def serve_accepted(
 ) -> None:
     """Accept on a socket that listens, until cancelled, and close it; see `serve_unix`. `admit` may refuse a peer."""
 
-    async def serve_peer(accepted: trio.SocketStream) -> None:
-        peer = socket.socket(fileno=accepted.socket.detach())
+    async def serve_peer(peer: socket.socket) -> None:
         async with SocketStream(peer) as stream:
             if admit is None or admit(peer):
                 await handler(stream)
 
-    with closing(listening):
-        listener = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+    with closing(listening), closing(_Spare()) as spare:
+        listening.setblocking(False)
         async with trio.open_nursery() as nursery:
-            await nursery.start(trio.serve_listeners, serve_peer, [listener])
             task_status.started(name)
+            while True:
+                await trio.lowlevel.wait_readable(listening)
+                peer = await _accept(listening, spare)
+                if peer is not None:
+                    nursery.start_soon(serve_peer, peer)
+
+
+class _Spare:
+    """A descriptor that is given up to refuse a peer when no other is left: one that is not accepted would wait for ever."""
+
+    def __init__(self) -> None:
+        self._held = -1
+        self.take()
+
+    def take(self) -> None:
+        """Hold one again, as far as there is one."""
+        if self._held < 0:
+            with suppress(OSError):
+                self._held = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Let go of it."""
+        held, self._held = self._held, -1
+        if held >= 0:
+            os.close(held)
+
+
+async def _accept(listening: socket.socket, spare: _Spare) -> socket.socket | None:
+    """A peer; None when it has gone, or had to be refused. Raises: OSError, when the listener itself is broken."""
+    try:
+        peer, _ = listening.accept()
+    except (BlockingIOError, ConnectionAbortedError):
+        return None
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        spare.close()
+        with suppress(OSError):
+            listening.accept()[0].close()
+        spare.take()
+        await trio.sleep(FIRST_PAUSE_SECONDS)
+        return None
+    spare.take()
+    return peer
 
 
 def _connect(path: str) -> socket.socket:
     # not trio's connect: it takes EAGAIN of a full backlog for "in progress" and yields an unconnected socket
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        raise Exhausted(f"{path} can't be dialled: {error.strerror}") from error
     try:
         sock.connect(_name(path))
     except OSError as error:

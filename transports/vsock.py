@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import trio
 
 from transports.address import ANY_CID
-from transports.errors import AddressError, AddressInUse, Unreachable
+from transports.errors import AddressError, AddressInUse, Exhausted, Unreachable
 from transports.stream import BACKLOG, SocketStream, serve_accepted
 
 if TYPE_CHECKING:
@@ -32,10 +32,12 @@ _HOST_CID, _LOCAL_CID = 2, 1
 
 
 def open_vsock() -> socket.socket:
-    """An unconnected socket. Raises: AddressError when this kernel has none."""
+    """An unconnected socket. Raises: AddressError when this kernel has none, Exhausted when no descriptor is left."""
     try:
         return socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise Exhausted(f"a vsock can't be opened: {error.strerror}") from error
         raise AddressError(
             f"this kernel has no vsock: {error.strerror}; load vsock, or use hvsock:// or unix://"
         ) from error

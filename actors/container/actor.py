@@ -23,7 +23,7 @@ from actors.wire.spec import Stopped
 from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing, Overlap, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from actors.agents.base import AgentConnection
     from actors.limits import Limits
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ContainerActor"]
 
+_AT_ONCE = Stop(grace_seconds=0, force=True)
 _S, _E = ContainerState, ContainerEvent
 # where a lost reply leaves the container until its guest has told
 _IN_DOUBT = frozenset({_S.STARTING, _S.RUNNING, _S.PAUSED})
@@ -76,6 +77,9 @@ class ContainerActor:
         self._removed = False
         self._oom_kills = 0
         self._following: trio.Nursery | None = None
+        # who wants it ended, and by when; and the wait for a polite end, while one runs
+        self._ends: list[tuple[Stop, float]] = []
+        self._polite = trio.CancelScope()
         self._link = trio.CancelScope()
         self._processes = Processes(name, connection, limits, self._check, self.events)
         self._actor = Actor(
@@ -106,6 +110,8 @@ class ContainerActor:
             limits,
         )
         self._actor.bound("stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args)))
+        self._actor.while_pending("stop", self.wants_end)
+        self._actor.while_pending("delete", self._deletes)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Create the container over a connection of its own, then serve until deleted or cancelled.
@@ -134,9 +140,23 @@ class ContainerActor:
 
     async def stop(self, args: Stop) -> Stopped:
         """The stop order, for the sandbox: takes its turn in this actor's lane like a caller's `stop`."""
-        with self._actor.lane.ticket(Overlap.PREEMPTIVE) as ticket:
+        with self._actor.lane.ticket(Overlap.PREEMPTIVE) as ticket, self.wants_end(args):
             await ticket.turn()
             return await self._stop(args)
+
+    @contextlib.contextmanager
+    def wants_end(self, args: Stop) -> Generator[None]:
+        """Meanwhile a stop before it, whose caller may have given up, waits no longer than this one would."""
+        wanted = args, trio.current_time() + self._grace(args)
+        self._ends.append(wanted)
+        self._polite.deadline = min(self._polite.deadline, wanted[1])
+        try:
+            yield
+        finally:
+            self._ends.remove(wanted)
+
+    def _deletes(self, args: Delete) -> contextlib.AbstractContextManager[None]:
+        return self.wants_end(_AT_ONCE) if args.force else contextlib.nullcontext()
 
     def lose(self, reason: str) -> None:
         """The guest is gone: every waiter gets GuestDied, and nothing is asked of the agent any more."""
@@ -301,7 +321,8 @@ class ContainerActor:
         if polite:
             with _best_effort(args.force):
                 await self._agent.signal_process(self.id, init.agent_name, args.signal)
-                with trio.move_on_after(self._grace(args)):
+                ends = [end for other, end in self._ends if other is not args]
+                with trio.move_on_at(min([trio.current_time() + self._grace(args), *ends])) as self._polite:
                     await self._processes.ended(init)
         if not init.settled:
             await self._agent.kill_all(self.id)
@@ -322,7 +343,7 @@ class ContainerActor:
         if args.force and self.state.value not in (ContainerState.STOPPED, ContainerState.LOST):
             # how it ended need not be known to forget it
             with contextlib.suppress(OutcomeUnknown):
-                await self._stop(Stop(grace_seconds=0, force=True))
+                await self._stop(_AT_ONCE)
         self._check("delete")
         if self.state.value is not ContainerState.LOST:
             with _best_effort(args.force):

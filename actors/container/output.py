@@ -89,9 +89,13 @@ class Output:
         self._offset += count
         self._gap += count
 
+    def lost_bytes(self, count: int) -> None:
+        """The agent has dropped so many where the next ones would stand."""
+        self._gap += count
+
     def lost_reply(self) -> None:
         """A read was lost with its link; how many bytes it carried is not known, so it counts as one."""
-        self._gap += 1
+        self.lost_bytes(1)
 
     def end(self) -> None:
         """No more will come."""

@@ -164,7 +164,10 @@ class FollowedProcess:
                 except AgentUnreachable:
                     await trio.sleep(self._limits.reconnect_pause_seconds)
                     continue
-                except KatrioError:
+                except KatrioError as error:
+                    if isinstance(lost := error.details.get("lost"), int):
+                        output.lost_bytes(lost)
+                        continue
                     data = b""
                 finally:
                     self._reads.remove(reading)

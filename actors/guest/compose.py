@@ -61,6 +61,7 @@ def compose(
 ) -> Composed:
     """Nothing runs yet. `on_error`: see `transports.calls.server`."""
     conductor = Conductor(engine, Machine(limits), limits)
+    conductor.when_empty(platform.clear)
     kata = KataService(conductor, limits, version=version, engine=engine.name, platform=platform)
     ttrpc = TtrpcServer(kata.handlers(Dialect.TTRPC), on_error=on_error)
     grpc = GrpcServer(kata.handlers(Dialect.GRPC), on_error=on_error)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import AgentError, InvalidArgument, InvalidTransition, NotFound
+from actors.guest.leftovers import Leftovers
 from actors.guest.process_io import ProcessIo
 from actors.lifecycle.container import ContainerState
 from actors.wire.fields import check_fields
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from actors.guest.engines.base import Engine, EngineProcess
     from actors.guest.machine import Machine
@@ -51,6 +52,8 @@ class Conductor:
         self.machine = machine
         self._limits = limits
         self._cells: dict[str, _Cell] = {}
+        self._clearing: list[Callable[[], Awaitable[None]]] = []
+        self._leftovers = Leftovers(limits.leftover_bytes)
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -205,8 +208,22 @@ class Conductor:
             for process in cell.processes.values():
                 await process.aclose()
 
+    def when_empty(self, clear: Callable[[], Awaitable[None]]) -> None:
+        """To be called at a sandbox's end, when its containers are gone: the next one must find nothing of it."""
+        self._clearing.append(clear)
+
     async def destroy(self) -> None:
-        """Kill and remove every container, then forget the sandbox; repeated is fine. The first failure is raised at the end."""
+        """Kill and remove every container, then forget the sandbox with all it has left; repeated is fine.
+
+        Raises: the first failure, at the end; then the sandbox is still there, and so are no other's things.
+        """
+        await self.remove_all()
+        for clear in self._clearing:
+            await clear()
+        self.machine.destroy_sandbox()
+
+    async def remove_all(self) -> None:
+        """Kill and remove every container; repeated is fine. The first failure is raised at the end."""
         failure: Exception | None = None
         for action in (self.kill_all, self._remove_in_turn):
             for container in list(self._cells):
@@ -218,7 +235,6 @@ class Conductor:
                     failure = failure or error
         if failure is not None:
             raise failure
-        self.machine.destroy_sandbox()
 
     async def _remove_in_turn(self, container: str) -> None:
         """Also one that is still being created, once its creation has ended, one way or the other."""
@@ -284,7 +300,7 @@ class Conductor:
 
     def _follow(self, cell: _Cell, container: str, process: str, found: EngineProcess) -> None:
         assert self._nursery is not None, "the conductor runs"
-        streams = ProcessIo(found)
+        streams = ProcessIo(found, self._leftovers, self._limits)
         cell.processes[process] = streams
         self._nursery.start_soon(self._until_end, cell, container, process, streams)
 
@@ -293,3 +309,7 @@ class Conductor:
         if cell.processes.get(process) is streams and self._cells.get(container) is cell:
             self.machine.exited(container, process, status)
         streams.finish(status)
+        assert self._nursery is not None, "the conductor runs"
+        self._nursery.start_soon(streams.keep_stdout)
+        self._nursery.start_soon(streams.keep_stderr)
+        await streams.close_input()

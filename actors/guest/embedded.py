@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import socket
 import stat
 from pathlib import Path
@@ -17,11 +18,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.errors import InvalidArgument, KatrioError, NotFound, PermissionDenied, ResourceExhausted
+from actors.errors import AgentError, InvalidArgument, KatrioError, NotFound, PermissionDenied, ResourceExhausted
 from actors.guest.measures import guest_measures
 from actors.guest.network import SandboxNetwork
 from actors.guest.packetfilter import read_filter, replace_filter
 from actors.guest.platform import BarePlatform, VolumeUse
+from actors.guest.renewal import renew_namespaces
 from actors.guest.shared import FileKind
 
 if TYPE_CHECKING:
@@ -95,6 +97,15 @@ class EmbeddedPlatform(BarePlatform):
         if self._network is None:
             return await super().set_packet_filter(data, ipv6=ipv6)
         return await replace_filter(data, ipv6=ipv6)
+
+    async def clear(self) -> None:
+        try:
+            shutil.rmtree(_SHARED)
+        except FileNotFoundError:
+            pass  # nothing was copied
+        except OSError as error:
+            raise AgentError(f"the sandbox's shared files are left: {error}", status="not cleared") from error
+        await (super().clear() if self._network is None else renew_namespaces())
 
     async def measures(self) -> list[Family]:
         await trio.lowlevel.checkpoint()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from actors.errors import KatrioError
 from actors.guest import syscalls
 from actors.host import rundir
-from actors.host.cgroups import make_group, read_layout, thaw_tree
+from actors.host.cgroups import hold_group, read_layout, thaw_tree
 from actors.host.facts import ENGINES
 from actors.host.protocols import GuestProtocol
 from actors.limits import guest_limits
@@ -92,12 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return NOT_BEGUN
     code = NOT_BEGUN
     try:
-        if options.engine != "processes":
-            make_group(layout, owner.group)
+        # held like the lock
+        _group = None if options.engine == "processes" else hold_group(layout, owner.group)
         code = _Launcher(options, directory, owner, layout).run()
     except (KatrioError, OSError) as error:
         print(f"guest of sandbox {options.sandbox!r} can't begin: {error}", file=sys.stderr)
-    swept = rundir.sweep_own(directory, layout)
+    swept = rundir.sweep_own(directory, layout, owner)
     # the host reads why a guest ended by itself, and removes it then; nobody is left to read it after the host's end
     if code == DONE or (options.lifeline and select.select((0,), (), (), 0)[0]):
         directory.log.unlink(missing_ok=True)

@@ -91,6 +91,12 @@ class Platform(Protocol):
         """Replace it; what iptables-restore said. Raises: InvalidArgument."""
         ...
 
+    async def clear(self) -> None:
+        """Forget whatever the sandbox has left, its containers being gone: shared files, network. Repeated is fine.
+
+        Raises: AgentError.
+        """
+
     async def volume(self, path: str) -> VolumeUse:
         """How full what holds the shared directory's `path` is (relative to it; empty: itself).
 
@@ -155,6 +161,10 @@ class BarePlatform:
     async def set_packet_filter(self, data: bytes, *, ipv6: bool) -> bytes:
         await self._no_network("set_ip_tables")
         return b""
+
+    async def clear(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.files.clear()
 
     async def volume(self, path: str) -> VolumeUse:
         await _refuse("get_volume_stats: this guest has no volumes")

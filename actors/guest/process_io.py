@@ -1,7 +1,8 @@
 """One process's streams and its end, as the services use them: who reads takes turns, who writes waits for room.
 
 For the conductor, which makes one for each process. Reads wait for at least one byte, and empty means the end;
-writes hold no lock but their own stream's. Not for signals' rules or states (the machine).
+writes hold no lock but their own stream's. A stream that has come to its end is closed, and what an ended process left
+unread is held in memory: it costs no descriptor. Not for signals' rules or states (the machine).
 """
 
 from __future__ import annotations
@@ -10,39 +11,85 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.errors import ResourceExhausted
+from actors.guest.leftovers import Leftover
+
 if TYPE_CHECKING:
     from actors.guest.engines.base import EngineProcess
+    from actors.guest.leftovers import Leftovers
+    from actors.limits import Limits
     from actors.wire.spec import ExitStatus, TerminalSize
 
 __all__ = ["ProcessIo"]
 
 # one write into a pipe of 1 MiB; smaller steps let a close come between
 _WRITE_BYTES = 64 * 1024
+# one step of bringing a pipe's rest into memory
+_KEPT_BYTES = 64 * 1024
 
 
 class _Reader:
-    def __init__(self, stream: trio.abc.ReceiveStream | None) -> None:
+    """One output: from its stream, and after its process's end from what `keep` has brought into memory."""
+
+    def __init__(self, stream: trio.abc.ReceiveStream | None, left: Leftover, bound: int) -> None:
         self._stream = stream
+        self._left = left
+        self._bound = bound
         self._turn = trio.Lock()
+        self._room = trio.lowlevel.ParkingLot()
+        # its reader has seen the end
         self.at_end = stream is None
 
     async def read(self, limit: int) -> bytes:
+        async with self._turn:
+            if self._left.lost:
+                lost, self._left.lost = self._left.lost, 0
+                raise ResourceExhausted(
+                    f"{lost} bytes of this output were dropped unread after its process's end: others needed the room; "
+                    "what follows is there",
+                    lost=lost,
+                )
+            data = self._left.take(limit) or await self._receive(limit)
+            self._room.unpark_all()
+            self.at_end = not data
+            return data
+
+    async def keep(self) -> None:
+        """After the process's end: bring what is unread into memory, and close the stream at its end. Somebody else may hold
+        the other end for long, and write on: beyond the bound that waits for a reader, as in a live process's pipe."""
+        while self._stream is not None:
+            if self._left.size >= self._bound:
+                await self._room.park()
+                continue
+            # a reader that waits for bytes has the turn for as long
+            async with self._turn:
+                self._left.put(await self._receive(_KEPT_BYTES))
+
+    async def _receive(self, limit: int) -> bytes:
+        """Empty at the end, where the stream is closed: it is of no use to anybody, and costs a descriptor."""
         if self._stream is None:
             await trio.lowlevel.checkpoint()
             return b""
-        async with self._turn:
-            try:
-                data = bytes(await self._stream.receive_some(limit))
-            except (trio.ClosedResourceError, trio.BrokenResourceError):
-                data = b""
-            self.at_end = not data
-            return data
+        try:
+            data = bytes(await self._stream.receive_some(limit))
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            data = b""
+        if not data:
+            ended, self._stream = self._stream, None
+            await ended.aclose()
+        return data
+
+    def forget(self) -> None:
+        """Nobody reads it any more; its stream is closed by who closes them all."""
+        self._stream = None
+        self._left.clear()
+        self._room.unpark_all()
 
 
 class ProcessIo:
     """See the module; `engine` is the process below."""
 
-    def __init__(self, engine: EngineProcess) -> None:
+    def __init__(self, engine: EngineProcess, leftovers: Leftovers, limits: Limits) -> None:
         self.engine = engine
         self.ended = trio.Event()
         self._status: ExitStatus | None = None
@@ -50,8 +97,9 @@ class ProcessIo:
         self._stdin_closed = engine.stdin is None
         # with a terminal there is no stderr, and its input has no end of its own
         self._terminal = engine.stderr is None
-        self._stdout = _Reader(engine.stdout)
-        self._stderr = _Reader(engine.stderr)
+        bound = limits.unread_output_bytes
+        self._stdout = _Reader(engine.stdout, Leftover(leftovers), bound)
+        self._stderr = _Reader(engine.stderr, Leftover(leftovers), bound)
 
     @property
     def read_to_end(self) -> bool:
@@ -62,6 +110,20 @@ class ProcessIo:
         """It has ended; its waiters are answered, its output can still be read."""
         self._status = status
         self.ended.set()
+
+    async def close_input(self) -> None:
+        """After its end: nobody is told of input that goes nowhere, and who writes is told how much went in."""
+        self._stdin_closed = True
+        if self.engine.stdin is not None:
+            await self.engine.stdin.aclose()
+
+    async def keep_stdout(self) -> None:
+        """After its end: let go of the descriptor once nobody can write any more, read or not."""
+        await self._stdout.keep()
+
+    async def keep_stderr(self) -> None:
+        """Like `keep_stdout`."""
+        await self._stderr.keep()
 
     async def wait(self) -> ExitStatus:
         """Its end, at once when it has ended."""
@@ -78,7 +140,10 @@ class ProcessIo:
         self.engine.resize(size)
 
     async def read_stdout(self, limit: int) -> bytes:
-        """1 to `limit` bytes, waiting for them; empty is the end. A cancelled read loses nothing."""
+        """1 to `limit` bytes, waiting for them; empty is the end. A cancelled read loses nothing.
+
+        Raises: ResourceExhausted, once for each gap: so many bytes (`lost`) were dropped before the next.
+        """
         return await self._stdout.read(limit)
 
     async def read_stderr(self, limit: int) -> bytes:
@@ -110,3 +175,5 @@ class ProcessIo:
         """Close all streams; who reads sees the end."""
         self._stdin_closed = True
         await self.engine.aclose()
+        self._stdout.forget()
+        self._stderr.forget()

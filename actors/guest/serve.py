@@ -16,6 +16,7 @@ import trio
 
 from actors.errors import Unsupported
 from actors.guest.compose import compose
+from actors.guest.descriptors import Descriptors
 from actors.guest.embedded import EmbeddedPlatform
 from actors.guest.engines.crun import hide_unified
 from actors.guest.engines.oci import OciEngine
@@ -53,15 +54,22 @@ def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
 
     Raises: Unsupported when the runtime's program is not here, or can't work with this machine's control groups.
     """
-    reaper = Reaper()
+    reaper, descriptors = Reaper(), Descriptors()
     if engine == "processes":
-        return ProcessEngine(sandbox_directory=sandbox_directory, reaper=reaper, token=token)
+        return ProcessEngine(sandbox_directory=sandbox_directory, reaper=reaper, token=token, descriptors=descriptors)
     program = find_runtime(engine)
     if program is None:
         raise Unsupported(f"engine {engine!r}: no such program here")
     if engine == "crun":
         hide_unified()
-    return OciEngine(program, name=engine, sandbox_directory=sandbox_directory, layout=read_layout(), reaper=reaper)
+    return OciEngine(
+        program,
+        name=engine,
+        sandbox_directory=sandbox_directory,
+        layout=read_layout(),
+        reaper=reaper,
+        descriptors=descriptors,
+    )
 
 
 async def _main(
@@ -88,7 +96,7 @@ async def _main(
                     break
                 listeners.cancel_scope.cancel()
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _ENDING_SECONDS):
-                await conductor.destroy()
+                await conductor.remove_all()
         nursery.cancel_scope.cancel()
     return 0
 

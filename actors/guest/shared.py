@@ -135,6 +135,11 @@ class SharedFiles:
         del self._unfinished[path]
         return SharedFile(path, bytes(begun.data), *_modes(request), request.uid, request.gid)
 
+    def clear(self) -> None:
+        """All of them are gone, begun ones too."""
+        self._unfinished.clear()
+        self._placed.clear()
+
     @contextmanager
     def placing(self, file: SharedFile) -> Generator[None]:
         """Place a file that `take` gave in here; it counts from now on, unless an error ends the block."""

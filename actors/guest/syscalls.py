@@ -40,6 +40,7 @@ __all__ = [
     "loopback_up",
     "mount",
     "open_in_root",
+    "setns",
     "umount",
     "unshare",
 ]
@@ -64,8 +65,13 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Leave namespaces of the calling thread, which must be the only one. Raises: OSError (EPERM: not allowed here)."""
+    """Leave namespaces, with the calling thread alone. Raises: OSError (EPERM: not allowed here)."""
     _call("unshare", ctypes.c_int(flags))
+
+
+def setns(namespace: int) -> None:
+    """Join the namespace behind a descriptor, with the calling thread alone. Raises: OSError."""
+    _call("setns", ctypes.c_int(namespace), ctypes.c_int(0))
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:

@@ -7,6 +7,7 @@ statistics, and never for a group outside `/katrio`: membership below it is the 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import select
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from actors.host.exhaustion import raise_if_exhausted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +32,9 @@ __all__ = [
     "container_group",
     "freezer_state",
     "group_exists",
+    "group_is_held",
+    "groups",
+    "hold_group",
     "kill_members",
     "make_group",
     "members",
@@ -38,6 +44,7 @@ __all__ = [
     "sandbox_group",
     "set_frozen",
     "sweep_group",
+    "sweep_orphan",
     "thaw_tree",
 ]
 
@@ -149,7 +156,8 @@ def freezer_state(layout: CgroupLayout, group: str) -> FreezerState:
             return FreezerState((directory / "freezer.state").read_text().strip().lower())
         events = dict(line.split() for line in (directory / "cgroup.events").read_text().splitlines())
         asked = (directory / "cgroup.freeze").read_text().strip()
-    except (FileNotFoundError, OSError):
+    except OSError as error:
+        raise_if_exhausted(error)
         return FreezerState.ABSENT
     if events.get("frozen") == "1":
         return FreezerState.FROZEN
@@ -193,6 +201,73 @@ def make_group(layout: CgroupLayout, group: str) -> None:
                 continue  # the parent was removed between its making and ours
 
 
+def hold_group(layout: CgroupLayout, group: str) -> int | None:
+    """Make the group, and hold it until the returned descriptor (shared with forks) is closed everywhere; None without groups.
+
+    Raises:
+        OSError: not permitted.
+    """
+    for _ in range(100):
+        make_group(layout, group)
+        try:
+            held = _open_group(layout, group)
+            if held is not None:
+                fcntl.flock(held, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            continue  # a sweep took it, which nobody held yet, for a dead one's
+        if held is None or group_exists(layout, group):
+            return held
+        os.close(held)
+    raise FileNotFoundError(f"control group {group}: somebody removes it")
+
+
+def group_is_held(layout: CgroupLayout, group: str) -> bool:
+    """Whether its launcher lives, or the group is another user's."""
+    try:
+        held = _open_group(layout, group)
+    except FileNotFoundError:
+        return False  # the rest of one that was removed
+    except OSError:
+        return True
+    if held is None:
+        return True
+    try:
+        if os.fstat(held).st_uid != os.geteuid():
+            return True
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(held)
+    return False
+
+
+def _open_group(layout: CgroupLayout, group: str) -> int | None:
+    """Its directory in one of the trees, the same one for everybody. Raises: OSError."""
+    tree = layout.freezer or next(iter(layout.hierarchies), None)
+    return None if tree is None else os.open(tree.directory(group), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def groups(layout: CgroupLayout) -> list[str]:
+    """Every sandbox's group in any hierarchy, sorted."""
+    found: set[str] = set()
+    for hierarchy in layout.hierarchies:
+        with suppress(OSError):
+            found.update(entry.name for entry in os.scandir(hierarchy.directory(PARENT)) if entry.is_dir())
+    return [f"{PARENT}/{name}" for name in sorted(found)]
+
+
+def sweep_orphan(layout: CgroupLayout, group: str, *, rounds: int = 100) -> bool:
+    """Thaw and remove a group, killing nobody; whether nothing is left after `rounds` of 5 ms."""
+    thaw_tree(layout, group)
+    for _ in range(rounds):
+        if remove_group(layout, group):
+            _tidy_parent(layout)
+            return True
+        select.select((), (), (), 0.005)
+    return False
+
+
 def _bottom_up(directory: Path) -> Iterator[Path]:
     try:
         # no directory below it: a look at all of its files is spared, on v1 a dozen times for one container
@@ -202,18 +277,23 @@ def _bottom_up(directory: Path) -> Iterator[Path]:
     if leaf:
         yield directory
         return
-    for path, _, _ in os.walk(directory, topdown=False):
+    for path, _, _ in os.walk(directory, topdown=False, onerror=raise_if_exhausted):
         yield Path(path)
 
 
 def members(layout: CgroupLayout, group: str) -> list[int]:
-    """Pids below `group` in any hierarchy, sorted, each once; a pid of another namespace can't be named and is left out."""
+    """Pids below `group` in any hierarchy, sorted, each once; a pid of another namespace can't be named and is left out.
+
+    Raises:
+        OSError: no descriptor is left to look with.
+    """
     found: dict[int, None] = {}
     for hierarchy in layout.hierarchies:
         for directory in _bottom_up(hierarchy.directory(group)):
             try:
                 text = (directory / "cgroup.procs").read_text()
-            except OSError:
+            except OSError as error:
+                raise_if_exhausted(error)
                 continue
             for pid in text.split():
                 # the kernel writes 0 for a process that this pid namespace can't see: kill(0) would be ourselves
@@ -278,14 +358,16 @@ def sweep_group(layout: CgroupLayout, group: str, *, rounds: int = 400) -> bool:
     for _ in range(rounds):
         if not group_exists(layout, group):
             return True
-        if members(layout, group):
-            # without a freezer the kills are repeated until nobody is left
-            with suppress(OSError):
-                set_frozen(layout, group, frozen=True)
-            kill_members(layout, group)
-            thaw_tree(layout, group)
-        if remove_group(layout, group):
-            _tidy_parent(layout)
-            return True
+        # what runs out (of the whole machine, at worst) may be there again in the next round
+        with suppress(OSError):
+            if members(layout, group):
+                # without a freezer the kills are repeated until nobody is left
+                with suppress(OSError):
+                    set_frozen(layout, group, frozen=True)
+                kill_members(layout, group)
+                thaw_tree(layout, group)
+            if remove_group(layout, group):
+                _tidy_parent(layout)
+                return True
         select.select((), (), (), 0.005)
     return False

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actors.host.cgroups import CgroupLayout, FreezerState, container_group, freezer_state
+from actors.host.exhaustion import raise_if_exhausted
 
 __all__ = [
     "CONTAINER_VARIABLE",
@@ -51,10 +52,11 @@ class ProcessFact(NamedTuple):
 
 
 def read_process(pid: int) -> ProcessFact | None:
-    """One process; None when there is none."""
+    """One process; None when there is none. Raises: OSError, when no descriptor is left to look with."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+    except OSError as error:
+        raise_if_exhausted(error)
         return None
     fields = text.rpartition(")")[2].split()
     return ProcessFact(pid, fields[0], int(fields[1]), int(fields[3]), int(fields[19]))
@@ -71,7 +73,8 @@ def has_mark(pid: int, variable: str, value: str) -> bool:
     """Whether the process was given `variable=value`; False when its environment can't be read."""
     try:
         return f"{variable}={value}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
+    except OSError as error:
+        raise_if_exhausted(error)
         return False
 
 
@@ -84,7 +87,8 @@ def signal_exactly(fact: ProcessFact, signum: int) -> bool:
     """Signal this process and none that got its pid later; False when it is gone."""
     try:
         descriptor = os.pidfd_open(fact.pid)
-    except OSError:
+    except OSError as error:
+        raise_if_exhausted(error)
         return False
     try:
         now = read_process(fact.pid)

@@ -3,7 +3,8 @@
 For the launcher (which makes and owns one), the host process (which names one, and sweeps a dead guest's) and
 the start of every command (which sweeps them all). Ownership is a lock held for life; a directory's name proves
 nothing, and nothing is killed but members of the control group that its marker names, or processes that carry
-the marker's own token. Not for images: those outlive sandboxes (`images`).
+the marker's own token. A launcher holds its control group as well, so that one whose directory somebody has removed can
+be told from a live one's. Not for images: those outlive sandboxes (`images`).
 """
 
 from __future__ import annotations
@@ -16,17 +17,28 @@ import re
 import select
 import shutil
 import stat
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.errors import AlreadyExists, InvalidArgument, PermissionDenied, ResourceExhausted
-from actors.host.cgroups import CgroupLayout, members, read_layout, remove_group, sandbox_group, sweep_group
+from actors.host.cgroups import (
+    CgroupLayout,
+    group_is_held,
+    groups,
+    members,
+    read_layout,
+    remove_group,
+    sandbox_group,
+    sweep_group,
+    sweep_orphan,
+)
 from actors.host.marks import kill_marked, read_process
 from actors.host.protocols import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     from actors.errors import KatrioError
 
@@ -38,6 +50,7 @@ __all__ = [
     "check_run_root",
     "claim",
     "default_run_root",
+    "held_log",
     "make_run_root",
     "sweep",
     "sweep_directory",
@@ -50,7 +63,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
 # 2 s for a guest to follow its dead launcher
 _DYING_ROUNDS, _DYING_PAUSE = 200, 0.01
 _ELSEWHERE = "name another with --run-dir (run_dir= in a program), or set TMPDIR"
-_LOCK, _OWNER, _ROOT_LOCK = "lock", "owner.json", ".lock"
+_LOCK, _OWNER, _ROOT_LOCK, _LOG = "lock", "owner.json", ".lock", ".log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep did to one directory; `clean` is False when a process or a group would not go."""
+    """What a sweep did to one directory, log or control group; `clean` is False when a process or a group would not go."""
 
     directory: Path
     clean: bool
@@ -102,7 +115,7 @@ class RunDirectory:
             Channel.CONTROL: path / "hyper.sock",
             Channel.STREAMS: path / "tty.sock",
         }
-        self.log = path.parent / f"{path.name}.log"
+        self.log = path.parent / f"{path.name}{_LOG}"
         # a tmpfs over it, seen by the guest alone
         self.state = path / "state"
         size = max(len(os.fsencode(socket)) for socket in self.sockets.values())
@@ -219,6 +232,65 @@ def claim(directory: RunDirectory, layout: CgroupLayout) -> tuple[Owner, int]:
     return owner, descriptor
 
 
+@contextmanager
+def held_log(directory: RunDirectory) -> Generator[None]:
+    """Meanwhile no sweep takes the log for a dead guest's, though there is no directory yet, or none any more.
+
+    Raises: as `make_run_root`; OSError.
+    """
+    root = directory.path.parent
+    make_run_root(root)
+    gate = _lock(root / _ROOT_LOCK, wait=True)
+    assert gate is not None
+    try:
+        log = os.open(directory.log, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    finally:
+        os.close(gate)
+    try:
+        yield
+    finally:
+        os.close(log)
+
+
+def _sweep_log(log: Path) -> Swept | None:
+    """Remove a log without a directory, unless somebody waits for its guest or is about to read it."""
+    gate = _lock(log.parent / _ROOT_LOCK, wait=True)
+    assert gate is not None
+    try:
+        if not _is_lonely(log):
+            return None
+        log.unlink(missing_ok=True)
+    finally:
+        os.close(gate)
+    return Swept(log, clean=True)
+
+
+def _is_lonely(log: Path) -> bool:
+    try:
+        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _logs(run_root: Path, names: Iterable[str]) -> list[Path]:
+    """Logs of guests that have no directory."""
+    stems = (name.removesuffix(_LOG) for name in names if name.endswith(_LOG) and name != _ROOT_LOCK)
+    return [run_root / f"{stem}{_LOG}" for stem in stems if _NAME.fullmatch(stem) and not (run_root / stem).exists()]
+
+
+def _orphans(layout: CgroupLayout) -> list[str]:
+    """Groups of ours whose launcher is dead, and which no run directory need tell of."""
+    return [group for group in groups(layout) if not group_is_held(layout, group)]
+
+
 def _read_owner(path: Path) -> Owner | None:
     try:
         return Owner(**json.loads((path / _OWNER).read_text()))
@@ -226,8 +298,8 @@ def _read_owner(path: Path) -> Owner | None:
         return None  # its maker died between making the directory and writing the marker: nothing ran in it
 
 
-def _sweep_dead(path: Path, layout: CgroupLayout) -> Swept:
-    owner, clean = _read_owner(path), True
+def _sweep_dead(path: Path, layout: CgroupLayout, owner: Owner | None) -> Swept:
+    clean = True
     if owner is not None and owner.boot == _boot_id():
         clean = sweep_group(layout, owner.group) and kill_marked(owner.token)
     if clean:
@@ -235,9 +307,9 @@ def _sweep_dead(path: Path, layout: CgroupLayout) -> Swept:
     return Swept(path, clean)
 
 
-def sweep_own(directory: RunDirectory, layout: CgroupLayout) -> Swept:
-    """Sweep the directory that this very process owns and still holds; its log stays."""
-    return _sweep_dead(directory.path, layout)
+def sweep_own(directory: RunDirectory, layout: CgroupLayout, owner: Owner) -> Swept:
+    """Sweep what this very process owns and still holds, though somebody may have removed the directory; the log stays."""
+    return _sweep_dead(directory.path, layout, owner)
 
 
 def _lock_of_dead(path: Path) -> int | None:
@@ -277,7 +349,7 @@ def sweep_directory(path: Path, layout: CgroupLayout | None = None) -> Swept | N
         owner = _read_owner(path)
         if owner is not None and owner.boot == _boot_id() and _start_time(owner.pid) == owner.start:
             return None  # somebody removed the lock of a living launcher
-        swept = _sweep_dead(path, layout or read_layout())
+        swept = _sweep_dead(path, layout or read_layout(), owner)
     finally:
         os.close(held)
     if swept.clean:
@@ -285,13 +357,13 @@ def sweep_directory(path: Path, layout: CgroupLayout | None = None) -> Swept | N
     return swept
 
 
-def abandoned(run_root: Path) -> list[str]:
-    """The names below `run_root` that a sweep would take, sorted; nothing is changed."""
+def abandoned(run_root: Path, layout: CgroupLayout | None = None) -> list[str]:
+    """What a sweep would take: names below `run_root`, sorted, and control groups; nothing is changed."""
     try:
         names = sorted(os.listdir(run_root))
     except OSError:
-        return []
-    found: list[str] = []
+        names = []
+    found = [log.name for log in _logs(run_root, names) if _is_lonely(log)]
     for name in names:
         path = run_root / name
         if not _NAME.fullmatch(name) or not path.is_dir():
@@ -306,16 +378,23 @@ def abandoned(run_root: Path) -> list[str]:
             os.close(held)
             if dead:
                 found.append(name)
-    return found
+    taken = {sandbox_group(name) for name in found}
+    return sorted(found) + [group for group in _orphans(layout or read_layout()) if group not in taken]
 
 
 def sweep(run_root: Path, layout: CgroupLayout | None = None) -> list[Swept]:
-    """Sweep every directory below `run_root` whose owner is dead; what was swept, by name. Live ones are not touched."""
+    """Sweep all that dead owners have left: directories and logs below `run_root`, and control groups that no directory tells of.
+
+    What was swept, by name. The living are not touched.
+    """
     try:
         names = sorted(os.listdir(run_root))
     except FileNotFoundError:
-        return []
+        names = []
     layout = layout or read_layout()
     directories = [run_root / name for name in names if _NAME.fullmatch(name) and (run_root / name).is_dir()]
     found = [sweep_directory(directory, layout) for directory in directories]
+    found += [_sweep_log(log) for log in _logs(run_root, names)]
+    # nothing is killed for a name: what was frozen dies when it is thawed, and a member that lives on is told
+    found += [Swept(Path(group), clean=sweep_orphan(layout, group)) for group in _orphans(layout)]
     return [swept for swept in found if swept is not None]

@@ -7,6 +7,7 @@ one. Not for what runs in a container: container actors answer for that themselv
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -39,7 +40,8 @@ from actors.wire.verbs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
+    from contextlib import AbstractContextManager
 
     from actors.agents.base import AgentConnection, AgentFactory, SandboxAgent
     from actors.limits import Limits
@@ -103,6 +105,8 @@ class SandboxActor:
             limits,
         )
         self._actor.bound("stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args)))
+        self._actor.while_pending("stop", self._wants_end)
+        self._actor.while_pending("delete", self._deletes)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until deleted. Cancelled: everything ends at once; an owner calls `stop` before that."""
@@ -118,9 +122,21 @@ class SandboxActor:
 
     async def stop(self, args: Stop) -> None:
         """The stop order, for the owner: takes its turn in this actor's lane like a caller's `stop`."""
-        with self._actor.lane.ticket(Overlap.PREEMPTIVE) as ticket:
+        with self._actor.lane.ticket(Overlap.PREEMPTIVE) as ticket, self._wants_end(args):
             await ticket.turn()
             await self._stop(args)
+
+    @contextmanager
+    def _wants_end(self, args: Stop) -> Generator[None]:
+        """Meanwhile no stop before it, of ours or of a container, waits longer than this one would."""
+        with ExitStack() as stack:
+            for child in self._containers.values():
+                if child.actor is not None:
+                    stack.enter_context(child.actor.wants_end(args))
+            yield
+
+    def _deletes(self, args: Delete) -> AbstractContextManager[None]:
+        return self._wants_end(Stop(grace_seconds=0, force=True)) if args.force else nullcontext()
 
     def _move(self, event: SandboxEvent) -> None:
         self.state.value = SANDBOX.move(self.state.value, event)

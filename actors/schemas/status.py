@@ -28,7 +28,7 @@ TEXT_LENGTH = 4096
 END_OF_STREAM_1X = (StatusCode.UNKNOWN, "EOF")
 # what a program may find in an error's details, if a guest says it; all else of a guest's details is dropped
 _WORDS = ("field", "state", "verb", "container", "process")
-_NUMBERS = ("limit",)
+_NUMBERS = ("limit", "lost")
 _WORD_LENGTH = 256
 _DETAILS_BYTES = 4096
 

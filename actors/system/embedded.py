@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.agents.base import Channels
-from actors.errors import GuestDied, NotFound, Unsupported
+from actors.errors import GuestDied, NotFound, ResourceExhausted, Unsupported
+from actors.host.exhaustion import is_exhaustion
 from actors.host.faults import kill_guest
 from actors.host.probes import PROBES, probe
 from actors.host.protocols import Channel, GuestProtocol
-from actors.host.rundir import RunDirectory, make_run_root, sweep_directory
+from actors.host.rundir import RunDirectory, held_log, sweep_directory
 from actors.limits import guest_words
 from actors.system.agents import LACKS, AgentType
-from transports.errors import TransportError
+from transports.errors import Exhausted, TransportError
 from transports.stream import dial_with_backoff, unix_dialer
 
 if TYPE_CHECKING:
@@ -89,8 +90,24 @@ class EmbeddedGuests:
 
     async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[EmbeddedGuest]) -> None:
         directory = RunDirectory(self._run_root / self._seams.ids.fresh(sandbox))
-        make_run_root(self._run_root)
-        child = await self._spawn(sandbox, directory)
+        with ExitStack() as held:
+            try:
+                held.enter_context(held_log(directory))
+                child = await self._spawn(sandbox, directory)
+            except OSError as error:
+                # its log may have been made
+                sweep_directory(directory.path)
+                failed = ResourceExhausted if is_exhaustion(error) else GuestDied
+                raise failed(f"sandbox {sandbox!r}: its guest can't be started: {error}") from error
+            await self._run(sandbox, directory, child, task_status)
+
+    async def _run(
+        self,
+        sandbox: str,
+        directory: RunDirectory,
+        child: ChildProcess,
+        task_status: trio.TaskStatus[EmbeddedGuest],
+    ) -> None:
         self._directories[sandbox] = directory
         guest = EmbeddedGuest(self._channels(directory), child.pid)
         try:
@@ -113,6 +130,7 @@ class EmbeddedGuests:
         return Channels(dialers[Channel.AGENT])
 
     async def _spawn(self, sandbox: str, directory: RunDirectory) -> ChildProcess:
+        """Raises: OSError."""
         argv = [
             self._seams.processes.own_interpreter(),
             # nothing from the working directory may be imported by a process of ours
@@ -129,10 +147,7 @@ class EmbeddedGuests:
             self._protocol,
             *self._limit_words,
         ]
-        try:
-            return await self._seams.processes.spawn(argv, env=self._environment, log=directory.log)
-        except OSError as error:
-            raise GuestDied(f"sandbox {sandbox!r}: its guest can't be started: {error}") from error
+        return await self._seams.processes.spawn(argv, env=self._environment, log=directory.log)
 
     async def _until_it_answers(self, guest: EmbeddedGuest, child: ChildProcess, directory: RunDirectory) -> None:
         """Dial until it answers; a guest that dies by then is told at once and with its own words."""
@@ -147,6 +162,8 @@ class EmbeddedGuests:
             nursery.start_soon(watch, nursery.cancel_scope)
             try:
                 stream = await dial_with_backoff(guest.channels.agent, seconds=self._limits.guest_start_seconds)
+            except Exhausted as error:
+                raise ResourceExhausted(f"the guest can't be reached: {error}") from error
             except TransportError as error:
                 failure = str(error)
             else:
@@ -167,7 +184,11 @@ class EmbeddedGuests:
             _log.warning("the guest in %s did not end within %g s: it is killed", directory.path, ENDING_SECONDS)
         child.send_signal(signal.SIGKILL)
         await child.wait()
-        await self._seams.threads.run(partial(sweep_directory, directory.path))
+        try:
+            await self._seams.threads.run(partial(sweep_directory, directory.path))
+        except OSError as error:
+            # its launcher has swept before it ended; what that could not, the next sweep finds
+            _log.warning("the guest's directory %s could not be looked at: %s", directory.path, error)
 
     def _log_tail(self, directory: RunDirectory) -> str:
         try:

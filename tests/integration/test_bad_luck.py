@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from actors.agents.base import Channels
 from actors.agents.kata.agent import connect_kata
@@ -17,10 +18,11 @@ from actors.errors import AgentError, AgentUnreachable, KatrioError, OutcomeUnkn
 from actors.guest import syscalls
 from actors.guest.engines.process import RealProcess
 from actors.host.facts import RUNTIMES, choose_engine, missing_for, read_facts
+from actors.host.marks import every_process
 from actors.limits import DEFAULT_LIMITS
 from tests.support.hostile_guest import HostileGuest
 from tests.support.misfortunes import ROWS, WATCH, Place, Row
-from tests.support.rooms import Room, in_a_room
+from tests.support.rooms import Room, in_a_room, read_until
 from transports.stream import serve_unix, unix_dialer
 from transports.ttrpc.codec import RESPONSE, encode_frame, encode_response
 
@@ -206,3 +208,78 @@ def _fill() -> None:
 def test_every_code_of_the_table_is_a_code() -> None:
     codes = {cls.code for cls in KatrioError.__subclasses__()} | {""}
     assert all(row.codes <= codes for row in ROWS)
+
+
+# a runtime reads the container's passwd, which may be a pipe that is fed when the container likes
+HELD = (
+    "rm /etc/passwd; mkfifo /etc/passwd; echo ready; read _; while :; do echo root:x:0:0:::/bin/sh >/etc/passwd; done"
+)
+
+
+@pytest.mark.parametrize("runtime", [name for name in WORKING if name != "processes"])
+def test_an_exec_told_as_failed_never_runs(runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.guest.engines.runtime._CALL_SECONDS", 1.0)
+    monkeypatch.setattr("actors.guest.engines.runtime._TURN_SECONDS", 0.2)
+
+    async def body(room: Room) -> None:
+        init = await room.started("c1", "sh", "-c", HELD)
+        await read_until(init.stdout, b"ready")
+        before = await room.engine.list_pids("c1")
+        late = "echo ran >/tmp/ran; exec sleep 1000"
+        for tty in (False, True):
+            with pytest.raises(AgentError, match="did not end within 1 s and was killed"):
+                await room.engine.exec("c1", room.process("sh", "-c", late, tty=tty))
+            assert await room.engine.list_pids("c1") == before
+        with trio.move_on_after(0.3):
+            await room.engine.exec("c1", room.process("sh", "-c", late))
+        assert await room.engine.list_pids("c1") == before, "given up by its caller"
+        assert init.stdin is not None
+        await init.stdin.send_all(b"\n")
+        # an exec that goes well after the pipe was fed would have been behind those
+        assert (await room.exec("c1", "test", "-e", "/tmp/ran")).code == 1
+        await room.remove("c1")
+
+    in_a_room(runtime, body)
+
+
+@pytest.mark.skipif(not FACTS.root, reason="a runtime needs root")
+def test_what_a_hanging_runtime_has_forked_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.guest.engines.runtime._CALL_SECONDS", 0.5)
+    left = tmp_path / "left"
+    _fake_runc(
+        tmp_path, f"while :; do (setsid sh -c 'echo $$ >>{left}; sleep 1000 & wait') & sleep 0.01; done", monkeypatch
+    )
+
+    async def body(room: Room) -> None:
+        with pytest.raises(AgentError, match="did not end"):
+            await room.engine.create("c1", room.spec(room.process("true")))
+        pids = [int(word) for word in left.read_text().split()]
+        assert len(pids) > 2
+        assert not [fact for fact in every_process() if fact.alive and fact.pid in pids]
+
+    in_a_room("runc", body)
+
+
+@pytest.mark.parametrize("runtime", [name for name in WORKING if name != "processes"])
+def test_containers_that_hold_up_their_runtimes_hold_up_nobody_else(
+    runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.guest.engines.runtime._CALL_SECONDS", 20.0)
+    monkeypatch.setattr("actors.guest.engines.runtime._TURN_SECONDS", 0.2)
+
+    async def body(room: Room) -> None:
+        # as many as may call a runtime at once
+        holders = [f"holder-{number}" for number in range(2 * (os.cpu_count() or 1))]
+        for name in holders:
+            await read_until((await room.started(name, "sh", "-c", HELD)).stdout, b"ready")
+        await room.idle("neighbour")
+        async with trio.open_nursery() as held:
+            for name in holders:
+                held.start_soon(room.engine.exec, name, room.process("sleep", "1000"))
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.fail_after(10):
+                assert (await room.exec("neighbour", "echo", "on")).stdout == b"on\n"
+            held.cancel_scope.cancel()
+        await room.remove(*holders, "neighbour")
+
+    in_a_room(runtime, body)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from actors.host.cgroups import group_exists, read_layout, sandbox_group
 from actors.host.facts import choose_engine, read_facts
 from actors.host.marks import read_process
-from actors.host.rundir import sweep
+from actors.host.rundir import RunDirectory, abandoned, held_log, sweep
 from tests.leaks import assert_clean, snapshot
 
 if TYPE_CHECKING:
@@ -198,3 +200,40 @@ def below(pid: int) -> list[int]:
         return children(pid)
     except OSError:
         return []
+
+
+@pytest.mark.parametrize("rest", [("host",), ("guest",), ("launcher",), ("host", "launcher", "guest")])
+def test_whoever_ends_after_the_run_directory_was_removed(
+    host: subprocess.Popen[bytes], run_dir: Path, rest: tuple[str, ...]
+) -> None:
+    """Its marker was the only word of its control groups: they, and the log, are found all the same, by `doctor` as well."""
+    launcher, guest = launcher_and_guest(host)
+    (directory,) = (path for path in run_dir.iterdir() if path.is_dir())
+    shutil.rmtree(directory, ignore_errors=True)
+    assert sweep(run_dir) == [], "nothing of a living one is taken"
+    assert abandoned(run_dir) == []
+    pids = {"host": host.pid, "launcher": launcher, "guest": guest}
+    for name in rest:
+        os.kill(pids[name], signal.SIGKILL)
+    if "host" in rest:
+        host.wait(10)
+    dead(launcher)
+    # a guest with a frozen container can't die before that is thawed, which nobody but a sweep does here
+    deadline = time.monotonic() + 10
+    while group_exists(read_layout(), sandbox_group(directory.name)) or abandoned(run_dir):
+        assert time.monotonic() < deadline, abandoned(run_dir)
+        assert all(swept.clean for swept in sweep(run_dir))
+        time.sleep(0.02)
+    dead(guest)
+    assert "host" not in rest or os.listdir(run_dir) == [".lock"]
+
+
+def test_a_log_is_kept_for_who_waits_for_its_guest_and_then_taken(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "r" / "box-1")
+    with held_log(directory):
+        assert directory.log.exists()
+        assert abandoned(tmp_path / "r") == []
+        assert sweep(tmp_path / "r") == []
+    assert abandoned(tmp_path / "r") == ["box-1.log"]
+    assert [swept.directory for swept in sweep(tmp_path / "r")] == [directory.log]
+    assert not directory.log.exists()

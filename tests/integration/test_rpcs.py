@@ -24,6 +24,7 @@ from actors.host.busybox import find_static_busybox
 from actors.host.facts import choose_engine, missing_for, read_facts
 from actors.host.images import ImageStore, default_image_root
 from actors.host.protocols import GuestProtocol
+from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import open_plain_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
@@ -186,3 +187,50 @@ async def test_neighbours_that_cannot_be_are_told_with_their_field(tmp_path: Pat
         else:
             with pytest.raises(Unsupported, match="no iptables-restore"):
                 await client.set_ip_tables(net.SetIPTablesRequest(data=b"*filter\nCOMMIT\n"))
+
+
+@pytest.mark.parametrize("engine", [RUNTIME] if RUNTIME == "processes" else [RUNTIME, "processes"])
+async def test_a_sandbox_finds_nothing_of_the_one_before_it(engine: str, tmp_path: Path) -> None:
+    """Whatever can be set through the agent, and what its containers left in the namespaces that they share."""
+    async with a_client(engine, tmp_path) as client:
+        stage = Stage(client, engine, rootfs(engine))
+
+        async def begin(name: str) -> dict[str, object]:
+            await client.create_sandbox(api.CreateSandboxRequest(sandbox_id=name))
+            await stage.running("one", "sleep", "100")
+            with pytest.raises(NotFound):
+                await client.get_volume_stats(resources.VolumeStatsRequest(f"{SHARED}/file"))
+            return {
+                # a program of the guest's and a container see the same network, whichever thread has started it
+                "seen": await stage.said("one", "cat", "/proc/net/fib_trie", "/proc/net/arp", "/proc/sysvipc/shm"),
+                "interfaces": (await client.list_interfaces()).Interfaces,
+                "routes": (await client.list_routes()).Routes,
+                "filter": _rules((await client.get_ip_tables(net.GetIPTablesRequest())).data) if HAS_FILTER else b"",
+            }
+
+        first = await begin("first")
+        wanted = net.Interface(device="lo", name="lo9", mtu=4321, IPAddresses=(net.IPAddress(0, "198.51.100.1", "24"),))
+        await client.update_interface(net.UpdateInterfaceRequest(wanted))
+        routes = net.Routes((net.Route(dest="203.0.113.0/24", device="lo9", scope=253),))
+        await client.update_routes(net.UpdateRoutesRequest(routes))
+        neighbor = net.ARPNeighbor(net.IPAddress(0, "198.51.100.9"), device="lo9", lladdr="02:00:00:00:00:09")
+        await client.add_arp_neighbors(net.AddARPNeighborsRequest(net.ARPNeighbors((neighbor,))))
+        if HAS_FILTER:
+            rules = b"*filter\n-A INPUT -s 192.0.2.7/32 -j DROP\nCOMMIT\n"
+            await client.set_ip_tables(net.SetIPTablesRequest(data=rules))
+        size = DEFAULT_LIMITS.copied_bytes
+        begun = api.CopyFileRequest(f"{SHARED}/begun", size - 1, 0o100600, 0o750, 0, 0, 0, b"x")
+        await client.copy_file(begun)
+        await client.copy_file(api.CopyFileRequest(f"{SHARED}/file", 1, 0o100600, 0o750, 0, 0, 0, b"x"))
+        await client.destroy_sandbox()
+        assert await begin("second") == first
+        # the room for copies is the whole again, and a copy that was begun is none
+        await client.copy_file(api.CopyFileRequest(f"{SHARED}/other", size, 0o100600, 0o750, 0, 0, 0, b"x"))
+        await client.destroy_sandbox()
+        await client.destroy_sandbox()
+        assert await begin("third") == first
+
+
+def _rules(saved: bytes) -> list[bytes]:
+    """Without counters and dates; tables without a rule are as none."""
+    return [line for line in saved.splitlines() if line.startswith(b"-A")]

@@ -55,10 +55,12 @@ class Room:
 
 
 @asynccontextmanager
-async def a_room(engine: str, tmp_path: Path, limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[Room]:
+async def a_room(
+    engine: str, tmp_path: Path, limits: Limits = DEFAULT_LIMITS, *, seconds: float = 60
+) -> AsyncGenerator[Room]:
     run_dir = tmp_path / "r"
     run_dir.mkdir(mode=0o700)
-    with trio.fail_after(60):
+    with trio.fail_after(seconds):
         async with open_embedded(agent="kata", engine=engine, run_dir=run_dir, limits=limits) as world:
             box = await world.system.create_sandbox("box")
             await box.start()

@@ -20,9 +20,17 @@ from actors.errors import (
     InvalidArgument,
     KatrioError,
     OutcomeUnknown,
+    ResourceExhausted,
 )
 from actors.nurseries import open_plain_nursery
-from transports.errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError, TransportError, WrongPeer
+from transports.errors import (
+    Exhausted,
+    LocalProtocolError,
+    MessageTooLarge,
+    RemoteProtocolError,
+    TransportError,
+    WrongPeer,
+)
 from transports.hyperstart.codec import Code, command_name
 from transports.hyperstart.control import Answered, HostControl, Ready
 from transports.hyperstart.messages import decode_version
@@ -75,6 +83,8 @@ class HyperstartLink:
             async with open_plain_nursery() as nursery:
                 self._nursery = nursery
                 await self._use(task_status)
+        except Exhausted as error:
+            raise ResourceExhausted(f"the guest can't be reached: {error}") from error
         except TransportError as error:
             raise AgentUnreachable(f"the guest can't be reached: {error}") from error
         finally:

@@ -17,6 +17,7 @@ from actors.errors import (
     AgentUnreachable,
     InvalidArgument,
     OutcomeUnknown,
+    ResourceExhausted,
     Unsupported,
 )
 from actors.schemas.rpcs import NoSuchField, SchemaError, decode_response, encode_request, rpcs_of
@@ -24,6 +25,7 @@ from actors.schemas.status import error_from_status
 from transports.errors import (
     EndpointBroken,
     EndpointClosed,
+    Exhausted,
     MessageTooLarge,
     RemoteProtocolError,
     RpcStatusError,
@@ -63,6 +65,8 @@ class DialledLink:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         try:
             stream = await dial_with_backoff(self._dialer, seconds=self._limits.guest_start_seconds)
+        except Exhausted as error:
+            raise ResourceExhausted(f"the agent can't be reached: {error}") from error
         except TransportError as error:
             raise AgentUnreachable(f"the agent can't be reached: {error}") from error
         pause = self._limits.reconnect_pause_seconds

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from actors.host.exhaustion import raise_if_exhausted
 from actors.schemas.stats import (
     BlkioStats,
     BlkioStatsEntry,
@@ -48,7 +49,8 @@ class _Group:
         # by descriptor: two dozen files are read for one look, and a text file object costs five times as much
         try:
             descriptor = os.open(f"{self._directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        except OSError as error:
+            raise_if_exhausted(error)
             return ""
         try:
             parts: list[bytes] = []
@@ -73,12 +75,13 @@ class _Group:
     def names(self) -> list[str]:
         try:
             return sorted(os.listdir(self._directory)) if self._directory is not None else []
-        except OSError:
+        except OSError as error:
+            raise_if_exhausted(error)
             return []
 
 
 def read_counters(layout: CgroupLayout, group: str) -> CgroupStats | None:
-    """One look at every counter of `group`; None when no tree has such a group."""
+    """One look at every counter of `group`; None when no tree has such a group. Raises: OSError, when no descriptor is left."""
     found: dict[str, _Group] = {}
     exists = False
     for name in ("cpu", "cpuacct", "memory", "pids", "blkio", "hugetlb"):

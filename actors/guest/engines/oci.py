@@ -14,19 +14,20 @@ import socket
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import trio
 
 from actors.errors import AgentError, InvalidArgument, NotFound, Unsupported
 from actors.guest.engines.counters import read_counters
-from actors.guest.engines.exhaustion import told_when_exhausted
+from actors.guest.engines.executables import cannot_run, check_format
 from actors.guest.engines.oci_config import Document, bundle_config, process_document
 from actors.guest.engines.oom import OomWatch
 from actors.guest.engines.pids import PidsLimit
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
+from actors.guest.engines.reaper import name_of
 from actors.guest.engines.resources import apply_resources, blame_resources
 from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
@@ -34,11 +35,14 @@ from actors.guest.engines.streams import open_pipes, terminal_ends
 from actors.guest.engines.users import check_ids, resolve_user
 from actors.host import cgroups
 from actors.host.cgroups import FreezerState
+from actors.host.exhaustion import is_exhaustion, told_when_exhausted
+from actors.host.marks import read_process, signal_exactly
 from actors.wire.fields import LARGEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from actors.guest.descriptors import Descriptors
     from actors.guest.engines.reaper import Reaped, Reaper
     from actors.host.cgroups import CgroupLayout
     from actors.schemas.oci import LinuxResources, Process, Spec
@@ -59,20 +63,38 @@ _LARGEST_IDS = {"runc": 2**31 - 1}
 _REFREEZE_POLLS = 100
 
 
+class _Own(NamedTuple):
+    """What the kernel calls a process that is still the runtime's, and what that executes; seen in inits that wait for their start."""
+
+    name: str
+    program: str
+
+
 class OciEngine:
     """See `Engine`. The working directory must not change while it lives."""
 
     def __init__(
-        self, program: str, *, name: str, sandbox_directory: str, layout: CgroupLayout, reaper: Reaper
+        self,
+        program: str,
+        *,
+        name: str,
+        sandbox_directory: str,
+        layout: CgroupLayout,
+        reaper: Reaper,
+        descriptors: Descriptors,
     ) -> None:
         self._name = name
         self._largest_id = _LARGEST_IDS.get(name, LARGEST_ID)
         self._sandbox = sandbox_directory
         self._layout = layout
         self._reaper = reaper
-        self._runtime = Runtime(program, _STATE, _CALLS)
+        self._descriptors = descriptors
+        self._runtime = Runtime(program, _STATE, _CALLS, descriptors)
         self._oom = OomWatch(layout)
         self._inits: dict[str, RealProcess] = {}
+        # by container: what its init is to run
+        self._programs: dict[str, str] = {}
+        self._own = _Own("", "")
 
     @property
     def name(self) -> str:
@@ -96,13 +118,18 @@ class OciEngine:
                 bundle.mkdir(mode=0o700)
                 limits = spec.linux.resources if spec.linux else None
                 process = await self._create(container, document, bundle, limits)
+                try:
+                    self._oom.watch(container, self._group(container))
+                except BaseException:
+                    process.close()
+                    raise
         except BaseException:
             with trio.CancelScope(shield=True):
                 await self.kill_all(container)
                 await self.delete(container)
             raise
         self._inits[container] = process
-        self._oom.watch(container, self._group(container))
+        self._programs[container] = document["process"]["args"][0]
         return process
 
     async def _create(
@@ -115,15 +142,28 @@ class OciEngine:
         config = bundle_config(document, process, rootfs="rootfs", group=self._group(container))
         (bundle / "config.json").write_bytes(msgspec.json.encode(config))
         try:
-            return await self._spawn("create", container, process, root, "--bundle", str(bundle))
+            init = await self._spawn("create", container, process, root, "--bundle", str(bundle))
         except RuntimeFailed:
             if resources is not None:
                 blame_resources(self._layout, self._group(container), resources)
             raise
+        try:
+            # through the init, which waits in its root with everything mounted
+            self._check_format(Root(f"/proc/{init.reaped.pid}/root"), process)
+        except BaseException:
+            init.close()
+            raise
+        return init
+
+    def _check_format(self, root: Root, process: Document) -> None:
+        program = process["args"][0]
+        # what a process finds there of itself, nobody else finds
+        if not program.startswith("/proc/"):
+            check_format(root, program, process["env"], process["cwd"])
 
     async def start(self, container: str) -> None:
-        init = self._inits[container].reaped
-        runtime = _program_of(init.pid)
+        process = self._inits[container]
+        init = process.reaped
         try:
             await self._runtime.call("start", container)
         except RuntimeFailed:
@@ -132,11 +172,19 @@ class OciEngine:
                 raise
         # the runtime has answered when its own program is let go on, and a signal that still finds that one ends it with
         # a code of the runtime's making (runc's, for SIGTERM: 2)
+        await self._until_it_runs(process, self._programs[container])
+
+    async def _until_it_runs(self, process: RealProcess, program: str) -> None:
+        """Until it is no more the runtime's. Raises: InvalidArgument (`args`) when the kernel would not execute its program."""
         with trio.move_on_after(_EXECUTED_SECONDS):
-            while runtime and init.status is None:
-                if _program_of(init.pid) != runtime:
+            while process.reaped.status is None:
+                if _program_of(process.reaped.pid) not in ("", self._own.program):
                     break
                 await trio.sleep(_POLL_SECONDS)
+        if process.reaped.status is None:
+            process.runs()
+        elif process.failure:
+            raise cannot_run(program, process.failure)
 
     async def exec(self, container: str, process: Process) -> RealProcess:
         with told_when_exhausted(f"exec in container {container!r}"):
@@ -148,12 +196,21 @@ class OciEngine:
         _still_there(container, root)
         document = self._process(msgspec.to_builtins(process), root, mounts=[])
         PidsLimit(self._layout, container, self._group(container)).check()
+        self._check_format(root, document)
         file = self._runtime.scratch("json")
         file.write_bytes(msgspec.json.encode(document))
         try:
-            return await self._spawn("exec", container, document, root, "--detach", "--process", str(file))
+            found = await self._spawn("exec", container, document, root, "--detach", "--process", str(file))
         finally:
             file.unlink(missing_ok=True)
+        try:
+            await self._until_it_runs(found, document["args"][0])
+        except BaseException:
+            # given up while it was waited for: nobody would know of it
+            found.signal(signal.SIGKILL)
+            found.close()
+            raise
+        return found
 
     def _process(self, asked: Document, root: Root, *, mounts: list[Document]) -> Document:
         """Check what a runtime would get wrong: an unknown user, and a missing directory (which it would create)."""
@@ -173,31 +230,64 @@ class OciEngine:
         pids = PidsLimit(self._layout, container, self._group(container))
         try:
             with self._reaper.spawning():
-                if process.get("terminal"):
-                    stdio = await self._with_terminal(verb, container, *arguments)
-                else:
-                    stdio = await self._with_pipes(verb, container, *arguments)
+                try:
+                    if process.get("terminal"):
+                        stdio = await self._with_terminal(verb, container, *arguments)
+                    else:
+                        stdio = await self._with_pipes(verb, container, *arguments)
+                except BaseException:
+                    with trio.CancelScope(shield=True):
+                        await self._end_unclaimed(container)
+                    raise
                 try:
                     reaped = self._adopt(verb, pid_file)
                 except BaseException:
                     stdio.close()
                     raise
                 _limit_files(reaped.pid, process)
+                if verb == "create":
+                    self._own = _Own(name_of(reaped.pid), _program_of(reaped.pid))
         except RuntimeFailed:
             _still_there(container, root)
             pids.blame()
             program = process["args"][0]
-            if not root.has_program(program, process["env"], process["cwd"]):
-                raise InvalidArgument(
-                    f"program {program!r}: no such executable in the container", field="args"
-                ) from None
+            if root.find_program(program, process["env"], process["cwd"]) is None:
+                raise cannot_run(program, "no such executable in the container") from None
             raise
         finally:
             pid_file.unlink(missing_ok=True)
-        return RealProcess(reaped, stdio)
+        return RealProcess(reaped, stdio, runtime=self._own.name)
+
+    async def _end_unclaimed(self, container: str) -> None:
+        """After a runtime failed: what it had forked into the container would go on without it, and run, unlisted, the
+        program that was told as failed. A container's own processes never are children of ours: its init adopts them.
+
+        Raises:
+            AgentError: a process would not go.
+        """
+        with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
+            while True:
+                facts = map(read_process, cgroups.members(self._layout, self._group(container)))
+                unclaimed = [fact for fact in facts if fact is not None and self._reaper.is_unclaimed(fact)]
+                if not unclaimed:
+                    return
+                for fact in unclaimed:
+                    signal_exactly(fact, signal.SIGKILL)
+                await trio.sleep(_POLL_SECONDS)
+        raise AgentError(
+            f"container {container!r}: what a failed {self._name} has started in it can't be killed; it may still run",
+            status="not killed",
+        )
 
     def _adopt(self, verb: str, pid_file: Path) -> Reaped:
-        """The process that the runtime has left to us. Raises: RuntimeFailed (it named none), ResourceExhausted."""
+        """The process that the runtime has left to us, which runs: by the reserve, or it would run unknown.
+
+        Raises: RuntimeFailed (it named none), OSError (not even that was left; it was killed).
+        """
+        with self._descriptors.reserve():
+            return self._adopt_by(verb, pid_file)
+
+    def _adopt_by(self, verb: str, pid_file: Path) -> Reaped:
         try:
             pid = int(pid_file.read_text()[:_PID_CHARACTERS])
             if pid <= 1:
@@ -253,6 +343,10 @@ class OciEngine:
                         return
                     await trio.sleep(_POLL_SECONDS)
         except OSError as error:
+            if is_exhaustion(error):
+                with self._descriptors.reserve():
+                    cgroups.thaw_tree(self._layout, group)
+                raise
             raise Unsupported(f"pause of container {container!r}: {error}") from error
         except BaseException:
             cgroups.thaw_tree(self._layout, group)
@@ -265,7 +359,8 @@ class OciEngine:
 
     async def resume(self, container: str) -> None:
         try:
-            cgroups.set_frozen(self._layout, self._group(container), frozen=False)
+            with self._descriptors.reserve():
+                cgroups.set_frozen(self._layout, self._group(container), frozen=False)
         except OSError as error:
             raise AgentError(f"resume of container {container!r}: {error}", status="no freezer") from error
         await trio.lowlevel.checkpoint()
@@ -273,7 +368,7 @@ class OciEngine:
     async def kill_all(self, container: str) -> None:
         """Freeze, so that no fork escapes; kill; thaw, since v1 lets nobody die frozen; again until none is left."""
         group = self._group(container)
-        with trio.move_on_after(_KILL_SECONDS):
+        with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
             while cgroups.members(self._layout, group):
                 try:
                     cgroups.set_frozen(self._layout, group, frozen=True)
@@ -289,7 +384,12 @@ class OciEngine:
         )
 
     async def delete(self, container: str) -> None:
+        with self._descriptors.reserve():
+            await self._delete(container)
+
+    async def _delete(self, container: str) -> None:
         self._inits.pop(container, None)
+        self._programs.pop(container, None)
         self._oom.forget(container)
         bundle = _BUNDLES / container
         if not bundle.exists():

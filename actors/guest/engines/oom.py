@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.guest.syscalls import IN_MODIFY, inotify_watch
+from actors.host.exhaustion import raise_if_exhausted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = ["OomWatch"]
 # between the kernel's notice and its kill; a killer that is this late is told with the next notice
 _KILL_SECONDS = 1.0
 _POLL_SECONDS = 0.005
+_COUNTER_BYTES = 4096
 
 
 class OomWatch:
@@ -45,19 +47,33 @@ class OomWatch:
             await trio.sleep_forever()
 
     def watch(self, container: str, group: str) -> None:
-        """From now on, until `forget`; nothing happens where this machine counts no memory."""
+        """From now on, until `forget`; nothing happens where this machine counts no memory.
+
+        Raises:
+            OSError: no descriptor is left to watch it by.
+        """
         memory = self._layout.controller("memory")
         if memory is None:
             return
         assert self._nursery is not None, "the watch runs"
         directory = memory.directory(group)
         try:
-            notice = (
-                _notice_v1(directory) if memory.version == 1 else inotify_watch(directory / "memory.events", IN_MODIFY)
+            counter = os.open(
+                directory / ("memory.oom_control" if memory.version == 1 else "memory.events"),
+                os.O_RDONLY | os.O_CLOEXEC,
             )
-        except OSError:
+            try:
+                notice = (
+                    _notice_v1(directory, counter)
+                    if memory.version == 1
+                    else inotify_watch(directory / "memory.events", IN_MODIFY)
+                )
+            except BaseException:
+                os.close(counter)
+                raise
+        except OSError as error:
+            raise_if_exhausted(error)
             return  # the group went already, or its tree has no memory controller here
-        counter = directory / ("memory.oom_control" if memory.version == 1 else "memory.events")
         scope = self._scopes[container] = trio.CancelScope()
         self._nursery.start_soon(self._follow, container, counter, notice, scope)
 
@@ -77,7 +93,7 @@ class OomWatch:
             del self._untold[container]
             return container
 
-    async def _follow(self, container: str, counter: Path, notice: int, scope: trio.CancelScope) -> None:
+    async def _follow(self, container: str, counter: int, notice: int, scope: trio.CancelScope) -> None:
         told = 0
         try:
             with scope:
@@ -93,6 +109,7 @@ class OomWatch:
                         await self._tell(container)
         finally:
             os.close(notice)
+            os.close(counter)
 
     async def _tell(self, container: str) -> None:
         async with self._news:
@@ -100,7 +117,7 @@ class OomWatch:
             self._news.notify_all()
 
 
-async def _risen(counter: Path, told: int) -> int | None:
+async def _risen(counter: int, told: int) -> int | None:
     """The count, once it is over `told` or the time for it is over; None when the group has gone."""
     deadline = trio.current_time() + _KILL_SECONDS
     while True:
@@ -110,23 +127,20 @@ async def _risen(counter: Path, told: int) -> int | None:
         await trio.sleep(_POLL_SECONDS)
 
 
-def _kills(counter: Path) -> int | None:
+def _kills(counter: int) -> int | None:
+    """By a descriptor that is kept: a look must not fail for want of one."""
     try:
-        rows = [line.split() for line in counter.read_text().splitlines()]
+        rows = [line.split() for line in os.pread(counter, _COUNTER_BYTES, 0).decode().splitlines()]
     except OSError:
         return None
     return next((int(row[1]) for row in rows if row[0] == "oom_kill"), 0)
 
 
-def _notice_v1(directory: Path) -> int:
+def _notice_v1(directory: Path, counter: int) -> int:
     """Raises: OSError."""
     notice = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     try:
-        control = os.open(directory / "memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            (directory / "cgroup.event_control").write_text(f"{notice} {control}")
-        finally:
-            os.close(control)
+        (directory / "cgroup.event_control").write_text(f"{notice} {counter}")
     except BaseException:
         os.close(notice)
         raise

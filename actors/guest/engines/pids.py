@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.errors import ResourceExhausted
+from actors.host.exhaustion import raise_if_exhausted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +64,8 @@ class PidsLimit:
         directory: Path | None = self._directory
         try:
             return "" if directory is None else (directory / name).read_text()
-        except OSError:
+        except OSError as error:
+            raise_if_exhausted(error)
             return ""  # no group, or none any more
 
 

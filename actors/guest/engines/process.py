@@ -5,18 +5,26 @@ For whatever an engine has spawned and named by pid. Not for spawning.
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
 
 from actors.errors import InvalidArgument, InvalidTransition
 from actors.guest.engines.streams import ReadEnd, WriteEnd, set_terminal_size
+from actors.schemas.text import plain_text
+from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
     from actors.guest.engines.reaper import Reaped
-    from actors.wire.spec import ExitStatus, TerminalSize
+    from actors.wire.spec import TerminalSize
 
 __all__ = ["RealProcess", "Stdio"]
+
+# as a shell tells a program that is not there, or can't be executed, and above this a signal
+_ABSENT, _REFUSED, _BY_SIGNAL = 127, 126, 128
+_REASON_LENGTH = 200
 
 
 class Stdio:
@@ -28,20 +36,55 @@ class Stdio:
         self.stderr = stderr
         self.terminal = terminal
 
+    @property
+    def outputs(self) -> list[ReadEnd]:
+        """One or two; errors go to the last."""
+        return [self.stdout] if self.stderr is None else [self.stdout, self.stderr]
+
     def close(self) -> None:
         """Close all three."""
         self.stdin.close()
-        self.stdout.close()
-        if self.stderr is not None:
-            self.stderr.close()
+        for output in self.outputs:
+            output.close()
 
 
 class RealProcess:
-    """See `EngineProcess`."""
+    """See `EngineProcess`.
 
-    def __init__(self, reaped: Reaped, stdio: Stdio) -> None:
+    A runtime's own program becomes the container's by execve(2), and when that fails its words are on the standard error and its exit
+    code is 1. Readers wait until `runs` or the end tells whose words they are; a failed one has written nothing, and ended as a shell
+    says it: with 127 when something was not there, else with 126.
+
+    Args:
+        runtime: what the kernel calls the process while it is still the runtime's; empty when there is none.
+    """
+
+    def __init__(self, reaped: Reaped, stdio: Stdio, *, runtime: str = "") -> None:
         self.reaped = reaped
+        # why its program could not be executed; empty when it was, or nobody knows yet
+        self.failure = ""
         self._stdio = stdio
+        self._runtime = runtime
+        if runtime:
+            for output in stdio.outputs:
+                output.hold()
+            reaped.on_end = self._ended
+
+    def runs(self) -> None:
+        """It executes the container's program."""
+        self._runtime = ""
+        for output in self._stdio.outputs:
+            output.release()
+
+    def _ended(self) -> None:
+        status = self.reaped.status
+        if not self._runtime or self.reaped.last_name != self._runtime or status is None:
+            self.runs()
+            return
+        text = b"".join(output.drop() for output in self._stdio.outputs)
+        # one that was killed before its start was not refused
+        if status.code < _BY_SIGNAL:
+            self.failure = _reason(text)
 
     @property
     def stdin(self) -> WriteEnd:
@@ -56,7 +99,10 @@ class RealProcess:
         return self._stdio.stderr
 
     async def wait(self) -> ExitStatus:
-        return await self.reaped.wait()
+        status = await self.reaped.wait()
+        if self.failure:
+            return ExitStatus(_ABSENT if "no such file" in self.failure else _REFUSED)
+        return status
 
     def signal(self, signum: int) -> bool:
         try:
@@ -76,6 +122,18 @@ class RealProcess:
         except (OSError, trio.ClosedResourceError):
             return  # its terminal is gone with it: a resize after the end changes nothing
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
+        """`aclose`, at once."""
         self._stdio.close()
+
+    async def aclose(self) -> None:
+        self.close()
         await trio.lowlevel.checkpoint()
+
+
+def _reason(text: bytes) -> str:
+    """From a runtime's last words: `exec /x: exec format error`, or the same in JSON."""
+    last = text.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    with suppress(ValueError, KeyError, TypeError):
+        last = str(json.loads(last)["msg"])
+    return plain_text(last.rpartition(": ")[2].lower(), _REASON_LENGTH) or "the kernel does not run it"

@@ -7,6 +7,7 @@ as a container's process, and what can escape: `membership`. A job-controlled st
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
@@ -20,15 +21,17 @@ import msgspec
 import trio
 
 from actors.errors import AgentError, InvalidArgument, Unsupported
-from actors.guest.engines.exhaustion import is_exhaustion, told_when_exhausted
+from actors.guest.engines.executables import cannot_run, check_format
 from actors.guest.engines.membership import Membership
 from actors.guest.engines.oci_config import Document, process_document
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.resources import plan_resources
+from actors.guest.engines.rootfs import Root
 from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal_ends
 from actors.guest.engines.users import check_ids, resolve_user
 from actors.host.cgroups import container_group
+from actors.host.exhaustion import is_exhaustion, raise_if_exhausted, told_when_exhausted
 from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, signal_exactly
 from actors.schemas.oci import LinuxResources
 from actors.wire.spec import TerminalSize
@@ -36,6 +39,7 @@ from actors.wire.spec import TerminalSize
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from actors.guest.descriptors import Descriptors
     from actors.guest.engines.reaper import Reaped, Reaper
     from actors.host.marks import ProcessFact
     from actors.schemas.oci import Process, Spec
@@ -48,13 +52,18 @@ _STOP_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.002
 _RELEASE_LOOKS = 10
-# waits at the gate, takes the terminal as its controlling one (the first that a session's leader opens), and runs
-_SHIM = 'gate=$1 tty=$2; shift 2; [ -z "$gate" ] || read -r _ <"$gate" || exit 137; [ -z "$tty" ] || exec 0<>"$tty"; exec "$@"'
+# takes the limit of descriptors that the guest was started with, waits at the gate, takes the terminal as its controlling one
+# (the first that a session's leader opens), and runs
+_SHIM = (
+    'ulimit -S -n "$1"; gate=$2 tty=$3; shift 3; [ -z "$gate" ] || read -r _ <"$gate" || exit 137; '
+    '[ -z "$tty" ] || exec 0<>"$tty"; exec "$@"'
+)
 # the same for another user, who can open neither the gate, in a directory of ours, nor the terminal: both come before the
 # change. A shell has no word for that, and Python's own start ignores two signals
 _CHANGING = """
-import os, signal, sys
-gate, tty, uid, gid, groups = sys.argv[1:6]
+import os, resource, signal, sys
+limit, gate, tty, uid, gid, groups = sys.argv[1:7]
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 for number in signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ:
     signal.signal(number, signal.SIG_DFL)
 if gate and not open(gate).readline():
@@ -66,7 +75,7 @@ if tty:
 os.setgroups([int(group) for group in groups.split()])
 os.setresgid(int(gid), int(gid), int(gid))
 os.setresuid(int(uid), int(uid), int(uid))
-os.execv("/bin/sh", ["sh", "-c", 'exec "$@"', "sh", *sys.argv[6:]])
+os.execv("/bin/sh", ["sh", "-c", 'exec "$@"', "sh", *sys.argv[7:]])
 """
 
 
@@ -80,11 +89,12 @@ class _Container:
 class ProcessEngine:
     """See `Engine`. The working directory is the guest's own, and must not change while it lives."""
 
-    def __init__(self, *, sandbox_directory: str, reaper: Reaper, token: str) -> None:
+    def __init__(self, *, sandbox_directory: str, reaper: Reaper, token: str, descriptors: Descriptors) -> None:
         """`token` marks every process for a sweep; empty where a pid namespace makes that needless."""
         self._sandbox = sandbox_directory
         self._reaper = reaper
         self._token = token
+        self._descriptors = descriptors
         self._containers: dict[str, _Container] = {}
 
     @property
@@ -118,7 +128,8 @@ class ProcessEngine:
             try:
                 # no reader yet: the shim has not come to its gate
                 gate = os.open(found.gate, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            except OSError:
+            except OSError as error:
+                raise_if_exhausted(error)
                 await trio.sleep(_POLL_SECONDS)
                 continue
             os.write(gate, b"\n")
@@ -139,7 +150,7 @@ class ProcessEngine:
             try:
                 with self._reaper.spawning():
                     process = await trio.lowlevel.open_process(
-                        argv(str(gate or ""), tty),
+                        argv(str(self._descriptors.inherited), str(gate or ""), tty),
                         cwd=document["cwd"],
                         stdin=children[0],
                         stdout=children[1],
@@ -151,6 +162,8 @@ class ProcessEngine:
             except OSError as error:
                 if is_exhaustion(error):
                     raise
+                if error.errno == errno.E2BIG:
+                    raise cannot_run(document["args"][0], "argument list too long") from error
                 raise Unsupported(f"a process of container {container!r} can't be run as asked: {error}") from error
         found.members.add(process.pid)
         return RealProcess(reaped, stdio)
@@ -187,7 +200,8 @@ class ProcessEngine:
         raise AgentError(f"pause of container {container!r}: a process of it would not stop", status="not stopped")
 
     async def resume(self, container: str) -> None:
-        self._signal_members(container, signal.SIGCONT)
+        with self._descriptors.reserve():
+            self._signal_members(container, signal.SIGCONT)
         await trio.lowlevel.checkpoint()
 
     def _signal_members(self, container: str, signum: int) -> int:
@@ -197,7 +211,7 @@ class ProcessEngine:
         if container not in self._containers:
             await trio.lowlevel.checkpoint()
             return
-        with trio.move_on_after(_KILL_SECONDS):
+        with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
             while True:
                 if self._signal_members(container, signal.SIGKILL) == 0:
                     return
@@ -256,8 +270,11 @@ def _release(facts: list[ProcessFact]) -> None:
             signal_exactly(fact, signal.SIGCONT)
 
 
-def _command(document: Document, user: Document) -> Callable[[str, str], list[str]]:
-    """The command by the gate's path and the terminal's, checked so that a failure names its field. Raises: InvalidArgument."""
+def _command(document: Document, user: Document) -> Callable[[str, str, str], list[str]]:
+    """The command by its limit of descriptors, the gate's path and the terminal's, checked so that a failure names its field.
+
+    Raises: InvalidArgument, Unsupported.
+    """
     if not document.get("args"):
         raise InvalidArgument("the process has no program to run: args is empty", field="args")
     cwd = document["cwd"]
@@ -265,20 +282,32 @@ def _command(document: Document, user: Document) -> Callable[[str, str], list[st
         raise InvalidArgument(f"cwd {cwd!r}: no such directory", field="cwd")
     path = next(entry[5:] for entry in document["env"] if entry.startswith("PATH="))
     program: str = document["args"][0]
-    if shutil.which(os.path.join(cwd, program) if "/" in program else program, path=path) is None:
-        raise InvalidArgument(f"program {program!r}: no such executable on this machine", field="args")
+    found_program = shutil.which(os.path.join(cwd, program) if "/" in program else program, path=path)
+    if found_program is None:
+        raise cannot_run(program, "no such executable on this machine")
+    # the shell that waits at the gate would take what the kernel does not know for a script of its own
+    check_format(Root("/"), found_program, [], cwd)
     check_ids(user)
     uid, gid, groups = int(user.get("uid") or 0), int(user.get("gid") or 0), user.get("additionalGids") or ()
     if user.get("username"):
         found = resolve_user(user["username"], Path("/etc/passwd").read_text(), Path("/etc/group").read_text())
         uid, gid, groups = found.uid, found.gid, groups or found.groups
+    if not _may_execute(found_program, uid, {gid, *groups}):
+        raise cannot_run(program, f"permission denied for uid {uid}")
     # no right is needed to stay who we are
     if (uid, gid) in ((0, 0), (os.geteuid(), os.getegid())) and not groups:
-        return lambda gate, tty: ["/bin/sh", "-c", _SHIM, "sh", gate, tty, *document["args"]]
+        return lambda limit, gate, tty: ["/bin/sh", "-c", _SHIM, "sh", limit, gate, tty, *document["args"]]
     if os.geteuid() != 0:
         raise Unsupported(f"user {uid}:{gid}: only root can run a process as somebody else", field="user")
     identity = (str(uid), str(gid), " ".join(map(str, groups)))
-    return lambda gate, tty: [sys.executable, "-IS", "-c", _CHANGING, gate, tty, *identity, *document["args"]]
+    changing = [sys.executable, "-IS", "-c", _CHANGING]
+    return lambda limit, gate, tty: [*changing, limit, gate, tty, *identity, *document["args"]]
+
+
+def _may_execute(path: str, uid: int, groups: set[int]) -> bool:
+    status = os.stat(path)
+    own = 0o100 if status.st_uid == uid else 0o010 if status.st_gid in groups else 0o001
+    return bool(status.st_mode & (0o111 if uid == 0 else own))
 
 
 @contextmanager

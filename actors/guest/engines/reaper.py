@@ -10,20 +10,23 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
 from actors.errors import AgentError
-from actors.guest.engines.exhaustion import is_exhaustion
+from actors.host.exhaustion import is_exhaustion
 from actors.host.marks import every_process
 from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-__all__ = ["Reaped", "Reaper"]
+    from actors.host.marks import ProcessFact
+
+__all__ = ["Reaped", "Reaper", "name_of"]
 
 _STRAY_SECONDS = 1.0
 # a runtime's detached init may be dead before the kernel has made it our child: waitid then says ECHILD for a moment
@@ -37,6 +40,10 @@ class Reaped:
     def __init__(self, pid: int, descriptor: int) -> None:
         self.pid = pid
         self.descriptor = descriptor
+        # what the kernel called it when it ended (`/proc/PID/comm`): of the last program that it has executed
+        self.last_name = ""
+        # called right before its end is told
+        self.on_end: Callable[[], None] = _nobody
         self._ended = trio.Event()
         self._status: ExitStatus | None = None
 
@@ -74,6 +81,7 @@ class Reaped:
         os.close(self.descriptor)
         self.descriptor = -1
         self._status = status
+        self.on_end()
         self._ended.set()
 
 
@@ -95,7 +103,9 @@ class Reaper:
             task_status.started()
             while True:
                 await trio.sleep(_STRAY_SECONDS)
-                self._reap_strays()
+                # with no descriptor left nobody can be looked for: they wait, as zombies do
+                with suppress(OSError):
+                    self._reap_strays()
 
     def adopt(self, pid: int) -> Reaped:
         """Watch a child that a runtime has left to us, alive or already a zombie, and collect it when it ends.
@@ -129,6 +139,9 @@ class Reaper:
         return reaped
 
     async def _collect(self, reaped: Reaped, collect: Callable[[int], Awaitable[ExitStatus]]) -> None:
+        await trio.lowlevel.wait_readable(reaped.descriptor)
+        # as long as it is not collected its number is its own
+        reaped.last_name = name_of(reaped.pid)
         status = await collect(reaped.descriptor)
         if self._ours.get(reaped.pid) is reaped:
             del self._ours[reaped.pid]
@@ -145,6 +158,10 @@ class Reaper:
         finally:
             del self._in_flight[number]
 
+    def is_unclaimed(self, fact: ProcessFact) -> bool:
+        """Whether it is a live child of ours that nobody watches: what a runtime has left, named or not yet."""
+        return fact.alive and fact.parent == os.getpid() and fact.pid not in self._ours
+
     def _reap_strays(self) -> None:
         zombies = [zombie for zombie in _zombie_children() if zombie[0] not in self._ours]
         self._suspects = {zombie: self._suspects.get(zombie, self._calls) for zombie in zombies}
@@ -156,8 +173,19 @@ class Reaper:
                 del self._suspects[pid, start]
 
 
+def _nobody() -> None:
+    """Of one whose end concerns its waiters alone."""
+
+
+def name_of(pid: int) -> str:
+    """What the kernel calls a process, alive or dead; empty when there is none."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
+    except OSError:
+        return ""
+
+
 async def _collect_orphan(descriptor: int) -> ExitStatus:
-    await trio.lowlevel.wait_readable(descriptor)
     for _ in range(_ADOPTION_TRIES):
         status = _collected(descriptor)
         if status is not None:

@@ -6,6 +6,7 @@ for the limits at create: those go with the `config.json`. Whatever can't be app
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -218,6 +219,9 @@ def _write_all(pending: list[tuple[Write, Path]]) -> None:
                 before = path.read_text()
                 path.write_text(write.text)
             except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    _take_back(done)
+                    raise
                 refused.append((write, path, error))
             else:
                 done.append((path, before))

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, ResourceExhausted
-from actors.guest.engines.exhaustion import is_exhaustion
 from actors.guest.syscalls import MNT_DETACH, MS_BIND, mount, open_in_root, umount
+from actors.host.exhaustion import raise_if_exhausted
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -66,7 +66,8 @@ class Root:
         self._path = path
 
     @contextmanager
-    def _opened(self, path: str, flags: int) -> Generator[int]:
+    def opened(self, path: str, flags: int) -> Generator[int]:
+        """A descriptor of what is at `path`, closed at the block's end. Raises: OSError."""
         root = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             descriptor = open_in_root(root, path, flags | os.O_CLOEXEC)
@@ -80,43 +81,38 @@ class Root:
     def text(self, path: str, most_bytes: int = _TEXT_BYTES) -> str:
         """A regular file's text, the beginning of it; empty when there is none."""
         try:
-            with self._opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+            with self.opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     return ""
                 return os.read(descriptor, most_bytes).decode("utf-8", "replace")
         except OSError as error:
-            _raise_if_exhausted(error)
+            raise_if_exhausted(error)
             return ""
 
     def is_directory(self, path: str) -> bool:
         """Whether there is a directory. Raises: OSError when the guest has no descriptor left to look with."""
         try:
-            with self._opened(path, os.O_PATH | os.O_DIRECTORY):
+            with self.opened(path, os.O_PATH | os.O_DIRECTORY):
                 return True
         except OSError as error:
-            _raise_if_exhausted(error)
+            raise_if_exhausted(error)
             return False
 
-    def has_program(self, program: str, environment: list[str], cwd: str) -> bool:
-        """Whether an exec of `program` would find an executable file, by its path or along PATH."""
+    def find_program(self, program: str, environment: list[str], cwd: str) -> str | None:
+        """The executable file that an exec of `program` would find, by its path or along PATH; None when there is none."""
         if "/" in program:
             candidates = [os.path.join(cwd, program)]
         else:
             path = next((entry[5:] for entry in environment if entry.startswith("PATH=")), "")
             candidates = [os.path.join(cwd, folder or ".", program) for folder in path.split(":")]
-        return any(self._is_executable(candidate) for candidate in candidates)
+        return next((candidate for candidate in candidates if self.is_executable(candidate)), None)
 
-    def _is_executable(self, path: str) -> bool:
+    def is_executable(self, path: str) -> bool:
+        """Whether there is a regular file that somebody may execute. Raises: OSError when no descriptor is left."""
         try:
-            with self._opened(path, os.O_PATH) as descriptor:
+            with self.opened(path, os.O_PATH) as descriptor:
                 mode = os.fstat(descriptor).st_mode
         except OSError as error:
-            _raise_if_exhausted(error)
+            raise_if_exhausted(error)
             return False
         return stat.S_ISREG(mode) and bool(mode & 0o111)
-
-
-def _raise_if_exhausted(error: OSError) -> None:
-    """A look that could not be made has seen nothing: "not there" would be a wrong answer."""
-    if is_exhaustion(error):
-        raise error

@@ -14,16 +14,21 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import AgentError
-from actors.guest.engines.exhaustion import is_exhaustion
+from actors.guest.engines.descent import kill_tree
+from actors.host.exhaustion import is_exhaustion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from actors.guest.descriptors import Descriptors
+
 __all__ = ["Runtime", "RuntimeFailed"]
 
 # a runtime's verb takes 5 to 40 ms; one that takes this long hangs
 _CALL_SECONDS = 30.0
+# one that takes longer than this waits for somebody, a container perhaps, and must not hold up those of others
+_TURN_SECONDS = 2.0
 _LOG_BYTES = 64 * 1024
 
 
@@ -37,10 +42,11 @@ class Runtime:
     Paths are relative to the working directory, which is the guest's state directory.
     """
 
-    def __init__(self, program: str, state: Path, calls: Path) -> None:
+    def __init__(self, program: str, state: Path, calls: Path, descriptors: Descriptors) -> None:
         self._program = program
         self._state = state
         self._calls = calls
+        self._descriptors = descriptors
         self._number = 0
         # more at once than twice the cores only makes each of them slower (measured)
         self._limiter = trio.CapacityLimiter(2 * (os.cpu_count() or 1))
@@ -53,7 +59,8 @@ class Runtime:
     async def call(self, verb: str, *arguments: str, stdio: Sequence[int] | None = None) -> None:
         """Run `program verb arguments`; `stdio` are three descriptors for it and the container, None for /dev/null.
 
-        Cancelling it kills the program.
+        Cancelling it, or its bound, kills the program and what descends from it then; of what has left it by then (a half
+        that was moved into a container), the caller takes care.
 
         Raises:
             RuntimeFailed: it ended with a failure, or did not end within 30 s.
@@ -64,8 +71,7 @@ class Runtime:
         state, log_path = str(self._state.absolute()), str(log.absolute())
         argv = [self._program, "--root", state, "--log", log_path, "--log-format", "json", verb, *arguments]
         try:
-            async with self._limiter:
-                code = await self._run(argv, stdio)
+            code = await self._run(argv, stdio)
             if code != 0:
                 raise RuntimeFailed(
                     f"{os.path.basename(self._program)} {verb}: {_last_message(log, code)}", status=code
@@ -73,15 +79,22 @@ class Runtime:
         finally:
             log.unlink(missing_ok=True)
 
-    async def _run(self, argv: Sequence[str], stdio: Sequence[int] | None) -> int | None:
+    async def _run(self, argv: list[str], stdio: Sequence[int] | None) -> int | None:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         process: trio.Process | None = None
         code: int | None = None
         try:
             stdin, stdout, stderr = stdio or (null, null, null)
-            process = await trio.lowlevel.open_process(list(argv), stdin=stdin, stdout=stdout, stderr=stderr)
-            with trio.move_on_after(_CALL_SECONDS):
-                code = await process.wait()
+            async with self._limiter:
+                process = await trio.lowlevel.open_process(
+                    self._descriptors.as_started(argv), stdin=stdin, stdout=stdout, stderr=stderr
+                )
+                began = trio.current_time()
+                with trio.move_on_at(began + min(_TURN_SECONDS, _CALL_SECONDS)):
+                    code = await process.wait()
+            if code is None:
+                with trio.move_on_at(began + _CALL_SECONDS):
+                    code = await process.wait()
         except OSError as error:
             if is_exhaustion(error):
                 raise
@@ -89,8 +102,8 @@ class Runtime:
         finally:
             os.close(null)
             if process is not None and code is None:
-                process.kill()
-                with trio.CancelScope(shield=True):
+                with trio.CancelScope(shield=True), self._descriptors.reserve():
+                    await kill_tree(process.pid)
                     await process.wait()
         return code
 
@@ -98,7 +111,7 @@ class Runtime:
 def _last_message(log: Path, code: int | None) -> str:
     """The last error of a JSON log; bounded, whatever the program wrote."""
     if code is None:
-        return f"did not end within {_CALL_SECONDS:.0f} s and was killed"
+        return f"did not end within {_CALL_SECONDS:.0f} s and was killed, with what it had started"
     try:
         with log.open("rb") as file:
             lines = file.read(_LOG_BYTES).splitlines()

@@ -26,6 +26,8 @@ __all__ = ["ReadEnd", "WriteEnd", "open_pipes", "set_terminal_size", "terminal_e
 # the kernel's cap for the unprivileged (fs.pipe-max-size); three times the rate of the default 64 KiB
 _PIPE_BYTES = 1024 * 1024
 _READ_BYTES = 1024 * 1024
+# of a runtime's last words
+_WORDS_BYTES = 4096
 # a pseudo-terminal's master says EIO where a pipe says end of file
 _END_OF_FILE = (errno.EIO, errno.ECONNRESET)
 
@@ -58,10 +60,43 @@ class _End:
 class ReadEnd(_End, trio.abc.ReceiveStream):
     """What a process writes."""
 
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor)
+        self._released: trio.Event | None = None
+        self._dropped = False
+
+    def hold(self) -> None:
+        """Let readers wait, until it is known whose words these are."""
+        self._released = trio.Event()
+
+    def release(self) -> None:
+        """They are the process's own; repeated is fine."""
+        if self._released is not None:
+            self._released.set()
+            self._released = None
+
+    def close(self) -> None:
+        super().close()
+        self.release()
+
+    def drop(self) -> bytes:
+        """They are not: readers see the end. The beginning of what was written."""
+        text = b""
+        with suppress(OSError, trio.ClosedResourceError):
+            text = os.read(self.fileno(), _WORDS_BYTES)
+        self._dropped = True
+        self.close()
+        return text
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """At least one byte, at most `max_bytes` (1 MiB); empty is the end. Raises: ClosedResourceError, BrokenResourceError."""
         await trio.lowlevel.checkpoint_if_cancelled()
+        if self._released is not None:
+            await self._released.wait()
         while True:
+            if self._dropped:
+                await trio.lowlevel.checkpoint()
+                return b""
             try:
                 data = os.read(self.fileno(), max_bytes or _READ_BYTES)
             except BlockingIOError:

@@ -12,9 +12,18 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.errors import AlreadyExists, InvalidArgument, InvalidTransition, KatrioError, NotFound, Unsupported
+from actors.errors import (
+    AlreadyExists,
+    InvalidArgument,
+    InvalidTransition,
+    KatrioError,
+    NotFound,
+    ResourceExhausted,
+    Unsupported,
+)
 from actors.guest.services.hyperstart_bodies import oci_process, oci_spec
 from actors.guest.services.hyperstart_process import LiveProcess
+from actors.host.exhaustion import told_when_exhausted
 from actors.wire.spec import ExitStatus, TerminalSize
 from transports.errors import LocalProtocolError, RemoteProtocolError
 from transports.hyperstart import messages
@@ -158,7 +167,8 @@ class HyperstartService:
         try:
             if method is None:
                 raise Unsupported(f"code {command.code}")
-            self._control.answer(command, await method(command.payload))
+            with told_when_exhausted(f"code {command.code}"):
+                self._control.answer(command, await method(command.payload))
         except (KatrioError, RemoteProtocolError, trio.TooSlowError) as error:
             self._control.answer(command, _refusal(command.code, error), accepted=False)
         await self._flush_control()
@@ -336,7 +346,13 @@ class HyperstartService:
         del self._inits[init.container]
 
     async def _pump(self, sequence: int, read: Callable[[int], Awaitable[bytes]]) -> None:
-        while data := await read(self._limits.chunk_bytes):
+        while True:
+            try:
+                data = await read(self._limits.chunk_bytes)
+            except ResourceExhausted:
+                continue  # a gap, for which this protocol has no word
+            if not data:
+                return
             await self._write_out(sequence, data)
 
     async def _write_out(self, sequence: int, data: bytes) -> None:

@@ -20,6 +20,7 @@ from actors.guest.services.kata_guest import GuestCalls
 from actors.guest.services.kata_metrics import MetricsCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.guest.services.kata_refused import refusals
+from actors.host.exhaustion import told_when_exhausted
 from actors.schemas.agent import ReadStreamResponse
 from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import SchemaError, decode_request, encode_response, rpcs_of
@@ -52,8 +53,10 @@ class KataService:
         engine: str,
         platform: Platform,
     ) -> None:
+        guest = GuestCalls(platform, limits, version=version, engine=engine)
+        conductor.when_empty(guest.forget_files)
         self._methods: Mapping[str, Method] = {
-            **GuestCalls(platform, limits, version=version, engine=engine).methods(),
+            **guest.methods(),
             **ContainerCalls(conductor, platform).methods(),
             **ProcessCalls(conductor, limits).methods(),
             **MetricsCalls(conductor, platform).methods(),
@@ -71,7 +74,8 @@ class KataService:
 async def _answer(rpc: Rpc, method: Method, dialect: Dialect, payload: bytes, _: CallContext) -> bytes:
     """One call: decoded, done, encoded; our own errors become the status that stands for them."""
     try:
-        response = await method(decode_request(rpc, payload, dialect))
+        with told_when_exhausted(rpc.method):
+            response = await method(decode_request(rpc, payload, dialect))
     except SchemaError as error:
         raise RpcStatusError(*status_from_error(InvalidArgument(f"{rpc.method}: {error}", field="payload"))) from error
     except KatrioError as error:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
+
 from actors.errors import InvalidArgument
 from actors.guest.shared import SHARED_DIRECTORY, SharedFiles, shared_path
 from actors.schemas import agent as api
@@ -37,6 +39,11 @@ class GuestCalls:
         self._version = version
         self._engine = engine
         self._shared = SharedFiles(limits)
+
+    async def forget_files(self) -> None:
+        """At the sandbox's end."""
+        await trio.lowlevel.checkpoint()
+        self._shared.clear()
 
     def methods(self) -> Mapping[str, Method]:
         """By the call's name."""

@@ -40,7 +40,7 @@ def few_descriptors() -> Generator[Callable[[int], None]]:
 
 LOOKS: dict[str, Callable[[Root], object]] = {
     "is_directory": lambda root: root.is_directory("/etc"),
-    "has_program": lambda root: root.has_program("/etc/passwd", [], "/"),
+    "find_program": lambda root: root.find_program("/etc/passwd", [], "/"),
     "text": lambda root: root.text("/etc/passwd"),
 }
 

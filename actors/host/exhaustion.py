@@ -1,6 +1,7 @@
-"""What runs out in a guest, told as such: descriptors, memory, processes, disk.
+"""What runs out in a process of ours, told as such: descriptors, memory, processes, disk.
 
-For the real engines, around what makes something new. Not for limits of a container: those are its own to meet.
+For guest and host, around what makes something new, and for every look at the machine: one that could not be made has
+seen nothing, and must not be taken for "not there". Not for limits of a container: those are its own to meet.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from actors.errors import ResourceExhausted
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["is_exhaustion", "told_when_exhausted"]
+__all__ = ["is_exhaustion", "raise_if_exhausted", "told_when_exhausted"]
 
 _ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EDQUOT)
 
@@ -23,6 +24,12 @@ _ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC,
 def is_exhaustion(error: OSError) -> bool:
     """Whether something ran out, and the same call may go well later."""
     return error.errno in _ERRORS
+
+
+def raise_if_exhausted(error: OSError) -> None:
+    """In place of an answer that a look, which could not be made, can't give. Raises: OSError, the same."""
+    if is_exhaustion(error):
+        raise error
 
 
 @contextmanager
@@ -34,4 +41,4 @@ def told_when_exhausted(what: str) -> Generator[None]:
         if not is_exhaustion(error):
             raise
         reason = os.strerror(error.errno or 0)
-        raise ResourceExhausted(f"{what}: the guest has no more of it ({reason}); remove something first") from error
+        raise ResourceExhausted(f"{what}: there is no more of it ({reason}); end or remove something first") from error

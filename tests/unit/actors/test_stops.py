@@ -1,0 +1,56 @@
+"""Several stops at once: the one that ends first counts for all, in virtual time."""
+
+from __future__ import annotations
+
+import math
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from actors.wire.spec import ContainerSpec, ProcessSpec
+from tests.support.agents import ScriptedGuest, scripted_system
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trio.testing import MockClock
+
+    from actors.handles import ContainerHandle, SandboxHandle
+
+# what is asked 1 s after a stop with a long grace, and how long that may then take
+LATER: dict[str, tuple[Callable[[SandboxHandle, ContainerHandle], Awaitable[object]], float]] = {
+    "stop by force": (lambda _, one: one.stop(grace=0, force=True), 0),
+    "delete by force": (lambda _, one: one.delete(force=True), 0),
+    "stop with a shorter grace": (lambda _, one: one.stop(grace=2), 2),
+    "stop with a longer grace": (lambda _, one: one.stop(grace=200), 29),
+    "stop of its sandbox": (lambda box, _: box.stop(grace=3), 3),
+    "delete of its sandbox by force": (lambda box, _: box.delete(force=True), 0),
+}
+
+
+@pytest.mark.parametrize("first", ["container", "sandbox"])
+@pytest.mark.parametrize("given_up", [False, True])
+@pytest.mark.parametrize("name", LATER)
+async def test_nobody_waits_for_a_longer_grace_of_an_earlier_stop(
+    name: str, given_up: bool, first: str, autojump_clock: MockClock
+) -> None:
+    guest = ScriptedGuest()
+    ask, seconds = LATER[name]
+    async with scripted_system(guest) as system, trio.open_nursery() as nursery:
+        box = await system.create_sandbox("box")
+        await box.start()
+        one = await box.create_container("one", ContainerSpec(process=ProcessSpec(args=("sh",))))
+        await one.start()
+        guest.init("one").ignores = frozenset({signal.SIGTERM})
+
+        async def stop_politely() -> None:
+            with trio.move_on_after(0.5 if given_up else math.inf):
+                await (one if first == "container" else box).stop(grace=30)
+
+        nursery.start_soon(stop_politely)
+        await trio.sleep(1)
+        began = trio.current_time()
+        await ask(box, one)
+        assert trio.current_time() - began == pytest.approx(seconds)
