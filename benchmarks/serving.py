@@ -51,6 +51,20 @@ async def _push(mail: Mail) -> None:
             await mail.push(bytes(10_000), offset=0)
 
 
+async def serve_holding(address: str) -> None:
+    """A hub with an actor that echoes, and never answers what is to be held."""
+    hub = Hub()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(hub.run)
+        await nursery.start(NngTransport().serve, address, hub.accept)
+        inbox = hub.register("echo")
+        print("ready", flush=True)
+        while True:
+            mail = await inbox.receive()
+            if mail.verb == "echo":
+                mail.answer(ARGS)
+
+
 async def serve_contexts(address: str) -> None:
     """pynng's own REP socket, a context for each ask in flight."""
 
@@ -106,6 +120,7 @@ async def serve_bytes(path: str) -> None:
 KINDS = {
     "hub": serve_hub,
     "endless": serve_endless,
+    "holding": serve_holding,
     "reply-contexts": serve_contexts,
     "streamer": serve_streamer,
     "bytes": serve_bytes,

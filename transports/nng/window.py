@@ -31,7 +31,7 @@ class Window:
         credit: data frames that may be un-acked, 1 to 32.
     """
 
-    __slots__ = ("_ack_alone", "_credit", "_message_bytes", "_owed", "_queue", "_queued_bytes", "_unacked")
+    __slots__ = ("_ack_alone", "_credit", "_held", "_message_bytes", "_owed", "_queue", "_queued_bytes", "_unacked")
 
     def __init__(self, *, message_bytes: int, credit: int = CREDIT) -> None:
         self._message_bytes = message_bytes
@@ -41,6 +41,8 @@ class Window:
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._unacked = 0
+        # frames that came and were not handed on, and those that were and are not acked yet
+        self._held = 0
         self._owed = 0
 
     @property
@@ -95,7 +97,7 @@ class Window:
         return encode_frame(kind, owed, [])
 
     def take(self, frame: Frame) -> None:
-        """Account for a frame that came.
+        """Account for a frame that came; its messages are acked once they are `handed_on`.
 
         Raises:
             RemoteProtocolError: it acks what was never sent, or comes without credit.
@@ -107,9 +109,14 @@ class Window:
         if frame.messages:
             if frame.kind is not Kind.DATA:
                 raise RemoteProtocolError(f"a {frame.kind.name} frame with messages")
-            self._owed += 1
-            if self._owed > CREDIT:
+            self._held += 1
+            if self._held + self._owed > CREDIT:
                 raise RemoteProtocolError(f"more than {CREDIT} frames sent without credit")
+
+    def handed_on(self) -> None:
+        """The receiver has the messages of the oldest frame that came: the peer may send another."""
+        self._held -= 1
+        self._owed += 1
 
     def _batch(self) -> list[bytes]:
         queue = self._queue
