@@ -33,7 +33,7 @@ from transports.nng.window import Window
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-__all__ = ["p99"]
+__all__ = ["mean", "p99"]
 
 ROUNDS = 9
 ASKS = 500
