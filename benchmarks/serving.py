@@ -11,7 +11,6 @@ import trio
 
 from actors.errors import CallerCancelled
 from actors.mailbox import Hub, Inbox, Mail
-from actors.wire.codec import decode_value
 from benchmarks.mailbox import ARGS, IN_FLIGHT, REPLY, echo
 from transports.nng import NngTransport
 
@@ -89,7 +88,7 @@ async def serve_streamer(address: str) -> None:
     async def push(inbox: Inbox) -> None:
         while True:
             mail = await inbox.receive()
-            size = decode_value(mail.args, dict[str, int])["size"]
+            size = mail.decode(dict[str, int])["size"]
             for offset in range(0, size, BLOCK):
                 await mail.push(block[: size - offset], offset=offset)
             mail.answer()

@@ -27,6 +27,7 @@ from transports.nng.window import Window
 
 if TYPE_CHECKING:
     from transports.base import Receiver
+    from transports.shared_bound import Account
 
 __all__ = ["GOODBYE_SECONDS", "Carrier", "Heartbeat", "NngEndpoint"]
 
@@ -85,14 +86,25 @@ class NngEndpoint:
         pipe: nng's number of the connection.
         marked: for the carrier: whether it is on the list of those to flush.
         in_turn: for the carrier: whether it is in line to hand on what has come.
+        waiting_bytes: of messages that came and have not had their turn.
     """
 
     receiver: Receiver
 
-    def __init__(self, peer: str, pipe: int, carrier: Carrier, *, message_bytes: int, credit: int) -> None:
+    def __init__(
+        self,
+        peer: str,
+        pipe: int,
+        carrier: Carrier,
+        *,
+        message_bytes: int,
+        credit: int,
+        account: Account | None = None,
+    ) -> None:
         self.pipe = pipe
         self.marked = False
         self.in_turn = False
+        self.waiting_bytes = 0
         # messages handed on since the last flush: who gets several in one go will answer several in one go
         self._burst = 0
         # messages by frame that wait for their turn; of the first frame so many have had theirs
@@ -102,7 +114,7 @@ class NngEndpoint:
         self._parting: TransportError | None = None
         self._peer = peer
         self._carrier = carrier
-        self._window = Window(message_bytes=message_bytes, credit=credit)
+        self._window = Window(message_bytes=message_bytes, credit=credit, account=account)
         # a frame that nng could not take
         self._stuck: bytes | None = None
         self._room = trio.lowlevel.ParkingLot()
@@ -114,6 +126,9 @@ class NngEndpoint:
         self._asked = False
         # frames that carried nothing since the last look
         self._idle_frames = 0
+        # looks at a peer that acks nothing while something waits for its acks
+        self._acks_seen = 0
+        self._unmoved_looks = 0
 
     def __repr__(self) -> str:
         state = "open" if self._end is None else str(self._end)
@@ -194,6 +209,7 @@ class NngEndpoint:
             return
         if frame.messages and frame.kind is Kind.DATA:
             self._arrived.append(frame.messages)
+            self.waiting_bytes += sum(map(len, frame.messages))
             self._carrier.arrived(self)
         elif frame.kind is Kind.PING:
             self._control(Kind.PONG)
@@ -220,6 +236,7 @@ class NngEndpoint:
                 self._window.handed_on()
             most -= 1
             size -= len(message)
+            self.waiting_bytes -= len(message)
             self._burst += 1
             self.receiver.received(message)
         if not arrived and self._parting is not None:
@@ -241,6 +258,16 @@ class NngEndpoint:
             self.finish(EndpointSilent(f"{self._peer} said nothing for {silence:.1f} s"))
         elif self._silent_looks >= LOOKS_BEFORE_PING and not self._asked:
             self._asked = self._control(Kind.PING)
+        self._watch_acks(heartbeat)
+
+    def _watch_acks(self, heartbeat: Heartbeat) -> None:
+        """A peer that answers PING and takes nothing is as good as frozen, and we hold what it does not take."""
+        waits = self._window.queued > 0 and self._window.acks == self._acks_seen
+        self._acks_seen = self._window.acks
+        self._unmoved_looks = self._unmoved_looks + 1 if waits else 0
+        if self._unmoved_looks >= heartbeat.looks_before_death:
+            seconds = self._unmoved_looks * heartbeat.every
+            self.finish(EndpointSilent(f"{self._peer} acked nothing for {seconds:.1f} s"))
 
     def finish(self, cause: TransportError | None) -> None:
         """End it; `None` or `EndpointClosed` for an orderly end. Only the first call counts."""
@@ -249,6 +276,8 @@ class NngEndpoint:
         orderly = cause is None or isinstance(cause, EndpointClosed)
         self._end = EndpointClosed(f"the link to {self._peer} was closed") if orderly else cause
         self._arrived.clear()
+        self.waiting_bytes = 0
+        self._window.close()
         self._ended.set()
         self._room.unpark_all()
         self._carrier.drop(self)

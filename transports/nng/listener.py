@@ -16,6 +16,8 @@ from transports.nng.endpoint import Heartbeat, NngEndpoint, check_hello, hello
 from transports.nng.flusher import Flusher
 from transports.nng.sockets import RECV_MAX_BYTES
 from transports.nng.turns import Turns
+from transports.nng.window import PEERS_BYTES
+from transports.shared_bound import SharedBound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +69,7 @@ class NngListener:
         self._turned_away: list[int] = []
         self._flusher = Flusher()
         self._turns = Turns()
+        self._memory = SharedBound(PEERS_BYTES)
         self._waits_for_turns: trio.lowlevel.Task | None = None
 
     @property
@@ -163,6 +166,9 @@ class NngListener:
 
     def _drain(self, most: int) -> bool:
         """Take up to `most` messages; whether there may be more."""
+        if self._turns.full:
+            # what is handed on makes room, and waits for nobody
+            return False
         for _ in range(most):
             received = self._socket.receive()
             if received is None:
@@ -194,7 +200,12 @@ class NngListener:
                 self._socket.close_pipe(pipe)
             return
         endpoint = NngEndpoint(
-            f"{self._address}#{pipe}", pipe, self, message_bytes=self._message_bytes, credit=self._credit
+            f"{self._address}#{pipe}",
+            pipe,
+            self,
+            message_bytes=self._message_bytes,
+            credit=self._credit,
+            account=self._memory.account(),
         )
         self._peers[pipe] = endpoint
         self._speechless.pop(pipe, None)

@@ -24,6 +24,9 @@ SHARE_MESSAGES = 4
 SHARE_BYTES = 16 * 1024
 # peers that have just begun to speak, in one pass
 NEW_PEERS = 8
+# messages of all peers that wait for their turn; of a few peers their own credit bounds it, 2 MiB each
+WAITING_BYTES = 64 * 1024 * 1024
+FEW_PEERS = 32
 # for a peer that is alone: what its actors answer in one frame
 ALONE_MESSAGES = 64
 ALONE_BYTES = 256 * 1024
@@ -40,6 +43,14 @@ class Turns:
     def waiting(self) -> bool:
         """Whether somebody has something to hand on."""
         return bool(self._new or self._old)
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that no more should be read of anybody."""
+        peers = len(self._new) + len(self._old)
+        if peers <= FEW_PEERS:
+            return False
+        return sum(endpoint.waiting_bytes for queue in (self._new, self._old) for endpoint in queue) > WAITING_BYTES
 
     def add(self, endpoint: NngEndpoint) -> None:
         """It has something to hand on; repeated is fine."""

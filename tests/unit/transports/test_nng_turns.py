@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transports.errors import EndpointClosed, RemoteProtocolError, TransportError
+from transports.errors import EndpointBusy, EndpointClosed, EndpointSilent, RemoteProtocolError, TransportError
 from transports.nng.endpoint import IDLE_FRAMES, Heartbeat, NngEndpoint
-from transports.nng.frames import MAX_MESSAGES, Kind, decode_frame, encode_frame
+from transports.nng.frames import MAX_MESSAGES, Frame, Kind, decode_frame, encode_frame
 from transports.nng.turns import ALONE_MESSAGES, NEW_PEERS, SHARE_BYTES, SHARE_MESSAGES, Turns
-from transports.nng.window import CREDIT
+from transports.nng.window import CREDIT, Window
+from transports.shared_bound import SharedBound
 
 
 class Owner:
@@ -152,3 +155,41 @@ def test_frames_that_carry_nothing_are_counted_between_looks(kind: Kind) -> None
         peer.frame(encode_frame(kind, 0, []))
     assert isinstance(owner.ended["idler"], RemoteProtocolError)
     assert not isinstance(owner.ended["idler"], EndpointClosed)
+
+
+def test_a_peer_that_answers_pings_and_acks_nothing_is_given_up() -> None:
+    owner = Owner()
+    heartbeat = Heartbeat()
+    frozen, slow = owner.peer("frozen"), owner.peer("slow")
+    for peer in (frozen, slow):
+        for _ in range(CREDIT + 1):
+            peer.send_nowait(b"x")
+            peer.flush()
+    for look in range(heartbeat.looks_before_death + 1):
+        for peer in (frozen, slow):
+            peer.frame(encode_frame(Kind.PONG, 0, []))
+        if look == 3:
+            slow.frame(encode_frame(Kind.DATA, CREDIT, []))
+        for peer in (frozen, slow):
+            peer.watch(heartbeat)
+    assert list(owner.ended) == ["frozen"]
+    assert isinstance(owner.ended["frozen"], EndpointSilent)
+    assert "acked nothing" in str(owner.ended["frozen"])
+
+
+def test_what_is_sent_ahead_to_all_peers_has_one_bound_and_each_may_have_a_frame_under_way() -> None:
+    bound = SharedBound(1024 * 1024)
+    windows = [Window(message_bytes=64 * 1024, account=bound.account()) for _ in range(40)]
+    for window in windows:
+        with suppress(EndpointBusy):
+            while True:
+                window.push(bytes(32 * 1024))
+                window.next_frame()
+        assert window.unacked >= 1
+    # one frame of each, whatever the bound
+    assert bound.held <= bound.most + len(windows) * 2 * 33 * 1024
+    windows[0].take(Frame(Kind.DATA, windows[0].unacked, []))
+    assert windows[0].next_frame() is not None
+    for window in windows:
+        window.close()
+    assert bound.held == 0
