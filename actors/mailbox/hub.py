@@ -134,9 +134,12 @@ class Hub:
     def has_room(self, sender: Sender, size: int) -> bool:
         """Whether the hub may hold `size` bytes more for this client.
 
-        Who holds little is not refused for others' sake: the link of the one that holds the most is closed.
+        Who holds little is not refused for others' sake: those without a link are forgotten, and then the link of the
+        one that holds the most is closed.
         """
         account = sender.account
+        while self._departed and not account.allows(size):
+            self._forget_departed()
         if account.allows(size):
             return True
         largest = max(
@@ -156,9 +159,13 @@ class Hub:
         sender.session = None
         self._departed[sender.client] = None
         if len(self._departed) > self._limits.departed_clients:
-            oldest = next(iter(self._departed))
-            del self._departed[oldest]
-            self._senders.pop(oldest).forget_answers()
+            self._forget_departed()
+
+    def _forget_departed(self) -> None:
+        """The one that has been gone the longest."""
+        oldest = next(iter(self._departed))
+        del self._departed[oldest]
+        self._senders.pop(oldest).forget_answers()
 
     def close_soon(self, session: Session, reason: str) -> None:
         """Close a link that can't be trusted any more."""

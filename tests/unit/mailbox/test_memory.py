@@ -100,6 +100,21 @@ async def test_an_end_of_any_kind_gives_everything_back(autojump_clock: MockCloc
         assert held(office.hub) < 3 * 3 * LIMITS.ask_bytes + 4 * KIB
 
 
+async def test_answers_kept_for_those_who_left_give_way_first(autojump_clock: MockClock) -> None:
+    async with an_office(limits=LIMITS) as office:
+        for number in range(12):
+            peer = await office.peer(f"gone {number}")
+            for counter in range(1, 11):
+                await peer.say(an_ask(counter))
+                (await office.inbox.receive()).answer({"data": bytes(60 * KIB)})
+            await peer.endpoint.aclose()
+            await trio.testing.wait_all_tasks_blocked()
+        assert held(office.hub) > LIMITS.hub_bytes * 0.8
+        peer = await office.peer("here")
+        assert await peer.say(*map(an_ask, range(1, FILL))) == [], "they are taken up"
+        assert held(office.hub) <= LIMITS.hub_bytes
+
+
 async def test_subscribers_that_do_not_read_lose_events_before_others_lose_anything(autojump_clock: MockClock) -> None:
     limits = replace(LIMITS, hub_bytes=4 * 1024 * KIB)
     async with an_office(limits=limits) as office:
