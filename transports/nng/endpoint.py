@@ -184,6 +184,9 @@ class NngEndpoint:
     def flush(self) -> None:
         """Send what may be sent."""
         window = self._window
+        if self._arrived and not window.worth_a_frame and not self._closing:
+            # more of what came has its turn soon, and is answered in the same frame
+            return
         while (frame := self._stuck or window.next_frame()) is not None:
             if not self._carrier.transmit(self, frame):
                 self._stuck = frame

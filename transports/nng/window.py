@@ -85,6 +85,12 @@ class Window:
         return len(self._queue)
 
     @property
+    def worth_a_frame(self) -> bool:
+        """Whether what waits fills a frame, or the peer may soon run dry of acks."""
+        full = len(self._queue) >= MAX_MESSAGES or self._queued_bytes >= BATCH_BYTES
+        return full or self._owed >= self._ack_alone
+
+    @property
     def idle(self) -> bool:
         """Whether a message would have nothing to wait for and nobody to share a frame with."""
         return self._unacked == 0 and not self._queue

@@ -89,6 +89,19 @@ def test_a_lone_message_waits_for_one_pass_whatever_others_flood(floods: int, si
     assert ("polite", b"please") in owner.heard
 
 
+def test_what_is_answered_turn_by_turn_leaves_in_one_frame() -> None:
+    owner = Owner()
+    peer = owner.peer("chatty")
+    peer.frame(FULL)
+    while owner.turns.waiting:
+        heard = len(owner.heard)
+        for endpoint in owner.turns.take(alone=False):
+            for _ in owner.heard[heard:]:
+                endpoint.send_nowait(b"answer")
+            endpoint.flush()
+    assert owner.sent == [("chatty", Kind.DATA)]
+
+
 def test_floods_share_what_is_left_evenly_and_one_costs_a_pass_no_more_than_many() -> None:
     owner = Owner()
     floods = [owner.peer(str(number)) for number in range(20)]
