@@ -2,7 +2,7 @@
 
 The flood comes from a process of its own, which keeps every rule of docs/protocol.md: it sends frames full of asks as fast
 as they are acked, and acks what it gets. `answered`: an actor answers each. `busy`: none is, so that all over the
-bound of asks in flight are refused. `stop` and `go` on its input: `python -m benchmarks.floods KIND ADDRESS`.
+bound of asks in flight are refused. It takes `g` (go) and `s` (stop) on its input: `python -m benchmarks.floods KIND ADDRESS`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ ROUNDS = 9
 ASKS = 500
 # asks that wait to leave: more than the credit takes
 AHEAD = 1_000
+POLL_SECONDS = 0.01
 VERBS = {"answered": "echo", "busy": "hold"}
 
 
@@ -94,48 +95,62 @@ async def _open_flood(
         yield flooding
 
 
-async def _run(kind: str, address: str) -> None:
-    socket = RawReq()
-    socket.dial(address)
-    assert socket.send(hello())
-    window = Window(message_bytes=64 * 1024)
-    window.push(encode(Hello(VERSIONS, f"flood {kind}", 1, 1)))
-    print("ready", flush=True)
-    counter, going = 0, False
-    os.set_blocking(0, False)
-    with trio.CancelScope() as scope:
+class _Flood:
+    """A client by hand: every rule of the protocol is kept, and nothing else held back."""
+
+    def __init__(self, kind: str, address: str) -> None:
+        self._kind = kind
+        self._socket = RawReq()
+        self._socket.dial(address)
+        assert self._socket.send(hello())
+        self._window = Window(message_bytes=64 * 1024)
+        self._window.push(encode(Hello(VERSIONS, f"flood {kind}", 1, 1)))
+        self._counter = 0
+        self._going = False
+
+    async def run(self) -> None:
+        """Until its standard input ends."""
+        os.set_blocking(0, False)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_told, lambda told: scope.cancel() if told is None else _set(told))
-
-            def _set(told: bool) -> None:
-                nonlocal going
-                going = told
-
+            nursery.start_soon(self._listen, nursery.cancel_scope)
             while True:
-                with trio.move_on_after(0.01):
-                    await trio.lowlevel.wait_readable(socket.recv_fd)
-                while (received := socket.receive()) is not None:
-                    frame = decode_frame(received[1])
-                    if frame.kind is Kind.PING:
-                        socket.send(window.control(Kind.PONG))
-                    elif frame.kind is Kind.DATA:
-                        window.take(frame)
-                        if frame.messages:
-                            window.handed_on()
-                while going and window.queued < AHEAD:
-                    counter += 1
-                    window.push(encode(Ask(counter, "echo", VERBS[kind], encode_raw(ARGS), None, counter)))
-                while (body := window.next_frame()) is not None:
-                    assert socket.send(body)
+                with trio.move_on_after(POLL_SECONDS):
+                    await trio.lowlevel.wait_readable(self._socket.recv_fd)
+                self._read()
+                self._write()
+
+    async def _listen(self, scope: trio.CancelScope) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(0)
+            word = os.read(0, 1)
+            self._going = word == b"g"
+            if not word:
+                scope.cancel()
+                return
+
+    def _read(self) -> None:
+        while (received := self._socket.receive()) is not None:
+            frame = decode_frame(received[1])
+            if frame.kind is Kind.PING:
+                self._socket.send(self._window.control(Kind.PONG))
+            elif frame.kind is Kind.DATA:
+                self._window.take(frame)
+                if frame.messages:
+                    self._window.handed_on()
+
+    def _write(self) -> None:
+        while self._going and self._window.queued < AHEAD:
+            self._counter += 1
+            ask = Ask(self._counter, "echo", VERBS[self._kind], encode_raw(ARGS), None, self._counter)
+            self._window.push(encode(ask))
+        while (body := self._window.next_frame()) is not None:
+            assert self._socket.send(body)
 
 
-async def _told(tell: Callable[[bool | None], None]) -> None:
-    while True:
-        await trio.lowlevel.wait_readable(0)
-        word = os.read(0, 1)
-        tell(word == b"g" if word else None)
-        if not word:
-            return
+async def _serve(kind: str, address: str) -> None:
+    flood = _Flood(kind, address)
+    print("ready", flush=True)
+    await flood.run()
 
 
 FIGURES = tuple(
@@ -150,4 +165,4 @@ FIGURES = tuple(
 )
 
 if __name__ == "__main__":
-    trio.run(_run, sys.argv[1], sys.argv[2])
+    trio.run(_serve, sys.argv[1], sys.argv[2])
