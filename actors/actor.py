@@ -25,7 +25,6 @@ from actors.errors import (
 )
 from actors.host.exhaustion import told_when_exhausted
 from actors.lane import Lane
-from actors.wire.codec import decode_value
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -93,7 +92,7 @@ class Actor:
                     mail.fail(InvalidArgument(f"{mail.verb} is {how}: open it as one", field="verb"))
                     continue
                 try:
-                    args = decode_value(mail.args, verb.args)
+                    args = mail.decode(verb.args)
                 except KatrioError as error:
                     mail.fail(error)
                     continue

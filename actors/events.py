@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.wire.codec import encode_raw
 from actors.wire.events import ActorEvent
 from actors.wire.verbs import Nothing
 
@@ -51,8 +52,11 @@ class Events:
 
     def tell(self, event: ActorEvent) -> None:
         """Tell every subscriber of this actor and of those above it; never blocks."""
-        for mail in list(self._subscribers.values()):
-            mail.offer(event)
+        if self._subscribers:
+            # once for all of them: those that do not read hold the same bytes
+            encoded = encode_raw(event)
+            for mail in list(self._subscribers.values()):
+                mail.offer(encoded)
         if self._above is not None:
             self._above.tell(event)
 

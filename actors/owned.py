@@ -16,6 +16,8 @@ from actors.nurseries import plain_error
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors.errors import KatrioError
+
 __all__ = ["OwnedTask"]
 
 
@@ -30,6 +32,7 @@ class OwnedTask:
         self.name = name
         self._scope = trio.CancelScope(shield=shield)
         self._started = False
+        self._why: KatrioError | None = None
         self._done = trio.Event()
 
     async def run(
@@ -42,7 +45,7 @@ class OwnedTask:
         """Run `run` to its end, then call `finish`; start this with `nursery.start`.
 
         Raises (before it has started): what `run` raises, one plain error even when a nursery of its own
-        wrapped it; InvalidTransition when it was cancelled by then.
+        wrapped it; what `cancel` was given when it was cancelled by then, or InvalidTransition.
         """
         try:
             with self._scope:
@@ -54,15 +57,21 @@ class OwnedTask:
             if finish is not None:
                 finish()
         if not self._started:
-            raise InvalidTransition(f"{self.name} was stopped while it was coming up", state="stopping")
+            stopped = InvalidTransition(f"{self.name} was stopped while it was coming up", state="stopping")
+            raise self._why or stopped
 
     def mark_started(self) -> None:
         """Its `task_status.started` has been called."""
         self._started = True
 
-    def cancel(self) -> None:
-        """End it; `wait` tells when it has ended."""
+    def cancel(self, why: KatrioError | None = None) -> None:
+        """End it; `wait` tells when it has ended. `why`: for who waits for its start."""
+        self._why = self._why or why
         self._scope.cancel()
+
+    def shield(self) -> None:
+        """From now on a cancel from outside does not reach it."""
+        self._scope.shield = True
 
     async def wait(self) -> None:
         """Wait until it has ended and cleaned up."""

@@ -11,7 +11,6 @@ import trio
 
 from actors.errors import CallerCancelled
 from actors.mailbox import Hub, Inbox, Mail
-from actors.wire.codec import decode_value
 from benchmarks.mailbox import ARGS, IN_FLIGHT, REPLY, echo
 from transports.nng import NngTransport
 
@@ -51,6 +50,20 @@ async def _push(mail: Mail) -> None:
             await mail.push(bytes(10_000), offset=0)
 
 
+async def serve_holding(address: str) -> None:
+    """A hub with an actor that echoes, and never answers what is to be held."""
+    hub = Hub()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(hub.run)
+        await nursery.start(NngTransport().serve, address, hub.accept)
+        inbox = hub.register("echo")
+        print("ready", flush=True)
+        while True:
+            mail = await inbox.receive()
+            if mail.verb == "echo":
+                mail.answer(ARGS)
+
+
 async def serve_contexts(address: str) -> None:
     """pynng's own REP socket, a context for each ask in flight."""
 
@@ -75,7 +88,7 @@ async def serve_streamer(address: str) -> None:
     async def push(inbox: Inbox) -> None:
         while True:
             mail = await inbox.receive()
-            size = decode_value(mail.args, dict[str, int])["size"]
+            size = mail.decode(dict[str, int])["size"]
             for offset in range(0, size, BLOCK):
                 await mail.push(block[: size - offset], offset=offset)
             mail.answer()
@@ -106,6 +119,7 @@ async def serve_bytes(path: str) -> None:
 KINDS = {
     "hub": serve_hub,
     "endless": serve_endless,
+    "holding": serve_holding,
     "reply-contexts": serve_contexts,
     "streamer": serve_streamer,
     "bytes": serve_bytes,

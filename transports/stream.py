@@ -9,13 +9,12 @@ listening become `transports.errors` here; an open stream keeps the vocabulary o
 from __future__ import annotations
 
 import errno
-import fcntl
 import operator
 import os
 import socket
-import stat
 import struct
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -23,9 +22,10 @@ import trio
 from transports.address import check_socket_path
 from transports.base import NowaitStream
 from transports.errors import AddressError, AddressInUse, Exhausted, Unreachable
+from transports.socket_files import bound_socket_file
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable
 
     from transports.base import Dialer
 
@@ -34,8 +34,6 @@ __all__ = ["BACKLOG", "SocketStream", "dial_with_backoff", "serve_accepted", "se
 # peers that dialled and were not accepted yet; the kernel's own cap is net.core.somaxconn, and this is its default. A dialer of
 # a unix socket is not made to wait beyond it but told EAGAIN, which most don't expect
 BACKLOG = 4096
-# another listener holds the directory's lock for a few system calls; longer means that it hangs
-LOCK_SECONDS = 5.0
 # one read: the same as trio's own, and more while reads come back full
 RECEIVE_BYTES = 64 * 1024
 MOST_RECEIVE_BYTES = 256 * 1024
@@ -210,12 +208,9 @@ async def serve_unix(
         await serve_accepted(_listen_abstract(path), handler, path, admit=_same_user, task_status=task_status)
         return
     check_socket_path(path)
-    listening = await _listen(path)
-    inode = os.lstat(path).st_ino
-    try:
-        await serve_accepted(listening, handler, path, task_status=task_status)
-    finally:
-        _unlink_own(path, inode)
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)) as listening:
+        async with bound_socket_file(path, partial(_bind, listening, path)):
+            await serve_accepted(listening, handler, path, task_status=task_status)
 
 
 async def serve_accepted(
@@ -308,6 +303,16 @@ def _same_user(peer: socket.socket) -> bool:
     return uid in {0, os.geteuid()}
 
 
+def _bind(sock: socket.socket, path: str, new: str) -> None:
+    try:
+        # before bind, so that the file never exists with a wider mode
+        os.fchmod(sock.fileno(), 0o600)
+        sock.bind(new)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        raise AddressError(f"{path} can't be listened on: {error.strerror}") from error
+
+
 def _listen_abstract(name: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
@@ -319,93 +324,3 @@ def _listen_abstract(name: str) -> socket.socket:
             raise AddressInUse(f"somebody answers on {name} already; stop it or choose another name") from error
         raise AddressError(f"{name} can't be listened on: {error.strerror}") from error
     return sock
-
-
-async def _listen(path: str) -> socket.socket:
-    directory = os.path.dirname(path)
-    with closing(_Descriptor(_open_directory(directory))) as held:
-        # without the lock, two listeners that find the same stale file could each remove the other's new one
-        await _lock(held.number, directory)
-        _remove_stale(path)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            # before bind, so that the file never exists with a wider mode
-            os.fchmod(sock.fileno(), 0o600)
-            sock.bind(path)
-            sock.listen(BACKLOG)
-        except OSError as error:
-            sock.close()
-            raise AddressError(f"{path} can't be listened on: {error.strerror}") from error
-        return sock
-
-
-class _Descriptor:
-    """An open descriptor for `contextlib.closing`; closing it drops its lock too."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def close(self) -> None:
-        os.close(self.number)
-
-
-def _open_directory(directory: str) -> int:
-    with _as_address_error(directory):
-        with suppress(FileExistsError):
-            os.mkdir(directory, 0o700)
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    status = os.fstat(descriptor)
-    if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
-        os.close(descriptor)
-        raise AddressError(
-            f"socket directory {directory} must be ours with mode 0700 and has owner {status.st_uid}, mode "
-            f"{stat.S_IMODE(status.st_mode):04o}; use a directory made with mkdir -m 700"
-        )
-    return descriptor
-
-
-async def _lock(descriptor: int, directory: str) -> None:
-    with trio.move_on_after(LOCK_SECONDS):
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                await trio.sleep(FIRST_PAUSE_SECONDS)
-            else:
-                return
-    raise AddressInUse(f"another process has held the lock of {directory} for {LOCK_SECONDS:g} s")
-
-
-def _remove_stale(path: str) -> None:
-    with _as_address_error(path):
-        try:
-            mode = os.lstat(path).st_mode
-        except FileNotFoundError:
-            return
-        if not stat.S_ISSOCK(mode):
-            raise AddressError(f"{path} exists and is not a socket; remove it or choose another path")
-        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)) as probe:
-            try:
-                probe.connect(path)
-            except ConnectionRefusedError:
-                os.unlink(path)
-                return
-            except BlockingIOError:
-                pass  # a full backlog is somebody too
-        raise AddressInUse(f"somebody answers on {path} already; stop it or choose another path")
-
-
-def _unlink_own(path: str, inode: int) -> None:
-    try:
-        if os.lstat(path).st_ino == inode:
-            os.unlink(path)
-    except FileNotFoundError:
-        pass
-
-
-@contextmanager
-def _as_address_error(what: str) -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise AddressError(f"{what} can't be used: {error.strerror}") from error

@@ -18,6 +18,7 @@ from actors.container.processes import Processes
 from actors.errors import AgentUnreachable, Expired, GuestDied, KatrioError, NotFound, OutcomeUnknown
 from actors.events import Events
 from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
+from actors.owned import OwnedTask
 from actors.wire.events import ActorEvent
 from actors.wire.spec import Stopped
 from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing, Overlap, Stop
@@ -80,7 +81,7 @@ class ContainerActor:
         # who wants it ended, and by when; and the wait for a polite end, while one runs
         self._ends: list[tuple[Stop, float]] = []
         self._polite = trio.CancelScope()
-        self._link = trio.CancelScope()
+        self._link = OwnedTask(f"the link of container {address!r}")
         self._processes = Processes(name, connection, limits, self._check, self.events)
         self._actor = Actor(
             address,
@@ -119,9 +120,9 @@ class ContainerActor:
         Raises (before it has started): what `AgentConnection.create_container` raises.
         """
         async with trio.open_nursery() as links:
-            await links.start(self._keep_link)
+            await links.start(self._link.run, self._agent.run)
             # undoing a create that was cancelled needs the link; it ends right after
-            self._link.shield = True
+            self._link.shield()
             try:
                 await self._create()
                 await self._serve(task_status)
@@ -161,31 +162,34 @@ class ContainerActor:
     def lose(self, reason: str) -> None:
         """The guest is gone: every waiter gets GuestDied, and nothing is asked of the agent any more."""
         self._move_if(ContainerEvent.LOST)
-        self._processes.lose(GuestDied(f"container {self.id!r}: its guest is gone ({reason})", state="lost"))
-        self._link.cancel()
+        gone = GuestDied(f"container {self.id!r}: its guest is gone ({reason})", state="lost")
+        self._processes.lose(gone)
+        self._link.cancel(gone)
 
     def tell_oom(self) -> None:
         """The kernel killed a process of it for want of memory."""
         self._oom_kills += 1
         self.events.tell(ActorEvent(self.events.source, "oom"))
 
-    async def _keep_link(self, *, task_status: trio.TaskStatus[None]) -> None:
-        with self._link:
-            await self._agent.run(task_status=task_status)
-
     async def _create(self) -> None:
         try:
             await self._agent.create_container(self.id, self._spec, self._rootfs)
-        except (OutcomeUnknown, trio.Cancelled):
+        except (OutcomeUnknown, trio.Cancelled) as error:
             # it may exist: nobody will ever ask for it, so nothing of it may stay
             with trio.move_on_after(self._limits.cancel_grace_seconds) as scope:
                 scope.shield = True
                 with contextlib.suppress(KatrioError):
                     await self._agent.remove_container(self.id)
+            if isinstance(error, OutcomeUnknown):
+                # what happened is known after all: nothing of it is left
+                self._check_guest()
             raise
+        self._check_guest()
+        self._move(ContainerEvent.CREATED)
+
+    def _check_guest(self) -> None:
         if self.state.value is ContainerState.LOST:
             raise GuestDied(f"container {self.id!r}: its guest died while it was created", state="lost")
-        self._move(ContainerEvent.CREATED)
 
     def _move(self, event: ContainerEvent) -> None:
         self.state.value = CONTAINER.move(self.state.value, event)

@@ -32,6 +32,7 @@ from actors.nurseries import open_plain_nursery
 from actors.wire.codec import decode_details, decode_value, encode, encode_args
 from actors.wire.envelope import VERSIONS, Ask, Cancel, Goodbye, Hello, Reply
 from transports.errors import EndpointBusy, RemoteProtocolError, TransportError, Unreachable
+from transports.shared_bound import SharedBound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -356,6 +357,7 @@ class Courier:
         link.outbox = Outbox(
             link.endpoint,
             backlog_bytes=self.limits.backlog_bytes,
+            account=SharedBound(self.limits.backlog_bytes).account(),
             drain_soon=lambda outbox: nursery.start_soon(outbox.drain),
             overflow=lambda: link.fail("the hub does not read"),
         )

@@ -6,8 +6,9 @@ verb may run: the actor does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import trio
 
 from actors.errors import (
@@ -20,19 +21,23 @@ from actors.errors import (
     ResourceExhausted,
 )
 from actors.mailbox.eventqueue import EventQueue
-from actors.wire.codec import encode, encode_raw
+from actors.wire.codec import decode_value, encode, encode_raw
 from actors.wire.envelope import CHUNK_COST, Chunk, Failure, Reply
 from transports.errors import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import msgspec
-
     from actors.mailbox.inbox import Inbox
     from actors.mailbox.sender import Sender
 
 __all__ = ["Mail", "encode_failure"]
+
+T = TypeVar("T")
+
+NO_ARGS = encode_raw({})
+# arguments that are not worth the time of finding out how much is left of them
+SMALL_ARGS = 1024
 
 
 def encode_failure(counter: int, error: KatrioError) -> bytes:
@@ -51,14 +56,14 @@ class Mail:
 
     Attributes:
         to: the name it was sent to.
-        verb, args: what is asked; `actors.wire.codec.decode_value` decodes `args`.
+        verb: what is asked.
         deadline: on `trio.current_time()`'s scale; `math.inf` for none.
         trace: the caller's trace id, for records.
     """
 
     __slots__ = (
-        "_callbacks", "_cancelled", "_counter", "_credit", "_credit_task", "_events", "_inbox", "_sender", "_settled",
-        "_window", "args", "deadline", "to", "trace", "verb",
+        "_args", "_callbacks", "_cancelled", "_counter", "_credit", "_credit_task", "_events", "_held", "_inbox", "_sender",
+        "_settled", "_window", "deadline", "to", "trace", "verb",
     )  # fmt: skip
 
     def __init__(
@@ -67,7 +72,7 @@ class Mail:
     ) -> None:  # fmt: skip
         self.to = to
         self.verb = verb
-        self.args = args
+        self._args = args
         self.deadline = deadline
         self.trace = trace
         self._sender = sender
@@ -81,6 +86,18 @@ class Mail:
         self._events: EventQueue | None = None
         # the inbox while nobody has taken it from there
         self._inbox: Inbox | None = None
+        # on its sender's account
+        self._held = 0
+        self._hold(self.cost(args, sender))
+
+    @staticmethod
+    def cost(args: msgspec.Raw, sender: Sender) -> int:
+        """What one more ask in flight makes the hub hold, in bytes."""
+        return sender.limits.ask_bytes + memoryview(args).nbytes
+
+    def _hold(self, cost: int) -> None:
+        self._sender.account.take(cost - self._held)
+        self._held = cost
 
     def __repr__(self) -> str:
         state = "settled" if self._settled else "cancelled" if self._cancelled else "open"
@@ -110,6 +127,20 @@ class Mail:
     def pending(self) -> bool:
         """Whether it still waits to be taken (for the hub's timer)."""
         return self._inbox is not None
+
+    def decode(self, shape: type[T]) -> T:
+        """The arguments, once: what they were sent as is forgotten, and counts no more than what came of it.
+
+        Raises:
+            InvalidArgument: see `actors.wire.codec.decode_value`.
+        """
+        args, self._args = self._args, NO_ARGS
+        size = memoryview(args).nbytes
+        decoded = decode_value(args, shape)
+        if size > SMALL_ARGS and not self._settled:
+            # fields that nobody knows are gone
+            self._hold(self._sender.limits.ask_bytes + len(encode(decoded)))
+        return decoded
 
     def answer(self, result: object = None) -> None:
         """Answer, and end the stream if it is one. The first answer stands; a later one is only counted."""
@@ -163,14 +194,16 @@ class Mail:
         """Send one event of a subscription; never waits.
 
         What its reader has no room for waits, up to a bound; over that the oldest are left out, and the next that is
-        sent says how many. Nothing happens when nobody reads any more. `value`: what a msgpack map or array can hold.
+        sent says how many. Nothing happens when nobody reads any more. `value`: what a msgpack map or array can hold, or
+        that encoded, which many readers then share.
         """
         if self._cancelled or self._settled:
             return
         if self._events is None:
             # half: credit comes back in parts
-            self._events = EventQueue(self._sender.limits.event_backlog_bytes, self._window // 2)
-        self._events.put(encode_raw(value))
+            limit = self._sender.limits.event_backlog_bytes
+            self._events = EventQueue(limit, self._window // 2, self._sender.account)
+        self._events.put(value if isinstance(value, msgspec.Raw) else encode_raw(value))
         self._send_events()
 
     def _send_events(self) -> None:
@@ -218,7 +251,9 @@ class Mail:
             return
         self._settled = True
         self._callbacks = None
-        self._events = None
+        self._args = NO_ARGS
+        self._forget_events()
+        self._hold(0)
         if len(message) > sender.limits.message_bytes:
             size = len(message)
             bound = ResourceExhausted(f"the answer to {self.verb} has {size} bytes", limit=sender.limits.message_bytes)
@@ -260,7 +295,7 @@ class Mail:
         if self._settled or self._cancelled:
             return
         self._cancelled = True
-        self._events = None
+        self._forget_events()
         inbox, self._inbox = self._inbox, None
         if inbox is not None:
             inbox.discard(self)
@@ -270,6 +305,11 @@ class Mail:
         for callback in callbacks or ():
             callback()
         self._wake_pusher()
+
+    def _forget_events(self) -> None:
+        if self._events is not None:
+            self._events.clear()
+            self._events = None
 
     def join(self) -> None:
         """The same client asks again with the same id: it waits (again) for this one's answer."""

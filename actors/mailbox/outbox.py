@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from transports.base import Endpoint
+    from transports.shared_bound import Account
 
 __all__ = ["Outbox"]
 
@@ -28,8 +29,9 @@ class Outbox:
     Args:
         endpoint: where to.
         backlog_bytes: what may wait when the endpoint is full.
+        account: what else is held for its peer, and for others; what waits is put on it.
         drain_soon: called when something waits; must get `drain` run in a task.
-        overflow: called once when more than `backlog_bytes` waits; must get the endpoint closed.
+        overflow: called once when more than `backlog_bytes` waits, or more than the account allows; must get the endpoint closed.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Outbox:
         endpoint: Endpoint,
         *,
         backlog_bytes: int,
+        account: Account,
         drain_soon: Callable[[Outbox], None],
         overflow: Callable[[], None],
     ) -> None:
@@ -44,6 +47,7 @@ class Outbox:
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
         self._limit = backlog_bytes
+        self._account = account
         self._drain_soon = drain_soon
         self._overflow = overflow
         self._drained = trio.lowlevel.ParkingLot()
@@ -63,12 +67,13 @@ class Outbox:
                 return
         if self._over:
             return
+        allowed = self._account.allows(len(message))
         self._backlog.append(message)
-        self._backlog_bytes += len(message)
-        if self._backlog_bytes > self._limit:
+        self._hold(len(message))
+        if self._backlog_bytes > self._limit or not allowed:
             self._over = True
             self._overflow()
-        elif not self._draining:
+        if not self._draining:
             self._draining = True
             self._drain_soon(self)
 
@@ -78,15 +83,19 @@ class Outbox:
             await self._drained.park()
         await self._endpoint.send(message)
 
+    def _hold(self, size: int) -> None:
+        self._backlog_bytes += size
+        self._account.take(size)
+
     async def drain(self) -> None:
         """Send what waits; returns when nothing does, or when the link has ended."""
         try:
             while self._backlog:
                 await self._endpoint.send(self._backlog[0])
-                self._backlog_bytes -= len(self._backlog.popleft())
+                self._hold(-len(self._backlog.popleft()))
         except TransportError:
             self._backlog.clear()
-            self._backlog_bytes = 0
+            self._hold(-self._backlog_bytes)
         finally:
             self._draining = False
             self._drained.unpark_all()

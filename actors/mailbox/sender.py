@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from actors.limits import Limits
     from actors.mailbox.mail import Mail
     from actors.mailbox.session import Session
+    from transports.shared_bound import Account
 
 __all__ = ["Counters", "Sender"]
 
@@ -41,14 +42,29 @@ class Sender:
 
     Attributes:
         session: its link, None while it has none.
+        account: what the hub holds for it, of what it holds for all: asks in flight, events, answers kept.
         in_flight: asks by counter, from their arrival to their answer.
         finished: encoded answers by counter.
         floor: below it an ask that is neither in flight nor answered may or may not have run.
     """
 
-    __slots__ = ("_kept_bytes", "client", "counters", "epoch", "finished", "floor", "in_flight", "limits", "session")
+    __slots__ = (
+        "_kept_bytes",
+        "account",
+        "client",
+        "counters",
+        "epoch",
+        "finished",
+        "floor",
+        "in_flight",
+        "limits",
+        "session",
+    )
 
-    def __init__(self, client: str, epoch: int, *, unused: int, limits: Limits, counters: Counters) -> None:
+    def __init__(
+        self, client: str, epoch: int, *, unused: int, limits: Limits, counters: Counters, account: Account
+    ) -> None:
+        self.account = account
         self.client = client
         self.epoch = epoch
         self.limits = limits
@@ -65,7 +81,16 @@ class Sender:
             return
         self.floor = watermark
         for counter in [counter for counter in self.finished if counter < watermark]:
-            self._kept_bytes -= len(self.finished.pop(counter))
+            self._keep(-len(self.finished.pop(counter)))
+
+    def _keep(self, size: int) -> None:
+        self._kept_bytes += size
+        self.account.take(size)
+
+    def forget_answers(self) -> None:
+        """Nobody will ask for any of them again."""
+        self.finished.clear()
+        self._keep(-self._kept_bytes)
 
     def settle(self, counter: int, answer: bytes) -> None:
         """Keep the answer in case it is asked for again; over a bound the oldest are forgotten."""
@@ -73,8 +98,12 @@ class Sender:
         if counter < self.floor:
             return
         self.finished[counter] = answer
-        self._kept_bytes += len(answer)
-        while len(self.finished) > self.limits.finished_answers or self._kept_bytes > self.limits.finished_answer_bytes:
+        self._keep(len(answer))
+        while self.finished and (
+            len(self.finished) > self.limits.finished_answers
+            or self._kept_bytes > self.limits.finished_answer_bytes
+            or not self.account.allows(0)
+        ):
             oldest = next(iter(self.finished))
-            self._kept_bytes -= len(self.finished.pop(oldest))
+            self._keep(-len(self.finished.pop(oldest)))
             self.floor = max(self.floor, oldest + 1)

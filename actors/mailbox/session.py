@@ -65,6 +65,17 @@ class Session:
             else:
                 self.kick("protocol_error", str(error))
 
+    # for the hub's timer: a peer that is there and does not say who it is
+
+    @property
+    def pending(self) -> bool:
+        """Whether it has yet to say hello."""
+        return self._sender is None and not self._closing
+
+    def expire(self) -> None:
+        """It had time enough."""
+        self.kick("protocol_error", "no hello came in time")
+
     def gone(self, cause: TransportError | None) -> None:
         """See `transports.base.Receiver`."""
         self._closing = True
@@ -74,6 +85,11 @@ class Session:
             self._hub.departed(sender)
             for mail in list(sender.in_flight.values()):
                 mail.cancel()
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing is heard on it any more."""
+        return self._closing
 
     def kick(self, code: str, reason: str, details: Mapping[str, object] | None = None) -> None:
         """Close the link, telling the client why."""
@@ -157,6 +173,8 @@ class Session:
             error = Expired(f"{ask.verb} arrived after its deadline; nothing was done")
         elif len(sender.in_flight) >= sender.limits.asks_in_flight:
             error = Busy(f"{len(sender.in_flight)} asks of this client are in flight; nothing was done")
+        elif not self._hub.has_room(sender, Mail.cost(ask.args, sender)):
+            error = Busy("this hub holds as much for its clients as it may, and enough of it for you; nothing was done")
         elif 0 < ask.window < MIN_WINDOW:
             error = InvalidArgument(f"a window of {ask.window} bytes; {MIN_WINDOW} is the least", field="window")
         if error is not None:

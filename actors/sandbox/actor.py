@@ -178,33 +178,36 @@ class SandboxActor:
         """The guest, and our own connection to it, until the sandbox stops or the guest is gone."""
         async with trio.open_nursery() as nursery:
             guest: Guest = await nursery.start(self._launch, self.id)
+            # from now on, for it may be gone before its agent answers
+            nursery.start_soon(self._watch_guest, guest)
             agent = self._connect(guest.channels, self._limits)
             await nursery.start(agent.run)
             self._agent = agent
-            nursery.start_soon(self._watch_link, agent, nursery.cancel_scope)
+            nursery.start_soon(self._watch_link, agent)
             nursery.start_soon(watch_oom, agent, self._tell_oom, self._limits)
             if agent.follows_processes:
-                nursery.start_soon(self._give_up, agent, guest, nursery.cancel_scope)
+                nursery.start_soon(self._give_up, agent, guest)
             task_status.started()
-            reason = await guest.wait_gone()
-            self._lose(reason)
-            nursery.cancel_scope.cancel()
 
-    async def _watch_link(self, agent: SandboxAgent, guest: trio.CancelScope) -> None:
+    async def _watch_guest(self, guest: Guest) -> None:
+        self._lose(await guest.wait_gone())
+
+    async def _watch_link(self, agent: SandboxAgent) -> None:
         """A guest that can't be asked any more is of no use to anybody, though it may live."""
-        reason = await agent.wait_lost()
-        self._lose(reason)
-        guest.cancel()
+        self._lose(await agent.wait_lost())
 
-    async def _give_up(self, agent: AgentConnection, guest: Guest, scope: trio.CancelScope) -> None:
+    async def _give_up(self, agent: AgentConnection, guest: Guest) -> None:
         """End a guest that hangs: asked in good order, it would hang in that too."""
         reason = await watch_health(agent, self._limits)
         _log.warning("the guest of sandbox %r is given up: %s", self.id, reason)
-        self._lose(reason)
         guest.kill()
-        scope.cancel()
+        self._lose(reason)
 
     def _lose(self, reason: str) -> None:
+        """The guest is gone, or as good as that: tell everybody, and end what we have of it."""
+        if self._link is not None:
+            gone = GuestDied(f"sandbox {self.id!r}: its guest died while it started ({reason})", state="lost")
+            self._link.cancel(gone)
         if SANDBOX.can(self.state.value, SandboxEvent.LOST):
             self._move(SandboxEvent.LOST)
         for child in self._containers.values():

@@ -5,10 +5,7 @@ Over memory, nng inproc and nng ipc, on the real clock. A child process that is 
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import stat
 import subprocess
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -256,59 +253,6 @@ async def test_a_wrong_address_is_refused_by_nng(address: str) -> None:
         await NngTransport().serve(address, Hall().accept, task_status=trio.TASK_STATUS_IGNORED)
     with pytest.raises(AddressError):
         await NngTransport().connect(address, Recorder(), task_status=trio.TASK_STATUS_IGNORED)
-
-
-async def test_a_socket_file_is_ours_alone_and_goes_with_its_listener(tmp_path: Path) -> None:
-    address = ipc_address(tmp_path)
-    path = address.removeprefix("ipc://")
-    async with linked((NngTransport(), address)):
-        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-    with pytest.raises(FileNotFoundError):
-        os.lstat(path)
-
-
-async def test_a_stale_socket_file_is_replaced_and_another_file_is_not(tmp_path: Path) -> None:
-    address = ipc_address(tmp_path)
-    path = address.removeprefix("ipc://")
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(path)
-    async with linked((NngTransport(), address)) as (endpoint, _, _theirs, heard):
-        await endpoint.send(b"here")
-        await heard.until(1)
-    other = tmp_path / "own" / "hub"
-    other.write_text("precious")
-    with pytest.raises(AddressError, match="no socket"):
-        await NngTransport().serve(address, Hall().accept, task_status=trio.TASK_STATUS_IGNORED)
-    assert other.read_text() == "precious"
-
-
-async def test_a_missing_directory_is_made_ours_alone(tmp_path: Path) -> None:
-    async with linked((NngTransport(), f"ipc://{tmp_path}/made/hub")):
-        assert stat.S_IMODE(os.stat(tmp_path / "made").st_mode) == 0o700
-
-
-async def test_a_directory_that_somebody_else_could_swap_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "own").mkdir(mode=0o700)
-    (tmp_path / "link").symlink_to(tmp_path / "own")
-    (tmp_path / "open").mkdir()
-    (tmp_path / "open").chmod(0o777)
-    for place, why in (
-        ("link/hub", "no link"),
-        ("open/own/hub", "changed by others"),
-        ("none/own/hub", "can't be used"),
-    ):
-        with pytest.raises(AddressError, match=why):
-            await NngTransport().serve(f"ipc://{tmp_path}/{place}", Hall().accept, task_status=trio.TASK_STATUS_IGNORED)
-    (tmp_path / "open").chmod(0o1777)
-    async with linked((NngTransport(), f"ipc://{tmp_path}/open/own/hub")):
-        pass
-
-
-async def test_a_directory_that_others_may_enter_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "open").mkdir()
-    (tmp_path / "open").chmod(0o755)
-    with pytest.raises(AddressError, match="700"):
-        await NngTransport().serve(f"ipc://{tmp_path}/open/hub", Hall().accept, task_status=trio.TASK_STATUS_IGNORED)
 
 
 CHILD = """

@@ -89,6 +89,8 @@ class Stalling:
             taken += 1
             if frame.kind is not Kind.HELLO:
                 self._window.take(frame)
+                if frame.messages:
+                    self._window.handed_on()
                 self.got.extend(frame.messages)
         return taken
 

@@ -12,7 +12,7 @@ import trio
 
 from actors.agents.base import Channels
 from actors.agents.kata.agent import KataAgent, connect_kata
-from actors.errors import AgentUnreachable, KatrioError
+from actors.errors import AgentProtocolError, AgentUnreachable, KatrioError
 from actors.limits import DEFAULT_LIMITS
 from tests.support.hostile_guest import HostileGuest
 from tests.support.lies import LIES, Row
@@ -117,10 +117,17 @@ async def test_another_guest_is_served_while_one_lies_without_end(tmp_path: Path
         row = next(row for row in LIES if row.name == "nothing but answers to nobody")
         liar.lies[row.method] = row.does
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(row.asks, lied_to)
+            nursery.start_soon(_ask_on, row, lied_to)
             beside = await _p99(agent)
             nursery.cancel_scope.cancel()
         print(f"p99 of a call to an honest guest: {alone * 1e6:.0f} us alone, {beside * 1e6:.0f} us beside a liar")
+
+
+async def _ask_on(row: Row, agent: KataAgent) -> None:
+    """Each answer ends its link; the next call dials again, into the same lie."""
+    while True:
+        with pytest.raises(AgentProtocolError):
+            await row.asks(agent)
 
 
 async def _p99(agent: KataAgent) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,12 @@ from actors.schemas import agent as api
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec
 from tests.support.hostile_guest import HostileGuest
 from tests.support.hostile_system import open_hostile_system
+from transports.ttrpc.codec import RESPONSE, encode_frame
 
 if TYPE_CHECKING:
     from actors.handles import ContainerHandle, SandboxHandle, SystemHandle
     from tests.support.hostile_guest import Asked
+    from transports.stream import SocketStream
 
 MIB = 1024 * 1024
 SPEC = ContainerSpec(process=ProcessSpec(args=("sh",)))
@@ -81,6 +84,41 @@ async def test_a_flood_of_output_that_nobody_reads_is_bounded_and_its_gap_told(t
                 lost += part.gap
         assert received <= 2 * DEFAULT_LIMITS.unread_output_bytes
         assert received + lost == flooded
+
+
+async def test_a_flood_of_answers_to_nobody_costs_its_own_link_and_nobody_else(tmp_path: Path) -> None:
+    liar, honest = _quiet(), _quiet()
+    flooding = trio.Event()
+    tiny = encode_frame(RESPONSE, 2**31 - 1, b"") * 10_000
+    flooded = 0
+
+    async def flood(stream: SocketStream) -> None:
+        nonlocal flooded
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await flooding.wait()
+            flooded += 1
+            while True:
+                await stream.send_all(tiny)
+
+    async with trio.open_nursery() as floods:
+
+        async def greet(stream: SocketStream) -> None:
+            floods.start_soon(flood, stream)
+
+        liar.greets = greet
+        async with open_hostile_system(str(tmp_path), {"liar": liar, "honest": honest}) as system:
+            await _running(await _started(system, "liar"))
+            other = await _running(await _started(system, "honest"))
+            links = liar.connections
+            flooding.set()
+            with trio.fail_after(30):
+                while flooded < links:
+                    await other.pause(budget=10)
+                    await other.resume(budget=10)
+            # nobody asked it anything, so nothing was dialled again
+            assert liar.connections == links
+            await other.pause(budget=10)
+            floods.cancel_scope.cancel()
 
 
 async def test_oom_kills_told_without_end_are_not_listened_to_without_end(tmp_path: Path) -> None:

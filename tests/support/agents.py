@@ -98,7 +98,7 @@ class ScriptedGuest:
     log: list[str] = field(default_factory=list[str])
     # a call's name -> what it raises
     failures: dict[str, KatrioError] = field(default_factory=dict[str, KatrioError])
-    # "verb container" -> the call waits for this event
+    # "verb container" -> the call waits for this event; "dial": each connection does
     gates: dict[str, trio.Event] = field(default_factory=dict[str, trio.Event])
     connections: int = 0
     # what it says when it is asked for a container's state
@@ -169,6 +169,8 @@ class ScriptedConnection:
         raise AssertionError
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        if (dialled := self._guest.gates.get("dial")) is not None:
+            await dialled.wait()
         self._up = True
         self._guest.connections += 1
         try:

@@ -14,6 +14,7 @@ import trio
 
 from transports.calls.writer import CorkedWriter
 from transports.errors import EndpointBroken, EndpointClosed, RpcStatusError, TransportError, WrongPeer
+from transports.portions import PortionReader
 
 if TYPE_CHECKING:
     from transports.calls.connection import CallingConnection, Replied
@@ -146,11 +147,12 @@ class CallClient:
 
     async def _read(self) -> TransportError:
         connection, waiting = self._connection, self._waiting
-        receive_some = self._stream.receive_some
+        # an agent is not trusted: whatever it sends, others have their turn in between
+        receive = PortionReader(self._stream, lambda: connection.lacking).receive
         reschedule = trio.lowlevel.reschedule
         while True:
             try:
-                data = await receive_some()
+                data = await receive()
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 return self._broken(error)
             if self.ended is not None:
@@ -158,7 +160,7 @@ class CallClient:
                 return self.ended
             if not data:
                 return EndpointBroken(f"the agent closed the {self._protocol} connection")
-            replies = connection.receive_data(bytes(data))
+            replies = connection.receive_data(data)
             self._woken += len(replies)
             self._writer.received()
             for reply in replies:

@@ -91,6 +91,11 @@ class CallingConnection(Outgoing, Protocol):
         """
         ...
 
+    @property
+    def lacking(self) -> int:
+        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        ...
+
     def forget(self, stream_id: int) -> None:
         """The caller gave up. What the protocol has to say of it is queued, but nothing is sent here."""
 

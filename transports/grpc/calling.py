@@ -83,6 +83,11 @@ class ClientConnection:
         return self._http2.greeted
 
     @property
+    def lacking(self) -> int:
+        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        return self._http2.lacking
+
+    @property
     def busy(self) -> bool:
         """No call can be begun now: the server has set a bound, or opens no window. It changes when bytes are received."""
         return self._http2.streams_left <= 0 or self._http2.held_bytes > REQUESTS_HELD

@@ -109,6 +109,13 @@ class FrameGate:
         """The peer has said its first word, and it is HTTP/2's."""
         return not self._first
 
+    @property
+    def lacking(self) -> int:
+        """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
+        size = len(self._buffer)
+        length = int.from_bytes(self._buffer[:3]) if size >= HEADER_BYTES else 0
+        return HEADER_BYTES + min(length, MAX_FRAME) - size if size else 0
+
     def feed(self, data: bytes) -> Iterator[Frame | Block]:
         """Take the next bytes, split anywhere; yield the frames and the header blocks that they complete.
 

@@ -145,6 +145,11 @@ class Http2(OutgoingFrames):
         return self._gate.greeted
 
     @property
+    def lacking(self) -> int:
+        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        return self._gate.lacking
+
+    @property
     def held_bytes(self) -> int:
         """Bytes that wait for the peer to open a window."""
         return self._held_bytes

@@ -102,6 +102,13 @@ class _Decoder:
         """The bytes so far end within a frame."""
         return bool(self._partial)
 
+    @property
+    def lacking(self) -> int:
+        """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
+        size = len(self._partial)
+        length = self._header.unpack_from(self._partial)[1] if size >= self._header.size else self._header.size
+        return min(length, self._most) - size if size else 0
+
     def cut(self, data: bytes) -> list[tuple[int, bytes]]:
         """The frames that `data` completes, before a failure at most."""
         if self._failure is not None:

@@ -19,6 +19,7 @@ from transports.hyperstart.codec import (
     encode_control,
 )
 from transports.hyperstart.messages import Finished, decode_finished
+from transports.strays import Strays
 
 __all__ = ["Answered", "Command", "ControlEvent", "GuestControl", "HostControl", "Ready"]
 
@@ -58,6 +59,7 @@ class HostControl:
         self._outgoing: list[bytes] = []
         self._untaken = 0
         self._failure: RemoteProtocolError | None = None
+        self._strays = Strays()
         self.dropped_replies = 0
 
     @property
@@ -69,6 +71,11 @@ class HostControl:
     def in_flight(self) -> int | None:
         """The code of the command without an answer yet."""
         return self._in_flight
+
+    @property
+    def lacking(self) -> int:
+        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        return self._decoder.lacking
 
     @property
     def untaken_bytes(self) -> int:
@@ -100,6 +107,17 @@ class HostControl:
         self._in_flight = code
         self._sent_any = True
         self._destroying = code == Code.DESTROYPOD
+
+    def forget_process(self) -> None:
+        """Nobody asks for one more process; that it ended may still be told."""
+        self._strays.late += 1
+
+    def overlook(self, finished: Finished) -> None:
+        """It tells the end of a process that nobody knows, or a second one. By the dozen they set `failure`."""
+        try:
+            self._strays.take_late(f"the end of a process {finished.process[:80]!r} that is none of ours")
+        except RemoteProtocolError as error:
+            self._failure = self._failure or error
 
     def give_up(self, why: str) -> None:
         """The command in flight took too long. It can't be cancelled, and a late answer would be another's: the end."""
@@ -158,6 +176,8 @@ class HostControl:
         count = int.from_bytes(payload)
         if len(payload) != 4:
             raise RemoteProtocolError(f"NEXT with {len(payload)} bytes; expected 4")
+        if count == 0:
+            self._strays.take("NEXT of no bytes")
         if count > self._untaken:
             if self._reattached:
                 # of a frame that was sent over the link before

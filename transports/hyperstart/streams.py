@@ -16,6 +16,7 @@ from transports.hyperstart.codec import (
     StreamDecoder,
     encode_stream,
 )
+from transports.strays import Strays
 
 __all__ = ["Ended", "GuestStreams", "HostStreams", "Input", "Output"]
 
@@ -56,12 +57,18 @@ class HostStreams:
         self._errors: dict[int, int] = {}
         self._outgoing: list[bytes] = []
         self._failure: RemoteProtocolError | None = None
+        self._strays = Strays()
         self.dropped_frames = 0
 
     @property
     def failure(self) -> RemoteProtocolError | None:
         """What the guest broke; sticky."""
         return self._failure
+
+    @property
+    def lacking(self) -> int:
+        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        return self._decoder.lacking
 
     def open(self, *, terminal: bool) -> tuple[int, int]:
         """Sequences for one more process: of its input and output, and of its errors (0 with a terminal)."""
@@ -74,19 +81,26 @@ class HostStreams:
 
     def forget(self, stdio: int) -> None:
         """The process was never started, or nobody wants its output any more."""
-        stderr = self._open.pop(stdio, 0)
-        self._errors.pop(stderr, None)
+        stderr = self._open.pop(stdio, None)
+        if stderr is not None:
+            self._errors.pop(stderr, None)
+            self._strays.late += 1
 
     def send_input(self, stdio: int, data: bytes) -> None:
         """Queue input in slices; none of it is an end. Raises: LocalProtocolError for a process that is not open."""
         self._check(stdio)
         for start in range(0, len(data), INPUT_SLICE):
-            self._outgoing.append(encode_stream(stdio, data[start : start + INPUT_SLICE]))
+            self._queue_input(stdio, data[start : start + INPUT_SLICE])
 
     def close_input(self, stdio: int) -> None:
         """Queue the end of its input; a terminal ignores it. Raises: LocalProtocolError."""
         self._check(stdio)
-        self._outgoing.append(encode_stream(stdio, b""))
+        self._queue_input(stdio, b"")
+
+    def _queue_input(self, stdio: int, data: bytes) -> None:
+        self._outgoing.append(encode_stream(stdio, data))
+        # each slice that comes after the process's end is answered by an empty frame
+        self._strays.late += 1
 
     def data_to_send(self) -> list[bytes]:
         """Take the frames that are queued; write each with one call."""
@@ -107,9 +121,21 @@ class HostStreams:
                 self.forget(sequence)
                 events.append(Ended(sequence))
             else:
-                # an empty one for a process that ended answers input that came too late
                 self.dropped_frames += 1
+                try:
+                    self._overlook(sequence, payload)
+                except RemoteProtocolError as error:
+                    self._failure = self._failure or error
+                    break
         return events
+
+    def _overlook(self, sequence: int, payload: bytes) -> None:
+        """What is for nobody. Raises: RemoteProtocolError when it is too much."""
+        if not 0 < sequence <= self._last:
+            self._strays.take(f"a frame of sequence {sequence}, which no process has had")
+        elif not payload:
+            # input that came too late is answered so, and so ends a process that nobody asks for any more
+            self._strays.take_late(f"an end of sequence {sequence}, which has ended")
 
     def _check(self, stdio: int) -> None:
         if stdio not in self._open:

@@ -25,8 +25,11 @@ __all__ = ["NngLink"]
 HELLO_SECONDS = 5.0
 # how often a link that waits for the hello looks whether its peer is gone
 HELLO_POLL_SECONDS = 0.05
-# messages taken from nng in one go before other tasks get their turn
+# frames taken from nng in one go before other tasks get their turn
 DRAIN = 128
+# messages, and their bytes, handed on in one go
+TURN_MESSAGES = 64
+TURN_BYTES = 256 * 1024
 
 
 class NngLink:
@@ -71,6 +74,8 @@ class NngLink:
             while self._drain(endpoint):
                 pass
             endpoint.lost()
+            while self._hand_on(endpoint):
+                pass
 
     # for the endpoint
 
@@ -81,6 +86,9 @@ class NngLink:
     def flush_soon(self, endpoint: NngEndpoint) -> None:
         """See `Carrier.flush_soon`."""
         self._flusher.mark(endpoint)
+
+    def arrived(self, endpoint: NngEndpoint) -> None:
+        """See `Carrier.arrived`: who drains hands on."""
 
     def drop(self, endpoint: NngEndpoint) -> None:
         """See `Carrier.drop`: a link without its endpoint has nothing to do."""
@@ -111,9 +119,14 @@ class NngLink:
         return endpoint
 
     async def _read(self, endpoint: NngEndpoint) -> None:
+        more = False
         while True:
-            await trio.lowlevel.wait_readable(self._socket.recv_fd)
+            if more:
+                await trio.lowlevel.checkpoint()
+            else:
+                await trio.lowlevel.wait_readable(self._socket.recv_fd)
             self._drain(endpoint)
+            more = self._hand_on(endpoint)
             self._flusher.flush_marked()
 
     def _drain(self, endpoint: NngEndpoint) -> bool:
@@ -126,6 +139,10 @@ class NngLink:
             self._flusher.note(endpoint)
         return True
 
+    def _hand_on(self, endpoint: NngEndpoint) -> bool:
+        self._flusher.note(endpoint)
+        return endpoint.hand_on(TURN_MESSAGES, TURN_BYTES)
+
     def _received(self) -> bytes | None:
         try:
             received = self._socket.receive()
@@ -137,5 +154,7 @@ class NngLink:
         while True:
             await trio.sleep(self._heartbeat.every)
             self._drain(endpoint)
+            while self._hand_on(endpoint):
+                pass
             endpoint.watch(self._heartbeat)
             self._flusher.flush_marked()

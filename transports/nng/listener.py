@@ -1,7 +1,7 @@
 """The listening side: one raw REP socket for all peers, each known by its pipe.
 
-One task drains the socket, whatever the actors behind do: a full receive queue would hide a peer's death. Not
-for what a peer says after its hello: `endpoint`.
+One task drains the socket, whatever the actors behind do: a full receive queue would hide a peer's death. What it
+read is handed on in `turns`. Not for what a peer says after its hello: `endpoint`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from transports.errors import EndpointBroken, RemoteProtocolError
 from transports.nng.endpoint import Heartbeat, NngEndpoint, check_hello, hello
 from transports.nng.flusher import Flusher
 from transports.nng.sockets import RECV_MAX_BYTES
+from transports.nng.turns import Turns
+from transports.nng.window import PEERS_BYTES
+from transports.shared_bound import SharedBound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NngListener"]
 
-# messages taken from nng in one go before other tasks get their turn
-DRAIN = 128
+# frames taken from nng in one go before other tasks get their turn
+DRAIN = 32
 # peers at once; a descriptor each
 MAX_PEERS = 4096
 # pipes that have gone, so that what of theirs is still queued does not make a peer of them again
@@ -65,6 +68,9 @@ class NngListener:
         self._speechless: dict[int, int] = {}
         self._turned_away: list[int] = []
         self._flusher = Flusher()
+        self._turns = Turns()
+        self._memory = SharedBound(PEERS_BYTES)
+        self._waits_for_turns: trio.lowlevel.Task | None = None
 
     @property
     def address(self) -> str:
@@ -76,9 +82,14 @@ class NngListener:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._flusher.run)
                 nursery.start_soon(self._watch)
+                nursery.start_soon(self._take_turns)
                 while True:
                     await trio.lowlevel.wait_readable(self._socket.recv_fd)
+                    idle = not self._turns.waiting
                     self._drain(DRAIN)
+                    if idle:
+                        # at once, which spares a lone ask a task switch
+                        self._take_turn()
                     self._flusher.flush_marked()
         finally:
             for endpoint in list(self._peers.values()):
@@ -95,8 +106,9 @@ class NngListener:
         if endpoint is not None:
             while self._drain(DRAIN):
                 pass
-            self._flusher.flush_marked()
             endpoint.lost()
+            self._wake_turns()
+            self._flusher.flush_marked()
         elif pipe in self._speechless:
             _log.warning(
                 "%s: a peer went away before its hello, or nng cut it off for over %d bytes",
@@ -115,6 +127,10 @@ class NngListener:
         """See `Carrier.flush_soon`."""
         self._flusher.mark(endpoint)
 
+    def arrived(self, endpoint: NngEndpoint) -> None:
+        """See `Carrier.arrived`."""
+        self._turns.add(endpoint)
+
     def drop(self, endpoint: NngEndpoint) -> None:
         """See `Carrier.drop`."""
         self._peers.pop(endpoint.pipe, None)
@@ -122,8 +138,37 @@ class NngListener:
         # the peer must learn of it, even one that says nothing; after a goodbye it takes this for the answer
         self._socket.close_pipe(endpoint.pipe)
 
+    def _take_turn(self) -> None:
+        for endpoint in self._turns.take(alone=len(self._peers) == 1):
+            self._flusher.note(endpoint)
+        self._wake_turns()
+
+    def _wake_turns(self) -> None:
+        if self._turns.waiting and self._waits_for_turns is not None:
+            task, self._waits_for_turns = self._waits_for_turns, None
+            trio.lowlevel.reschedule(task)
+
+    async def _take_turns(self) -> None:
+        """A share in each scheduler pass, while somebody has more to say than one."""
+
+        def stop_waiting(_: object) -> trio.lowlevel.Abort:
+            self._waits_for_turns = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        while True:
+            if self._turns.waiting:
+                await trio.lowlevel.checkpoint()
+            else:
+                self._waits_for_turns = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(stop_waiting)
+            self._take_turn()
+            self._flusher.flush_marked()
+
     def _drain(self, most: int) -> bool:
         """Take up to `most` messages; whether there may be more."""
+        if self._turns.full:
+            # what is handed on makes room, and waits for nobody
+            return False
         for _ in range(most):
             received = self._socket.receive()
             if received is None:
@@ -155,7 +200,12 @@ class NngListener:
                 self._socket.close_pipe(pipe)
             return
         endpoint = NngEndpoint(
-            f"{self._address}#{pipe}", pipe, self, message_bytes=self._message_bytes, credit=self._credit
+            f"{self._address}#{pipe}",
+            pipe,
+            self,
+            message_bytes=self._message_bytes,
+            credit=self._credit,
+            account=self._memory.account(),
         )
         self._peers[pipe] = endpoint
         self._speechless.pop(pipe, None)
@@ -175,6 +225,7 @@ class NngListener:
             for pipe in turned_away:
                 self._socket.close_pipe(pipe)
             self._drain(DRAIN)
+            self._wake_turns()
             self._watch_speechless()
             for endpoint in list(self._peers.values()):
                 endpoint.watch(self._heartbeat)

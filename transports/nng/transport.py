@@ -5,27 +5,28 @@ See `transports.base.Transport`. Not for frames and credit: `endpoint` and `wind
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
 
 from transports.address import parse_mailbox_address
 from transports.errors import LocalProtocolError, Unreachable
-from transports.nng.addresses import bound_socket_file, socket_file
 from transports.nng.endpoint import Heartbeat
 from transports.nng.link import NngLink
 from transports.nng.listener import NngListener
 from transports.nng.sockets import RawRep, RawReq, limit_threads
 from transports.nng.window import CREDIT
+from transports.socket_files import bound_socket_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from transports.base import Endpoint, Listener, Receiver
 
 __all__ = ["NngTransport"]
 
+IPC = "ipc://"
 MESSAGE_BYTES = 64 * 1024
 # the kernel's connect and nng's own handshake, with a program that accepts and says nothing
 DIAL_SECONDS = 5.0
@@ -59,7 +60,6 @@ class NngTransport:
         parse_mailbox_address(address)
         await trio.lowlevel.checkpoint()
         socket = RawRep()
-        path = socket_file(address)
         listener = NngListener(
             address,
             socket,
@@ -71,14 +71,10 @@ class NngTransport:
         socket.on_pipe_removed(_from_nng_thread(listener.pipe_removed))
         socket.on_pipe_added(_from_nng_thread(listener.pipe_added))
         try:
-            with ExitStack() as stack:
-                if path is not None:
-                    stack.enter_context(bound_socket_file(path))
-                socket.listen(address)
-            task_status.started(listener)
-            await listener.run()
+            async with _listening(socket, address):
+                task_status.started(listener)
+                await listener.run()
         finally:
-            # nng removes the socket file with the listener
             await _close(socket)
 
     async def connect(self, address: str, receiver: Receiver, *, task_status: trio.TaskStatus[Endpoint]) -> None:
@@ -99,6 +95,18 @@ class NngTransport:
             await link.run(task_status=task_status)
         finally:
             await _close(socket)
+
+
+@asynccontextmanager
+async def _listening(socket: RawRep, address: str) -> AsyncGenerator[None]:
+    path = address.removeprefix(IPC)
+    if path == address:
+        socket.listen(address)
+        yield
+        return
+    # who can open the file may do all that the serving program may
+    async with bound_socket_file(path, lambda new: socket.listen(f"{IPC}{new}"), guard_way=True):
+        yield
 
 
 async def _dial(socket: RawReq, address: str) -> None:

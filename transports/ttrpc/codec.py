@@ -100,6 +100,11 @@ class FrameDecoder:
         """The bytes so far end within a frame."""
         return bool(self._partial or self._skip)
 
+    @property
+    def lacking(self) -> int:
+        """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
+        return self._skip or (self._needed - len(self._partial) if self._partial else 0)
+
     def feed(self, data: bytes) -> list[Frame]:
         """Take the next bytes, split anywhere; return the frames that they complete.
 

@@ -15,6 +15,7 @@ from transports.calls.connection import Called, Replied
 from transports.calls.outgoing import OutgoingFrames
 from transports.errors import LocalProtocolError, MessageTooLarge, RemoteProtocolError, StatusCode
 from transports.numbers import Numbers
+from transports.strays import Strays
 from transports.ttrpc.codec import (
     DATA,
     MAX_BODY,
@@ -121,12 +122,18 @@ class ClientConnection(_Streams):
         super().__init__()
         self._failure: RemoteProtocolError | None = None
         self._methods: dict[tuple[str, str], bytes] = {}
+        self._strays = Strays()
         self.dropped_replies = 0
 
     @property
     def failure(self) -> RemoteProtocolError | None:
         """What the server broke; sticky. The connection is to be closed."""
         return self._failure
+
+    @property
+    def lacking(self) -> int:
+        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        return self._decoder.lacking
 
     @property
     def leaving(self) -> None:
@@ -167,13 +174,15 @@ class ClientConnection(_Streams):
 
     def forget(self, stream_id: int) -> None:
         """The caller gave up; its late answer will be counted in `dropped_replies` and dropped."""
+        if stream_id in self._open:
+            self._strays.late += 1
         self._step(stream_id, GIVE_UP)
 
     def receive_data(self, data: bytes) -> list[Replied]:
         """Take bytes from the server; return the answers that they complete. Then look at `failure`.
 
-        An answer that is none (undecodable, or Data on a unary call) sets `failure`, and so does a length that no agent
-        means; nothing is read after it.
+        An answer that is none (undecodable, or Data on a unary call) sets `failure`, and so do a length that no agent
+        means and frames for nobody by the dozen; nothing is read after it.
         """
         replies: list[Replied] = []
         if self._failure is not None:
@@ -185,10 +194,11 @@ class ClientConnection(_Streams):
                     f"a frame of {frame.length} bytes is announced, where {MAX_BODY} is the most: is this ttRPC?"
                 )
                 break
-            if kind not in (RESPONSE, DATA):
-                continue
             was_open = stream_id in self._open
-            if self._step(stream_id, kind) is _DELIVER:
+            if kind not in (RESPONSE, DATA):
+                if not self._overlook(frame):
+                    break
+            elif self._step(stream_id, kind) is _DELIVER:
                 reply = self._reply(frame)
                 if reply is None:
                     break
@@ -196,9 +206,23 @@ class ClientConnection(_Streams):
             elif was_open:
                 self._failure = RemoteProtocolError(f"stream {stream_id} is a unary call and got a Data frame")
                 break
-            else:
-                self.dropped_replies += 1
+            elif not self._overlook(frame):
+                break
         return replies
+
+    def _overlook(self, frame: Frame) -> bool:
+        """A frame for nobody; False when there have been too many."""
+        try:
+            if frame.kind == RESPONSE and frame.stream_id <= self._numbers.highest:
+                self._strays.take_late(f"an answer to call {frame.stream_id}, which waits for none")
+            else:
+                self._strays.take(f"a frame of type {frame.kind} on stream {frame.stream_id}")
+        except RemoteProtocolError as error:
+            self._failure = error
+            return False
+        if frame.kind in (RESPONSE, DATA):
+            self.dropped_replies += 1
+        return True
 
     def _reply(self, frame: Frame) -> Replied | None:
         if frame.oversize:

@@ -18,6 +18,7 @@ from transports.errors import (
     Unreachable,
     WrongPeer,
 )
+from transports.portions import PortionReader
 from transports.yamux.codec import GoAway
 from transports.yamux.session import Ended, GoneAway, Opened, Ponged, Readable, Reset, Session, Writable
 
@@ -136,11 +137,12 @@ class YamuxChannel:
             self._to_open.unpark_all()
 
     async def _read(self) -> TransportError:
+        reader = PortionReader(self._stream, lambda: self._session.lacking)
         while True:
             while self._session.full:
                 await self._written.park()
             try:
-                data = await self._stream.receive_some(RECEIVE_BYTES)
+                data = await reader.receive()
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 if isinstance(error.__cause__, WrongPeer):
                     return error.__cause__
@@ -148,7 +150,7 @@ class YamuxChannel:
             if not data:
                 return EndpointBroken("the peer closed the yamux channel")
             try:
-                events = self._session.receive_data(bytes(data))
+                events = self._session.receive_data(data)
             except RemoteProtocolError as error:
                 return error
             for event in events:

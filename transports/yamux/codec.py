@@ -77,6 +77,15 @@ class FrameDecoder:
         """Bytes of a frame that is not whole yet."""
         return len(self._buffer)
 
+    @property
+    def lacking(self) -> int:
+        """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
+        size = len(self._buffer)
+        if size < HEADER_BYTES:
+            return HEADER_BYTES - size if size else 0
+        _, kind, _, _, number = _HEADER.unpack_from(self._buffer)
+        return HEADER_BYTES + (number if kind == Kind.DATA else 0) - size
+
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that are whole now, those before a failure among them. Then look at `failure`."""
         frames: list[Frame] = []

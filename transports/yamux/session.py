@@ -134,6 +134,11 @@ class Session:
         return self._buffered
 
     @property
+    def lacking(self) -> int:
+        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        return self._decoder.lacking
+
+    @property
     def full(self) -> bool:
         """The peer does not take our answers: nothing of it should be read."""
         return len(self._control) >= CONTROL_BYTES

@@ -35,6 +35,7 @@ from transports.hyperstart.codec import Code, command_name
 from transports.hyperstart.control import Answered, HostControl, Ready
 from transports.hyperstart.messages import decode_version
 from transports.hyperstart.streams import HostStreams, Output
+from transports.portions import PortionReader
 from transports.stream import dial_with_backoff
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ class HyperstartLink:
 
     def forget(self, process: RunningProcess) -> None:
         """It never ran, or nobody asks for it any more: what it still writes is dropped."""
+        if not process.finished:
+            self._control.forget_process()
         process.lose(GuestDied(f"process {process.wire_id!r} of container {process.container!r} was forgotten"))
         self._streams.forget(process.stdio)
         for sequence in (process.stdio, process.stderr):
@@ -262,33 +265,37 @@ class HyperstartLink:
             process.lose(self._gone())
 
     async def _read_control(self, stream: trio.abc.Stream) -> None:
+        reader = PortionReader(stream, lambda: self._control.lacking)
         while self._failure is None:
-            data = await _receive(stream)
+            data = await _receive(reader)
             for event in self._control.receive_data(data) if data else self._control.receive_eof():
                 if isinstance(event, Ready):
                     self._ready.set()
                 elif isinstance(event, Answered):
                     self._answer = event
                     self._answered.set()
-                else:
-                    self._finished(event.container, event.process, event.status)
+                elif not self._finished(event.container, event.process, event.status):
+                    self._control.overlook(event)
             if self._control.failure is not None:
                 self._fail(str(self._control.failure))
 
-    def _finished(self, container: str, wire_id: str, status: int) -> None:
+    def _finished(self, container: str, wire_id: str, status: int) -> bool:
+        """Whether that is news of a process of ours."""
         process = self._by_name.get((container, wire_id))
         if process is None or process.finished:
-            return
+            return False
         process.told_finished(status)
         if wire_id == INIT:
             # the guest takes the others along, and says 0 of them as well
             for other in self._by_name.values():
                 if other.container == container:
                     other.told_signal(9)
+        return True
 
     async def _read_streams(self, stream: trio.abc.Stream) -> None:
+        reader = PortionReader(stream, lambda: self._streams.lacking)
         while self._failure is None:
-            data = await _receive(stream)
+            data = await _receive(reader)
             if not data:
                 self._fail("the guest closed its stream channel")
             for event in self._streams.receive_data(data):
@@ -305,10 +312,10 @@ class HyperstartLink:
                 self._fail(str(self._streams.failure))
 
 
-async def _receive(stream: trio.abc.Stream) -> bytes:
+async def _receive(reader: PortionReader) -> bytes:
     """Empty is the end, however it came. Raises: WrongPeer."""
     try:
-        return bytes(await stream.receive_some())
+        return await reader.receive()
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         if isinstance(error.__cause__, WrongPeer):
             raise error.__cause__ from None

@@ -159,7 +159,7 @@ async def test_what_one_client_asks_arrives_in_order_however_it_waits(autojump_c
         async def serve() -> None:
             while True:
                 mail = await office.inbox.receive()
-                seen.append(decode_value(mail.args, dict[str, int])["n"])
+                seen.append(mail.decode(dict[str, int])["n"])
                 if len(seen) % 7 == 0:
                     await trio.sleep(0.1)
                 mail.answer({"n": seen[-1]})

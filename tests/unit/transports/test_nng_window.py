@@ -39,6 +39,8 @@ class Side:
         for _ in range(min(count, len(self.pipe))):
             frame = decode_frame(self.pipe.popleft())
             self.window.take(frame)
+            if frame.messages:
+                self.window.handed_on()
             self.got.extend(frame.messages)
 
 
@@ -157,6 +159,8 @@ def test_acks_alone_leave_after_a_quarter_of_the_credit_and_else_ride_along() ->
     window = Window(message_bytes=LARGEST)
     for _ in range(CREDIT // 4 - 1):
         window.take(Frame(Kind.DATA, 0, [b""]))
+        assert window.next_frame() is None, "nothing is acked before it is handed on"
+        window.handed_on()
     assert window.next_frame() is None
     window.push(b"x")
     data = window.next_frame()
@@ -164,6 +168,7 @@ def test_acks_alone_leave_after_a_quarter_of_the_credit_and_else_ride_along() ->
     assert decode_frame(data) == Frame(Kind.DATA, CREDIT // 4 - 1, [b"x"])
     for _ in range(CREDIT // 4):
         window.take(Frame(Kind.DATA, 0, [b""]))
+        window.handed_on()
     data = window.next_frame()
     assert data is not None
     assert decode_frame(data) == Frame(Kind.DATA, CREDIT // 4, [])

@@ -138,51 +138,6 @@ async def test_a_second_listener_is_refused_and_the_first_goes_on(directory: Pat
         nursery.cancel_scope.cancel()
 
 
-async def test_a_stale_file_is_replaced(directory: Path) -> None:
-    path = str(directory / "agent.sock")
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(path)
-        dead.listen()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(serve_unix, path, _echo)
-        await (await unix_dialer(path)()).aclose()
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_file_that_is_no_socket_is_left_alone(directory: Path) -> None:
-    path = directory / "agent.sock"
-    path.write_text("precious")
-    with pytest.raises(AddressError, match="not a socket"):
-        await serve_unix(str(path), _echo)
-    assert path.read_text() == "precious"
-
-
-async def test_a_directory_that_others_may_enter_is_refused(directory: Path) -> None:
-    os.chmod(directory, 0o750)
-    with pytest.raises(AddressError, match="mode 0750; use a directory made with mkdir -m 700"):
-        await serve_unix(str(directory / "agent.sock"), _echo)
-    with pytest.raises(AddressError, match="can't be used"):
-        await serve_unix(str(directory / "absent" / "too" / "agent.sock"), _echo)
-
-
-async def test_a_directory_that_is_missing_is_made_for_us_alone(directory: Path) -> None:
-    async with trio.open_nursery() as nursery:
-        await nursery.start(serve_unix, str(directory / "absent" / "agent.sock"), _echo)
-        assert stat.S_IMODE((directory / "absent").stat().st_mode) == 0o700
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_file_that_another_listener_put_there_is_not_removed_at_the_end(directory: Path) -> None:
-    path = str(directory / "agent.sock")
-    with socket.socket(socket.AF_UNIX) as other:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(serve_unix, path, _echo)
-            other.bind(path + ".new")
-            os.rename(path + ".new", path)
-            nursery.cancel_scope.cancel()
-    assert os.listdir(directory) == ["agent.sock"]
-
-
 async def test_backoff_dials_until_somebody_answers(autojump_clock: trio.testing.MockClock) -> None:
     near, _far = trio.testing.memory_stream_pair()
     times: list[float] = []
