@@ -29,13 +29,23 @@ from actors.agents.kata.reports import (
     plain_route,
 )
 from actors.agents.kata.spec import named_as_asked, oci_process, oci_resources, oci_spec, string_user
-from actors.errors import AgentProtocolError, GuestDied, InvalidArgument, OutcomeUnknown, Unsupported
+from actors.errors import (
+    AgentError,
+    AgentProtocolError,
+    GuestDied,
+    InvalidArgument,
+    InvalidTransition,
+    NotFound,
+    OutcomeUnknown,
+    Unsupported,
+)
 from actors.lifecycle.container import ContainerState
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
 from actors.wire.spec import ExitStatus
 from actors.wire.verbs import Checked
+from transports.errors import StatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,7 +178,15 @@ class KataAgent:
 
     async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
         request = api.TtyWinResizeRequest(container_id=container, exec_id=process, row=size.rows, column=size.columns)
-        await self._client.tty_win_resize(request)
+        try:
+            await self._client.tty_win_resize(request)
+        except AgentError as error:
+            if error.details.get("status") != StatusCode.UNAVAILABLE.name:
+                raise
+            # today's agent has this one code for a process without a terminal and for none at all
+            if "no tty" in error.message:
+                raise InvalidTransition(f"winsize: process {process!r} has no terminal", verb="winsize") from None
+            raise NotFound(f"winsize: process {process!r}: {error.message}", process=process) from None
 
     async def write_stdin(self, container: str, process: str, data: bytes) -> int:
         request = api.WriteStreamRequest(container_id=container, exec_id=process, data=data)
