@@ -110,7 +110,8 @@ async def open_dialer(address: Address, expected: Peer) -> AsyncGenerator[Dialer
     dial = dialer_for(address)
     if expected in {Peer.TTRPC, Peer.GRPC} and address.scheme == "serial":
         async with open_yamux_dialer(recognising_dialer(dial, Peer.YAMUX)) as dial_stream:
-            yield recognising_dialer(dial_stream, expected)
+            # one session for the port's life: what its first stream says has to do
+            yield recognising_dialer(dial_stream, expected, several=False)
     else:
         beneath = unix_dialer(address.target) if address.scheme == "hvsock" else None
         yield recognising_dialer(dial, expected, beneath=beneath)
