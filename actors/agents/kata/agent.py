@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.agents.identity import Identity, identify
 from actors.agents.kata.brief import BriefLink
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
 from actors.agents.kata.client import KataClient
@@ -32,6 +33,7 @@ from actors.agents.kata.spec import named_as_asked, oci_process, oci_resources, 
 from actors.errors import (
     AgentError,
     AgentProtocolError,
+    AlreadyExists,
     GuestDied,
     InvalidArgument,
     InvalidTransition,
@@ -59,8 +61,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KataAgent", "connect_kata"]
 
-# our guest says so in its version; any other agent is taken for a real one, whose wait closes the streams
-GUEST_VERSION = "katrio"
 # the kernel's UTS limit is 64 characters; virtcontainers cuts there
 HOSTNAME_LENGTH = 64
 # the type of diagnostic data by which our guest tells a container's state
@@ -77,28 +77,50 @@ class KataAgent:
     follows_processes = True
     isolates_processes = True
 
-    def __init__(self, open_link: Callable[[], RpcLink], kernel_modules: tuple[api.KernelModule, ...] = ()) -> None:
+    def __init__(
+        self,
+        open_link: Callable[[], RpcLink],
+        kernel_modules: tuple[api.KernelModule, ...] = (),
+        identity: Identity | None = None,
+    ) -> None:
+        """`identity`: who answers, when that is known."""
         self._open_link = open_link
         self._kernel_modules = kernel_modules
         self._link = open_link()
         # its owner has bounds of its own for every call
         self._client = KataClient(self._link, seconds=None)
         self._exits = ExitCodes()
-        self.keeps_output_after_wait = False
+        self._identity = identity
+        # its sandbox is of our making, and ours to end
+        self._made_sandbox = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the link; before it says that it has started it asks the agent who it is."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._link.run)
             # who it is and not whether it serves: what is asked next will tell, and every container has a link of its own
-            version = await self._version()
-            self.keeps_output_after_wait = version.startswith(GUEST_VERSION)
-            self._exits.told_by(version)
+            if self._identity is None:
+                self._identity = await identify(self._client)
+                checked_name("agent_version", self._identity.version)
+            else:
+                await self._version()
+            self._exits.told_by(self._identity.version)
             task_status.started()
+
+    @property
+    def identity(self) -> Identity:
+        """Who answers; known once it runs."""
+        assert self._identity is not None, "it runs"
+        return self._identity
+
+    @property
+    def keeps_output_after_wait(self) -> bool:
+        """See `actors.agents.base.AgentConnection`: a real agent's wait closes the streams."""
+        return self._identity is not None and self._identity.own
 
     def lease(self) -> KataAgent:
         """See `actors.agents.base.SandboxAgent`: a link of its own, so that a lost one concerns one actor."""
-        return KataAgent(self._open_link, self._kernel_modules)
+        return KataAgent(self._open_link, self._kernel_modules, self._identity)
 
     async def wait_lost(self) -> str:
         """Never: the link dials again for as long as the guest lives."""
@@ -124,11 +146,28 @@ class KataAgent:
         return guest_details(await self._client.get_guest_details(request))
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
+        self.identity.check_no_sandbox()
+        if self.identity.second_sandbox_destroys and self.identity.sandbox is None:
+            # nor does such an agent need one; what is not known to be there is neither made nor ended
+            if spec.hostname or self._kernel_modules:
+                raise Unsupported(
+                    f"{self.identity.kind} would not say whether it has a sandbox, and making a second one would remove what "
+                    "runs in it: leave hostname and KernelModules out, which a new sandbox alone could have",
+                    field="spec.hostname" if spec.hostname else "KernelModules",
+                )
+            return
         hostname = (spec.hostname or sandbox)[:HOSTNAME_LENGTH]
         request = api.CreateSandboxRequest(hostname=hostname, sandbox_id=sandbox, kernel_modules=self._kernel_modules)
-        await self._client.create_sandbox(request)
+        self._made_sandbox = True
+        try:
+            await self._client.create_sandbox(request)
+        except AlreadyExists:
+            self._made_sandbox = False
+            raise
 
     async def destroy_sandbox(self) -> None:
+        if not self._made_sandbox:
+            return
         try:
             await self._client.destroy_sandbox()
         except (OutcomeUnknown, GuestDied):

@@ -53,7 +53,7 @@ class KataService:
         platform: Platform,
     ) -> None:
         self._methods: Mapping[str, Method] = {
-            **GuestCalls(platform, limits, version=version, engine=engine).methods(),
+            **GuestCalls(conductor.machine, platform, limits, version=version, engine=engine).methods(),
             **ContainerCalls(conductor, platform).methods(),
             **ProcessCalls(conductor, limits).methods(),
             **MetricsCalls(conductor, platform).methods(),
