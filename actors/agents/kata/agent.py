@@ -41,6 +41,7 @@ from actors.errors import (
     OutcomeUnknown,
     Unsupported,
 )
+from actors.host.usertable import UserTable, read_user_table
 from actors.lifecycle.container import ContainerState
 from actors.schemas import agent as api
 from actors.schemas import network as net
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
     from actors.agents.base import Channels
     from actors.agents.kata.rpclink import RpcLink
+    from actors.host.users import ResolvedUser
     from actors.limits import Limits
     from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
     from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
@@ -91,6 +93,8 @@ class KataAgent:
         self._client = KataClient(self._link, seconds=None)
         self._exits = ExitCodes()
         self._identity = identity
+        # by container, of an agent that looks nobody up
+        self._users: dict[str, UserTable] = {}
         # its sandbox is of our making, and ours to end
         self._made_sandbox = False
 
@@ -177,15 +181,27 @@ class KataAgent:
     async def create_container(self, container: str, spec: ContainerSpec, rootfs: str) -> None:
         if container in AGENT_DIRECTORIES and not self.keeps_output_after_wait:
             raise InvalidArgument(f"container id {container!r}: a Kata agent has a directory of that name", field="id")
-        request = api.CreateContainerRequest(
-            container_id=container,
-            # 1.x took it for the init's id; today's agent ignores it
-            exec_id=container,
-            string_user=string_user(spec.process),
-            OCI=oci_spec(spec, rootfs),
-        )
+        if not self.identity.own:
+            # before it has the root: a container can't change afterwards who a name is
+            self._users[container] = await trio.to_thread.run_sync(read_user_table, rootfs)
         with named_as_asked():
+            user = self._user(container, spec.process)
+            request = api.CreateContainerRequest(
+                container_id=container,
+                # 1.x took it for the init's id; today's agent ignores it
+                exec_id=container,
+                string_user=string_user(spec.process) if self.identity.own else None,
+                OCI=oci_spec(spec, rootfs, user),
+            )
             await self._client.create_container(request)
+
+    def _user(self, container: str, spec: ProcessSpec) -> ResolvedUser | None:
+        """The numbers of its user, for an agent that looks no names up. Raises: InvalidArgument."""
+        if self.identity.own or not spec.user:
+            return None
+        return self._users.get(container, UserTable(missing="the container was made over another link")).resolve(
+            spec.user
+        )
 
     async def start_container(self, container: str) -> None:
         await self._client.start_container(api.StartContainerRequest(container_id=container))
@@ -193,12 +209,16 @@ class KataAgent:
     async def remove_container(self, container: str) -> None:
         await self._client.remove_container(api.RemoveContainerRequest(container_id=container))
         self._exits.forget(container)
+        self._users.pop(container, None)
 
     async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
-        request = api.ExecProcessRequest(
-            container_id=container, exec_id=process, string_user=string_user(spec), process=oci_process(spec)
-        )
         with named_as_asked():
+            request = api.ExecProcessRequest(
+                container_id=container,
+                exec_id=process,
+                string_user=string_user(spec) if self.identity.own else None,
+                process=oci_process(spec, self._user(container, spec)),
+            )
             await self._client.exec_process(request)
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:

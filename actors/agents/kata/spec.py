@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.errors import InvalidArgument, KatrioError
+from actors.host.users import ResolvedUser
 from actors.schemas.agent import StringUser
 from actors.schemas.defaults import CAPABILITIES, MASKED, MOUNTS, OCI_VERSION, READONLY
 from actors.schemas.oci import (
@@ -68,11 +69,14 @@ def named_as_asked() -> Generator[None]:
         raise
 
 
-def oci_spec(spec: ContainerSpec, rootfs: str) -> Spec:
-    """The whole specification; `rootfs` is a directory in the guest's sight. Raises: InvalidArgument."""
+def oci_spec(spec: ContainerSpec, rootfs: str, user: ResolvedUser | None = None) -> Spec:
+    """The whole specification; `rootfs` is a directory in the guest's sight. For `user` see `oci_process`.
+
+    Raises: InvalidArgument.
+    """
     return Spec(
         version=OCI_VERSION,
-        process=oci_process(spec.process),
+        process=oci_process(spec.process, user),
         root=Root(path=rootfs, readonly=spec.readonly),
         mounts=(*MOUNTS, *(_bind(mount) for mount in spec.mounts)),
         linux=Linux(
@@ -84,19 +88,22 @@ def oci_spec(spec: ContainerSpec, rootfs: str) -> Spec:
     )
 
 
-def oci_process(spec: ProcessSpec) -> Process:
-    """One process of it, as an exec carries it. Raises: InvalidArgument."""
+def oci_process(spec: ProcessSpec, user: ResolvedUser | None = None) -> Process:
+    """One process of it, as an exec carries it; `user` are the numbers of its user, when an agent looks no names up.
+
+    Raises: InvalidArgument.
+    """
     if not spec.cwd.startswith("/"):
         raise InvalidArgument(f"process.cwd {spec.cwd!r}: expected an absolute path", field="process.cwd")
     env = spec.env if "PATH" in spec.env else {"PATH": DEFAULT_PATH, **spec.env}
     for name in env:
         if not name or "=" in name or "\0" in name + env[name]:
             raise InvalidArgument(f"process.env {name!r}: expected a name without '=' or NUL", field="process.env")
-    uid, gid = _numeric(spec.user) or (0, 0)
+    numbers = user or ResolvedUser(*(_numeric(spec.user) or (0, 0)))
     return Process(
         terminal=spec.tty,
         console_size=None if spec.size is None else Box(height=spec.size.rows, width=spec.size.columns),
-        user=User(uid=uid, gid=gid),
+        user=User(uid=numbers.uid, gid=numbers.gid, additional_gids=numbers.groups),
         args=spec.args,
         env=tuple(f"{name}={value}" for name, value in env.items()),
         cwd=spec.cwd,

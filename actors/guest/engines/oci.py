@@ -31,9 +31,9 @@ from actors.guest.engines.resources import apply_resources
 from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
 from actors.guest.engines.streams import open_pipes, terminal_ends
-from actors.guest.engines.users import resolve_user
 from actors.host import cgroups
 from actors.host.cgroups import FreezerState
+from actors.host.users import resolve_user
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,9 +25,9 @@ from actors.guest.engines.oci_config import Document, process_document
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal_ends
-from actors.guest.engines.users import resolve_user
 from actors.host.cgroups import container_group
 from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, signal_exactly
+from actors.host.users import resolve_user
 from actors.wire.spec import TerminalSize
 
 if TYPE_CHECKING:

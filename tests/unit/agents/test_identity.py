@@ -16,17 +16,19 @@ from actors.agents.kata import KataAgentConfig, connect_kata
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.dialects import open_rpc_link
 from actors.conformance.case import Spoken
-from actors.errors import AlreadyExists, Expired, Unsupported
+from actors.errors import AlreadyExists, Expired, InvalidArgument, Unsupported
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas.agent import CreateSandboxRequest
 from actors.schemas.dialect import Dialect
 from actors.schemas.guestwords import GuestWords, read_words, say_words
-from actors.wire.spec import SandboxSpec
+from actors.schemas.oci import User
+from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
 from tests.support.conformance import open_simulated_kata
 from tests.support.realagents import KINDS, RealAgent, open_agent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
     from trio.testing import MockClock
 
@@ -154,3 +156,77 @@ def test_any_text_but_the_answer_is_no_guest_of_ours(text: str) -> None:
 def test_the_answer_is_read_as_it_was_said(engine: str, sandbox: bool) -> None:
     words = GuestWords(engine, sandbox)
     assert read_words(say_words(words)) == words
+
+
+PASSWD = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65533::/:/bin/false\nanna:x:1000:1001::/:/bin/sh\n"
+GROUP = "root:x:0:\nstaff:x:50:anna,bob\nanna:x:1001:\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "passwd").write_text(PASSWD)
+    (tmp_path / "etc" / "group").write_text(GROUP)
+    return tmp_path
+
+
+USERS = {
+    "": User(uid=0, gid=0),
+    "nobody": User(uid=65534, gid=65533),
+    "65534": User(uid=65534, gid=65533),
+    "anna": User(uid=1000, gid=1001, additional_gids=(50,)),
+    "anna:staff": User(uid=1000, gid=50),
+    "1000:staff": User(uid=1000, gid=50),
+    "7:8": User(uid=7, gid=8),
+    "77": User(uid=77, gid=0),
+}
+
+
+@pytest.mark.parametrize("kind", ["today", "says it is katrio", "1.x", "small"])
+async def test_this_host_looks_names_up_for_agents_that_do_not(
+    kind: str, root: Path, autojump_clock: MockClock
+) -> None:
+    real = RealAgent(KINDS[kind])
+    async with agent_of(real) as agent:
+        for number, (user, expected) in enumerate(USERS.items()):
+            await agent.create_container(
+                f"c{number}", ContainerSpec(process=ProcessSpec(args=("sh",), user=user)), str(root)
+            )
+            assert real.users[f"c{number}"] == expected
+        # of what the image had: the container may write what it likes meanwhile
+        (root / "etc" / "passwd").write_text("nobody:x:0:0::/:/bin/sh\n")
+        for number, (user, expected) in enumerate(USERS.items()):
+            await agent.exec_process("c0", f"e{number}", ProcessSpec(args=("id",), user=user))
+            assert real.users[f"c0/e{number}"] == expected
+
+
+@pytest.mark.parametrize(
+    "user", ["nosuch", "nobody:nosuch", "nosuch:1", "root ", "4294967295", "99999999999", ":0", "-1"]
+)
+async def test_an_unknown_user_is_refused_and_nothing_is_sent(user: str, root: Path, autojump_clock: MockClock) -> None:
+    real = RealAgent(KINDS["today"])
+    async with agent_of(real) as agent:
+        await agent.create_container("one", ContainerSpec(process=ProcessSpec(args=("sh",))), str(root))
+        del real.asked[:]
+        with pytest.raises(InvalidArgument) as caught:
+            await agent.create_container("two", ContainerSpec(process=ProcessSpec(args=("sh",), user=user)), str(root))
+        assert caught.value.details["field"] == "process.user"
+        with pytest.raises(InvalidArgument) as caught:
+            await agent.exec_process("one", "e1", ProcessSpec(args=("sh",), user=user))
+        assert caught.value.details["field"] == "process.user"
+    assert real.asked == []
+
+
+async def test_a_root_that_this_host_can_t_see_has_numbers_and_no_names(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    real = RealAgent(KINDS["today"])
+    nowhere = str(tmp_path / "nowhere")
+    async with agent_of(real) as agent:
+        await agent.create_container("one", ContainerSpec(process=ProcessSpec(args=("sh",), user="7:8")), nowhere)
+        assert real.users["one"] == User(uid=7, gid=8)
+        for user in ("nobody", "7:staff"):
+            with pytest.raises(InvalidArgument, match=r"this host can.t: .*nowhere.*write uid:gid"):
+                await agent.exec_process("one", "e1", ProcessSpec(args=("sh",), user=user))
+        with pytest.raises(InvalidArgument, match="made over another link"):
+            await agent.exec_process("elsewhere", "e1", ProcessSpec(args=("sh",), user="nobody"))
