@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument
@@ -20,6 +21,7 @@ from actors.host.facts import AUTO, choose_engine, read_facts
 from actors.host.heap import keep_freed_buffers
 from actors.host.images import ImageStore, default_image_root
 from actors.host.protocols import GuestProtocol
+from actors.host.roots import default_roots
 from actors.host.rundir import default_run_root
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_courier
@@ -29,7 +31,7 @@ from actors.system.absent import AnyImage, launch_nothing
 from actors.system.agents import AgentConfig, AgentType, ChosenAgent, at_address, choose_agent
 from actors.system.attached import AttachedWorld
 from actors.system.compose import Parts, open_actors
-from actors.system.elsewhere import GuestsElsewhere
+from actors.system.elsewhere import GuestsElsewhere, open_private_images
 from actors.system.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedImages, EmbeddedWorld
 from transports.address import Kind, parse_address
 from transports.errors import AddressError, AddressInUse, Unreachable
@@ -37,9 +39,8 @@ from transports.schemes import transport_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
-    from pathlib import Path
 
-    from actors.sandbox import GuestLauncher
+    from actors.sandbox import GuestLauncher, Images
     from actors.scenario.world import World
 
 __all__ = ["WORLDS", "connect_system", "open_system", "open_world"]
@@ -47,6 +48,8 @@ __all__ = ["WORLDS", "connect_system", "open_system", "open_world"]
 WORLDS = ("embedded", "simulated")
 # what a guest's processes get of our environment; a container gets none of it
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "XDG_RUNTIME_DIR")
+# copies of images, in the directory that a guest elsewhere shares with this host
+_SHARED_ROOTS = ".katrio-roots"
 
 
 @asynccontextmanager
@@ -61,7 +64,8 @@ async def open_system(
 ) -> AsyncGenerator[SystemHandle]:
     """A system whose sandboxes are embedded guests on this host, and a handle on it.
 
-    Where `config` names the address of an agent that runs already, it has that one instead, for one sandbox at a time.
+    Where `config` names the address of an agent that runs already, it has that one instead, for one sandbox at a time, and
+    each container a throw-away copy of its image.
 
     Hides nurseries: one error of the body stays one plain error. On the way out, cancelled or not, every
     sandbox is stopped in order; other programs' links are told goodbye. A guest that does not answer is waited for:
@@ -84,10 +88,12 @@ async def open_system(
     """
     chosen = choose_agent(agent, config)
     if chosen.addresses:
-        async with _open(
-            chosen, GuestsElsewhere(chosen.addresses, chosen.peers), with_images=True, listen=listen, limits=limits
-        ) as system:
-            yield system
+        launch = GuestsElsewhere(chosen.addresses, chosen.peers)
+        # a share of the guest's is the one place whose files it sees
+        place = default_roots(os.environ, os.geteuid()) if chosen.share == "/" else Path(chosen.share, _SHARED_ROOTS)
+        async with AsyncExitStack() as stack:
+            images = await stack.enter_async_context(open_private_images(_store(), place, real_seams(), limits))
+            yield await stack.enter_async_context(_open(chosen, launch, images, listen=listen, limits=limits))
         return
     async with open_embedded(
         agent=agent, config=config, engine=engine, run_dir=run_dir, listen=listen, limits=limits
@@ -165,14 +171,18 @@ async def open_embedded(
     runs = chosen.type is not AgentType.NOOP
     launch = guests if runs else launch_nothing
     # plain processes run in the host's own root
-    with_images = runs and found != "processes"
-    async with _open(chosen, launch, with_images=with_images, listen=listen, limits=limits) as system:
+    images = EmbeddedImages(_store(), real_seams()) if runs and found != "processes" else AnyImage()
+    async with _open(chosen, launch, images, listen=listen, limits=limits) as system:
         yield EmbeddedWorld(system=system, agent=agent, engine=found if runs else None, guests=guests)
+
+
+def _store() -> ImageStore:
+    return ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
 
 
 @asynccontextmanager
 async def _open(
-    chosen: ChosenAgent, launch: GuestLauncher, *, with_images: bool, listen: str | None, limits: Limits
+    chosen: ChosenAgent, launch: GuestLauncher, images: Images, *, listen: str | None, limits: Limits
 ) -> AsyncGenerator[SystemHandle]:
     """A system of actors on nng, around guests of whatever kind."""
     keep_freed_buffers()
@@ -180,14 +190,13 @@ async def _open(
     address = f"inproc://{seams.ids.fresh('katrio')}"
     with _address_errors(listen or ""):
         places = ((transport_for(listen), listen),) if listen else ()
-    store = ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
     parts = Parts(
         transport=transport_for(address),
         address=address,
         listen=places,
         launch=launch,
         connect=chosen.connect,
-        images=EmbeddedImages(store, seams) if with_images else AnyImage(),
+        images=images,
         seams=seams,
         limits=limits,
     )

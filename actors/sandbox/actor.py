@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import trio
@@ -245,8 +246,17 @@ class SandboxActor:
             events=self.events,
             forget=forget,
         )
-        await self._children.start(task.run, child.actor.run, forget, name=address)
+        await self._children.start(task.run, partial(self._run_container, child.actor, rootfs), forget, name=address)
         return Created(address)
+
+    async def _run_container(
+        self, actor: ContainerActor, rootfs: str, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        try:
+            await actor.run(task_status=task_status)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._images.release(rootfs)
 
     async def _stop_verb(self, args: Stop, mail: Mail) -> Nothing:
         await self._stop(args)

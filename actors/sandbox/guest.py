@@ -48,3 +48,6 @@ class Images(Protocol):
     async def resolve(self, image: str) -> str:
         """The directory of an image's root, as the guest sees it. Raises: NotFound, InvalidArgument."""
         ...
+
+    async def release(self, rootfs: str) -> None:
+        """A container that had a root of `resolve`'s is no more. Repeated is fine."""

@@ -1,27 +1,35 @@
-"""Guests that run already, started by somebody else: a Kata agent or a hyperstart at an address.
+"""Guests that run already, started by somebody else: a Kata agent or a hyperstart at an address; and their roots.
 
-For systems whose agent's configuration names one. Such a guest has one sandbox at a time, and lives on when that ends. Not for
+For systems whose agent's configuration names one. Such a guest has one sandbox at a time, and lives on when that ends, if it is
+made so. Each of its containers gets a throw-away copy of its image: what an agent does to roots is its own matter. Not for
 starting guests: `actors.system.embedded`.
 """
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from actors.agents.base import Channels
 from actors.errors import ResourceExhausted
+from actors.host.roots import open_roots
 from transports.agent_sockets import open_dialer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
+    from pathlib import Path
 
+    from actors.host.images import ImageStore
+    from actors.host.roots import Roots
+    from actors.limits import Limits
+    from actors.seams import Seams
     from transports.address import Address
     from transports.recognise import Peer
 
-__all__ = ["GuestElsewhere", "GuestsElsewhere"]
+__all__ = ["GuestElsewhere", "GuestsElsewhere", "PrivateImages", "open_private_images"]
 
 
 class GuestsElsewhere:
@@ -67,3 +75,34 @@ class GuestElsewhere:
 
     def kill(self) -> None:
         """It is somebody else's."""
+
+
+class PrivateImages:
+    """See `actors.sandbox.Images`: every root is a copy of its own."""
+
+    def __init__(self, store: ImageStore, roots: Roots, seams: Seams) -> None:
+        self._store = store
+        self._roots = roots
+        self._seams = seams
+
+    async def resolve(self, image: str) -> str:
+        """See `actors.sandbox.Images`; and ResourceExhausted, PermissionDenied: it can't be copied."""
+        return await self._seams.threads.run(lambda: self._roots.copy(str(self._store.resolve(image))))
+
+    async def release(self, rootfs: str) -> None:
+        """Its copy is removed."""
+        await self._seams.threads.run(partial(self._roots.remove, rootfs))
+
+
+@asynccontextmanager
+async def open_private_images(
+    store: ImageStore, place: Path, seams: Seams, limits: Limits
+) -> AsyncGenerator[PrivateImages]:
+    """Copies below `place` of what `store` has, gone at the end. Raises: PermissionDenied."""
+    opened = open_roots(place, limits)
+    roots = await seams.threads.run(opened.__enter__)
+    try:
+        yield PrivateImages(store, roots, seams)
+    finally:
+        with trio.CancelScope(shield=True):
+            await seams.threads.run(partial(opened.__exit__, None, None, None))

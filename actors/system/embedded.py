@@ -213,6 +213,9 @@ class EmbeddedImages:
         """See `actors.sandbox.Images`."""
         return str(await self._seams.threads.run(partial(self._store.resolve, image)))
 
+    async def release(self, rootfs: str) -> None:
+        """Roots are everybody's: nothing writes into one."""
+
 
 # what a scenario may need, by engine; see `actors.scenario.model`
 _NEEDS = (
