@@ -46,7 +46,7 @@ class UserTable:
 
 
 def read_user_table(root: str) -> UserTable:
-    """Of an unpacked root on this host. Blocking."""
+    """Of an unpacked root on this host. Two small files at the most: as short as any look at a file."""
     try:
         passwd, group = (read_in_root(Path(root), path, _FILE_BYTES) or b"" for path in ("etc/passwd", "etc/group"))
     except OSError as error:

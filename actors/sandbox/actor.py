@@ -86,6 +86,8 @@ class SandboxActor:
         self._agent: SandboxAgent | None = None
         self._links: trio.Nursery | None = None
         self._link: OwnedTask | None = None
+        # the sandbox in the guest is
+        self._made = trio.Event()
         self._children: trio.Nursery | None = None
         self._containers: dict[str, _Child] = {}
         self._actor = Actor(
@@ -146,10 +148,12 @@ class SandboxActor:
         self._move(SandboxEvent.START)
         assert self._links is not None
         self._link = OwnedTask(f"sandbox {self.id!r}")
+        self._made = trio.Event()
         try:
             await self._links.start(self._link.run, self._bring_up, name=f"{self.id}:guest")
             assert self._agent is not None
             await self._agent.create_sandbox(self.id, self._spec)
+            self._made.set()
         except BaseException:
             self._link.cancel()
             if self.state.value is SandboxState.STARTING:
@@ -168,13 +172,18 @@ class SandboxActor:
             await nursery.start(agent.run)
             self._agent = agent
             nursery.start_soon(self._watch_link, agent, nursery.cancel_scope)
-            nursery.start_soon(watch_oom, agent, self._tell_oom, self._limits)
+            nursery.start_soon(self._watch_oom, agent)
             if agent.follows_processes:
                 nursery.start_soon(self._give_up, agent, guest, nursery.cancel_scope)
             task_status.started()
             reason = await guest.wait_gone()
             self._lose(reason)
             nursery.cancel_scope.cancel()
+
+    async def _watch_oom(self, agent: SandboxAgent) -> None:
+        """One caller gets each: those of a sandbox that is not ours belong to somebody else."""
+        await self._made.wait()
+        await watch_oom(agent, self._tell_oom, self._limits)
 
     async def _watch_link(self, agent: SandboxAgent, guest: trio.CancelScope) -> None:
         """A guest that can't be asked any more is of no use to anybody, though it may live."""

@@ -183,7 +183,7 @@ class KataAgent:
             raise InvalidArgument(f"container id {container!r}: a Kata agent has a directory of that name", field="id")
         if not self.identity.own:
             # before it has the root: a container can't change afterwards who a name is
-            self._users[container] = await trio.to_thread.run_sync(read_user_table, rootfs)
+            self._users[container] = read_user_table(rootfs)
         with named_as_asked():
             user = self._user(container, spec.process)
             request = api.CreateContainerRequest(
