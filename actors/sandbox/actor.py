@@ -238,7 +238,7 @@ class SandboxActor:
                 self._hub.unregister(address)
 
         try:
-            rootfs = await self._images.resolve(args.spec.image)
+            rootfs = await self._images.resolve(args.spec.image, spoilt=self._agent.spoils_roots)
             self._check("create_container")
             inbox = self._hub.register(address, capacity=self._limits.inbox_messages)
         except BaseException:

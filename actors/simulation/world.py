@@ -124,7 +124,7 @@ async def open_simulated(
 class SimulatedImages:
     """See `actors.sandbox.Images`."""
 
-    async def resolve(self, image: str) -> str:
+    async def resolve(self, image: str, *, spoilt: bool) -> str:
         """See `actors.sandbox.Images`."""
         await trio.lowlevel.checkpoint()
         if image.startswith("/"):

@@ -78,16 +78,21 @@ class GuestElsewhere:
 
 
 class PrivateImages:
-    """See `actors.sandbox.Images`: every root is a copy of its own."""
+    """See `actors.sandbox.Images`: every root that an agent may spoil is a copy of its own."""
 
     def __init__(self, store: ImageStore, roots: Roots, seams: Seams) -> None:
         self._store = store
         self._roots = roots
         self._seams = seams
 
-    async def resolve(self, image: str) -> str:
+    async def resolve(self, image: str, *, spoilt: bool) -> str:
         """See `actors.sandbox.Images`; and ResourceExhausted, PermissionDenied: it can't be copied."""
-        return await self._seams.threads.run(lambda: self._roots.copy(str(self._store.resolve(image))))
+
+        def resolve() -> str:
+            found = str(self._store.resolve(image))
+            return self._roots.copy(found) if spoilt else found
+
+        return await self._seams.threads.run(resolve)
 
     async def release(self, rootfs: str) -> None:
         """Its copy is removed."""

@@ -209,7 +209,7 @@ class EmbeddedImages:
         self._store = store
         self._seams = seams
 
-    async def resolve(self, image: str) -> str:
+    async def resolve(self, image: str, *, spoilt: bool) -> str:
         """See `actors.sandbox.Images`."""
         return str(await self._seams.threads.run(partial(self._store.resolve, image)))
 

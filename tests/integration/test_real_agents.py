@@ -19,6 +19,7 @@ from actors.host.images import BUSYBOX, ImageStore, default_image_root
 from actors.host.roots import default_roots
 from actors.schemas.oci import User
 from actors.wire.spec import ContainerSpec, ProcessSpec
+from tests.support.command_line import katrio
 from tests.support.realagents import KINDS, RealAgent
 from transports.stream import serve_unix
 
@@ -61,7 +62,7 @@ async def test_each_container_has_a_root_of_its_own_and_the_store_is_nobody_s_to
 ) -> None:
     before = stored()
     real = RealAgent(KINDS[kind])
-    with trio.fail_after(60):
+    with trio.fail_after(120):
         async with system_on(real, tmp_path) as system:
             box = await system.create_sandbox("box")
             await box.start()
@@ -87,9 +88,45 @@ async def test_each_container_has_a_root_of_its_own_and_the_store_is_nobody_s_to
     assert not real.sandbox
 
 
+async def test_calls_by_hand_spare_the_store_name_users_by_number_and_make_no_second_sandbox(tmp_path: Path) -> None:
+    before = stored()
+    real = RealAgent(KINDS["today"])
+    await trio.Path(tmp_path).chmod(0o700)
+    address = f"unix://{tmp_path}/agent.sock"
+
+    async def made(*words: str) -> tuple[int, str]:
+        done = await trio.to_thread.run_sync(lambda: katrio("call", "--address", address, *words))
+        return done.returncode, done.stderr
+
+    with trio.fail_after(120):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve_unix, f"{tmp_path}/agent.sock", real.server().serve_stream)
+            assert await made("CreateSandbox") == (0, "")
+            code, said = await made("CreateSandbox")
+            assert (code, "a Kata agent has a sandbox already" in said) == (1, True)
+            create = ("CreateContainer", "container_id=one", "image=busybox")
+            assert await made(*create, "user=nobody") == (0, "")
+            assert real.users["one"] == User(uid=65534, gid=65534)
+            code, said = await made(*create, "user=nosuch")
+            assert (code, "user 'nosuch'" in said) == (1, True)
+            code, said = await made("ExecProcess", "container_id=one", "args=id", "user=nobody")
+            assert (code, "write uid:gid" in said) == (1, True)
+            assert await made("ExecProcess", "container_id=one", "exec_id=e1", "args=id", "user=7:8") == (0, "")
+            assert real.users["one/e1"] == User(uid=7, gid=8)
+            assert real.asked.count("CreateSandbox") == 1
+            # who wants to see it: sent as it was written, it harms the copy alone
+            code, said = await made("--no-defaults", "CreateSandbox", "sandbox_id=again")
+            assert (code, "EACCES" in said) == (1, True)
+            assert not (real.roots["one"] / "bin").exists()
+            assert stored() == before
+            assert await made("RemoveContainer", "container_id=one") == (0, "")
+            nursery.cancel_scope.cancel()
+    assert copies() == []
+
+
 async def test_somebody_else_s_sandbox_is_left_alone(tmp_path: Path) -> None:
     real = RealAgent(KINDS["today"], sandbox=True)
-    with trio.fail_after(60):
+    with trio.fail_after(120):
         async with system_on(real, tmp_path) as system:
             box = await system.create_sandbox("box")
             with pytest.raises(AlreadyExists, match="which somebody else made"):

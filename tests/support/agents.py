@@ -157,6 +157,7 @@ class ScriptedConnection:
     follows_processes = True
     isolates_processes = True
     keeps_output_after_wait = True
+    spoils_roots = False
 
     def __init__(self, guest: ScriptedGuest) -> None:
         self._guest = guest

@@ -122,6 +122,11 @@ class KataAgent:
         """See `actors.agents.base.AgentConnection`: a real agent's wait closes the streams."""
         return self._identity is not None and self._identity.own
 
+    @property
+    def spoils_roots(self) -> bool:
+        """See `actors.agents.base.SandboxAgent`."""
+        return not self.identity.own
+
     def lease(self) -> KataAgent:
         """See `actors.agents.base.SandboxAgent`: a link of its own, so that a lost one concerns one actor."""
         return KataAgent(self._open_link, self._kernel_modules, self._identity)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec
 
-__all__ = ["named_as_asked", "oci_process", "oci_resources", "oci_spec", "string_user"]
+__all__ = ["named_as_asked", "oci_process", "oci_resources", "oci_spec", "string_user", "string_user_text"]
 
 
 # OCI's names, by which a guest tells what is wrong, and ours, by which it was asked
@@ -118,6 +118,11 @@ def string_user(spec: ProcessSpec) -> StringUser | None:
         return None
     user, _, group = spec.user.partition(":")
     return StringUser(uid=user, gid=group)
+
+
+def string_user_text(user: StringUser) -> str:
+    """As a person writes it: what `string_user` read."""
+    return f"{user.uid}:{user.gid}" if user.gid else user.uid
 
 
 def _numeric(user: str) -> tuple[int, int] | None:

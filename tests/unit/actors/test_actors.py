@@ -60,7 +60,7 @@ class CountedImages:
         self.out: list[str] = []
         self.given = 0
 
-    async def resolve(self, image: str) -> str:
+    async def resolve(self, image: str, *, spoilt: bool) -> str:
         await trio.lowlevel.checkpoint()
         self.given += 1
         self.out.append(f"/roots/{self.given}")
