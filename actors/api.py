@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from actors.sandbox import GuestLauncher, Images
     from actors.scenario.world import World
+    from transports.telling import Told
 
 __all__ = ["WORLDS", "connect_system", "open_system", "open_world"]
 
@@ -88,17 +89,28 @@ async def open_system(
     """
     chosen = choose_agent(agent, config)
     if chosen.addresses:
-        launch = GuestsElsewhere(chosen.addresses, chosen.peers)
-        # a share of the guest's is the one place whose files it sees
-        place = default_roots(os.environ, os.geteuid()) if chosen.share == "/" else Path(chosen.share, _SHARED_ROOTS)
-        async with AsyncExitStack() as stack:
-            images = await stack.enter_async_context(open_private_images(_store(), place, real_seams(), limits))
-            yield await stack.enter_async_context(_open(chosen, launch, images, listen=listen, limits=limits))
+        async with _open_elsewhere(chosen, listen=listen, limits=limits) as system:
+            yield system
         return
     async with open_embedded(
         agent=agent, config=config, engine=engine, run_dir=run_dir, listen=listen, limits=limits
     ) as world:
         yield world.system
+
+
+@asynccontextmanager
+async def _open_elsewhere(
+    chosen: ChosenAgent, *, listen: str | None, limits: Limits, told: Told | None = None
+) -> AsyncGenerator[SystemHandle]:
+    """Around an agent that runs already."""
+    launch = GuestsElsewhere(chosen.addresses, chosen.peers, told=told, patient=chosen.patience > 0)
+    # a share of the guest's is the one place whose files it sees
+    place = default_roots(os.environ, os.geteuid()) if chosen.share == "/" else Path(chosen.share, _SHARED_ROOTS)
+    async with (
+        open_private_images(_store(), place, real_seams(), limits) as images,
+        _open(chosen, launch, images, listen=listen, limits=limits) as system,
+    ):
+        yield system
 
 
 @asynccontextmanager
@@ -230,16 +242,29 @@ async def open_guest(
 
 @asynccontextmanager
 async def open_attached(
-    address: str, *, agent: str = "kata", config: AgentConfig | None = None
+    address: str, *, agent: str = "kata", config: AgentConfig | None = None, told: Told | None = None
 ) -> AsyncGenerator[AttachedWorld]:
-    """The world at an address: a system that another program serves (`connect_system`), or an agent of that kind."""
+    """The world at an address: a system that another program serves (`connect_system`), or an agent of that kind.
+
+    Args:
+        told: for a person who waits: is told once, with the bound, that no agent answers yet. A path where nobody listens is
+            refused at once then, unless the configuration has a DialTimeout: who gives one wants to wait.
+    """
     with _address_errors(address):
         kind = parse_address(address).kind
     if kind is Kind.MAILBOX:
         async with connect_system(address) as system:
             yield AttachedWorld(system)
         return
-    async with open_system(agent=agent, config=at_address(agent, config, address)) as system:
+    chosen = choose_agent(agent, at_address(agent, config, address))
+
+    def told_with_bound(why: str) -> None:
+        if told is not None:
+            seconds = chosen.patience or DEFAULT_LIMITS.guest_start_seconds
+            told(f"{why}; waiting for {address}, {seconds:g} s at the most")
+
+    waiting = None if told is None else told_with_bound
+    async with _open_elsewhere(chosen, listen=None, limits=DEFAULT_LIMITS, told=waiting) as system:
         yield AttachedWorld(system, agent)
 
 

@@ -18,7 +18,9 @@ __all__ = [
     "EndpointSilent",
     "LocalProtocolError",
     "MessageTooLarge",
+    "NobodyListens",
     "ProtocolError",
+    "Refused",
     "RemoteProtocolError",
     "RpcStatusError",
     "StatusCode",
@@ -42,6 +44,14 @@ class AddressInUse(TransportError):
 
 class Unreachable(TransportError):
     """Nobody answers on this address (yet). Safe to try again: nothing was sent."""
+
+
+class Refused(Unreachable):
+    """The kernel says at once that nobody is there: a path of this machine without a file, or without a listener."""
+
+
+class NobodyListens(TransportError):
+    """The same of an address that a person wrote: no waiting mends what is mistyped."""
 
 
 class EndpointClosed(TransportError):

@@ -22,7 +22,7 @@ import trio
 
 from transports.address import check_socket_path
 from transports.base import NowaitStream
-from transports.errors import AddressError, AddressInUse, Unreachable
+from transports.errors import AddressError, AddressInUse, Refused, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -41,6 +41,7 @@ MOST_RECEIVE_BYTES = 256 * 1024
 FIRST_PAUSE_SECONDS = 0.010
 LONGEST_PAUSE_SECONDS = 0.250
 
+_REFUSED = frozenset({errno.ENOENT, errno.ECONNREFUSED})
 # no waiting mends these: the address itself is wrong
 _WRONG_ADDRESS = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.EPROTOTYPE})
 
@@ -140,7 +141,8 @@ def unix_dialer(path: str) -> Dialer:
     """A dialer of the unix socket at `path` (absolute, or `@name` in the abstract namespace). One call is one attempt.
 
     The dialer raises:
-        Unreachable: no file, nobody listens on it, or its backlog is full.
+        Refused: no file, or nobody listens on it (yet).
+        Unreachable: its backlog is full.
         AddressError: the path exists and can't be dialled (permissions, not a stream socket).
 
     Raises:
@@ -246,7 +248,8 @@ def _connect(path: str) -> socket.socket:
         sock.close()
         if error.errno in _WRONG_ADDRESS:
             raise AddressError(f"{path} can't be dialled: {error.strerror}") from error
-        raise Unreachable(f"nobody answers on {path}: {error.strerror}") from error
+        kind = Refused if error.errno in _REFUSED else Unreachable
+        raise kind(f"nobody answers on {path}: {error.strerror}") from error
     return sock
 
 

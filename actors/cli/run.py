@@ -84,6 +84,10 @@ def _prepare(options: RunOptions, report: Report) -> None:
             report.notice(reason)
 
 
+def _told(why: str) -> None:
+    print(f"katrio: {why}", file=sys.stderr)
+
+
 class _Session:
     """The files of one command, in order, until one does not hold or somebody interrupts."""
 
@@ -160,7 +164,7 @@ class _Session:
     def _open_world(self) -> AbstractAsyncContextManager[World]:
         options = self._options
         if options.world == "attached":
-            return open_attached(options.address or "", agent=options.agent, config=self._config)
+            return open_attached(options.address or "", agent=options.agent, config=self._config, told=_told)
         return open_world(
             options.world, agent=options.agent, config=self._config, engine=options.engine, run_dir=options.run_dir
         )

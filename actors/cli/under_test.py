@@ -6,6 +6,7 @@ Not for running cases.
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,7 +72,7 @@ async def open_target(options: ConformanceOptions, spoken: Spoken) -> AsyncGener
             # a root that was named is as the agent sees it, which may be nowhere here: it is the agent's to spoil
             roots = None if options.rootfs else stack.enter_context(open_roots(default_roots(os.environ, os.geteuid())))
             dialers = [
-                await stack.enter_async_context(open_dialer(address, peer))
+                await stack.enter_async_context(open_dialer(address, peer, told=_told))
                 for address, peer in zip(options.addresses, _PEERS[spoken], strict=True)
             ]
             names = " and ".join(map(str, options.addresses))
@@ -83,6 +84,10 @@ async def open_target(options: ConformanceOptions, spoken: Spoken) -> AsyncGener
     async with open_guest(engine=engine, protocol=_PROTOCOLS[spoken]) as guest:
         lacks = _LACKING.get(engine, frozenset[str]()) | options.lacks
         yield UnderTest(_target(spoken, guest.channels, rootfs), f"a guest of katrio's own ({engine})", lacks)
+
+
+def _told(why: str) -> None:
+    print(f"katrio: {why}; waiting for it, a few seconds at the most", file=sys.stderr)
 
 
 def _target(spoken: Spoken, channels: Channels, rootfs: str, roots: Roots | None = None) -> Target:

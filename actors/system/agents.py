@@ -62,6 +62,7 @@ class ChosenAgent(NamedTuple):
         protocol: what a guest of ours has to speak to it; None with noop, which speaks to none.
         addresses: of a guest that runs already: its agent's, or hyperstart's two channels'. Empty: guests of ours.
         peers: who is expected at each.
+        patience: seconds within which a guest must have answered, where its configuration says so.
         share: the directory below which a guest that runs already sees its containers' roots.
     """
 
@@ -71,6 +72,7 @@ class ChosenAgent(NamedTuple):
     addresses: tuple[Address, ...] = ()
     peers: tuple[Peer, ...] = ()
     share: str = "/"
+    patience: int = 0
 
 
 AgentConfig: TypeAlias = "Mapping[str, Any] | HyperConfig | KataAgentConfig"
@@ -101,7 +103,9 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
     # the same words, of what is asked for and of what a guest is told
     protocol = GuestProtocol(kata.dialect.value)
     addresses = () if address is None else (address,)
-    return ChosenAgent(agent, partial(connect_kata, config=kata), protocol, addresses, (DIALECTS[kata.dialect].peer,))
+    expected = (DIALECTS[kata.dialect].peer,)
+    connect_to = partial(connect_kata, config=kata)
+    return ChosenAgent(agent, connect_to, protocol, addresses, expected, patience=kata.dial_timeout)
 
 
 def at_address(word: str, config: AgentConfig | None, address: str) -> AgentConfig:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from actors.seams import Seams
     from transports.address import Address
     from transports.recognise import Peer
+    from transports.telling import Told
 
 __all__ = ["GuestElsewhere", "GuestsElsewhere", "PrivateImages", "open_private_images"]
 
@@ -38,9 +39,18 @@ class GuestsElsewhere:
     Args:
         addresses: the agent's, or hyperstart's control and stream channel.
         peers: who is expected at each.
+        told, patient: see `transports.agent_sockets.open_dialer`.
     """
 
-    def __init__(self, addresses: Sequence[Address], peers: Sequence[Peer]) -> None:
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        peers: Sequence[Peer],
+        *,
+        told: Told | None = None,
+        patient: bool = False,
+    ) -> None:
+        self._opening = partial(open_dialer, told=told, patient=patient)
         self._address = addresses[0]
         self._places = tuple(zip(addresses, peers, strict=True))
         self._taken_by: str | None = None
@@ -55,7 +65,8 @@ class GuestsElsewhere:
         self._taken_by = sandbox
         try:
             async with AsyncExitStack() as stack:
-                dialers = [await stack.enter_async_context(open_dialer(*place)) for place in self._places]
+                opening = [self._opening(*place) for place in self._places]
+                dialers = [await stack.enter_async_context(opened) for opened in opening]
                 task_status.started(GuestElsewhere(Channels(*dialers)))
                 await trio.sleep_forever()
         finally:

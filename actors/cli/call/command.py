@@ -101,5 +101,11 @@ async def _make(options: CallOptions, made: Call) -> int:
 @asynccontextmanager
 async def _open(options: CallOptions) -> AsyncGenerator[KataClient]:
     limits = replace(DEFAULT_LIMITS, guest_start_seconds=min(_DIAL_SECONDS, options.seconds or _DIAL_SECONDS))
-    async with open_kata_client(options.address, dialect=Dialect(options.dialect), limits=limits) as client:
+
+    def told(why: str) -> None:
+        seconds = limits.guest_start_seconds
+        print(f"katrio call: {why}; waiting for {options.address}, {seconds:g} s at the most", file=sys.stderr)
+
+    dialect = Dialect(options.dialect)
+    async with open_kata_client(options.address, dialect=dialect, limits=limits, told=told) as client:
         yield client if options.seconds is None else client.within(options.seconds)
