@@ -1,20 +1,12 @@
 """Who an agent is: katrio's own guest or a real agent and of which kind, and whether it has a sandbox, found out by asking.
 
-For whoever talks to an agent that somebody else started: the kata agent, `katrio call`, the conformance suite. Nothing that is
-asked here creates, ends or freezes anything, and a version's text decides nothing: another agent may say what it likes there.
-
-What tells them apart, and where it is known from:
-
-- katrio's own guest answers Version about a service that nobody else has (`actors.schemas.guestwords`).
-- Kata's agents (2 and later, in Rust) answer INVALID_ARGUMENT when they are asked for the counters of a container that they do
-  not have, whether or not there is a sandbox. They have no call that tells of the sandbox, but CreateSandbox alone makes and
-  mounts the file of its ipc namespace, so GetVolumeStats of that file tells. An agent that was started again beside such a
-  file can't make a sandbox either.
-- Kata 1.x's agents (Go) answer FAILED_PRECONDITION to it without a sandbox and NOT_FOUND with one.
-- Both kinds list their storage handlers in GetGuestDetails.
-
-Asking for counters takes the lock under which such an agent does all its work: one that hangs is found out by it. Not for
-liveness in the long run (`actors.sandbox.health`), nor for what an agent can do.
+For whoever talks to an agent that somebody else started. Nothing asked here creates, ends or freezes anything, and a version's
+text decides nothing. Our guest answers Version about a service of its own (`actors.schemas.guestwords`). The others are known
+by the counters of a container that there is not: Kata's agents (Rust, 2 and later) answer INVALID_ARGUMENT; 1.x's (Go)
+FAILED_PRECONDITION without a sandbox, NOT_FOUND with one; both list storage handlers in GetGuestDetails. Kata's have no call
+that tells of the sandbox, but CreateSandbox alone mounts the file of its ipc namespace, of which GetVolumeStats tells (beside a
+file that an earlier agent left, one can't make a sandbox either). Counters take the lock under which such an agent works: one
+that hangs is found out. Not for liveness in the long run (`actors.sandbox.health`), nor for what an agent can do.
 """
 
 from __future__ import annotations
