@@ -30,7 +30,10 @@ def say_words(words: GuestWords) -> str:
 def read_words(text: str) -> GuestWords | None:
     """The answer; None when it is none: who answers is no guest of katrio's."""
     head, *rest = text.split(" ")
-    told = dict(word.partition("=")[::2] for word in rest)
+    told: dict[str, str] = {}
+    for word in rest:
+        name, _, value = word.partition("=")
+        told[name] = value
     if head != f"{SERVICE}/{_FORM}" or told.get("sandbox") not in ("yes", "no") or not told.get("engine"):
         return None
     return GuestWords(told["engine"], told["sandbox"] == "yes")

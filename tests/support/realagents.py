@@ -57,7 +57,7 @@ KINDS = {
     "today": Kind("4.1.0"),
     "before 2.4": Kind("2.1.0", volume_stats=False),
     "with a policy": Kind(
-        "3.9.0", unknown=(_C.PERMISSION_DENIED,) * 2, volume_stats=False, refused=_C.PERMISSION_DENIED
+        "3.9.0", unknown=(_C.PERMISSION_DENIED, _C.PERMISSION_DENIED), volume_stats=False, refused=_C.PERMISSION_DENIED
     ),
     "says it is katrio": Kind("katrio 9.9"),
     "1.x": Kind(
@@ -70,7 +70,7 @@ KINDS = {
     "small": Kind(
         "small 1.0",
         handlers=(),
-        unknown=(_C.UNIMPLEMENTED,) * 2,
+        unknown=(_C.UNIMPLEMENTED, _C.UNIMPLEMENTED),
         volume_stats=False,
         refused=_C.UNIMPLEMENTED,
         destroys=False,
