@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument, Unsupported
@@ -21,6 +22,7 @@ from actors.host.facts import AUTO, choose_engine, read_facts
 from actors.host.heap import keep_freed_buffers
 from actors.host.images import ImageStore, default_image_root
 from actors.host.protocols import GuestProtocol
+from actors.host.roots import default_roots
 from actors.host.rundir import default_run_root
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_courier
@@ -30,7 +32,7 @@ from actors.system.absent import AnyImage, launch_nothing
 from actors.system.agents import AgentConfig, AgentType, ChosenAgent, at_address, choose_agent
 from actors.system.attached import AttachedWorld
 from actors.system.compose import Parts, open_actors
-from actors.system.elsewhere import GuestsElsewhere
+from actors.system.elsewhere import GuestsElsewhere, open_private_images
 from actors.system.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedImages, EmbeddedWorld
 from transports.address import Kind, parse_address
 from transports.errors import AddressError, AddressInUse, Unreachable
@@ -38,10 +40,10 @@ from transports.schemes import transport_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
-    from pathlib import Path
 
-    from actors.sandbox import GuestLauncher
+    from actors.sandbox import GuestLauncher, Images
     from actors.scenario.world import World
+    from transports.telling import Told
 
 __all__ = ["WORLDS", "connect_system", "open_system", "open_world"]
 
@@ -50,6 +52,8 @@ _log = logging.getLogger("katrio")
 WORLDS = ("embedded", "simulated")
 # what a guest's processes get of our environment; a container gets none of it
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "XDG_RUNTIME_DIR")
+# copies of images, in the directory that a guest elsewhere shares with this host
+_SHARED_ROOTS = ".katrio-roots"
 
 
 @asynccontextmanager
@@ -65,7 +69,8 @@ async def open_system(
 ) -> AsyncGenerator[SystemHandle]:
     """A system whose sandboxes are embedded guests on this host, and a handle on it.
 
-    Where `config` names the address of an agent that runs already, it has that one instead, for one sandbox at a time.
+    Where `config` names the address of an agent that runs already, it has that one instead, for one sandbox at a time, and
+    each container a throw-away copy of its image.
 
     Hides nurseries: one error of the body stays one plain error. On the way out, cancelled or not, every
     sandbox is stopped in order; other programs' links are told goodbye. A guest that does not answer is waited for:
@@ -95,9 +100,7 @@ async def open_system(
                 f"{chosen.addresses[0]} is another's: whether it isolates what it runs can't be told",
                 field="require_isolation",
             )
-        async with _open(
-            chosen, GuestsElsewhere(chosen.addresses, chosen.peers), with_images=True, listen=listen, limits=limits
-        ) as system:
+        async with _open_elsewhere(chosen, listen=listen, limits=limits) as system:
             yield system
         return
     async with open_embedded(
@@ -112,6 +115,21 @@ async def open_system(
         if world.engine == "processes":
             _log.warning("containers are plain processes of this machine: nothing isolates or limits them")
         yield world.system
+
+
+@asynccontextmanager
+async def _open_elsewhere(
+    chosen: ChosenAgent, *, listen: str | None, limits: Limits, told: Told | None = None
+) -> AsyncGenerator[SystemHandle]:
+    """Around an agent that runs already."""
+    launch = GuestsElsewhere(chosen.addresses, chosen.peers, told=told, patient=chosen.patience > 0)
+    # a share of the guest's is the one place whose files it sees
+    place = default_roots(os.environ, os.geteuid()) if chosen.share == "/" else Path(chosen.share, _SHARED_ROOTS)
+    async with (
+        open_private_images(_store(), place, real_seams(), limits) as images,
+        _open(chosen, launch, images, listen=listen, limits=limits) as system,
+    ):
+        yield system
 
 
 @asynccontextmanager
@@ -187,14 +205,18 @@ async def open_embedded(
     )
     launch = guests if runs else launch_nothing
     # plain processes run in the host's own root
-    with_images = runs and found != "processes"
-    async with _open(chosen, launch, with_images=with_images, listen=listen, limits=limits) as system:
+    images = EmbeddedImages(_store(), real_seams()) if runs and found != "processes" else AnyImage()
+    async with _open(chosen, launch, images, listen=listen, limits=limits) as system:
         yield EmbeddedWorld(system=system, agent=agent, engine=found if runs else None, guests=guests)
+
+
+def _store() -> ImageStore:
+    return ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
 
 
 @asynccontextmanager
 async def _open(
-    chosen: ChosenAgent, launch: GuestLauncher, *, with_images: bool, listen: str | None, limits: Limits
+    chosen: ChosenAgent, launch: GuestLauncher, images: Images, *, listen: str | None, limits: Limits
 ) -> AsyncGenerator[SystemHandle]:
     """A system of actors on nng, around guests of whatever kind."""
     keep_freed_buffers()
@@ -202,14 +224,13 @@ async def _open(
     address = f"inproc://{seams.ids.fresh('katrio')}"
     with _address_errors(listen or ""):
         places = ((transport_for(listen), listen),) if listen else ()
-    store = ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
     parts = Parts(
         transport=transport_for(address),
         address=address,
         listen=places,
         launch=launch,
         connect=chosen.connect,
-        images=EmbeddedImages(store, seams) if with_images else AnyImage(),
+        images=images,
         seams=seams,
         limits=limits,
     )
@@ -243,16 +264,29 @@ async def open_guest(
 
 @asynccontextmanager
 async def open_attached(
-    address: str, *, agent: str = "kata", config: AgentConfig | None = None
+    address: str, *, agent: str = "kata", config: AgentConfig | None = None, told: Told | None = None
 ) -> AsyncGenerator[AttachedWorld]:
-    """The world at an address: a system that another program serves (`connect_system`), or an agent of that kind."""
+    """The world at an address: a system that another program serves (`connect_system`), or an agent of that kind.
+
+    Args:
+        told: for a person who waits: is told once, with the bound, that no agent answers yet. A path where nobody listens is
+            refused at once then, unless the configuration has a DialTimeout: who gives one wants to wait.
+    """
     with _address_errors(address):
         kind = parse_address(address).kind
     if kind is Kind.MAILBOX:
         async with connect_system(address) as system:
             yield AttachedWorld(system)
         return
-    async with open_system(agent=agent, config=at_address(agent, config, address)) as system:
+    chosen = choose_agent(agent, at_address(agent, config, address))
+
+    def told_with_bound(why: str) -> None:
+        if told is not None:
+            seconds = chosen.patience or DEFAULT_LIMITS.guest_start_seconds
+            told(f"{why}; waiting for {address}, {seconds:g} s at the most")
+
+    waiting = None if told is None else told_with_bound
+    async with _open_elsewhere(chosen, listen=None, limits=DEFAULT_LIMITS, told=waiting) as system:
         yield AttachedWorld(system, agent)
 
 

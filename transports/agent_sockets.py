@@ -20,6 +20,7 @@ from transports.recognise import Peer
 from transports.recognising import recognising_dialer
 from transports.serial import serial_dialer, serve_serial
 from transports.stream import serve_unix, unix_dialer
+from transports.telling import telling_dialer
 from transports.vsock import serve_vsock, vsock_dialer
 from transports.yamux.dialer import open_yamux_dialer, serve_yamux
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from transports.base import Dialer
+    from transports.telling import Told
 
 __all__ = ["Handler", "dialer_for", "open_dialer", "serve_addresses"]
 
@@ -99,18 +101,28 @@ def dialer_for(address: Address) -> Dialer:
 
 
 @asynccontextmanager
-async def open_dialer(address: Address, expected: Peer) -> AsyncGenerator[Dialer]:
+async def open_dialer(
+    address: Address, expected: Peer, *, told: Told | None = None, patient: bool = False
+) -> AsyncGenerator[Dialer]:
     """A dialer for as long as the context lasts; it, or the stream it gives, says who else than `expected` is there.
 
     Over a serial channel connections to a kata agent are streams of one yamux session; others need nothing. Hides a
     nursery. The dialer raises as `dialer_for`'s, and WrongPeer; LocalProtocolError for a stream too many.
 
+    Args:
+        told, patient: of a person who waits, and is told so; see `transports.telling`. None: nobody.
+
     Raises: as `dialer_for`.
     """
     dial = dialer_for(address)
+    if told is not None:
+        async with open_dialer(address, expected) as silent:
+            yield telling_dialer(silent, told, patient=patient)
+        return
     if expected in {Peer.TTRPC, Peer.GRPC} and address.scheme == "serial":
         async with open_yamux_dialer(recognising_dialer(dial, Peer.YAMUX)) as dial_stream:
-            yield recognising_dialer(dial_stream, expected)
+            # one session for the port's life: what its first stream says has to do
+            yield recognising_dialer(dial_stream, expected, several=False)
     else:
         beneath = unix_dialer(address.target) if address.scheme == "hvsock" else None
         yield recognising_dialer(dial, expected, beneath=beneath)

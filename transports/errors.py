@@ -21,7 +21,9 @@ __all__ = [
     "Exhausted",
     "LocalProtocolError",
     "MessageTooLarge",
+    "NobodyListens",
     "ProtocolError",
+    "Refused",
     "RemoteProtocolError",
     "RpcStatusError",
     "StatusCode",
@@ -52,6 +54,14 @@ class Unreachable(TransportError):
 
 class Exhausted(TransportError):
     """This process or this machine has no descriptor left; nothing was sent."""
+
+
+class Refused(Unreachable):
+    """The kernel says at once that nobody is there: a path of this machine without a file, or without a listener."""
+
+
+class NobodyListens(TransportError):
+    """The same of an address that a person wrote: no waiting mends what is mistyped."""
 
 
 class EndpointClosed(TransportError):

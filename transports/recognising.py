@@ -1,8 +1,10 @@
 """Tell a caller who really listens at an address, within a second, instead of leaving it to wait or to parse nonsense.
 
 For addresses that a person wrote; a guest of our own is known. The first bytes of a connection name who speaks first. A
-connection that says nothing, or ends, is asked about on others, which carry nothing else. An agent that is only slow is
-let be. Not for patterns: `recognise`.
+connection that says nothing, or ends, is asked about on others, which carry nothing else, where there can be others: a serial
+port and a hyperstart's channels have one in all. A VMM keeps a second one waiting, and gives what was said on it to the guest
+once the first has closed: there the first connection's own bytes decide, however slow the guest is. An agent that is only
+slow is let be. Not for patterns: `recognise`.
 """
 
 from __future__ import annotations
@@ -27,20 +29,24 @@ ASKING_SECONDS = 0.5
 # a host whose only connection the first one is answers that before the others are refused
 HEAD_START_SECONDS = 0.05
 FIRST_BYTES = 64
+# whose listeners take any number of connections
+_WITH_SEVERAL = frozenset({Peer.TTRPC, Peer.GRPC})
 
 
-def recognising_dialer(dial: Dialer, expected: Peer, *, beneath: Dialer | None = None) -> Dialer:
+def recognising_dialer(dial: Dialer, expected: Peer, *, several: bool = True, beneath: Dialer | None = None) -> Dialer:
     """`dial`, whose streams and failures say who else than `expected` is there.
 
     Args:
+        several: the address takes connections side by side; of a Kata agent's alone that is believed.
         beneath: of a hybrid socket, the socket itself: it may be no VMM's.
 
     The dialer raises, beside what `dial` does:
         WrongPeer: somebody else is there. A stream raises BrokenResourceError from it.
     """
 
+    asks = several and expected in _WITH_SEVERAL
     # a VMM whose VM is not up yet refuses many times, and is asked about once
-    doubted = beneath is not None
+    doubted = asks and beneath is not None
 
     async def dial_recognised() -> trio.abc.Stream:
         nonlocal doubted
@@ -49,8 +55,7 @@ def recognising_dialer(dial: Dialer, expected: Peer, *, beneath: Dialer | None =
             stream = await _dial_hybrid(dial, beneath)
         else:
             stream = await dial()
-        # nobody else than a control channel has to speak before it is asked
-        return _Recognised(stream, dial, expected, speaks_first=expected is Peer.CONTROL)
+        return _Recognised(stream, dial if asks else None, expected)
 
     return dial_recognised
 
@@ -115,16 +120,16 @@ async def _refuse_another(beneath: Dialer, cause: TransportError | None) -> None
 class _Recognised(NowaitStream):
     """A stream whose first bytes are looked at; after them it only passes on."""
 
-    def __init__(self, stream: trio.abc.Stream, dial: Dialer, expected: Peer, *, speaks_first: bool) -> None:
+    def __init__(self, stream: trio.abc.Stream, dial: Dialer | None, expected: Peer) -> None:
+        """`dial`: where else to ask; None: nowhere."""
         self._stream = stream
         self._nowait = stream if isinstance(stream, NowaitStream) else None
         self._dial = dial
         self._expected = expected
         self._known = False
-        self._since = trio.current_time() if speaks_first else math.inf
+        # nobody that is asked about elsewhere has to speak first
+        self._since = math.inf
         self._asked = trio.Event()
-        if speaks_first:
-            self._asked.set()
 
     def send_nowait(self, data: bytes) -> int:
         """See `NowaitStream`."""
@@ -175,11 +180,14 @@ class _Recognised(NowaitStream):
         """The first bytes; meanwhile, who is there is asked elsewhere once these take too long."""
         data = b""
         wrong: list[Peer] = []
+        dial = self._dial
+        if dial is None:
+            return bytes(await self._stream.receive_some(max_bytes))
 
         async def ask_elsewhere(scope: trio.CancelScope) -> None:
             await self._asked.wait()
             await trio.sleep_until(self._since + SILENCE_SECONDS)
-            found = await ask_who_is_there(self._dial, self._expected)
+            found = await ask_who_is_there(dial, self._expected)
             if found is not None and found is not self._expected:
                 wrong.append(found)
                 scope.cancel()
@@ -200,6 +208,8 @@ class _Recognised(NowaitStream):
 
     async def _refuse_another(self) -> None:
         """It ended without a word: a peer that was asked what it does not know may."""
+        if self._dial is None:
+            return
         found = await ask_who_is_there(self._dial, self._expected)
         if found is not None and found is not self._expected:
             self._refuse(found)

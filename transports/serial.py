@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from transports.address import check_socket_path
-from transports.errors import AddressError, Unreachable
+from transports.errors import AddressError, Refused, Unreachable
 from transports.stream import serve_unix, unix_dialer
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def serial_dialer(path: str) -> Dialer:
     """A dialer of the channel at `path`: a device is opened, a socket connected. One call is one attempt.
 
     The dialer raises:
-        Unreachable: it is not there (yet), or somebody has it open.
+        Refused: it is not there (yet).
+        Unreachable: somebody has it open.
         AddressError: it is neither a device nor a socket, or can't be opened.
 
     Raises:
@@ -109,7 +110,7 @@ def _is_device(path: str) -> bool:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError as error:
-        raise Unreachable(f"{path} is not there: {error.strerror}") from error
+        raise Refused(f"{path} is not there: {error.strerror}") from error
     except OSError as error:
         raise AddressError(f"{path} can't be used: {error.strerror}") from error
     if not stat.S_ISCHR(mode) and not stat.S_ISSOCK(mode):

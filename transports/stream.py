@@ -21,7 +21,7 @@ import trio
 
 from transports.address import check_socket_path
 from transports.base import NowaitStream
-from transports.errors import AddressError, AddressInUse, Exhausted, Unreachable
+from transports.errors import AddressError, AddressInUse, Exhausted, Refused, Unreachable
 from transports.socket_files import bound_socket_file
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ LONGEST_PAUSE_SECONDS = 0.250
 
 # what accepting needs ran out: the listener itself is well
 _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_REFUSED = frozenset({errno.ENOENT, errno.ECONNREFUSED})
 # no waiting mends these: the address itself is wrong
 _WRONG_ADDRESS = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.EPROTOTYPE})
 
@@ -141,7 +142,8 @@ def unix_dialer(path: str) -> Dialer:
     """A dialer of the unix socket at `path` (absolute, or `@name` in the abstract namespace). One call is one attempt.
 
     The dialer raises:
-        Unreachable: no file, nobody listens on it, or its backlog is full.
+        Refused: no file, or nobody listens on it (yet).
+        Unreachable: its backlog is full.
         AddressError: the path exists and can't be dialled (permissions, not a stream socket).
         Exhausted: no descriptor is left.
 
@@ -290,7 +292,8 @@ def _connect(path: str) -> socket.socket:
         sock.close()
         if error.errno in _WRONG_ADDRESS:
             raise AddressError(f"{path} can't be dialled: {error.strerror}") from error
-        raise Unreachable(f"nobody answers on {path}: {error.strerror}") from error
+        kind = Refused if error.errno in _REFUSED else Unreachable
+        raise kind(f"nobody answers on {path}: {error.strerror}") from error
     return sock
 
 

@@ -200,6 +200,11 @@ class AgentConnection(Protocol):
 class SandboxAgent(AgentConnection, Protocol):
     """The sandbox's own connection, from which its containers get theirs."""
 
+    @property
+    def spoils_roots(self) -> bool:
+        """Whether what answers may write into a root that it is given, or remove it: all but our own guest; once it runs."""
+        ...
+
     def lease(self) -> AgentConnection:
         """One for a container's actor, which runs it. A link of its own with an agent that takes several."""
         ...

@@ -29,6 +29,7 @@ class NoopAgent:
     follows_processes = False
     isolates_processes = True
     keeps_output_after_wait = True
+    spoils_roots = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         task_status.started()

@@ -16,7 +16,7 @@ from actors.cli.agent_settings import agent_settings
 from actors.cli.exits import Exit, exit_code
 from actors.cli.files import load_to_run
 from actors.cli.reports import open_report
-from actors.cli.say import tell_error
+from actors.cli.say import complain, tell_error
 from actors.cli.signals import heed_interrupts
 from actors.cli.sweep import sweep_root
 from actors.errors import InvalidArgument, KatrioError
@@ -89,6 +89,10 @@ def _prepare(options: RunOptions, report: Report) -> None:
         engine, reason = choose_engine(read_facts(), options.engine)
         if engine == "processes" and options.engine == "auto":
             report.notice(reason)
+
+
+def _told(why: str) -> None:
+    complain(why)
 
 
 class _Session:
@@ -168,7 +172,7 @@ class _Session:
     def _open_world(self) -> AbstractAsyncContextManager[World]:
         options = self._options
         if options.world == "attached":
-            return open_attached(options.address or "", agent=options.agent, config=self._config)
+            return open_attached(options.address or "", agent=options.agent, config=self._config, told=_told)
         return open_world(
             options.world, agent=options.agent, config=self._config, engine=options.engine, run_dir=options.run_dir
         )

@@ -15,6 +15,7 @@ import trio
 from actors.agents.base import Channels
 from actors.agents.hyperstart.agent import SHARE
 from actors.api import open_guest
+from actors.cli.say import complain
 from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
@@ -23,6 +24,7 @@ from actors.host.busybox import find_static_busybox
 from actors.host.facts import choose_engine, read_facts
 from actors.host.images import BUSYBOX, ImageStore, default_image_root
 from actors.host.protocols import GuestProtocol
+from actors.host.roots import default_roots, open_roots
 from actors.seams import real_seams
 from transports.agent_sockets import open_dialer
 from transports.recognise import Peer
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from actors.cli.options import ConformanceOptions
-    from actors.conformance.subject import Target
+    from actors.conformance.subject import Roots, Target
 
 __all__ = ["UnderTest", "open_target"]
 
@@ -67,12 +69,14 @@ async def open_target(options: ConformanceOptions, spoken: Spoken) -> AsyncGener
     if options.addresses:
         rootfs = options.rootfs or await _busybox("; --rootfs PATH names another, as the agent sees it")
         async with AsyncExitStack() as stack:
+            # a root that was named is as the agent sees it, which may be nowhere here: it is the agent's to spoil
+            roots = None if options.rootfs else stack.enter_context(open_roots(default_roots(os.environ, os.geteuid())))
             dialers = [
-                await stack.enter_async_context(open_dialer(address, peer))
+                await stack.enter_async_context(open_dialer(address, peer, told=_told))
                 for address, peer in zip(options.addresses, _PEERS[spoken], strict=True)
             ]
             names = " and ".join(map(str, options.addresses))
-            yield UnderTest(_target(spoken, Channels(*dialers), rootfs), names, options.lacks)
+            yield UnderTest(_target(spoken, Channels(*dialers), rootfs, roots), names, options.lacks)
         return
     engine, _ = choose_engine(read_facts(), options.engine)
     # plain processes run in this machine's own root
@@ -82,14 +86,18 @@ async def open_target(options: ConformanceOptions, spoken: Spoken) -> AsyncGener
         yield UnderTest(_target(spoken, guest.channels, rootfs), f"a guest of katrio's own ({engine})", lacks)
 
 
-def _target(spoken: Spoken, channels: Channels, rootfs: str) -> Target:
+def _told(why: str) -> None:
+    complain(f"{why}; waiting for it, a few seconds at the most")
+
+
+def _target(spoken: Spoken, channels: Channels, rootfs: str, roots: Roots | None = None) -> Target:
     ids = real_seams().ids
     if spoken is not Spoken.HYPERSTART:
-        return KataTarget(channels.agent, rootfs, ids, spoken=spoken)
+        return KataTarget(channels.agent, rootfs, ids, spoken=spoken, roots=roots)
     assert channels.streams is not None, "the options have named both"
     # a real guest's share has one place; ours names roots by their own path
     share = SHARE if rootfs.startswith(f"{SHARE}/") else "/"
-    return HyperstartTarget(channels.agent, channels.streams, rootfs.removeprefix(share), share, ids)
+    return HyperstartTarget(channels.agent, channels.streams, rootfs.removeprefix(share), share, ids, roots=roots)
 
 
 async def _busybox(advice: str) -> str:

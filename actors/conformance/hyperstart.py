@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from actors.agents.hyperstart.process import RunningProcess
+    from actors.conformance.subject import Roots
     from actors.limits import Limits
     from actors.seams import Ids
     from transports.base import Dialer
@@ -55,6 +56,7 @@ class HyperstartTarget:
         share: the directory of the guest below which roots lie.
         rootfs: below `share`: a root with a `/bin/sh` and the usual small programs.
         tag: the mount tag of the share; empty: it is there already.
+        roots: makes each case a copy of its root; None: all have it as it is.
     """
 
     dial_control: Dialer
@@ -63,6 +65,7 @@ class HyperstartTarget:
     share: str
     ids: Ids
     tag: str = ""
+    roots: Roots | None = None
     spoken: Spoken = field(default=Spoken.HYPERSTART, init=False)
     limits: Limits = _LIMITS
     version: str = field(default="", init=False)
@@ -97,8 +100,11 @@ class HyperstartTarget:
     @asynccontextmanager
     async def open_subject(self, deadline: float) -> AsyncGenerator[Hyperstart]:
         """See `Target`. Hides a nursery for what a case does beside itself."""
+        rootfs = f"{self.share.rstrip('/')}/{self.rootfs.strip('/')}"
+        if self.roots is not None:
+            rootfs = await trio.to_thread.run_sync(self.roots.copy, rootfs)
         async with open_plain_nursery() as nursery:
-            yield Hyperstart(self, nursery, deadline)
+            yield Hyperstart(self, nursery, deadline, rootfs)
             nursery.cancel_scope.cancel()
 
     async def check_alive(self) -> None:
@@ -124,6 +130,7 @@ class Hyperstart:
     target: HyperstartTarget
     nursery: trio.Nursery
     deadline: float
+    rootfs: str
     unanswered: list[str] = field(default_factory=list[str])
     _made: list[Container] = field(default_factory=list["Container"])
 
@@ -154,7 +161,7 @@ class Hyperstart:
         container.processes.append(Process(self, process))
         self._made.append(container)
         spec = ContainerSpec(process=_spec(args or IDLE, tty=tty, **options))
-        pod = PodContainer(container.id, spec, f"{self.target.share.rstrip('/')}/{self.target.rootfs.strip('/')}")
+        pod = PodContainer(container.id, spec, self.rootfs)
         try:
             await self.command(Code.NEWCONTAINER, container_body(pod, process, self.target.share))
         except AgentError:
@@ -184,6 +191,8 @@ class Hyperstart:
                     await container.init.running.wait_ended()
                 for process in container.processes:
                     self.link.forget(process.running)
+        if self.target.roots is not None:
+            await trio.to_thread.run_sync(self.target.roots.remove, self.rootfs)
 
 
 @dataclass

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
+from actors.agents.identity import AgentKind, Identity, identify
+from actors.agents.kata.client import KataClient
 from actors.agents.kata.dialects import open_rpc_link
 from actors.agents.kata.spec import oci_process, oci_spec
 from actors.conformance.case import FallsShort, Spoken
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from actors.agents.kata.rpclink import RpcLink
+    from actors.conformance.subject import Roots
     from actors.limits import Limits
     from actors.schemas.oci import Process, Spec
     from actors.seams import Ids
@@ -67,6 +70,7 @@ class KataTarget:
 
     Args:
         rootfs: a directory in the agent's sight with a `/bin/sh` and the usual small programs.
+        roots: makes each case a copy of it; None: all have it as it is.
     """
 
     dialer: Dialer
@@ -74,6 +78,7 @@ class KataTarget:
     ids: Ids
     spoken: Spoken = Spoken.TTRPC
     limits: Limits = TARGET_LIMITS
+    roots: Roots | None = None
     # as it says itself, once it was asked
     version: str = field(default="", init=False)
     # or it had one before
@@ -88,24 +93,28 @@ class KataTarget:
             await nursery.start(self._control.run)
             with trio.move_on_after(PREPARED_SECONDS), reaching():
                 # one that hangs is found out by the cases
-                self.version = await self._asked_who()
                 await self.make_sandbox()
             yield
             nursery.cancel_scope.cancel()
 
-    async def _asked_who(self) -> str:
+    async def _asked_who(self) -> Identity:
         """Raises: KatrioError when it can't be talked to; what it refuses is for cases to tell."""
-        rpc = RPCS["Version"]
         try:
-            told: Any = await self.control.call(rpc, rpc.request())
+            return await identify(KataClient(self.control, seconds=None), seconds=PREPARED_SECONDS)
         except KatrioError as error:
             if is_loss(error) or isinstance(error, AgentProtocolError):
                 raise
-            return ""
-        return str(told.agent_version)[:SHOWN_BYTES]
+            return Identity(AgentKind.OTHER)
 
     async def make_sandbox(self) -> None:
-        """One that is there already is as good; what comes of a refusal, the cases will tell."""
+        """Where there is none, as far as one can ask: one that is there is as good, and a second may destroy what is in it.
+
+        What comes of a refusal, the cases will tell.
+        """
+        who = await self._asked_who()
+        self.version = who.version[:SHOWN_BYTES]
+        if who.sandbox or (who.sandbox is None and who.second_sandbox_destroys):
+            return
         request = RPCS["CreateSandbox"].request(sandbox_id=self.ids.fresh("conformance"), hostname="conformance")
         try:
             await self.control.call(RPCS["CreateSandbox"], request)
@@ -127,10 +136,11 @@ class KataTarget:
     @asynccontextmanager
     async def open_subject(self, deadline: float) -> AsyncGenerator[Kata]:
         """See `Target`. Hides a nursery for the links."""
+        rootfs = self.rootfs if self.roots is None else await trio.to_thread.run_sync(self.roots.copy, self.rootfs)
         async with open_plain_nursery() as nursery:
             link = self.link()
             await nursery.start(link.run)
-            yield Kata(self, nursery, link, deadline)
+            yield Kata(self, nursery, link, deadline, rootfs)
             nursery.cancel_scope.cancel()
 
     async def check_alive(self) -> None:
@@ -150,6 +160,7 @@ class Kata:
     nursery: trio.Nursery
     link: RpcLink
     deadline: float
+    rootfs: str
     unanswered: list[str] = field(default_factory=list[str])
     _made: dict[str, None] = field(default_factory=dict[str, None])
 
@@ -208,7 +219,7 @@ class Kata:
         """The specification of a container that any Kata agent takes."""
         process = ProcessSpec(args=args or IDLE, tty=tty, env=dict(env or {}), cwd=cwd, user=user, size=size)
         wanted = ContainerSpec(process=process, resources=resources or ResourceSpec(), mounts=mounts, readonly=readonly)
-        spec = oci_spec(wanted, self.target.rootfs)
+        spec = oci_spec(wanted, self.rootfs)
         return self.with_mounts(spec, _SCRATCH, *_ALSO.get(self.target.spoken, ()))
 
     def process(
@@ -272,6 +283,8 @@ class Kata:
         """See `Subject`: kill and remove, whatever state it is in."""
         for container in self._made:
             await _remove(self.target.control, container)
+        if self.target.roots is not None:
+            await trio.to_thread.run_sync(self.target.roots.remove, self.rootfs)
 
 
 async def _remove(link: RpcLink, container: str) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from actors.conformance.case import Spoken
 
-__all__ = ["TARGET_LIMITS", "Subject", "Target", "reaching"]
+__all__ = ["TARGET_LIMITS", "Roots", "Subject", "Target", "reaching"]
 
 # an agent under test is there, or it is not: nobody waits for it to boot, and a dead one must be found out soon
 TARGET_LIMITS = replace(DEFAULT_LIMITS, guest_start_seconds=2.0, reconnect_seconds=2.0)
@@ -34,6 +34,17 @@ class Subject(Protocol):
 
     async def clean(self) -> None:
         """Remove what the case made, without its links, which are gone by now. Raises: KatrioError, FallsShort."""
+
+
+class Roots(Protocol):
+    """Where the roots of a target's containers come from; see `actors.host.roots.Roots`, whose methods these are."""
+
+    def copy(self, source: str) -> str:
+        """A copy that its agent may spoil. Blocking."""
+        ...
+
+    def remove(self, copied: str) -> None:
+        """Be rid of it. Blocking."""
 
 
 class Target(Protocol):

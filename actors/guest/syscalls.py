@@ -39,7 +39,6 @@ __all__ = [
     "inotify_watch",
     "loopback_up",
     "mount",
-    "open_in_root",
     "setns",
     "umount",
     "unshare",
@@ -52,8 +51,6 @@ MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 MNT_DETACH = 2
 IN_MODIFY = 0x2
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-# the same number on every architecture (calls added since Linux 5.1)
-_SYS_OPENAT2, _RESOLVE_IN_ROOT = 437, 0x10
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
@@ -96,19 +93,6 @@ def umount(target: str, flags: int = 0) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOENT):
             raise
-
-
-def open_in_root(root: int, path: str, flags: int) -> int:
-    """Open `path` as if the directory `root` were `/`: links and `..` can't leave it. Raises: OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    how = ctypes.create_string_buffer(struct.pack("QQQ", flags, 0, _RESOLVE_IN_ROOT), 24)
-    descriptor = libc.syscall(
-        ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(root), os.fsencode(path), how, ctypes.c_size_t(24)
-    )
-    if descriptor < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), path)
-    return int(descriptor)
 
 
 def inotify_watch(path: Path, mask: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import trio
@@ -86,6 +87,8 @@ class SandboxActor:
         self._agent: SandboxAgent | None = None
         self._links: trio.Nursery | None = None
         self._link: OwnedTask | None = None
+        # the sandbox in the guest is
+        self._made = trio.Event()
         self._children: trio.Nursery | None = None
         self._containers: dict[str, _Child] = {}
         self._actor = Actor(
@@ -160,10 +163,12 @@ class SandboxActor:
         self._move(SandboxEvent.START)
         assert self._links is not None
         self._link = OwnedTask(f"sandbox {self.id!r}")
+        self._made = trio.Event()
         try:
             await self._links.start(self._link.run, self._bring_up, name=f"{self.id}:guest")
             assert self._agent is not None
             await self._agent.create_sandbox(self.id, self._spec)
+            self._made.set()
         except BaseException:
             self._link.cancel()
             if self.state.value is SandboxState.STARTING:
@@ -184,13 +189,18 @@ class SandboxActor:
             await nursery.start(agent.run)
             self._agent = agent
             nursery.start_soon(self._watch_link, agent)
-            nursery.start_soon(watch_oom, agent, self._tell_oom, self._limits)
+            nursery.start_soon(self._watch_oom, agent)
             if agent.follows_processes:
                 nursery.start_soon(self._give_up, agent, guest)
             task_status.started()
 
     async def _watch_guest(self, guest: Guest) -> None:
         self._lose(await guest.wait_gone())
+
+    async def _watch_oom(self, agent: SandboxAgent) -> None:
+        """One caller gets each: those of a sandbox that is not ours belong to somebody else."""
+        await self._made.wait()
+        await watch_oom(agent, self._tell_oom, self._limits)
 
     async def _watch_link(self, agent: SandboxAgent) -> None:
         """A guest that can't be asked any more is of no use to anybody, though it may live."""
@@ -241,7 +251,7 @@ class SandboxActor:
                 self._hub.unregister(address)
 
         try:
-            rootfs = await self._images.resolve(args.spec.image)
+            rootfs = await self._images.resolve(args.spec.image, spoilt=self._agent.spoils_roots)
             self._check("create_container")
             inbox = self._hub.register(address, capacity=self._limits.inbox_messages)
         except BaseException:
@@ -258,8 +268,17 @@ class SandboxActor:
             events=self.events,
             forget=forget,
         )
-        await self._children.start(task.run, child.actor.run, forget, name=address)
+        await self._children.start(task.run, partial(self._run_container, child.actor, rootfs), forget, name=address)
         return Created(address)
+
+    async def _run_container(
+        self, actor: ContainerActor, rootfs: str, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        try:
+            await actor.run(task_status=task_status)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._images.release(rootfs)
 
     async def _stop_verb(self, args: Stop, mail: Mail) -> Nothing:
         await self._stop(args)

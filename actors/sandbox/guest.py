@@ -45,6 +45,12 @@ class GuestLauncher(Protocol):
 class Images(Protocol):
     """Where unpacked roots come from."""
 
-    async def resolve(self, image: str) -> str:
-        """The directory of an image's root, as the guest sees it. Raises: NotFound, InvalidArgument."""
+    async def resolve(self, image: str, *, spoilt: bool) -> str:
+        """The directory of an image's root, as the guest sees it; `spoilt`: its agent may write into it, or remove it.
+
+        Raises: NotFound, InvalidArgument.
+        """
         ...
+
+    async def release(self, rootfs: str) -> None:
+        """A container that had a root of `resolve`'s is no more. Repeated is fine."""

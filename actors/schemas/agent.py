@@ -337,7 +337,7 @@ class GetDiagnosticDataResponse(Struct, frozen=True):
 
 
 class CheckRequest(Struct, frozen=True):
-    """Request of `Check`, `Version`: `service` is ignored by agents."""
+    """Request of `Check`, `Version`: `service` is ignored by agents, but for one of our guest's."""
 
     service: str = ""
 

@@ -13,8 +13,9 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Struct, field
 
+from actors.limits import LARGEST_ID
 from actors.schemas.convert import SchemaError, decode, encode
-from actors.wire.fields import LARGEST_ID, CString, between, rule
+from actors.wire.fields import CString, between, rule
 
 __all__ = [
     "Box",

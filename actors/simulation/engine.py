@@ -16,7 +16,7 @@ import trio
 
 from actors.errors import InvalidArgument, NotFound, Unsupported
 from actors.guest.engines.pids import refuse_if_full
-from actors.guest.engines.users import check_ids, resolve_user
+from actors.host.users import check_ids, resolve_user
 from actors.simulation.engine_process import (
     SimulatedProcess,
     Streams,

@@ -124,7 +124,7 @@ async def open_simulated(
 class SimulatedImages:
     """See `actors.sandbox.Images`."""
 
-    async def resolve(self, image: str) -> str:
+    async def resolve(self, image: str, *, spoilt: bool) -> str:
         """See `actors.sandbox.Images`."""
         await trio.lowlevel.checkpoint()
         if image.startswith("/"):
@@ -132,3 +132,6 @@ class SimulatedImages:
         if image != _IMAGE:
             raise InvalidArgument(f"image {image!r}: the simulation has {_IMAGE!r}", field="image")
         return f"/images/{image}"
+
+    async def release(self, rootfs: str) -> None:
+        """Roots are everybody's: nothing writes into one."""

@@ -40,7 +40,10 @@ async def launch_nothing(sandbox: str, *, task_status: trio.TaskStatus[_AbsentGu
 class AnyImage:
     """See `actors.sandbox.Images`: every name will do, as nothing is unpacked."""
 
-    async def resolve(self, image: str) -> str:
+    async def resolve(self, image: str, *, spoilt: bool) -> str:
         """The root of nothing."""
         await trio.lowlevel.checkpoint()
         return "/"
+
+    async def release(self, rootfs: str) -> None:
+        """Roots are everybody's: nothing writes into one."""

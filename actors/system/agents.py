@@ -62,6 +62,8 @@ class ChosenAgent(NamedTuple):
         protocol: what a guest of ours has to speak to it; None with noop, which speaks to none.
         addresses: of a guest that runs already: its agent's, or hyperstart's two channels'. Empty: guests of ours.
         peers: who is expected at each.
+        patience: seconds within which a guest must have answered, where its configuration says so.
+        share: the directory below which a guest that runs already sees its containers' roots.
     """
 
     type: AgentType
@@ -69,6 +71,8 @@ class ChosenAgent(NamedTuple):
     protocol: GuestProtocol | None
     addresses: tuple[Address, ...] = ()
     peers: tuple[Peer, ...] = ()
+    share: str = "/"
+    patience: int = 0
 
 
 AgentConfig: TypeAlias = "Mapping[str, Any] | HyperConfig | KataAgentConfig"
@@ -92,16 +96,16 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
     if agent is AgentType.HYPERSTART:
         hyper = given if isinstance(given, HyperConfig) else _decoded(given, HyperConfig, agent, {})
         connect = partial(connect_hyperstart, config=hyper)
-        return ChosenAgent(
-            agent, connect, GuestProtocol.HYPERSTART, hyper.addresses() or (), (Peer.CONTROL, Peer.STREAMS)
-        )
+        peers = (Peer.CONTROL, Peer.STREAMS)
+        return ChosenAgent(agent, connect, GuestProtocol.HYPERSTART, hyper.addresses() or (), peers, hyper.share_dir)
     kata = given if isinstance(given, KataAgentConfig) else _decoded(given, KataAgentConfig, agent, NOT_HERE)
     address = kata.agent_address()
     # the same words, of what is asked for and of what a guest is told
     protocol = GuestProtocol(kata.dialect.value)
     addresses = () if address is None else (address,)
-    peers = (DIALECTS[kata.dialect].peer,)
-    return ChosenAgent(agent, partial(connect_kata, config=kata), protocol, addresses, peers)
+    expected = (DIALECTS[kata.dialect].peer,)
+    connect_to = partial(connect_kata, config=kata)
+    return ChosenAgent(agent, connect_to, protocol, addresses, expected, patience=kata.dial_timeout)
 
 
 def at_address(word: str, config: AgentConfig | None, address: str) -> AgentConfig:

@@ -230,9 +230,12 @@ class EmbeddedImages:
         self._store = store
         self._seams = seams
 
-    async def resolve(self, image: str) -> str:
+    async def resolve(self, image: str, *, spoilt: bool) -> str:
         """See `actors.sandbox.Images`."""
         return str(await self._seams.threads.run(partial(self._store.resolve, image)))
+
+    async def release(self, rootfs: str) -> None:
+        """Roots are everybody's: nothing writes into one."""
 
 
 # what a scenario may need, by engine; see `actors.scenario.model`

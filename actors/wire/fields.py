@@ -16,12 +16,12 @@ import msgspec
 from msgspec import inspect as shapes
 
 from actors.errors import InvalidArgument
+from actors.limits import LARGEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "LARGEST_ID",
     "AbsolutePath",
     "Arguments",
     "CString",
@@ -38,8 +38,6 @@ __all__ = [
     "rule_of",
 ]
 
-# (uid_t)-1 is the kernel's word for "leave it as it is": whoever asked for it would stay root
-LARGEST_ID = 2**32 - 2
 _SHOWN = 60
 # more digits than any number that is an id; and Python refuses to read thousands of them
 _ID_DIGITS = 10

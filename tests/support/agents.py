@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from actors.handles import ContainerHandle, SystemHandle
     from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
+    from actors.sandbox import Images
 
 
 class ScriptedProcess:
@@ -156,6 +157,7 @@ class ScriptedConnection:
     follows_processes = True
     isolates_processes = True
     keeps_output_after_wait = True
+    spoils_roots = False
 
     def __init__(self, guest: ScriptedGuest) -> None:
         self._guest = guest
@@ -352,14 +354,16 @@ class ScriptedConnection:
 
 
 @asynccontextmanager
-async def scripted_system(guest: ScriptedGuest, limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[SystemHandle]:
+async def scripted_system(
+    guest: ScriptedGuest, limits: Limits = DEFAULT_LIMITS, images: Images | None = None
+) -> AsyncGenerator[SystemHandle]:
     """A whole system of actors over the in-memory transport, with that guest for every sandbox."""
     parts = Parts(
         transport=MemoryTransport(),
         address="memory://test",
         launch=guest.launch,
         connect=guest.connect,
-        images=AnyImage(),
+        images=images or AnyImage(),
         seams=real_seams(),
         limits=limits,
     )

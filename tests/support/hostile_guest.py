@@ -14,6 +14,7 @@ import trio
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas import stats
+from actors.schemas.guestwords import GuestWords, say_words
 from actors.schemas.rpcs import RPCS, encode_response
 from transports.ttrpc.codec import RESPONSE, FrameDecoder, decode_request, encode_frame
 from transports.ttrpc.codec import encode_response as encode_reply
@@ -31,7 +32,9 @@ __all__ = ["HONEST", "Asked", "HostileGuest"]
 # what each call is answered when it is not lied about; whatever is missing is answered Empty
 HONEST: Mapping[str, Struct] = {
     "Check": api.HealthCheckResponse(status=1),
-    "Version": api.VersionCheckResponse(grpc_version="0.0.1", agent_version="katrio hostile"),
+    "Version": api.VersionCheckResponse(
+        grpc_version=say_words(GuestWords("runc", sandbox=False)), agent_version="katrio hostile"
+    ),
     "GetGuestDetails": api.GuestDetailsResponse(agent_details=api.AgentDetails(version="1.0")),
     "WaitProcess": api.WaitProcessResponse(status=7),
     "WriteStdin": api.WriteStreamResponse(len=3),

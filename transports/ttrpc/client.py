@@ -14,7 +14,7 @@ __all__ = ["TtrpcClient"]
 
 
 class TtrpcClient(CallClient):
-    """Calls over one stream. The stream belongs to the client: `run` closes it."""
+    """Calls over one stream. The stream belongs to the client: `run` closes it. `metadata` goes with each call."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        super().__init__(stream, ClientConnection(), "ttRPC")
+    def __init__(self, stream: trio.abc.Stream, metadata: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(stream, ClientConnection(metadata), "ttRPC")

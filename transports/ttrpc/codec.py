@@ -41,6 +41,7 @@ __all__ = [
     "decode_request",
     "decode_response",
     "encode_frame",
+    "encode_metadata",
     "encode_method",
     "encode_request",
     "encode_response",
@@ -152,10 +153,16 @@ def encode_method(service: str, method: str) -> bytes:
     return string_field(0x0A, service) + string_field(0x12, method)
 
 
-def encode_request(method: bytes, payload: bytes, timeout_nano: int) -> bytes:
-    """A Request body; `method` comes from `encode_method`, `timeout_nano` is not negative."""
+def encode_metadata(entries: tuple[tuple[str, str], ...]) -> bytes:
+    """The last field of a Request: the same for every call of a client that sends any, so worth keeping."""
+    pairs = (string_field(0x0A, key) + string_field(0x12, value) for key, value in entries)
+    return b"".join(b"\x2a" + varint(len(pair)) + pair for pair in pairs)
+
+
+def encode_request(method: bytes, payload: bytes, timeout_nano: int, metadata: bytes = b"") -> bytes:
+    """A Request body; `method` and `metadata` come from `encode_method` and `encode_metadata`, `timeout_nano` is not negative."""
     body = method + b"\x1a" + varint(len(payload)) + payload if payload else method
-    return body + b"\x20" + varint(timeout_nano) if timeout_nano else body
+    return (body + b"\x20" + varint(timeout_nano) if timeout_nano else body) + metadata
 
 
 def encode_response(payload: bytes) -> bytes:

@@ -26,6 +26,7 @@ from transports.ttrpc.codec import (
     decode_request,
     decode_response,
     encode_frame,
+    encode_metadata,
     encode_method,
     encode_request,
     encode_response,
@@ -116,10 +117,11 @@ class _Streams(OutgoingFrames):
 
 
 class ClientConnection(_Streams):
-    """The calling side: odd ids, sent in increasing order."""
+    """The calling side: odd ids, sent in increasing order. `metadata` goes with each call."""
 
-    def __init__(self) -> None:
+    def __init__(self, metadata: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__()
+        self._metadata = encode_metadata(metadata)
         self._failure: RemoteProtocolError | None = None
         self._methods: dict[tuple[str, str], bytes] = {}
         self._strays = Strays()
@@ -163,7 +165,7 @@ class ClientConnection(_Streams):
         head = self._methods.get((service, method))
         if head is None:
             head = self._methods[service, method] = encode_method(service, method)
-        body = encode_request(head, payload, timeout_nano)
+        body = encode_request(head, payload, timeout_nano, self._metadata)
         if len(body) > MAX_BODY:
             raise MessageTooLarge(
                 f"{service}/{method}: the request has {len(body)} bytes and a frame carries {MAX_BODY}; send less at once"

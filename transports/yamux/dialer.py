@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["open_yamux_dialer", "serve_yamux"]
 
-# behind an open channel the agent's process answers, or is not there
+# between two pings: one that was written before the guest opened its port may be lost, and an answer may take as long as it likes
 PING_SECONDS = 1.0
+# a minute without any answer: the port may be another's by now, and is opened anew
+MOST_PINGS = 60
 
 
 @asynccontextmanager
@@ -73,27 +75,47 @@ class _Shared:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _use(self, channel: YamuxChannel) -> bool:
-        """Until it ends; whether it was ever good. A channel opens whether or not somebody is behind it: a ping tells."""
+        """Until it ends; whether it was ever good. A channel opens whether or not somebody is behind it: a ping tells.
+
+        It is kept while nobody answers: to close it and dial again would cut a slow guest's session before it began.
+        """
+        good = False
         async with trio.open_nursery() as nursery:
             await nursery.start(channel.run)
-            with trio.move_on_after(PING_SECONDS) as bound:
-                try:
-                    await channel.ping()
-                except TransportError as error:
-                    self._why = error if isinstance(error, RemoteProtocolError) else Unreachable(str(error))
-            answered = channel.ended is None and not bound.cancelled_caught
-            if answered:
+            if await self._is_answered(channel, nursery):
+                good = True
                 self._channel = channel
                 self._tell_tried()
                 await channel.wait_ended()
                 self._channel = None
-                self._why = Unreachable(f"the channel has ended: {channel.ended}")
-            elif bound.cancelled_caught:
-                self._why = Unreachable(
-                    f"nobody answers a yamux ping within {PING_SECONDS:g} s: is the agent up, and does it speak yamux?"
-                )
+            if (ended := channel.ended) is not None:
+                wrong = isinstance(ended, RemoteProtocolError) and not good
+                self._why = ended if wrong else Unreachable(f"the channel has ended: {ended}")
             nursery.cancel_scope.cancel()
-        return answered
+        return good
+
+    async def _is_answered(self, channel: YamuxChannel, pings: trio.Nursery) -> bool:
+        """Ping until one is answered, whichever, for as long as somebody wants a stream."""
+        answered = trio.Event()
+
+        async def ping() -> None:
+            with suppress(TransportError):  # its end is the channel's own to tell
+                await channel.ping()
+            answered.set()
+
+        for count in range(1, MOST_PINGS + 1):
+            await self._wanted.wait()
+            pings.start_soon(ping)
+            with trio.move_on_after(PING_SECONDS):
+                await answered.wait()
+                break
+            seconds = count * PING_SECONDS
+            self._why = Unreachable(
+                f"nobody answered a yamux ping for {seconds:g} s: is the agent up, and does it speak yamux?"
+            )
+            self._wanted = trio.Event()
+            self._tell_tried()
+        return answered.is_set() and channel.ended is None
 
     def _tell_tried(self) -> None:
         self._tried.set()

@@ -48,6 +48,8 @@ class HyperstartAgent:
     isolates_processes = False
     # output that was read over the link is kept here
     keeps_output_after_wait = True
+    # a real one writes into it, and nothing tells ours from one
+    spoils_roots = True
 
     def __init__(self, link: HyperstartLink, limits: Limits, *, share: str = SHARE, tag: str = "") -> None:
         self._link = link

@@ -88,6 +88,12 @@ class HyperstartLink:
             raise ResourceExhausted(f"the guest can't be reached: {error}") from error
         except TransportError as error:
             raise AgentUnreachable(f"the guest can't be reached: {error}") from error
+        except BaseExceptionGroup as group:
+            # both channels name at once who is there instead; one says it
+            named, others = group.split(WrongPeer)
+            if named is None or others is not None:
+                raise
+            raise AgentUnreachable(f"the guest can't be reached: {named.exceptions[0]}") from None
         finally:
             self._fail("it was closed")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.agents.identity import Identity, identify
 from actors.agents.kata.brief import BriefLink
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
 from actors.agents.kata.client import KataClient
@@ -37,19 +38,32 @@ from actors.agents.kata.spec import (
     oci_spec,
     string_user,
 )
-from actors.errors import AgentProtocolError, GuestDied, InvalidArgument, OutcomeUnknown, Unsupported
+from actors.errors import (
+    AgentError,
+    AgentProtocolError,
+    AlreadyExists,
+    GuestDied,
+    InvalidArgument,
+    InvalidTransition,
+    NotFound,
+    OutcomeUnknown,
+    Unsupported,
+)
+from actors.host.usertable import UserTable, read_user_table
 from actors.lifecycle.container import ContainerState
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
 from actors.wire.spec import ExitStatus
 from actors.wire.verbs import Checked
+from transports.errors import StatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.agents.base import Channels
     from actors.agents.kata.rpclink import RpcLink
+    from actors.host.users import ResolvedUser
     from actors.limits import Limits
     from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
     from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
@@ -57,8 +71,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KataAgent", "connect_kata"]
 
-# our guest says so in its version; any other agent is taken for a real one, whose wait closes the streams
-GUEST_VERSION = "katrio"
 # the kernel's UTS limit; virtcontainers cuts there
 HOSTNAME_BYTES = 64
 # the type of diagnostic data by which our guest tells a container's state
@@ -75,28 +87,57 @@ class KataAgent:
     follows_processes = True
     isolates_processes = True
 
-    def __init__(self, open_link: Callable[[], RpcLink], kernel_modules: tuple[api.KernelModule, ...] = ()) -> None:
+    def __init__(
+        self,
+        open_link: Callable[[], RpcLink],
+        kernel_modules: tuple[api.KernelModule, ...] = (),
+        identity: Identity | None = None,
+    ) -> None:
+        """`identity`: who answers, when that is known."""
         self._open_link = open_link
         self._kernel_modules = kernel_modules
         self._link = open_link()
         # its owner has bounds of its own for every call
         self._client = KataClient(self._link, seconds=None)
         self._exits = ExitCodes()
-        self.keeps_output_after_wait = False
+        self._identity = identity
+        # by container, of an agent that looks nobody up
+        self._users: dict[str, UserTable] = {}
+        # its sandbox is of our making, and ours to end
+        self._made_sandbox = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the link; before it says that it has started it asks the agent who it is."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._link.run)
             # who it is and not whether it serves: what is asked next will tell, and every container has a link of its own
-            version = await self._version()
-            self.keeps_output_after_wait = version.startswith(GUEST_VERSION)
-            self._exits.told_by(version)
+            if self._identity is None:
+                self._identity = await identify(self._client)
+                checked_name("agent_version", self._identity.version)
+            else:
+                await self._version()
+            self._exits.told_by(self._identity.version)
             task_status.started()
+
+    @property
+    def identity(self) -> Identity:
+        """Who answers; known once it runs."""
+        assert self._identity is not None, "it runs"
+        return self._identity
+
+    @property
+    def keeps_output_after_wait(self) -> bool:
+        """See `actors.agents.base.AgentConnection`: a real agent's wait closes the streams."""
+        return self._identity is not None and self._identity.own
+
+    @property
+    def spoils_roots(self) -> bool:
+        """See `actors.agents.base.SandboxAgent`."""
+        return not self.identity.own
 
     def lease(self) -> KataAgent:
         """See `actors.agents.base.SandboxAgent`: a link of its own, so that a lost one concerns one actor."""
-        return KataAgent(self._open_link, self._kernel_modules)
+        return KataAgent(self._open_link, self._kernel_modules, self._identity)
 
     async def wait_lost(self) -> str:
         """Never: the link dials again for as long as the guest lives."""
@@ -122,11 +163,28 @@ class KataAgent:
         return guest_details(await self._client.get_guest_details(request))
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
+        self.identity.check_no_sandbox()
+        if self.identity.second_sandbox_destroys and self.identity.sandbox is None:
+            # nor does such an agent need one; what is not known to be there is neither made nor ended
+            if spec.hostname or self._kernel_modules:
+                raise Unsupported(
+                    f"{self.identity.kind} would not say whether it has a sandbox, and making a second one would remove what "
+                    "runs in it: leave hostname and KernelModules out, which a new sandbox alone could have",
+                    field="spec.hostname" if spec.hostname else "KernelModules",
+                )
+            return
         hostname = (spec.hostname or sandbox).encode()[:HOSTNAME_BYTES].decode("utf-8", "ignore")
         request = api.CreateSandboxRequest(hostname=hostname, sandbox_id=sandbox, kernel_modules=self._kernel_modules)
-        await self._client.create_sandbox(request)
+        self._made_sandbox = True
+        try:
+            await self._client.create_sandbox(request)
+        except AlreadyExists:
+            self._made_sandbox = False
+            raise
 
     async def destroy_sandbox(self) -> None:
+        if not self._made_sandbox:
+            return
         try:
             await self._client.destroy_sandbox()
         except (OutcomeUnknown, GuestDied):
@@ -136,15 +194,27 @@ class KataAgent:
     async def create_container(self, container: str, spec: ContainerSpec, rootfs: str) -> None:
         if container in AGENT_DIRECTORIES and not self.keeps_output_after_wait:
             raise InvalidArgument(f"container id {container!r}: a Kata agent has a directory of that name", field="id")
-        request = api.CreateContainerRequest(
-            container_id=container,
-            # 1.x took it for the init's id; today's agent ignores it
-            exec_id=container,
-            string_user=string_user(spec.process),
-            OCI=oci_spec(spec, rootfs),
-        )
+        if not self.identity.own:
+            # before it has the root: a container can't change afterwards who a name is
+            self._users[container] = read_user_table(rootfs)
         with named_as_asked("spec"):
+            user = self._user(container, spec.process)
+            request = api.CreateContainerRequest(
+                container_id=container,
+                # 1.x took it for the init's id; today's agent ignores it
+                exec_id=container,
+                string_user=string_user(spec.process) if self.identity.own else None,
+                OCI=oci_spec(spec, rootfs, user),
+            )
             await self._client.create_container(request)
+
+    def _user(self, container: str, spec: ProcessSpec) -> ResolvedUser | None:
+        """The numbers of its user, for an agent that looks no names up. Raises: InvalidArgument."""
+        if self.identity.own or not spec.user:
+            return None
+        return self._users.get(container, UserTable(missing="the container was made over another link")).resolve(
+            spec.user
+        )
 
     async def start_container(self, container: str) -> None:
         await self._client.start_container(api.StartContainerRequest(container_id=container))
@@ -152,12 +222,16 @@ class KataAgent:
     async def remove_container(self, container: str) -> None:
         await self._client.remove_container(api.RemoveContainerRequest(container_id=container))
         self._exits.forget(container)
+        self._users.pop(container, None)
 
     async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
-        request = api.ExecProcessRequest(
-            container_id=container, exec_id=process, string_user=string_user(spec), process=oci_process(spec)
-        )
         with named_as_asked("process"):
+            request = api.ExecProcessRequest(
+                container_id=container,
+                exec_id=process,
+                string_user=string_user(spec) if self.identity.own else None,
+                process=oci_process(spec, self._user(container, spec)),
+            )
             await self._client.exec_process(request)
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
@@ -176,7 +250,15 @@ class KataAgent:
 
     async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
         request = api.TtyWinResizeRequest(container_id=container, exec_id=process, row=size.rows, column=size.columns)
-        await self._client.tty_win_resize(request)
+        try:
+            await self._client.tty_win_resize(request)
+        except AgentError as error:
+            if error.details.get("status") != StatusCode.UNAVAILABLE.name:
+                raise
+            # today's agent has this one code for a process without a terminal and for none at all
+            if "no tty" in error.message:
+                raise InvalidTransition(f"winsize: process {process!r} has no terminal", verb="winsize") from None
+            raise NotFound(f"winsize: process {process!r}: {error.message}", process=process) from None
 
     async def write_stdin(self, container: str, process: str, data: bytes) -> int:
         request = api.WriteStreamRequest(container_id=container, exec_id=process, data=data)

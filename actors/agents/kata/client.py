@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from actors.agents.kata.rpclink import RpcLink
     from actors.schemas.rpcs import Rpc
+    from transports.telling import Told
 
 __all__ = ["KataClient", "open_kata_client"]
 
@@ -271,6 +272,7 @@ async def open_kata_client(
     dialect: Dialect = Dialect.TTRPC,
     seconds: float | None = DEFAULT_LIMITS.ask_seconds,
     limits: Limits = DEFAULT_LIMITS,
+    told: Told | None = None,
 ) -> AsyncGenerator[KataClient]:
     """Dial a Kata agent, and keep the link for as long as the block lasts; a broken one is dialled again.
 
@@ -282,13 +284,14 @@ async def open_kata_client(
         seconds: how long a call may take, None for ever. Calls that wait for something to happen are not bound by it:
             output, input, an exit, an OOM kill; `client.within(seconds)` bounds those.
         limits: `guest_start_seconds` is how long nobody may answer, `reconnect_seconds` the same for a link that broke.
+        told: for a person who waits: is told once that nobody answers yet. A path where nobody listens is refused at once then.
 
     Raises:
         InvalidArgument: no such address can be.
         AgentUnreachable: nobody answers there.
     """
     try:
-        opening = open_dialer(parse_dialled_address(address), DIALECTS[dialect].peer)
+        opening = open_dialer(parse_dialled_address(address), DIALECTS[dialect].peer, told=told)
     except AddressError as error:
         raise InvalidArgument(str(error), field="address") from None
     async with open_plain_nursery() as nursery, opening as dialer:

@@ -5,11 +5,12 @@ For whoever opens a link to a kata agent. Not for numbers of fields: `actors.sch
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from actors.agents.kata.link import DialledLink
 from actors.schemas.dialect import Dialect
-from actors.schemas.status import END_OF_STREAM_1X
+from actors.schemas.status import END_OF_STREAM_1X, TAKES_DETAILS
 from transports.grpc.client import GrpcClient
 from transports.recognise import Peer
 from transports.ttrpc.client import TtrpcClient
@@ -44,7 +45,7 @@ class Spoken(NamedTuple):
 
 
 _SPOKEN = (
-    Spoken(Dialect.TTRPC, Peer.TTRPC, TtrpcClient, None),
+    Spoken(Dialect.TTRPC, Peer.TTRPC, partial(TtrpcClient, metadata=(TAKES_DETAILS,)), None),
     Spoken(Dialect.GRPC, Peer.GRPC, GrpcClient, END_OF_STREAM_1X),
 )
 DIALECTS: Mapping[Dialect, Spoken] = {row.dialect: row for row in _SPOKEN}

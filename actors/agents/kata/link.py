@@ -20,6 +20,7 @@ from actors.errors import (
     ResourceExhausted,
     Unsupported,
 )
+from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import NoSuchField, SchemaError, decode_response, encode_request, rpcs_of
 from actors.schemas.status import error_from_status
 from transports.errors import (
@@ -139,7 +140,13 @@ class DialledLink:
         except RpcStatusError as error:
             if rpc.method in _BULK and (error.code, error.message) == self._spoken.end_of_stream:
                 return rpc.response()
-            raise error_from_status(error.code, error.message, error.details, changes_state=rpc.changes_state) from None
+            raise error_from_status(
+                error.code,
+                error.message,
+                error.details,
+                changes_state=rpc.changes_state,
+                answered=dialect is Dialect.TTRPC,
+            ) from None
         except MessageTooLarge as error:
             raise InvalidArgument(f"{rpc.method}: {error}", field="size") from None
         except Unreachable as error:

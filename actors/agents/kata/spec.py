@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from actors.errors import KatrioError
+from actors.host.users import ResolvedUser
 from actors.schemas.agent import StringUser
 from actors.schemas.defaults import CAPABILITIES, MASKED, MOUNTS, OCI_VERSION, READONLY
 from actors.schemas.oci import (
@@ -36,7 +37,16 @@ if TYPE_CHECKING:
 
     from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec
 
-__all__ = ["COPIED_AS", "INTERFACE_AS", "named_as_asked", "oci_process", "oci_resources", "oci_spec", "string_user"]
+__all__ = [
+    "COPIED_AS",
+    "INTERFACE_AS",
+    "named_as_asked",
+    "oci_process",
+    "oci_resources",
+    "oci_spec",
+    "string_user",
+    "string_user_text",
+]
 
 
 # a guest's names of what is wrong, and ours, by which it was asked: below each of OCI's
@@ -89,11 +99,16 @@ def named_as_asked(whole: str, names: Mapping[str, str] = _ASKED_AS) -> Generato
         raise
 
 
-def oci_spec(spec: ContainerSpec, rootfs: str) -> Spec:
-    """The whole specification of what was checked (`actors.wire.fields`); `rootfs` is a directory in the guest's sight."""
+def oci_spec(spec: ContainerSpec, rootfs: str, user: ResolvedUser | None = None) -> Spec:
+    """The whole specification of what was checked (`actors.wire.fields`).
+
+    Args:
+        rootfs: a directory in the guest's sight.
+        user: see `oci_process`.
+    """
     return Spec(
         version=OCI_VERSION,
-        process=oci_process(spec.process),
+        process=oci_process(spec.process, user),
         root=Root(path=rootfs, readonly=spec.readonly),
         mounts=(*MOUNTS, *(_bind(mount) for mount in spec.mounts)),
         linux=Linux(
@@ -105,14 +120,14 @@ def oci_spec(spec: ContainerSpec, rootfs: str) -> Spec:
     )
 
 
-def oci_process(spec: ProcessSpec) -> Process:
-    """One process of it, as an exec carries it."""
+def oci_process(spec: ProcessSpec, user: ResolvedUser | None = None) -> Process:
+    """One process of it, as an exec carries it; `user` are the numbers of its user, when an agent looks no names up."""
     env = spec.env if "PATH" in spec.env else {"PATH": DEFAULT_PATH, **spec.env}
-    uid, gid = _numeric(spec.user) or (0, 0)
+    numbers = user or ResolvedUser(*(_numeric(spec.user) or (0, 0)))
     return Process(
         terminal=spec.tty,
         console_size=None if spec.size is None else Box(height=spec.size.rows, width=spec.size.columns),
-        user=User(uid=uid, gid=gid),
+        user=User(uid=numbers.uid, gid=numbers.gid, additional_gids=numbers.groups),
         args=spec.args,
         env=tuple(f"{name}={value}" for name, value in env.items()),
         cwd=spec.cwd,
@@ -130,6 +145,11 @@ def string_user(spec: ProcessSpec) -> StringUser | None:
         return None
     user, _, group = spec.user.partition(":")
     return StringUser(uid=user, gid=group)
+
+
+def string_user_text(user: StringUser) -> str:
+    """As a person writes it: what `string_user` read."""
+    return f"{user.uid}:{user.gid}" if user.gid else user.uid
 
 
 def _numeric(user: str) -> tuple[int, int] | None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from actors.agents.kata.client import KataClient
     from actors.cli.call.arguments import Call
+    from actors.cli.call.fitting import Fitter
 
 __all__ = ["Answer", "ask", "report_unmade", "show", "summary"]
 
@@ -59,11 +60,11 @@ class Answer:
         return Exit.INFRASTRUCTURE if isinstance(self.error, _INFRASTRUCTURE) else Exit.FAILED
 
 
-async def ask(client: KataClient, call: Call) -> Answer:
+async def ask(client: KataClient, call: Call, fitter: Fitter) -> Answer:
     """Make one call; its failure is an answer too."""
     began = trio.current_time()
     try:
-        response = await client.call(call.rpc, call.request)
+        response = await fitter.call(client, call)
     except KatrioError as error:
         return Answer(call, trio.current_time() - began, error=error)
     return Answer(call, trio.current_time() - began, response=response)

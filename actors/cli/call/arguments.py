@@ -41,6 +41,9 @@ class Call:
 
     rpc: Rpc
     request: msgspec.Struct
+    # what was left out may be filled in; its root is an image's
+    defaults: bool = True
+    image: bool = False
 
 
 def parse_call(words: Sequence[str], seams: Seams, *, defaults: bool = True, stdin: bool = True) -> Call:
@@ -57,7 +60,8 @@ def parse_call(words: Sequence[str], seams: Seams, *, defaults: bool = True, std
     for word in words[1:]:
         given.add(word)
     completed(rpc, given.fields, given.shorthands, seams, defaults=defaults)
-    return Call(rpc, request_from_json(rpc, given.fields))
+    request = request_from_json(rpc, given.fields)
+    return Call(rpc, request, defaults, image="image" in given.shorthands)
 
 
 @dataclass

@@ -15,6 +15,7 @@ import trio
 from actors.agents.kata.client import open_kata_client
 from actors.cli.call.answers import ask, report_unmade, show, summary
 from actors.cli.call.arguments import parse_call
+from actors.cli.call.fitting import Fitter
 from actors.cli.call.listing import call_page, calls_json, calls_page
 from actors.cli.call.loop import Interrupted, PausedLoop
 from actors.cli.call.shell import Shell
@@ -84,9 +85,10 @@ def _one(options: CallOptions) -> int:
 async def _make(options: CallOptions, made: Call) -> int:
     took: list[float] = []
     failed, worst = 0, Exit.HELD
+    fitter = Fitter(options.address, options.seconds)
     async with _open(options) as client:
         for _ in range(options.repeat):
-            answer = await ask(client, made)
+            answer = await ask(client, made, fitter)
             show(answer, as_json=options.json)
             took.append(answer.seconds)
             failed += answer.error is not None
@@ -99,5 +101,11 @@ async def _make(options: CallOptions, made: Call) -> int:
 @asynccontextmanager
 async def _open(options: CallOptions) -> AsyncGenerator[KataClient]:
     limits = replace(DEFAULT_LIMITS, guest_start_seconds=min(_DIAL_SECONDS, options.seconds or _DIAL_SECONDS))
-    async with open_kata_client(options.address, dialect=Dialect(options.dialect), limits=limits) as client:
+
+    def told(why: str) -> None:
+        seconds = limits.guest_start_seconds
+        complain(f"{why}; waiting for {options.address}, {seconds:g} s at the most", command="katrio call")
+
+    dialect = Dialect(options.dialect)
+    async with open_kata_client(options.address, dialect=dialect, limits=limits, told=told) as client:
         yield client if options.seconds is None else client.within(options.seconds)

@@ -14,6 +14,7 @@ import trio
 
 from actors.cli.call.answers import ask, report_unmade, show
 from actors.cli.call.arguments import MAX_ARGUMENT_BYTES, parse_call
+from actors.cli.call.fitting import Fitter
 from actors.cli.call.listing import call_page, calls_page
 from actors.cli.call.loop import Interrupted, PausedLoop
 from actors.cli.call.terminal import open_terminal
@@ -55,6 +56,7 @@ class Shell:
         self._options = options
         self._loop = loop
         self._seams = seams
+        self._fitter = Fitter(options.address, options.seconds)
         self._worst = Exit.HELD
         self._commands: dict[str, Callable[[str], None]] = {
             "help": self._help,
@@ -125,7 +127,7 @@ class Shell:
 
     def _call(self, command: str, rest: str) -> None:
         call = parse_call(_words(command, rest), self._seams, defaults=self._options.defaults, stdin=False)
-        answer = self._loop.perform(lambda client: ask(client, call))
+        answer = self._loop.perform(lambda client: ask(client, call, self._fitter))
         self._note(answer.exit)
         show(answer, as_json=self._options.json)
 

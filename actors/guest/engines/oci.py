@@ -32,12 +32,12 @@ from actors.guest.engines.resources import apply_resources, blame_resources
 from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
 from actors.guest.engines.streams import open_pipes, terminal_ends
-from actors.guest.engines.users import check_ids, resolve_user
 from actors.host import cgroups
 from actors.host.cgroups import FreezerState
 from actors.host.exhaustion import is_exhaustion, told_when_exhausted
 from actors.host.marks import read_process, signal_exactly
-from actors.wire.fields import LARGEST_ID
+from actors.host.users import check_ids, resolve_user
+from actors.limits import LARGEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

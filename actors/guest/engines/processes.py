@@ -29,10 +29,10 @@ from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.resources import plan_resources
 from actors.guest.engines.rootfs import Root
 from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal_ends
-from actors.guest.engines.users import check_ids, resolve_user
 from actors.host.cgroups import container_group
 from actors.host.exhaustion import is_exhaustion, raise_if_exhausted, told_when_exhausted
 from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, signal_exactly
+from actors.host.users import check_ids, resolve_user
 from actors.schemas.oci import LinuxResources
 from actors.wire.spec import TerminalSize
 

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, ResourceExhausted
-from actors.guest.syscalls import MNT_DETACH, MS_BIND, mount, open_in_root, umount
+from actors.guest.syscalls import MNT_DETACH, MS_BIND, mount, umount
 from actors.host.exhaustion import raise_if_exhausted
+from actors.host.inroot import open_in_root
 
 if TYPE_CHECKING:
     from collections.abc import Generator

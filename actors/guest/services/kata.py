@@ -24,7 +24,7 @@ from actors.host.exhaustion import told_when_exhausted
 from actors.schemas.agent import ReadStreamResponse
 from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import SchemaError, decode_request, encode_response, rpcs_of
-from actors.schemas.status import END_OF_STREAM_1X, status_from_error
+from actors.schemas.status import END_OF_STREAM_1X, TAKES_DETAILS, status_from_error
 from transports.errors import RpcStatusError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class KataService:
         engine: str,
         platform: Platform,
     ) -> None:
-        guest = GuestCalls(platform, limits, version=version, engine=engine)
+        guest = GuestCalls(conductor.machine, platform, limits, version=version, engine=engine)
         conductor.when_empty(guest.forget_files)
         self._methods: Mapping[str, Method] = {
             **guest.methods(),
@@ -71,19 +71,24 @@ class KataService:
         }
 
 
-async def _answer(rpc: Rpc, method: Method, dialect: Dialect, payload: bytes, _: CallContext) -> bytes:
+async def _answer(rpc: Rpc, method: Method, dialect: Dialect, payload: bytes, context: CallContext) -> bytes:
     """One call: decoded, done, encoded; our own errors become the status that stands for them."""
     try:
         with told_when_exhausted(rpc.method):
             response = await method(decode_request(rpc, payload, dialect))
     except SchemaError as error:
-        raise RpcStatusError(*status_from_error(InvalidArgument(f"{rpc.method}: {error}", field="payload"))) from error
+        raise _refusal(InvalidArgument(f"{rpc.method}: {error}", field="payload"), dialect, context) from error
     except KatrioError as error:
-        raise RpcStatusError(*status_from_error(error)) from error
+        raise _refusal(error, dialect, context) from error
     except trio.TooSlowError as error:
-        raise RpcStatusError(
-            *status_from_error(InternalError(f"{rpc.method}: a bound of the guest's own ran out"))
-        ) from error
+        late = InternalError(f"{rpc.method}: a bound of the guest's own ran out")
+        raise _refusal(late, dialect, context) from error
     if dialect is Dialect.GRPC and isinstance(response, ReadStreamResponse) and not response.data:
         raise RpcStatusError(*END_OF_STREAM_1X)
     return encode_response(rpc, response, dialect)
+
+
+def _refusal(error: KatrioError, dialect: Dialect, context: CallContext) -> RpcStatusError:
+    code, message, details = status_from_error(error)
+    takes_details = dialect is Dialect.GRPC or TAKES_DETAILS in context.metadata
+    return RpcStatusError(code, message, details if takes_details else ())

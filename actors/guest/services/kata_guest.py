@@ -13,6 +13,7 @@ from actors.errors import InvalidArgument
 from actors.guest.shared import SHARED_DIRECTORY, SharedFiles, shared_path
 from actors.schemas import agent as api
 from actors.schemas import network as net
+from actors.schemas.guestwords import SERVICE, GuestWords, say_words
 from actors.schemas.resources import VolumeCondition, VolumeStatsResponse, VolumeUnit, VolumeUsage
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
+    from actors.guest.machine import Machine
     from actors.guest.platform import Platform
     from actors.guest.services.kata import Method
     from actors.limits import Limits
@@ -33,7 +35,8 @@ _GRPC_VERSION = "0.0.1"
 class GuestCalls:
     """See the module."""
 
-    def __init__(self, platform: Platform, limits: Limits, *, version: str, engine: str) -> None:
+    def __init__(self, machine: Machine, platform: Platform, limits: Limits, *, version: str, engine: str) -> None:
+        self._machine = machine
         self._platform = platform
         self._limits = limits
         self._version = version
@@ -68,8 +71,11 @@ class GuestCalls:
     async def _check(self, _: api.CheckRequest) -> msgspec.Struct:
         return api.HealthCheckResponse(status=1)
 
-    async def _get_version(self, _: api.CheckRequest) -> msgspec.Struct:
-        return api.VersionCheckResponse(grpc_version=_GRPC_VERSION, agent_version=self._version)
+    async def _get_version(self, request: api.CheckRequest) -> msgspec.Struct:
+        told = _GRPC_VERSION
+        if request.service == SERVICE:
+            told = say_words(GuestWords(self._engine, self._machine.sandbox is not None))
+        return api.VersionCheckResponse(grpc_version=told, agent_version=self._version)
 
     async def _details(self, request: api.GuestDetailsRequest) -> msgspec.Struct:
         details = api.AgentDetails(

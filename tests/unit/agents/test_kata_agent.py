@@ -17,6 +17,7 @@ from actors.errors import InvalidArgument, NotFound
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
 from actors.schemas.agent import StringUser
+from actors.schemas.guestwords import SERVICE, GuestWords, say_words
 from actors.schemas.rpcs import RPCS, decode_request, encode_response
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from tests.support.calls import memory_dialer
@@ -48,6 +49,8 @@ class Peer:
         match method:
             case "Check":
                 return api.HealthCheckResponse(status=api.ServingStatus.SERVING)
+            case "Version" if self.version == OURS and request.service == SERVICE:
+                return api.VersionCheckResponse(say_words(GuestWords("runc", sandbox=False)), self.version)
             case "Version":
                 return api.VersionCheckResponse(agent_version=self.version)
             case "WaitProcess":
@@ -55,7 +58,7 @@ class Peer:
             case "SignalProcess" if self.refuses:
                 raise RpcStatusError(StatusCode.NOT_FOUND, "no such process")
             case _:
-                return api.Empty()
+                return RPCS[method].response()
 
     def handler(self, method: str) -> Handler:
         async def handle(payload: bytes, _: CallContext) -> bytes:

@@ -20,11 +20,22 @@ from actors.guest.services.kata import KataService
 from actors.guest.services.kata_refused import REFUSED
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import network as net
+from actors.schemas import rpcs
 from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import RPCS, rpcs_of
+from actors.schemas.status import TAKES_DETAILS
 from actors.simulation.engine import SimulatedEngine
 from tests.support.conformance import open_simulated_kata
 from tests.support.rpc_body import EXERCISES, observe, promised
+from transports.ttrpc.codec import (
+    REQUEST,
+    FrameDecoder,
+    decode_response,
+    encode_frame,
+    encode_metadata,
+    encode_method,
+    encode_request,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +95,32 @@ async def test_without_a_network_of_its_own_a_guest_looks_at_nobody_elses(
     names = {family.name for family in await platform.measures()}
     assert "kata_guest_netdev_stat" not in names
     assert "kata_agent_total_rss" in names
+
+
+@pytest.mark.parametrize(
+    ("metadata", "has_details"),
+    [
+        (b"", False),
+        (encode_metadata((("trace-id", "1"), ("katrio-details", "yes"))), False),
+        (encode_metadata((("trace-id", "1"), TAKES_DETAILS)), True),
+    ],
+)
+async def test_a_failure_has_details_for_a_caller_alone_that_takes_them(
+    metadata: bytes, *, has_details: bool, autojump_clock: MockClock
+) -> None:
+    """Kata's Go clients up to 3.2 panic on them. Every kind of failure: a refusal of ours, and a payload that is none."""
+    asked = encode_method("grpc.AgentService", "StartContainer")
+    nobody = RPCS["StartContainer"].request(container_id="nobody")
+    async with open_simulated_kata() as target:
+        stream = await target.dialer()
+        for number, payload in ((1, rpcs.encode_request(RPCS["StartContainer"], nobody)), (3, b"\xff")):
+            await stream.send_all(encode_frame(REQUEST, number, encode_request(asked, payload, 0, metadata)))
+            (frame,) = FrameDecoder().feed(bytes(await stream.receive_some()))
+            response = decode_response(frame.buffer, frame.start, frame.end)
+            assert frame.stream_id == number
+            assert response.code != 0
+            assert bool(response.details) is has_details
+        await stream.aclose()
 
 
 def test_metrics_are_prometheus_text() -> None:

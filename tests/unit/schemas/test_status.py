@@ -124,3 +124,33 @@ def test_what_a_hostile_guest_says_in_details_is_read_with_care(detail: bytes, e
 def test_no_bytes_of_details_hide_the_failure(details: list[bytes]) -> None:
     found = error_from_status(StatusCode.NOT_FOUND, "no", tuple(details), changes_state=True)
     assert (type(found), found.message) == (errors.NotFound, "no")
+
+
+def test_unavailable_is_a_refusal_where_nobody_else_can_say_it() -> None:
+    code = StatusCode.UNAVAILABLE
+    assert type(error_from_status(code, "no tty", changes_state=True)) is errors.AgentUnreachable
+    told = error_from_status(code, "no tty", changes_state=True, answered=True)
+    assert type(told) is errors.AgentError
+    assert told.details == {"status": "UNAVAILABLE"}
+
+
+CAUSES = "exec failed\n\nCaused by:\n    0: no such file\n    1: ENOENT"
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        "\n\nStack backtrace:\n   0: anyhow::error\n   1: kata_agent::rpc" + "x" * 13_000,
+        "\nstack backtrace:\n   0: std::backtrace",
+        "\n\ngoroutine 1 [running]:\nmain.main()",
+        "\nTraceback (most recent call last):\n  File",
+        "\\n\\nStack backtrace:\\n   0: in a debugging print",
+    ],
+)
+def test_an_agent_s_backtrace_is_cut_where_it_begins(trace: str) -> None:
+    assert error_from_status(13, CAUSES + trace, changes_state=True).message == CAUSES
+
+
+@pytest.mark.parametrize("text", ["no backtrace: here", "it says Stack backtrace off", "goroutine 7 hangs", ""])
+def test_words_that_are_no_backtrace_stay(text: str) -> None:
+    assert error_from_status(13, text, changes_state=True).message == text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.errors import InvalidArgument
-from actors.guest.engines.users import ResolvedUser, resolve_user
+from actors.host.users import ResolvedUser, resolve_user
 
 PASSWD = (
     "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/srv:/bin/sh\n7:x:70:71::/:/bin/sh\nbroken\nbad:x:no:1::/:/bin/sh\n"

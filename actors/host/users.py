@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from actors.errors import InvalidArgument
-from actors.wire.fields import LARGEST_ID
+from actors.limits import LARGEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

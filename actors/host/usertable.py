@@ -1,0 +1,56 @@
+"""Users of an unpacked root by their names, as its own passwd and group files have them, looked up on this host.
+
+For agents that look nobody up: a real Kata agent runs a process as the numbers that it is sent, and reads nothing else. Read
+once, before the agent has the root, so that a container can't change afterwards who a name is. Not for katrio's own guest,
+which looks in the container itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from actors.errors import InvalidArgument
+from actors.host.inroot import read_in_root
+from actors.host.users import resolve_user
+
+if TYPE_CHECKING:
+    from actors.host.users import ResolvedUser
+
+__all__ = ["UserTable", "read_user_table"]
+
+# a passwd file of ten thousand users has about half of it
+_FILE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class UserTable:
+    """The texts of a root's files; empty where it has none. `missing`: why nothing could be read at all."""
+
+    passwd: str = ""
+    group: str = ""
+    missing: str = ""
+
+    def resolve(self, user: str) -> ResolvedUser:
+        """As `actors.host.users.resolve_user`; numbers alone need no table.
+
+        Raises: InvalidArgument, its field `user`: an unknown name, or a root that this host can't look into.
+        """
+        if self.missing and any(part and not (part.isascii() and part.isdigit()) for part in user.split(":")):
+            raise InvalidArgument(
+                f"user {user[:80]!r}: this agent looks no names up, and this host can't: {self.missing}; write uid:gid",
+                field="user",
+            )
+        return resolve_user(user, self.passwd, self.group)
+
+
+def read_user_table(root: str) -> UserTable:
+    """Of an unpacked root on this host. Two small files at the most: as short as any look at a file."""
+    try:
+        passwd, group = (read_in_root(Path(root), path, _FILE_BYTES) or b"" for path in ("etc/passwd", "etc/group"))
+    except OSError as error:
+        return UserTable(missing=f"{root}: {error.strerror}")
+    except ValueError as error:
+        return UserTable(missing=f"{root}: {error}")
+    return UserTable(passwd.decode("utf-8", "replace"), group.decode("utf-8", "replace"))
