@@ -180,7 +180,9 @@ async def _open(
     address = f"inproc://{seams.ids.fresh('katrio')}"
     with _address_errors(listen or ""):
         places = ((transport_for(listen), listen),) if listen else ()
-    store = ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
+    store = ImageStore(
+        default_image_root(os.environ, os.geteuid()), find_static_busybox(), limits, seams.threads.checkpoint
+    )
     parts = Parts(
         transport=transport_for(address),
         address=address,

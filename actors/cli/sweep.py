@@ -12,13 +12,16 @@ from pathlib import Path
 from actors.cli.exits import Exit
 from actors.errors import KatrioError
 from actors.host import rundir
+from actors.host.images import default_image_root
+from actors.host.store import sweep_images
 
 __all__ = ["sweep", "sweep_root"]
 
 
 def sweep_root(run_dir: Path | None) -> list[rundir.Swept]:
-    """Sweep this user's run root, or another. Raises: KatrioError, OSError."""
-    return rundir.sweep(run_dir or rundir.default_run_root(os.environ, os.geteuid()))
+    """Sweep this user's run root, or another, and this user's images. Raises: KatrioError, OSError."""
+    swept = rundir.sweep(run_dir or rundir.default_run_root(os.environ, os.geteuid()))
+    return swept + sweep_images(default_image_root(os.environ, os.geteuid()))
 
 
 def sweep(run_dir: str | None) -> int:

@@ -43,6 +43,8 @@ _log = logging.getLogger("katrio")
 # it would leave the guest's death to nobody that is waited for
 ENDING_SECONDS = 15.0
 LOG_TAIL_BYTES = 2000
+# images looked for or unpacked side by side: the threads of a process are for others too
+IMAGES_AT_ONCE = 8
 
 
 class EmbeddedGuests:
@@ -208,10 +210,12 @@ class EmbeddedImages:
     def __init__(self, store: ImageStore, seams: Seams) -> None:
         self._store = store
         self._seams = seams
+        self._at_once = trio.CapacityLimiter(IMAGES_AT_ONCE)
 
     async def resolve(self, image: str) -> str:
-        """See `actors.sandbox.Images`."""
-        return str(await self._seams.threads.run(partial(self._store.resolve, image)))
+        """See `actors.sandbox.Images`. A cancel stops the unpacking, and removes what there is of it."""
+        async with self._at_once:
+            return str(await self._seams.threads.run(partial(self._store.resolve, image)))
 
 
 # what a scenario may need, by engine; see `actors.scenario.model`

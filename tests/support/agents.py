@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from actors.handles import ContainerHandle, SystemHandle
     from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
+    from actors.sandbox.guest import Images
 
 
 class ScriptedProcess:
@@ -350,14 +351,16 @@ class ScriptedConnection:
 
 
 @asynccontextmanager
-async def scripted_system(guest: ScriptedGuest, limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[SystemHandle]:
+async def scripted_system(
+    guest: ScriptedGuest, limits: Limits = DEFAULT_LIMITS, images: Images | None = None
+) -> AsyncGenerator[SystemHandle]:
     """A whole system of actors over the in-memory transport, with that guest for every sandbox."""
     parts = Parts(
         transport=MemoryTransport(),
         address="memory://test",
         launch=guest.launch,
         connect=guest.connect,
-        images=AnyImage(),
+        images=images or AnyImage(),
         seams=real_seams(),
         limits=limits,
     )

@@ -34,7 +34,7 @@ def _number(text: str) -> int | None:
 
 
 def _group(name: str, group: str) -> int:
-    for row in _rows(group, 4):
+    for row in _rows(group, 3):
         gid = _number(row[2])
         if row[0] == name and gid is not None:
             return gid
