@@ -2,15 +2,6 @@
 
 For the image store, which gives an empty directory that nobody else sees. Not for manifests and digests (`archives`), nor for
 trust: every byte is taken as hostile.
-
-How it works. What has been made is known as a tree in memory, a node for each name, and all names are looked up there: a
-link of an earlier layer leads where it would in the container, and the cost of an entry does not depend on the tree on the
-disk. Each node tells which layer made it, and each directory the last layer that made something below it: a whiteout
-hides what lower layers brought, and only that; a directory that has been rid of it is not gone through again. So the whole costs
-what the tars have of bytes, names and entries, and never one of these times another.
-
-While layers are laid, each directory is 0700 and ours; modes, owners and times of directories are given by `finish`, so
-that a later layer can fill what nobody may write, without root too. No mode depends on the umask.
 """
 
 from __future__ import annotations
@@ -31,6 +22,15 @@ if TYPE_CHECKING:
     from actors.limits import Limits
 
 __all__ = ["ENTRY_BYTES", "LayerBudget", "Unpacking"]
+
+# What has been made is known as a tree in memory, a node for each name, and all names are looked up there: a link of an earlier
+# layer leads where it would in the container, and an entry costs the same whatever lies on the disk. Each node tells which
+# layer made it, and each directory the last layer that made something below it: a whiteout hides what lower layers brought,
+# and only that; a directory that has been rid of it is not gone through again. So the whole costs what the tars have of bytes,
+# names and entries, and never one of these times another.
+#
+# While layers are laid, each directory is 0700 and ours; modes, owners and times of directories are given by `finish`, so
+# that a later layer can fill what nobody may write, without root too. No mode depends on the umask.
 
 # what a file, directory or link costs on a disk beside its bytes: an inode, a name, the end of its last block
 ENTRY_BYTES = 4096

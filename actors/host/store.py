@@ -2,20 +2,6 @@
 
 For `images`, which says what a root is made of, and for sweep and doctor. Not for what a root holds: to this module it is a
 tree with a size.
-
-How it works. Below the store's directory each root has a directory of its own, open to its owner alone: an image may have
-programs that run as root for whoever starts them, and other users of this machine shall not.
-
-    NAME/root                  the root itself, which is handed out
-    NAME/manifest              what it held when it was made (`trees.Print`): looked at each time before it is handed out
-    .building-NAME/            the same while it is made; its `lock` is held by the maker as long as that lives
-    .removing-XXXXXXXX/        what is on its way out: a half one, or one that somebody has changed
-    .lock                      held for moments, while one of these is taken, judged or moved
-
-One name is made by one process at a time, and others wait for it. A rename makes a root appear whole. A maker that is killed
-leaves a directory whose lock is free: the next to make the same root removes it, and so does a sweep. A root that is not as
-it was made (an agent that was given it may have emptied it) is moved away and made anew; what containers still have mounted
-of it stays until no one has.
 """
 
 from __future__ import annotations
@@ -47,6 +33,20 @@ if TYPE_CHECKING:
 __all__ = ["Half", "Store", "abandoned_images", "sweep_images", "used_bytes"]
 
 _log = logging.getLogger("katrio")
+
+# Below the store's directory each root has a directory of its own, open to its owner alone: an image may have
+# programs that run as root for whoever starts them, and other users of this machine shall not.
+#
+#     NAME/root                  the root itself, which is handed out
+#     NAME/manifest              what it held when it was made (`trees.Print`): looked at each time before it is handed out
+#     .building-NAME/            the same while it is made; its `lock` is held by the maker as long as that lives
+#     .removing-XXXXXXXX/        what is on its way out: a half one, or one that somebody has changed
+#     .lock                      held for moments, while one of these is taken, judged or moved
+#
+# One name is made by one process at a time, and others wait for it. A rename makes a root appear whole. A maker that is killed
+# leaves a directory whose lock is free: the next to make the same root removes it, and so does a sweep. A root that is not as
+# it was made (an agent that was given it may have emptied it) is moved away and made anew; what containers still have mounted
+# of it stays until no one has.
 
 _BUILDING, _REMOVING, _GATE = ".building-", ".removing-", ".lock"
 _ROOT, _MANIFEST, _LOCK = "root", "manifest", "lock"

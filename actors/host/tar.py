@@ -8,7 +8,6 @@ is a member and what is broken is judged here as Go's `archive/tar` does, which 
 A tar is blocks of 512 bytes: a header, its data, filled up to a block; two empty blocks end it, or the end of the stream
 right after a member. A header may be preceded by others that carry what does not fit into it: PAX (`x`: a path, link, size,
 owner or time; `g`: for all that follow, which is left out as Docker does) and GNU's long names (`L`, `K`).
-
 Not for writing, for compression, or for where a member may go: that is `layers`.
 """
 
@@ -218,9 +217,9 @@ class TarReader:
 
     def _check_sum(self, block: bytes) -> None:
         rest = block[:148] + b" " * 8 + block[156:]
-        told = self._number(block[148:156], "checksum")
+        told, found = self._number(block[148:156], "checksum"), sum(rest)
         # some old ones summed signed bytes
-        if told not in (sum(rest), sum(rest) - 256 * sum(byte > 127 for byte in rest)):
+        if told != found and told != found - 256 * sum(byte > 127 for byte in rest):
             raise self._broken("a header's checksum is wrong")
 
     def _records(self, data: bytes) -> dict[bytes, bytes]:
