@@ -234,7 +234,10 @@ def _number(value: int) -> str:
 
 
 def _leftovers(run_root: Path) -> Check:
-    dead = rundir.abandoned(run_root) + abandoned_images(default_image_root(os.environ, os.geteuid()))
+    try:
+        dead = rundir.abandoned(run_root) + abandoned_images(default_image_root(os.environ, os.geteuid()))
+    except OSError as error:
+        return Check("leftovers", Verdict.BROKEN, f"{error.strerror}", "let it go on, or kill it")
     if dead:
         return Check("leftovers", Verdict.BROKEN, f"of dead owners: {', '.join(dead[:10])}", "katrio sweep")
     return Check("leftovers", Verdict.WORKS, "none")

@@ -34,6 +34,8 @@ BUSYBOX = "busybox"
 _RECIPE = 2
 # the same for how images are unpacked
 _UNPACKING = 2
+# a path of the kernel's, and a name with its tag
+_REFERENCE_LENGTH = 4096 + 512
 _KINDS = ("dir", "oci", "docker-archive")
 _FORMS = "dir:/PATH, oci:/PATH[:TAG], docker-archive:/PATH[:REFERENCE]"
 
@@ -84,15 +86,21 @@ class ImageStore:
         if image.startswith("/"):
             kind, colon, rest = "dir", ":", image
         path, _, name = (rest, "", "") if kind == "dir" else rest.partition(":")
-        if not colon or kind not in _KINDS or not path.startswith("/") or "\0" in image or ".." in Path(path).parts:
+        if (
+            not colon
+            or kind not in _KINDS
+            or not path.startswith("/")
+            or ".." in Path(path).parts
+            or not _is_text(image)
+        ):
             raise InvalidArgument(
                 f"image {image[:200]!r}: need {BUSYBOX!r}, an absolute path of an unpacked root, or {_FORMS}",
                 field="image",
             )
         if kind == "dir":
-            if not Path(path).is_dir():
+            if not os.path.isdir(path):
                 raise NotFound(f"image {image!r}: no such directory", field="image")
-            return Path(path).resolve()
+            return Path(os.path.realpath(path))
         opened = open_oci_layout if kind == "oci" else open_docker_archive
         with opened(Path(path), name, self._limits, self._checkpoint) as archive:
             return self._unpacked(archive)
@@ -112,9 +120,20 @@ class ImageStore:
         busybox = self._busybox
         if busybox is None:
             raise NotFound(f"image {BUSYBOX!r}: no static busybox on this machine; {INSTALL}", field="image")
-        found = busybox.stat()
-        digest = _digest(busybox, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+        try:
+            found = busybox.stat()
+            digest = _digest(busybox, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+        except OSError as error:
+            raise NotFound(f"image {BUSYBOX!r}: {busybox}: {error.strerror}; {INSTALL}", field="image") from error
         return self._store.made(f"{BUSYBOX}-{_RECIPE}-{digest[:16]}", lambda half: fill_root(half.root, busybox))
+
+
+def _is_text(image: str) -> bool:
+    """Whether the kernel could be asked for it."""
+    try:
+        return b"\0" not in os.fsencode(image) and len(image) <= _REFERENCE_LENGTH
+    except UnicodeEncodeError:
+        return False
 
 
 @lru_cache(maxsize=8)

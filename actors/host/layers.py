@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, ResourceExhausted
@@ -53,9 +54,23 @@ class LayerBudget:
         self._bytes = limits.image_bytes
         self._entries = limits.image_entries
         self._room = limits.image_store_bytes if room is None else room
+        self._names = limits.image_name_bytes
+
+    def name(self, size: int) -> None:
+        """A name or a link of so many characters, which is held in memory. Raises: ResourceExhausted."""
+        self._names -= size
+        if self._names < 0:
+            raise ResourceExhausted(
+                f"image: its names and links have over {self._limits.image_name_bytes} characters",
+                limit=self._limits.image_name_bytes,
+                field="image",
+            )
 
     def entry(self, size: int) -> None:
-        """One more file or directory, of so many bytes. Raises: ResourceExhausted."""
+        """One more file or directory, of so many bytes (its headers of more than one block among them).
+
+        Raises: ResourceExhausted.
+        """
         self._entries -= 1
         self._bytes -= size
         self._room -= size + ENTRY_BYTES
@@ -106,6 +121,18 @@ class _Node:
         return "".join(f"/{name}" for name in reversed(names))
 
 
+class _Watched:
+    """A layer, each read of which is a checkpoint: what is compressed well is read long before more of it is asked for."""
+
+    def __init__(self, layer: Readable, checkpoint: Callable[[], None]) -> None:
+        self._layer = layer
+        self._checkpoint = checkpoint
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._checkpoint()
+        return self._layer.read(size)
+
+
 class Unpacking:
     """Lays layers, lowest first, by `apply`; then `finish`, once.
 
@@ -120,7 +147,7 @@ class Unpacking:
     ) -> None:
         """`root` is an empty directory; `aside` one beside it for files that come to the root by hard links alone.
 
-        `checkpoint` is called for each entry and each MiB, and raises when all this is not wanted any more.
+        `checkpoint` is called in all that may take long, and raises when it is not wanted any more.
         """
         self._disk = str(root)
         self._aside = str(aside)
@@ -136,11 +163,11 @@ class Unpacking:
     def apply(self, layer: Readable) -> None:
         """Lay an uncompressed tar over what is there."""
         self._layer += 1
-        tar = TarReader(layer, what="image: a layer", header_bytes=self._limits.image_header_bytes)
+        watched = _Watched(layer, self._checkpoint)
+        tar = TarReader(watched, what="image: a layer", header_bytes=self._limits.image_header_bytes)
         with _told():
             for member in tar:
-                self._checkpoint()
-                self._budget.entry(member.size)
+                self._budget.entry(member.size + tar.overhead)
                 self._entry(member, tar)
             for path in self._shared.values():
                 os.unlink(path)
@@ -164,7 +191,7 @@ class Unpacking:
         if not parts:
             if member.kind is not Kind.DIRECTORY:
                 raise _refused(member.name, "no name")
-            self._root.member = member
+            self._root.member = _unnamed(member)
             return
         if any(part.startswith(_AUFS) for part in parts[:-1]) or (parts[-1].startswith(_AUFS) and parts[-1] != _OPAQUE):
             self._note(parts, member, tar)
@@ -175,7 +202,9 @@ class Unpacking:
             return
         name = parts[-1]
         if name.startswith(_WHITEOUT):
-            self._whiteout(self._directory(parts[:-1], member.name), name, member.name)
+            # it makes nothing, or what is there would depend on the order of whiteouts
+            below = self._walk(parts[:-1], member.name, make=False)
+            self._whiteout(below, name, member.name)
             return
         if member.kind not in (Kind.FILE, Kind.DIRECTORY, Kind.SYMLINK, Kind.HARD_LINK):
             raise _refused(member.name, f"a kind that is no file, directory or link (a {member.kind.value})")
@@ -186,17 +215,18 @@ class Unpacking:
             found = (parent.children or {}).get(name)
             if found is None or found.children is None:
                 found = self._make_directory(parent, name)
-            found.member = member
+            found.member = _unnamed(member)
             self._touch(found)
         elif member.kind is Kind.SYMLINK:
             _check_target(member.name, member.link, len(parts) - 1)
             node = self._place(parent, name)
+            self._budget.name(len(member.link))
             node.link = member.link
             path = self._disk + node.path()
             os.symlink(member.link, path)
             _own(path, member)
         else:
-            _write(self._disk + self._place(parent, name).path(), member, tar, self._checkpoint)
+            _write(self._disk + self._place(parent, name).path(), member, tar)
 
     def _note(self, parts: list[str], member: Member, tar: TarReader) -> None:
         """What aufs noted for itself stays out; its files that have several names are there to be linked to."""
@@ -205,7 +235,7 @@ class Unpacking:
             if parts[1] in self._shared:
                 raise _refused(member.name, "a name that was there already")
             self._shared[parts[1]] = path
-            _write(path, member, tar, self._checkpoint)
+            _write(path, member, tar)
 
     def _touch(self, node: _Node) -> None:
         """This layer made or named it."""
@@ -221,6 +251,7 @@ class Unpacking:
         found = parent.children.get(name)
         if found is not None:
             self._remove(found)
+        self._budget.name(len(name))
         node = parent.children[name] = _Node(parent, name, self._layer)
         node.touched = -1
         self._touch(node)
@@ -258,7 +289,7 @@ class Unpacking:
         while todo:
             part = todo.pop()
             steps += 1
-            if steps > _STEPS:
+            if steps + len(todo) > _STEPS:
                 raise _refused(entry, f"a path of over {_STEPS} steps")
             if part == "..":
                 node = node.parent or node
@@ -272,12 +303,16 @@ class Unpacking:
                 child = self._make_directory(node, part)
             if child.link is not None:
                 links += 1
-                if links > _LINKS:
-                    raise _refused(entry, "a path of links that go around in a circle")
+                # counted before they are taken apart: a link has up to 2048 of them
+                steps += child.link.count("/")
+                if links > _LINKS or steps > _STEPS:
+                    raise _refused(entry, "a path of links that go around in a circle, or on and on")
                 node = self._root if child.link.startswith("/") else node
                 todo.extend(step for step in reversed(child.link.split("/")) if step not in ("", "."))
             elif child.children is not None:
                 node = child
+            elif not make:
+                return None
             else:
                 raise _refused(entry, f"a path through {part[:100]!r}, which is a file")
         return node
@@ -286,14 +321,14 @@ class Unpacking:
         """A file of a lower layer does when this one has something below its name."""
         return node.children is None and node.link is None and node.layer != self._layer
 
-    def _whiteout(self, parent: _Node, name: str, entry: str) -> None:
-        if name == _OPAQUE:
+    def _whiteout(self, parent: _Node | None, name: str, entry: str) -> None:
+        if name == _OPAQUE and parent is not None:
             self._rid(parent)
             return
         hidden = name.removeprefix(_WHITEOUT)
         if hidden in ("", ".", ".."):
             raise _refused(entry, "a whiteout of no name")
-        found = (parent.children or {}).get(hidden)
+        found = parent.children.get(hidden) if parent is not None and parent.children is not None else None
         if found is not None and self._hide(found):
             self._rid(found)
 
@@ -341,6 +376,11 @@ class Unpacking:
         node = self._place(parent, name)
         node.link = target.link
         os.link(self._disk + target.path(), self._disk + node.path(), follow_symlinks=False)
+
+
+def _unnamed(member: Member) -> Member:
+    """What a directory is given at the end; its long name need not be kept for that."""
+    return replace(member, name="a directory", link="")
 
 
 def _bottom_up(top: _Node) -> Iterator[_Node]:
@@ -399,11 +439,10 @@ def _check_target(entry: str, target: str, depth: int) -> None:
             raise _refused(entry, f"a link out of the root, to {target[:200]!r}")
 
 
-def _write(path: str, member: Member, tar: TarReader, checkpoint: Callable[[], None]) -> None:
+def _write(path: str, member: Member, tar: TarReader) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
         while data := tar.read():
-            checkpoint()
             while data:
                 data = data[file.write(data) or 0 :]
     _dress(path, member)

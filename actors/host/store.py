@@ -54,6 +54,8 @@ _ROOT, _MANIFEST, _LOCK = "root", "manifest", "lock"
 _NAME = re.compile(r"(sha256-[0-9a-f]{64}-[0-9]+|busybox-[0-9]+-[0-9a-f]{16})\Z")
 # until another process has made what we need, or has let go of the gate
 _PAUSE_SECONDS = 0.02
+# 5 s
+_SWEEP_ROUNDS = 250
 # less room than this is none
 _LEAST_BYTES = 4 * 1024 * 1024
 _MANIFEST_BYTES = 4096
@@ -228,6 +230,20 @@ def _gate(place: Path, checkpoint: Callable[[], None]) -> Generator[None]:
         os.close(descriptor)
 
 
+class _Patience:
+    """A checkpoint for those who are not cancelled: a holder that stands still (it may be stopped) is not waited for."""
+
+    def __init__(self) -> None:
+        self._left = _SWEEP_ROUNDS
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise BlockingIOError(
+                errno.EAGAIN, "the image store's lock is held by a process that does not let go of it"
+            )
+
+
 def _lock_of(half: Path) -> int | None:
     """The lock of a half root whose maker is dead; None while that lives."""
     return lock_file(half / _LOCK, wait=False)
@@ -275,10 +291,6 @@ def _names(place: Path) -> list[str]:
         return []
 
 
-def _never() -> None:
-    """A sweep is not cancelled."""
-
-
 def _dead(place: Path) -> Generator[Path]:
     """What no living process makes or uses, one after the other. The caller holds the gate."""
     for name in _names(place):
@@ -297,17 +309,23 @@ def _dead(place: Path) -> Generator[Path]:
 
 
 def abandoned_images(place: Path) -> list[str]:
-    """The names below a store that a sweep would take, sorted; nothing of them is changed."""
+    """The names below a store that a sweep would take, sorted; nothing of them is changed. Raises: OSError."""
     if not os.access(place, os.W_OK):
         return []
-    with _gate(place, _never):
+    with _gate(place, _Patience()):
         return [path.name for path in _dead(place)]
 
 
 def sweep_images(place: Path) -> list[Swept]:
-    """Remove what killed makers left below a store, and roots that were moved away and are no longer used."""
+    """Remove what killed makers left below a store, and roots that were moved away and are no longer used.
+
+    A store that can't be looked through is not clean: a process that is stopped may hold its lock.
+    """
     if not os.access(place, os.W_OK):
         return []
-    with _gate(place, _never):
-        found = [(path, path if path.name.startswith(_REMOVING) else _moved_away(path)) for path in _dead(place)]
+    try:
+        with _gate(place, _Patience()):
+            found = [(path, path if path.name.startswith(_REMOVING) else _moved_away(path)) for path in _dead(place)]
+    except OSError:
+        return [Swept(place, False)]
     return [Swept(path, remove_tree(trash)) for path, trash in found]

@@ -92,6 +92,8 @@ class TarReader:
         self._what = what
         self._header_bytes = header_bytes
         self._skip_bytes = skip or self._read_over
+        # what the headers before the present member's own had of bytes
+        self.overhead = 0
         self._left = 0
         self._padding = 0
         self._name = ""
@@ -146,6 +148,7 @@ class TarReader:
             self._check_sum(block)
             flag = block[156:157]
             if flag not in b"xgLK":
+                self.overhead = spent
                 return self._member(block, flag, pax)
             size = self._size(self._number(block[124:136], "size"))
             spent += _BLOCK + size

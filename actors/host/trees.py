@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,9 @@ def print_of(top: Path, checkpoint: Callable[[], None], most: int | None = None)
     entries = size = 0
 
     def add(name: bytes, found: os.stat_result) -> None:
-        facts = (found.st_mode, found.st_uid, found.st_gid, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        # how large a directory is, is its file system's own affair
+        size = 0 if stat.S_ISDIR(found.st_mode) else found.st_size
+        facts = (found.st_mode, found.st_uid, found.st_gid, size, found.st_mtime_ns, found.st_ctime_ns)
         digest.update(b"%d %d %d %d %d %d %d " % (len(name), *facts) + name)
 
     base = os.fsencode(top)
@@ -64,7 +67,8 @@ def print_of(top: Path, checkpoint: Callable[[], None], most: int | None = None)
             except FileNotFoundError:
                 continue
             entries += 1
-            size += found.st_size
+            # each name of a file has its share of it
+            size += found.st_size // found.st_nlink if stat.S_ISREG(found.st_mode) else 0
             add(child.path[len(base) :], found)
             if child.is_dir(follow_symlinks=False):
                 todo.append(child.path)

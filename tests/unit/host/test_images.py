@@ -69,9 +69,13 @@ def test_directories(store: ImageStore, tmp_path: Path) -> None:
     assert store.resolve(str(tmp_path)) == store.resolve(f"dir:{tmp_path}") == tmp_path.resolve()
     with pytest.raises(NotFound):
         store.resolve("dir:/no/such/root")
+    with pytest.raises(NotFound):
+        store.resolve("/" + "x" * 300)
+    with pytest.raises(NotFound, match="busybox"):
+        ImageStore(tmp_path / "store", tmp_path / "gone").resolve("busybox")
 
 
-@pytest.mark.parametrize("image", ["", "alpine", "dir:relative", "oci:", "oci:x", "docker-archive:x.tar", "http://x/y", "dir:/a/../b", "/a\0b", "oci:/a/../b:c"])  # fmt: skip
+@pytest.mark.parametrize("image", ["", "alpine", "dir:relative", "oci:", "oci:x", "docker-archive:x.tar", "http://x/y", "dir:/a/../b", "/a\0b", "oci:/a/../b:c", "/" + "x" * 5000, "/\ud800", "oci:/a:\udfff\ud800"])  # fmt: skip
 def test_no_references(store: ImageStore, image: str) -> None:
     with pytest.raises(InvalidArgument) as error:
         store.resolve(image)

@@ -22,6 +22,8 @@ from actors.limits import DEFAULT_LIMITS
 from tests.support.archives import Entry, entry, layer
 
 if TYPE_CHECKING:
+    import random
+
     from actors.limits import Limits
 
 SYM, HARD = tarfile.SYMTYPE, tarfile.LNKTYPE
@@ -175,11 +177,75 @@ def test_bounds(tmp_path: Path) -> None:
     laid(tmp_path / "exact", exact, data)
 
 
+def test_what_is_held_in_memory_or_read_over_is_bounded(tmp_path: Path) -> None:
+    names = layer(*(entry(f"{number:03}", kind=SYM, link="x" * 97) for number in range(10)))
+    laid(tmp_path / "exact", dataclasses.replace(DEFAULT_LIMITS, image_name_bytes=1000), names)
+    with pytest.raises(ResourceExhausted, match="names"):
+        laid(tmp_path / "less", dataclasses.replace(DEFAULT_LIMITS, image_name_bytes=999), names)
+    # a header before a member is read, and so it counts
+    long = layer(entry("y" * 150, b""))
+    laid(tmp_path / "header", dataclasses.replace(DEFAULT_LIMITS, image_bytes=1024), long)
+    with pytest.raises(ResourceExhausted):
+        laid(tmp_path / "no header", dataclasses.replace(DEFAULT_LIMITS, image_bytes=600), long)
+    # links that lead to links, each of many steps
+    chain = [entry(f"l{number}", kind=SYM, link="a/../" * 100 + f"l{number + 1}") for number in range(39)]
+    with pytest.raises(InvalidArgument, match="256 steps"):
+        laid(tmp_path / "chain", DEFAULT_LIMITS, layer(entry("a/"), *chain), layer(entry("l0/x", b"")))
+
+
 def test_directories_that_no_entry_names_count(tmp_path: Path) -> None:
     data = layer(entry("x/" * 20 + "y", b""))
     laid(tmp_path / "exact", dataclasses.replace(DEFAULT_LIMITS, image_entries=21), data)
     with pytest.raises(ResourceExhausted):
         laid(tmp_path / "less", dataclasses.replace(DEFAULT_LIMITS, image_entries=20), data)
+
+
+PLACES = ["a", "a/b", "a/b/c", "a/d", "e", "e/f"]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(
+        st.tuples(
+            st.dictionaries(st.sampled_from(PLACES), st.booleans()), st.sets(st.sampled_from([*PLACES, "", "opaque a"])),
+            st.randoms(use_true_random=False),
+        ),
+        min_size=1, max_size=4,
+    )
+)  # fmt: skip
+def test_layers_lie_as_an_overlay_of_them_would(drawn: list[tuple[dict[str, bool], set[str], random.Random]]) -> None:
+    """Whatever the order of a layer's entries: its whiteouts hide what lower ones brought, its files and directories stay."""
+    wanted: dict[str, str] = {}
+    layers: list[bytes] = []
+    for number, (members, hidden, rng) in enumerate(drawn):
+        # True is a directory; what has something below it is one
+        kinds = {
+            name: is_dir or any(other.startswith(f"{name}/") for other in members) for name, is_dir in members.items()
+        }
+        opaque = [name.removeprefix("opaque ") for name in hidden if name in ("", "opaque a")]
+        gone = [name for name in hidden if name not in ("", "opaque a")]
+        entries = [entry(f"{name}/") if is_dir else entry(name, f"{number}".encode()) for name, is_dir in kinds.items()]
+        entries += [entry(f"{os.path.dirname(name)}/.wh.{os.path.basename(name)}".lstrip("/"), b"") for name in gone]
+        entries += [entry(f"{name}/.wh..wh..opq".lstrip("/"), b"") for name in opaque]
+        named = {**kinds, **{parent: True for name in kinds for parent in parents_of(name)}}
+        covered = [name for name, is_dir in named.items() if not is_dir]
+        lower = {
+            name: content
+            for name, content in wanted.items()
+            if not any(name == one or name.startswith(f"{one}/") for one in (*gone, *covered))
+            and not any(name.startswith(f"{one}/" if one else "") for one in opaque)
+            and not (name in named and content != "/")
+        }
+        wanted = lower | {name: "/" if is_dir else str(number) for name, is_dir in named.items()}
+        rng.shuffle(entries)
+        layers.append(layer(*entries))
+    with tempfile.TemporaryDirectory(prefix="kt-layers-") as place:
+        assert applied(Path(place, "root"), *layers) == dict(sorted(wanted.items()))
+
+
+def parents_of(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 NAMES = st.lists(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import shutil
+import select
 import signal
 import subprocess
 import sys
@@ -19,7 +19,9 @@ import trio
 from actors.errors import KatrioError, PermissionDenied, ResourceExhausted
 from actors.host.images import ImageStore
 from actors.host.locks import lock_file
-from actors.host.store import abandoned_images, sweep_images
+from actors.host.rundir import Swept
+from actors.host.store import abandoned_images, sweep_images, used_bytes
+from actors.host.trees import remove_tree
 from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
 from actors.system.embedded import EmbeddedImages
@@ -83,7 +85,7 @@ def test_a_cancel_at_any_point_leaves_nothing(place: Path, image: str) -> None:
     whole = Steps(0, stop)
     ImageStore(place, None, checkpoint=whole).resolve(image)
     for nth in range(1, whole.count + 1):
-        shutil.rmtree(place, ignore_errors=True)
+        remove_tree(place)
         with pytest.raises(Stopped):
             ImageStore(place, None, checkpoint=Steps(nth, stop)).resolve(image)
         assert nothing_in(place), nth
@@ -133,7 +135,7 @@ def test_a_kill_at_any_point_leaves_a_whole_root_or_what_sweep_removes(place: Pa
         if roots:
             assert text(place / roots[0] / "root") == WANTED
             assert store.resolve(image) == place / roots[0] / "root"
-        shutil.rmtree(place, ignore_errors=True)
+        remove_tree(place)
         nth += 7
     assert halves > 5
     assert wholes > 0
@@ -192,13 +194,13 @@ def replace_by_a_link(root: Path) -> None:
 
 
 def empty(directory: Path) -> None:
-    shutil.rmtree(directory)
+    assert remove_tree(directory)
     directory.mkdir()
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
     "emptied": empty,
-    "gone": shutil.rmtree,
+    "gone": remove_tree,
     "a file less": lambda root: (root / "d/a").unlink(),
     "a file more": lambda root: (root / "d/more").write_text(""),
     "a file written to": rewrite,
@@ -271,7 +273,7 @@ def test_all_of_it_is_bounded(place: Path, image: str, tmp_path: Path) -> None:
         store.resolve(image)
     assert error.value.details["limit"] == bound.image_store_bytes
     assert store.resolve(large) == root, "what is there is handed out"
-    shutil.rmtree(root.parent)
+    remove_tree(root.parent)
     store.resolve(image)
     with pytest.raises(ResourceExhausted):
         ImageStore(tmp_path / "other", None, dataclasses.replace(bound, image_store_bytes=4 * 1024 * 1024)).resolve(
@@ -286,6 +288,24 @@ def test_all_of_it_is_bounded(place: Path, image: str, tmp_path: Path) -> None:
     with pytest.raises(ResourceExhausted):
         store.resolve(large)
     os.close(held)
+
+
+def test_many_names_of_one_file_count_once(place: Path, tmp_path: Path) -> None:
+    links = [entry(f"l{number}", kind=b"1", link="f") for number in range(50)]
+    path = oci_layout(tmp_path / "image", layer(entry("f", bytes(1024 * 1024)), *links))
+    ImageStore(place, None).resolve(f"oci:{path}")
+    assert used_bytes(place) < 1.5 * 1024 * 1024
+
+
+def test_a_lock_that_is_never_let_go_of_is_told(place: Path, image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ImageStore(place, None).resolve(image)
+    gate = lock_file(place / ".lock", wait=False)
+    assert gate is not None
+    monkeypatch.setattr(select, "select", lambda *_: ((), (), ()))
+    assert sweep_images(place) == [Swept(place, False)]
+    with pytest.raises(BlockingIOError, match="does not let go"):
+        abandoned_images(place)
+    os.close(gate)
 
 
 def test_a_store_that_is_not_ours_alone(place: Path, image: str) -> None:
