@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, NotFound
 from actors.host.archives import open_oci_layout
+from actors.host.budget import LayerBudget
 from actors.host.busybox import INSTALL, fill_root
 from actors.host.docker_archive import open_docker_archive
-from actors.host.layers import LayerBudget, Unpacking
+from actors.host.layers import Unpacking
 from actors.host.store import Store
 from actors.limits import DEFAULT_LIMITS, Limits
 

@@ -13,16 +13,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, ResourceExhausted
+from actors.host.layer_tree import Node, bottom_up
 from actors.host.tar import Kind, TarReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
+    from actors.host.budget import LayerBudget
     from actors.host.tar import Member, Readable
     from actors.limits import Limits
 
-__all__ = ["ENTRY_BYTES", "LayerBudget", "Unpacking"]
+__all__ = ["Unpacking"]
 
 # What has been made is known as a tree in memory, a node for each name, and all names are looked up there: a link of an earlier
 # layer leads where it would in the container, and an entry costs the same whatever lies on the disk. Each node tells which
@@ -33,8 +35,6 @@ __all__ = ["ENTRY_BYTES", "LayerBudget", "Unpacking"]
 # While layers are laid, each directory is 0700 and ours; modes, owners and times of directories are given by `finish`, so
 # that a later layer can fill what nobody may write, without root too. No mode depends on the umask.
 
-# what a file, directory or link costs on a disk beside its bytes: an inode, a name, the end of its last block
-ENTRY_BYTES = 4096
 _WHITEOUT, _OPAQUE, _AUFS = ".wh.", ".wh..wh..opq", ".wh..wh."
 # where aufs keeps files that have several names, right below the root
 _AUFS_LINKS = ".wh..wh.plnk"
@@ -46,79 +46,8 @@ def _nothing() -> None:
     """No cancel reaches who did not ask for it."""
 
 
-class LayerBudget:
-    """What one image may still unpack, over all of its layers; `room` is what the store has for it."""
-
-    def __init__(self, limits: Limits, room: int | None = None) -> None:
-        self._limits = limits
-        self._bytes = limits.image_bytes
-        self._entries = limits.image_entries
-        self._room = limits.image_store_bytes if room is None else room
-        self._names = limits.image_name_bytes
-
-    def name(self, size: int) -> None:
-        """A name or a link of so many characters, which is held in memory. Raises: ResourceExhausted."""
-        self._names -= size
-        if self._names < 0:
-            raise ResourceExhausted(
-                f"image: its names and links have over {self._limits.image_name_bytes} characters",
-                limit=self._limits.image_name_bytes,
-                field="image",
-            )
-
-    def entry(self, size: int) -> None:
-        """One more file or directory, of so many bytes (its headers of more than one block among them).
-
-        Raises: ResourceExhausted.
-        """
-        self._entries -= 1
-        self._bytes -= size
-        self._room -= size + ENTRY_BYTES
-        if self._entries < 0 or self._bytes < 0:
-            raise ResourceExhausted(
-                f"image: unpacked it has over {self._limits.image_bytes} bytes or {self._limits.image_entries} files",
-                limit=self._limits.image_bytes,
-                field="image",
-            )
-        if self._room < 0:
-            raise ResourceExhausted(
-                f"image: the store has no room for it: all images together have at most {self._limits.image_store_bytes} bytes; "
-                "remove those that no container uses",
-                limit=self._limits.image_store_bytes,
-                field="image",
-            )
-
-
 def _refused(name: str, what: str) -> InvalidArgument:
     return InvalidArgument(f"image: entry {name[:200]!r} of a layer has {what}; it is refused", field="image")
-
-
-class _Node:
-    """One name below the root. A directory has `children`, a symbolic link its `link`, a file neither."""
-
-    __slots__ = ("children", "layer", "link", "member", "name", "parent", "rid", "touched")
-
-    def __init__(self, parent: _Node | None, name: str, layer: int) -> None:
-        self.parent = parent
-        self.name = name
-        # who made it; for a directory also the last layer that named it, that made anything below it, and that
-        # took out of it what lower ones had brought
-        self.layer = layer
-        self.touched = layer
-        self.rid = -1
-        self.children: dict[str, _Node] | None = None
-        self.link: str | None = None
-        # of a directory that a layer named: its mode, owner and time
-        self.member: Member | None = None
-
-    def path(self) -> str:
-        """Below the root, as `/a/b`; empty for the root itself."""
-        names: list[str] = []
-        node = self
-        while node.parent is not None:
-            names.append(node.name)
-            node = node.parent
-        return "".join(f"/{name}" for name in reversed(names))
 
 
 class _Watched:
@@ -155,7 +84,7 @@ class Unpacking:
         self._budget = budget
         self._checkpoint = checkpoint
         self._layer = 0
-        self._root = _Node(None, "", 0)
+        self._root = Node(None, "", 0)
         self._root.children = {}
         # aufs's, of the present layer: name -> where it lies
         self._shared: dict[str, str] = {}
@@ -176,7 +105,7 @@ class Unpacking:
     def finish(self) -> None:
         """Give each directory its mode, owner and time; those that no layer named are root's, 0755."""
         with _told():
-            for node in _bottom_up(self._root):
+            for node in bottom_up(self._root):
                 if node.children is None:
                     continue
                 self._checkpoint()
@@ -237,38 +166,38 @@ class Unpacking:
             self._shared[parts[1]] = path
             _write(path, member, tar)
 
-    def _touch(self, node: _Node) -> None:
+    def _touch(self, node: Node) -> None:
         """This layer made or named it."""
         node.layer = self._layer
-        above: _Node | None = node
+        above: Node | None = node
         while above is not None and above.touched != self._layer:
             above.touched = self._layer
             above = above.parent
 
-    def _place(self, parent: _Node, name: str) -> _Node:
+    def _place(self, parent: Node, name: str) -> Node:
         """A new node, where whatever had its name has gone."""
         assert parent.children is not None
         found = parent.children.get(name)
         if found is not None:
             self._remove(found)
         self._budget.name(len(name))
-        node = parent.children[name] = _Node(parent, name, self._layer)
+        node = parent.children[name] = Node(parent, name, self._layer)
         node.touched = -1
         self._touch(node)
         return node
 
-    def _make_directory(self, parent: _Node, name: str) -> _Node:
+    def _make_directory(self, parent: Node, name: str) -> Node:
         node = self._place(parent, name)
         node.children = {}
         os.mkdir(self._disk + node.path(), 0o700)
         return node
 
-    def _remove(self, node: _Node) -> None:
+    def _remove(self, node: Node) -> None:
         assert node.parent is not None
         assert node.parent.children is not None
         base = len(node.path())
         place = self._disk + node.path()
-        for one in _bottom_up(node):
+        for one in bottom_up(node):
             self._checkpoint()
             path = place + one.path()[base:]
             if one.children is None:
@@ -277,13 +206,13 @@ class Unpacking:
                 os.rmdir(path)
         del node.parent.children[node.name]
 
-    def _directory(self, parts: list[str], entry: str) -> _Node:
+    def _directory(self, parts: list[str], entry: str) -> Node:
         """Where these lead as seen by the container; missing ones are made, and a lower layer's file makes way."""
         found = self._walk(parts, entry, make=True)
         assert found is not None
         return found
 
-    def _walk(self, parts: list[str], entry: str, *, make: bool) -> _Node | None:
+    def _walk(self, parts: list[str], entry: str, *, make: bool) -> Node | None:
         todo, node = list(reversed(parts)), self._root
         links = steps = 0
         while todo:
@@ -317,11 +246,11 @@ class Unpacking:
                 raise _refused(entry, f"a path through {part[:100]!r}, which is a file")
         return node
 
-    def _gives_way(self, node: _Node) -> bool:
+    def _gives_way(self, node: Node) -> bool:
         """A file of a lower layer does when this one has something below its name."""
         return node.children is None and node.link is None and node.layer != self._layer
 
-    def _whiteout(self, parent: _Node | None, name: str, entry: str) -> None:
+    def _whiteout(self, parent: Node | None, name: str, entry: str) -> None:
         if name == _OPAQUE and parent is not None:
             self._rid(parent)
             return
@@ -332,14 +261,14 @@ class Unpacking:
         if found is not None and self._hide(found):
             self._rid(found)
 
-    def _hide(self, node: _Node) -> bool:
+    def _hide(self, node: Node) -> bool:
         """Remove it unless this layer made it or something in it; whether it is still there."""
         if node.touched != self._layer:
             self._remove(node)
             return False
         return True
 
-    def _rid(self, directory: _Node) -> None:
+    def _rid(self, directory: Node) -> None:
         """Take out of it, however deep, what lower layers brought."""
         todo = [directory]
         while todo:
@@ -349,7 +278,7 @@ class Unpacking:
             node.rid = self._layer
             todo.extend(child for child in list(node.children.values()) if self._hide(child))
 
-    def _hard_link(self, parent: _Node, name: str, member: Member, depth: int) -> None:
+    def _hard_link(self, parent: Node, name: str, member: Member, depth: int) -> None:
         parts = _parts(member.link, member.name)
         if not parts:
             raise _refused(member.name, "a hard link to the root")
@@ -381,18 +310,6 @@ class Unpacking:
 def _unnamed(member: Member) -> Member:
     """What a directory is given at the end; its long name need not be kept for that."""
     return replace(member, name="a directory", link="")
-
-
-def _bottom_up(top: _Node) -> Iterator[_Node]:
-    """It and all below it, what is in a directory before the directory."""
-    todo = [(top, False)]
-    while todo:
-        node, seen = todo.pop()
-        if seen or node.children is None:
-            yield node
-        else:
-            todo.append((node, True))
-            todo.extend((child, False) for child in node.children.values())
 
 
 @contextmanager

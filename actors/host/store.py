@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.errors import PermissionDenied, ResourceExhausted
-from actors.host.layers import ENTRY_BYTES
+from actors.host.budget import ENTRY_BYTES
 from actors.host.locks import lock_file
 from actors.host.rundir import Swept
 from actors.host.trees import Print, is_mounted, print_of, remove_tree

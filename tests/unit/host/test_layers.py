@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.errors import InvalidArgument, KatrioError, ResourceExhausted, Unsupported
-from actors.host.layers import LayerBudget, Unpacking
+from actors.host.budget import LayerBudget
+from actors.host.layers import Unpacking
 from actors.limits import DEFAULT_LIMITS
 from tests.support.archives import Entry, entry, layer
 

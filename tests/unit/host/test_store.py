@@ -297,11 +297,15 @@ def test_many_names_of_one_file_count_once(place: Path, tmp_path: Path) -> None:
     assert used_bytes(place) < 1.5 * 1024 * 1024
 
 
+def passing(*_: object) -> None:
+    """Time that passes at once."""
+
+
 def test_a_lock_that_is_never_let_go_of_is_told(place: Path, image: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ImageStore(place, None).resolve(image)
     gate = lock_file(place / ".lock", wait=False)
     assert gate is not None
-    monkeypatch.setattr(select, "select", lambda *_: ((), (), ()))
+    monkeypatch.setattr(select, "select", passing)
     assert sweep_images(place) == [Swept(place, False)]
     with pytest.raises(BlockingIOError, match="does not let go"):
         abandoned_images(place)
@@ -317,18 +321,22 @@ def test_a_store_that_is_not_ours_alone(place: Path, image: str) -> None:
         ImageStore(Path("/proc/no/such"), None).resolve(image)
 
 
+def _cancel(scope: trio.CancelScope) -> None:
+    trio.from_thread.run_sync(scope.cancel)
+
+
 async def test_a_cancel_ends_it_in_its_thread(place: Path, image: str) -> None:
     seams = real_seams()
     for nth in (1, 5, 10):
-        with trio.CancelScope() as scope:
-            cancel = Steps(nth, partial(trio.from_thread.run_sync, scope.cancel))
+        scope = trio.CancelScope()
+        cancel = Steps(nth, partial(_cancel, scope))
 
-            def checkpoint(step: Steps = cancel) -> None:
-                step()
-                seams.threads.checkpoint()
+        def checkpoint(step: Steps = cancel) -> None:
+            step()
+            seams.threads.checkpoint()
 
-            store = ImageStore(place, None, checkpoint=checkpoint)
-            await EmbeddedImages(store, seams).resolve(image)
+        with scope:
+            await EmbeddedImages(ImageStore(place, None, checkpoint=checkpoint), seams).resolve(image)
         assert scope.cancelled_caught
         assert cancel.count in (nth, nth + 1)
         assert nothing_in(place)
