@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from actors.host.archives import Archive
     from actors.host.store import Half
 
-__all__ = ["BUSYBOX", "ImageStore", "default_image_root"]
+__all__ = ["ARCHIVES", "BUSYBOX", "ImageStore", "default_image_root"]
 
 BUSYBOX = "busybox"
 # bumped when the built root's content changes, so that old ones are not taken for it
@@ -38,6 +38,8 @@ _UNPACKING = 2
 # a path of the kernel's, and a name with its tag
 _REFERENCE_LENGTH = 4096 + 512
 _KINDS = ("dir", "oci", "docker-archive")
+# what references to these begin with, which may have to be unpacked
+ARCHIVES = ("oci:", "docker-archive:")
 _FORMS = "dir:/PATH, oci:/PATH[:TAG], docker-archive:/PATH[:REFERENCE]"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ import trio
 from actors.agents.base import Channels
 from actors.errors import GuestDied, NotFound, Unsupported
 from actors.host.faults import kill_guest
+from actors.host.images import ARCHIVES
 from actors.host.probes import PROBES, probe
 from actors.host.protocols import Channel, GuestProtocol
 from actors.host.rundir import RunDirectory, sweep_directory
@@ -43,7 +44,7 @@ _log = logging.getLogger("katrio")
 # it would leave the guest's death to nobody that is waited for
 ENDING_SECONDS = 15.0
 LOG_TAIL_BYTES = 2000
-# images looked for or unpacked side by side: the threads of a process are for others too
+# archives looked into or unpacked side by side: the threads of a process are for others too
 IMAGES_AT_ONCE = 8
 
 
@@ -214,7 +215,8 @@ class EmbeddedImages:
 
     async def resolve(self, image: str) -> str:
         """See `actors.sandbox.Images`. A cancel stops the unpacking, and removes what there is of it."""
-        async with self._at_once:
+        # those that are there at once do not wait behind archives that somebody makes slow
+        async with self._at_once if image.startswith(ARCHIVES) else nullcontext():
             return str(await self._seams.threads.run(partial(self._store.resolve, image)))
 
 
