@@ -120,7 +120,7 @@ class Actor:
                 await self._take_turn(mail, verb, args, ticket)
         finally:
             if not mail.settled:
-                mail.fail(_unknown(mail) if verb.changes_state else _stopped(mail))
+                mail.fail(unknown(mail) if verb.changes_state else _stopped(mail))
 
     async def _take_turn(self, mail: Mail, verb: Verb, args: Any, ticket: Lane.Ticket) -> None:
         with ticket:
@@ -142,7 +142,7 @@ class Actor:
                     running.deadline = trio.current_time() + self._bound_of(mail.verb, args)
                 await self._run(mail, args)
             if running.cancelled_caught and not mail.settled:
-                mail.fail(_stopped(mail) if not verb.changes_state else _unknown(mail))
+                mail.fail(_stopped(mail) if not verb.changes_state else unknown(mail))
 
     async def _run(self, mail: Mail, args: Any) -> None:
         try:
@@ -168,21 +168,23 @@ class Actor:
         return InvalidArgument(f"{self.name or 'the system'} knows no verb {verb!r}{hint}", field="verb")
 
 
-def _late(mail: Mail) -> bool:
+def late(mail: Mail) -> bool:
+    """Whether its caller's time is over."""
     return mail.deadline != math.inf and trio.current_time() >= mail.deadline
 
 
 def _not_begun(mail: Mail) -> KatrioError:
-    if _late(mail):
+    if late(mail):
         return Expired(f"{mail.verb} of {mail.to!r}: its deadline passed while others ran before it; nothing was done")
     return CallerCancelled(f"{mail.verb} of {mail.to!r}: cancelled before it began; nothing was done")
 
 
 def _stopped(mail: Mail) -> KatrioError:
-    if _late(mail):
+    if late(mail):
         return Expired(f"{mail.verb} of {mail.to!r}: its deadline passed; it changes nothing, ask again")
     return CallerCancelled(f"{mail.verb} of {mail.to!r}: cancelled")
 
 
-def _unknown(mail: Mail) -> KatrioError:
+def unknown(mail: Mail) -> KatrioError:
+    """The answer to a verb that changes state and was given up."""
     return OutcomeUnknown(f"{mail.verb} of {mail.to!r}: it did not end in time and may still take effect")

@@ -126,7 +126,7 @@ async def _open_elsewhere(
     # a share of the guest's is the one place whose files it sees
     place = default_roots(os.environ, os.geteuid()) if chosen.share == "/" else Path(chosen.share, _SHARED_ROOTS)
     async with (
-        open_private_images(_store(), place, real_seams(), limits) as images,
+        open_private_images(_store(limits), place, real_seams(), limits) as images,
         _open(chosen, launch, images, listen=listen, limits=limits) as system,
     ):
         yield system
@@ -205,13 +205,14 @@ async def open_embedded(
     )
     launch = guests if runs else launch_nothing
     # plain processes run in the host's own root
-    images = EmbeddedImages(_store(), real_seams()) if runs and found != "processes" else AnyImage()
+    images = EmbeddedImages(_store(limits), real_seams()) if runs and found != "processes" else AnyImage()
     async with _open(chosen, launch, images, listen=listen, limits=limits) as system:
         yield EmbeddedWorld(system=system, agent=agent, engine=found if runs else None, guests=guests)
 
 
-def _store() -> ImageStore:
-    return ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
+def _store(limits: Limits) -> ImageStore:
+    place = default_image_root(os.environ, os.geteuid())
+    return ImageStore(place, find_static_busybox(), limits, real_seams().threads.checkpoint)
 
 
 @asynccontextmanager

@@ -126,9 +126,13 @@ class Limits:
     image_entries: int = 500_000
     # Docker's own bound is 127
     image_layers: int = 128
+    # all images of one store, those being unpacked included, 4 KiB for each entry beside its bytes
+    image_store_bytes: int = 64 * 1024 * MIB
     # one manifest, index or configuration
     image_document_bytes: int = 4 * MIB
-    # one header of a tar that carries names or attributes: these are held in memory
+    # names and links of one image, in characters: held in memory while it is unpacked; 300,000 real ones have 15 MiB
+    image_name_bytes: int = 64 * MIB
+    # what stands before one member of a tar and carries its names or attributes: held in memory
     image_header_bytes: int = 1 * MIB
     # containers of one sandbox, processes of one container
     containers: int = 512

@@ -121,7 +121,11 @@ class Threads(Protocol):
     """Blocking calls that must not hold up the loop."""
 
     def run(self, function: Callable[[], T]) -> Awaitable[T]:
-        """Run `function` in a worker thread; not cancellable once begun."""
+        """Run `function` in a worker thread. Once begun it is cancelled by its own `checkpoint` alone."""
+        ...
+
+    def checkpoint(self) -> None:
+        """For such a function, wherever it can stop: raises `trio.Cancelled` when its caller was cancelled."""
         ...
 
 
@@ -236,6 +240,9 @@ class _RealProcesses:
 class _RealThreads:
     def run(self, function: Callable[[], T]) -> Awaitable[T]:
         return trio.to_thread.run_sync(function)
+
+    def checkpoint(self) -> None:
+        trio.from_thread.check_cancelled()
 
 
 class _RealFiles:

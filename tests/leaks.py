@@ -1,7 +1,7 @@
 """The leak check: what a test left on this machine beside what was there before.
 
-For every integration test (an autouse fixture there). Looks at processes, mounts, control groups, run directories and
-temporary files; only at what is katrio's, so that a busy machine does not fail a test. Not for memory.
+For every integration test (an autouse fixture there). Looks at processes, mounts, control groups, run directories,
+temporary files and half unpacked images; only at what is katrio's, so that a busy machine does not fail a test. Not for memory.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from actors.host.cgroups import PARENT, read_layout
+from actors.host.images import default_image_root
 from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, every_process
 from actors.host.rundir import default_run_root
 
@@ -33,6 +34,7 @@ class Snapshot:
     cgroups: frozenset[str]
     run_directories: frozenset[str]
     temporary_files: frozenset[str]
+    half_images: frozenset[str]
 
 
 def _read(path: str) -> bytes:
@@ -92,6 +94,7 @@ def snapshot() -> Snapshot:
         cgroups=_cgroups(),
         run_directories=_listing(default_run_root(os.environ, os.geteuid())),
         temporary_files=_listing(temporary, prefixes=("katrio", "kt-", "runc")),
+        half_images=_listing(default_image_root(os.environ, os.geteuid()), prefixes=(".building-", ".removing-")),
     )
 
 

@@ -28,6 +28,8 @@ from actors.host.busybox import INSTALL
 from actors.host.cgroups import CgroupKind, read_layout
 from actors.host.facts import ENGINES, RUNTIMES, choose_engine, missing_for, read_facts
 from actors.host.images import default_image_root
+from actors.host.store import abandoned_images, used_bytes
+from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import plain_error
 from actors.scenario.report.base import json_text
 from actors.wire.spec import ContainerSpec, ProcessSpec
@@ -194,7 +196,8 @@ def _images(facts: Facts) -> Check:
     if not os.access(place, os.W_OK):
         return Check("images", Verdict.BROKEN, f"{root} can't be written", "see docs/images.md")
     free = os.statvfs(place)
-    room = f"{root}, {free.f_bavail * free.f_frsize >> 30} GiB free"
+    used, most = used_bytes(root) >> 20, DEFAULT_LIMITS.image_store_bytes >> 20
+    room = f"{root}, {used} of at most {most} MiB used, {free.f_bavail * free.f_frsize >> 30} GiB free"
     if facts.busybox is None:
         return Check("images", Verdict.MISSING, f"{room}; no static busybox for the built-in image", INSTALL)
     return Check("images", Verdict.WORKS, f"{room}; built-in image from {facts.busybox}")
@@ -232,7 +235,10 @@ def _number(value: int) -> str:
 
 
 def _leftovers(run_root: Path) -> Check:
-    dead = rundir.abandoned(run_root)
+    try:
+        dead = rundir.abandoned(run_root) + abandoned_images(default_image_root(os.environ, os.geteuid()))
+    except OSError as error:
+        return Check("leftovers", Verdict.BROKEN, f"{error.strerror}", "let it go on, or kill it")
     if dead:
         return Check("leftovers", Verdict.BROKEN, f"of dead owners: {', '.join(dead[:10])}", "katrio sweep")
     return Check("leftovers", Verdict.WORKS, "none")

@@ -12,16 +12,22 @@ from actors.cli.exits import Exit
 from actors.cli.say import complain, say
 from actors.errors import KatrioError
 from actors.host import rundir
+from actors.host.images import default_image_root
 from actors.host.roots import default_roots, sweep_roots
+from actors.host.store import sweep_images
 
 __all__ = ["sweep", "sweep_root"]
 
 
 def sweep_root(run_dir: Path | None) -> list[rundir.Swept]:
-    """Sweep this user's run root, or another; and the roots that attached agents had. Raises: KatrioError, OSError."""
+    """Sweep this user's run root, or another; this user's images, and the roots that attached agents had.
+
+    Raises: KatrioError, OSError.
+    """
     user = os.geteuid()
     copies = [rundir.Swept(path, not path.exists()) for path in sweep_roots(default_roots(os.environ, user))]
-    return [*rundir.sweep(run_dir or rundir.default_run_root(os.environ, user)), *copies]
+    swept = rundir.sweep(run_dir or rundir.default_run_root(os.environ, user))
+    return [*swept, *sweep_images(default_image_root(os.environ, user)), *copies]
 
 
 def sweep(run_dir: str | None) -> int:

@@ -8,33 +8,32 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import platform
 import re
-import tarfile
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from actors.errors import InvalidArgument, NotFound, ResourceExhausted, Unsupported
+from actors.host.pieces import COPY_BYTES, Piece, broken, regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
-    from io import BufferedReader
     from pathlib import Path
 
-    from actors.host.layers import Readable
+    from actors.host.pieces import Stored
+    from actors.host.tar import Readable
     from actors.limits import Limits
 
 T = TypeVar("T")
 
-__all__ = ["Archive", "Layer", "open_docker_archive", "open_oci_layout"]
+__all__ = ["Archive", "Configuration", "Layer", "decoded", "layer_digests", "open_oci_layout"]
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})\Z")
 _REF_NAME = "org.opencontainers.image.ref.name"
@@ -42,10 +41,7 @@ _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
-_COPY_BYTES = 1024 * 1024
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-# members of an archive's outer tar: layers, their notes, documents
-_OUTER_ENTRIES = 4096
 
 
 class _Platform(Struct, frozen=True):
@@ -55,6 +51,7 @@ class _Platform(Struct, frozen=True):
 
 class _Descriptor(Struct, frozen=True, rename="camel"):
     digest: str
+    size: int | None = None
     media_type: str = ""
     annotations: dict[str, str] | None = None
     platform: _Platform | None = None
@@ -77,14 +74,8 @@ class _RootFs(Struct, frozen=True):
     diff_ids: tuple[str, ...]
 
 
-class _Configuration(Struct, frozen=True):
+class Configuration(Struct, frozen=True):
     rootfs: _RootFs
-
-
-class _Saved(Struct, frozen=True, rename="pascal"):
-    config: str
-    layers: tuple[str, ...]
-    repo_tags: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +83,7 @@ class Layer:
     """`digest` is that of the uncompressed tar; `open` gives the bytes as stored, maybe compressed, and verified."""
 
     digest: str
-    open: Callable[[], AbstractContextManager[IO[bytes]]]
+    open: Callable[[], AbstractContextManager[Stored]]
 
     @contextmanager
     def unpacked(self) -> Generator[Readable]:
@@ -104,7 +95,8 @@ class Layer:
                 raise Unsupported(
                     "image: a layer is compressed by zstd; save the image with gzip or none", field="image"
                 )
-            reader = _Hashing(gzip.GzipFile(fileobj=stored) if magic[:2] == b"\x1f\x8b" else stored)
+            # only what it reads with is asked of it
+            reader = _Hashing(gzip.GzipFile(fileobj=cast("IO[bytes]", stored)) if magic[:2] == b"\x1f\x8b" else stored)
             yield reader
             reader.drain()
         if reader.digest != self.digest:
@@ -130,7 +122,7 @@ class _Hashing:
     def drain(self) -> None:
         """What stands after the end of the tar counts too, up to some padding."""
         for _ in range(64):
-            if not self.read(_COPY_BYTES):
+            if not self.read(COPY_BYTES):
                 return
         raise InvalidArgument("image: a layer goes on long after its tar's end", field="image")
 
@@ -147,84 +139,83 @@ class Archive:
     layers: tuple[Layer, ...]
 
 
-def _broken(where: str, what: str) -> InvalidArgument:
-    return InvalidArgument(f"image {where}: {what}", field="image")
-
-
-def _hex(digest: str, where: str) -> str:
+def hex_of(digest: str, where: str) -> str:
     found = _DIGEST.match(digest)
     if found is None:
-        raise _broken(where, f"{digest[:100]!r} is no sha256 digest")
+        raise broken(where, f"{digest[:100]!r} is no sha256 digest")
     return found[1]
 
 
-def _decoded(data: bytes, kind: type[T], where: str) -> T:
+def decoded(data: bytes, kind: type[T], where: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise _broken(where, f"not as it should be: {error}") from error
+        raise broken(where, f"not as it should be: {error}") from error
 
 
-def _layer_digests(config: _Configuration, where: str, count: int, limits: Limits) -> list[str]:
+def layer_digests(config: Configuration, where: str, count: int, limits: Limits) -> list[str]:
     if count > limits.image_layers:
         raise ResourceExhausted(
             f"image {where}: {count} layers, at most {limits.image_layers}", limit=limits.image_layers, field="image"
         )
     found = config.rootfs.diff_ids
     if len(found) != count:
-        raise _broken(where, f"its configuration names {len(found)} layers, and there are {count}")
-    return ["sha256:" + _hex(digest, where) for digest in found]
-
-
-# OCI layout
+        raise broken(where, f"its configuration names {len(found)} layers, and there are {count}")
+    return ["sha256:" + hex_of(digest, where) for digest in found]
 
 
 class _Blobs:
     """The blobs of one layout, each named by the digest of its bytes."""
 
-    def __init__(self, root: Path, limits: Limits) -> None:
+    def __init__(self, root: Path, where: str, limits: Limits, checkpoint: Callable[[], None]) -> None:
         self._root = root
+        self._where = where
         self._limits = limits
-
-    def file(self, name: str, where: str) -> BufferedReader:
-        """A regular file right in the layout."""
-        try:
-            descriptor = os.open(self._root / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise NotFound(f"image {where}: {name}: {error.strerror}", field="image") from error
-        return os.fdopen(descriptor, "rb")
-
-    def small(self, name: str, where: str) -> bytes:
-        """A whole document. Raises: ResourceExhausted over the bound."""
-        with self.file(name, where) as file:
-            data = file.read(self._limits.image_document_bytes + 1)
-        if len(data) > self._limits.image_document_bytes:
-            raise ResourceExhausted(
-                f"image {where}: {name} is over {self._limits.image_document_bytes} bytes", field="image"
-            )
-        return data
-
-    def document(self, descriptor: _Descriptor, kind: type[T], where: str) -> T:
-        """The document that a descriptor names."""
-        digest = _hex(descriptor.digest, where)
-        data = self.small(f"blobs/sha256/{digest}", where)
-        if hashlib.sha256(data).hexdigest() != digest:
-            raise _broken(where, f"blob {digest} is damaged: its bytes have another digest")
-        return _decoded(data, kind, where)
+        self._checkpoint = checkpoint
 
     @contextmanager
-    def layer(self, descriptor: _Descriptor, where: str) -> Generator[IO[bytes]]:
-        """A layer's bytes, after they were found to be those that the descriptor names."""
-        digest = _hex(descriptor.digest, where)
-        with self.file(f"blobs/sha256/{digest}", where) as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                raise _broken(where, f"blob {digest} is damaged: its bytes have another digest")
-            file.seek(0)
+    def _file(self, name: str, *, follow: bool) -> Generator[Piece]:
+        with regular(self._root / name, self._where, self._checkpoint, follow=follow) as (file, size):
+            yield Piece(file, 0, size, self._where, self._checkpoint)
+
+    def named(self, name: str, kind: type[T]) -> T:
+        """A document right in the layout. It has no digest, so it is no link to somewhere else."""
+        with self._file(name, follow=False) as file:
+            return decoded(file.small(name, self._limits.image_document_bytes), kind, self._where)
+
+    @contextmanager
+    def _blob(self, descriptor: _Descriptor) -> Generator[Piece]:
+        """A file of those bytes that the descriptor names; their digest says so, wherever a link led to them."""
+        digest = hex_of(descriptor.digest, self._where)
+        most = self._limits.image_bytes
+        with self._file(f"blobs/sha256/{digest}", follow=True) as file:
+            if descriptor.size is not None and descriptor.size != file.size:
+                raise broken(self._where, f"blob {digest} has {file.size} bytes, and {descriptor.size} are told")
+            if file.size > most:
+                raise ResourceExhausted(f"image {self._where}: blob {digest} is over {most} bytes", field="image")
             yield file
+
+    def document(self, descriptor: _Descriptor, kind: type[T]) -> T:
+        """The document that a descriptor names."""
+        with self._blob(descriptor) as file:
+            data = file.small(f"blob {descriptor.digest}", self._limits.image_document_bytes)
+            self._check(hashlib.sha256(data).hexdigest(), descriptor)
+        return decoded(data, kind, self._where)
+
+    @contextmanager
+    def layer(self, descriptor: _Descriptor) -> Generator[Stored]:
+        """A layer's bytes, after they were found to be those that the descriptor names."""
+        with self._blob(descriptor) as file:
+            self._check(file.hexdigest(), descriptor)
+            yield file
+
+    def _check(self, digest: str, descriptor: _Descriptor) -> None:
+        if f"sha256:{digest}" != descriptor.digest:
+            raise broken(self._where, f"blob {descriptor.digest} is damaged: its bytes have another digest")
 
 
 @contextmanager
-def open_oci_layout(path: Path, tag: str, limits: Limits) -> Generator[Archive]:
+def open_oci_layout(path: Path, tag: str, limits: Limits, checkpoint: Callable[[], None]) -> Generator[Archive]:
     """The image of that name in a layout; the only one when `tag` is empty.
 
     Raises:
@@ -232,22 +223,21 @@ def open_oci_layout(path: Path, tag: str, limits: Limits) -> Generator[Archive]:
         InvalidArgument: broken, or it does not match its digests.
     """
     where = f"oci:{path}"
-    blobs = _Blobs(path, limits)
-    _decoded(blobs.small("oci-layout", where), _Marker, where)
-    descriptor = _chosen(_decoded(blobs.small("index.json", where), _Index, where).manifests, tag, where)
+    blobs = _Blobs(path, where, limits, checkpoint)
+    blobs.named("oci-layout", _Marker)
+    descriptor = _chosen(blobs.named("index.json", _Index).manifests, tag, where)
     # an index may lead to another one, but not for ever
     for _ in range(4):
         if descriptor.media_type not in _INDEXES:
             break
-        descriptor = _for_this_machine(blobs.document(descriptor, _Index, where).manifests, where)
-    manifest = blobs.document(descriptor, _Manifest, where)
-    config = blobs.document(manifest.config, _Configuration, where)
-    digests = _layer_digests(config, where, len(manifest.layers), limits)
+        descriptor = _for_this_machine(blobs.document(descriptor, _Index).manifests, where)
+    manifest = blobs.document(descriptor, _Manifest)
+    config = blobs.document(manifest.config, Configuration)
+    digests = layer_digests(config, where, len(manifest.layers), limits)
     layers = [
-        Layer(digest, partial(blobs.layer, layer, where))
-        for digest, layer in zip(digests, manifest.layers, strict=True)
+        Layer(digest, partial(blobs.layer, layer)) for digest, layer in zip(digests, manifest.layers, strict=True)
     ]
-    yield Archive("sha256:" + _hex(manifest.config.digest, where), tuple(layers))
+    yield Archive("sha256:" + hex_of(manifest.config.digest, where), tuple(layers))
 
 
 def _chosen(manifests: tuple[_Descriptor, ...], tag: str, where: str) -> _Descriptor:
@@ -257,7 +247,7 @@ def _chosen(manifests: tuple[_Descriptor, ...], tag: str, where: str) -> _Descri
         return found[0]
     if tag and found:
         return _for_this_machine(found, where)
-    offered = ", ".join(repr(name) for name in names[:20] if name) or "images without a name"
+    offered = ", ".join(repr(name[:100]) for name in names[:20] if name) or "images without a name"
     problem = "no such tag" if tag else f"{len(manifests)} images, name one"
     raise NotFound(f"image {where}{':' + tag if tag else ''}: {problem}; it has {offered}", field="image")
 
@@ -276,79 +266,3 @@ def _for_this_machine(manifests: tuple[_Descriptor, ...], where: str) -> _Descri
     raise NotFound(
         f"image {where}: none of its {len(manifests)} variants is for linux/{wanted.architecture}", field="image"
     )
-
-
-# docker save
-
-
-@contextmanager
-def open_docker_archive(path: Path, reference: str, limits: Limits) -> Generator[Archive]:
-    """The image of that name in an archive of `docker save`; the only one when `reference` is empty.
-
-    Raises:
-        NotFound: no archive, or no such image in it.
-        InvalidArgument: broken, or it does not match its digests.
-    """
-    where = f"docker-archive:{path}"
-    try:
-        archive = tarfile.open(path, "r:")  # noqa: SIM115  # closed below
-    except FileNotFoundError:
-        raise NotFound(f"image {where}: no such file", field="image") from None
-    except (tarfile.TarError, OSError) as error:
-        raise _broken(where, f"is no uncompressed tar ({error}); gunzip it when it is compressed") from error
-    with archive:
-        files = _Members(archive, where, limits)
-        saved = _named(files, reference, where)
-        data = files.small(saved.config)
-        digest = hashlib.sha256(data).hexdigest()
-        stem = os.path.basename(saved.config).removesuffix(".json")
-        if re.fullmatch("[0-9a-f]{64}", stem) and stem != digest:
-            raise _broken(where, f"configuration {stem} is damaged: its bytes have another digest")
-        digests = _layer_digests(_decoded(data, _Configuration, where), where, len(saved.layers), limits)
-        layers = [Layer(wanted, partial(files.open, name)) for wanted, name in zip(digests, saved.layers, strict=True)]
-        yield Archive(f"sha256:{digest}", tuple(layers))
-
-
-class _Members:
-    def __init__(self, archive: tarfile.TarFile, where: str, limits: Limits) -> None:
-        self._archive = archive
-        self._where = where
-        self._limits = limits
-        try:
-            for count, info in enumerate(archive, 1):
-                if info.size < 0 or count > _OUTER_ENTRIES:
-                    raise _broken(where, f"over {_OUTER_ENTRIES} entries, or one of a negative size")
-        except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
-            raise _broken(where, f"is no proper tar: {error}") from error
-
-    def open(self, name: str) -> IO[bytes]:
-        """A regular member, also through a link to another one (as `docker save` shares equal layers)."""
-        try:
-            found = self._archive.extractfile(name)
-        except (KeyError, tarfile.TarError, RecursionError):
-            found = None
-        if found is None:
-            raise _broken(self._where, f"it has no file {name[:200]!r}")
-        return found
-
-    def small(self, name: str) -> bytes:
-        """A whole document."""
-        with self.open(name) as file:
-            data = file.read(self._limits.image_document_bytes + 1)
-        if len(data) > self._limits.image_document_bytes:
-            raise ResourceExhausted(
-                f"image {self._where}: {name[:200]} is over {self._limits.image_document_bytes} bytes", field="image"
-            )
-        return data
-
-
-def _named(files: _Members, reference: str, where: str) -> _Saved:
-    entries = _decoded(files.small("manifest.json"), tuple[_Saved, ...], where)
-    wanted = reference if ":" in reference.rpartition("/")[2] or not reference else f"{reference}:latest"
-    found = [entry for entry in entries if not wanted or wanted in (entry.repo_tags or ())]
-    if len(found) == 1:
-        return found[0]
-    names = [tag for entry in entries for tag in entry.repo_tags or ()]
-    offered = ", ".join(repr(name) for name in names[:20]) or "images without a name"
-    problem = "no such reference" if reference else f"{len(entries)} images, name one"
-    raise NotFound(f"image {where}{':' + reference if reference else ''}: {problem}; it has {offered}", field="image")

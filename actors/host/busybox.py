@@ -37,6 +37,7 @@ _DIRECTORIES = (
     "usr/sbin",
     "var",
 )
+_MODES = {"tmp": 0o1777, "dev/shm": 0o1777, "root": 0o700}
 _PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
 _GROUP = "root:x:0:\nnogroup:x:65534:\n"
 INSTALL = "install Debian's busybox-static (apt-get install busybox-static)"
@@ -93,16 +94,16 @@ def _applets(busybox: Path) -> list[str]:
 
 
 def fill_root(root: Path, busybox: Path) -> None:
-    """Make the root below an empty directory. Raises: NotFound (no proper busybox), OSError."""
+    """Make the root in an empty directory, modes its own whatever the umask. Raises: NotFound (no proper busybox), OSError."""
+    root.chmod(0o755)
     for name in _DIRECTORIES:
         (root / name).mkdir()
-    (root / "tmp").chmod(0o1777)
-    (root / "dev/shm").chmod(0o1777)
-    (root / "root").chmod(0o700)
+        (root / name).chmod(_MODES.get(name, 0o755))
     shutil.copyfile(busybox, root / "bin/busybox")
     (root / "bin/busybox").chmod(0o755)
     for applet in _applets(busybox):
         if applet != "busybox":
             (root / "bin" / applet).symlink_to("busybox")
-    (root / "etc/passwd").write_text(_PASSWD)
-    (root / "etc/group").write_text(_GROUP)
+    for name, text in (("passwd", _PASSWD), ("group", _GROUP)):
+        (root / "etc" / name).write_text(text)
+        (root / "etc" / name).chmod(0o644)

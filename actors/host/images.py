@@ -1,41 +1,45 @@
 """The image store: references that stand for unpacked roots, and the built-in minimal one.
 
 For the host side, which gives the guest directories. The built-in `busybox` root is made from this machine's static
-busybox, once per version of that binary; images are unpacked once per digest, into a directory that appears whole or not
-at all. Not for registries, and not for the writable layer of a container: the guest's engine lays that over these
-directories, which are never written to again.
+busybox, once per version of that binary; images are unpacked once per digest. Not for how roots are kept (`store`), nor for
+registries, nor for the writable layer of a container: the guest's engine lays that over these directories.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import stat
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actors.errors import InvalidArgument, NotFound, PermissionDenied
-from actors.host.archives import open_docker_archive, open_oci_layout
+from actors.errors import InvalidArgument, NotFound
+from actors.host.archives import open_oci_layout
+from actors.host.budget import LayerBudget
 from actors.host.busybox import INSTALL, fill_root
-from actors.host.layers import LayerBudget, apply_layer
+from actors.host.docker_archive import open_docker_archive
+from actors.host.layers import Unpacking
+from actors.host.store import Store
 from actors.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from actors.host.archives import Archive
+    from actors.host.store import Half
 
-__all__ = ["BUSYBOX", "ImageStore", "default_image_root"]
+__all__ = ["ARCHIVES", "BUSYBOX", "ImageStore", "default_image_root"]
 
 BUSYBOX = "busybox"
 # bumped when the built root's content changes, so that old ones are not taken for it
-_RECIPE = 1
+_RECIPE = 2
 # the same for how images are unpacked
-_UNPACKING = 1
+_UNPACKING = 2
+# a path of the kernel's, and a name with its tag
+_REFERENCE_LENGTH = 4096 + 512
 _KINDS = ("dir", "oci", "docker-archive")
+# what references to these begin with, which may have to be unpacked
+ARCHIVES = ("oci:", "docker-archive:")
 _FORMS = "dir:/PATH, oci:/PATH[:TAG], docker-archive:/PATH[:REFERENCE]"
 
 
@@ -50,11 +54,21 @@ def default_image_root(environment: Mapping[str, str], uid: int) -> Path:
 class ImageStore:
     """Names to directories, below one cache directory of ours."""
 
-    def __init__(self, root: Path, busybox: Path | None, limits: Limits = DEFAULT_LIMITS) -> None:
-        """`busybox` is the static binary to build the built-in root from; None when this machine has none."""
-        self._root = root
+    def __init__(
+        self,
+        root: Path,
+        busybox: Path | None,
+        limits: Limits = DEFAULT_LIMITS,
+        checkpoint: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`busybox` is the static binary to build the built-in root from; None when this machine has none.
+
+        `checkpoint` is called again and again in what takes long; what it raises ends that, and nothing half made is left.
+        """
+        self._store = Store(root, limits, checkpoint)
         self._busybox = busybox
         self._limits = limits
+        self._checkpoint = checkpoint
 
     def resolve(self, image: str) -> Path:
         """The unpacked root of `image`. Builds or unpacks it when it must, which may take seconds.
@@ -65,7 +79,8 @@ class ImageStore:
         Raises:
             NotFound: no such image, file or directory; says what to install or name.
             InvalidArgument: no reference at all, or an image that is broken or hostile.
-            ResourceExhausted: it unpacks to more than the limits allow, or the disk is full.
+            Unsupported: a compression or a kind of file that is not for us.
+            ResourceExhausted: it unpacks to more than the limits allow, the disk is full, or the store.
             PermissionDenied: the store can't be written, or is not ours alone to write.
         """
         if image == BUSYBOX:
@@ -74,63 +89,54 @@ class ImageStore:
         if image.startswith("/"):
             kind, colon, rest = "dir", ":", image
         path, _, name = (rest, "", "") if kind == "dir" else rest.partition(":")
-        if not colon or kind not in _KINDS or not path.startswith("/") or "\0" in image or ".." in Path(path).parts:
+        if (
+            not colon
+            or kind not in _KINDS
+            or not path.startswith("/")
+            or ".." in Path(path).parts
+            or not _is_text(image)
+        ):
             raise InvalidArgument(
                 f"image {image[:200]!r}: need {BUSYBOX!r}, an absolute path of an unpacked root, or {_FORMS}",
                 field="image",
             )
         if kind == "dir":
-            if not Path(path).is_dir():
+            if not os.path.isdir(path):
                 raise NotFound(f"image {image!r}: no such directory", field="image")
-            return Path(path).resolve()
+            return Path(os.path.realpath(path))
         opened = open_oci_layout if kind == "oci" else open_docker_archive
-        with opened(Path(path), name, self._limits) as archive:
+        with opened(Path(path), name, self._limits, self._checkpoint) as archive:
             return self._unpacked(archive)
 
     def _unpacked(self, archive: Archive) -> Path:
-        def fill(scratch: Path) -> None:
-            budget = LayerBudget(self._limits)
+        def fill(half: Half) -> None:
+            budget = LayerBudget(self._limits, half.room)
+            unpacking = Unpacking(half.root, half.aside, self._limits, budget, self._checkpoint)
             for layer in archive.layers:
                 with layer.unpacked() as tar:
-                    apply_layer(scratch, tar, budget)
+                    unpacking.apply(tar)
+            unpacking.finish()
 
-        return self._made(f"{archive.digest.replace(':', '-')}-{_UNPACKING}", fill)
+        return self._store.made(f"{archive.digest.replace(':', '-')}-{_UNPACKING}", fill)
 
     def _built_in(self) -> Path:
         busybox = self._busybox
         if busybox is None:
             raise NotFound(f"image {BUSYBOX!r}: no static busybox on this machine; {INSTALL}", field="image")
-        found = busybox.stat()
-        digest = _digest(busybox, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
-        return self._made(f"{BUSYBOX}-{_RECIPE}-{digest[:16]}", lambda scratch: fill_root(scratch, busybox))
-
-    def _made(self, name: str, fill: Callable[[Path], None]) -> Path:
-        """The directory of that name, filled by `fill` if it is not there yet; never seen half full."""
-        target = self._root / name
-        if target.is_dir():
-            return target
         try:
-            self._root.mkdir(mode=0o755, parents=True, exist_ok=True)
-            found = self._root.stat()
-            if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
-                raise PermissionDenied(f"image store {self._root}: others may write it; name another one")
-            outer = Path(tempfile.mkdtemp(prefix=".building-", dir=self._root))
+            found = busybox.stat()
+            digest = _digest(busybox, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
         except OSError as error:
-            raise PermissionDenied(f"image store {self._root}: {error.strerror}; name another one") from error
-        # two levels, so that a root's own mode opens it to nobody before it is whole
-        scratch = outer / "root"
-        try:
-            scratch.mkdir(mode=0o755)
-            fill(scratch)
-            try:
-                scratch.rename(target)
-            except OSError:
-                # somebody else finished first: theirs is the same content
-                if not target.is_dir():
-                    raise
-        finally:
-            shutil.rmtree(outer, ignore_errors=True)
-        return target
+            raise NotFound(f"image {BUSYBOX!r}: {busybox}: {error.strerror}; {INSTALL}", field="image") from error
+        return self._store.made(f"{BUSYBOX}-{_RECIPE}-{digest[:16]}", lambda half: fill_root(half.root, busybox))
+
+
+def _is_text(image: str) -> bool:
+    """Whether the kernel could be asked for it."""
+    try:
+        return b"\0" not in os.fsencode(image) and len(image) <= _REFERENCE_LENGTH
+    except UnicodeEncodeError:
+        return False
 
 
 @lru_cache(maxsize=8)

@@ -34,6 +34,7 @@ from actors.host.cgroups import (
     sweep_group,
     sweep_orphan,
 )
+from actors.host.locks import lock_file
 from actors.host.marks import kill_marked, read_process
 from actors.host.protocols import Channel
 
@@ -141,20 +142,6 @@ def _start_time(pid: int) -> int | None:
     return fact.start if fact is not None and fact.alive else None
 
 
-def _lock(path: Path, *, wait: bool) -> int | None:
-    """An exclusive lock; its descriptor closes on exec and is inherited by fork. None when somebody holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
 def check_run_root(root: Path) -> None:
     """Whether run directories could be made below `root`; nothing is made.
 
@@ -210,7 +197,7 @@ def claim(directory: RunDirectory, layout: CgroupLayout) -> tuple[Owner, int]:
     """
     root = directory.path.parent
     make_run_root(root)
-    gate = _lock(root / _ROOT_LOCK, wait=True)
+    gate = lock_file(root / _ROOT_LOCK, wait=True)
     assert gate is not None
     try:
         if members(layout, directory.group) or not remove_group(layout, directory.group):
@@ -221,7 +208,7 @@ def claim(directory: RunDirectory, layout: CgroupLayout) -> tuple[Owner, int]:
             raise AlreadyExists(
                 f"run directory {directory.path} is there already; another sandbox has this name"
             ) from None
-        descriptor = _lock(directory.path / _LOCK, wait=False)
+        descriptor = lock_file(directory.path / _LOCK, wait=False)
         assert descriptor is not None
         pid = os.getpid()
         owner = Owner(_boot_id(), pid, _start_time(pid) or 0, directory.group, os.urandom(16).hex())
@@ -240,7 +227,7 @@ def held_log(directory: RunDirectory) -> Generator[None]:
     """
     root = directory.path.parent
     make_run_root(root)
-    gate = _lock(root / _ROOT_LOCK, wait=True)
+    gate = lock_file(root / _ROOT_LOCK, wait=True)
     assert gate is not None
     try:
         log = os.open(directory.log, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -255,7 +242,7 @@ def held_log(directory: RunDirectory) -> Generator[None]:
 
 def _sweep_log(log: Path) -> Swept | None:
     """Remove a log without a directory, unless somebody waits for its guest or is about to read it."""
-    gate = _lock(log.parent / _ROOT_LOCK, wait=True)
+    gate = lock_file(log.parent / _ROOT_LOCK, wait=True)
     assert gate is not None
     try:
         if not _is_lonely(log):
@@ -318,10 +305,10 @@ def _lock_of_dead(path: Path) -> int | None:
     A guest shares the lock with its launcher and dies a moment after it; that moment is waited for.
     """
     for _ in range(_DYING_ROUNDS):
-        gate = _lock(path.parent / _ROOT_LOCK, wait=True)
+        gate = lock_file(path.parent / _ROOT_LOCK, wait=True)
         assert gate is not None
         try:
-            held = _lock(path / _LOCK, wait=False)
+            held = lock_file(path / _LOCK, wait=False)
         finally:
             os.close(gate)
         if held is not None:
@@ -369,7 +356,7 @@ def abandoned(run_root: Path, layout: CgroupLayout | None = None) -> list[str]:
         if not _NAME.fullmatch(name) or not path.is_dir():
             continue
         try:
-            held = _lock(path / _LOCK, wait=False) if (path / _LOCK).exists() else None
+            held = lock_file(path / _LOCK, wait=False) if (path / _LOCK).exists() else None
         except OSError:
             continue
         owner = _read_owner(path)

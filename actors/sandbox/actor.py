@@ -7,18 +7,21 @@ one. Not for what runs in a container: container actors answer for that themselv
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import trio
 from trio_util import AsyncValue
 
-from actors.actor import Actor
+from actors.actor import Actor, late, unknown
 from actors.container import ContainerActor
 from actors.errors import (
     AlreadyExists,
+    CallerCancelled,
+    Expired,
     GuestDied,
     KatrioError,
     ResourceExhausted,
@@ -107,6 +110,8 @@ class SandboxActor:
             },
             limits,
         )
+        # its image has the caller's time, what comes then the usual bound
+        self._actor.bound("create_container", lambda _: math.inf)
         self._actor.bound("stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args)))
         self._actor.while_pending("stop", self._wants_end)
         self._actor.while_pending("delete", self._deletes)
@@ -234,9 +239,9 @@ class SandboxActor:
                 f"sandbox {self.id!r} has {self._limits.containers} containers already",
                 limit=self._limits.containers,
             )
-        return await self._make_container(args)
+        return await self._make_container(args, mail)
 
-    async def _make_container(self, args: CreateContainer) -> Created:
+    async def _make_container(self, args: CreateContainer, mail: Mail) -> Created:
         assert self._agent is not None
         assert self._children is not None
         address = f"{self.id}/{args.id}"
@@ -251,8 +256,7 @@ class SandboxActor:
                 self._hub.unregister(address)
 
         try:
-            rootfs = await self._images.resolve(args.spec.image, spoilt=self._agent.spoils_roots)
-            self._check("create_container")
+            rootfs = await self._rootfs(args, mail, child.unpacking)
             inbox = self._hub.register(address, capacity=self._limits.inbox_messages)
         except BaseException:
             self._containers.pop(args.id, None)
@@ -268,8 +272,33 @@ class SandboxActor:
             events=self.events,
             forget=forget,
         )
-        await self._children.start(task.run, partial(self._run_container, child.actor, rootfs), forget, name=address)
+        run = partial(self._run_container, child.actor, rootfs)
+        with trio.move_on_after(self._limits.mutate_seconds) as making:
+            await self._children.start(task.run, run, forget, name=address)
+        if making.cancelled_caught:
+            raise unknown(mail)
         return Created(address)
+
+    async def _rootfs(self, args: CreateContainer, mail: Mail, unpacking: trio.CancelScope) -> str:
+        """Unpacking changes nothing in the guest: it has its caller's time, and stops with the caller or the sandbox."""
+        assert self._agent is not None
+        unpacking.deadline = mail.deadline
+        mail.on_cancel(unpacking.cancel)
+        rootfs: str | None = None
+        with unpacking:
+            rootfs = await self._images.resolve(args.spec.image, spoilt=self._agent.spoils_roots)
+        try:
+            self._check("create_container")
+        except KatrioError:
+            if rootfs is not None:
+                await self._images.release(rootfs)
+            raise
+        if rootfs is not None:
+            return rootfs
+        image = f"create_container of {args.id!r}: image {args.spec.image[:200]!r}"
+        if late(mail):
+            raise Expired(f"{image} was not unpacked in the time given; nothing was made, give it more")
+        raise CallerCancelled(f"{image}: cancelled while it was unpacked; nothing was made")
 
     async def _run_container(
         self, actor: ContainerActor, rootfs: str, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -310,6 +339,7 @@ class SandboxActor:
         async def stop_one(child: _Child) -> None:
             try:
                 if child.actor is None or child.actor.state.value is ContainerState.CREATING:
+                    child.unpacking.cancel()
                     child.task.cancel()
                     return
                 await child.actor.stop(args)
@@ -372,3 +402,4 @@ class _Child:
 
     task: OwnedTask
     actor: ContainerActor | None = None
+    unpacking: trio.CancelScope = field(default_factory=trio.CancelScope)

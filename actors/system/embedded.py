@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from actors.agents.base import Channels
 from actors.errors import GuestDied, NotFound, ResourceExhausted, Unsupported
 from actors.host.exhaustion import is_exhaustion
 from actors.host.faults import kill_guest
+from actors.host.images import ARCHIVES
 from actors.host.probes import PROBES, probe
 from actors.host.protocols import Channel, GuestProtocol
 from actors.host.rundir import RunDirectory, held_log, sweep_directory
@@ -44,6 +45,8 @@ _log = logging.getLogger("katrio")
 # it would leave the guest's death to nobody that is waited for
 ENDING_SECONDS = 15.0
 LOG_TAIL_BYTES = 2000
+# archives looked into or unpacked side by side: the threads of a process are for others too
+IMAGES_AT_ONCE = 8
 
 
 class EmbeddedGuests:
@@ -229,10 +232,13 @@ class EmbeddedImages:
     def __init__(self, store: ImageStore, seams: Seams) -> None:
         self._store = store
         self._seams = seams
+        self._at_once = trio.CapacityLimiter(IMAGES_AT_ONCE)
 
     async def resolve(self, image: str, *, spoilt: bool) -> str:
-        """See `actors.sandbox.Images`."""
-        return str(await self._seams.threads.run(partial(self._store.resolve, image)))
+        """See `actors.sandbox.Images`. A cancel stops the unpacking, and removes what there is of it."""
+        # those that are there at once do not wait behind archives that somebody makes slow
+        async with self._at_once if image.startswith(ARCHIVES) else nullcontext():
+            return str(await self._seams.threads.run(partial(self._store.resolve, image)))
 
     async def release(self, rootfs: str) -> None:
         """Roots are everybody's: nothing writes into one."""

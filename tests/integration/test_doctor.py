@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from actors.host.facts import RUNTIMES, choose_engine, read_facts
+from actors.host.images import default_image_root
+from tests.support.command_line import katrio
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,9 +76,18 @@ def test_leftovers_and_a_bad_run_directory(tmp_path: Path) -> None:
     (root / "dead").mkdir(parents=True)
     (root / "dead/lock").touch()
     root.chmod(0o755)
+    # as a katrio leaves it that is killed while it unpacks; in the store itself, as that is where such things are
+    half = default_image_root(os.environ, os.geteuid()) / f".building-{'0' * 64}-test"
+    (half / "root/shut").mkdir(parents=True)
+    (half / "lock").touch()
+    (half / "root/shut").chmod(0o555)
     found = checks(doctor("--json", "--run-dir", str(root)))
     assert found["run directory"]["verdict"] == "broken"
     assert "dead" in found["leftovers"]["found"]
+    assert half.name in found["leftovers"]["found"]
+    assert half.exists()
+    assert f"removed {half}\n" in katrio("sweep", "--run-dir", str(tmp_path / "other")).stdout
+    assert not half.exists()
     assert found["leftovers"]["advice"] == "katrio sweep"
     assert (root / "dead/lock").exists(), "it only looks"
     found = checks(doctor("--json", "--run-dir", str(tmp_path / ("x" * 100))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -9,14 +10,16 @@ import pytest
 import trio
 
 from actors.api import open_system
-from actors.errors import InvalidArgument
+from actors.errors import Expired, InvalidArgument, InvalidTransition
 from actors.host.busybox import find_static_busybox
 from actors.host.facts import choose_engine, read_facts
 from actors.wire.spec import ContainerSpec, ProcessSpec
-from tests.support.archives import docker_archive, entry, layer, oci_layout
+from tests.support.archives import blob_of, docker_archive, entry, layer, name_manifest, oci_layout
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from actors.handles import SandboxHandle
 
 ENGINE, _ = choose_engine(read_facts())
 BUSYBOX = find_static_busybox()
@@ -43,6 +46,51 @@ async def test_a_container_runs_from_it(kind: str, tmp_path: Path) -> None:
             assert done.stdout == b"upper\nme:x:1000:1000::/:/bin/sh\n", done
         with pytest.raises(InvalidArgument):
             await box.create_container("bad", ContainerSpec(process=ProcessSpec(args=("true",)), image="alpine:latest"))
+
+
+@pytest.mark.skipif(ENGINE == "processes" or BUSYBOX is None, reason="plain processes have no images")
+async def test_an_image_that_takes_long_ends_with_its_caller(tmp_path: Path) -> None:
+    """A layer of 4 GiB, sparse: to find that its digest is wrong takes seconds of any processor."""
+    path = oci_layout(tmp_path / "layout", layer(entry("a", b"1")))
+    manifest = json.loads(blob_of(path, "manifest").read_text())
+    del manifest["layers"][0]["size"]
+    name_manifest(path, manifest)
+    os.truncate(blob_of(path, "layer"), 4 * 1024**3)
+    slow = ContainerSpec(process=ProcessSpec(args=("true",)), image=f"oci:{path}")
+    os.mkdir(str(tmp_path / "r"), 0o700)
+    async with open_system(engine=ENGINE, run_dir=tmp_path / "r") as system:
+        box = await system.create_sandbox("box")
+        await box.start()
+        with pytest.raises(Expired, match="nothing was made"):
+            await box.create_container("one", slow, budget=0.3)
+        container = await box.create_container("one", ContainerSpec(process=ProcessSpec(args=("true",))))
+        assert (await container.info()).state == "ready"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_refused, box, slow)
+            await trio.sleep(0.3)
+            await box.stop()
+
+
+async def _refused(box: SandboxHandle, spec: ContainerSpec) -> None:
+    with pytest.raises(InvalidTransition):
+        await box.create_container("two", spec, budget=None)
+
+
+@pytest.mark.skipif(ENGINE == "processes" or BUSYBOX is None, reason="plain processes have no images")
+async def test_an_images_own_root_is_the_containers(tmp_path: Path) -> None:
+    assert BUSYBOX is not None
+    root = entry("./", mode=0o1777)
+    root[0].uid = root[0].gid = 1000
+    data = layer(root, entry("bin/busybox", BUSYBOX.read_bytes(), mode=0o755))
+    image = f"oci:{oci_layout(tmp_path / 'layout', data)}"
+    os.mkdir(str(tmp_path / "r"), 0o700)
+    async with open_system(engine=ENGINE, run_dir=tmp_path / "r") as system:
+        box = await system.create_sandbox("box")
+        await box.start()
+        process = ProcessSpec(args=("/bin/busybox", "stat", "-c", "%a %u %g", "/"))
+        container = await box.create_container("one", ContainerSpec(process=process, image=image))
+        await container.start()
+        assert (await container.init.collect()).stdout == b"1777 1000 1000\n"
 
 
 def _image(kind: str, place: Path) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["docker_archive", "entry", "layer", "oci_layout"]
+__all__ = ["Entry", "blob_of", "docker_archive", "entry", "layer", "name_manifest", "oci_layout"]
 
 Entry = tuple[tarfile.TarInfo, bytes]
 
@@ -21,7 +21,7 @@ def entry(name: str, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE, link: 
     """One member; a name that ends with a slash is a directory."""
     info = tarfile.TarInfo(name)
     if name.endswith("/"):
-        info.type, info.mode = tarfile.DIRTYPE, 0o755
+        info.type, info.mode = tarfile.DIRTYPE, 0o755 if mode == 0o644 else mode
     else:
         info.type, info.mode, info.size = kind, mode, len(data)
     info.linkname = link
@@ -64,6 +64,24 @@ def oci_layout(path: Path, *layers: bytes, tag: str = "", compress: bool = True)
     (path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     (path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [descriptor]}))
     return path
+
+
+def blob_of(path: Path, kind: str) -> Path:
+    """The file of the manifest, the configuration (`config`) or the only `layer` of a layout with one image."""
+    index = json.loads((path / "index.json").read_text())
+    manifest = path / "blobs/sha256" / str(index["manifests"][0]["digest"])[7:]
+    if kind == "manifest":
+        return manifest
+    found = json.loads(manifest.read_text())
+    descriptor = found["config"] if kind == "config" else found["layers"][0]
+    return path / "blobs/sha256" / str(descriptor["digest"])[7:]
+
+
+def name_manifest(path: Path, manifest: object) -> None:
+    """Have a layout's index name another manifest."""
+    data = json.dumps(manifest).encode()
+    (path / "blobs/sha256" / _digest(data)).write_bytes(data)
+    (path / "index.json").write_text(json.dumps({"manifests": [{"digest": f"sha256:{_digest(data)}"}]}))
 
 
 def docker_archive(path: Path, *layers: bytes, tags: tuple[str, ...] = ()) -> Path:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ["Root", "lay_rootfs", "remove_rootfs"]
+__all__ = ["Root", "copy_tree", "lay_rootfs", "remove_rootfs"]
 
 _TEXT_BYTES = 1024 * 1024
 
@@ -41,16 +41,36 @@ def lay_rootfs(lower: str, bundle: Path) -> None:
         )
     for name in ("lower", "upper", "work", "rootfs"):
         (bundle / name).mkdir()
-    (bundle / "upper").chmod(0o755)
     mount(lower, str(bundle / "lower"), flags=MS_BIND)
     options = f"lowerdir={bundle}/lower,upperdir={bundle}/upper,workdir={bundle}/work"
+    # the root that a container sees is the upper one's
+    _as_it_was(str(bundle / "lower"), str(bundle / "upper"))
     try:
         mount("overlay", str(bundle / "rootfs"), "overlay", data=options)
     except OSError:
         try:
-            shutil.copytree(bundle / "lower", bundle / "rootfs", symlinks=True, dirs_exist_ok=True)
+            copy_tree(bundle / "lower", bundle / "rootfs")
         except (shutil.Error, OSError) as error:
             raise ResourceExhausted(f"rootfs {lower!r}: neither an overlay nor a copy can be made: {error}") from error
+
+
+def copy_tree(lower: Path, copy: Path) -> None:
+    """A directory and all below it, with modes and owners; `copy` may be there. Raises: OSError, shutil.Error."""
+    shutil.copytree(lower, copy, symlinks=True, dirs_exist_ok=True)
+    for folder, folders, files in os.walk(lower):
+        below = os.path.join(copy, os.path.relpath(folder, lower))
+        # links to directories are listed among these, and not gone into
+        for name in (*folders, *files):
+            _as_it_was(os.path.join(folder, name), os.path.join(below, name))
+    _as_it_was(str(lower), str(copy))
+
+
+def _as_it_was(original: str, copy: str) -> None:
+    """Owner and mode; the owner first, as a change of it clears the set-user-id bit."""
+    found = os.lstat(original)
+    os.chown(copy, found.st_uid, found.st_gid, follow_symlinks=False)
+    if not stat.S_ISLNK(found.st_mode):
+        os.chmod(copy, stat.S_IMODE(found.st_mode))
 
 
 def remove_rootfs(bundle: Path) -> None:

@@ -13,6 +13,7 @@ from tests.fuzz.targets import (
     kata,
     mail,
     recognise,
+    tar,
     texts,
     ttrpc,
     ttrpc_live,
@@ -40,6 +41,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             mail,
             kata,
             recognise,
+            tar,
             texts,
         )
         for target in module.TARGETS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.guest.engines.rootfs import Root
+from actors.guest.engines.rootfs import Root, copy_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -64,3 +64,22 @@ def test_no_descriptor_to_look_with_is_not_the_answer_no(
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_what_is_not_there_is(tmp_path: Path, look: Callable[[Root], object]) -> None:
     assert not look(Root(str(tmp_path)))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="owners are root's to give")
+def test_a_copy_has_modes_and_owners(tmp_path: Path) -> None:
+    lower, copy = tmp_path / "lower", tmp_path / "copy"
+    (lower / "d").mkdir(parents=True)
+    (lower / "d/f").write_text("x")
+    (lower / "d/l").symlink_to("/nowhere")
+    (lower / "to").symlink_to("d")
+    wanted = {".": (0o1777, 1000), "d": (0o2750, 1001), "d/f": (0o4755, 1002)}
+    for name, (mode, uid) in wanted.items():
+        os.chown(lower / name, uid, uid)
+        (lower / name).chmod(mode)
+    for name in ("d/l", "to"):
+        os.chown(lower / name, 7, 8, follow_symlinks=False)
+    copy_tree(lower, copy)
+    found = {name: ((copy / name).lstat().st_mode & 0o7777, (copy / name).lstat().st_uid) for name in wanted}
+    assert found == wanted
+    assert {((copy / name).lstat().st_uid, (copy / name).lstat().st_gid) for name in ("d/l", "to")} == {(7, 8)}

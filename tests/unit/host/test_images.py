@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import hashlib
 import json
@@ -11,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.errors import InvalidArgument, KatrioError, NotFound, ResourceExhausted, Unsupported
+from actors.errors import InvalidArgument, KatrioError, NotFound
 from actors.host.images import ImageStore
-from actors.limits import DEFAULT_LIMITS
-from tests.support.archives import docker_archive, entry, layer, oci_layout
+from tests.support.archives import blob_of, docker_archive, entry, layer, name_manifest, oci_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +27,11 @@ LOWER, UPPER = (
 @pytest.fixture
 def store(tmp_path: Path) -> ImageStore:
     return ImageStore(tmp_path / "store", None)
+
+
+def images_of(place: Path) -> list[str]:
+    """All that is there beside the store's own lock."""
+    return [name for name in (os.listdir(place) if place.exists() else ()) if name != ".lock"]
 
 
 def text(root: Path) -> dict[str, str]:
@@ -59,36 +62,29 @@ def test_the_same_content_is_unpacked_once(store: ImageStore, tmp_path: Path) ->
     first = store.resolve(f"oci:{oci_layout(tmp_path / 'one', LOWER)}")
     before = first.stat().st_ino
     assert store.resolve(f"oci:{oci_layout(tmp_path / 'two', LOWER, compress=False)}").stat().st_ino == before
-    assert len(os.listdir(tmp_path / "store")) == 1
+    assert len(images_of(tmp_path / "store")) == 1
 
 
 def test_directories(store: ImageStore, tmp_path: Path) -> None:
     assert store.resolve(str(tmp_path)) == store.resolve(f"dir:{tmp_path}") == tmp_path.resolve()
     with pytest.raises(NotFound):
         store.resolve("dir:/no/such/root")
+    with pytest.raises(NotFound):
+        store.resolve("/" + "x" * 300)
+    with pytest.raises(NotFound, match="busybox"):
+        ImageStore(tmp_path / "store", tmp_path / "gone").resolve("busybox")
 
 
-@pytest.mark.parametrize("image", ["", "alpine", "dir:relative", "oci:", "oci:x", "docker-archive:x.tar", "http://x/y", "dir:/a/../b", "/a\0b", "oci:/a/../b:c"])  # fmt: skip
+@pytest.mark.parametrize("image", ["", "alpine", "dir:relative", "oci:", "oci:x", "docker-archive:x.tar", "http://x/y", "dir:/a/../b", "/a\0b", "oci:/a/../b:c", "/" + "x" * 5000, "/\ud800", "oci:/a:\udfff\ud800"])  # fmt: skip
 def test_no_references(store: ImageStore, image: str) -> None:
     with pytest.raises(InvalidArgument) as error:
         store.resolve(image)
     assert error.value.details["field"] == "image"
 
 
-def blob(path: Path, kind: str) -> Path:
-    """The file of the manifest, the configuration or the only layer."""
-    index = json.loads((path / "index.json").read_text())
-    manifest = path / "blobs/sha256" / str(index["manifests"][0]["digest"])[7:]
-    if kind == "manifest":
-        return manifest
-    found = json.loads(manifest.read_text())
-    descriptor = found["config"] if kind == "config" else found["layers"][0]
-    return path / "blobs/sha256" / str(descriptor["digest"])[7:]
-
-
 def damage(kind: str) -> Callable[[Path], None]:
     def flip(path: Path) -> None:
-        file = blob(path, kind)
+        file = blob_of(path, kind)
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
@@ -96,18 +92,11 @@ def damage(kind: str) -> Callable[[Path], None]:
     return flip
 
 
-def link_out(path: Path) -> None:
-    file = blob(path, "layer")
-    file.rename(path.parent / "elsewhere")
-    file.symlink_to(path.parent / "elsewhere")
-
-
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "manifest": damage("manifest"),
     "configuration": damage("config"),
     "layer": damage("layer"),
-    "a layer that is a link": link_out,
-    "no layer": lambda path: blob(path, "layer").unlink(),
+    "no layer": lambda path: blob_of(path, "layer").unlink(),
     "no index": lambda path: (path / "index.json").unlink(),
     "index is no JSON": lambda path: (path / "index.json").write_text("{"),
     "index is a list": lambda path: (path / "index.json").write_text("[]"),
@@ -127,7 +116,7 @@ def test_a_broken_layout_leaves_nothing(store: ImageStore, tmp_path: Path, name:
         store.resolve(f"oci:{path}")
     assert error.value.code in ("invalid_argument", "not_found")
     assert error.value.details["field"] == "image"
-    assert not (tmp_path / "store").exists() or os.listdir(tmp_path / "store") == []
+    assert images_of(tmp_path / "store") == []
 
 
 def test_a_layer_that_unpacks_to_something_else(store: ImageStore, tmp_path: Path) -> None:
@@ -135,29 +124,8 @@ def test_a_layer_that_unpacks_to_something_else(store: ImageStore, tmp_path: Pat
     other = gzip.compress(UPPER)
     digest = hashlib.sha256(other).hexdigest()
     (path / "blobs/sha256" / digest).write_bytes(other)
-    manifest = json.loads(blob(path, "manifest").read_text())
-    manifest["layers"][0]["digest"] = f"sha256:{digest}"
-    data = json.dumps(manifest).encode()
-    (path / "blobs/sha256" / hashlib.sha256(data).hexdigest()).write_bytes(data)
-    (path / "index.json").write_text(
-        json.dumps({"manifests": [{"digest": f"sha256:{hashlib.sha256(data).hexdigest()}"}]})
-    )
+    manifest = json.loads(blob_of(path, "manifest").read_text())
+    manifest["layers"][0] = {"digest": f"sha256:{digest}"}
+    name_manifest(path, manifest)
     with pytest.raises(InvalidArgument, match="damaged"):
         store.resolve(f"oci:{path}")
-
-
-def test_hostile_and_unknown_layers(store: ImageStore, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="absolute"):
-        store.resolve(f"docker-archive:{docker_archive(tmp_path / 'a.tar', layer(entry('/x', b'')))}")
-    with pytest.raises(Unsupported, match="zstd"):
-        store.resolve(f"docker-archive:{docker_archive(tmp_path / 'b.tar', bytes.fromhex('28b52ffd') + bytes(600))}")
-    bomb = gzip.compress(layer(entry("zeros", bytes(4 * 1024 * 1024))))
-    small = ImageStore(tmp_path / "store", None, dataclasses.replace(DEFAULT_LIMITS, image_bytes=1024 * 1024))
-    with pytest.raises(ResourceExhausted):
-        small.resolve(f"docker-archive:{docker_archive(tmp_path / 'c.tar', bomb)}")
-    (tmp_path / "d.tar").write_bytes(b"not a tar at all" * 100)
-    with pytest.raises(InvalidArgument):
-        store.resolve(f"docker-archive:{tmp_path / 'd.tar'}")
-    with pytest.raises(NotFound):
-        store.resolve(f"docker-archive:{tmp_path / 'none.tar'}")
-    assert not (tmp_path / "store").exists() or os.listdir(tmp_path / "store") == []

@@ -10,7 +10,7 @@ from actors.host.users import ResolvedUser, resolve_user
 PASSWD = (
     "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/srv:/bin/sh\n7:x:70:71::/:/bin/sh\nbroken\nbad:x:no:1::/:/bin/sh\n"
 )
-GROUP = "root:x:0:\nweb:x:34:\nlogs:x:50:web,root\nshared:x:51:web\n"
+GROUP = "root:x:0:\nweb:x:34:\nlogs:x:50:web,root\nshared:x:51:web\nshort:x:52\n"
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ GROUP = "root:x:0:\nweb:x:34:\nlogs:x:50:web,root\nshared:x:51:web\n"
         ("web", ResolvedUser(33, 34, (50, 51))),
         ("33", ResolvedUser(33, 34, (50, 51))),
         ("web:logs", ResolvedUser(33, 50)),
+        ("web:short", ResolvedUser(33, 52)),  # a line may end after its number
         ("web:9", ResolvedUser(33, 9)),
         ("1234", ResolvedUser(1234, 0)),
         ("1234:5678", ResolvedUser(1234, 5678)),

@@ -1,0 +1,61 @@
+"""What one image may still unpack: bytes, files, names, and the room that the store has for it.
+
+For whoever unpacks. Not for sizes of documents and headers, which those keep who read them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.errors import ResourceExhausted
+
+if TYPE_CHECKING:
+    from actors.limits import Limits
+
+__all__ = ["ENTRY_BYTES", "LayerBudget"]
+
+# what a file, directory or link costs on a disk beside its bytes: an inode, a name, the end of its last block
+ENTRY_BYTES = 4096
+
+
+class LayerBudget:
+    """What one image may still unpack, over all of its layers; `room` is what the store has for it."""
+
+    def __init__(self, limits: Limits, room: int | None = None) -> None:
+        self._limits = limits
+        self._bytes = limits.image_bytes
+        self._entries = limits.image_entries
+        self._room = limits.image_store_bytes if room is None else room
+        self._names = limits.image_name_bytes
+
+    def name(self, size: int) -> None:
+        """A name or a link of so many characters, which is held in memory. Raises: ResourceExhausted."""
+        self._names -= size
+        if self._names < 0:
+            raise ResourceExhausted(
+                f"image: its names and links have over {self._limits.image_name_bytes} characters",
+                limit=self._limits.image_name_bytes,
+                field="image",
+            )
+
+    def entry(self, size: int) -> None:
+        """One more file or directory, of so many bytes (its headers of more than one block among them).
+
+        Raises: ResourceExhausted.
+        """
+        self._entries -= 1
+        self._bytes -= size
+        self._room -= size + ENTRY_BYTES
+        if self._entries < 0 or self._bytes < 0:
+            raise ResourceExhausted(
+                f"image: unpacked it has over {self._limits.image_bytes} bytes or {self._limits.image_entries} files",
+                limit=self._limits.image_bytes,
+                field="image",
+            )
+        if self._room < 0:
+            raise ResourceExhausted(
+                f"image: the store has no room for it: all images together have at most {self._limits.image_store_bytes} bytes; "
+                "remove those that no container uses",
+                limit=self._limits.image_store_bytes,
+                field="image",
+            )

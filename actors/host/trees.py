@@ -1,0 +1,115 @@
+"""Directories and all below them: removed whatever their modes and depth, and told apart by what they hold.
+
+For the image store. Not for run directories: those are small and ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["Print", "is_mounted", "print_of", "remove_tree"]
+
+_NOT_OURS_OR_GONE = (PermissionError, FileNotFoundError, NotADirectoryError)
+# a path from the kernel's table of mounts has blanks and the like as \040; our own names have none
+_MOUNT_ROOT = 3
+
+
+class Print(Struct, frozen=True):
+    """What a tree holds: how many entries, the bytes of its files, and a digest over what the kernel knows of each.
+
+    That is name, mode, owner, size, and the times of the last change of content and of anything (`ctime`, which nobody can
+    set): so a file that was written to, replaced, added or removed is seen, without reading any file.
+    """
+
+    entries: int
+    size: int
+    digest: str
+
+
+def print_of(top: Path, checkpoint: Callable[[], None], most: int | None = None) -> Print:
+    """Of the tree below `top`; no further than `most` entries.
+
+    A directory that we may not read counts by itself alone. Raises: OSError, when it can't be looked at.
+    """
+    digest = hashlib.sha256()
+    entries = size = 0
+
+    def add(name: bytes, found: os.stat_result) -> None:
+        # how large a directory is, is its file system's own affair
+        size = 0 if stat.S_ISDIR(found.st_mode) else found.st_size
+        facts = (found.st_mode, found.st_uid, found.st_gid, size, found.st_mtime_ns, found.st_ctime_ns)
+        digest.update(b"%d %d %d %d %d %d %d " % (len(name), *facts) + name)
+
+    base = os.fsencode(top)
+    add(b"", os.lstat(base))
+    todo = [base]
+    while todo:
+        checkpoint()
+        directory = todo.pop()
+        try:
+            with os.scandir(directory) as listing:
+                children = sorted(listing, key=lambda child: child.name)
+        except _NOT_OURS_OR_GONE:
+            continue
+        for child in children:
+            try:
+                found = child.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            entries += 1
+            # each name of a file has its share of it
+            size += found.st_size // found.st_nlink if stat.S_ISREG(found.st_mode) else 0
+            add(child.path[len(base) :], found)
+            if child.is_dir(follow_symlinks=False):
+                todo.append(child.path)
+        if most is not None and entries > most:
+            break
+    return Print(entries, size, digest.hexdigest())
+
+
+def remove_tree(top: Path) -> bool:
+    """Remove it; whether it is gone. Directories that nobody may write are opened first; links are not followed."""
+    todo = [(os.fspath(top), False)]
+    while todo:
+        path, seen = todo.pop()
+        with suppress(OSError):
+            if seen:
+                os.rmdir(path)
+                continue
+            os.chmod(path, 0o700, follow_symlinks=True)
+            todo.append((path, True))
+            with os.scandir(path) as listing:
+                for child in listing:
+                    if child.is_dir(follow_symlinks=False):
+                        todo.append((child.path, False))
+                        continue
+                    with suppress(OSError):
+                        os.unlink(child.path)
+    return not os.path.lexists(top)
+
+
+def is_mounted(name: str) -> bool:
+    """Whether some process has a mount of what lies below a directory of that name, which nothing else is called."""
+    wanted, seen = os.fsencode(name), set[str]()
+    for process in os.listdir("/proc"):
+        if not process.isdigit():
+            continue
+        with suppress(OSError):
+            space = os.readlink(f"/proc/{process}/ns/mnt")
+            if space in seen:
+                continue
+            with open(f"/proc/{process}/mountinfo", "rb") as file:
+                if any(wanted in line.split(b" ", _MOUNT_ROOT + 1)[_MOUNT_ROOT].split(b"/") for line in file):
+                    return True
+            seen.add(space)
+    return False
