@@ -27,7 +27,7 @@ from transports.errors import TransportError
 from transports.stream import dial_with_backoff, unix_dialer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from actors.handles import SystemHandle
@@ -48,6 +48,8 @@ LOG_TAIL_BYTES = 2000
 class EmbeddedGuests:
     """Launches guests below `run_root`; see `actors.sandbox.GuestLauncher`.
 
+    `launcher`: its module, and words before the launcher's own.
+
     Raises: InvalidArgument, when `limits` has what no guest could keep to.
     """
 
@@ -60,7 +62,9 @@ class EmbeddedGuests:
         seams: Seams,
         limits: Limits,
         protocol: GuestProtocol = GuestProtocol.TTRPC,
+        launcher: Sequence[str] = ("actors.guest.launch",),
     ) -> None:
+        self._launcher = launcher
         self._run_root = run_root
         self._engine = engine
         self._environment = environment
@@ -118,7 +122,7 @@ class EmbeddedGuests:
             # nothing from the working directory may be imported by a process of ours
             "-P",
             "-m",
-            "actors.guest.launch",
+            *self._launcher,
             "--sandbox",
             sandbox,
             "--directory",
