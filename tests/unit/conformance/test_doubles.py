@@ -1,0 +1,76 @@
+"""The doubles of others' agents do what their tables say, row by row: in virtual time, over the simulated engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.support.doubles.opening import open_double
+from tests.support.doubles.tables import TABLES
+from transports.hyperstart.codec import Code, encode_control
+from transports.yamux.codec import Flag, GoAway, Kind, encode
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from tests.support.doubles.rows import Row
+
+# virtual; no row waits for longer
+ROW_SECONDS = 60
+CASES = [(name, row) for name, table in TABLES.items() for row in table.rows]
+
+
+@pytest.mark.parametrize(("name", "row"), CASES, ids=[f"{name}: {row.id}" for name, row in CASES])
+async def test_the_double_does_it(name: str, row: Row, autojump_clock: MockClock) -> None:
+    async with open_double(name, row.options) as running:
+        target = running.target()
+        async with target.open_target(), target.open_subject(trio.current_time() + ROW_SECONDS) as subject:
+            await row.shown(subject)
+
+
+def test_every_row_stands_once_and_what_is_not_shown_has_its_reason() -> None:
+    for table in TABLES.values():
+        ids = [row.id for row in table.rows]
+        assert len(ids) == len(set(ids))
+        assert not {*ids} & {*table.not_shown}
+        assert all(row.does for row in table.rows)
+        assert all(table.not_shown.values())
+
+
+async def test_foreign_bytes_in_the_port_of_1_x_end_its_session(autojump_clock: MockClock) -> None:
+    async with open_double("kata1x") as running:
+        assert running.dial_port is not None
+        port = await running.dial_port()
+        # what a probe for another protocol would have sent
+        await port.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        came = b""
+        while data := await port.receive_some():
+            came += data
+        assert came == encode(Kind.GO_AWAY, 0, 0, GoAway.PROTOCOL)
+
+
+async def test_the_next_peer_of_the_port_waits_and_its_bytes_are_taken_then(autojump_clock: MockClock) -> None:
+    async with open_double("kata1x") as running:
+        assert running.dial_port is not None
+        first, second = await running.dial_port(), await running.dial_port()
+        ping = encode(Kind.PING, Flag.SYN, 0, 7)
+        await second.send_all(ping)
+        with trio.move_on_after(5) as bound:
+            await second.receive_some()
+        assert bound.cancelled_caught
+        await first.aclose()
+        assert bytes(await second.receive_some()) == encode(Kind.PING, Flag.ACK, 0, 7)
+        await second.aclose()
+
+
+async def test_hyperstart_says_ready_to_its_first_host_alone(autojump_clock: MockClock) -> None:
+    async with open_double("hyperstart") as running:
+        ready = encode_control(Code.READY)
+        async with await running.channels.agent() as first:
+            assert await first.receive_some() == ready
+        async with await running.channels.agent() as second:
+            await second.send_all(encode_control(Code.PING))
+            await trio.sleep(1)
+            assert not bytes(await second.receive_some()).startswith(ready)
