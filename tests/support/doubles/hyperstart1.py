@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["hyperstart1"]
 
-SIGNAL_BASE = 128
+# 128 and the number of a signal
+SIGNAL_ENDS = range(128 + 1, 128 + 64 + 1)
 # of one process's input, while it reads nothing
 KEPT_INPUT_BYTES = 10 * 1024
 
@@ -91,7 +92,7 @@ class RealHyperstart(HyperstartService):
 
     async def _tell_end(self, process: LiveProcess, status: Status) -> None:
         """Of what a signal ended, whoever sent it, it says 0."""
-        await super()._tell_end(process, ExitStatus(0) if status.code > SIGNAL_BASE else status)
+        await super()._tell_end(process, ExitStatus(0) if status.code in SIGNAL_ENDS else status)
 
 
 def _write_into(conductor: DoubledConductor, container: str, root: str) -> None:
@@ -110,18 +111,18 @@ def _write_into(conductor: DoubledConductor, container: str, root: str) -> None:
 
 
 class ReadyOnce(ControlMeddler):
-    """One READY in the life of its machine, for the first host that dials."""
+    """One READY in the life of its machine, for the first host that has a word to say: who only looks is none."""
 
-    def __init__(self, said: list[None], inner: trio.abc.Stream) -> None:
+    def __init__(self, heard: list[None], inner: trio.abc.Stream) -> None:
         super().__init__(inner)
-        self._said = said
+        self._heard = heard
+
+    def received(self, data: bytes) -> bytes:
+        self._heard.append(None)
+        return data
 
     def frame(self, code: int, payload: bytes) -> list[tuple[int, bytes]]:
-        if code != Code.READY or payload:
-            return [(code, payload)]
-        first = not self._said
-        self._said.append(None)
-        return [(code, payload)] if first else []
+        return [] if code == Code.READY and self._heard else [(code, payload)]
 
 
 def hyperstart1(power: Power, options: Options) -> Kit:

@@ -115,13 +115,19 @@ async def open_double(name: str, options: Options | None = None, seed: int = 0) 
     double, options = DOUBLES[name], options or Options()
     engine, power = SimulatedEngine(random.Random(seed)), Power()
     bugs: list[Exception] = []
+
+    def unexpected(_service: str, _method: str, error: Exception) -> None:
+        # what was under way when the machine went has nowhere to go on
+        if not power.gone.is_set():
+            bugs.append(error)
+
     composed = compose_kit(
         double.make(power, options),
         engine,
         DEFAULT_LIMITS,
         version="",
         platform=_Platform(engine),
-        on_error=lambda _service, _method, error: bugs.append(error),
+        on_error=unexpected,
     )
     async with trio.open_nursery() as nursery:
         machine = await nursery.start(_run, composed.conductor.run, composed.faces[double.protocol], power)

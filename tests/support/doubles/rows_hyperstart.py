@@ -27,7 +27,7 @@ ROWS = Rows()
 NOT_SHOWN: Mapping[str, str] = MappingProxyType(
     {
         "READY": "it is for the first host that dials, and the suite is that one: test_doubles dials by itself",
-        "exit codes above 128": "the double can't tell an exit with 128 + N from a death by signal N: both are told as 0",
+        "exits with 129 to 192": "the double can't tell an exit with 128 + N from a death by signal N: both are told as 0",
     }
 )
 
@@ -36,7 +36,8 @@ NOT_SHOWN: Mapping[str, str] = MappingProxyType(
 async def status(guest: Hyperstart) -> None:
     container = await guest.run()
     assert (await container.sh("kill -9 $$")).code == 0
-    assert (await container.sh("exit 7")).code == 7
+    for code in (7, 255):
+        assert (await container.sh(f"exit {code}")).code == code
 
 
 @ROWS.add("missing directory", "an exec in one is a segmentation fault of init: the VM is gone", ends=True)
@@ -53,10 +54,11 @@ async def input_dropped(guest: Hyperstart) -> None:
     process = await container.spawn("sleep 1; cat | wc -c")
     for _ in range(40):
         await process.write(b"x" * 512)
-    await guest_time(1.5)
+    await trio.sleep(1.5)
     await process.close_stdin()
     counted = int((await process.finish()).stdout)
-    assert 512 <= counted <= 10 * 1024, counted
+    # a piece or two may be on their way into the pipe
+    assert 512 <= counted <= 11 * 1024, counted
 
 
 @ROWS.add("second STARTPOD", "while containers run it is refused, every process gets SIGTERM, and the VM goes on")
@@ -87,8 +89,3 @@ async def held_output(guest: Hyperstart) -> None:
     began = trio.current_time()
     assert (await process.finish()).stdout == b"out\n"
     assert trio.current_time() - began > 2.5
-
-
-async def guest_time(seconds: float) -> None:
-    """Let it pass."""
-    await trio.sleep(seconds)

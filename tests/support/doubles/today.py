@@ -55,8 +55,8 @@ HELD = frozenset(
 )  # fmt: skip
 PASSED = frozenset(("WaitProcess", "ReadStdout", "ReadStderr", "WriteStdin", "StatsContainer", "GetOOMEvent"))
 ABSENT = frozenset(("ListProcesses", "StartTracing", "StopTracing"))
-FIRST_REAL_TIME_SIGNAL = 34
-SIGNAL_BASE = 128
+# 128 and the number of a real-time signal
+REAL_TIME_ENDS = range(128 + 34, 128 + 64 + 1)
 # a read that is pending when its process ends
 LAST_READ_SECONDS = 0.5
 # the answer to DestroySandbox is on its way when the agent ends
@@ -185,7 +185,7 @@ class TodaysConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
         status = await found.wait()
         if container in self._removing or container not in self.machine.containers:  # A15
             raise AgentError("Invalid container id", status="internal")
-        if status.code >= SIGNAL_BASE + FIRST_REAL_TIME_SIGNAL:  # A8
+        if status.code in REAL_TIME_ENDS:  # A8
             await trio.sleep_forever()
         await self._forget(container, process or container)
         return status

@@ -135,7 +135,7 @@ class AnyStreamId(Meddler):
         self._next = 1
 
     def takes(self, stream_id: int) -> bool:
-        """Whether it is as good as any."""
+        """Whether a request under it gets another."""
         return True
 
     def received(self, data: bytes) -> bytes:
@@ -156,10 +156,19 @@ class AnyStreamId(Meddler):
 
 
 class UsedStreamIds(AnyStreamId):
-    """Those that were used are, and no others."""
+    """Those that were used are as good as new; from the first of them on all are renumbered."""
+
+    def __init__(self, inner: trio.abc.Stream) -> None:
+        super().__init__(inner)
+        self._renumbers = False
 
     def takes(self, stream_id: int) -> bool:
-        return stream_id % 2 == 1
+        if stream_id % 2 == 0:
+            return False
+        self._renumbers = self._renumbers or stream_id < self._next
+        if not self._renumbers:
+            self._next = stream_id + 2
+        return self._renumbers
 
 
 class OneCallAtATime(Meddler):

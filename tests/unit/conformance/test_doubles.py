@@ -70,6 +70,8 @@ async def test_hyperstart_says_ready_to_its_first_host_alone(autojump_clock: Moc
         ready = encode_control(Code.READY)
         async with await running.channels.agent() as first:
             assert await first.receive_some() == ready
+            await first.send_all(encode_control(Code.PING))
+            await first.receive_some()
         async with await running.channels.agent() as second:
             await second.send_all(encode_control(Code.PING))
             await trio.sleep(1)
