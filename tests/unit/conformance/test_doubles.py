@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support.doubles.opening import open_double
+from actors.conformance.case import Verdict
+from actors.conformance.catalogue import chosen
+from actors.conformance.runner import run_cases
+from tests.support.doubles.opening import DOUBLES, open_double
 from tests.support.doubles.tables import TABLES
 from transports.hyperstart.codec import Code, encode_control
 from transports.yamux.codec import Flag, GoAway, Kind, encode
@@ -76,3 +79,18 @@ async def test_hyperstart_says_ready_to_its_first_host_alone(autojump_clock: Moc
             await second.send_all(encode_control(Code.PING))
             await trio.sleep(1)
             assert not bytes(await second.receive_some()).startswith(ready)
+
+
+@pytest.mark.parametrize(
+    ("name", "culprit"),
+    [("today", "start.twice-refused"), ("kata1x", "create.without-spec-refused"), ("hyperstart", "")],
+)
+async def test_the_suite_names_the_case_that_ended_an_agent_and_accuses_no_other(
+    name: str, culprit: str, autojump_clock: MockClock
+) -> None:
+    async with open_double(name) as running:
+        results = await run_cases(running.target(), chosen(DOUBLES[name].spoken))
+    lost = [each for each in results if each.verdict in (Verdict.HUNG, Verdict.AGENT_DIED)]
+    assert all(each.case.risky and culprit in each.seen for each in lost), lost
+    assert bool(lost) is bool(culprit)
+    assert sum(each.verdict is Verdict.HOLDS for each in results) > len(results) / 2
