@@ -233,8 +233,8 @@ class TodaysContainers(DuplicateCreateKills, ContainerCalls):
             wipe(self._own.engine, container, root, self._own.options)
         raise AgentError("EBUSY: Device or resource busy", status="internal")
 
-    async def _destroy_sandbox(self, request: api.DestroySandboxRequest) -> msgspec.Struct:
-        answer = await super()._destroy_sandbox(request)
+    async def _destroy_sandbox(self, _: api.DestroySandboxRequest) -> msgspec.Struct:
+        answer = await super()._destroy_sandbox(_)
         self._own.end_soon("its sandbox was destroyed", ANSWER_SECONDS)
         return answer
 
@@ -305,7 +305,7 @@ class TodaysGuest(GuestCalls):
         details = api.AgentDetails(version=VERSION, device_handlers=("blk",), storage_handlers=("ephemeral", "local"))
         return api.GuestDetailsResponse(agent_details=details)
 
-    async def _list_interfaces(self, request: net.ListInterfacesRequest) -> msgspec.Struct:
+    async def _list_interfaces(self, _: net.ListInterfacesRequest) -> msgspec.Struct:
         """A11"""
         found = await self._platform.interfaces()
         return net.Interfaces(
