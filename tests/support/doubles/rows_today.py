@@ -58,7 +58,7 @@ async def second_start(kata: Kata) -> None:
     await hangs(other.init.wait)
     await kata.call("Check")
     assert (await kata.call("Version")).agent_version == "4.1.0"
-    await kata.target.check_alive()
+    await hangs(kata.target.check_alive)
 
 
 @ROWS.add("A1 ended", "so does the start of one whose init was killed before", ends=True)
