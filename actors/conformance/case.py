@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-__all__ = ["NEEDS", "Case", "Cases", "FallsShort", "Hung", "Result", "Spoken", "Verdict"]
+__all__ = ["NEEDS", "Case", "Cases", "FallsShort", "Hung", "Late", "Result", "Spoken", "Verdict"]
 
 # what a guest may lack, whatever its agent is like
 NEEDS = ("cgroups", "isolation", "tty")
@@ -53,6 +53,10 @@ class FallsShort(Exception):
         self.seen = seen
 
 
+class Late(FallsShort):
+    """It did not answer within a bound that the case had of its own: whether it still lives is worth a look."""
+
+
 class Hung(Exception):
     """The agent did not answer within a bound that is shorter than the case's."""
 
@@ -75,6 +79,8 @@ class Case:
         needs: what a guest must have beside an agent: words of `NEEDS`.
         destructive: it could harm the machine that the agent runs on, or end the agent; runs only when asked for, and last.
         alone: no other case may run beside it.
+        risky: a known agent hangs or ends by it; runs alone and after all that are not, so that no other case is judged by what
+            came of it.
         seconds: its bound.
     """
 
@@ -88,6 +94,7 @@ class Case:
     needs: tuple[str, ...] = ()
     destructive: bool = False
     alone: bool = False
+    risky: bool = False
     seconds: float = CASE_SECONDS
 
 
@@ -124,6 +131,7 @@ class Cases:
         needs: tuple[str, ...] = (),
         destructive: bool = False,
         alone: bool = False,
+        risky: bool = False,
         seconds: float = CASE_SECONDS,
     ) -> Callable[[F], F]:
         """See `Case`; `name` is its id."""
@@ -141,6 +149,7 @@ class Cases:
                     needs=needs,
                     destructive=destructive,
                     alone=alone,
+                    risky=risky,
                     seconds=seconds,
                 )
             )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import trio
 
-from actors.conformance.case import FallsShort
+from actors.conformance.case import FallsShort, Late
 from actors.errors import AgentProtocolError, AgentUnreachable, GuestDied, KatrioError, OutcomeUnknown, Unsupported
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def refused(what: str, *codes: str) -> Generator[None]:
 
 @contextmanager
 def quick(what: str, seconds: float = QUICK_SECONDS) -> Generator[None]:
-    """The block must be done within a bound of its own, that is shorter than the case's. Raises: FallsShort."""
+    """The block must be done within a bound of its own, that is shorter than the case's. Raises: Late."""
     with trio.move_on_after(seconds) as bound:
         yield
     if bound.cancelled_caught:
-        raise FallsShort(f"{what} within {seconds:g} s", f"no answer after {seconds:g} s")
+        raise Late(f"{what} within {seconds:g} s", f"no answer after {seconds:g} s")

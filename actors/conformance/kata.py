@@ -18,11 +18,11 @@ from actors.agents.identity import AgentKind, Identity, identify
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.dialects import open_rpc_link
 from actors.agents.kata.spec import oci_process, oci_spec
-from actors.conformance.case import FallsShort, Spoken
+from actors.conformance.case import FallsShort, Hung, Spoken
 from actors.conformance.expect import SHOWN_BYTES, is_loss
 from actors.conformance.kata_container import Container
 from actors.conformance.subject import TARGET_LIMITS, reaching
-from actors.errors import AgentProtocolError, KatrioError, NotFound
+from actors.errors import AgentProtocolError, Expired, KatrioError, NotFound
 from actors.nurseries import open_plain_nursery
 from actors.schemas.dialect import Dialect
 from actors.schemas.oci import Mount
@@ -144,12 +144,24 @@ class KataTarget:
             nursery.cancel_scope.cancel()
 
     async def check_alive(self) -> None:
-        """See `Target`."""
+        """See `Target`. Health is answered by an agent that hangs too: something is asked that needs what its other calls need."""
         async with open_plain_nursery() as nursery:
             link = self.link()
             await nursery.start(link.run)
             await link.call(RPCS["Check"], RPCS["Check"].request())
+            await self._asked_of_nobody(link)
             nursery.cancel_scope.cancel()
+
+    async def _asked_of_nobody(self, link: RpcLink) -> None:
+        """Statistics of a container that there is not: any answer will do."""
+        rpc = RPCS["StatsContainer"]
+        try:
+            await link.call(rpc, rpc.request(container_id=self.ids.fresh("nobody")))
+        except Expired as error:
+            raise Hung(f"no answer to {rpc.method}, while its health is told") from error
+        except KatrioError as error:
+            if is_loss(error):
+                raise
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import trio
 
-from actors.conformance.case import FallsShort, Hung, Result, Verdict
+from actors.conformance.case import FallsShort, Hung, Late, Result, Verdict
 from actors.conformance.expect import is_loss
 from actors.errors import KatrioError, Unsupported
 
@@ -77,16 +77,17 @@ async def run_cases(
 ) -> list[Result]:
     """Every case, in any order; results in the order of the cases.
 
-    Those that must be alone come after the others, and the destructive ones last. Cancelled: what was made is removed, and
+    Those that must be alone come after the others, then the risky ones, and the destructive ones last. Cancelled: what was made is removed, and
     `progress` has been told what had ended.
 
     Raises: AgentUnreachable, AgentProtocolError: the agent can't be asked anything.
     """
     run = _Run(target, settings or Settings(), progress or _Silent())
     async with target.open_target():
-        beside = [case for case in cases if not case.alone and not case.destructive]
-        await run.all(beside, run.settings.jobs)
-        await run.all([case for case in cases if case.alone and not case.destructive], 1)
+        safe = [case for case in cases if not case.risky and not case.destructive]
+        await run.all([case for case in safe if not case.alone], run.settings.jobs)
+        await run.all([case for case in safe if case.alone], 1)
+        await run.all([case for case in cases if case.risky and not case.destructive], 1)
         await run.all([case for case in cases if case.destructive], 1)
     return [run.results[case.id] for case in cases]
 
@@ -166,6 +167,9 @@ class _Run:
 
     async def _judged(self, case: Case, failure: BaseException) -> tuple[Verdict, str, str]:
         match failure:
+            case Late():
+                await self._look(case)
+                return Verdict.FALLS_SHORT, failure.expected, failure.seen
             case FallsShort():
                 return Verdict.FALLS_SHORT, failure.expected, failure.seen
             case Hung():

@@ -7,7 +7,7 @@ faces. Not for listening, nor for the order in which a guest ends.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import trio
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from actors.guest.platform import Platform
     from actors.limits import Limits
 
-__all__ = ["Composed", "Face", "compose"]
+__all__ = ["Compose", "Composed", "Face", "compose"]
 
 # roots of containers are named by their path in the guest's own sight
 _SHARE = "/"
@@ -49,6 +49,22 @@ class Composed:
 
     conductor: Conductor
     faces: Mapping[GuestProtocol, Face]
+
+
+class Compose(Protocol):
+    """`compose`, or what puts a guest of other parts together: tests do, to have one that behaves as others' agents."""
+
+    def __call__(
+        self,
+        engine: Engine,
+        limits: Limits,
+        *,
+        version: str,
+        platform: Platform,
+        on_error: Callable[[str, str, Exception], None],
+    ) -> Composed:
+        """See `compose`."""
+        ...
 
 
 def compose(

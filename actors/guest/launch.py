@@ -11,6 +11,7 @@ why; 4 the guest ended by itself; 5 something could not be removed, and the next
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import select
 import signal
@@ -79,8 +80,8 @@ def _parse(argv: Sequence[str] | None) -> Options:
     return Options(parsed.sandbox, parsed.directory, parsed.engine, protocol, limits, not parsed.no_lifeline)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one guest; the exit code."""
+def main(argv: Sequence[str] | None = None, *, serving: str = "actors.guest.serve") -> int:
+    """Run one guest; the exit code. `serving`: the module whose `serve` it is, loaded in the guest's own process."""
     options = _parse(argv)
     try:
         directory = rundir.RunDirectory(options.directory)
@@ -94,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # held like the lock
         _group = None if options.engine == "processes" else hold_group(layout, owner.group)
-        code = _Launcher(options, directory, owner, layout).run()
+        code = _Launcher(options, directory, owner, layout, serving).run()
     except (KatrioError, OSError) as error:
         print(f"guest of sandbox {options.sandbox!r} can't begin: {error}", file=sys.stderr)
     swept = rundir.sweep_own(directory, layout, owner)
@@ -132,11 +133,14 @@ def _heed_signals() -> None:
 
 
 class _Launcher:
-    def __init__(self, options: Options, directory: RunDirectory, owner: Owner, layout: CgroupLayout) -> None:
+    def __init__(
+        self, options: Options, directory: RunDirectory, owner: Owner, layout: CgroupLayout, serving: str
+    ) -> None:
         self._options = options
         self._directory = directory
         self._owner = owner
         self._layout = layout
+        self._serving = serving
 
     def run(self) -> int:
         """Fork the guest, see it end, and see its namespace end."""
@@ -180,8 +184,7 @@ class _Launcher:
                 syscalls.become_subreaper()
             os.chdir(self._directory.state)
             # only now: Trio must not be imported before the fork
-            from actors.guest.serve import serve
-
+            serve = importlib.import_module(self._serving).serve
             options = self._options
             code = serve(
                 self._directory,

@@ -28,6 +28,7 @@ from actors.host.heap import keep_freed_buffers
 from transports.stream import serve_unix
 
 if TYPE_CHECKING:
+    from actors.guest.compose import Compose
     from actors.guest.engines.base import Engine
     from actors.host.protocols import GuestProtocol
     from actors.host.rundir import RunDirectory
@@ -41,12 +42,19 @@ _LOGGED_ERRORS = 100
 
 
 def serve(
-    directory: RunDirectory, engine: str, protocol: GuestProtocol, limits: Limits, *, namespaces: bool, token: str
+    directory: RunDirectory,
+    engine: str,
+    protocol: GuestProtocol,
+    limits: Limits,
+    *,
+    namespaces: bool,
+    token: str,
+    compose: Compose = compose,
 ) -> int:
     """Serve until SIGTERM; the exit code. `token` marks processes where no pid namespace holds them."""
     keep_freed_buffers()
     found = make_engine(engine, directory.path.name, token="" if namespaces else token)
-    return trio.run(_main, directory, found, protocol, limits, namespaces)
+    return trio.run(_main, directory, found, protocol, limits, namespaces, compose)
 
 
 def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
@@ -73,7 +81,12 @@ def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
 
 
 async def _main(
-    directory: RunDirectory, engine: Engine, protocol: GuestProtocol, limits: Limits, namespaces: bool
+    directory: RunDirectory,
+    engine: Engine,
+    protocol: GuestProtocol,
+    limits: Limits,
+    namespaces: bool,
+    compose: Compose,
 ) -> int:
     composed = compose(
         engine,

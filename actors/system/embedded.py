@@ -29,7 +29,7 @@ from transports.errors import Exhausted, TransportError
 from transports.stream import dial_with_backoff, unix_dialer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from actors.handles import SystemHandle
@@ -52,6 +52,8 @@ IMAGES_AT_ONCE = 8
 class EmbeddedGuests:
     """Launches guests below `run_root`; see `actors.sandbox.GuestLauncher`.
 
+    `launcher`: its module, and words before the launcher's own.
+
     Raises: InvalidArgument, when `limits` has what no guest could keep to.
     """
 
@@ -64,7 +66,9 @@ class EmbeddedGuests:
         seams: Seams,
         limits: Limits,
         protocol: GuestProtocol = GuestProtocol.TTRPC,
+        launcher: Sequence[str] = ("actors.guest.launch",),
     ) -> None:
+        self._launcher = launcher
         self._run_root = run_root
         self._engine = engine
         self._environment = environment
@@ -139,7 +143,7 @@ class EmbeddedGuests:
             # nothing from the working directory may be imported by a process of ours
             "-P",
             "-m",
-            "actors.guest.launch",
+            *self._launcher,
             "--sandbox",
             sandbox,
             "--directory",

@@ -64,9 +64,9 @@ class YamuxChannel:
                 task_status.started()
                 self._end(await self._read())
                 nursery.cancel_scope.cancel()
-            await self._say_goodbye()
         finally:
             self._end(EndpointClosed("the yamux channel was closed on our side"))
+            await self._say_goodbye()
             # shielded, and instant: a Cancelled from the closing would hide the error that ended us
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(self._stream)
@@ -201,7 +201,8 @@ class YamuxChannel:
         """A go-away, when it is the peer's fault: `Session` has queued it."""
         if self._session.failure is None:
             return
-        with trio.move_on_after(GOODBYE_SECONDS):
+        # whoever takes its streams stops this channel as soon as they fail
+        with trio.move_on_after(GOODBYE_SECONDS, shield=True):
             try:
                 await self._stream.send_all(self._session.data_to_send()[0])
             except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -131,6 +131,7 @@ async def container_id(kata: Kata) -> None:
     does="sends ExecProcess with no Process message",
     expects="a refusal; the container is healthy",
     why="agent-semantics 5.2: needs Process",
+    risky=True,
 )
 async def without_process(kata: Kata) -> None:
     container = await kata.run()
@@ -159,6 +160,7 @@ async def unknown_container(kata: Kata) -> None:
     does="pauses a container, executes in it, resumes it, and executes again",
     expects="a refusal soon; after the resume an exec works",
     why="agent-semantics 1.3, 6.2 (17): the child is born frozen, and the Rust agent waits for it under its lock",
+    risky=True,
 )
 async def paused(kata: Kata) -> None:
     container = await kata.run()

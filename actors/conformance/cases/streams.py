@@ -373,6 +373,7 @@ async def after_exit(kata: Kata) -> None:
     does="reads a line with len 4294967295",
     expects="the line, and an agent that still works",
     why="agent-semantics 6.4 (53): the agent allocates `len` bytes first",
+    risky=True,
 )
 async def huge_length(kata: Kata) -> None:
     container = await kata.run()

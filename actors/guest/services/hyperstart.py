@@ -63,6 +63,8 @@ class HyperstartService:
         share: the directory that stands for a real guest's /tmp/hyper/shared.
     """
 
+    live_process: type[LiveProcess] = LiveProcess
+
     def __init__(self, conductor: Conductor, limits: Limits, *, platform: Platform, share: str) -> None:
         self._conductor = conductor
         self._limits = limits
@@ -237,7 +239,7 @@ class HyperstartService:
             messages.encode_json(messages.Exec(container=container, process=body))
         except LocalProtocolError as error:
             raise InvalidArgument(str(error), field="process") from None
-        process = LiveProcess(container, body, name=name, limits=self._limits)
+        process = self.live_process(container, body, name=name, limits=self._limits)
         self._live[process.key] = process
         return process
 

@@ -10,6 +10,7 @@ from actors.guest.conductor import Conductor
 from actors.guest.machine import Machine
 from actors.guest.services.hyperstart import HyperstartService
 from actors.guest.services.kata_containers import ContainerCalls
+from actors.guest.services.kata_guest import GuestCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.simulation.engine import SimulatedEngine
 from transports.calls.server import CallServer
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 
     import trio
 
+    from actors.errors import KatrioError
     from transports.calls.server import CallContext, Handler
+    from transports.errors import RpcStatusError
 
-__all__ = ["Around", "Defect", "Kit"]
+__all__ = ["Around", "Defect", "Kit", "Told"]
 
 
 Around: TypeAlias = "Callable[[Handler, bytes, CallContext], Awaitable[bytes]]"
+Told: TypeAlias = "Callable[[str, KatrioError], RpcStatusError]"
 
 
 async def _straight(handler: Handler, payload: bytes, context: CallContext) -> bytes:
@@ -37,21 +41,28 @@ def _untouched(stream: trio.abc.Stream) -> trio.abc.Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kit:
-    """The parts of a guest.
+    """The parts of a guest: classes of the product's, or what makes one of theirs.
 
     Attributes:
         around: what every call passes through.
+        told: what a call, by its name, is answered when it fails; None: as the product does.
+        without: calls that it does not have.
+        version: what it says it is; empty: the product.
         rpc: what lies between a client's bytes and the server; `control` and `streams` are that for hyperstart's channels.
     """
 
     engine: type[SimulatedEngine] = SimulatedEngine
     machine: type[Machine] = Machine
-    conductor: type[Conductor] = Conductor
-    containers: type[ContainerCalls] = ContainerCalls
-    processes: type[ProcessCalls] = ProcessCalls
+    conductor: Callable[..., Conductor] = Conductor
+    guest: Callable[..., GuestCalls] = GuestCalls
+    containers: Callable[..., ContainerCalls] = ContainerCalls
+    processes: Callable[..., ProcessCalls] = ProcessCalls
     around: Around = _straight
+    told: Told | None = None
+    without: frozenset[str] = frozenset()
+    version: str = ""
     server: type[CallServer] = CallServer
-    hyperstart: type[HyperstartService] = HyperstartService
+    hyperstart: Callable[..., HyperstartService] = HyperstartService
     rpc: Callable[[trio.abc.Stream], trio.abc.Stream] = _untouched
     control: Callable[[trio.abc.Stream], trio.abc.Stream] = _untouched
     streams: Callable[[trio.abc.Stream], trio.abc.Stream] = _untouched

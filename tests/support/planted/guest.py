@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -17,12 +16,11 @@ from trio.testing import memory_stream_pair
 from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
-from actors.guest.services.kata import KataService
+from actors.host.protocols import Channel, GuestProtocol
 from actors.limits import DEFAULT_LIMITS
-from actors.schemas.dialect import Dialect
 from actors.seams import real_seams
 from tests.support.hyperstart_guest import NamedPlatform
-from transports.grpc.serving import ServerConnection as GrpcConnection
+from tests.support.planted.composing import compose_kit, grpc_connection
 from transports.ttrpc.connection import ServerConnection
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from actors.conformance.subject import Target
-    from actors.guest.conductor import Conductor
+    from actors.guest.compose import Composed
     from tests.support.planted.defect import Kit
     from transports.calls.connection import ServingConnection
 
@@ -55,40 +53,26 @@ def dialer(
     return dial
 
 
-class _Service(KataService):
-    """With calls of the kit's in their places."""
-
-    def __init__(self, kit: Kit, conductor: Conductor, platform: NamedPlatform) -> None:
-        super().__init__(conductor, DEFAULT_LIMITS, version="katrio planted", engine="simulated", platform=platform)
-        self._methods = {
-            **self._methods,
-            **kit.containers(conductor, platform).methods(),
-            **kit.processes(conductor, DEFAULT_LIMITS).methods(),
-        }
-
-
 def connection_of(spoken: Spoken) -> Callable[[int], ServingConnection]:
     """The answering side of a kata dialect."""
-    if spoken is Spoken.GRPC:
-        return lambda calls: GrpcConnection(calls, trio.current_time)
-    return ServerConnection
+    return grpc_connection if spoken is Spoken.GRPC else ServerConnection
+
+
+def _composed(kit: Kit, seed: int) -> Composed:
+    engine = kit.engine(random.Random(seed))
+    return compose_kit(
+        kit, engine, DEFAULT_LIMITS, version="katrio planted", platform=NamedPlatform(engine), on_error=unheard
+    )
 
 
 @asynccontextmanager
 async def open_kata(kit: Kit, spoken: Spoken, seed: int = 0) -> AsyncGenerator[KataTarget]:
     """Its kata service in a dialect."""
-    engine = kit.engine(random.Random(seed))
-    conductor = kit.conductor(engine, kit.machine(DEFAULT_LIMITS), DEFAULT_LIMITS)
-    dialect = Dialect.GRPC if spoken is Spoken.GRPC else Dialect.TTRPC
-    honest = _Service(kit, conductor, NamedPlatform(engine)).handlers(dialect)
-    handlers = {name: partial(kit.around, handler) for name, handler in honest.items()}
-    server = kit.server(handlers, connection_of(spoken), on_error=unheard)
+    composed = _composed(kit, seed)
+    protocol = GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC
+    serve = composed.faces[protocol].channels[Channel.AGENT]
     async with trio.open_nursery() as nursery:
-        await nursery.start(conductor.run)
-
-        async def serve(stream: trio.abc.Stream) -> None:
-            await server.serve_stream(kit.rpc(stream))
-
+        await nursery.start(composed.conductor.run)
         yield KataTarget(dialer(nursery, serve), rootfs="/", ids=real_seams().ids, spoken=spoken)
         nursery.cancel_scope.cancel()
 
@@ -96,19 +80,12 @@ async def open_kata(kit: Kit, spoken: Spoken, seed: int = 0) -> AsyncGenerator[K
 @asynccontextmanager
 async def open_hyperstart(kit: Kit, seed: int = 0) -> AsyncGenerator[HyperstartTarget]:
     """Its hyperstart service."""
-    engine = kit.engine(random.Random(seed))
-    conductor = kit.conductor(engine, kit.machine(DEFAULT_LIMITS), DEFAULT_LIMITS)
-    service = kit.hyperstart(conductor, DEFAULT_LIMITS, platform=NamedPlatform(engine), share="/")
+    composed = _composed(kit, seed)
+    face = composed.faces[GuestProtocol.HYPERSTART]
+    control, streams = face.channels[Channel.CONTROL], face.channels[Channel.STREAMS]
     async with trio.open_nursery() as nursery:
-        await nursery.start(conductor.run)
-        await nursery.start(service.run)
-
-        async def control(stream: trio.abc.Stream) -> None:
-            await service.serve_control(kit.control(stream))
-
-        async def streams(stream: trio.abc.Stream) -> None:
-            await service.serve_streams(kit.streams(stream))
-
+        await nursery.start(composed.conductor.run)
+        await nursery.start(face.run)
         yield HyperstartTarget(
             dialer(nursery, control), dialer(nursery, streams), rootfs="", share="/", ids=real_seams().ids
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from transports.calls.server import CallContext, Handler
 
-__all__ = ["DEFECTS", "Anything", "Meddler", "Raw"]
+__all__ = ["DEFECTS", "Anything", "Meddler", "Raw", "UsedStreamIds"]
 
 HEADER = struct.Struct(">IIBB")
 
@@ -134,11 +134,15 @@ class AnyStreamId(Meddler):
         self._asked: dict[int, int] = {}
         self._next = 1
 
+    def takes(self, stream_id: int) -> bool:
+        """Whether a request under it gets another."""
+        return True
+
     def received(self, data: bytes) -> bytes:
         self.incoming += data
         frames = cut_frames(self.incoming)
         for frame in frames:
-            if frame.kind == REQUEST:
+            if frame.kind == REQUEST and self.takes(frame.stream_id):
                 self._asked[self._next] = frame.stream_id
                 frame.stream_id, self._next = self._next, self._next + 2
         return b"".join(frame.encode() for frame in frames)
@@ -149,6 +153,22 @@ class AnyStreamId(Meddler):
         for frame in frames:
             frame.stream_id = self._asked.pop(frame.stream_id, frame.stream_id)
         return b"".join(frame.encode() for frame in frames)
+
+
+class UsedStreamIds(AnyStreamId):
+    """Those that were used are as good as new; from the first of them on all are renumbered."""
+
+    def __init__(self, inner: trio.abc.Stream) -> None:
+        super().__init__(inner)
+        self._renumbers = False
+
+    def takes(self, stream_id: int) -> bool:
+        if stream_id % 2 == 0:
+            return False
+        self._renumbers = self._renumbers or stream_id < self._next
+        if not self._renumbers:
+            self._next = stream_id + 2
+        return self._renumbers
 
 
 class OneCallAtATime(Meddler):
