@@ -331,45 +331,6 @@ async def test_the_guest_dies_and_everybody_is_told_at_once(autojump_clock: Mock
         await box.delete()
 
 
-@pytest.mark.parametrize("at", ["dial", "create_container one"])
-async def test_a_guest_that_dies_under_a_create_is_the_answer_to_it(at: str, autojump_clock: MockClock) -> None:
-    guest = ScriptedGuest(failures={"create_container": OutcomeUnknown("the link broke")})
-    async with a_sandbox(guest) as box:
-        guest.gates[at] = trio.Event()
-        failures: list[str] = []
-
-        async def create() -> None:
-            try:
-                await box.create_container("one", SPEC)
-            except KatrioError as error:
-                failures.append(error.code)
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(create)
-            await trio.testing.wait_all_tasks_blocked()
-            guest.die()
-            await trio.testing.wait_all_tasks_blocked()
-            guest.gates[at].set()
-        assert failures == ["guest_died"]
-        assert (await box.info()).children == ()
-
-
-async def test_a_guest_that_dies_before_its_agent_answers_is_the_answer_to_start(autojump_clock: MockClock) -> None:
-    guest = ScriptedGuest(gates={"dial": trio.Event()})
-    async with scripted_system(guest) as system:
-        box = await system.create_sandbox("box")
-        async with trio.open_nursery() as nursery:
-
-            async def die() -> None:
-                await trio.testing.wait_all_tasks_blocked()
-                guest.die()
-
-            nursery.start_soon(die)
-            with pytest.raises(GuestDied):
-                await box.start(budget=5)
-        assert (await box.info()).state == "lost"
-
-
 async def test_a_cancelled_system_still_keeps_the_stop_order(autojump_clock: MockClock) -> None:
     guest = ScriptedGuest()
     with trio.CancelScope() as scope:
