@@ -31,7 +31,7 @@ from actors.guest.engines.reaper import name_of
 from actors.guest.engines.resources import apply_resources, blame_resources
 from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
-from actors.guest.engines.streams import open_pipes, terminal_ends
+from actors.guest.engines.streams import open_pipes, receive_terminal
 from actors.host import cgroups
 from actors.host.cgroups import FreezerState
 from actors.host.exhaustion import is_exhaustion, told_when_exhausted
@@ -318,7 +318,8 @@ class OciEngine:
             # a create changes into the bundle before it dials; an absolute path may exceed a socket's 107 bytes
             seen = Path("../..", path) if verb == "create" else path
             await self._runtime.call(verb, "--console-socket", str(seen), *arguments, container)
-            return _receive_terminal(listener)
+            stdin, stdout = receive_terminal(listener)
+            return Stdio(stdin, stdout, None, terminal=True)
         finally:
             listener.close()
             path.unlink(missing_ok=True)
@@ -479,23 +480,3 @@ def _below_a_mount(path: str, mounts: list[Document]) -> bool:
             bound = "bind" in (mount.get("options") or []) or "rbind" in (mount.get("options") or [])
             return not bound or Path(mount.get("source") or "/", *rest).is_dir()
     return False
-
-
-def _receive_terminal(listener: socket.socket) -> Stdio:
-    """Raises: AgentError when the runtime has sent no terminal."""
-    try:
-        connection, _ = listener.accept()
-    except BlockingIOError:
-        raise AgentError("the runtime did not send the terminal", status="no terminal") from None
-    with connection:
-        _, descriptors, _, _ = socket.recv_fds(connection, 4096, 4)
-    if len(descriptors) != 1:
-        for descriptor in descriptors:
-            os.close(descriptor)
-        raise AgentError(
-            f"the runtime sent {len(descriptors)} descriptors where one terminal was due", status="no terminal"
-        )
-    master = descriptors[0]
-    os.set_inheritable(master, False)
-    stdin, stdout = terminal_ends(master)
-    return Stdio(stdin, stdout, None, terminal=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import socket
 import struct
 import termios
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,12 +17,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.errors import AgentError
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from actors.wire.spec import TerminalSize
 
-__all__ = ["ReadEnd", "WriteEnd", "open_pipes", "set_terminal_size", "terminal_ends"]
+__all__ = ["ReadEnd", "WriteEnd", "open_pipes", "receive_terminal", "set_terminal_size", "terminal_ends"]
 
 # the kernel's cap for the unprivileged (fs.pipe-max-size); three times the rate of the default 64 KiB
 _PIPE_BYTES = 1024 * 1024
@@ -190,3 +193,22 @@ def terminal_ends(master: int) -> tuple[WriteEnd, ReadEnd]:
 def set_terminal_size(descriptor: int, size: TerminalSize) -> None:
     """Set a terminal's size; the kernel tells its foreground group (SIGWINCH). Raises: OSError."""
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", size.rows, size.columns, 0, 0))
+
+
+def receive_terminal(listener: socket.socket) -> tuple[WriteEnd, ReadEnd]:
+    """The terminal that a runtime sent to its console socket. Raises: AgentError when it sent none."""
+    try:
+        connection, _ = listener.accept()
+    except BlockingIOError:
+        raise AgentError("the runtime did not send the terminal", status="no terminal") from None
+    with connection:
+        _, descriptors, _, _ = socket.recv_fds(connection, 4096, 4)
+    if len(descriptors) != 1:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise AgentError(
+            f"the runtime sent {len(descriptors)} descriptors where one terminal was due", status="no terminal"
+        )
+    master = descriptors[0]
+    os.set_inheritable(master, False)
+    return terminal_ends(master)
