@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SECONDS = 160
 # In virtual time a test that waits for nobody jumps to this at once; no test waits for so long.
 _VIRTUAL_SECONDS = 30 * 24 * 3600
+_VIRTUAL_CLOCKS = {"autojump_clock", "mock_clock"}
 
 # A deadline for each example judges the machine, not the code.
 hypothesis.settings.register_profile("katrio")
@@ -56,7 +57,7 @@ def _limited(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[.
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """A Trio test that hangs is cancelled, so that its fixtures clean up and its traceback says where it stood."""
     if item.get_closest_marker("trio") is not None and isinstance(item, pytest.Function):
-        seconds = _VIRTUAL_SECONDS if "autojump_clock" in item.fixturenames else _SECONDS
+        seconds = _VIRTUAL_SECONDS if _VIRTUAL_CLOCKS.intersection(item.fixturenames) else _SECONDS
         if (handle := getattr(item.obj, "hypothesis", None)) is not None:
             handle.inner_test = _limited(handle.inner_test, seconds)
         else:

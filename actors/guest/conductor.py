@@ -217,10 +217,11 @@ class Conductor:
 
         Raises: the first failure, at the end; then the sandbox is still there, and so are no other's things.
         """
-        await self.remove_all()
-        for clear in self._clearing:
-            await clear()
-        self.machine.destroy_sandbox()
+        with self.machine.destroying():
+            await self.remove_all()
+            for clear in self._clearing:
+                await clear()
+            self.machine.destroy_sandbox()
 
     async def remove_all(self) -> None:
         """Kill and remove every container; repeated is fine. The first failure is raised at the end."""

@@ -7,6 +7,7 @@ uses the same model. No I/O, no clock, no Trio. Not for streams, and not for wai
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from actors.lifecycle.process import PROCESS, ProcessEvent, ProcessState
 from actors.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Generator
 
     from actors.wire.spec import ExitStatus
 
@@ -53,6 +54,7 @@ class Machine:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self.sandbox: str | None = None
+        self._destroying = 0
         self.containers: dict[str, ContainerEntry] = {}
 
     def check_id(self, value: str, what: str) -> None:
@@ -71,11 +73,27 @@ class Machine:
     # sandbox
 
     def create_sandbox(self, sandbox: str) -> None:
-        """Raises: AlreadyExists, InvalidArgument."""
+        """Raises: AlreadyExists, InvalidArgument, InvalidTransition."""
         self.check_id(sandbox, "sandbox id")
+        self._check_not_destroying(f"create of sandbox {sandbox!r}")
         if self.sandbox is not None:
             raise AlreadyExists(f"create of sandbox {sandbox!r}: this guest has {self.sandbox!r} already")
         self.sandbox = sandbox
+
+    @contextmanager
+    def destroying(self) -> Generator[None]:
+        """Around whatever empties the sandbox: nothing is made meanwhile, so that what was emptied stays empty."""
+        self._destroying += 1
+        try:
+            yield
+        finally:
+            self._destroying -= 1
+
+    def _check_not_destroying(self, what: str) -> None:
+        if self._destroying:
+            raise InvalidTransition(
+                f"{what}: the guest's sandbox is being destroyed; wait for its end", state="stopping", verb="create"
+            )
 
     def destroy_sandbox(self) -> None:
         """Forget the sandbox; its containers must have been removed. Repeated is fine."""
@@ -113,8 +131,9 @@ class Machine:
     # create
 
     def begin_create(self, container: str) -> ContainerEntry:
-        """Take the id. Raises: AlreadyExists, InvalidArgument, ResourceExhausted."""
+        """Take the id. Raises: AlreadyExists, InvalidArgument, InvalidTransition, ResourceExhausted."""
         self.check_id(container, "container id")
+        self._check_not_destroying(f"create of container {container!r}")
         if container in self.containers:
             raise AlreadyExists(f"create of container {container!r}: it exists; remove it first", container=container)
         if len(self.containers) >= self._limits.containers:

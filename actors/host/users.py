@@ -93,5 +93,5 @@ def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> 
     gid = _number(row[3], most)
     if gid is None:
         raise InvalidArgument(f"user {name[:80]!r}: the container's /etc/passwd has no group for it", field="user")
-    extra = [_number(entry[2], most) for entry in _rows(group, 3) if row[0] in entry[3].split(",")]
+    extra = [_number(entry[2], most) for entry in _rows(group, 4) if row[0] in entry[3].split(",")]
     return ResolvedUser(uid, gid, tuple(found for found in extra if found is not None and found != gid))

@@ -18,6 +18,7 @@ import trio
 
 from actors.errors import NotFound
 from actors.guest.conductor import Conductor
+from actors.guest.services.kata_guest import GuestCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.simulation.engine import SimulatedEngine
 from actors.simulation.engine_process import SimulatedProcess
@@ -36,6 +37,7 @@ __all__ = [
     "DoubledConductor",
     "ForgetsAtTheFirstWait",
     "NoConsoleSize",
+    "SaysNoWords",
     "Slow",
     "TermBecomesKill",
     "handles",
@@ -43,6 +45,13 @@ __all__ = [
     "unread_input",
     "wipe",
 ]
+
+
+class SaysNoWords(GuestCalls):
+    """Version is answered whatever it is asked about: nobody but katrio's own guest says more."""
+
+    async def _get_version(self, request: api.CheckRequest) -> msgspec.Struct:
+        return await super()._get_version(msgspec.structs.replace(request, service=""))
 
 
 class DoubledConductor(Conductor):

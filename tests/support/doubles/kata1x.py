@@ -12,12 +12,13 @@ from actors.errors import AgentError, InvalidArgument, InvalidTransition, Katrio
 from actors.guest.services.kata_containers import ContainerCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.lifecycle.container import ContainerState
-from actors.schemas.agent import ReadStreamResponse
+from actors.schemas.agent import AgentDetails, GuestDetailsResponse, ReadStreamResponse
 from actors.schemas.status import status_from_error
 from tests.support.doubles.habits import (
     DoubledConductor,
     ForgetsAtTheFirstWait,
     NoConsoleSize,
+    SaysNoWords,
     TermBecomesKill,
     is_terminal,
 )
@@ -66,6 +67,13 @@ class OldConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
     async def remove(self, container: str) -> None:
         await super().remove(container)
         self._still.pop(container, None)
+
+
+class OldGuest(SaysNoWords):
+    """What it says of itself."""
+
+    async def _details(self, request: api.GuestDetailsRequest) -> msgspec.Struct:
+        return GuestDetailsResponse(agent_details=AgentDetails(version=VERSION, storage_handlers=("9p", "local")))
 
 
 class OldContainers(ContainerCalls):
@@ -127,6 +135,7 @@ def kata1x(power: Power, options: Options) -> Kit:
     """Its parts."""
     return Kit(
         conductor=partial(OldConductor, power, options),
+        guest=OldGuest,
         containers=OldContainers,
         processes=OldProcesses,
         told=told,

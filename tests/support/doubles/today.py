@@ -14,18 +14,19 @@ import trio
 
 from actors.errors import AgentError, InvalidArgument, InvalidTransition, KatrioError, NotFound, Unsupported
 from actors.guest.services.kata_containers import ContainerCalls
-from actors.guest.services.kata_guest import GuestCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.lifecycle.container import ContainerState
 from actors.nurseries import open_plain_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.oci import Process
+from actors.schemas.resources import VolumeStatsRequest, VolumeStatsResponse
 from actors.schemas.rpcs import RPCS, SchemaError, decode_request
 from tests.support.doubles.habits import (
     DoubledConductor,
     ForgetsAtTheFirstWait,
     NoConsoleSize,
+    SaysNoWords,
     TermBecomesKill,
     is_terminal,
     wipe,
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["today"]
 
 VERSION = "4.1.0"
+# of the sandbox's ipc namespace
+SANDBOX_FILE = "/var/run/sandbox-ns/ipc"
 # kept to a call's end, or taken and given back before it waits; the rest is asked without it
 HELD = frozenset(
     ("CreateSandbox", "DestroySandbox", "CreateContainer", "StartContainer", "RemoveContainer", "ExecProcess", "SignalProcess",
@@ -298,8 +301,16 @@ async def _pending_read(process: ProcessIo, request: api.ReadStreamRequest, read
     return reply
 
 
-class TodaysGuest(GuestCalls):
+class TodaysGuest(SaysNoWords):
     """What it says of itself and of its network."""
+
+    async def _volume_stats(self, request: VolumeStatsRequest) -> msgspec.Struct:
+        """Of the file of the sandbox's ipc namespace too, which CreateSandbox mounts."""
+        if request.volume_guest_path != SANDBOX_FILE:
+            return await super()._volume_stats(request)
+        if self._machine.sandbox is None:
+            raise AgentError('Os { code: 2, kind: NotFound, message: "No such file or directory" }', status="INTERNAL")
+        return VolumeStatsResponse()
 
     async def _details(self, request: api.GuestDetailsRequest) -> msgspec.Struct:
         details = api.AgentDetails(version=VERSION, device_handlers=("blk",), storage_handlers=("ephemeral", "local"))

@@ -43,7 +43,7 @@ class _Service(KataService):
         super().__init__(conductor, limits, version=version, engine=engine, platform=platform)
         methods = {
             **self._methods,
-            **kit.guest(platform, limits, version=version, engine=engine).methods(),
+            **kit.guest(conductor.machine, platform, limits, version=version, engine=engine).methods(),
             **kit.containers(conductor, platform).methods(),
             **kit.processes(conductor, limits).methods(),
         }

@@ -94,7 +94,7 @@ Value = str | float | list[str] | dict[str, int]
 def _any(**values: Value) -> bytes:
     struct, packed = Struct(), Any()
     struct.update(values)
-    packed.Pack(struct)
+    packed.Pack(struct, deterministic=True)
     return packed.SerializeToString()
 
 
