@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_in_root", "read_in_root"]
 
+_READ_BYTES = 64 * 1024
 # the same number on every architecture (calls added since Linux 5.1)
 _SYS_OPENAT2, _RESOLVE_IN_ROOT = 437, 0x10
 
@@ -53,10 +54,13 @@ def read_in_root(root: Path, path: str, most_bytes: int) -> bytes | None:
         if not stat.S_ISREG(os.fstat(found).st_mode):
             return None
         # the very file that was looked at
+        data = bytearray()
         with open(f"/proc/self/fd/{found}", "rb") as file:
-            data = file.read(most_bytes + 1)
+            # not at once: a read of so many bytes makes room for all of them first
+            while len(data) <= most_bytes and (more := file.read(_READ_BYTES)):
+                data += more
     finally:
         os.close(found)
     if len(data) > most_bytes:
         raise ValueError(f"{path} has over {most_bytes} bytes")
-    return data
+    return bytes(data)

@@ -137,7 +137,7 @@ async def test_our_client_uses_a_grpcio_server(tmp_path: Path) -> None:
                         callers.start_soon(caller, number)
                 with pytest.raises(RpcStatusError) as caught:
                     await client.call("t.S", "Fail", b"")
-                assert str(caught.value) == "FAILED_PRECONDITION: not now:\n50 % of \u20ac"
+                assert caught.value.message == "not now:\n50 % of \u20ac"
                 with pytest.raises(RpcStatusError, match="UNIMPLEMENTED"):
                     await client.call("t.S", "Nope", b"")
                 with pytest.raises(RpcStatusError, match="DEADLINE_EXCEEDED"):

@@ -389,7 +389,7 @@ ROWS = (
     Row("rootfs missing or broken", roots_that_are_no_roots, frozenset({"invalid_argument", "not_found"}), 1, "images"),
     Row("hostile ids", hostile_ids, frozenset({"invalid_argument"}), 1),
     Row("socket path too long", a_socket_path_too_long, frozenset({"invalid_argument"}), 1),
-    Row("memory too small to start in", memory_too_small, frozenset({"agent_error", "resource_exhausted"}), 5, "cgroups"),
+    Row("memory too small to start in", memory_too_small, frozenset({"invalid_argument", "resource_exhausted", "agent_error"}), 5, "cgroups"),
     Row("stop of one that ignores SIGTERM", stop_of_one_that_ignores_it, FINE, 0.5),
     Row("exit before the start is answered", exits_before_the_start_is_answered, FINE, 5),
     Row("stop racing exit", stop_racing_exit, FINE, 5),
