@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.api import open_system
+from actors.api import open_embedded
 from actors.cli.exits import Exit
 from actors.cli.say import say
 from actors.errors import InternalError, KatrioError
@@ -176,8 +176,8 @@ def _one_line(error: BaseException) -> str:
 async def _try_engine(engine: str, run_root: Path) -> float:
     began = trio.current_time()
     with trio.fail_after(_TRIAL_SECONDS):
-        async with open_system(engine=engine, run_dir=run_root) as system:
-            box = await system.create_sandbox("doctor")
+        async with open_embedded(agent="kata", engine=engine, run_dir=run_root) as world:
+            box = await world.system.create_sandbox("doctor")
             await box.start()
             spec = ContainerSpec(process=ProcessSpec(args=("sh", "-c", "exit 7")))
             container = await box.create_container("trial", spec)

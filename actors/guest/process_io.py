@@ -36,11 +36,15 @@ class _Reader:
         self._left = left
         self._bound = bound
         self._turn = trio.Lock()
+        # what `keep` waits in; a reader ends that wait, for what it brought already is the reader's
+        self._keeping: trio.CancelScope | None = None
         self._room = trio.lowlevel.ParkingLot()
         # its reader has seen the end
         self.at_end = stream is None
 
     async def read(self, limit: int) -> bytes:
+        if self._keeping is not None:
+            self._keeping.cancel()
         async with self._turn:
             if self._left.lost:
                 lost, self._left.lost = self._left.lost, 0
@@ -63,7 +67,9 @@ class _Reader:
                 continue
             # a reader that waits for bytes has the turn for as long
             async with self._turn:
-                self._left.put(await self._receive(_KEPT_BYTES))
+                with trio.CancelScope() as self._keeping:
+                    self._left.put(await self._receive(_KEPT_BYTES))
+                self._keeping = None
 
     async def _receive(self, limit: int) -> bytes:
         """Empty at the end, where the stream is closed: it is of no use to anybody, and costs a descriptor."""

@@ -76,3 +76,24 @@ async def test_what_was_dropped_is_told_once_and_the_rest_is_there(autojump_cloc
         assert await new.read_stdout(100_000) == (b"new\n" * 2000)
         assert await new.read_stdout(1) == b""
         nursery.cancel_scope.cancel()
+
+
+async def test_what_is_there_is_read_though_a_grandchild_holds_the_pipe(autojump_clock: trio.testing.MockClock) -> None:
+    conductor = Conductor(SimulatedEngine(random.Random(0)), Machine(DEFAULT_LIMITS), DEFAULT_LIMITS)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(conductor.run)
+        conductor.machine.create_sandbox("box")
+        idle = Process(args=("sleep", "1000"), cwd="/")
+        await conductor.create("one", Spec(version="1.0.2", root=Root(path="/"), process=idle))
+        await conductor.start("one")
+        args = ("sh", "-c", "(sleep 20; echo late) & echo early")
+        await conductor.exec("one", "leader", Process(args=args, cwd="/"))
+        assert (await conductor.wait("one", "leader")).code == 0
+        # what is unread is being brought into memory by now, and the pipe is still open
+        await trio.sleep(1)
+        leader = conductor.process("one", "leader")
+        with trio.fail_after(1):
+            assert await leader.read_stdout(100) == b"early\n"
+        assert await leader.read_stdout(100) == b"late\n"
+        assert await leader.read_stdout(100) == b""
+        nursery.cancel_scope.cancel()
