@@ -67,22 +67,28 @@ class _Reader:
                 continue
             # a reader that waits for bytes has the turn for as long
             async with self._turn:
+                data = b""
                 with trio.CancelScope() as self._keeping:
-                    self._left.put(await self._receive(_KEPT_BYTES))
+                    data = await self._receive(_KEPT_BYTES)
                 self._keeping = None
+                # what was forgotten meanwhile must not take others' room
+                if self._stream is not None:
+                    self._left.put(data)
 
     async def _receive(self, limit: int) -> bytes:
         """Empty at the end, where the stream is closed: it is of no use to anybody, and costs a descriptor."""
-        if self._stream is None:
+        # kept here: it may be forgotten while its bytes are waited for
+        stream = self._stream
+        if stream is None:
             await trio.lowlevel.checkpoint()
             return b""
         try:
-            data = bytes(await self._stream.receive_some(limit))
+            data = bytes(await stream.receive_some(limit))
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             data = b""
         if not data:
-            ended, self._stream = self._stream, None
-            await ended.aclose()
+            self._stream = None
+            await stream.aclose()
         return data
 
     def forget(self) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors.errors import AgentError, InvalidArgument, InvalidTransition, KatrioError
+from actors.guest.machine import Machine
 from actors.guest.services.kata_containers import ContainerCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.lifecycle.container import ContainerState
@@ -28,6 +29,7 @@ from transports.errors import RpcStatusError, StatusCode
 if TYPE_CHECKING:
     import msgspec
 
+    from actors.guest.machine import ContainerEntry
     from actors.guest.services.kata import Method
     from actors.schemas import agent as api
     from tests.support.doubles.power import Options, Power
@@ -38,6 +40,15 @@ VERSION = "1.13.0-alpha0"
 HOSTNAME = "(none)"
 # what a read may ask for before its buffer is more than the VM has
 MACHINE_BYTES = 1 << 30
+
+
+class OldMachine(Machine):
+    """Without a sandbox there is nothing to look for."""
+
+    def container(self, container: str) -> ContainerEntry:
+        if self.sandbox is None:
+            raise InvalidTransition("Sandbox not started", state="no sandbox", verb="container")
+        return super().container(container)
 
 
 class OldConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
@@ -85,7 +96,7 @@ class OldContainers(ContainerCalls):
         return answer
 
     async def _create(self, request: api.CreateContainerRequest) -> msgspec.Struct:
-        if request.OCI is None:
+        if request.OCI is None and self._machine.sandbox is not None:
             await _panic(self._conductor, "nil pointer dereference in CreateContainer")
         return await super()._create(request)
 
@@ -134,6 +145,7 @@ def told(_method: str, error: KatrioError) -> RpcStatusError:
 def kata1x(power: Power, options: Options) -> Kit:
     """Its parts."""
     return Kit(
+        machine=OldMachine,
         conductor=partial(OldConductor, power, options),
         guest=OldGuest,
         containers=OldContainers,

@@ -358,7 +358,7 @@ async def codes(kata: Kata) -> None:
     await failing(nobody.remove, "INTERNAL")
     await failing(container.resume, "INTERNAL")
     await failing(partial(container.exec, "no-such-program"), "INTERNAL")
-    await failing(partial(container.init.resize, 10, 10), "agent_unreachable", "no tty")
+    await failing(partial(container.init.resize, 10, 10), "UNAVAILABLE", "no tty")
     await failing(
         partial(kata.call, "GetDiagnosticData", container_id=container.id, log_type="katrio.state"), "invalid_argument"
     )

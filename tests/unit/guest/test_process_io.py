@@ -1,0 +1,54 @@
+"""Streams that are forgotten while somebody waits for their bytes: who waits sees the end, and nothing else notices."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import trio
+
+from actors.guest.conductor import Conductor
+from actors.guest.machine import Machine
+from actors.limits import DEFAULT_LIMITS
+from actors.schemas.oci import Process, Root, Spec
+from actors.simulation.engine import SimulatedEngine
+
+# Trio wakes the waiter and goes on with who has closed in any order: so many make the missing of one order unlikely
+MANY = 16
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["sleep 1000", "sleep 1000 & exit 0"],
+    ids=["a live process", "an ended one, whose pipe a grandchild holds"],
+)
+async def test_closed_under_its_reader_a_stream_is_at_its_end(
+    script: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    conductor = Conductor(SimulatedEngine(random.Random(0)), Machine(DEFAULT_LIMITS), DEFAULT_LIMITS)
+    read: list[bytes] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(conductor.run)
+        conductor.machine.create_sandbox("box")
+        idle = Process(args=("sleep", "1000"), cwd="/")
+        await conductor.create("one", Spec(version="1.0.2", root=Root(path="/"), process=idle))
+        await conductor.start("one")
+        names = [f"p{number}" for number in range(MANY)]
+        for name in names:
+            await conductor.exec("one", name, Process(args=("sh", "-c", script), cwd="/"))
+
+        async def read_one(name: str) -> None:
+            read.append(await conductor.process("one", name).read_stdout(1000))
+
+        async with trio.open_nursery() as readers:
+            for name in names:
+                readers.start_soon(read_one, name)
+            await trio.sleep(1)
+            for name in names:
+                await conductor.process("one", name).aclose()
+        assert read == [b""] * MANY
+        # its own tasks, which take over what nobody reads, live on
+        await conductor.exec("one", "after", Process(args=("echo", "hello"), cwd="/"))
+        assert await conductor.process("one", "after").read_stdout(1000) == b"hello\n"
+        assert (await conductor.wait("one", "after")).code == 0
+        nursery.cancel_scope.cancel()
