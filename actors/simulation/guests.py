@@ -133,7 +133,7 @@ class _Guest:
         self._links: trio.Nursery | None = None
         self._dialled = 0
         self._asked_to_end = trio.Event()
-        self._power = trio.CancelScope(shield=True)
+        self._power = trio.CancelScope()
         self._reason = "its guest has ended"
         self._gone = trio.Event()
 
@@ -159,22 +159,27 @@ class _Guest:
         self._power.cancel()
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """The whole guest, until it is asked to end, or is killed."""
+        """The whole guest, until it is asked to end, or is killed.
+
+        A call that changes something is not interrupted, also not by a kill: what it starts tasks in ends after it.
+        """
         conductor = self._conductor
-        with self._power:
+        with trio.CancelScope(shield=True):
             async with trio.open_nursery() as nursery:
                 await nursery.start(conductor.run)
                 await nursery.start(self._face.run)
-                async with trio.open_nursery() as links:
-                    self._links = links
-                    task_status.started()
-                    await self._asked_to_end.wait()
-                    self._links = None
-                    links.cancel_scope.cancel()
-                with trio.move_on_after(_ENDING_SECONDS):
-                    await conductor.destroy()
+                with self._power:
+                    async with trio.open_nursery() as links:
+                        self._links = links
+                        task_status.started()
+                        try:
+                            await self._asked_to_end.wait()
+                        finally:
+                            self._links = None
+                        links.cancel_scope.cancel()
+                    with trio.move_on_after(_ENDING_SECONDS):
+                        await conductor.destroy()
                 nursery.cancel_scope.cancel()
-        self._links = None
         self._gone.set()
 
     def _dialer(self, channel: Channel) -> Dialer:

@@ -74,14 +74,16 @@ async def open_simulated_kata(spoken: Spoken = Spoken.TTRPC, seed: int = 0) -> A
     serve = composed.faces[GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC].channels[Channel.AGENT]
     async with trio.open_nursery() as nursery:
         await nursery.start(composed.conductor.run)
+        async with trio.open_nursery() as links:
 
-        async def dial() -> trio.abc.Stream:
-            await trio.lowlevel.checkpoint()
-            ours, theirs = stream_pair("agent", rng, lambda _name, _data: None)
-            nursery.start_soon(serve, theirs)
-            return ours
+            async def dial() -> trio.abc.Stream:
+                await trio.lowlevel.checkpoint()
+                ours, theirs = stream_pair("agent", rng, lambda _name, _data: None)
+                links.start_soon(serve, theirs)
+                return ours
 
-        yield KataTarget(dial, rootfs="/", ids=real_seams().ids, spoken=spoken)
+            yield KataTarget(dial, rootfs="/", ids=real_seams().ids, spoken=spoken)
+            links.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
     assert not bugs, bugs
 

@@ -1,7 +1,9 @@
 """Doubles of agents that nobody here wrote: how they say who they are, what a second sandbox does, what they read of a user.
 
-As seen alive of Kata's agent 4.1.0 and of 1.x's. Their processes run nothing: they end when they are killed, and print nothing.
-Not for how processes end, or streams: `agents` and the planted ones have those.
+As seen alive of Kata's agent 4.1.0 and of 1.x's, and of kinds that were not, which differ from them in a word of `Kind`: older ones,
+one under a policy, a small one. For identity, users and roots alone, of which they keep a record. Their processes run nothing: they end
+when they are killed, and print nothing. Not for what agents do with containers: `doubles` run real ones, and a test of identity holds
+both to the same answers.
 """
 
 from __future__ import annotations

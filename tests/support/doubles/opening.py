@@ -115,19 +115,13 @@ async def open_double(name: str, options: Options | None = None, seed: int = 0) 
     double, options = DOUBLES[name], options or Options()
     engine, power = SimulatedEngine(random.Random(seed)), Power()
     bugs: list[Exception] = []
-
-    def unexpected(_service: str, _method: str, error: Exception) -> None:
-        # what was under way when the machine went has nowhere to go on
-        if not power.gone.is_set():
-            bugs.append(error)
-
     composed = compose_kit(
         double.make(power, options),
         engine,
         DEFAULT_LIMITS,
         version="",
         platform=_Platform(engine),
-        on_error=unexpected,
+        on_error=lambda _service, _method, error: bugs.append(error),
     )
     async with trio.open_nursery() as nursery:
         machine = await nursery.start(_run, composed.conductor.run, composed.faces[double.protocol], power)
@@ -139,7 +133,7 @@ async def open_double(name: str, options: Options | None = None, seed: int = 0) 
                 yield Running(double, options, engine, power, Channels(dial), dial_port)
         else:
             yield Running(double, options, engine, power, _channels(machine, face, power))
-        nursery.cancel_scope.cancel()
+        machine.cancel_scope.cancel()
     assert not bugs, bugs
 
 
@@ -150,13 +144,15 @@ async def _run(
     *,
     task_status: trio.TaskStatus[trio.Nursery],
 ) -> None:
-    """The machine: its end ends all that it does, its connections too."""
+    """The machine: its end ends all that it does, its connections first."""
     async with trio.open_nursery() as nursery:
         await nursery.start(conductor)
         await nursery.start(face.run)
-        power.cut = nursery.cancel_scope.cancel
-        task_status.started(nursery)
-        await trio.sleep_forever()
+        async with trio.open_nursery() as links:
+            power.cut = links.cancel_scope.cancel
+            task_status.started(links)
+            await trio.sleep_forever()
+        nursery.cancel_scope.cancel()
 
 
 def _channels(machine: trio.Nursery, face: Face, power: Power) -> Channels:

@@ -24,6 +24,7 @@ from actors.schemas.guestwords import GuestWords, read_words, say_words
 from actors.schemas.oci import User
 from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
 from tests.support.conformance import open_simulated_kata
+from tests.support.doubles.opening import open_double
 from tests.support.realagents import KINDS, RealAgent, open_agent
 
 if TYPE_CHECKING:
@@ -80,6 +81,20 @@ async def test_a_real_agent_is_known_by_what_it_does(name: str, *, sandbox: bool
         assert not found.own
     assert set(real.asked) <= HARMLESS
     assert real.sandbox is sandbox
+
+
+@pytest.mark.parametrize(("double", "name"), [("today", "today"), ("kata1x", "1.x")])
+async def test_the_doubles_that_run_containers_are_known_alike(
+    double: str, name: str, autojump_clock: MockClock
+) -> None:
+    kind, without, beside = KNOWN[name]
+    async with (
+        open_double(double) as running,
+        client_of(running.channels.agent, KINDS[name].dialect) as client,
+    ):
+        assert await identify(client) == Identity(kind, KINDS[name].version, without)
+        await client.create_sandbox(CreateSandboxRequest(sandbox_id="box"))
+        assert await identify(client) == Identity(kind, KINDS[name].version, beside)
 
 
 @pytest.mark.parametrize("spoken", [Spoken.TTRPC, Spoken.GRPC])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,16 @@ import pytest
 import trio
 
 from actors.api import open_world
-from actors.errors import GuestDied, InvalidArgument, KatrioError, NotFound, ResourceExhausted, Unsupported
+from actors.errors import (
+    AgentUnreachable,
+    GuestDied,
+    InvalidArgument,
+    KatrioError,
+    NotFound,
+    OutcomeUnknown,
+    ResourceExhausted,
+    Unsupported,
+)
 from actors.limits import DEFAULT_LIMITS, SIMULATED_LIMITS
 from actors.scenario.load import load_text
 from actors.simulation.run import simulate
@@ -79,6 +89,39 @@ def test_a_killed_guest_is_told_to_all_and_its_neighbour_lives(seed: int) -> Non
             await world.fault("kill_guest", "box")
 
     in_world(body, seed)
+
+
+AMID: dict[str, Callable[[SandboxHandle, ContainerHandle], Awaitable[object]]] = {
+    "create": lambda box, _: box.create_container("two", shell("sleep 100")),
+    "exec": lambda _, one: one.exec("more", ProcessSpec(args=("sleep", "100"))),
+    "pause": lambda _, one: one.pause(),
+    "stop": lambda _, one: one.stop(),
+}
+
+
+@pytest.mark.parametrize("agent", ["kata", "hyperstart"])
+@pytest.mark.parametrize("verb", AMID)
+@pytest.mark.parametrize("milliseconds", [6, 30])
+def test_a_guest_killed_amid_a_change_complains_of_nothing(milliseconds: int, verb: str, agent: str) -> None:
+    async def main(simulation: Simulation) -> None:
+        async with open_simulated(simulation, agent=agent) as world:
+            box = await world.system.create_sandbox("box")
+            await box.start()
+            one = await running(box, "one", "sleep 100")
+            async with trio.open_nursery() as nursery:
+
+                async def change() -> None:
+                    with suppress(AgentUnreachable, GuestDied, OutcomeUnknown, Unsupported):
+                        await AMID[verb](box, one)
+
+                nursery.start_soon(change)
+                await trio.sleep(milliseconds / 1000)
+                await world.fault("kill_guest", "box")
+            await trio.sleep(1)
+            assert (await box.info()).state == "lost"
+        assert world.guests.bugs == []
+
+    simulate(main, 1)
 
 
 def test_probes_answer_past_the_guest() -> None:
