@@ -23,7 +23,7 @@ _VIRTUAL_SECONDS = 30 * 24 * 3600
 _VIRTUAL_CLOCKS = {"autojump_clock", "mock_clock"}
 
 # A deadline for each example judges the machine, not the code.
-hypothesis.settings.register_profile("katrio")
+hypothesis.settings.register_profile("katrio", deadline=None)
 
 _MEANINGS: dict[signal.Signals, Callable[[int, Any], Any] | signal.Handlers] = {
     signal.SIGINT: signal.default_int_handler,

@@ -61,7 +61,7 @@ class _Reader:
     async def keep(self) -> None:
         """After the process's end: bring what is unread into memory, and close the stream at its end. Somebody else may hold
         the other end for long, and write on: beyond the bound that waits for a reader, as in a live process's pipe."""
-        while self._stream is not None:
+        while (stream := self._stream) is not None:
             if self._left.size >= self._bound:
                 await self._room.park()
                 continue
@@ -72,7 +72,7 @@ class _Reader:
                     data = await self._receive(_KEPT_BYTES)
                 self._keeping = None
                 # what was forgotten meanwhile must not take others' room
-                if self._stream is not None:
+                if self._stream is stream:
                     self._left.put(data)
 
     async def _receive(self, limit: int) -> bytes:
