@@ -28,6 +28,7 @@ from actors.host.busybox import INSTALL
 from actors.host.cgroups import CgroupKind, read_layout
 from actors.host.facts import ENGINES, RUNTIMES, choose_engine, missing_for, read_facts
 from actors.host.images import default_image_root
+from actors.host.roots import abandoned_roots, default_roots
 from actors.host.store import abandoned_images, used_bytes
 from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import plain_error
@@ -235,10 +236,12 @@ def _number(value: int) -> str:
 
 
 def _leftovers(run_root: Path) -> Check:
+    user = os.geteuid()
     try:
-        dead = rundir.abandoned(run_root) + abandoned_images(default_image_root(os.environ, os.geteuid()))
+        dead = rundir.abandoned(run_root) + abandoned_images(default_image_root(os.environ, user))
     except OSError as error:
         return Check("leftovers", Verdict.BROKEN, f"{error.strerror}", "let it go on, or kill it")
+    dead += [path.name for path in abandoned_roots(default_roots(os.environ, user))]
     if dead:
         return Check("leftovers", Verdict.BROKEN, f"of dead owners: {', '.join(dead[:10])}", "katrio sweep")
     return Check("leftovers", Verdict.WORKS, "none")

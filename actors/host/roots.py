@@ -28,7 +28,7 @@ from actors.limits import DEFAULT_LIMITS, Limits
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-__all__ = ["Roots", "copy_root", "default_roots", "open_roots", "sweep_roots"]
+__all__ = ["Roots", "abandoned_roots", "copy_root", "default_roots", "open_roots", "sweep_roots"]
 
 _OWNED = "run-"
 # linux/fs.h: _IOW(0x94, 9, int)
@@ -84,12 +84,8 @@ def open_roots(place: Path, limits: Limits = DEFAULT_LIMITS) -> Generator[Roots]
 
 def sweep_roots(place: Path) -> list[Path]:
     """Remove the copies of owners that are dead; what was removed."""
-    try:
-        found = sorted(path for path in place.iterdir() if path.name.startswith(_OWNED))
-    except OSError:
-        return []
     swept: list[Path] = []
-    for path in found:
+    for path in _all(place):
         with suppress(OSError):  # somebody else's, swept meanwhile, or its owner lives
             lock = _lock(path)
             try:
@@ -98,6 +94,23 @@ def sweep_roots(place: Path) -> list[Path]:
                 os.close(lock)
             swept.append(path)
     return swept
+
+
+def abandoned_roots(place: Path) -> list[Path]:
+    """The copies that `sweep_roots` would remove; nothing of them is changed."""
+    found: list[Path] = []
+    for path in _all(place):
+        with suppress(OSError):
+            os.close(_lock(path))
+            found.append(path)
+    return found
+
+
+def _all(place: Path) -> list[Path]:
+    try:
+        return sorted(path for path in place.iterdir() if path.name.startswith(_OWNED))
+    except OSError:
+        return []
 
 
 def _owned(place: Path) -> tuple[Path, int]:

@@ -1,7 +1,7 @@
 """Users of an unpacked root by their names, as its own passwd and group files have them, looked up on this host.
 
-For agents that look nobody up: a real Kata agent runs a process as the numbers that it is sent, and reads nothing else. Read
-once, before the agent has the root, so that a container can't change afterwards who a name is. Not for katrio's own guest,
+For agents that look nobody up, as a real Kata agent, which runs a process as the numbers that it is sent; and for a real
+hyperstart, which crashes over whom it does not find. Read once, before the agent has the root, so that a container can't change afterwards who a name is. Not for katrio's own guest,
 which looks in the container itself.
 """
 
@@ -22,6 +22,8 @@ __all__ = ["UserTable", "read_user_table"]
 
 # a passwd file of ten thousand users has about half of it
 _FILE_BYTES = 1024 * 1024
+# no id has more, and Python refuses to read thousands of them
+_DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,16 @@ class UserTable:
     passwd: str = ""
     group: str = ""
     missing: str = ""
+
+    @property
+    def uids(self) -> frozenset[int]:
+        """All that passwd has."""
+        return _numbers(self.passwd)
+
+    @property
+    def gids(self) -> frozenset[int]:
+        """All that group has."""
+        return _numbers(self.group)
 
     def resolve(self, user: str) -> ResolvedUser:
         """As `actors.host.users.resolve_user`; numbers alone need no table.
@@ -43,6 +55,12 @@ class UserTable:
                 field="user",
             )
         return resolve_user(user, self.passwd, self.group)
+
+
+def _numbers(text: str) -> frozenset[int]:
+    """The third field of every line, which is the id in both files."""
+    ids = (line.split(":")[2] for line in text.splitlines() if line.count(":") > 1)
+    return frozenset(int(one) for one in ids if one.isascii() and one.isdigit() and len(one) <= _DIGITS)
 
 
 def read_user_table(root: str) -> UserTable:

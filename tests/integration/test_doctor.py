@@ -12,6 +12,7 @@ import pytest
 
 from actors.host.facts import RUNTIMES, choose_engine, read_facts
 from actors.host.images import default_image_root
+from actors.host.roots import default_roots
 from tests.support.command_line import katrio
 
 if TYPE_CHECKING:
@@ -81,13 +82,20 @@ def test_leftovers_and_a_bad_run_directory(tmp_path: Path) -> None:
     (half / "root/shut").mkdir(parents=True)
     (half / "lock").touch()
     (half / "root/shut").chmod(0o555)
+    # and as one that was killed beside an agent of somebody else's
+    copies = default_roots(os.environ, os.geteuid()) / "run-of-the-dead"
+    (copies / "1" / "etc").mkdir(parents=True)
     found = checks(doctor("--json", "--run-dir", str(root)))
     assert found["run directory"]["verdict"] == "broken"
     assert "dead" in found["leftovers"]["found"]
     assert half.name in found["leftovers"]["found"]
+    assert copies.name in found["leftovers"]["found"]
     assert half.exists()
-    assert f"removed {half}\n" in katrio("sweep", "--run-dir", str(tmp_path / "other")).stdout
+    assert (copies / "1" / "etc").is_dir()
+    swept = katrio("sweep", "--run-dir", str(tmp_path / "other")).stdout
+    assert all(f"removed {left}\n" in swept for left in (half, copies))
     assert not half.exists()
+    assert not copies.exists()
     assert found["leftovers"]["advice"] == "katrio sweep"
     assert (root / "dead/lock").exists(), "it only looks"
     found = checks(doctor("--json", "--run-dir", str(tmp_path / ("x" * 100))))

@@ -16,6 +16,7 @@ from actors.agents.hyperstart.config import HyperConfig
 from actors.agents.hyperstart.link import HyperstartLink
 from actors.agents.hyperstart.pod import Pod, PodContainer, check_spec, container_body, exec_body, refusal_text
 from actors.errors import AgentError, AlreadyExists, GuestDied, InvalidTransition, NotFound, OutcomeUnknown, Unsupported
+from actors.host.usertable import read_user_table
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
 from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
@@ -42,6 +43,7 @@ class HyperstartAgent:
     Args:
         share: the directory of the guest below which every container's root lies.
         tag: the mount tag by which the guest finds it; empty: it is there already.
+        own: the guest is known to be katrio's, which looks users up in the container itself; of any other this host does.
     """
 
     follows_processes = True
@@ -51,17 +53,20 @@ class HyperstartAgent:
     # a real one writes into it, and nothing tells ours from one
     spoils_roots = True
 
-    def __init__(self, link: HyperstartLink, limits: Limits, *, share: str = SHARE, tag: str = "") -> None:
+    def __init__(
+        self, link: HyperstartLink, limits: Limits, *, share: str = SHARE, tag: str = "", own: bool = False
+    ) -> None:
         self._link = link
         self._limits = limits
         self._share = share
         self._tag = tag
+        self._own = own
         self._pod = Pod()
         self._leased = False
 
     def lease(self) -> HyperstartAgent:
         """For one container's actor: its verbs go over this agent's link, which is neither run nor closed by it."""
-        leased = HyperstartAgent(self._link, self._limits, share=self._share, tag=self._tag)
+        leased = HyperstartAgent(self._link, self._limits, share=self._share, tag=self._tag, own=self._own)
         leased._pod = self._pod
         leased._leased = True
         return leased
@@ -124,7 +129,10 @@ class HyperstartAgent:
         if container in self._pod.containers:
             raise AlreadyExists(f"create of container {container!r}: it exists; remove it first", container=container)
         check_spec(container, spec, rootfs, self._share)
-        self._pod.containers[container] = PodContainer(container, spec, rootfs)
+        # before it runs: a container can't change afterwards who a name is
+        made = PodContainer(container, spec, rootfs, None if self._own else read_user_table(rootfs))
+        made.fitted(spec.process)
+        self._pod.containers[container] = made
 
     async def start_container(self, container: str) -> None:
         found = self._pod.container(container)
@@ -188,6 +196,7 @@ class HyperstartAgent:
             )
         if process in found.processes:
             raise AlreadyExists(f"exec {process!r} in container {container!r}: the id was used", process=process)
+        spec = found.fitted(spec)
         running = self._link.open_process(container, process, terminal=spec.tty)
         found.processes[process] = running
         try:
@@ -351,7 +360,9 @@ def connect_hyperstart(channels: Channels, limits: Limits, config: HyperConfig |
     config = config or HyperConfig()
     assert channels.streams is not None, "a hyperstart guest has two channels"
     link = HyperstartLink(channels.agent, channels.streams, limits)
-    return HyperstartAgent(link, limits, share=config.share_dir, tag=config.share_tag)
+    # a guest at an address may be anybody's, and nothing tells ours from a real one
+    own = config.addresses() is None
+    return HyperstartAgent(link, limits, share=config.share_dir, tag=config.share_tag, own=own)
 
 
 def _unsupported(verb: str) -> NoReturn:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trio
+from msgspec.structs import replace
 
+from actors.agents.hyperstart.user import numeric_user
 from actors.errors import InvalidArgument, NotFound, Unsupported
 from actors.lifecycle.container import ContainerState
 from actors.schemas.text import plain_text
@@ -19,6 +21,7 @@ from transports.hyperstart import messages
 
 if TYPE_CHECKING:
     from actors.agents.hyperstart.process import RunningProcess
+    from actors.host.usertable import UserTable
     from actors.wire.spec import ContainerSpec, ProcessSpec
 
 __all__ = ["Pod", "PodContainer", "check_spec", "container_body", "exec_body", "refusal_text"]
@@ -28,18 +31,26 @@ REFUSAL_LENGTH = 80
 
 
 class PodContainer:
-    """One container; `init` is there once it was started, `never_ran` when it was killed before that."""
+    """One container; `init` is there once it was started, `never_ran` when it was killed before that.
 
-    def __init__(self, name: str, spec: ContainerSpec, rootfs: str) -> None:
+    `users`: of its root as it was at the create; None: the guest looks them up.
+    """
+
+    def __init__(self, name: str, spec: ContainerSpec, rootfs: str, users: UserTable | None = None) -> None:
         self.name = name
         self.spec = spec
         self.rootfs = rootfs
+        self.users = users
         self.starting = False
         self.never_ran: ExitStatus | None = None
         # by the caller's name of each; an init has its container's
         self.processes: dict[str, RunningProcess] = {}
         # its init runs, or never will
         self.decided = trio.Event()
+
+    def fitted(self, process: ProcessSpec) -> ProcessSpec:
+        """With its user as the guest is told of it. Raises: InvalidArgument, its field `process.user`."""
+        return process if self.users is None else replace(process, user=numeric_user(process.user, self.users))
 
     @property
     def init(self) -> RunningProcess | None:
@@ -115,7 +126,7 @@ def container_body(container: PodContainer, process: RunningProcess, share: str)
             id=container.name,
             rootfs=root,
             image=image,
-            process=_process(process, container.spec.process),
+            process=_process(process, container.fitted(container.spec.process)),
             readOnly=container.spec.readonly,
         )
     )

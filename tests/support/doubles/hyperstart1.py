@@ -86,8 +86,8 @@ class RealHyperstart(HyperstartService):
         try:
             return await super()._exec(payload)
         except InvalidArgument as error:
-            if str(error.details.get("field")).endswith("cwd"):
-                await self._own.power.off("init segfaulted: an exec in a missing directory")
+            if str(error.details.get("field")).endswith(("cwd", "user")):
+                await self._own.power.off("init segfaulted: an exec in a missing directory, or as a missing user")
             raise
 
     async def _tell_end(self, process: LiveProcess, status: Status) -> None:

@@ -48,6 +48,14 @@ async def missing_directory(guest: Hyperstart) -> None:
     await ended(guest.target)
 
 
+@ROWS.add("missing user", "an exec as one is a segmentation fault of init as well", ends=True)
+async def missing_user(guest: Hyperstart) -> None:
+    container = await guest.run()
+    with pytest.raises(KatrioError):
+        await container.exec("true", user="nosuch")
+    await ended(guest.target)
+
+
 @ROWS.add("input", "more than 10 KB that nobody reads are dropped")
 async def input_dropped(guest: Hyperstart) -> None:
     container = await guest.run()

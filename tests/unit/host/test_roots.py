@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from actors.errors import NotFound, PermissionDenied, ResourceExhausted
-from actors.host.roots import copy_root, open_roots, sweep_roots
+from actors.host.roots import abandoned_roots, copy_root, open_roots, sweep_roots
 from actors.limits import DEFAULT_LIMITS
 
 
@@ -108,6 +108,7 @@ def test_what_a_dead_owner_left_is_swept_and_a_living_one_s_is_not(original: Pat
         assert not left.exists(), "by whoever comes next"
         copied = roots.copy(str(original))
         left.mkdir()
+        assert abandoned_roots(place) == [left], "and who looks removes nothing"
         assert sweep_roots(place) == [left]
         assert Path(copied).exists()
     assert sweep_roots(place) == []

@@ -1,0 +1,49 @@
+"""A process's user as the numbers that a hyperstart takes for the same user, looked up on this host.
+
+A real one looks for what it is sent, numbers too, in the container's passwd and group, and its init crashes over what it does
+not find there. So nothing is sent that it would not find, nor what it would take for somebody else: a uid that passwd lacks has
+group 0 there, whatever group is sent (hyperstart's `hyper_setup_exec_user`). Not for katrio's own guest, which refuses by name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from actors.host.usertable import UserTable
+
+__all__ = ["numeric_user"]
+
+
+def numeric_user(user: str, table: UserTable) -> str:
+    """`"uid"`, or `"uid:gid"` where the group is not the one that passwd has for it; "" stays.
+
+    Raises: InvalidArgument, its field `process.user`: an unknown name, or who can't be said to such a guest.
+    """
+    if not user:
+        return user
+    if table.missing and not (user.isascii() and user.isdigit()):
+        raise _refused(user, f"names and groups are looked up on this host, and it can't: {table.missing}; write a uid")
+    try:
+        found = table.resolve(user)
+        sent = str(found.uid)
+        seen = table.resolve(sent)
+    except InvalidArgument as error:
+        raise InvalidArgument(error.message, field="process.user") from None
+    if seen.uid != found.uid:
+        raise _refused(user, f"a hyperstart would take its uid {sent} for the name of uid {seen.uid}")
+    if seen.gid == found.gid:
+        return sent
+    if found.uid not in table.uids:
+        raise _refused(
+            user, f"uid {sent} is not in the container's /etc/passwd: a hyperstart gives it group 0, and no other"
+        )
+    if found.gid not in table.gids:
+        raise _refused(user, f"group {found.gid} is not in the container's /etc/group: a hyperstart crashes over it")
+    return f"{sent}:{found.gid}"
+
+
+def _refused(user: str, why: str) -> InvalidArgument:
+    return InvalidArgument(f"user {user[:80]!r}: {why}", field="process.user")
