@@ -8,9 +8,7 @@ A stream that was closed here is there until it is over: all that was sent on it
 is told how much of it the peer has read, and a reset throws away what it has not. So what the peer still sends, and nobody reads,
 is dropped, as in Go's yamux. Reset is a closed stream when the peer would wait on it for ever, its window being full, and when
 there is no room for another: the oldest of which all has left and that the peer keeps.
-
-A stream that is gone is remembered by what the peer may still send on it, summed up for all (`Strays`): it can't know yet. What is
-for nobody beyond that ends the session, and so do floods of what carries nothing.
+What the peer may still send on a stream that is gone is summed up for all (`Strays`); more for nobody ends the session, as floods do.
 """
 
 from __future__ import annotations
