@@ -26,7 +26,7 @@ def carry(sender: Session, receiver: Session) -> list[Event]:
 
 def opened() -> tuple[Session, Session, int]:
     """A client, a server, and a stream that the client opened and the server took."""
-    client, server = Session(client=True), Session(client=False)
+    client, server = Session(client=True, clock=lambda: 0.0), Session(client=False, clock=lambda: 0.0)
     stream = client.open()
     assert carry(client, server) == [Opened(stream)]
     assert server.accept() == stream

@@ -251,7 +251,7 @@ class ClientConnection:
         lost = [stream_id for stream_id in self._answers if stream_id > last]
         for stream_id in lost:
             self._close(stream_id)
-            self._http2.drop(stream_id)
+            self._http2.abandon(stream_id)
         return [Replied(stream_id, StatusCode.UNAVAILABLE, why, b"") for stream_id in lost]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from transports.errors import RemoteProtocolError
+from transports.strays import IDLE, RESETS, WINDOWS, Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,14 +33,6 @@ PRIORITY_BYTES = 5
 
 NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR = 0x0, 0x1, 0x3, 0x5, 0x6
 REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, ENHANCE_YOUR_CALM = 0x7, 0x8, 0x9, 0xB
-
-# frames that carry nothing and that we have to answer or to remember: a busy Go peer pings once for each window it
-# measures, some ten a second
-IDLE_BURST, IDLE_PER_SECOND = 1000.0, 100.0
-# calls that are begun and taken back: each starts a task. An actor takes back as many as it has waits and reads
-RESET_BURST, RESET_PER_SECOND = 500.0, 100.0
-# one or two for each frame of 16 KiB that we send is the most that a peer has a use for
-WINDOW_BURST, WINDOW_PER_SECOND = 20_000.0, 4000.0
 
 
 class Http2Fault(RemoteProtocolError):
@@ -67,24 +60,6 @@ class Block(NamedTuple):
     fragment: bytes
 
 
-class _Bucket:
-    """So many at once, and so many a second."""
-
-    def __init__(self, burst: float, per_second: float, clock: Callable[[], float]) -> None:
-        self._burst, self._per_second, self._clock = burst, per_second, clock
-        self._left, self._at = burst, clock()
-
-    def take(self) -> bool:
-        """One more; False when there are too many."""
-        now = self._clock()
-        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
 class FrameGate:
     """One direction of one connection.
 
@@ -100,9 +75,9 @@ class FrameGate:
         # what there is of a header block that is not whole
         self._block: Block | None = None
         self._continuations = 0
-        self._idle = _Bucket(IDLE_BURST, IDLE_PER_SECOND, clock)
-        self._windows = _Bucket(WINDOW_BURST, WINDOW_PER_SECOND, clock)
-        self._resets = _Bucket(RESET_BURST, RESET_PER_SECOND, clock)
+        self._idle = Bucket(IDLE, clock)
+        self._windows = Bucket(WINDOWS, clock)
+        self._resets = Bucket(RESETS, clock)
 
     @property
     def greeted(self) -> bool:
@@ -145,7 +120,7 @@ class FrameGate:
             frame = Frame(kind, flags, stream_id, bytes(buffer[: HEADER_BYTES + length]))
             del buffer[: HEADER_BYTES + length]
             self._first = False
-            self._count(frame, length)
+            self._count(frame)
             if kind in (HEADERS, CONTINUATION) or self._block is not None:
                 block = self._read_block(frame)
                 if block is not None:
@@ -161,19 +136,28 @@ class FrameGate:
                 PROTOCOL_ERROR, f"the peer does not speak HTTP/2: it began with {begun!r}{looks_like(begun)}"
             )
 
-    def _count(self, frame: Frame, length: int) -> None:
+    def _count(self, frame: Frame) -> None:
         kind = frame.kind
         if kind == RST_STREAM:
-            if not self._resets.take():
-                raise Http2Fault(ENHANCE_YOUR_CALM, "the peer resets streams faster than any caller gives up")
+            self.count_reset()
         elif kind == WINDOW_UPDATE:
             if not self._windows.take():
                 raise Http2Fault(ENHANCE_YOUR_CALM, "the peer opens windows by crumbs")
-        elif kind in (HEADERS, CONTINUATION, GOAWAY) or (kind == DATA and (length or frame.flags & END_STREAM)):
-            # their blocks and windows bound them, or it comes once
+        elif kind in (HEADERS, CONTINUATION) or (kind == DATA and (_content(frame) or frame.flags & END_STREAM)):
+            # their blocks, windows and streams bound them
             return
-        elif not self._idle.take():
+        else:
+            self.count_idle()
+
+    def count_idle(self) -> None:
+        """One more that carries nothing. Raises: Http2Fault, when there are too many."""
+        if not self._idle.take():
             raise Http2Fault(ENHANCE_YOUR_CALM, "the peer floods the connection with frames that carry nothing")
+
+    def count_reset(self) -> None:
+        """One more stream that the peer has begun for nothing. Raises: Http2Fault, when there are too many."""
+        if not self._resets.take():
+            raise Http2Fault(ENHANCE_YOUR_CALM, "the peer has streams reset faster than any caller gives up")
 
     def _read_block(self, frame: Frame) -> Block | None:
         """The block, once it is whole."""
@@ -195,6 +179,12 @@ class FrameGate:
         whole = bool(frame.flags & END_HEADERS)
         self._block = None if whole else block
         return block if whole else None
+
+
+def _content(frame: Frame) -> int:
+    """Bytes of a DATA frame that are no padding; nothing to go by when it is malformed."""
+    size = len(frame.data) - HEADER_BYTES
+    return size - 1 - frame.data[HEADER_BYTES] if size and frame.flags & PADDED else size
 
 
 def _fragment(frame: Frame) -> bytes:

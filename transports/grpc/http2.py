@@ -48,6 +48,7 @@ from transports.grpc.gate import (
     Http2Fault,
 )
 from transports.grpc.headers import REQUEST, RESPONSE, TRAILERS, Header, fault_of, size_of
+from transports.strays import Strays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,6 +61,8 @@ STREAM_WINDOW = 256 * 1024
 CONNECTION_WINDOW = 4 * 1024 * 1024
 # what came for streams that are over, before its room is given back
 DROPPED_BYTES = 64 * 1024
+# what may come without data on a stream after we reset it, before the peer knows: an early answer, headers, and the end
+LATE_FRAMES = 3
 # names and values after decompression, 32 more for each, as RFC 9113 counts; what is larger is refused, and more than
 # `MAX_HEADER_BLOCK` is not even decompressed to its end
 HEADER_LIST_BYTES = 64 * 1024
@@ -125,6 +128,7 @@ class Http2(OutgoingFrames):
         # stream ids on which the peer may still send -> whether its headers have come
         self._receiving: dict[int, bool] = {}
         self._dropped_bytes = 0
+        self._strays = Strays()
         self._gate = FrameGate(server=server, clock=clock)
         self._begun = False
         # stream id -> what its window has no room for, and what is said after it
@@ -169,20 +173,15 @@ class Http2(OutgoingFrames):
         try:
             for frame in self._gate.feed(data):
                 self._begin()
-                if isinstance(frame, Block):
-                    yield from self._take_block(frame)
-                elif frame.kind == GOAWAY:
-                    yield frame
-                elif frame.kind == DATA:
-                    yield from self._take_data(frame)
-                elif frame.kind in (RST_STREAM, WINDOW_UPDATE) and frame.stream_id:
-                    yield from self._take_word(frame)
-                else:
-                    yield from self._give(frame.data)
+                for event in self._take(frame):
+                    if self._server and _costs_its_stream(event):
+                        # to have its streams reset costs the peer what it costs to reset them
+                        self._gate.count_reset()
+                    yield event
                 self._drain()
-        except Http2Fault as error:
+        except RemoteProtocolError as error:
             self._begin()
-            self._fail(error.code, str(error))
+            self._fail(error.code if isinstance(error, Http2Fault) else ENHANCE_YOUR_CALM, str(error))
         except h2.exceptions.ProtocolError as error:
             self._fail(error.error_code, f"the peer broke HTTP/2: {error}")
 
@@ -192,6 +191,18 @@ class Http2(OutgoingFrames):
         self._h2.close_connection(code, why.encode()[:REASON_BYTES], self._highest if self._server else 0)
         self._failure = RemoteProtocolError(why)
         self._drain()
+
+    def _take(self, frame: Frame | Block) -> Iterator[Headers | StreamFault | Frame | h2.events.Event]:
+        if isinstance(frame, Block):
+            yield from self._take_block(frame)
+        elif frame.kind == GOAWAY:
+            yield frame
+        elif frame.kind == DATA:
+            yield from self._take_data(frame)
+        elif frame.kind in (RST_STREAM, WINDOW_UPDATE) and frame.stream_id:
+            yield from self._take_word(frame)
+        else:
+            yield from self._give(frame.data)
 
     def _give(self, data: bytes) -> Iterator[h2.events.Event]:
         for event in self._h2.receive_data(data):
@@ -215,6 +226,7 @@ class Http2(OutgoingFrames):
             why = "trailers do not end their stream"
         early = kind is RESPONSE and why is None and dict(fields)[b":status"].startswith(b"1")
         if early and not end:
+            self._gate.count_idle()
             return
         if why is not None or early:
             if self._server and first:
@@ -247,11 +259,13 @@ class Http2(OutgoingFrames):
         """Headers of a stream on which nothing may come: of a new one, or of one that is over."""
         if not self._server:
             if self._begun_by_client(stream_id):
+                self._strays.take_late(f"headers on stream {stream_id}, which is over")
                 return False
             raise Http2Fault(PROTOCOL_ERROR, f"an answer came on stream {stream_id}, which nobody began")
         if stream_id % 2 == 0:
             raise Http2Fault(PROTOCOL_ERROR, f"stream {stream_id} is none that a client can begin")
         if stream_id <= self._highest:
+            self._strays.take_late(f"headers on stream {stream_id}, which is over")
             self._refuse(stream_id, STREAM_CLOSED)
             return False
         self._highest = stream_id
@@ -266,6 +280,7 @@ class Http2(OutgoingFrames):
         whole_room = self._h2.inbound_flow_control_window
         if stream_id not in self._receiving:
             if self._begun_by_client(stream_id) and size <= whole_room:
+                self._strays.take_data(size, f"data on stream {stream_id}, which is over")
                 self._drop_data(size)
                 return
         elif not self._receiving[stream_id]:
@@ -298,7 +313,10 @@ class Http2(OutgoingFrames):
             self._dropped_bytes = 0
 
     def _refuse(self, stream_id: int, code: int) -> None:
-        """Reset a stream that h2 has never heard of."""
+        """Reset a stream that h2 has never heard of, or no more."""
+        if code != STREAM_CLOSED:
+            self._gate.count_reset()
+            self._expect_late()
         self._queue((4).to_bytes(3) + bytes((RST_STREAM, 0)) + stream_id.to_bytes(4) + code.to_bytes(4))
 
     def open_stream(self, headers: list[Header], message: bytes) -> int:
@@ -324,8 +342,7 @@ class Http2(OutgoingFrames):
 
     def reset(self, stream_id: int, code: int) -> None:
         """End a stream at once, if it has not ended, nor the connection."""
-        self.drop(stream_id)
-        self._receiving.pop(stream_id, None)
+        self.abandon(stream_id)
         if self._failure is not None:
             return
         try:
@@ -333,6 +350,16 @@ class Http2(OutgoingFrames):
         except h2.exceptions.StreamClosedError:
             return
         self._drain()
+
+    def abandon(self, stream_id: int) -> None:
+        """Read no more of a stream, and say no more on it; the peer may not know."""
+        self.drop(stream_id)
+        if self._receiving.pop(stream_id, None) is not None:
+            self._expect_late()
+
+    def _expect_late(self) -> None:
+        self._strays.late += LATE_FRAMES
+        self._strays.late_bytes += STREAM_WINDOW
 
     def holds(self, stream_id: int) -> bool:
         """Whether something waits for the stream's window."""
@@ -373,6 +400,8 @@ class Http2(OutgoingFrames):
             case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
                 for stream_id in list(self._held):
                     self._resume(stream_id)
+            case h2.events.StreamReset(stream_id=stream_id, remote_reset=False):
+                self.abandon(stream_id)
             case h2.events.StreamReset(stream_id=stream_id):
                 self._receiving.pop(stream_id, None)
                 self.drop(stream_id)
@@ -399,3 +428,7 @@ class Http2(OutgoingFrames):
         if trailers is not None:
             self._h2.send_headers(stream_id, trailers, end_stream=True)
         self._drain()
+
+
+def _costs_its_stream(event: Headers | StreamFault | Frame | h2.events.Event) -> bool:
+    return isinstance(event, StreamFault) or (isinstance(event, h2.events.StreamReset) and not event.remote_reset)

@@ -41,7 +41,7 @@ class YamuxChannel:
 
     def __init__(self, stream: trio.abc.Stream, *, client: bool) -> None:
         self._stream = stream
-        self._session = Session(client=client)
+        self._session = Session(client=client, clock=trio.current_time)
         self._open: dict[int, YamuxStream] = {}
         self._to_write = trio.lowlevel.ParkingLot()
         self._written = trio.lowlevel.ParkingLot()

@@ -8,16 +8,21 @@ A stream that was closed here is there until it is over: all that was sent on it
 is told how much of it the peer has read, and a reset throws away what it has not. So what the peer still sends, and nobody reads,
 is dropped, as in Go's yamux. Reset is a closed stream when the peer would wait on it for ever, its window being full, and when
 there is no room for another: the oldest of which all has left and that the peer keeps.
+What the peer may still send on a stream that is gone is summed up for all (`Strays`); more for nobody ends the session, as floods do.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from transports.errors import LocalProtocolError, RemoteProtocolError, Unreachable
 from transports.numbers import Numbers
+from transports.strays import IDLE, RESETS, WINDOWS, Bucket, Strays
 from transports.yamux.codec import WINDOW_BYTES, Flag, Frame, FrameDecoder, GoAway, Kind, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Ended", "Event", "GoneAway", "Opened", "Ponged", "Readable", "Reset", "Session", "Writable"]
 
@@ -32,6 +37,9 @@ SEND_BYTES = 64 * 1024
 TURN_BYTES = 16 * 1024
 # answers (to pings, to new streams) that the peer does not take: no more is read until it does
 CONTROL_BYTES = 64 * 1024
+# what may come without data on a stream that we reset, or that both have ended: growths of its window, one for each turn of ours that
+# fills it, and ACK, FIN, RST
+LATE_FRAMES = WINDOW_BYTES // TURN_BYTES + 3
 MOST_WINDOW = 0xFFFF_FFFF
 LAST_ID = 0xFFFF_FFFF
 
@@ -104,9 +112,14 @@ class _Stream:
 
 
 class Session:
-    """One side; `client` opens odd streams, a server even ones."""
+    """One side.
 
-    def __init__(self, *, client: bool) -> None:
+    Args:
+        client: it opens odd streams, a server even ones.
+        clock: in seconds, from anywhere; for bounds on floods alone.
+    """
+
+    def __init__(self, *, client: bool, clock: Callable[[], float]) -> None:
         self._decoder = FrameDecoder()
         self._streams: dict[int, _Stream] = {}
         self._next = 1 if client else 2
@@ -121,6 +134,10 @@ class Session:
         self._turns: dict[int, None] = {}
         self._buffered = 0
         self._gone_away: int | None = None
+        self._strays = Strays()
+        self._idle = Bucket(IDLE, clock)
+        self._windows = Bucket(WINDOWS, clock)
+        self._resets = Bucket(RESETS, clock)
         self.failure: RemoteProtocolError | None = None
 
     @property
@@ -245,11 +262,13 @@ class Session:
         """Be rid of it at once, with what is queued and unread."""
         if stream in self._streams:
             self._control += encode(Kind.WINDOW, Flag.RST, stream, 0)
+            self._expect_late(self._streams[stream])
             self._forget(stream)
 
     def ping(self, value: int) -> None:
         """Ask whether the peer is there; it answers with the same value."""
         self._control += encode(Kind.PING, Flag.SYN, 0, value)
+        self._strays.late += 1
 
     def go_away(self, code: GoAway = GoAway.NORMAL) -> None:
         """Tell the peer that this is the end."""
@@ -320,10 +339,15 @@ class Session:
     def _handle(self, frame: Frame, events: list[Event]) -> None:
         if frame.kind is Kind.PING:
             if frame.flags & Flag.SYN:
+                self._count(self._idle)
                 self._control += encode(Kind.PING, Flag.ACK, 0, frame.number)
-            elif frame.flags & Flag.ACK:
-                events.append(Ponged(frame.number))
+            else:
+                self._strays.take_late("an answer to no ping")
+                if frame.flags & Flag.ACK:
+                    events.append(Ponged(frame.number))
         elif frame.kind is Kind.GO_AWAY:
+            if self._gone_away is not None:
+                self._strays.take("a go-away after the first")
             self._gone_away = frame.number
             events.append(GoneAway(frame.number))
         else:
@@ -340,6 +364,8 @@ class Session:
             raise RemoteProtocolError(f"the peer opened stream {stream} again; a number serves once, and they grow")
         self._theirs.use(stream)
         if len(self._unaccepted) >= BACKLOG or not self._make_room():
+            self._count(self._resets)
+            self._expect_late(_Stream())
             self._control += encode(Kind.WINDOW, Flag.RST, stream, 0)
             return
         self._streams[stream] = _Stream()
@@ -353,7 +379,10 @@ class Session:
             ours = stream % 2 == self._next % 2
             if stream == 0 or (stream >= self._next if ours else stream > self._theirs.highest):
                 raise RemoteProtocolError(f"a frame for stream {stream}, which was never opened")
-            return  # we reset it; this was on its way
+            # on its way when we reset it, or to nobody
+            self._strays.take_data(len(frame.body), f"a frame for stream {stream}, which is over")
+            return
+        self._count_small(frame, found)
         # whatever comes on it says that the peer has it, an ACK or not
         self._unacknowledged.pop(stream, None)
         if frame.kind is Kind.WINDOW:
@@ -368,6 +397,29 @@ class Session:
             found.peer_ended = True
             events.append(Ended(stream))
             self._forget_if_over(stream, found)
+
+    def _count_small(self, frame: Frame, found: _Stream) -> None:
+        """What windows do not bound. Raises: RemoteProtocolError, when there is too much of it."""
+        stream, flags = frame.stream, frame.flags
+        if flags & Flag.RST and stream % 2 != self._next % 2:
+            # of ours there are no more than we open
+            self._count(self._resets)
+        elif frame.kind is Kind.WINDOW and frame.number:
+            self._count(self._windows)
+        ended = flags & Flag.FIN and not found.peer_ended
+        taken = flags & Flag.ACK and stream in self._unacknowledged
+        if not (frame.number or ended or taken or flags & (Flag.SYN | Flag.RST)):
+            self._count(self._idle)
+
+    def _count(self, bucket: Bucket) -> None:
+        if not bucket.take():
+            raise RemoteProtocolError("the peer floods the session with frames that carry nothing")
+
+    def _expect_late(self, found: _Stream) -> None:
+        """The peer may not know that it is gone."""
+        self._strays.late += LATE_FRAMES
+        if not found.peer_ended:
+            self._strays.late_bytes += found.granted
 
     def _grow(self, stream: int, found: _Stream, growth: int) -> None:
         if found.window + growth > MOST_WINDOW:
@@ -396,6 +448,7 @@ class Session:
     def _forget_if_over(self, stream: int, found: _Stream) -> None:
         if found.closed and found.fin_sent:
             if found.peer_ended:
+                self._expect_late(found)
                 self._forget(stream)
             else:
                 self._lingering[stream] = None

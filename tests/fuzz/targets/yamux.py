@@ -72,7 +72,7 @@ def _check_client(pieces: Frames) -> None:
 
 
 def _client() -> Session:
-    made = Session(client=True)
+    made = Session(client=True, clock=lambda: 0.0)
     for number in OPEN:
         expect(made.open() == number, "streams have other numbers")
         made.send(number, b"q" * 100 * number)
@@ -82,8 +82,8 @@ def _client() -> Session:
 
 def _check_server(pieces: Frames) -> None:
     """Everything that comes is echoed."""
-    _check_chunking(Session(client=False), Session(client=False), pieces)
-    _check_session(Session(client=False), pieces)
+    _check_chunking(Session(client=False, clock=lambda: 0.0), Session(client=False, clock=lambda: 0.0), pieces)
+    _check_session(Session(client=False, clock=lambda: 0.0), pieces)
 
 
 def _check_chunking(cut: Session, whole: Session, pieces: Frames) -> None:

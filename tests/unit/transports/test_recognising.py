@@ -307,7 +307,7 @@ async def test_a_slow_guest_s_port_gets_nothing_but_yamux(delay: float, autojump
             calls.cancel_scope.cancel()
         assert len(port.said) == 1
         # one session whose only stream has one call: each frame is yamux's own, and the stream's bytes are ttRPC's
-        session = Session(client=False)
+        session = Session(client=False, clock=lambda: 0.0)
         session.receive_data(bytes(port.said[0]))
         assert session.failure is None
         number = session.accept()

@@ -56,7 +56,7 @@ def test_a_closed_stream_is_reset_once_the_peer_would_wait_for_ever(before: int)
 
 
 def test_the_end_of_a_stream_has_a_frame_of_its_own() -> None:
-    client = Session(client=True)
+    client = Session(client=True, clock=lambda: 0.0)
     stream = client.open()
     client.send(stream, b"last")
     client.close(stream)
@@ -68,7 +68,7 @@ def test_the_end_of_a_stream_has_a_frame_of_its_own() -> None:
 
 @pytest.mark.parametrize("size", [0, 1000, 64 * 1024])
 def test_any_number_of_streams_is_closed_at_once_and_all_of_each_arrives(size: int) -> None:
-    client, server = Session(client=True), Session(client=False)
+    client, server = Session(client=True, clock=lambda: 0.0), Session(client=False, clock=lambda: 0.0)
     streams = [client.open() for _ in range(bounds.BACKLOG)]
     carry(client, server)
     for stream in streams:
@@ -84,7 +84,7 @@ def test_any_number_of_streams_is_closed_at_once_and_all_of_each_arrives(size: i
 
 
 def test_ended_streams_that_the_peer_keeps_are_bounded() -> None:
-    client = Session(client=True)
+    client = Session(client=True, clock=lambda: 0.0)
     for _ in range(2 * bounds.MAX_STREAMS):
         stream = client.open()
         client.receive_data(encode(Kind.WINDOW, Flag.ACK, stream, 0))
@@ -94,7 +94,7 @@ def test_ended_streams_that_the_peer_keeps_are_bounded() -> None:
 
 
 def test_room_is_made_by_the_oldest_that_has_left_and_never_by_one_that_is_still_sent() -> None:
-    server = Session(client=False)
+    server = Session(client=False, clock=lambda: 0.0)
 
     def open_and_close(number: int, data: bytes) -> list[Event]:
         stream = 2 * number + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,7 +104,7 @@ def test_a_stream_carries_both_ways_and_ends_one_way_at_a_time() -> None:
 
 
 def test_client_streams_are_odd_and_a_server_s_even() -> None:
-    client, server = Session(client=True), Session(client=False)
+    client, server = Session(client=True, clock=lambda: 0.0), Session(client=False, clock=lambda: 0.0)
     assert [client.open(), client.open()] == [1, 3]
     assert [server.open(), server.open()] == [2, 4]
 
@@ -126,7 +127,7 @@ def test_nobody_sends_more_than_the_window_until_it_is_read() -> None:
 
 
 def test_each_stream_has_its_turn() -> None:
-    client = Session(client=True)
+    client = Session(client=True, clock=lambda: 0.0)
     flood, small = client.open(), client.open()
     client.data_to_send()
     client.send(flood, bytes(bounds.SEND_BYTES))
@@ -137,7 +138,7 @@ def test_each_stream_has_its_turn() -> None:
 
 
 def test_a_ping_is_answered_and_an_answer_told() -> None:
-    client, server = Session(client=True), Session(client=False)
+    client, server = Session(client=True, clock=lambda: 0.0), Session(client=False, clock=lambda: 0.0)
     client.ping(77)
     assert carry(client, server) == []
     assert carry(server, client) == [Ponged(77)]
@@ -181,7 +182,7 @@ def test_a_peer_that_breaks_the_protocol_gets_a_go_away(frame: bytes, what: str)
 
 
 def test_an_offence_is_told_in_an_error_of_its_own_each_time() -> None:
-    server = Session(client=False)
+    server = Session(client=False, clock=lambda: 0.0)
     told: list[RemoteProtocolError] = []
     for _ in range(3):
         with pytest.raises(RemoteProtocolError, match="never opened") as caught:
@@ -210,7 +211,7 @@ def test_the_number_of_a_stream_that_ended_serves_no_more(ended_by: str) -> None
 
 
 def test_a_stream_may_be_overtaken_by_some_of_a_higher_number() -> None:
-    server = Session(client=False)
+    server = Session(client=False, clock=lambda: 0.0)
     assert server.receive_data(syn(5) + syn(1) + syn(3)) == [Opened(5), Opened(1), Opened(3)]
     # what is remembered of it is bounded
     server.receive_data(syn(7 + 2 * OVERTAKEN + 2))
@@ -222,7 +223,7 @@ def test_a_stream_may_be_overtaken_by_some_of_a_higher_number() -> None:
 
 
 def test_streams_that_nobody_takes_are_bounded_and_the_next_is_reset() -> None:
-    server = Session(client=False)
+    server = Session(client=False, clock=lambda: 0.0)
     for number in range(bounds.BACKLOG + 1):
         server.receive_data(encode(Kind.WINDOW, Flag.SYN, 2 * number + 1, 0))
     assert server.streams == bounds.BACKLOG
@@ -231,7 +232,8 @@ def test_streams_that_nobody_takes_are_bounded_and_the_next_is_reset() -> None:
 
 
 def test_a_stream_that_was_given_up_before_it_was_taken_has_no_place_in_the_queue() -> None:
-    server = Session(client=False)
+    # slowly
+    server = Session(client=False, clock=itertools.count().__next__)
     for number in range(3 * bounds.BACKLOG):
         stream = 2 * number + 1
         server.receive_data(syn(stream))
@@ -241,7 +243,7 @@ def test_a_stream_that_was_given_up_before_it_was_taken_has_no_place_in_the_queu
 
 
 def test_streams_of_ours_are_bounded() -> None:
-    client = Session(client=True)
+    client = Session(client=True, clock=lambda: 0.0)
     for _ in range(bounds.MAX_STREAMS):
         client.receive_data(encode(Kind.WINDOW, Flag.ACK, client.open(), 0))
     with pytest.raises(LocalProtocolError, match="512 streams are open"):
@@ -258,7 +260,7 @@ WORDS: dict[str, Callable[[int], bytes]] = {
 
 @pytest.mark.parametrize("word", WORDS)
 def test_no_more_streams_are_opened_than_a_peer_keeps_that_has_taken_none(word: str) -> None:
-    client = Session(client=True)
+    client = Session(client=True, clock=lambda: 0.0)
     streams = [client.open() for _ in range(bounds.BACKLOG)]
     assert not client.may_open
     with pytest.raises(LocalProtocolError, match="not taken yet"):
@@ -272,7 +274,7 @@ def test_no_more_streams_are_opened_than_a_peer_keeps_that_has_taken_none(word: 
 
 
 def test_what_all_streams_keep_unread_is_bounded() -> None:
-    server = Session(client=False)
+    server = Session(client=False, clock=lambda: 0.0)
     resets = 0
     frame = bytes(WINDOW_BYTES)
     for number in range(bounds.BUFFERED_BYTES // WINDOW_BYTES + 3):
@@ -286,7 +288,8 @@ def test_what_all_streams_keep_unread_is_bounded() -> None:
 
 
 def test_a_peer_that_pings_and_does_not_read_is_not_read() -> None:
-    server = Session(client=False)
+    # slowly
+    server = Session(client=False, clock=itertools.count().__next__)
     for value in range(bounds.CONTROL_BYTES // 12 + 1):
         server.receive_data(encode(Kind.PING, Flag.SYN, 0, value))
     assert server.full
@@ -296,7 +299,7 @@ def test_a_peer_that_pings_and_does_not_read_is_not_read() -> None:
 
 @given(st.binary(max_size=300), st.lists(st.sampled_from(["accept", "send", "close", "out"]), max_size=4))
 def test_only_protocol_errors_escape(data: bytes, acts: list[str]) -> None:
-    server = Session(client=False)
+    server = Session(client=False, clock=lambda: 0.0)
     stream = server.open()
     try:
         for at in range(0, len(data), 40):
@@ -320,7 +323,7 @@ class TwoSides(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.sides = (Session(client=True), Session(client=False))
+        self.sides = (Session(client=True, clock=lambda: 0.0), Session(client=False, clock=lambda: 0.0))
         self.wires = (bytearray(), bytearray())
         # by stream and sender
         self.sent: dict[tuple[int, int], bytearray] = {}
