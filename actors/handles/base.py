@@ -23,11 +23,19 @@ if TYPE_CHECKING:
 
     from actors.mailbox import Courier
 
-__all__ = ["DEFAULT", "Allowance", "Deadline", "SeenEvent", "check_bytes", "delete_at", "open_events_of"]
+__all__ = ["DEFAULT", "Allowance", "Deadline", "SeenEvent", "check_bytes", "delete_at", "open_events_of", "with_grace"]
 
 # seconds, the limits' own, or for ever
 Allowance: TypeAlias = float | Budget | None
 DEFAULT = Budget.DEFAULT
+
+
+def with_grace(courier: Courier, budget: Allowance, grace: float | None) -> Allowance:
+    """A stop's budget: where none is given, the grace that it may wait out comes on top of the limits' own."""
+    # what is no grace is told by its field
+    if budget is not DEFAULT or not isinstance(grace, int | float) or not 0 < grace < math.inf:
+        return budget
+    return courier.limits.ask_seconds + grace
 
 
 class Deadline:

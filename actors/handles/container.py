@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.handles.base import DEFAULT, Allowance, SeenEvent, delete_at, open_events_of
+from actors.handles.base import DEFAULT, Allowance, SeenEvent, delete_at, open_events_of, with_grace
 from actors.handles.process import ProcessHandle
 from actors.wire.reports import ContainerStats
 from actors.wire.spec import ProcessSpec, ResourceSpec, Stopped
@@ -110,6 +110,7 @@ class ContainerHandle:
 
         With `force` it ends stopped whatever fails. Raises then: OutcomeUnknown when nobody can tell how it ended.
         """
+        budget = with_grace(self.courier, budget, grace)
         return await self.courier.ask(self.address, "stop", Stop(signum, grace, force), Stopped, budget=budget)
 
     async def delete(self, *, force: bool = False, budget: Allowance = DEFAULT) -> None:

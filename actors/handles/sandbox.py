@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.handles.base import DEFAULT, Allowance, Deadline, SeenEvent, check_bytes, delete_at, open_events_of
+from actors.handles.base import (
+    DEFAULT,
+    Allowance,
+    Deadline,
+    SeenEvent,
+    check_bytes,
+    delete_at,
+    open_events_of,
+    with_grace,
+)
 from actors.handles.container import ContainerHandle
 from actors.wire.reports import Capabilities, GuestDetails, Interface, Route
 from actors.wire.verbs import (
@@ -50,6 +59,7 @@ class SandboxHandle:
 
     async def stop(self, *, grace: float | None = None, budget: Allowance = DEFAULT) -> None:
         """Stop every container (polite signal, `grace` seconds, SIGKILL), then the guest. Repeated is fine."""
+        budget = with_grace(self.courier, budget, grace)
         await self.courier.ask(self.address, "stop", Stop(grace_seconds=grace), Nothing, budget=budget)
 
     async def delete(self, *, force: bool = False, budget: Allowance = DEFAULT) -> None:

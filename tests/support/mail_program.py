@@ -114,17 +114,21 @@ async def crowd(address: str, count: int) -> None:
     allow_descriptors(8 * count)
     async with trio.open_nursery() as nursery:
         joined = trio.Semaphore(0)
+        # a machine may take longer for all at once than one dial may
+        doors = trio.Semaphore(50)
         for number in range(count):
-            nursery.start_soon(_member, address, number, joined)
+            await doors.acquire()
+            nursery.start_soon(_member, address, number, joined, doors)
         for _ in range(count):
             await joined.acquire()
         print("ready", flush=True)
 
 
-async def _member(address: str, number: int, joined: trio.Semaphore) -> None:
+async def _member(address: str, number: int, joined: trio.Semaphore, doors: trio.Semaphore) -> None:
     async with open_courier(NngTransport(), address, client=f"member-{number}", epoch=1) as courier:
         await courier.ask("box", "echo", {}, dict)
         joined.release()
+        doors.release()
         await trio.sleep_forever()
 
 

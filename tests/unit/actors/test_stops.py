@@ -54,3 +54,17 @@ async def test_nobody_waits_for_a_longer_grace_of_an_earlier_stop(
         began = trio.current_time()
         await ask(box, one)
         assert trio.current_time() - began == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("name", ["container", "sandbox"])
+async def test_a_grace_longer_than_the_usual_budget_is_waited_out(name: str, autojump_clock: MockClock) -> None:
+    guest = ScriptedGuest()
+    async with scripted_system(guest) as system:
+        box = await system.create_sandbox("box")
+        await box.start()
+        one = await box.create_container("one", ContainerSpec(process=ProcessSpec(args=("sh",))))
+        await one.start()
+        guest.init("one").ignores = frozenset({signal.SIGTERM})
+        began = trio.current_time()
+        await (one if name == "container" else box).stop(grace=234)
+        assert trio.current_time() - began == pytest.approx(234)
