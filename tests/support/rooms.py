@@ -6,7 +6,6 @@ whole guests: those are `launch`'s.
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 import tempfile
@@ -26,6 +25,7 @@ from actors.host.images import ImageStore
 from actors.nurseries import open_plain_nursery
 from actors.schemas.oci import Box, Linux, LinuxCapabilities, LinuxResources, POSIXRlimit, Process, Root, Spec, User
 from actors.simulation.engine import SimulatedEngine
+from tests.support.forks import fork
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -162,11 +162,9 @@ def in_a_room(name: str, body: Callable[[Room], Awaitable[None]]) -> None:
         failure = Path(directory, "failure")
         place = Path(directory, "place")
         place.mkdir()
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             code = 1
-            # what the test's process left to be collected may be of nng, which ends a fork that touches it
-            gc.freeze()
             try:
                 _in_place(name, place, body)
                 code = 0

@@ -26,6 +26,7 @@ from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
 from actors.system.embedded import EmbeddedImages
 from tests.support.archives import entry, layer, oci_layout
+from tests.support.forks import fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +95,7 @@ def test_a_cancel_at_any_point_leaves_nothing(place: Path, image: str) -> None:
 
 def _in_a_child(act: Callable[[], object]) -> int:
     """Its wait status."""
-    child = os.fork()
+    child = fork()
     if child == 0:
         try:
             act()
@@ -157,7 +158,7 @@ def test_several_processes_make_it_once(place: Path, image: str, tmp_path: Path)
         os.write(begun[1], b"x")
         os.read(go_on[0], 1)
 
-    slow = os.fork()
+    slow = fork()
     if slow == 0:
         signal.alarm(60)
         ImageStore(place, None, checkpoint=Steps(4, held, place)).resolve(image)
