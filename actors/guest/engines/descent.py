@@ -22,10 +22,12 @@ __all__ = ["kill_tree"]
 
 # a stop takes effect when the process next returns from the kernel; one that can't is killed all the same
 _LOOKS, _LOOK_SECONDS = 50, 0.002
+# and so does a kill: 1 s
+_END_LOOKS = 500
 
 
 async def kill_tree(root: int) -> None:
-    """SIGKILL to the child `root` of ours, which must not have been collected, and to its descendants; bounded, 0.1 s."""
+    """SIGKILL to the child `root` of ours, which must not have been collected, and to its descendants; bounded, 1.1 s."""
     found: list[ProcessFact] = []
     for _ in range(_LOOKS):
         found = _tree(root)
@@ -37,6 +39,16 @@ async def kill_tree(root: int) -> None:
         await trio.sleep(_LOOK_SECONDS)
     for fact in found:
         signal_exactly(fact, signal.SIGKILL)
+    # whoever looks next must not find what is only about to end
+    for _ in range(_END_LOOKS):
+        if not any(map(_lives, found)):
+            return
+        await trio.sleep(_LOOK_SECONDS)
+
+
+def _lives(fact: ProcessFact) -> bool:
+    now = read_process(fact.pid)
+    return now is not None and now.start == fact.start and now.alive
 
 
 def _tree(root: int) -> list[ProcessFact]:
