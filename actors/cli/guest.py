@@ -16,6 +16,7 @@ from actors.api import open_guest
 from actors.cli.exits import Exit
 from actors.cli.say import say, tell_error
 from actors.cli.signals import heed_interrupts
+from actors.cli.streams import Output
 from actors.errors import InvalidArgument, KatrioError
 from actors.host.facts import choose_engine, read_facts
 from actors.host.protocols import GuestProtocol
@@ -54,6 +55,9 @@ async def _serve(options: GuestOptions) -> Exit:
             ):
                 await listeners.start(serve_at, running, options.addresses)
                 _tell_ready(options, engine)
+                if isinstance(sys.stdout, Output) and sys.stdout.lost:
+                    # whoever started us waits for a line that can't come
+                    serving.cancel()
         nursery.cancel_scope.cancel()
     return Exit.HELD
 

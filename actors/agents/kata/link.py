@@ -177,5 +177,6 @@ def _alive(client: CallClient | None) -> bool:
 
 def _budget_nano() -> int:
     left = trio.current_effective_deadline() - trio.current_time()
-    # of a scope that is cancelled already it is minus infinity
-    return 0 if left == math.inf else max(1, int(max(left, 0.0) * 1e9))
+    # of a scope that is cancelled already it is minus infinity. Rounded up: the caller's own clock ends the call, never an
+    # agent that is a nanosecond early
+    return 0 if left == math.inf else int(max(left, 0.0) * 1e9) + 1

@@ -84,6 +84,8 @@ async def again(kata: Kata) -> None:
 async def late(kata: Kata) -> None:
     container = await kata.shell("read line; exit $((6 + 7))")
     process = await container.spawn("exit $((6 + 6))")
+    # an exec that lives when its init ends is killed with it
+    await process.rest()
     await container.init.write(b"go\n")
     await kata.pass_time(1.0)
     equal(await process.wait(), 12, "the exec's exit code")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -63,3 +64,32 @@ async def test_only_a_call_that_changes_nothing_tells_the_guest_how_long_it_may_
         nursery.cancel_scope.cancel()
     assert errors == []
     assert seen == [pytest.approx(7) if rpc.method in CHANGE_NOTHING else float("inf")]
+
+
+async def test_the_guest_s_time_never_ends_before_the_caller_s(autojump_clock: MockClock) -> None:
+    early: list[float] = []
+    errors: list[Exception] = []
+    deadline = 0.0
+
+    async def look(_payload: bytes, context: CallContext) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if context.deadline <= deadline:
+            early.append(deadline - context.deadline)
+        return b""
+
+    rpc = RPCS["WaitProcess"]
+    server = TtrpcServer(
+        {(rpc.service, rpc.method): look}, on_error=lambda _service, _method, error: errors.append(error)
+    )
+    rng = random.Random(7)
+    async with trio.open_nursery() as nursery:
+        link = open_rpc_link(memory_dialer(server, nursery), DEFAULT_LIMITS)
+        await nursery.start(link.run)
+        for _ in range(500):
+            autojump_clock.jump(rng.random())
+            with trio.CancelScope(deadline=trio.current_time() + rng.random() * 10 ** rng.randint(-6, 4)) as scope:
+                deadline = scope.deadline
+                await link.call(rpc, _empty(rpc.request))
+        nursery.cancel_scope.cancel()
+    assert errors == []
+    assert early == []
