@@ -24,6 +24,7 @@ from actors.wire.envelope import VERSIONS, Ask, Hello
 from benchmarks.figure import Comparison, Effort, Figure, Goal, Measured, take_turns
 from benchmarks.mailbox import ARGS
 from benchmarks.processes import open_process
+from benchmarks.spinning import SPINNING, open_spinning
 from transports.nng import NngTransport
 from transports.nng.endpoint import hello
 from transports.nng.frames import Kind, decode_frame
@@ -60,10 +61,12 @@ async def _flood(kind: str, of: Callable[[Sequence[float]], float], effort: Effo
             open_process("benchmarks.serving", "holding", address),
             open_courier(NngTransport(), address, client="polite", epoch=1) as polite,
             _open_flood(kind, address) as flooding,
+            open_spinning() as spinning,
         ):
             asks = partial(_asks, polite, of, effort.times(ASKS))
-            beside, alone = await take_turns(effort.rounds(ROUNDS), partial(flooding, asks), asks)
-    return Measured(beside, [Comparison("the same alone", alone, Goal(most=2.0))])
+            sides = (partial(flooding, asks), asks, partial(spinning, asks))
+            beside, alone, floor = await take_turns(effort.rounds(ROUNDS), *sides)
+    return Measured(beside, [Comparison("the same alone", alone, Goal(most=2.0)), Comparison(SPINNING, floor)])
 
 
 async def _asks(courier: Courier, of: Callable[[Sequence[float]], float], times: int) -> float:

@@ -23,6 +23,7 @@ from actors.wire.spec import ContainerSpec, ProcessSpec
 from benchmarks.figure import Comparison, Effort, Figure, Goal, Measured, take_turns
 from benchmarks.floods import mean, p99
 from benchmarks.processes import open_process
+from benchmarks.spinning import SPINNING, open_spinning
 from tests.support.hostile_guest import HostileGuest
 from tests.support.hostile_system import open_dialled_system
 from transports.stream import serve_unix, unix_dialer
@@ -44,7 +45,7 @@ SPEC = ContainerSpec(process=ProcessSpec(args=("sh",)))
 
 async def _output(effort: Effort) -> Measured:
     verbs = effort.times(VERBS)
-    async with _open_boxes("output") as (honest, liar, _):
+    async with _open_boxes("output") as (honest, liar, _), open_spinning() as spinning:
         container = await _running(honest)
         lying = await _running(liar)
         floods = 0
@@ -62,8 +63,12 @@ async def _output(effort: Effort) -> Measured:
         async def alone() -> float:
             return p99(await _times(container, verbs))
 
-        beside_flood, quiet = await take_turns(effort.rounds(ROUNDS), beside, alone)
-    return Measured(beside_flood, [Comparison("the same with a quiet neighbour", quiet, Goal(most=2.0))])
+        sides = (beside, alone, partial(spinning, alone))
+        beside_flood, quiet, floor = await take_turns(effort.rounds(ROUNDS), *sides)
+    return Measured(
+        beside_flood,
+        [Comparison("the same with a quiet neighbour", quiet, Goal(most=2.0)), Comparison(SPINNING, floor)],
+    )
 
 
 async def _frames(of: Callable[[Sequence[float]], float], effort: Effort) -> Measured:
