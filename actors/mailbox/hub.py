@@ -1,4 +1,4 @@
-"""The server side of mailboxes: names, links, and who may still be asked for again.
+"""The server side of mailboxes: names and links.
 
 One hub per process or sandbox serves any number of names over any number of transports. Not for what an
 actor does with its mail.
@@ -13,22 +13,18 @@ import trio
 
 from actors.errors import AlreadyExists, NotFound
 from actors.limits import DEFAULT_LIMITS, Limits
+from actors.mailbox.clients import Clients
 from actors.mailbox.deadlines import Deadlines
 from actors.mailbox.inbox import Inbox
 from actors.mailbox.outbox import Outbox
-from actors.mailbox.sender import Counters, Sender
+from actors.mailbox.sender import Counters
 from actors.mailbox.session import Session
 from transports.plain import printable
-from transports.shared_bound import SharedBound
 
 if TYPE_CHECKING:
-    from actors.wire.envelope import Hello
     from transports.base import Endpoint, Receiver
 
 __all__ = ["Hub"]
-
-# so many times what another asks for is held by a client that is closed for it
-MUCH_MORE = 8
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +37,7 @@ class Hub:
         limits: bounds for every client.
 
     Attributes:
+        clients: who is known to it.
         closing: whether new clients are turned away.
     """
 
@@ -49,11 +46,8 @@ class Hub:
         self.counters = Counters()
         self._limits = limits
         self._deadlines = Deadlines()
-        self._memory = SharedBound(limits.hub_bytes)
+        self.clients = Clients(limits, self.counters)
         self._inboxes: dict[str, Inbox] = {}
-        self._senders: dict[str, Sender] = {}
-        # names of clients without a link, the longest gone first
-        self._departed: dict[str, None] = {}
         self._endpoints: dict[Session, Endpoint] = {}
         self.closing = False
         self._nursery: trio.Nursery | None = None
@@ -82,7 +76,7 @@ class Hub:
         outbox = Outbox(
             endpoint,
             backlog_bytes=self._limits.backlog_bytes,
-            account=self._memory.account(),
+            account=self.clients.account(),
             drain_soon=self._drain_soon,
             overflow=lambda: session.kick("resource_exhausted", "the client does not read its answers"),
         )
@@ -111,62 +105,6 @@ class Hub:
     def inbox(self, name: str) -> Inbox | None:
         """The mailbox of that name."""
         return self._inboxes.get(name)
-
-    def arrived(self, hello: Hello) -> Sender | None:
-        """What is remembered of a client; None when it may not have this link."""
-        sender = self._senders.get(hello.client)
-        if sender is not None and (sender.session is not None or sender.epoch > hello.epoch):
-            return None
-        self._departed.pop(hello.client, None)
-        if sender is None or sender.epoch != hello.epoch:
-            if sender is not None:
-                sender.forget_answers()
-            sender = Sender(
-                hello.client,
-                hello.epoch,
-                unused=hello.unused,
-                limits=self._limits,
-                counters=self.counters,
-                account=self._memory.account(),
-            )
-            self._senders[hello.client] = sender
-        return sender
-
-    def has_room(self, sender: Sender, size: int) -> bool:
-        """Whether the hub may hold `size` bytes more for this client.
-
-        Who holds little is not refused for others' sake: those without a link are forgotten, and then the link of the
-        one that holds the most is closed.
-        """
-        account = sender.account
-        while self._departed and not account.allows(size):
-            self._forget_departed()
-        if account.allows(size):
-            return True
-        largest = max(
-            (other for other in self._senders.values() if other.session is not None and not other.session.closing),
-            key=lambda other: other.account.held,
-        )
-        if largest.account.held < MUCH_MORE * (account.held + size):
-            return False
-        assert largest.session is not None
-        largest.session.kick(
-            "resource_exhausted", "this hub holds too much for this client, and others want some of it"
-        )
-        return True
-
-    def departed(self, sender: Sender) -> None:
-        """The client's link has ended; remember the client for a while."""
-        sender.session = None
-        self._departed[sender.client] = None
-        if len(self._departed) > self._limits.departed_clients:
-            self._forget_departed()
-
-    def _forget_departed(self) -> None:
-        """The one that has been gone the longest."""
-        oldest = next(iter(self._departed))
-        del self._departed[oldest]
-        self._senders.pop(oldest).forget_answers()
 
     def close_soon(self, session: Session, reason: str) -> None:
         """Close a link that can't be trusted any more."""

@@ -6,7 +6,7 @@ verb may run: the actor does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 import trio
@@ -28,7 +28,6 @@ from transports.errors import TransportError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.mailbox.inbox import Inbox
     from actors.mailbox.sender import Sender
 
 __all__ = ["Mail", "encode_failure"]
@@ -49,6 +48,14 @@ def encode_failure(counter: int, error: KatrioError) -> bytes:
     # words of a machine's own, as a file's name, may hold what no message carries
     message = error.message[:4096].encode("utf-8", "backslashreplace").decode()[:4096]
     return encode(Failure(counter, error.code, message, details))
+
+
+class Queue(Protocol):
+    """Where an ask waits to be taken (`inbox`)."""
+
+    def discard(self, mail: Mail) -> bool:
+        """Take it out; whether it stood within the capacity."""
+        ...
 
 
 class Mail:
@@ -85,7 +92,7 @@ class Mail:
         self._settled = False
         self._events: EventQueue | None = None
         # the inbox while nobody has taken it from there
-        self._inbox: Inbox | None = None
+        self._inbox: Queue | None = None
         # on its sender's account
         self._held = 0
         self._hold(self.cost(args, sender))
@@ -271,7 +278,7 @@ class Mail:
 
     # for the hub: what the caller's side does to this ask
 
-    def enter(self, inbox: Inbox) -> None:
+    def enter(self, inbox: Queue) -> None:
         """It waits in `inbox`."""
         self._inbox = inbox
 

@@ -7,15 +7,57 @@ nothing is known any more. It outlives the client's links. Not for links: `sessi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from actors.limits import Limits
-    from actors.mailbox.mail import Mail
-    from actors.mailbox.session import Session
     from transports.shared_bound import Account
 
-__all__ = ["Counters", "Sender"]
+__all__ = ["Counters", "InFlight", "Link", "Sender"]
+
+
+class Link(Protocol):
+    """What asks and the memory of clients need of a client's link (`session`)."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing is heard on it any more."""
+        ...
+
+    def post(self, message: bytes) -> None:
+        """Send without waiting."""
+        ...
+
+    async def send(self, message: bytes) -> None:
+        """Send after what waits. Raises what `Endpoint.send` raises."""
+        ...
+
+    def kick(self, code: str, reason: str, details: Mapping[str, object] | None = None) -> None:
+        """Close it, telling the client why."""
+        ...
+
+
+class InFlight(Protocol):
+    """What a link can do to an ask that is not answered yet (`mail`)."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the caller takes chunks or events."""
+        ...
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        ...
+
+    def join(self) -> None:
+        """The same client asks again with the same id."""
+        ...
+
+    def grant(self, amount: int) -> bool:
+        """The reader took `amount` bytes; False when it claims more than it was sent."""
+        ...
 
 
 @dataclass(slots=True)
@@ -69,8 +111,8 @@ class Sender:
         self.epoch = epoch
         self.limits = limits
         self.counters = counters
-        self.session: Session | None = None
-        self.in_flight: dict[int, Mail] = {}
+        self.session: Link | None = None
+        self.in_flight: dict[int, InFlight] = {}
         self.finished: dict[int, bytes] = {}
         self.floor = unused
         self._kept_bytes = 0

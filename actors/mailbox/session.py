@@ -7,7 +7,7 @@ that is the client's `Sender`.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -20,9 +20,10 @@ from transports.errors import RemoteProtocolError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from actors.mailbox.hub import Hub
+    from actors.mailbox.clients import Clients
+    from actors.mailbox.inbox import Inbox
     from actors.mailbox.outbox import Outbox
-    from actors.mailbox.sender import Sender
+    from actors.mailbox.sender import Counters, Sender
     from transports.errors import TransportError
 
 __all__ = ["Session"]
@@ -31,10 +32,31 @@ __all__ = ["Session"]
 MIN_WINDOW = 4096
 
 
+class Owner(Protocol):
+    """What a link needs of its hub."""
+
+    name: str
+    clients: Clients
+    counters: Counters
+    closing: bool
+
+    def inbox(self, name: str) -> Inbox | None:
+        """The mailbox of that name."""
+        ...
+
+    def close_soon(self, session: Session, reason: str) -> None:
+        """Close a link that can't be trusted any more."""
+        ...
+
+    def ended(self, session: Session) -> None:
+        """The link has ended."""
+        ...
+
+
 class Session:
     """The `Receiver` of one accepted endpoint."""
 
-    def __init__(self, hub: Hub, outbox: Outbox) -> None:
+    def __init__(self, hub: Owner, outbox: Outbox) -> None:
         self._hub = hub
         self._outbox = outbox
         self._sender: Sender | None = None
@@ -82,7 +104,7 @@ class Session:
         self._hub.ended(self)
         sender, self._sender = self._sender, None
         if sender is not None:
-            self._hub.departed(sender)
+            self._hub.clients.departed(sender)
             for mail in list(sender.in_flight.values()):
                 mail.cancel()
 
@@ -131,7 +153,7 @@ class Session:
         if self._hub.closing:
             self.kick("agent_unreachable", "this hub is closing")
             return
-        sender = self._hub.arrived(hello)
+        sender = self._hub.clients.arrived(hello)
         if sender is None:
             self.kick("busy", f"client {hello.client!r} has a link already, or a later epoch was here")
             return
@@ -173,7 +195,7 @@ class Session:
             error = Expired(f"{ask.verb} arrived after its deadline; nothing was done")
         elif len(sender.in_flight) >= sender.limits.asks_in_flight:
             error = Busy(f"{len(sender.in_flight)} asks of this client are in flight; nothing was done")
-        elif not self._hub.has_room(sender, Mail.cost(ask.args, sender)):
+        elif not self._hub.clients.has_room(sender, Mail.cost(ask.args, sender)):
             error = Busy("this hub holds as much for its clients as it may, and enough of it for you; nothing was done")
         elif 0 < ask.window < MIN_WINDOW:
             error = InvalidArgument(f"a window of {ask.window} bytes; {MIN_WINDOW} is the least", field="window")
