@@ -6,6 +6,7 @@ Not for fixtures: those stand with the tests that use them.
 from __future__ import annotations
 
 import functools
+import os
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
 # The slowest test of Trio takes 20 s alone on two cores; eight times that, and pytest-timeout's own bound (pyproject.toml) stands above it.
-_SECONDS = 160
+_SECONDS = int(os.environ.get("KATRIO_TEST_SECONDS", "160"))
 # In virtual time a test that waits for nobody jumps to this at once; no test waits for so long.
 _VIRTUAL_SECONDS = 30 * 24 * 3600
 _VIRTUAL_CLOCKS = {"autojump_clock", "mock_clock"}

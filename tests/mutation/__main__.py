@@ -1,0 +1,170 @@
+"""`scripts/mutants`: draw small faults by a seed, put each into a copy of the tree, and ask the tests.
+
+A fault counts as caught when a test fails. What makes the tests hang counts as survived, though the time limits end it: nobody
+reads a hang with pleasure. Equivalent ones, which no test can tell from the code, stand in `equivalent.toml` with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.mutation.operators import Mutant, mutants
+from tests.mutation.plan import PACKAGES, Package
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+# of one test, and of one stage; a stage takes half a minute at most on two quiet cores
+TEST_SECONDS, STAGE_SECONDS = 40, 300
+_HANG = re.compile(r"TooSlowError|Timeout( |:|>)")
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+
+
+def _sources(package: Package) -> Iterator[Path]:
+    for name in package.sources:
+        path = ROOT / name
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def drawn(package: Package, seed: int, count: int) -> list[Mutant]:
+    """By the seed: files by their size, and no line twice."""
+    every = [
+        mutant
+        for path in _sources(package)
+        for mutant in mutants(str(path.relative_to(ROOT)), path.read_bytes())
+    ]  # fmt: skip
+    random.Random(f"{seed} {package.name}").shuffle(every)
+    lines: set[tuple[str, int]] = set()
+    chosen: list[Mutant] = []
+    for mutant in every:
+        if (mutant.path, mutant.line) not in lines and len(chosen) < count:
+            lines.add((mutant.path, mutant.line))
+            chosen.append(mutant)
+    return chosen
+
+
+def asked(tree: Path, stages: Sequence[Sequence[str]]) -> tuple[str, str]:
+    """What the tests say of a tree: `caught`, `hang` or `survived`, and by which test."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "KATRIO_TEST_SECONDS": str(TEST_SECONDS),
+    }
+    python = str(tree / "tests/support/isolated-python")
+    command = [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", str(2 * TEST_SECONDS)]
+    for stage in stages:
+        # its own session: what hangs is killed with all that it started
+        with subprocess.Popen(
+            [*command, *stage], cwd=tree, env=environment, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ) as process:  # fmt: skip
+            try:
+                said, _ = process.communicate(timeout=STAGE_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, 9)
+                return "hang", " ".join(stage)
+        if process.returncode:
+            where = _FAILED.search(said)
+            return ("hang" if _HANG.search(said) else "caught"), where[1] if where else said[-300:]
+    return "survived", ""
+
+
+def _copy(tree: Path) -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
+    for name in filter(None, listed.decode().split("\0")):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, tree / name)
+    (tree / ".venv").symlink_to(ROOT / ".venv")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/mutants", description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=32, metavar="N", help="of each package (default: 32)")
+    parser.add_argument("--package", action="append", choices=[package.name for package in PACKAGES])
+    parser.add_argument(
+        "--json", metavar="FILE", help="a line for each mutant; those that stand there are not run again"
+    )
+    parser.add_argument("--list", action="store_true", help="only say which")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run them; 0 when the score is reached."""
+    options = _options()
+    equivalent = tomllib.loads(EQUIVALENT.read_text())
+    packages = [package for package in PACKAGES if not options.package or package.name in options.package]
+    records = Path(options.json) if options.json else None
+    known = {}
+    if records is not None and records.exists():
+        known = {line["key"]: line for line in map(json.loads, records.read_text().splitlines())}
+    results: dict[str, Counter[str]] = {}
+    with tempfile.TemporaryDirectory(prefix="katrio-mutants-", dir="/var/tmp") as directory:
+        tree = Path(directory)
+        _copy(tree)
+        for package in packages:
+            results[package.name] = counts = Counter[str]()
+            for mutant in drawn(package, options.seed, options.count):
+                began = time.monotonic()
+                if options.list:
+                    verdict, by = "", ""
+                elif mutant.key in equivalent:
+                    verdict, by = "equivalent", equivalent[mutant.key]
+                elif mutant.key in known:
+                    verdict, by = known[mutant.key]["verdict"], known[mutant.key]["by"]
+                else:
+                    file = tree / mutant.path
+                    source = file.read_bytes()
+                    file.write_bytes(mutant.applied(source))
+                    verdict, by = asked(tree, package.stages)
+                    file.write_bytes(source)
+                    if records is not None:
+                        line = {
+                            **mutant._asdict(),
+                            "key": mutant.key,
+                            "package": package.name,
+                            "verdict": verdict,
+                            "by": by,
+                        }
+                        with records.open("a") as file_out:
+                            file_out.write(json.dumps(line) + "\n")
+                counts[verdict] += 1
+                was, now = (" ".join(text.split())[:50] for text in (mutant.was, mutant.now))
+                took = f"{time.monotonic() - began:.0f} s"
+                print(
+                    f"{verdict:10} {mutant.path}:{mutant.line} {mutant.kind}: {was} -> {now}  [{took}] {by}", flush=True
+                )
+    return 0 if options.list else _tell(results)
+
+
+def _tell(results: dict[str, Counter[str]]) -> int:
+    every = Counter[str]()
+    low = False
+    for name, counts in [*results.items(), ("all", every)]:
+        judged = counts.total() - counts["equivalent"]
+        score = counts["caught"] / judged if judged else 1.0
+        low |= score < (0.90 if name == "all" else 0.85)
+        told = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
+        print(f"{name:8} {score:6.1%}  {told}")
+        every.update(counts)
+    return 1 if low else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
