@@ -30,10 +30,11 @@ _LOGGING = frozenset({"debug", "info", "warning", "error", "exception"})
 
 
 class Mutant(NamedTuple):
-    """`path` from the repository's root; `was` stands at `start` to `end` of its UTF-8 bytes, `now` goes there."""
+    """`path` from the repository's root; `was` stands at `start` to `end` of its UTF-8 bytes, `now` goes there. `text`: of the line."""
 
     path: str
     line: int
+    text: str
     kind: str
     start: int
     end: int
@@ -43,7 +44,7 @@ class Mutant(NamedTuple):
     @property
     def key(self) -> str:
         """Names it as long as the code around it stays."""
-        return f"{self.path}: {self.kind}: {self.was} -> {self.now}"
+        return f"{self.path}: {self.text}: {self.kind}: {self.was} -> {self.now}"
 
     def applied(self, source: bytes) -> bytes:
         """The text with the fault in it."""
@@ -57,6 +58,9 @@ def mutants(path: str, source: bytes) -> Iterator[Mutant]:
     for line in lines:
         begins.append(begins[-1] + len(line))
 
+    def text(line: int) -> str:
+        return lines[line - 1].decode().strip()
+
     def span(node: ast.expr | ast.stmt) -> tuple[int, int]:
         assert node.end_lineno is not None
         assert node.end_col_offset is not None
@@ -64,13 +68,13 @@ def mutants(path: str, source: bytes) -> Iterator[Mutant]:
 
     def replaced(kind: str, node: ast.expr | ast.stmt, now: str) -> Mutant:
         start, end = span(node)
-        return Mutant(path, node.lineno, kind, start, end, source[start:end].decode(), now)
+        return Mutant(path, node.lineno, text(node.lineno), kind, start, end, source[start:end].decode(), now)
 
     def between(kind: str, left: ast.expr, right: ast.expr, was: str, now: str) -> Iterator[Mutant]:
         start, end = span(left)[1], span(right)[0]
         at = source.find(was.encode(), start, end)
         if at >= 0:
-            yield Mutant(path, left.lineno, kind, at, at + len(was), was, now)
+            yield Mutant(path, left.lineno, text(left.lineno), kind, at, at + len(was), was, now)
 
     def of_expression(node: ast.AST) -> Iterator[Mutant]:
         if isinstance(node, ast.Compare) and len(node.ops) == 1:
