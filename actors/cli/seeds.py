@@ -6,13 +6,13 @@ how a range is spread over processes: `seeds_range`.
 
 from __future__ import annotations
 
-import shlex
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors.cli.agent_settings import agent_settings
 from actors.cli.exits import Exit, exit_code
 from actors.cli.files import load_to_run
+from actors.cli.replay import replay_command
 from actors.cli.reports import open_report
 from actors.cli.say import complain, tell_error
 from actors.errors import KatrioError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from actors.scenario.load import Loaded
     from actors.scenario.report.base import Report
 
-__all__ = ["replay_command", "run_simulated"]
+__all__ = ["run_simulated"]
 
 _SEED_BITS = 32
 
@@ -111,19 +111,3 @@ def _run_all(
 
 def _write_line(log: TextIO, line: str) -> None:
     log.write(f"{line}\n")
-
-
-def replay_command(options: RunOptions, file: str, seed: int) -> str:
-    """What to type to see this very run again."""
-    words = ["katrio", "run", "--world", "simulated", "--seed", str(seed)]
-    if options.agent != "kata":
-        words += ["--agent", options.agent]
-    if options.agent_config is not None:
-        words += ["--agent-config", str(options.agent_config)]
-    if options.dialect is not None:
-        words += ["--dialect", options.dialect]
-    for name, text in options.given:
-        words += ["--var", f"{name}={text}"]
-    if options.keep_going:
-        words.append("--keep-going")
-    return shlex.join([*words, file])

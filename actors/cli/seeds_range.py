@@ -17,8 +17,8 @@ import msgspec
 import trio
 
 from actors.cli.exits import Exit, exit_code
+from actors.cli.replay import replay_command
 from actors.cli.say import tell_error
-from actors.cli.seeds import replay_command
 from actors.cli.seeds_report import JsonRange, PlainRange, RangeReport, Summary
 from actors.cli.seeds_worker import SeedResult, Task
 from actors.cli.signals import heed_interrupts

@@ -16,7 +16,7 @@ import trio
 
 from actors.agents.identity import AgentKind, Identity, identify
 from actors.agents.kata.client import KataClient
-from actors.agents.kata.dialects import open_rpc_link
+from actors.agents.kata.link import open_rpc_link
 from actors.agents.kata.spec import oci_process, oci_spec
 from actors.conformance.case import FallsShort, Hung, Spoken
 from actors.conformance.expect import SHOWN_BYTES, is_loss

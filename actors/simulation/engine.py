@@ -27,6 +27,7 @@ from actors.simulation.engine_process import (
 )
 from actors.simulation.engine_reports import MACHINE_BYTES, container_stats, process_table, set_limits
 from actors.simulation.image import busybox_tree
+from actors.simulation.kernel.execution import CALLS
 from actors.simulation.kernel.files import new_pipe
 from actors.simulation.kernel.kernel import Kernel
 from actors.simulation.kernel.process import Container, Identity, Launch
@@ -70,7 +71,7 @@ class SimulatedEngine:
     """
 
     def __init__(self, rng: Rng, *, hostname: str = "simulated") -> None:
-        self.kernel = Kernel(rng)
+        self.kernel = Kernel(rng, CALLS)
         self._rng = rng
         self._hostname = hostname
         self._containers: dict[str, _Running] = {}

@@ -13,6 +13,7 @@ from actors.schemas.oci import Linux, LinuxMemory, LinuxPids, LinuxResources, Pr
 from actors.simulation.engine import SimulatedEngine
 from actors.simulation.image import busybox_tree
 from actors.simulation.kernel import calls
+from actors.simulation.kernel.execution import CALLS
 from actors.simulation.kernel.kernel import Kernel
 from actors.simulation.kernel.process import Container, Launch
 from actors.simulation.kernel.terminal import Terminal
@@ -59,7 +60,7 @@ class Machine:
     """A kernel with one container whose init sleeps for ever."""
 
     def __init__(self) -> None:
-        self.kernel = Kernel(random.Random(0))
+        self.kernel = Kernel(random.Random(0), CALLS)
         self.container = Container("box", busybox_tree(readonly=False))
         self.init = self.spawn(idle)
 

@@ -18,8 +18,8 @@ from actors.agents.kata.brief import BriefLink
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.config import KataAgentConfig
-from actors.agents.kata.dialects import open_rpc_link
 from actors.agents.kata.exits import ExitCodes
+from actors.agents.kata.link import open_rpc_link
 from actors.agents.kata.reports import (
     api_interface,
     api_route,

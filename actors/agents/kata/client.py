@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from actors.agents.kata.dialects import DIALECTS, open_rpc_link
+from actors.agents.kata.dialects import DIALECTS
+from actors.agents.kata.link import open_rpc_link
 from actors.errors import AgentProtocolError, Expired, InvalidArgument, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.nurseries import open_plain_nursery

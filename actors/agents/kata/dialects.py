@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from actors.agents.kata.link import DialledLink
 from actors.schemas.dialect import Dialect
 from actors.schemas.status import END_OF_STREAM_1X, TAKES_DETAILS
 from transports.grpc.client import GrpcClient
@@ -20,12 +19,9 @@ if TYPE_CHECKING:
 
     import trio
 
-    from actors.agents.kata.rpclink import RpcLink
-    from actors.limits import Limits
-    from transports.base import Dialer
     from transports.calls.client import CallClient
 
-__all__ = ["DIALECTS", "Spoken", "open_rpc_link"]
+__all__ = ["DIALECTS", "Spoken"]
 
 
 class Spoken(NamedTuple):
@@ -49,8 +45,3 @@ _SPOKEN = (
     Spoken(Dialect.GRPC, Peer.GRPC, GrpcClient, END_OF_STREAM_1X),
 )
 DIALECTS: Mapping[Dialect, Spoken] = {row.dialect: row for row in _SPOKEN}
-
-
-def open_rpc_link(dialer: Dialer, limits: Limits, dialect: Dialect = Dialect.TTRPC) -> RpcLink:
-    """A link that speaks the dialect; nothing is dialled before it runs."""
-    return DialledLink(dialer, limits, DIALECTS[dialect])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 from trio_util import AsyncValue
 
+from actors.agents.kata.dialects import DIALECTS
 from actors.errors import (
     AgentProtocolError,
     AgentUnreachable,
@@ -39,18 +40,24 @@ if TYPE_CHECKING:
     import msgspec
 
     from actors.agents.kata.dialects import Spoken
+    from actors.agents.kata.rpclink import RpcLink
     from actors.limits import Limits
     from actors.schemas.rpcs import Rpc
     from transports.base import Dialer
     from transports.calls.client import CallClient
 
-__all__ = ["DialledLink"]
+__all__ = ["open_rpc_link"]
 
 # their replies carry bytes, which do not grow, and as many as were asked for
 _BULK = frozenset({"ReadStdout", "ReadStderr"})
 
 
-class DialledLink:
+def open_rpc_link(dialer: Dialer, limits: Limits, dialect: Dialect = Dialect.TTRPC) -> RpcLink:
+    """A link that speaks the dialect; nothing is dialled before it runs."""
+    return _DialledLink(dialer, limits, DIALECTS[dialect])
+
+
+class _DialledLink:
     """See `actors.agents.kata.rpclink.RpcLink`. `spoken` is its dialect."""
 
     def __init__(self, dialer: Dialer, limits: Limits, spoken: Spoken) -> None:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from actors.simulation.kernel.process import Disposition, Process
-
 __all__ = [
     "PRIVATE_FD",
+    "WAITS",
     "Allocate",
     "Body",
     "Call",
     "CallFailed",
     "ChangeDirectory",
     "Close",
+    "Disposition",
     "Duplicate",
     "Ended",
     "Exec",
@@ -54,8 +55,19 @@ PRIVATE_FD = 10
 
 # a running program: yields calls, returns its exit code
 Body: TypeAlias = Generator["Call", Any, int]
-# a program before it runs: given its own process, whose `argv` and `environment` it reads
-Program: TypeAlias = Callable[["Process"], Body]
+# a program before it runs: given its own `Process`, whose `argv` and `environment` it reads. That record holds what its calls
+# are made of, and is not named here
+Program: TypeAlias = Callable[[Any], Body]
+# the answer of a call that has to wait
+WAITS = object()
+
+
+class Disposition(Enum):
+    """What a process does with a signal; absent is the default."""
+
+    IGNORE = "ignore"
+    # told to the program through `Process.caught`
+    CATCH = "catch"
 
 
 class CallFailed(Exception):

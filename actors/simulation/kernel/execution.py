@@ -8,24 +8,20 @@ from __future__ import annotations
 import posixpath
 import signal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from actors.simulation.kernel import calls
 from actors.simulation.kernel.files import PIPE_BYTES, BrokenPipe, PlainFile, new_pipe
-from actors.simulation.kernel.process import Disposition, Launch
+from actors.simulation.kernel.process import Launch
 from actors.simulation.kernel.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from actors.simulation.kernel.files import OpenFile
-    from actors.simulation.kernel.kernel import Kernel
+    from actors.simulation.kernel.kernel import CallTable, Kernel
     from actors.simulation.kernel.process import Process
 
-__all__ = ["CALLS", "WAITS"]
+__all__ = ["CALLS"]
 
-# the answer of a call that has to wait
-WAITS = object()
 _DESCRIPTORS = 1024
 # a simulated machine is slow: what its processes can write or read in a second, each. A `yes` that nobody stops must
 # not cost a real minute for each virtual one
@@ -60,7 +56,7 @@ def _read(kernel: Kernel, process: Process, call: calls.Read) -> object:
     if data is None:
         process.waits_at = file.readable
         file.readable.add(process)
-        return WAITS
+        return calls.WAITS
     kernel.work(process, len(data) / _BYTES_PER_SECOND)
     return data
 
@@ -78,7 +74,7 @@ def _write(kernel: Kernel, process: Process, call: calls.Write) -> object:
         if taken is None:
             process.waits_at = file.writable
             file.writable.add(process)
-            return WAITS
+            return calls.WAITS
         kernel.work(process, taken / _BYTES_PER_SECOND)
         process.progress = done + taken
         if process.progress >= size:
@@ -159,7 +155,7 @@ def _sleep(kernel: Kernel, process: Process, call: calls.Sleep) -> object:
         return None
     process.progress = 1
     kernel.sleep(process, call.seconds)
-    return WAITS
+    return calls.WAITS
 
 
 def _work(kernel: Kernel, process: Process, call: calls.Work) -> object:
@@ -191,7 +187,7 @@ def _spawn(kernel: Kernel, process: Process, call: calls.Spawn) -> object:
     child = kernel.spawn(container, launch, parent=process)
     if call.background:
         for signum in (signal.SIGINT, signal.SIGQUIT):
-            child.dispositions[signum] = Disposition.IGNORE
+            child.dispositions[signum] = calls.Disposition.IGNORE
     return child.pid
 
 
@@ -206,12 +202,12 @@ def _wait(kernel: Kernel, process: Process, call: calls.Wait) -> object:
     if call.pid is None:
         for pid in [pid for pid, child in process.children.items() if child.status is not None]:
             del process.children[pid]
-        return WAITS if process.children else calls.Ended(0)
+        return calls.WAITS if process.children else calls.Ended(0)
     child = process.children.get(call.pid)
     if child is None:
         raise calls.CallFailed("No child processes")
     if child.status is None:
-        return WAITS
+        return calls.WAITS
     del process.children[call.pid]
     return calls.Ended(child.status, child.killed_by)
 
@@ -265,7 +261,7 @@ def _set_terminal(kernel: Kernel, process: Process, call: calls.SetTerminal) -> 
     return None
 
 
-CALLS: Mapping[type[calls.Call], Callable[[Kernel, Process, Any], object]] = MappingProxyType(
+CALLS: CallTable = MappingProxyType(
     {
         calls.Read: _read,
         calls.Write: _write,

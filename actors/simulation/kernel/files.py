@@ -13,7 +13,6 @@ from actors.simulation.kernel.calls import CallFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.simulation.kernel.process import Process
 
 __all__ = [
     "PIPE_BYTES",
@@ -40,19 +39,27 @@ class BrokenPipe(CallFailed):
         super().__init__("Broken pipe")
 
 
+class Waiter(Protocol):
+    """Who can wait: a process."""
+
+    def wake(self) -> None:
+        """What it waits for has changed."""
+        ...
+
+
 class Waiters:
     """Who waits for one thing, in order of arrival. `changed` wakes the processes and tells the guest's side."""
 
     def __init__(self) -> None:
         # a dict for its order
-        self._processes: dict[Process, None] = {}
+        self._processes: dict[Waiter, None] = {}
         self.on_change: Callable[[], None] | None = None
 
-    def add(self, process: Process) -> None:
+    def add(self, process: Waiter) -> None:
         """Wake it at the next change."""
         self._processes[process] = None
 
-    def discard(self, process: Process) -> None:
+    def discard(self, process: Waiter) -> None:
         """It waits no more."""
         self._processes.pop(process, None)
 
@@ -61,7 +68,7 @@ class Waiters:
         if self._processes:
             waiting, self._processes = self._processes, {}
             for process in waiting:
-                process.kernel.wake(process)
+                process.wake()
         if self.on_change is not None:
             self.on_change()
 

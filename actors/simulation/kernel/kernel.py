@@ -11,16 +11,17 @@ import heapq
 import signal
 from collections import deque
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from actors.simulation.kernel.calls import Call, CallFailed, Exec, Interrupted, Read, Wait
-from actors.simulation.kernel.execution import CALLS, WAITS
-from actors.simulation.kernel.process import Container, Disposition, Launch, Process
+from actors.simulation.kernel.calls import WAITS, Call, CallFailed, Disposition, Exec, Interrupted, Read, Wait
+from actors.simulation.kernel.process import Container, Launch, Process
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from actors.seams import Rng
 
-__all__ = ["Kernel"]
+__all__ = ["CallTable", "Kernel"]
 
 # work that a process may do before the clock is asked for it
 _QUANTUM_SECONDS = 0.002
@@ -33,11 +34,16 @@ _IGNORED_BY_DEFAULT = (signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG, signal.SI
 _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 
-class Kernel:
-    """See the module. `run` first, then `next_time`, whenever something was changed from outside."""
+# what each call does: it is given the kernel, the process and the call, and returns the answer
+CallTable: TypeAlias = "Mapping[type[Call], Callable[[Kernel, Process, Any], object]]"
 
-    def __init__(self, rng: Rng) -> None:
+
+class Kernel:
+    """See the module. `calls`: what each call does (`execution.CALLS`). `run` first, then `next_time`, whenever something was changed from outside."""
+
+    def __init__(self, rng: Rng, calls: CallTable) -> None:
         self._rng = rng
+        self._calls = calls
         self.now = 0.0
         self._ready: deque[Process] = deque()
         # (time, number, process): the process's own timer number says whether this one was replaced
@@ -304,7 +310,7 @@ class Kernel:
         """Try a call, for the first time or again; False when it waits, stands still or has ended."""
         process.call = call
         try:
-            answer = CALLS[type(call)](self, process, call)
+            answer = self._calls[type(call)](self, process, call)
         except CallFailed as error:
             process.call, process.error = None, error
         else:

@@ -7,27 +7,31 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from actors.simulation.kernel.calls import Body, Call, Program
+    from actors.simulation.kernel.calls import Body, Call, Disposition, Program
     from actors.simulation.kernel.files import OpenFile, Waiters
-    from actors.simulation.kernel.kernel import Kernel
     from actors.simulation.kernel.terminal import Terminal
     from actors.simulation.kernel.tree import Tree
 
-__all__ = ["Container", "Disposition", "Identity", "Launch", "Process"]
+__all__ = ["Container", "Identity", "Launch", "Process"]
 
 
-class Disposition(Enum):
-    """What a process does with a signal; absent is the default."""
+class Scheduler(Protocol):
+    """What a process, and the files and terminals that it waits at, need of the kernel."""
 
-    IGNORE = "ignore"
-    # told to the program through `Process.caught`
-    CATCH = "catch"
+    now: float
+
+    def wake(self, process: Process) -> None:
+        """Have it try its call again."""
+        ...
+
+    def signal(self, process: Process, signum: int, *, inside: bool = False) -> None:
+        """Deliver a signal."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Process:
     """See the module. `kernel` is whose process it is; `number` its number outside the container."""
 
     def __init__(
-        self, kernel: Kernel, container: Container, number: int, pid: int, launch: Launch, pace: float
+        self, kernel: Scheduler, container: Container, number: int, pid: int, launch: Launch, pace: float
     ) -> None:
         self.kernel = kernel
         self.container = container
@@ -129,6 +133,14 @@ class Process:
         # the signal that did it
         self.killed_by = 0
         self.on_end: Callable[[int], None] | None = None
+
+    def wake(self) -> None:
+        """What it waits for has changed."""
+        self.kernel.wake(self)
+
+    def signal(self, signum: int) -> None:
+        """From its terminal."""
+        self.kernel.signal(self, signum)
 
     @property
     def is_init(self) -> bool:

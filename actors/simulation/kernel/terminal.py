@@ -7,13 +7,10 @@ off. Not for job control: every process of the session is in the foreground.
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from actors.simulation.kernel.calls import CallFailed
 from actors.simulation.kernel.files import Waiters
-
-if TYPE_CHECKING:
-    from actors.simulation.kernel.process import Process
 
 __all__ = ["Terminal"]
 
@@ -22,6 +19,14 @@ _INPUT_BYTES = 4096
 _OUTPUT_BYTES = 64 * 1024
 _SIGNALS = {0x03: signal.SIGINT, 0x1C: signal.SIGQUIT}
 _END, _KILL_LINE, _ERASE = 0x04, 0x15, (0x7F, 0x08)
+
+
+class Member(Protocol):
+    """Who a terminal is of: a process."""
+
+    def signal(self, signum: int) -> None:
+        """A key, a new size or the terminal's end says so."""
+        ...
 
 
 class Terminal:
@@ -34,7 +39,7 @@ class Terminal:
         # False: bytes reach a reader as they are typed
         self.lines = True
         # whose controlling terminal it is, in order of arrival: the first is the session's leader
-        self.processes: dict[Process, None] = {}
+        self.processes: dict[Member, None] = {}
         # processes wait at these; so does the guest, for the other direction
         self.readable = Waiters()
         self.writable = Waiters()
@@ -80,11 +85,11 @@ class Terminal:
         if not self._descriptors:
             self.printed.changed()
 
-    def attach(self, process: Process) -> None:
+    def attach(self, process: Member) -> None:
         """It has this terminal from now on."""
         self.processes[process] = None
 
-    def leave(self, process: Process) -> None:
+    def leave(self, process: Member) -> None:
         """It has ended; with the session's leader the terminal hangs up."""
         leader = next(iter(self.processes)) is process
         del self.processes[process]
@@ -168,4 +173,4 @@ class Terminal:
 
     def _signal(self, signum: signal.Signals) -> None:
         for process in list(self.processes):
-            process.kernel.signal(process, signum)
+            process.signal(signum)

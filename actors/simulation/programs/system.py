@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from actors.simulation.kernel.calls import (
     Call,
     CallFailed,
+    Disposition,
     Exec,
     Handle,
     Kill,
@@ -24,7 +25,6 @@ from actors.simulation.kernel.calls import (
     WindowSize,
     Write,
 )
-from actors.simulation.kernel.process import Disposition
 from actors.simulation.programs.common import UsageFault, complain, name_of, options, say
 from actors.simulation.programs.conditions import ConditionFault, holds
 from actors.simulation.programs.formatting import echoed, encoded, printed

@@ -14,7 +14,7 @@ from actors.agents.base import Channels
 from actors.agents.identity import AgentKind, Identity, identify
 from actors.agents.kata import KataAgentConfig, connect_kata
 from actors.agents.kata.client import KataClient
-from actors.agents.kata.dialects import open_rpc_link
+from actors.agents.kata.link import open_rpc_link
 from actors.conformance.case import Spoken
 from actors.errors import AlreadyExists, Expired, InvalidArgument, Unsupported
 from actors.limits import DEFAULT_LIMITS

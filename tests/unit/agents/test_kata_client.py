@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from actors.agents.kata.client import KataClient, open_kata_client
-from actors.agents.kata.dialects import open_rpc_link
+from actors.agents.kata.link import open_rpc_link
 from actors.errors import (
     AgentProtocolError,
     AgentUnreachable,

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from actors.agents.kata.dialects import open_rpc_link
+from actors.agents.kata.link import open_rpc_link
 from actors.errors import AgentError, AgentProtocolError, AgentUnreachable, NotFound, OutcomeUnknown, Unsupported
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import trio
 
-from actors.agents.kata.dialects import open_rpc_link
+from actors.agents.kata.link import open_rpc_link
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas.rpcs import RPCS, Rpc
 from tests.support.calls import memory_dialer

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.simulation.kernel import calls
-from actors.simulation.kernel.calls import CallFailed
+from actors.simulation.kernel.calls import CallFailed, Disposition
 from actors.simulation.kernel.files import new_pipe
-from actors.simulation.kernel.process import Disposition, Launch
+from actors.simulation.kernel.process import Launch
 from tests.support.simulated import Machine, idle
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.simulation.image import busybox_tree
+from actors.simulation.kernel.execution import CALLS
 from actors.simulation.kernel.files import Null, PlainFile
 from actors.simulation.kernel.kernel import Kernel
 from actors.simulation.kernel.process import Container, Launch
@@ -34,7 +35,7 @@ WORDS = st.sampled_from(
     on_a_terminal=st.booleans(),
 )
 def test_a_program_never_falls_over(name: str, arguments: list[str], stdin: bytes, on_a_terminal: bool) -> None:
-    kernel = Kernel(random.Random(0))
+    kernel = Kernel(random.Random(0), CALLS)
     container = Container("box", busybox_tree(readonly=False), hostname="box")
     container.memory_limit = 32 * 1024 * 1024
     container.process_limit = 10

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.simulation.image import busybox_tree
+from actors.simulation.kernel.execution import CALLS
 from actors.simulation.kernel.files import Null
 from actors.simulation.kernel.kernel import Kernel
 from actors.simulation.kernel.process import Container, Launch
@@ -252,7 +253,7 @@ PIECES = st.sampled_from(
 @settings(max_examples=300)
 @given(st.lists(PIECES, max_size=25).map(" ".join))
 def test_nothing_that_is_written_makes_the_shell_fall_over(script: str) -> None:
-    kernel = Kernel(random.Random(0))
+    kernel = Kernel(random.Random(0), CALLS)
     container = Container("box", busybox_tree(readonly=False))
     container.memory_limit = 64 * 1024 * 1024
     container.process_limit = 20

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from actors.simulation.image import busybox_tree
 from actors.simulation.kernel import calls
-from actors.simulation.kernel.calls import CallFailed
-from actors.simulation.kernel.process import Disposition
+from actors.simulation.kernel.calls import CallFailed, Disposition
 from actors.simulation.kernel.terminal import Terminal
 from tests.support.simulated import Machine, idle
 

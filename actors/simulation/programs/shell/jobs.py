@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from actors.simulation.kernel.calls import CallFailed, Handle, Interrupted, Kill, Wait
-from actors.simulation.kernel.process import Disposition
+from actors.simulation.kernel.calls import CallFailed, Disposition, Handle, Interrupted, Kill, Wait
 from actors.simulation.programs.formatting import encoded
 from actors.simulation.programs.shell.state import SIGNALS, ShellFault, signal_number, to_number
 
