@@ -38,16 +38,10 @@ if TYPE_CHECKING:
     from actors.simulation.kernel.calls import Call
     from actors.simulation.programs.shell.interpreter import Shell
 
-__all__ = ["BUILTINS", "CALLING", "PERSISTENT", "UNSUPPORTED"]
+__all__ = ["BUILTINS", "UNSUPPORTED"]
 
 Status: TypeAlias = "Generator[Call, Any, int]"
 
-# assignments before these stay, as POSIX has it for special builtins
-PERSISTENT = frozenset(
-    (":", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap", "unset")
-)
-# these make a call whatever their arguments are, and most of what loops do is one of them
-CALLING = frozenset((":", "true", "false", "echo", "pwd"))
 # builtins of ash that a simulated shell has not
 UNSUPPORTED = ("alias", "bg", "fg", "getopts", "history", "jobs", "times", "ulimit", "unalias")
 _LINE_BYTES = 64 * 1024

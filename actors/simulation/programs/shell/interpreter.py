@@ -8,7 +8,7 @@ an exception of `state`. A `finally` here must not yield: a killed process's gen
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from actors.simulation.kernel.calls import (
     PRIVATE_FD,
@@ -28,8 +28,6 @@ from actors.simulation.kernel.calls import (
     Write,
 )
 from actors.simulation.programs.formatting import encoded
-from actors.simulation.programs.shell.builtins import BUILTINS, CALLING, PERSISTENT
-from actors.simulation.programs.shell.commands import COMMANDS
 from actors.simulation.programs.shell.expansion import Expander
 from actors.simulation.programs.shell.parser import parse
 from actors.simulation.programs.shell.redirection import Redirection
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
     from actors.simulation.kernel.calls import Body, Program
     from actors.simulation.kernel.process import Process
 
-__all__ = ["Find", "Shell", "Status"]
+__all__ = ["Find", "Shell", "Status", "Tables"]
 
 Status: TypeAlias = "Generator[Call, Any, int]"
 Find: TypeAlias = "Callable[[str, str], Program | Missing]"
@@ -61,10 +59,26 @@ _TEXT_BYTES = 16 * 1024 * 1024
 _CHARGED_BYTES = 4096
 
 
+# assignments before these stay, as POSIX has it for special builtins
+PERSISTENT = frozenset(
+    (":", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap", "unset")
+)
+# these make a call whatever their arguments are, and most of what loops do is one of them
+CALLING = frozenset((":", "true", "false", "echo", "pwd"))
+
+
+class Tables(NamedTuple):
+    """What a shell knows: each kind of command, and the builtins by name."""
+
+    commands: Mapping[type[Any], Callable[[Shell, Any, bool], Status]]
+    builtins: Mapping[str, Callable[[Shell, list[str]], Status]]
+
+
 class Shell:
     """One shell in one process. `find` looks a program up by its name and a PATH."""
 
-    def __init__(self, process: Process, state: ShellState, find: Find) -> None:
+    def __init__(self, process: Process, state: ShellState, find: Find, tables: Tables) -> None:
+        self.tables = tables
         self.process = process
         self.state = state
         self.find = find
@@ -165,7 +179,7 @@ class Shell:
 
     def execute(self, node: Node, *, last: bool = False) -> Status:
         """One command; its status is also `$?`."""
-        status = yield from COMMANDS[type(node)](self, node, last)
+        status = yield from self.tables.commands[type(node)](self, node, last)
         self.state.status = status
         return status
 
@@ -238,7 +252,7 @@ class Shell:
         )
 
     def _child(self, process: Process, state: ShellState, *, tested: int = 0) -> Shell:
-        child = Shell(process, state, self.find)
+        child = Shell(process, state, self.find, self.tables)
         child.depth = self.depth
         child._tested = tested
         return child
@@ -298,7 +312,7 @@ class Shell:
     # simple commands
 
     def simple(self, node: Simple, last: bool) -> Status:
-        """See `COMMANDS`."""
+        """See `Tables`."""
         try:
             status = yield from self._try_simple(node, last)
         except ShellFault as fault:
@@ -327,7 +341,7 @@ class Shell:
         if function is not None:
             yield _STEP
             return (yield from self._with(node, name, lambda: self.call(function, fields[1:])))
-        builtin = BUILTINS.get(name)
+        builtin = self.tables.builtins.get(name)
         if builtin is not None:
             if name not in CALLING:
                 # a loop of builtins that ask nothing of the kernel must take time all the same

@@ -13,8 +13,9 @@ from actors.simulation.kernel.calls import Call, CallFailed, Close, Interrupted,
 from actors.simulation.programs.common import read_all
 from actors.simulation.programs.formatting import encoded
 from actors.simulation.programs.lookup import find_program
-from actors.simulation.programs.shell.builtins import set_flags
-from actors.simulation.programs.shell.interpreter import Shell
+from actors.simulation.programs.shell.builtins import BUILTINS, set_flags
+from actors.simulation.programs.shell.commands import COMMANDS
+from actors.simulation.programs.shell.interpreter import Shell, Tables
 from actors.simulation.programs.shell.parser import parse
 from actors.simulation.programs.shell.state import ExitShell, ShellFault, ShellState
 
@@ -39,7 +40,7 @@ def sh(process: Process) -> Body:
     state.variables |= {"PWD": process.cwd, "IFS": " \t\n", "PS1": "# ", "OPTIND": "1"}
     state.variables["PPID"] = str(process.parent.pid if process.parent is not None else 0)
     state.exported = dict.fromkeys(process.environment)
-    shell = Shell(process, state, partial(find_program, process))
+    shell = Shell(process, state, partial(find_program, process), Tables(COMMANDS, BUILTINS))
     words = list(process.argv[1:])
     command = False
     try:
