@@ -33,8 +33,9 @@ def checked_seconds(seconds: float | None, field: str) -> float:
         return inf
     # a bool is an int to Python, and no time
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-        shown = repr(seconds) if not isinstance(seconds, int) else "below 0"
-        raise InvalidArgument(f"{field} is {shown[:60]}: expected 0 or more seconds, or None for no end", field=field)
+        # a whole number may have thousands of digits
+        shown = "below 0" if type(seconds) is int else repr(seconds)[:60]
+        raise InvalidArgument(f"{field} is {shown}: expected 0 or more seconds, or None for no end", field=field)
     return inf if seconds > FOR_EVER else seconds
 
 
