@@ -35,6 +35,7 @@ SABOTAGE = {
     "only the schemas know protobuf": ("actors.agents.base", "import google.protobuf"),
     "nng is chosen by cli and api alone": ("actors.container", "import pynng"),
     "the guest does not know the host's actors": ("actors.guest.machine", "import actors.handles"),
+    "katrio is for programs that embed it": ("actors.likeness", "import katrio"),
     "agents are independent": ("actors.agents.noop", "import actors.agents.kata"),
 }
 
@@ -43,7 +44,7 @@ SABOTAGE = {
 def stubs(tmp_path: Path) -> Path:
     """The tree of both packages, every module empty, with the real pyproject.toml."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for package in ("actors", "transports"):
+    for package in ("actors", "katrio", "transports"):
         for path in (ROOT / package).rglob("*.py"):
             stub = tmp_path / path.relative_to(ROOT)
             stub.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = [
-    path for folder in ("actors", "transports", "tests", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))
+    path
+    for folder in ("actors", "katrio", "transports", "tests", "benchmarks")
+    for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 MAX_DOCSTRING_LINES = 12
 

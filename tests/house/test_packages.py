@@ -1,12 +1,13 @@
-"""Where `actors` and `transports` come from, and what of them reaches the wheel.
+"""Where `actors`, `katrio` and `transports` come from, and what of them reaches the wheel.
 
-Both are common names: a foreign distribution that brings the same top-level package would shadow ours in
+Two are common names: a foreign distribution that brings the same top-level package would shadow ours in
 silence. And the editable install sees the whole tree, so a file that the wheel lacks is missed only here.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import subprocess
 import sys
 import zipfile
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import actors
+import katrio
 import transports
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("package", [actors, transports])
+@pytest.mark.parametrize("package", [actors, katrio, transports])
 def test_the_packages_are_those_of_this_repository(package: ModuleType) -> None:
     assert Path(str(package.__file__)).resolve() == ROOT / package.__name__ / "__init__.py"
 
@@ -49,9 +51,24 @@ def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(tmp_path: P
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     here = {
         path.relative_to(ROOT).as_posix()
-        for package in ("actors", "transports")
+        for package in ("actors", "katrio", "transports")
         for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert packed == here
     assert "actors/schemas/kata_agent.binpb" in packed
+
+
+def test_what_katrio_exports_is_all_that_its_handles_speak_of() -> None:
+    """Every type of ours in the signature of an exported handle or function is exported too."""
+    spoken: set[str] = set()
+    for name in katrio.__all__:
+        exported = getattr(katrio, name)
+        members = vars(exported).values() if isinstance(exported, type) and name.endswith("Handle") else [exported]
+        for member in members:
+            annotations = getattr(member, "__annotations__", {}) if callable(member) else {}
+            spoken |= {word for text in annotations.values() for word in re.findall(r"\b[A-Z][A-Za-z]+\b", str(text))}
+    ours = {word for word in spoken if word.endswith(("Handle", "Spec", "Status", "Stats", "Details", "Event"))}
+    assert len(ours) > 10
+    assert ours <= set(katrio.__all__)
+    assert katrio.__version__ == importlib.metadata.version("katrio")

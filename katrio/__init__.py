@@ -1,0 +1,135 @@
+"""Sandboxes and containers as Trio actors: what a program that embeds katrio imports.
+
+    import trio
+    from katrio import ContainerSpec, ProcessSpec, open_system
+
+    async def main() -> None:
+        async with open_system() as system:
+            box = await system.create_sandbox("box")
+            await box.start()
+            container = await box.create_container("c", ContainerSpec(process=ProcessSpec(args=("sleep", "100"))))
+            await container.start()
+            done = await container.run("hello", ProcessSpec(args=("echo", "hello")))
+            print(done.stdout)
+
+    trio.run(main)
+
+Every error is a `KatrioError`, named by whose fault it was. `docs/embedding.md` goes on from here. Names that are not exported
+may change without a word.
+"""
+
+import importlib.metadata
+
+from actors.agents.hyperstart import HyperConfig
+from actors.agents.kata import KataAgentConfig
+from actors.api import connect_system, open_system
+from actors.errors import (
+    AgentError,
+    AgentProtocolError,
+    AgentUnreachable,
+    AlreadyExists,
+    Busy,
+    CallerCancelled,
+    Expired,
+    GuestDied,
+    InternalError,
+    InvalidArgument,
+    InvalidTransition,
+    KatrioError,
+    NotFound,
+    OutcomeUnknown,
+    PermissionDenied,
+    ResourceExhausted,
+    Unsupported,
+)
+from actors.handles import (
+    ActorEvent,
+    Completed,
+    ContainerHandle,
+    ProcessHandle,
+    SandboxHandle,
+    SeenEvent,
+    SystemHandle,
+)
+from actors.limits import DEFAULT_LIMITS, Limits
+from actors.wire.reports import (
+    Address,
+    BlockCounter,
+    Capabilities,
+    ContainerStats,
+    CpuStats,
+    GuestDetails,
+    HugePageStats,
+    Interface,
+    MemoryStats,
+    MemoryUse,
+    NetworkStats,
+    PidsStats,
+    Route,
+)
+from actors.wire.spec import (
+    ContainerSpec,
+    ExitStatus,
+    MountSpec,
+    ProcessSpec,
+    ResourceSpec,
+    SandboxSpec,
+    Stopped,
+    TerminalSize,
+)
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "ActorEvent",
+    "Address",
+    "AgentError",
+    "AgentProtocolError",
+    "AgentUnreachable",
+    "AlreadyExists",
+    "BlockCounter",
+    "Busy",
+    "CallerCancelled",
+    "Capabilities",
+    "Completed",
+    "ContainerHandle",
+    "ContainerSpec",
+    "ContainerStats",
+    "CpuStats",
+    "ExitStatus",
+    "Expired",
+    "GuestDetails",
+    "GuestDied",
+    "HugePageStats",
+    "HyperConfig",
+    "Interface",
+    "InternalError",
+    "InvalidArgument",
+    "InvalidTransition",
+    "KataAgentConfig",
+    "KatrioError",
+    "Limits",
+    "MemoryStats",
+    "MemoryUse",
+    "MountSpec",
+    "NetworkStats",
+    "NotFound",
+    "OutcomeUnknown",
+    "PermissionDenied",
+    "PidsStats",
+    "ProcessHandle",
+    "ProcessSpec",
+    "ResourceExhausted",
+    "ResourceSpec",
+    "Route",
+    "SandboxHandle",
+    "SandboxSpec",
+    "SeenEvent",
+    "Stopped",
+    "SystemHandle",
+    "TerminalSize",
+    "Unsupported",
+    "connect_system",
+    "open_system",
+]
+
+__version__ = importlib.metadata.version("katrio")
