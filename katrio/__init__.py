@@ -1,21 +1,14 @@
 """Sandboxes and containers as Trio actors: what a program that embeds katrio imports.
 
-    import trio
-    from katrio import ContainerSpec, ProcessSpec, open_system
+    async with katrio.open_system() as system:
+        box = await system.create_sandbox("box")
+        await box.start()
+        container = await box.create_container("c", ContainerSpec(process=ProcessSpec(args=("sleep", "100"))))
+        await container.start()
+        print(await container.run("hello", ProcessSpec(args=("echo", "hello"))))
 
-    async def main() -> None:
-        async with open_system() as system:
-            box = await system.create_sandbox("box")
-            await box.start()
-            container = await box.create_container("c", ContainerSpec(process=ProcessSpec(args=("sleep", "100"))))
-            await container.start()
-            done = await container.run("hello", ProcessSpec(args=("echo", "hello")))
-            print(done.stdout)
-
-    trio.run(main)
-
-Every error is a `KatrioError`, named by whose fault it was. `docs/embedding.md` goes on from here. Names that are not exported
-may change without a word.
+Every error is a `KatrioError`, named by whose fault it was. `docs/embedding.md` goes on from here. What is not exported may change
+without a word.
 """
 
 import importlib.metadata
