@@ -146,6 +146,7 @@ def main() -> int:
                             "package": package.name,
                             "verdict": verdict,
                             "by": by,
+                            "quick": options.quick,
                         }
                         with records.open("a") as file_out:
                             file_out.write(json.dumps(line) + "\n")
