@@ -45,11 +45,28 @@ def pytest_configure() -> None:
             signal.signal(signum, meaning)
 
 
-def _limited(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[..., Awaitable[None]]:
+class Hang(Exception):
+    """A test reached the bound of its real time."""
+
+
+class Deadlock(Exception):
+    """A test in virtual time waits for what never comes."""
+
+
+def _limited(
+    test: Callable[..., Awaitable[None]], seconds: float, over: type[Exception]
+) -> Callable[..., Awaitable[None]]:
     @functools.wraps(test)
     async def limited(*args: Any, **kwargs: Any) -> None:
-        with trio.fail_after(seconds):
-            await test(*args, **kwargs)
+        where: BaseException | None = None
+        with trio.move_on_after(seconds) as scope:
+            try:
+                await test(*args, **kwargs)
+            except BaseException as error:
+                where = error
+                raise
+        if scope.cancelled_caught:
+            raise over(f"not ended after {seconds} s; where it stood is above") from where
 
     return limited
 
@@ -58,9 +75,10 @@ def _limited(test: Callable[..., Awaitable[None]], seconds: float) -> Callable[.
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """A Trio test that hangs is cancelled, so that its fixtures clean up and its traceback says where it stood."""
     if item.get_closest_marker("trio") is not None and isinstance(item, pytest.Function):
-        seconds = _VIRTUAL_SECONDS if _VIRTUAL_CLOCKS.intersection(item.fixturenames) else _SECONDS
+        virtual = _VIRTUAL_CLOCKS.intersection(item.fixturenames)
+        seconds, over = (_VIRTUAL_SECONDS, Deadlock) if virtual else (_SECONDS, Hang)
         if (handle := getattr(item.obj, "hypothesis", None)) is not None:
-            handle.inner_test = _limited(handle.inner_test, seconds)
+            handle.inner_test = _limited(handle.inner_test, seconds, over)
         else:
-            item.obj = _limited(item.obj, seconds)
+            item.obj = _limited(item.obj, seconds, over)
     return (yield)

@@ -31,7 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 # of one test, and of one stage; a stage takes half a minute at most on two quiet cores
 TEST_SECONDS, STAGE_SECONDS = 40, 300
-_HANG = re.compile(r"TooSlowError|Timeout( |:|>)")
+# what the time limits of tests/conftest.py and of pytest-timeout say; a test in virtual time that waits for what never comes is
+# told so at once, with the place, and fails as any other
+_HANG = re.compile(r"conftest\.Hang\b|\bHang: |Timeout( |:|>)")
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
