@@ -7,7 +7,7 @@ variables: a caller who needs other bounds passes another `Limits`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from actors.errors import InvalidArgument
@@ -137,6 +137,16 @@ class Limits:
     # containers of one sandbox, processes of one container
     containers: int = 512
     processes: int = 1024
+
+    def __post_init__(self) -> None:
+        """Raises: InvalidArgument, for what is no size, count or time."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            whole = isinstance(field.default, int)
+            kind = "a whole number from 0 on" if whole else "seconds from 0 on"
+            # a bool is an int to Python, and no size
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not value >= 0:
+                raise InvalidArgument(f"limit {field.name} is {value!r:.60}: expected {kind}", field=field.name)
 
 
 DEFAULT_LIMITS = Limits()

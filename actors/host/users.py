@@ -46,11 +46,9 @@ def _refused(kind: str, name: str, file: str, most: int) -> InvalidArgument:
 
 
 def _group(name: str, group: str, most: int) -> int:
-    for row in _rows(group, 3):
-        gid = _number(row[2], most)
-        if row[0] == name and gid is not None:
-            return gid
     gid = _number(name, most)
+    if gid is None and not name.isdecimal():
+        gid = next((_number(row[2], most) for row in _rows(group, 3) if row[0] == name), None)
     if gid is None:
         raise _refused("group", name, "/etc/group", most)
     return gid
@@ -64,9 +62,9 @@ def check_ids(user: Mapping[str, Any], most: int = LARGEST_ID) -> None:
 
 
 def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> ResolvedUser:
-    """`user` is "", "uid", "uid:gid", "name" or "name:group"; a name that is a number counts as a name first.
+    """`user` is "", "uid", "uid:gid", "name" or "name:group". A number is a number, whatever names passwd has.
 
-    A number that passwd doesn't have is fine (its group is 0, as with other runtimes). Naming a group drops the
+    An image whose passwd has a user named "1000" with uid 0 so makes nobody root who asked for uid 1000. A number that passwd doesn't have is fine (its group is 0, as with other runtimes). Naming a group drops the
     additional ones that /etc/group would give.
 
     Args:
@@ -76,13 +74,13 @@ def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> 
         InvalidArgument: a name that the container doesn't know, or a number out of range.
     """
     name, colon, group_name = (user or "0").partition(":")
-    row = next((row for row in _rows(passwd, 4) if row[0] == name), None)
-    if row is None:
-        uid = _number(name, most)
-        if uid is None:
-            raise _refused("user", name, "/etc/passwd", most)
+    uid = _number(name, most)
+    if uid is not None:
         row = next((row for row in _rows(passwd, 4) if _number(row[2], most) == uid), None)
     else:
+        row = None if name.isdecimal() else next((row for row in _rows(passwd, 4) if row[0] == name), None)
+        if row is None:
+            raise _refused("user", name, "/etc/passwd", most)
         uid = _number(row[2], most)
         if uid is None:
             raise InvalidArgument(f"user {name[:80]!r}: the container's /etc/passwd has no number for it", field="user")

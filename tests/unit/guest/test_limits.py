@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -60,3 +61,17 @@ def test_the_launcher_refuses_it_as_a_slip_of_usage(capsys: pytest.CaptureFixtur
         main(words)
     assert ended.value.code == 2
     assert "limit processes is 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, math.nan, True, None, "3", -math.inf])
+@pytest.mark.parametrize("name", [field.name for field in fields(Limits)])
+def test_what_is_no_size_count_or_time_is_refused_where_it_is_said(name: str, value: Any) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        replace(DEFAULT_LIMITS, **{name: value})
+    assert caught.value.details == {"field": name}
+
+
+def test_a_count_is_whole_and_a_time_may_have_no_end() -> None:
+    with pytest.raises(InvalidArgument, match="whole number"):
+        Limits(containers=2.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert Limits(ask_seconds=math.inf, shutdown_seconds=0).ask_seconds == math.inf

@@ -7,10 +7,8 @@ import pytest
 from actors.errors import InvalidArgument
 from actors.host.users import ResolvedUser, resolve_user
 
-PASSWD = (
-    "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/srv:/bin/sh\n7:x:70:71::/:/bin/sh\nbroken\nbad:x:no:1::/:/bin/sh\n"
-)
-GROUP = "root:x:0:\nweb:x:34:\nlogs:x:50:web,root\nshared:x:51:web\nshort:x:52\n"
+PASSWD = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34:web:/srv:/bin/sh\n7:x:0:0::/:/bin/sh\n99999999999:x:0:0::/:/bin/sh\nbroken\nbad:x:no:1::/:/bin/sh\n"
+GROUP = "root:x:0:\n8:x:0:\nweb:x:34:\nlogs:x:50:web,root\nshared:x:51:web\nshort:x:52\n"
 
 
 @pytest.mark.parametrize(
@@ -24,14 +22,18 @@ GROUP = "root:x:0:\nweb:x:34:\nlogs:x:50:web,root\nshared:x:51:web\nshort:x:52\n
         ("web:9", ResolvedUser(33, 9)),
         ("1234", ResolvedUser(1234, 0)),
         ("1234:5678", ResolvedUser(1234, 5678)),
-        ("7", ResolvedUser(70, 71)),  # a name that looks like a number is a name
+        # a number is a number, whatever an image calls its users and groups
+        ("7", ResolvedUser(7, 0)),
+        ("7:8", ResolvedUser(7, 8)),
+        ("web:8", ResolvedUser(33, 8)),
+        ("0007", ResolvedUser(7, 0)),
     ],
 )
 def test_resolves(user: str, expected: ResolvedUser) -> None:
     assert resolve_user(user, PASSWD, GROUP) == expected
 
 
-@pytest.mark.parametrize("user", ["joe", "web:joe", "bad", "-1", "4294967295", "1.5", "0x10", "²"])
+@pytest.mark.parametrize("user", ["joe", "web:joe", "bad", "-1", "4294967295", "99999999999", "1.5", "0x10", "²"])
 def test_refuses_what_nobody_knows(user: str) -> None:
     with pytest.raises(InvalidArgument) as failure:
         resolve_user(user, PASSWD, GROUP)
