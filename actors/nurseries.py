@@ -1,6 +1,7 @@
 """A nursery for public context managers: one error comes out as itself and not in a group of one.
 
-For callers who write `except Unreachable`. Two errors at once still come out as the group they are.
+For callers who write `except Unreachable`. Errors of katrio's own that came together are told by the first, with the others as its
+notes: `except KatrioError` is what a caller writes. Any others come out as the group they are.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from typing import TYPE_CHECKING, cast
 
 import trio
 
+from actors.errors import KatrioError
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
 
 __all__ = ["open_plain_nursery", "plain_error"]
 
 
 @asynccontextmanager
 async def open_plain_nursery() -> AsyncGenerator[trio.Nursery]:
-    """Like `trio.open_nursery`, but a sole error is raised bare, with the cause it had."""
+    """Like `trio.open_nursery`, but one error (`plain_error`) is raised bare, with the cause it had."""
     try:
         async with trio.open_nursery() as nursery:
             yield nursery
@@ -35,10 +38,22 @@ async def open_plain_nursery() -> AsyncGenerator[trio.Nursery]:
 
 
 def plain_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error in a group, when it is but one; the group otherwise."""
-    while len(group.exceptions) == 1:
-        only = group.exceptions[0]
-        if not isinstance(only, BaseExceptionGroup):
-            return only
-        group = cast("BaseExceptionGroup[BaseException]", only)
+    """The one error in a group: when it is but one, or the first when all are katrio's own; the group otherwise."""
+    errors = list(_leaves(group))
+    if len(errors) == 1:
+        return errors[0]
+    if all(isinstance(error, KatrioError) for error in errors):
+        first, *others = errors
+        for other in others:
+            if str(other) != str(first):
+                first.add_note(f"and: {other}")
+        return first
     return group
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(cast("BaseExceptionGroup[BaseException]", error))
+        else:
+            yield error

@@ -139,7 +139,7 @@ class ProcessHandle:
             max_bytes: the most to keep of each output; what comes after is read and counted, so that the process is
                 never held up. Default: the limits' `collected_bytes`.
 
-        Raises: GuestDied, OutcomeUnknown (nobody can tell how it ended), Busy (an output has a reader already),
+        Raises: GuestDied, NotFound, OutcomeUnknown (nobody can tell how it ended), Busy (an output has a reader already),
             InvalidArgument.
         """
         bound = self.courier.limits.collected_bytes if max_bytes is None else max_bytes

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
-from actors.errors import InvalidArgument, OutcomeUnknown
+from actors.errors import Busy, InvalidArgument, NotFound, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS
 from tests.support.agents import ScriptedGuest, one_running
 
@@ -108,3 +109,16 @@ async def test_an_ask_that_names_no_budget_has_that_of_the_limits(autojump_clock
             await one.pause()
         assert trio.current_time() - began == pytest.approx(2.0 + limits.answer_grace_seconds)
         guest.gates["pause_container one"].set()
+
+
+async def test_what_fails_for_both_outputs_is_one_error(autojump_clock: MockClock) -> None:
+    guest = ScriptedGuest()
+    async with one_running(guest) as one:
+        with pytest.raises(NotFound, match="nobody"):
+            await one.process("nobody").collect()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.init.collect)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(Busy):
+                await one.init.collect()
+            nursery.cancel_scope.cancel()
