@@ -90,6 +90,8 @@ class SandboxActor:
         self._agent: SandboxAgent | None = None
         self._links: trio.Nursery | None = None
         self._link: OwnedTask | None = None
+        # its guest and the connection to it are: nothing has been asked of it yet
+        self._coming_up = False
         # the sandbox in the guest is
         self._made = trio.Event()
         self._children: trio.Nursery | None = None
@@ -136,7 +138,12 @@ class SandboxActor:
 
     @contextmanager
     def _wants_end(self, args: Stop) -> Generator[None]:
-        """Meanwhile no stop before it, of ours or of a container, waits longer than this one would."""
+        """Meanwhile no stop before it, of ours or of a container, waits longer than this one would.
+
+        A start that still waits for a guest, or for an agent's first word, ends now: there is nothing to undo in it.
+        """
+        if self._coming_up and self._link is not None:
+            self._link.cancel()
         with ExitStack() as stack:
             for child in self._containers.values():
                 if child.actor is not None:
@@ -170,7 +177,11 @@ class SandboxActor:
         self._link = OwnedTask(f"sandbox {self.id!r}")
         self._made = trio.Event()
         try:
-            await self._links.start(self._link.run, self._bring_up, name=f"{self.id}:guest")
+            self._coming_up = True
+            try:
+                await self._links.start(self._link.run, self._bring_up, name=f"{self.id}:guest")
+            finally:
+                self._coming_up = False
             assert self._agent is not None
             await self._agent.create_sandbox(self.id, self._spec)
             self._made.set()

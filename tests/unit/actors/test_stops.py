@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from actors.errors import InvalidTransition, KatrioError
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from tests.support.agents import ScriptedGuest, scripted_system
 
@@ -68,3 +69,40 @@ async def test_a_grace_longer_than_the_usual_budget_is_waited_out(name: str, aut
         began = trio.current_time()
         await (one if name == "container" else box).stop(grace=234)
         assert trio.current_time() - began == pytest.approx(234)
+
+
+ENDS: dict[str, Callable[[SandboxHandle], Awaitable[object]]] = {
+    "stop": lambda box: box.stop(),
+    "delete by force": lambda box: box.delete(force=True),
+}
+
+
+@pytest.mark.parametrize("name", [*ENDS, "the system's end"])
+async def test_a_start_that_waits_for_its_agent_s_first_word_holds_up_no_end(
+    name: str, autojump_clock: MockClock
+) -> None:
+    guest = ScriptedGuest()
+    guest.gates["dial"] = trio.Event()
+    told: list[KatrioError] = []
+
+    async def start(box: SandboxHandle) -> None:
+        try:
+            await box.start()
+        except KatrioError as error:
+            told.append(error)
+
+    async with trio.open_nursery() as nursery:
+        async with scripted_system(guest) as system:
+            box = await system.create_sandbox("box")
+            nursery.start_soon(start, box)
+            await trio.sleep(1)
+            began = trio.current_time()
+            if name in ENDS:
+                await ENDS[name](box)
+                assert trio.current_time() == began
+        # the bounds of a silent agent, and of an order to stop, are longer
+        assert trio.current_time() - began < 1
+    (error,) = told
+    if name in ENDS:
+        assert isinstance(error, InvalidTransition)
+        assert "was stopped while it was coming up" in error.message
