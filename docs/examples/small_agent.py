@@ -266,4 +266,7 @@ async def main(path):
 
 
 if __name__ == "__main__":
+    # a script's `&` has us ignore ^C, and what we start would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     trio.run(main, sys.argv[1])
