@@ -5,6 +5,7 @@ Part of the one body of tests of the engine port (`engine_cases`). That an appli
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from msgspec import structs
 
@@ -67,11 +68,11 @@ def given(spec: oci.Spec, field: str, value: object) -> oci.Spec:
     part, _, name = field.rpartition(".")
     if not part:
         return structs.replace(spec, **{_attribute(oci.Spec, name): value})
-    inner = getattr(spec, part)
+    inner: msgspec.Struct = getattr(spec, part)
     return structs.replace(spec, **{part: structs.replace(inner, **{_attribute(type(inner), name): value})})
 
 
-def _attribute(kind: type, name: str) -> str:
+def _attribute(kind: type[msgspec.Struct], name: str) -> str:
     return next(field.name for field in structs.fields(kind) if field.encode_name == name)
 
 

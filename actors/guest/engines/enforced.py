@@ -8,7 +8,7 @@ that are changed later (`resources`).
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.errors import Unsupported
 
@@ -136,7 +136,7 @@ def refuse_unenforced(engine: str, container: str, document: Document) -> None:
     """
     for row in ROWS:
         deed = row.deed(engine)
-        value = document
+        value: Any = document
         for name in row.field.split("."):
             value = value.get(name) or {}
         if not value or deed in (Deed.APPLIED, Deed.LEFT):
@@ -144,7 +144,7 @@ def refuse_unenforced(engine: str, container: str, document: Document) -> None:
         which = ""
         if deed is Deed.PARTLY:
             assert row.refuses is not None
-            which = row.refuses(engine, value)  # type: ignore[arg-type]
+            which = row.refuses(engine, value)
             if not which:
                 continue
         raise Unsupported(

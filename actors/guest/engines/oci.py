@@ -424,7 +424,9 @@ class OciEngine:
 
     async def read_text(self, container: str, path: str, most_bytes: int) -> str:
         await trio.lowlevel.checkpoint()
-        return Root(str(_BUNDLES / container / "rootfs")).text(path, most_bytes)
+        bundle = _BUNDLES / container
+        mounts = msgspec.json.decode((bundle / "config.json").read_bytes())["mounts"]
+        return Root(str(bundle / "rootfs")).text_in_mounts(path, mounts, most_bytes)
 
     async def next_oom(self) -> str:
         return await self._oom.next()
