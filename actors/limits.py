@@ -29,6 +29,8 @@ class Limits:
 
     # ids become path components, cgroup names and kata ids (which want at least 2 characters)
     id_length: int = 64
+    # those that runtimes of others give a guest: containerd takes 76 characters
+    foreign_id_length: int = 128
     # one frame of ttRPC, its header not counted: the protocol's own bound
     frame_bytes: int = 4 * MIB
     # one message of a mailbox: larger ones delay all that stand behind them in the same pipe

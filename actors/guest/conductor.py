@@ -256,7 +256,8 @@ class Conductor:
     async def signal(self, container: str, process: str, signum: int) -> None:
         """One process; SIGTERM and SIGKILL to one that has ended are fine.
 
-        A frozen init would keep its SIGKILL until it is thawed (cgroup v1); as its end is the container's, all are killed.
+        An init that does not handle SIGTERM would never see it, being the first of its pid namespace: it is killed, as Kata's
+        agents do. A frozen init would keep its SIGKILL until it is thawed (cgroup v1); as its end is the container's, all are killed.
 
         Raises: NotFound, InvalidArgument; InvalidTransition for another signal to one that has ended.
         """
@@ -268,7 +269,10 @@ class Conductor:
                 verb="signal",
             )
         frozen = self.machine.container(container).state is ContainerState.PAUSED
-        if signum == signal.SIGKILL and frozen and process in ("", container):
+        is_init = process in ("", container)
+        if signum == signal.SIGTERM and is_init and not found.ended.is_set() and not found.engine.handles(signum):
+            signum = signal.SIGKILL
+        if signum == signal.SIGKILL and frozen and is_init:
             await self.kill_all(container)
         else:
             found.signal(signum)
@@ -279,7 +283,12 @@ class Conductor:
 
     async def wait(self, container: str, process: str) -> ExitStatus:
         """Its end: for any number of waiters, however late; does not wait for its output's end. Raises: NotFound."""
-        return await self.process(container, process).wait()
+        found = self.process(container, process)
+        status = await found.wait()
+        # an id may be another's by now
+        if (cell := self._cells.get(container)) is not None and cell.processes.get(process or container) is found:
+            self.machine.told(container, process)
+        return status
 
     # internals
 

@@ -25,9 +25,10 @@ from actors.guest.packetfilter import read_filter, replace_filter
 from actors.guest.platform import BarePlatform, VolumeUse
 from actors.guest.renewal import renew_namespaces
 from actors.guest.shared import FileKind
+from actors.guest.sysctls import change_sysctls
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from actors.guest.metrics import Family
     from actors.guest.shared import SharedFile
@@ -61,6 +62,10 @@ class EmbeddedPlatform(BarePlatform):
     def set_hostname(self, name: str) -> None:
         if self._namespaces:
             socket.sethostname(name)
+
+    async def set_sysctls(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+        await trio.lowlevel.checkpoint()
+        return change_sysctls(wanted) if self._namespaces else await super().set_sysctls(wanted)
 
     async def reseed(self, data: bytes) -> None:
         await trio.lowlevel.checkpoint()

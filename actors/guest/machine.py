@@ -33,6 +33,8 @@ class ProcessEntry:
     id: str
     state: ProcessState = ProcessState.CREATING
     exit: ExitStatus | None = None
+    # somebody has had its exit
+    told: bool = False
 
 
 @dataclass(slots=True)
@@ -61,20 +63,22 @@ class Machine:
         """Refuse what could alias a path or another id.
 
         Raises:
-            InvalidArgument: not 2 to `id_length` of ASCII letters, digits, dot, underscore, dash, the first alphanumeric.
+            InvalidArgument: not 2 to the limit of ASCII letters, digits, dot, underscore, dash, the first alphanumeric.
         """
-        if len(value) > self._limits.id_length or not _ID.match(value) or not value.isascii():
+        most = max(self._limits.id_length, self._limits.foreign_id_length)
+        if len(value) > most or not _ID.match(value) or not value.isascii():
             shown = value if len(value) <= 80 else value[:80] + "..."
             raise InvalidArgument(
-                f"{what} {shown!r}: need 2 to {self._limits.id_length} of A-Z a-z 0-9 . _ -, the first a letter or digit",
+                f"{what} {shown!r}: need 2 to {most} of A-Z a-z 0-9 . _ -, the first a letter or digit",
                 field=what.replace(" ", "_"),
             )
 
     # sandbox
 
     def create_sandbox(self, sandbox: str) -> None:
-        """Raises: AlreadyExists, InvalidArgument, InvalidTransition."""
-        self.check_id(sandbox, "sandbox id")
+        """An empty id is none of its own, and fine. Raises: AlreadyExists, InvalidArgument, InvalidTransition."""
+        if sandbox:
+            self.check_id(sandbox, "sandbox id")
         self._check_not_destroying(f"create of sandbox {sandbox!r}")
         if self.sandbox is not None:
             raise AlreadyExists(f"create of sandbox {sandbox!r}: this guest has {self.sandbox!r} already")
@@ -182,16 +186,22 @@ class Machine:
     def begin_exec(self, container: str, process: str, unread: Collection[str] = ()) -> str | None:
         """Take the process id; the id of an ended process that is forgotten to make room, or None.
 
-        The host forgets the same one: that which was started first of those that have ended and are not `unread`.
+        An id whose process's end was told is free: that one is forgotten, as Kata's agents do at once. To make room, the host forgets the same one: that which was started first of those that have ended and are not `unread`.
 
         Raises: NotFound, InvalidTransition, AlreadyExists, InvalidArgument, ResourceExhausted.
         """
         self.check_id(process, "exec id")
         entry = self.check("exec", container)
-        if process in entry.processes:
-            raise AlreadyExists(f"exec {process!r} in container {container!r}: the id was used", process=process)
-        forgotten = None
-        if len(entry.processes) >= self._limits.processes:
+        known, forgotten = entry.processes.get(process), None
+        if known is not None:
+            if process == container or not known.told:
+                raise AlreadyExists(
+                    f"exec {process!r} in container {container!r}: the id is another's, whose end nobody has waited for",
+                    process=process,
+                )
+            forgotten = process
+            del entry.processes[process]
+        elif len(entry.processes) >= self._limits.processes:
             forgotten = self._oldest_ended(entry, unread)
             del entry.processes[forgotten]
         entry.processes[process] = ProcessEntry(process)
@@ -226,6 +236,13 @@ class Machine:
             entry.processes.pop(process, None)
 
     # end
+
+    def told(self, container: str, process: str) -> None:
+        """Somebody has had a process's exit."""
+        entry = self.containers.get(container)
+        found = entry.processes.get(process or container) if entry is not None else None
+        if found is not None and found.exit is not None:
+            found.told = True
 
     def exited(self, container: str, process: str, status: ExitStatus) -> None:
         """A process has ended; told once for each. An init takes its container along."""

@@ -28,11 +28,14 @@ _REQUEST, _ACK, _DUMP, _CREATE, _REPLACE = 0x1, 0x4, 0x300, 0x400, 0x100
 _HEADER, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=HH")
 _LINK, _ADDRESS, _ROUTE = struct.Struct("=BxHiII"), struct.Struct("=BBBBi"), struct.Struct("=BBBBBBBBI")
 _NEIGHBOR = struct.Struct("=BxxxiHBB")
-_IFF_UP = 1
+_IFF_UP, IFF_NOARP = 1, 0x80
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU = 1, 3, 4
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _NDA_DST, _NDA_LLADDR = 1, 2
-_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 5, 7, 15
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_METRICS, _RTA_TABLE = 1, 4, 5, 7, 8, 15
+_RTAX_MTU = 2
+# RTNH_F_ONLINK: the one flag that a client may set
+ROUTE_ON_LINK = 4
 _MAIN_TABLE, _STATIC, _UNICAST = 254, 4, 1
 _INET, _INET6 = 2, 10
 
@@ -85,6 +88,9 @@ class Route(NamedTuple):
     source: str
     scope: int
     ipv6: bool
+    # bytes, 0 for the device's; RTNH_F_* (4: the gateway is on the link)
+    mtu: int = 0
+    flags: int = 0
     # who made it: what the kernel itself made goes with its address and is not ours to remove
     by_kernel: bool = False
 
@@ -94,9 +100,10 @@ def dump_message(kind: int) -> bytes:
     return _message(kind, _DUMP, struct.pack("=B15x", 0))
 
 
-def link_message(index: int, *, name: str = "", mtu: int = 0, hardware: str = "") -> bytes:
+def link_message(index: int, *, name: str = "", mtu: int = 0, hardware: str = "", no_arp: bool = False) -> bytes:
     """Bring a device up, and change what is given."""
-    body = _LINK.pack(0, 0, index, _IFF_UP, _IFF_UP)
+    flags = _IFF_UP | (IFF_NOARP if no_arp else 0)
+    body = _LINK.pack(0, 0, index, flags, flags)
     if name:
         body += _attribute(_IFLA_IFNAME, name.encode() + b"\0")
     if mtu:
@@ -126,8 +133,10 @@ def route_message(kind: int, route: Route) -> bytes:
             attributes += _attribute(number, ipaddress.ip_address(text).packed)
     if route.number:
         attributes += _attribute(_RTA_OIF, struct.pack("=i", route.number))
+    if route.mtu:
+        attributes += _attribute(_RTA_METRICS, _attribute(_RTAX_MTU, struct.pack("=I", route.mtu)))
     family = _INET6 if route.ipv6 else _INET
-    body = _ROUTE.pack(family, length, 0, 0, _MAIN_TABLE, _STATIC, route.scope, _UNICAST, 0)
+    body = _ROUTE.pack(family, length, 0, 0, _MAIN_TABLE, _STATIC, route.scope, _UNICAST, route.flags)
     return _message(kind, _ACK | (_CREATE if kind == NEWROUTE else 0), body + attributes)
 
 
@@ -188,12 +197,13 @@ def read_neighbor(body: bytes) -> Neighbor:
 
 def read_route(body: bytes) -> Route | None:
     """Of a NEWROUTE; None for what is not a unicast route of the main table."""
-    family, length, _, _, table, protocol, scope, kind, _ = _ROUTE.unpack_from(body)
+    family, length, _, _, table, protocol, scope, kind, flags = _ROUTE.unpack_from(body)
     found = _attributes(body[_ROUTE.size :])
     if _RTA_TABLE in found:
         (table,) = struct.unpack("=I", found[_RTA_TABLE])
     if table != _MAIN_TABLE or kind != _UNICAST or family not in (_INET, _INET6):
         return None
+    metrics = _attributes(found.get(_RTA_METRICS, b""))
     text = {number: str(ipaddress.ip_address(found[number])) for number in _TEXTS if number in found}
     return Route(
         destination=f"{text[_RTA_DST]}/{length}" if _RTA_DST in text else "",
@@ -202,6 +212,9 @@ def read_route(body: bytes) -> Route | None:
         source=text.get(_RTA_PREFSRC, ""),
         scope=scope,
         ipv6=family == _INET6,
+        mtu=struct.unpack("=I", metrics[_RTAX_MTU])[0] if _RTAX_MTU in metrics else 0,
+        # the rest is what the kernel makes of it
+        flags=flags & ROUTE_ON_LINK,
         by_kernel=protocol == 2,
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from actors.errors import InvalidArgument, NotFound
+from actors.errors import InvalidArgument, NotFound, Unsupported
 from actors.guest import netlink
 from actors.schemas import network as net
 
@@ -29,6 +29,8 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}\Z")
 _HARDWARE = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}\Z")
 _MOST = 256
 _PERMANENT = 0x80
+# the kernel cuts larger ones to this
+_LARGEST_MTU = 65535 - 15
 
 
 class SandboxNetwork:
@@ -56,7 +58,15 @@ class SandboxNetwork:
             addresses = [netlink.Address(link.number, one.address, int(one.mask)) for one in wanted.IPAddresses]
             there = [one for one in _addresses() if one.number == link.number]
             hardware = "" if wanted.hwAddr == link.hardware else wanted.hwAddr
-            requests = [netlink.link_message(link.number, name=rename, mtu=wanted.mtu, hardware=hardware)]
+            requests = [
+                netlink.link_message(
+                    link.number,
+                    name=rename,
+                    mtu=wanted.mtu,
+                    hardware=hardware,
+                    no_arp=bool(wanted.raw_flags & netlink.IFF_NOARP),
+                )
+            ]
             requests += [netlink.address_message(netlink.DELADDR, one) for one in there if one not in addresses]
             requests += [netlink.address_message(netlink.NEWADDR, one) for one in addresses if one not in there]
             _apply(requests, f"interface {wanted.device!r}")
@@ -131,6 +141,8 @@ def _routes() -> tuple[net.Route, ...]:
             source=one.source,
             scope=one.scope,
             family=int(one.ipv6),
+            flags=one.flags,
+            mtu=one.mtu,
         )
         for one in _every_route()
     )
@@ -148,6 +160,10 @@ def _check_interface(wanted: net.Interface) -> None:
         raise InvalidArgument(f"name {wanted.name[:40]!r}: no device can be called so", field="name")
     if wanted.hwAddr and not _HARDWARE.match(wanted.hwAddr):
         raise InvalidArgument(f"hardware address {wanted.hwAddr[:40]!r}: expected six bytes", field="hardware_address")
+    if wanted.devicePath:
+        raise Unsupported(
+            "interface: this guest is no VM, no device can be plugged into it; leave it out", field="devicePath"
+        )
     if wanted.mtu >= 2**31:
         raise InvalidArgument(f"mtu {wanted.mtu}: expected less than 2**31", field="mtu")
 
@@ -157,6 +173,14 @@ def _route(wanted: net.Route, numbers: dict[str, int]) -> netlink.Route:
         raise NotFound(f"route by {wanted.device[:40]!r}: no such device in this sandbox", device=wanted.device[:40])
     if wanted.scope > 255:
         raise InvalidArgument(f"scope {wanted.scope}: expected 0 to 255", field="routes")
+    if wanted.flags & ~netlink.ROUTE_ON_LINK:
+        raise Unsupported(
+            f"route to {wanted.dest[:60]!r}: flags {wanted.flags}: 4 (on the link) alone can be set", field="routes"
+        )
+    if wanted.mtu > _LARGEST_MTU:
+        raise InvalidArgument(
+            f"route to {wanted.dest[:60]!r}: mtu {wanted.mtu}: expected up to {_LARGEST_MTU}", field="routes"
+        )
     try:
         if wanted.dest:
             ipaddress.ip_network(wanted.dest)
@@ -172,6 +196,8 @@ def _route(wanted: net.Route, numbers: dict[str, int]) -> netlink.Route:
         source=wanted.source,
         scope=wanted.scope,
         ipv6=wanted.family == net.IPFamily.v6,
+        mtu=wanted.mtu,
+        flags=wanted.flags,
     )
 
 

@@ -13,6 +13,8 @@ import trio
 from actors.errors import Unsupported
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from actors.guest.metrics import Family
     from actors.guest.shared import SharedFile
     from actors.schemas import network
@@ -41,6 +43,13 @@ class Platform(Protocol):
 
     def set_hostname(self, name: str) -> None:
         """The sandbox's; without a name of its own nothing happens, as nobody could see it."""
+
+    async def set_sysctls(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+        """Set those of the sandbox's namespaces, by their names with dots; what they were before.
+
+        Raises: InvalidArgument, Unsupported (`linux.sysctl`); then all are as before.
+        """
+        ...
 
     async def online_cpu_mem(self, cpus: int, *, cpu_only: bool, wait: bool) -> None:
         """Bring up processors and memory that were plugged in."""
@@ -121,6 +130,15 @@ class BarePlatform:
 
     def set_hostname(self, name: str) -> None:
         """Nobody sees it."""
+
+    async def set_sysctls(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
+        await trio.lowlevel.checkpoint()
+        if wanted:
+            raise Unsupported(
+                f"sysctl {next(iter(wanted))[:80]!r}: this guest has no namespaces of its own to set it in; leave it out",
+                field="linux.sysctl",
+            )
+        return {}
 
     async def online_cpu_mem(self, cpus: int, *, cpu_only: bool, wait: bool) -> None:
         await _refuse("online_cpu_mem: this guest is no VM, nothing can be plugged into it")

@@ -31,10 +31,12 @@ __all__ = [
 CONTAINER_VARIABLE = "KATRIO_CONTAINER"
 # a random value for each guest
 TOKEN_VARIABLE = "KATRIO_GUEST_TOKEN"
+_DEAD = "ZX"
 
 
 class ProcessFact(NamedTuple):
-    """One line of `/proc/PID/stat`; `start` in clock ticks since boot, `state` one letter."""
+    """One process; `start` in clock ticks since boot, `state` one letter: of its main thread, or, when that has ended before
+    the others (then it looks like a zombie, and what is left of the process runs on in its control group), of one of those."""
 
     pid: int
     state: str
@@ -44,7 +46,7 @@ class ProcessFact(NamedTuple):
 
     @property
     def alive(self) -> bool:
-        return self.state not in "ZX"
+        return self.state not in _DEAD
 
     @property
     def stopped(self) -> bool:
@@ -59,7 +61,28 @@ def read_process(pid: int) -> ProcessFact | None:
         raise_if_exhausted(error)
         return None
     fields = text.rpartition(")")[2].split()
-    return ProcessFact(pid, fields[0], int(fields[1]), int(fields[3]), int(fields[19]))
+    state = fields[0]
+    if state in _DEAD and int(fields[17]) > 1:
+        state = _state_of_threads(pid)
+    return ProcessFact(pid, state, int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def _state_of_threads(pid: int) -> str:
+    """Of one that lives; the state of the dead when there is none any more."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError as error:
+        raise_if_exhausted(error)
+        return "X"
+    for thread in threads:
+        try:
+            state = Path(f"/proc/{pid}/task/{thread}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError as error:
+            raise_if_exhausted(error)
+            continue
+        if state not in _DEAD:
+            return state
+    return "Z"
 
 
 def every_process() -> list[ProcessFact]:

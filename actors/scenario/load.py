@@ -160,6 +160,8 @@ def _implied(scenario: Scenario) -> Iterator[str]:
     declared = [scenario.defaults, *(one for box in boxes for one in (box.defaults, *box.containers.values()))]
     if any(limit is not None for one in declared for limit in (one.memory, one.pids, one.cpus)):
         yield "limits"
+    if any(one.readonly for one in declared):
+        yield "images"
     for step in verbs_of(scenario):
         yield from step.needs
         looked_for = (

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from actors.errors import InvalidArgument, NotFound, Unsupported
+from actors.errors import InvalidArgument, NotFound
+from actors.guest.engines.enforced import refuse_unenforced
 from actors.guest.engines.pids import refuse_if_full
 from actors.host.users import check_ids, resolve_user
 from actors.simulation.engine_process import (
@@ -37,7 +38,7 @@ from actors.simulation.programs.shell.state import Missing
 from actors.wire.spec import DEFAULT_PATH
 
 if TYPE_CHECKING:
-    from actors.schemas.oci import LinuxResources, Mount, Process, Spec
+    from actors.schemas.oci import LinuxResources, Process, Spec
     from actors.schemas.stats import CgroupStats
     from actors.seams import Rng
     from actors.simulation.kernel.files import OpenFile
@@ -53,7 +54,6 @@ _FREEZE_SECONDS = (0.0003, 0.002)
 _DELETE_SECONDS = (0.004, 0.012)
 # the guest's own pipes to and from processes, as the real engines have them
 _PIPE_BYTES = 1024 * 1024
-_KERNEL_MOUNTS = frozenset(("proc", "sysfs", "devpts", "cgroup", "cgroup2", "mqueue", "devtmpfs"))
 
 
 class _Running:
@@ -110,9 +110,11 @@ class SimulatedEngine:
     async def create(self, container: str, spec: Spec) -> SimulatedProcess:
         await self._takes(_CREATE_SECONDS)
         assert spec.process is not None, "the service has checked it"
+        refuse_unenforced(self.name, container, msgspec.to_builtins(spec))
         tree = busybox_tree(readonly=bool(spec.root and spec.root.readonly))
         for mount in spec.mounts:
-            _mount(tree, mount)
+            if mount.type == "tmpfs":
+                tree.mount_memory(mount.destination)
         made = Container(container, tree, hostname=self._hostname)
         made.memory_limit = MACHINE_BYTES
         set_limits(made, spec.linux.resources if spec.linux else None)
@@ -134,6 +136,7 @@ class SimulatedEngine:
         found = self._containers[container].container
         if not found.processes:
             raise NotFound(f"container {container!r}: it has ended")
+        refuse_unenforced(self.name, container, {"process": msgspec.to_builtins(process)})
         refuse_if_full(container, len(found.processes), found.process_limit)
         return self._spawn(found, process, started=True)
 
@@ -234,17 +237,6 @@ class SimulatedEngine:
         if found is None:
             raise NotFound(f"container {container!r}: the simulated machine has no such control group")
         return found.container.frozen
-
-
-def _mount(tree: Tree, mount: Mount) -> None:
-    """Memory can be mounted; what a kernel mounts changes nothing here. Raises: Unsupported."""
-    if mount.type == "tmpfs":
-        tree.mount_memory(mount.destination)
-    elif mount.type not in _KERNEL_MOUNTS:
-        raise Unsupported(
-            f"mount of {mount.source!r} at {mount.destination!r}: a simulated container can't see files of this machine",
-            field="mounts",
-        )
 
 
 def _checked(tree: Tree, asked: Process) -> Launch:

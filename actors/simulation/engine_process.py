@@ -213,6 +213,9 @@ class SimulatedProcess:
             self._driver.settle()
         return True
 
+    def handles(self, signum: int) -> bool:
+        return signum in self.process.dispositions
+
     def resize(self, size: TerminalSize) -> None:
         if self._terminal is None:
             raise InvalidTransition(

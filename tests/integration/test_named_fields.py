@@ -11,7 +11,7 @@ import pytest
 from actors.errors import InvalidArgument, NotFound, ResourceExhausted, Unsupported
 from actors.host.facts import choose_engine, read_facts
 from actors.limits import Limits
-from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec
+from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec
 from tests.support.boxes import ENGINES, SLEEP, a_room, until
 
 if TYPE_CHECKING:
@@ -85,6 +85,18 @@ async def test_a_uid_has_the_group_that_passwd_gives_it_and_minus_one_is_nobodys
         for name, user in asked.items():
             found = await (await one.exec(name, ProcessSpec(args=("id", "-g"), user=user))).collect()
             assert found.stdout == {"both": b"7\n", "unknown": b"0\n"}.get(name, b"65534\n")
+
+
+async def test_plain_processes_refuse_what_they_can_not_do_by_the_callers_word(tmp_path: Path) -> None:
+    async with a_room("processes", tmp_path) as room:
+        sleep = ProcessSpec(args=SLEEP)
+        for spec, field in (
+            (ContainerSpec(process=sleep, readonly=True), "readonly"),
+            (ContainerSpec(process=sleep, mounts=(MountSpec(source="/etc", destination="/given"),)), "mounts"),
+        ):
+            with pytest.raises(Unsupported) as caught:
+                await room.box.create_container("two", spec)
+            assert caught.value.details == {"field": field}
 
 
 async def test_plain_processes_take_no_limit_and_say_which(tmp_path: Path) -> None:

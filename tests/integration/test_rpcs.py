@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from actors.agents.kata.client import KataClient, open_kata_client
 from actors.api import open_guest
@@ -29,7 +30,9 @@ from actors.nurseries import open_plain_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas import resources
+from actors.schemas.dialect import Dialect
 from actors.system.served import serve_at
+from tests.support.habits_body import as_real_agents_do, settings_of_a_sandbox, words_through_a_mount
 from tests.support.rpc_body import SHARED, Stage, observe, promised
 from transports.address import parse_agent_address
 
@@ -39,21 +42,25 @@ if TYPE_CHECKING:
 
 RUNTIME = choose_engine(read_facts())[0]
 HAS_FILTER = all(shutil.which(f"iptables-{end}", path=f"{os.environ['PATH']}:{PLACES}") for end in ("save", "restore"))
+RUNNING = [] if RUNTIME == "processes" else [name for name in ("crun", "runc") if shutil.which(name)]
+DIALECTS = {GuestProtocol.TTRPC: Dialect.TTRPC, GuestProtocol.GRPC: Dialect.GRPC}
 needs_runtime = pytest.mark.skipif(RUNTIME == "processes", reason="no OCI runtime or no control groups here")
 
 
 @asynccontextmanager
-async def a_client(engine: str, tmp_path: Path) -> AsyncGenerator[KataClient]:
+async def a_client(
+    engine: str, tmp_path: Path, protocol: GuestProtocol = GuestProtocol.TTRPC
+) -> AsyncGenerator[KataClient]:
     directory = tmp_path / "r"
     directory.mkdir(mode=0o700)
     address = f"unix://{directory}/a.sock"
     with trio.fail_after(120):
         async with (
-            open_guest(engine=engine, protocol=GuestProtocol.TTRPC, run_dir=directory / "guests") as running,
+            open_guest(engine=engine, protocol=protocol, run_dir=directory / "guests") as running,
             open_plain_nursery() as nursery,
         ):
             await nursery.start(serve_at, running, (parse_agent_address(address),))
-            async with open_kata_client(address) as client:
+            async with open_kata_client(address, dialect=DIALECTS[protocol]) as client:
                 yield client
             nursery.cancel_scope.cancel()
 
@@ -154,6 +161,30 @@ async def test_copied_directories_and_links_are_made_as_asked_and_lead_nowhere_e
         await stage.running("one", "sleep", "100", mounts=((f"{SHARED}/d", "/copied"),))
         told = await stage.said("one", "sh", "-c", "cd /copied; stat -c '%n %a %u:%g' . data; readlink link; cat data")
         assert told == ". 700 7:8\ndata 600 7:8\n/etc/passwd\nwords"
+
+
+@pytest.mark.parametrize("engine", sorted({"processes", RUNTIME, *RUNNING}))
+@pytest.mark.parametrize("protocol", [GuestProtocol.TTRPC, GuestProtocol.GRPC])
+async def test_a_guest_has_the_habits_of_real_agents(protocol: GuestProtocol, engine: str, tmp_path: Path) -> None:
+    async with a_client(engine, tmp_path, protocol) as client:
+        await as_real_agents_do(Stage(client, engine, rootfs(engine)))
+
+
+@needs_runtime
+async def test_settings_and_last_words_as_kubernetes_has_them(tmp_path: Path) -> None:
+    async with a_client(RUNTIME, tmp_path) as client:
+        stage = Stage(client, RUNTIME, rootfs(RUNTIME))
+        await client.create_sandbox(api.CreateSandboxRequest(sandbox_id="box"))
+        await settings_of_a_sandbox(stage)
+        await words_through_a_mount(stage, tmp_path)
+        route = net.Route(dest="203.0.113.0/24", device="lo", scope=253, mtu=1300)
+        await client.update_routes(net.UpdateRoutesRequest(net.Routes((route,))))
+        assert route in (await client.list_routes()).Routes
+        for wrong, error in ((replace(route, flags=1), Unsupported), (replace(route, mtu=70_000), InvalidArgument)):
+            with pytest.raises(error):
+                await client.update_routes(net.UpdateRoutesRequest(net.Routes((wrong,))))
+        with pytest.raises(Unsupported):
+            await client.update_interface(net.UpdateInterfaceRequest(net.Interface(device="lo", devicePath="00/01")))
 
 
 async def test_neighbours_that_cannot_be_are_told_with_their_field(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from msgspec import structs
 
 from actors.errors import InvalidArgument, InvalidTransition
 from actors.host.cgroups import container_group, group_exists, read_layout
+from actors.host.marks import read_process
 from actors.schemas.oci import Mount, POSIXRlimit, Root, User
 from actors.wire.spec import TerminalSize
 from tests.support.engine_cases import case
@@ -315,7 +317,7 @@ async def users_by_name_and_by_number(room: Room) -> None:
     await room.remove("c1")
 
 
-@case("isolation", "kernel")
+@case("kernel")
 async def limits_of_a_process(room: Room) -> None:
     limits = (POSIXRlimit(type="RLIMIT_NOFILE", hard=77, soft=55), POSIXRlimit(type="RLIMIT_CORE", hard=0, soft=0))
     # an exec's limits are set while it runs already: see the engine
@@ -325,6 +327,37 @@ async def limits_of_a_process(room: Room) -> None:
     found = await room.exec_process("c1", room.process("sh", "-c", script, rlimits=limits))
     assert found.stdout.split() == [b"55", b"77", b"0"]
     await room.remove("c1")
+
+
+# its main thread ends, and the others live on: /proc calls it a zombie then
+HEADLESS = """
+import ctypes, platform, threading, time
+threading.Thread(target=lambda: (time.sleep(0.05), print("up", flush=True), time.sleep(1000))).start()
+ctypes.CDLL(None).syscall({"x86_64": 60}.get(platform.machine(), 93), 0)
+"""
+
+
+@case("no groups", "kernel")
+async def a_process_whose_main_thread_has_ended(room: Room) -> None:
+    await room.idle("c1")
+    process = await room.engine.exec("c1", room.process(sys.executable, "-IS", "-c", HEADLESS))
+    await read_until(process.stdout, b"up")
+    (headless,) = [
+        fact for fact in map(read_process, await room.engine.list_pids("c1")) if fact and has_ended_main(fact.pid)
+    ]
+    assert headless.alive
+    await room.engine.pause("c1")
+    assert (stopped := read_process(headless.pid)) is not None
+    assert stopped.stopped
+    await room.engine.resume("c1")
+    await room.engine.kill_all("c1")
+    assert (await process.wait()).code == 137
+    assert await room.engine.list_pids("c1") == ()
+    await room.remove("c1")
+
+
+def has_ended_main(pid: int) -> bool:
+    return Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 @case("isolation", "kernel")

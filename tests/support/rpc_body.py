@@ -82,6 +82,8 @@ class Stage:
         output = b""
         while part := (await self.client.read_stdout(request)).data:
             output += part
+        # its id is free from then on
+        await self.client.wait_process(api.WaitProcessRequest(container_id=container, exec_id=name))
         return output.decode()
 
 

@@ -56,6 +56,7 @@ _ASKED_AS = {
     "env": "process.env",
     "user": "process.user",
     "consoleSize": "process.size",
+    "root.readonly": "readonly",
     "root": "image",
     "mounts": "mounts",
     "container_id": "id",

@@ -38,6 +38,10 @@ class EngineProcess(Protocol):
         """Signal this very process (never one that got its pid later); False when it has ended."""
         ...
 
+    def handles(self, signum: int) -> bool:
+        """Whether its program catches, ignores or blocks the signal; False before it is started, and when it has ended."""
+        ...
+
     def resize(self, size: TerminalSize) -> None:
         """Set its terminal's size. Raises: InvalidTransition when it has none."""
 

@@ -21,6 +21,7 @@ import trio
 
 from actors.errors import AgentError, InvalidArgument, NotFound, Unsupported
 from actors.guest.engines.counters import read_counters
+from actors.guest.engines.enforced import refuse_unenforced
 from actors.guest.engines.executables import cannot_run, check_format
 from actors.guest.engines.oci_config import Document, bundle_config, process_document
 from actors.guest.engines.oom import OomWatch
@@ -29,6 +30,7 @@ from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.reaper import name_of
 from actors.guest.engines.resources import apply_resources, blame_resources
+from actors.guest.engines.rlimits import check_rlimits, numbered_rlimits
 from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
 from actors.guest.engines.streams import open_pipes, receive_terminal
@@ -112,6 +114,7 @@ class OciEngine:
 
     async def create(self, container: str, spec: Spec) -> RealProcess:
         document: Document = msgspec.to_builtins(spec)
+        refuse_unenforced(self._name, container, document)
         bundle = _BUNDLES / container
         try:
             with told_when_exhausted(f"create of container {container!r}"):
@@ -194,7 +197,9 @@ class OciEngine:
         # seen through the init, so that mounts made at create are there as well
         root = Root(f"/proc/{self._inits[container].reaped.pid}/root")
         _still_there(container, root)
-        document = self._process(msgspec.to_builtins(process), root, mounts=[])
+        asked: Document = msgspec.to_builtins(process)
+        refuse_unenforced(self._name, container, {"process": asked})
+        document = self._process(asked, root, mounts=[])
         PidsLimit(self._layout, container, self._group(container)).check()
         self._check_format(root, document)
         file = self._runtime.scratch("json")
@@ -209,6 +214,8 @@ class OciEngine:
             # given up while it was waited for: nobody would know of it
             found.signal(signal.SIGKILL)
             found.close()
+            with trio.move_on_after(_KILL_SECONDS, shield=True):
+                await found.reaped.wait()
             raise
         return found
 
@@ -219,9 +226,7 @@ class OciEngine:
         cwd = asked.get("cwd") or "/"
         if not os.path.isabs(cwd) or not (_below_a_mount(cwd, mounts) or root.is_directory(cwd)):
             raise InvalidArgument(f"cwd {cwd!r}: no such directory in the container", field="cwd")
-        for limit in asked.get("rlimits") or ():
-            if limit.get("soft", 0) > limit.get("hard", 0):
-                raise InvalidArgument(f"{limit['type']}: the soft limit is above the hard one", field="rlimits")
+        check_rlimits(asked)
         return process_document(asked, _user(asked.get("user") or {}, root, self._largest_id))
 
     async def _spawn(self, verb: str, container: str, process: Document, root: Root, *arguments: str) -> RealProcess:
@@ -230,21 +235,20 @@ class OciEngine:
         pids = PidsLimit(self._layout, container, self._group(container))
         try:
             with self._reaper.spawning():
+                stdio: Stdio | None = None
                 try:
                     if process.get("terminal"):
                         stdio = await self._with_terminal(verb, container, *arguments)
                     else:
                         stdio = await self._with_pipes(verb, container, *arguments)
+                    reaped = self._adopt(verb, pid_file)
                 except BaseException:
+                    if stdio is not None:
+                        stdio.close()
                     with trio.CancelScope(shield=True):
                         await self._end_unclaimed(container)
                     raise
-                try:
-                    reaped = self._adopt(verb, pid_file)
-                except BaseException:
-                    stdio.close()
-                    raise
-                _limit_files(reaped.pid, process)
+                _set_what_runtimes_do_not(reaped.pid, process)
                 if verb == "create":
                     self._own = _Own(name_of(reaped.pid), _program_of(reaped.pid))
         except RuntimeFailed:
@@ -282,26 +286,19 @@ class OciEngine:
     def _adopt(self, verb: str, pid_file: Path) -> Reaped:
         """The process that the runtime has left to us, which runs: by the reserve, or it would run unknown.
 
-        Raises: RuntimeFailed (it named none), OSError (not even that was left; it was killed).
+        Raises: RuntimeFailed (it named none), OSError (not even that was left).
         """
         with self._descriptors.reserve():
-            return self._adopt_by(verb, pid_file)
-
-    def _adopt_by(self, verb: str, pid_file: Path) -> Reaped:
-        try:
-            pid = int(pid_file.read_text()[:_PID_CHARACTERS])
-            if pid <= 1:
-                raise ValueError(pid)
-            os.kill(pid, 0)
-        except (ValueError, OverflowError, FileNotFoundError, ProcessLookupError) as error:
-            raise RuntimeFailed(f"{self._name} {verb}: it named no process of its own ({error})", status=0) from error
-        try:
+            try:
+                pid = int(pid_file.read_text()[:_PID_CHARACTERS])
+                if pid <= 1:
+                    raise ValueError(pid)
+                os.kill(pid, 0)
+            except (ValueError, OverflowError, FileNotFoundError, ProcessLookupError) as error:
+                raise RuntimeFailed(
+                    f"{self._name} {verb}: it named no process of its own ({error})", status=0
+                ) from error
             return self._reaper.adopt(pid)
-        except BaseException:
-            # nobody could tell its end, or keep it from holding the container
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            raise
 
     async def _with_pipes(self, verb: str, container: str, *arguments: str) -> Stdio:
         with open_pipes() as (ours, theirs):
@@ -427,7 +424,9 @@ class OciEngine:
 
     async def read_text(self, container: str, path: str, most_bytes: int) -> str:
         await trio.lowlevel.checkpoint()
-        return Root(str(_BUNDLES / container / "rootfs")).text(path, most_bytes)
+        bundle = _BUNDLES / container
+        mounts = msgspec.json.decode((bundle / "config.json").read_bytes())["mounts"]
+        return Root(str(bundle / "rootfs")).text_in_mounts(path, mounts, most_bytes)
 
     async def next_oom(self) -> str:
         return await self._oom.next()
@@ -447,14 +446,20 @@ def _still_there(container: str, root: Root) -> None:
         raise NotFound(f"container {container!r}: it has ended")
 
 
-def _limit_files(pid: int, process: Document) -> None:
-    """Set the limit of open files once more: runc's own start-up in the process (Go's) may raise it to the hard one after
-    runc has set it. In time for an init, which waits for its start; an exec runs already, for some ms."""
-    limits: list[Document] = process.get("rlimits") or []
-    for limit in limits:
-        if limit.get("type") == "RLIMIT_NOFILE":
-            with suppress(OSError, ValueError, OverflowError):  # it has ended, or has what the runtime could set
-                resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit.get("soft", 0), limit.get("hard", 0)))
+def _set_what_runtimes_do_not(pid: int, process: Document) -> None:
+    """In time for an init, which waits for its start; an exec runs already, for some ms.
+
+    Its limit of open files: runc's own start-up in the process (Go's) may raise it to the hard one after runc has set it. Its
+    score for want of memory: an exec has the init's.
+    """
+    # it may have ended, or have what the runtime could set
+    with suppress(OSError, ValueError):
+        for number, soft, hard in numbered_rlimits(process):
+            if number == resource.RLIMIT_NOFILE:
+                resource.prlimit(pid, number, (soft, hard))
+    with suppress(OSError):
+        if score := process.get("oomScoreAdj"):
+            Path(f"/proc/{pid}/oom_score_adj").write_text(str(score))
 
 
 def _user(user: Mapping[str, Any], root: Root, most: int) -> Document:

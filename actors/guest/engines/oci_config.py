@@ -53,11 +53,7 @@ def process_document(process: Document, user: Mapping[str, Any]) -> Document:
     environment: list[str] = list(process.get("env") or [])
     if not any(entry.startswith("PATH=") for entry in environment):
         environment.append(_DEFAULT_PATH)
-    kept = {
-        key: value
-        for key, value in process.items()
-        if value not in (None, "") and key not in ("apparmorProfile", "selinuxLabel")
-    }
+    kept = {key: value for key, value in process.items() if value not in (None, "")}
     return {
         **kept,
         "user": dict(user),
@@ -86,8 +82,8 @@ def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str)
     if pids.get("limit", 0) < 0:
         # no limit is what a new group has; crun would write the number
         linux["resources"] = {name: asked for name, asked in resources.items() if name != "pids"}
-    for dropped in ("uidMappings", "gidMappings", "mountLabel", "intelRdt"):
-        linux.pop(dropped, None)
+    # the sandbox's, which the guest has set
+    linux.pop("sysctl", None)
     root: Document = spec.get("root") or {}
     return {
         "ociVersion": "1.0.2",

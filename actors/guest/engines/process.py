@@ -6,13 +6,16 @@ For whatever an engine has spawned and named by pid. Not for spawning.
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
 from actors.errors import InvalidArgument, InvalidTransition
 from actors.guest.engines.streams import ReadEnd, WriteEnd, set_terminal_size
+from actors.host.exhaustion import raise_if_exhausted
 from actors.schemas.text import plain_text
 from actors.wire.spec import ExitStatus
 
@@ -25,6 +28,7 @@ __all__ = ["RealProcess", "Stdio"]
 # as a shell tells a program that is not there, or can't be executed, and above this a signal
 _ABSENT, _REFUSED, _BY_SIGNAL = 127, 126, 128
 _REASON_LENGTH = 200
+_MASKS = re.compile(r"^Sig(?:Blk|Ign|Cgt):\s*([0-9a-f]+)$", re.MULTILINE)
 
 
 class Stdio:
@@ -110,6 +114,9 @@ class RealProcess:
         except ValueError as error:
             raise InvalidArgument(str(error), field="signal") from error
 
+    def handles(self, signum: int) -> bool:
+        return not self._runtime and self.reaped.status is None and _handles(self.reaped.pid, signum)
+
     def resize(self, size: TerminalSize) -> None:
         if not self._stdio.terminal:
             raise InvalidTransition(
@@ -129,6 +136,16 @@ class RealProcess:
     async def aclose(self) -> None:
         self.close()
         await trio.lowlevel.checkpoint()
+
+
+def _handles(pid: int, signum: int) -> bool:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError as error:
+        raise_if_exhausted(error)
+        return False
+    masks = (int(mask, 16) for mask in _MASKS.findall(text))
+    return any(mask >> (signum - 1) & 1 for mask in masks)
 
 
 def _reason(text: bytes) -> str:

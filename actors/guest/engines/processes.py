@@ -1,8 +1,8 @@
 """Containers that are plain processes: their own sessions, stopped and continued by signals, and no isolation at all.
 
 For machines without an OCI runtime or without root, and for fast tests. They see this machine's files and network;
-images, mounts and capabilities of a spec are not applied, and the guest says so in its details; limits are refused. What counts
-as a container's process, and what can escape: `membership`. A job-controlled stop of their own is continued by resume.
+a process's own limits are set, and what can't be applied is refused (`enforced`). What counts as a container's process, and
+what can escape: `membership`. A job-controlled stop of their own is continued by resume.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ import msgspec
 import trio
 
 from actors.errors import AgentError, InvalidArgument, Unsupported
+from actors.guest.engines.enforced import refuse_unenforced
 from actors.guest.engines.executables import cannot_run, check_format
 from actors.guest.engines.membership import Membership
 from actors.guest.engines.oci_config import Document, process_document
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.resources import plan_resources
+from actors.guest.engines.rlimits import check_rlimits, numbered_rlimits, refuse_raising
 from actors.guest.engines.rootfs import Root
 from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal_ends
 from actors.host.cgroups import container_group
@@ -58,24 +60,34 @@ _SHIM = (
     'ulimit -S -n "$1"; gate=$2 tty=$3; shift 3; [ -z "$gate" ] || read -r _ <"$gate" || exit 137; '
     '[ -z "$tty" ] || exec 0<>"$tty"; exec "$@"'
 )
-# the same for another user, who can open neither the gate, in a directory of ours, nor the terminal: both come before the
-# change. A shell has no word for that, and Python's own start ignores two signals
+# the same with what a shell has no word for: limits, and another user, who can open neither the gate, in a directory of ours,
+# nor the terminal, so that both come before the change. Python's own start ignores two signals
 _CHANGING = """
 import os, resource, signal, sys
-limit, gate, tty, uid, gid, groups = sys.argv[1:7]
+limit, gate, tty, limits, score, identity = sys.argv[1:7]
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 for number in signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ:
     signal.signal(number, signal.SIG_DFL)
 if gate and not open(gate).readline():
     sys.exit(137)
+uid, gid, *groups = [int(word) for word in identity.split()] or [-1, -1]
 if tty:
     terminal = os.open(tty, os.O_RDWR)
-    os.fchown(terminal, int(uid), -1)
+    os.fchown(terminal, uid, -1)
     os.dup2(terminal, 0)
-os.setgroups([int(group) for group in groups.split()])
-os.setresgid(int(gid), int(gid), int(gid))
-os.setresuid(int(uid), int(uid), int(uid))
-os.execv("/bin/sh", ["sh", "-c", 'exec "$@"', "sh", *sys.argv[7:]])
+if score:
+    open("/proc/self/oom_score_adj", "w").write(score)
+for word in limits.split():
+    number, soft, hard = map(int, word.split(":"))
+    resource.setrlimit(number, (soft, hard))
+if identity:
+    os.setgroups(groups)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+try:
+    os.execv("/bin/sh", ["sh", "-c", 'exec "$@"', "sh", *sys.argv[7:]])
+except (OSError, MemoryError):
+    os._exit(126)
 """
 
 
@@ -109,11 +121,12 @@ class ProcessEngine:
         resources = (spec.linux and spec.linux.resources) or LinuxResources()
         # every client of a runtime's sends rules on devices, which grant as much as they take
         _refuse_limits(container, msgspec.structs.replace(resources, devices=()))
+        document: Document = msgspec.to_builtins(spec)
+        refuse_unenforced(self.name, container, document)
         found = _Container(container_group(self._sandbox, container), (_GATES / container).absolute())
         os.mkfifo(found.gate, 0o600)
         self._containers[container] = found
         try:
-            document: Document = msgspec.to_builtins(spec)
             found.init = await self._spawn(container, document.get("process") or {}, found.gate)
         except BaseException:
             with trio.CancelScope(shield=True):
@@ -137,7 +150,9 @@ class ProcessEngine:
             return
 
     async def exec(self, container: str, process: Process) -> RealProcess:
-        return await self._spawn(container, msgspec.to_builtins(process), None)
+        document: Document = msgspec.to_builtins(process)
+        refuse_unenforced(self.name, container, {"process": document})
+        return await self._spawn(container, document, None)
 
     async def _spawn(self, container: str, asked: Document, gate: Path | None) -> RealProcess:
         found = self._containers[container]
@@ -295,13 +310,18 @@ def _command(document: Document, user: Document) -> Callable[[str, str, str], li
     if not _may_execute(found_program, uid, {gid, *groups}):
         raise cannot_run(program, f"permission denied for uid {uid}")
     # no right is needed to stay who we are
-    if (uid, gid) in ((0, 0), (os.geteuid(), os.getegid())) and not groups:
-        return lambda limit, gate, tty: ["/bin/sh", "-c", _SHIM, "sh", limit, gate, tty, *document["args"]]
-    if os.geteuid() != 0:
+    stays = (uid, gid) in ((0, 0), (os.geteuid(), os.getegid())) and not groups
+    if not stays and os.geteuid() != 0:
         raise Unsupported(f"user {uid}:{gid}: only root can run a process as somebody else", field="user")
-    identity = (str(uid), str(gid), " ".join(map(str, groups)))
+    check_rlimits(document)
+    refuse_raising(document)
+    limits = " ".join("{}:{}:{}".format(*limit) for limit in numbered_rlimits(document))
+    score = str(document.get("oomScoreAdj") or "")
+    if stays and not limits and not score:
+        return lambda limit, gate, tty: ["/bin/sh", "-c", _SHIM, "sh", limit, gate, tty, *document["args"]]
+    identity = "" if stays else " ".join(map(str, (uid, gid, *groups)))
     changing = [sys.executable, "-IS", "-c", _CHANGING]
-    return lambda limit, gate, tty: [*changing, limit, gate, tty, *identity, *document["args"]]
+    return lambda limit, gate, tty: [*changing, limit, gate, tty, limits, score, identity, *document["args"]]
 
 
 def _may_execute(path: str, uid: int, groups: set[int]) -> bool:

@@ -19,8 +19,10 @@ from actors.host.exhaustion import raise_if_exhausted
 from actors.host.inroot import open_in_root
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from pathlib import Path
+
+    from actors.guest.engines.oci_config import Document
 
 __all__ = ["Root", "copy_tree", "lay_rootfs", "remove_rootfs"]
 
@@ -109,6 +111,23 @@ class Root:
         except OSError as error:
             raise_if_exhausted(error)
             return ""
+
+    def text_in_mounts(self, path: str, mounts: Sequence[Document], most_bytes: int) -> str:
+        """The same of a container whose mounts may be gone: what was bound is read where it came from, as Kata's agents do.
+
+        Empty also for what lies in another mount than a bound one. A container can't lead out of what was bound.
+        """
+        wanted = os.path.normpath(f"/{path.lstrip('/')}")
+        for each in reversed(mounts):
+            place = os.path.normpath(each["destination"])
+            if place == "/" or (wanted != place and not wanted.startswith(f"{place}/")):
+                continue
+            if not {"bind", "rbind"} & set(each.get("options") or ()) and each.get("type") != "bind":
+                return ""
+            below = wanted[len(place) :]
+            folder, name = (each["source"], below) if below else os.path.split(os.path.normpath(each["source"]))
+            return Root(folder).text(name, most_bytes)
+        return self.text(wanted, most_bytes)
 
     def is_directory(self, path: str) -> bool:
         """Whether there is a directory. Raises: OSError when the guest has no descriptor left to look with."""

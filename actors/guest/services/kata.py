@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 import trio
 
-from actors.errors import InternalError, InvalidArgument, KatrioError
+from actors.errors import InternalError, InvalidArgument, InvalidTransition, KatrioError
 from actors.guest.services.kata_containers import ContainerCalls
 from actors.guest.services.kata_guest import GuestCalls
 from actors.guest.services.kata_metrics import MetricsCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.guest.services.kata_refused import refusals
 from actors.host.exhaustion import told_when_exhausted
-from actors.schemas.agent import ReadStreamResponse
+from actors.schemas.agent import ReadStreamRequest, ReadStreamResponse
 from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import SchemaError, decode_request, encode_response, rpcs_of
 from actors.schemas.status import END_OF_STREAM_1X, TAKES_DETAILS, status_from_error
-from transports.errors import RpcStatusError
+from transports.errors import RpcStatusError, StatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from transports.calls.server import CallContext, Handler
 
 __all__ = ["KataService", "Method"]
+
+# where today's agent has a code of its own ("no tty"). katrio's own client is told the error itself; 1.x's agent has ours
+_AS_TODAY: Mapping[tuple[str, type[KatrioError]], StatusCode] = {
+    ("TtyWinResize", InvalidTransition): StatusCode.UNAVAILABLE,
+}
 
 Method: TypeAlias = Callable[[Any], Awaitable[msgspec.Struct]]
 
@@ -75,20 +80,24 @@ async def _answer(rpc: Rpc, method: Method, dialect: Dialect, payload: bytes, co
     """One call: decoded, done, encoded; our own errors become the status that stands for them."""
     try:
         with told_when_exhausted(rpc.method):
-            response = await method(decode_request(rpc, payload, dialect))
+            request = decode_request(rpc, payload, dialect)
+            response = await method(request)
     except SchemaError as error:
-        raise _refusal(InvalidArgument(f"{rpc.method}: {error}", field="payload"), dialect, context) from error
+        raise _refusal(rpc, InvalidArgument(f"{rpc.method}: {error}", field="payload"), dialect, context) from error
     except KatrioError as error:
-        raise _refusal(error, dialect, context) from error
+        raise _refusal(rpc, error, dialect, context) from error
     except trio.TooSlowError as error:
         late = InternalError(f"{rpc.method}: a bound of the guest's own ran out")
-        raise _refusal(late, dialect, context) from error
-    if dialect is Dialect.GRPC and isinstance(response, ReadStreamResponse) and not response.data:
+        raise _refusal(rpc, late, dialect, context) from error
+    # who asked for nothing and has it is not at the end
+    asked = not isinstance(request, ReadStreamRequest) or request.len
+    if dialect is Dialect.GRPC and isinstance(response, ReadStreamResponse) and not response.data and asked:
         raise RpcStatusError(*END_OF_STREAM_1X)
     return encode_response(rpc, response, dialect)
 
 
-def _refusal(error: KatrioError, dialect: Dialect, context: CallContext) -> RpcStatusError:
+def _refusal(rpc: Rpc, error: KatrioError, dialect: Dialect, context: CallContext) -> RpcStatusError:
     code, message, details = status_from_error(error)
-    takes_details = dialect is Dialect.GRPC or TAKES_DETAILS in context.metadata
-    return RpcStatusError(code, message, details if takes_details else ())
+    if dialect is Dialect.GRPC or TAKES_DETAILS in context.metadata:
+        return RpcStatusError(code, message, details)
+    return RpcStatusError(_AS_TODAY.get((rpc.method, type(error)), code), message, ())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
 from actors.errors import InvalidArgument, InvalidTransition, Unsupported
 from actors.guest.services.kata_processes import with_user
@@ -63,7 +64,8 @@ class ContainerCalls:
         if len(hostname.encode()) > 64 or "\0" in hostname:
             raise InvalidArgument(f"hostname {hostname[:80]!r}: the kernel takes 64 bytes", field="hostname")
         self._machine.create_sandbox(request.sandbox_id)
-        self._platform.set_hostname(hostname)
+        if hostname:
+            self._platform.set_hostname(hostname)
         return api.Empty()
 
     async def _destroy_sandbox(self, _: api.DestroySandboxRequest) -> msgspec.Struct:
@@ -85,7 +87,14 @@ class ContainerCalls:
             )
         process = with_user(request.OCI.process, request.string_user)
         mounts = tuple(self._located(mount) for mount in request.OCI.mounts)
-        await self._conductor.create(container, msgspec.structs.replace(request.OCI, process=process, mounts=mounts))
+        spec = msgspec.structs.replace(request.OCI, process=process, mounts=mounts)
+        before = await self._platform.set_sysctls(spec.linux.sysctl if spec.linux is not None else {})
+        try:
+            await self._conductor.create(container, spec)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self._platform.set_sysctls(before)
+            raise
         return api.Empty()
 
     def _located(self, mount: Mount) -> Mount:

@@ -75,15 +75,19 @@ class ProcessCalls:
 
     async def _read_stdout(self, request: api.ReadStreamRequest) -> msgspec.Struct:
         process = self._conductor.process(request.container_id, request.exec_id)
+        if request.len == 0:
+            return api.ReadStreamResponse()
         return api.ReadStreamResponse(data=await process.read_stdout(self._bounded(request.len)))
 
     async def _read_stderr(self, request: api.ReadStreamRequest) -> msgspec.Struct:
         process = self._conductor.process(request.container_id, request.exec_id)
+        if request.len == 0:
+            return api.ReadStreamResponse()
         return api.ReadStreamResponse(data=await process.read_stderr(self._bounded(request.len)))
 
     def _bounded(self, length: int) -> int:
-        """0 means as much as we like; a peer's wish never sizes an allocation beyond our own bound."""
-        return min(length or self._limits.read_bytes, self._limits.read_bytes)
+        """A peer's wish never sizes an allocation beyond our own bound."""
+        return min(length, self._limits.read_bytes)
 
     async def _resize(self, request: api.TtyWinResizeRequest) -> msgspec.Struct:
         self._conductor.resize(request.container_id, request.exec_id, TerminalSize(request.row, request.column))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-import signal
 import sys
 import termios
 from pathlib import Path
@@ -19,7 +18,6 @@ import trio
 from actors.errors import NotFound
 from actors.guest.conductor import Conductor
 from actors.guest.services.kata_guest import GuestCalls
-from actors.guest.services.kata_processes import ProcessCalls
 from actors.simulation.engine import SimulatedEngine
 from actors.simulation.engine_process import SimulatedProcess
 from tests.support.planted.wire import Meddler
@@ -39,8 +37,6 @@ __all__ = [
     "NoConsoleSize",
     "SaysNoWords",
     "Slow",
-    "TermBecomesKill",
-    "handles",
     "is_terminal",
     "unread_input",
     "wipe",
@@ -127,18 +123,6 @@ class ForgetsAtTheFirstWait(Conductor):
             del self._told[told]
 
 
-class TermBecomesKill(ProcessCalls):
-    """SIGTERM to an init that has no handler for it is sent as SIGKILL: the kernel would drop it."""
-
-    async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
-        container, process = request.container_id, request.exec_id
-        if request.signal == signal.SIGTERM and process in ("", container):
-            found = self._conductor.process(container, process)
-            if not found.ended.is_set() and not handles(found.engine, signal.SIGTERM):
-                request = msgspec.structs.replace(request, exec_id=container, signal=signal.SIGKILL)
-        return await super()._signal(request)
-
-
 class Slow(Meddler):
     """A channel on which every read takes its time."""
 
@@ -150,18 +134,6 @@ class Slow(Meddler):
         data = await super().receive_some(max_bytes)
         await trio.sleep(self._seconds)
         return data
-
-
-def handles(process: EngineProcess, signum: int) -> bool:
-    """Whether it catches, ignores or blocks a signal."""
-    if isinstance(process, SimulatedProcess):
-        return signum in process.process.dispositions
-    pid = cast("RealProcess", process).reaped.pid
-    try:
-        rows = dict(row.split(":", 1) for row in Path(f"/proc/{pid}/status").read_text().splitlines())
-    except FileNotFoundError:
-        return False
-    return any(int(rows[name], 16) >> (signum - 1) & 1 for name in ("SigCgt", "SigIgn", "SigBlk"))
 
 
 def is_terminal(process: ProcessIo) -> bool:

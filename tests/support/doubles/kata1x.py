@@ -20,7 +20,6 @@ from tests.support.doubles.habits import (
     ForgetsAtTheFirstWait,
     NoConsoleSize,
     SaysNoWords,
-    TermBecomesKill,
     is_terminal,
 )
 from tests.support.planted.defect import Kit
@@ -101,7 +100,7 @@ class OldContainers(ContainerCalls):
         return await super()._create(request)
 
 
-class OldProcesses(TermBecomesKill, ProcessCalls):
+class OldProcesses(ProcessCalls):
     """Exec and reads."""
 
     async def _exec(self, request: api.ExecProcessRequest) -> msgspec.Struct:

@@ -27,7 +27,6 @@ from tests.support.doubles.habits import (
     ForgetsAtTheFirstWait,
     NoConsoleSize,
     SaysNoWords,
-    TermBecomesKill,
     is_terminal,
     wipe,
 )
@@ -261,7 +260,7 @@ def _check_rlimits(process: Process) -> None:
         raise Panicked
 
 
-class TodaysProcesses(TermBecomesKill, CloseEndsTerminal, EmptyWriteCloses, ProcessCalls):
+class TodaysProcesses(CloseEndsTerminal, EmptyWriteCloses, ProcessCalls):
     """Exec, reads and terminals."""
 
     async def _exec(self, request: api.ExecProcessRequest) -> msgspec.Struct:

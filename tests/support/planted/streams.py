@@ -185,7 +185,7 @@ class LostChunk(ProcessCalls):
 
 class LengthIgnored(ProcessCalls):
     async def _read_stdout(self, request: api.ReadStreamRequest) -> msgspec.Struct:
-        return await super()._read_stdout(msgspec.structs.replace(request, len=0))
+        return await super()._read_stdout(msgspec.structs.replace(request, len=2**32 - 1))
 
 
 class EndIsFailure(ProcessCalls):

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from actors.agents.kata.client import KataClient
+from actors.conformance.case import Spoken
 from actors.errors import Unsupported
 from actors.guest.conductor import Conductor
 from actors.guest.embedded import EmbeddedPlatform
@@ -19,6 +20,7 @@ from actors.guest.platform import BarePlatform
 from actors.guest.services.kata import KataService
 from actors.guest.services.kata_refused import REFUSED
 from actors.limits import DEFAULT_LIMITS
+from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas import rpcs
 from actors.schemas.dialect import Dialect
@@ -26,7 +28,9 @@ from actors.schemas.rpcs import RPCS, rpcs_of
 from actors.schemas.status import TAKES_DETAILS
 from actors.simulation.engine import SimulatedEngine
 from tests.support.conformance import open_simulated_kata
-from tests.support.rpc_body import EXERCISES, observe, promised
+from tests.support.habits_body import as_real_agents_do
+from tests.support.rpc_body import EXERCISES, Stage, observe, promised
+from transports.errors import StatusCode
 from transports.ttrpc.codec import (
     REQUEST,
     FrameDecoder,
@@ -59,6 +63,15 @@ async def test_what_a_simulated_guest_answers_is_what_the_page_says(autojump_clo
         link = target.link()
         await nursery.start(link.run)
         assert await observe(KataClient(link, seconds=60), "simulated", "/") == promised("simulated")
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("spoken", [Spoken.TTRPC, Spoken.GRPC])
+async def test_a_simulated_guest_has_the_habits_of_real_agents(spoken: Spoken, autojump_clock: MockClock) -> None:
+    async with open_simulated_kata(spoken) as target, trio.open_nursery() as nursery:
+        link = target.link()
+        await nursery.start(link.run)
+        await as_real_agents_do(Stage(KataClient(link, seconds=60), "simulated", "/"))
         nursery.cancel_scope.cancel()
 
 
@@ -121,6 +134,30 @@ async def test_a_failure_has_details_for_a_caller_alone_that_takes_them(
             assert response.code != 0
             assert bool(response.details) is has_details
         await stream.aclose()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "code"),
+    [(b"", StatusCode.UNAVAILABLE), (encode_metadata((TAKES_DETAILS,)), StatusCode.FAILED_PRECONDITION)],
+)
+async def test_a_size_without_a_terminal_has_the_code_of_todays_agent(
+    metadata: bytes, code: StatusCode, autojump_clock: MockClock
+) -> None:
+    async with open_simulated_kata() as target, trio.open_nursery() as nursery:
+        link = target.link()
+        await nursery.start(link.run)
+        client = KataClient(link, seconds=60)
+        await client.create_sandbox(api.CreateSandboxRequest(sandbox_id="box"))
+        await Stage(client, "simulated", "/").running("one", "sleep", "1000")
+        stream = await target.dialer()
+        asked = api.TtyWinResizeRequest(container_id="one", exec_id="one", row=2, column=3)
+        payload = rpcs.encode_request(RPCS["TtyWinResize"], asked)
+        request = encode_request(encode_method("grpc.AgentService", "TtyWinResize"), payload, 0, metadata)
+        await stream.send_all(encode_frame(REQUEST, 1, request))
+        (frame,) = FrameDecoder().feed(bytes(await stream.receive_some()))
+        assert decode_response(frame.buffer, frame.start, frame.end).code == code
+        await stream.aclose()
+        nursery.cancel_scope.cancel()
 
 
 def test_metrics_are_prometheus_text() -> None:

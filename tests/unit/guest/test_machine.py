@@ -35,7 +35,7 @@ def running(machine: Machine, container: str = "c1") -> None:
         "../x",
         "a\0b",
         "a b",
-        "a" * 65,
+        "a" * 129,
         "a" * 4096,
         "\u0430b",
         "a\n",
@@ -51,21 +51,21 @@ def test_ids_that_could_alias_something_are_refused(bad: str) -> None:
     assert machine.containers == {}
 
 
-@pytest.mark.parametrize("good", ["c1", "a.b", "A_b-c.9", "0" * 64])
+@pytest.mark.parametrize("good", ["c1", "a.b", "A_b-c.9", "0" * 64, "0" * 128])
 def test_plain_ids_are_taken(good: str) -> None:
     machine = Machine()
     machine.begin_create(good)
     assert list(machine.containers) == [good]
 
 
-@given(st.text(max_size=70))
+@given(st.text(max_size=140))
 def test_whatever_is_taken_is_a_plain_path_component(text: str) -> None:
     machine = Machine()
     try:
         machine.begin_create(text)
     except InvalidArgument:
         return
-    assert 2 <= len(text) <= 64
+    assert 2 <= len(text) <= 128
     assert "/" not in text
     assert text not in (".", "..")
     assert text.isascii()
@@ -165,6 +165,29 @@ def test_what_is_still_read_makes_room_last() -> None:
     machine.exec_failed("c1", "e4")
     machine.begin_exec("c1", "e5")
     assert machine.begin_exec("c1", "e6", ["e1", "e3"]) == "e1"
+
+
+def test_an_exec_id_is_free_once_its_end_was_told() -> None:
+    machine = Machine()
+    running(machine)
+    machine.begin_exec("c1", "e1")
+    machine.exec_started("c1", "e1")
+    machine.told("c1", "e1")
+    with pytest.raises(AlreadyExists):
+        machine.begin_exec("c1", "e1")
+    machine.exited("c1", "e1", ExitStatus(7))
+    with pytest.raises(AlreadyExists):
+        machine.begin_exec("c1", "e1")
+    machine.told("c1", "e1")
+    assert machine.begin_exec("c1", "e1") == "e1"
+    assert machine.process("c1", "e1").exit is None
+    with pytest.raises(AlreadyExists):
+        machine.begin_exec("c1", "e1")
+    machine.exited("c1", "c1", ExitStatus(0))
+    machine.told("c1", "")
+    machine.told("nobody", "")
+    with pytest.raises((AlreadyExists, InvalidTransition)):
+        machine.begin_exec("c1", "c1")
 
 
 def test_a_second_sandbox_is_refused_and_destroy_repeats() -> None:

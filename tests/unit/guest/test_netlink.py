@@ -30,6 +30,7 @@ def test_an_address_is_read_as_it_was_written(address: object, index: int, prefi
         netlink.Route("", "192.0.2.1", 3, "", 0, ipv6=False),
         netlink.Route("198.51.100.0/24", "", 3, "192.0.2.7", 253, ipv6=False),
         netlink.Route("fd00::/64", "fe80::1", 0, "", 0, ipv6=True),
+        netlink.Route("", "192.0.2.1", 3, "", 0, ipv6=False, mtu=1280, flags=netlink.ROUTE_ON_LINK),
     ],
 )
 def test_a_route_is_read_as_it_was_written(route: netlink.Route) -> None:

@@ -310,6 +310,8 @@ def test_the_published_schema_and_the_reference_are_those_of_the_language() -> N
     [
         ("sandboxes: {box: {containers: {one: {command: x, memory: 64MiB}}}}\nsteps: []", {"limits"}),
         ("sandboxes: {box: {defaults: {pids: 9}, containers: {one: {command: x}}}}\nsteps: []", {"limits"}),
+        ("sandboxes: {box: {containers: {one: {command: x, readonly: true}}}}\nsteps: []", {"images"}),
+        ("sandboxes: {box: {containers: {one: {command: x, readonly: false}}}}\nsteps: []", set()),
         ("defaults: {cpus: 0.5}\nsandboxes: {box: {containers: {one: {command: x}}}}\nsteps: []", {"limits"}),
         (
             "sandboxes: {box: {containers: {one: {command: x}}}}\n"

@@ -1,0 +1,78 @@
+"""A process's own limits, as the kernel takes them.
+
+For the engines that set them themselves (`processes`), or check what a runtime would get wrong. Not for limits of a control
+group (`resources`).
+"""
+
+from __future__ import annotations
+
+import resource
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from actors.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from actors.guest.engines.oci_config import Document
+
+__all__ = ["check_rlimits", "numbered_rlimits", "refuse_raising"]
+
+# what Python has no name for: nothing uses it since Linux 2.4
+_LOCKS = 10
+_SCORE = Path("/proc/self/oom_score_adj")
+
+
+def check_rlimits(process: Document) -> None:
+    """Raises: InvalidArgument."""
+    for limit in process.get("rlimits") or ():
+        if limit.get("soft", 0) > limit.get("hard", 0):
+            raise InvalidArgument(f"{limit['type']}: the soft limit is above the hard one", field="process.rlimits")
+
+
+def numbered_rlimits(process: Document) -> list[tuple[int, int, int]]:
+    """The kernel's number, soft and hard, -1 for no limit, as `resource.setrlimit` takes them."""
+    return [
+        (_number(limit["type"]), _signed(limit.get("soft", 0)), _signed(limit.get("hard", 0)))
+        for limit in process.get("rlimits") or ()
+    ]
+
+
+def _number(name: str) -> int:
+    return int(getattr(resource, f"RLIMIT_{name.removeprefix('RLIMIT_')}", _LOCKS))
+
+
+def _signed(value: int) -> int:
+    return value if value < 2**63 else resource.RLIM_INFINITY
+
+
+def refuse_raising(process: Document) -> None:
+    """Whether the kernel lets this process and its children have them: tried on itself, and put back at once.
+
+    Raises: InvalidArgument (`process.rlimits`, `process.oomScoreAdj`).
+    """
+    for number, _, hard in numbered_rlimits(process):
+        soft, own = resource.getrlimit(number)
+        if own == resource.RLIM_INFINITY or 0 <= hard <= own:
+            continue
+        with _told("process.rlimits", f"a hard limit of {'infinity' if hard < 0 else hard}"):
+            resource.setrlimit(number, (soft, hard))
+            resource.setrlimit(number, (soft, own))
+    score = process.get("oomScoreAdj") or 0
+    before = _SCORE.read_text()
+    if score < int(before):
+        with _told("process.oomScoreAdj", f"a score of {score}"):
+            _SCORE.write_text(str(score))
+            _SCORE.write_text(before)
+
+
+@contextmanager
+def _told(field: str, what: str) -> Generator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise InvalidArgument(
+            f"{field}: {what} is more than the kernel gives this guest: {error}", field=field
+        ) from None
