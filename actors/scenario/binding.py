@@ -83,6 +83,8 @@ class Binder:
     references: list[Reference] = field(default_factory=list[Reference])
     lines: dict[str, int] = field(default_factory=dict[str, int])
     files: dict[str, str] = field(default_factory=dict[str, str])
+    # each step that is right in itself, by its path
+    steps: dict[str, Step] = field(default_factory=dict[str, Step])
     # the paths of steps whose inner names are theirs alone
     scopes: list[str] = field(default_factory=list[str])
 
@@ -336,6 +338,7 @@ class Binder:
             self.scopes.append(path)
         step: Step = self._struct(node, VERBS[verbs[0]], path)
         self._fits(node, verbs[0], step, path)
+        self.steps[path] = step
         return step
 
     def _fits(self, node: yamltree.Node, verb: str, step: Step, path: str) -> None:

@@ -134,6 +134,8 @@ class StepEnded(Event, frozen=True, kw_only=True, tag="step_ended", omit_default
     asks: tuple[AskRecord, ...] = ()
     seen: Seen | None = None
     failure: Failure | None = None
+    # why it was skipped, though the run went on
+    skipped: str = ""
 
 
 class StateSeen(Event, frozen=True, kw_only=True, tag="state_seen"):

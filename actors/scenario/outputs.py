@@ -66,13 +66,17 @@ class Output:
 
 @dataclass(slots=True)
 class ProcessView:
-    """One process that the scenario started: its handle, and what it has printed so far."""
+    """One process that the scenario started: its handle, and what it has printed so far.
+
+    `refused`: why it never started, when its start was refused as its step expected.
+    """
 
     label: str
     container: str
     handle: ProcessHandle
     stdout: Output = field(default_factory=Output)
     stderr: Output = field(default_factory=Output)
+    refused: str = ""
 
     async def pump(self, printed: Callable[[ProcessView, str, bytes], None]) -> None:
         """Read both streams to their ends; a stream that breaks has ended."""

@@ -18,12 +18,13 @@ from msgspec.structs import replace
 
 from actors.errors import KatrioError
 from actors.nurseries import plain_error
-from actors.scenario.blocks import INFRASTRUCTURE, LOOK_EVERY, StepStopped
+from actors.scenario.blocks import LOOK_EVERY, StepStopped
 from actors.scenario.events import AskRecord, Failure, Outcome, Seen, StepEnded, StepStarted
 from actors.scenario.expect import Mismatch, holds
 from actors.scenario.model import Conditions
 from actors.scenario.outputs import ProcessView
 from actors.scenario.recording import Asked, recorded
+from actors.scenario.steps import INFRASTRUCTURE
 from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
 
 if TYPE_CHECKING:

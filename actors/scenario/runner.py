@@ -14,23 +14,24 @@ import trio
 
 from actors.errors import KatrioError
 from actors.limits import DEFAULT_LIMITS
-from actors.scenario.blocks import BLOCKS, INFRASTRUCTURE, StepStopped
+from actors.scenario.absent import NeverStarted
+from actors.scenario.blocks import BLOCKS, StepStopped
 from actors.scenario.describe import describe
 from actors.scenario.events import Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
 from actors.scenario.expect import Mismatch, UnknownValue, fill
+from actors.scenario.model import Step
 from actors.scenario.python import PythonWorld, told
 from actors.scenario.stage import Attempt, Stage
-from actors.scenario.steps import CannotTell, act
+from actors.scenario.steps import INFRASTRUCTURE, CannotTell, act
 from actors.scenario.thresholds import Judged, judge_threshold
 from actors.scenario.topology import bring_up, take_down
-from actors.scenario.verbs import Always, ForEach, Include, Parallel, Race, Rate, Repeat, Sleep, Unchanged
+from actors.scenario.verbs import Always, Exec, ForEach, Include, Parallel, Race, Rate, Repeat, Sleep, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from actors.scenario.events import Event
     from actors.scenario.load import Loaded
-    from actors.scenario.model import Step
     from actors.scenario.stage import Scope
     from actors.scenario.world import World
 
@@ -75,7 +76,10 @@ class _Run:
         return clean
 
     async def step(self, step: Step, path: str, scope: Scope) -> bool:
-        """Perform one step within its limit, and tell the journal; whether it had no error. Raises: StepStopped."""
+        """Perform one step within its limit, and tell the journal; whether it had no error and was not skipped.
+
+        Raises: StepStopped.
+        """
         journal, line = self.stage.journal, self.stage.lines[path]
         title = title_of(step, scope)
         file = self.stage.files[path] if self.stage.files[path] != self.stage.file else ""
@@ -83,9 +87,13 @@ class _Run:
         began = journal.now()
         journal.tell(StepStarted(at=began, path=path, title=title, line=line, file=file))
         attempt = Attempt(self.stage, path, limit, scope)
-        outcome, failure = Outcome.CANCELLED, None
+        outcome, failure, skipped = Outcome.CANCELLED, None, ""
         try:
             outcome, failure = await self._within(step, attempt, limit)
+        except NeverStarted as never:
+            # the file allowed it: the run goes on
+            outcome, skipped = Outcome.SKIPPED, str(never)
+            _leave_out(step, attempt, skipped)
         except StepStopped as stop:
             outcome = stop.outcome
             raise
@@ -101,11 +109,12 @@ class _Run:
                 asks=tuple(attempt.asks),
                 seen=attempt.seen,
                 failure=failure,
+                skipped=skipped,
             )
             journal.tell(ended)
         if failure is not None:
             raise StepStopped(outcome, path, failure)
-        return not attempt.seen.error
+        return not (attempt.seen.error or skipped)
 
     async def _within(self, step: Step, attempt: Attempt, limit: float) -> tuple[Outcome, Failure | None]:
         mismatch: Mismatch | None = None
@@ -118,6 +127,8 @@ class _Run:
         except CannotTell as trouble:
             return Outcome.SKIPPED, Failure(expected="a world that can tell", seen=str(trouble))
         except UnknownValue as trouble:
+            if why := attempt.scope.unsaved.get(trouble.name):
+                raise NeverStarted(why) from trouble
             return Outcome.FAILED, Failure(expected=trouble.wanted, seen=str(trouble))
         except KatrioError as error:
             mismatch = Mismatch("no error", f"{error.code}: {error.message}", error.code)
@@ -126,6 +137,16 @@ class _Run:
         outcome = Outcome.ERROR if mismatch.code in INFRASTRUCTURE else Outcome.FAILED
         name = subject(step)
         return outcome, self.stage.failure(mismatch, attempt.address(name) if name else "", code=mismatch.code)
+
+
+def _leave_out(step: Step, attempt: Attempt, why: str) -> None:
+    """Let later steps know what a skipped one did not start or save."""
+    inner = getattr(step, step.word)
+    for name, _ in getattr(inner if isinstance(inner, Step) else step, "save", ()):
+        attempt.scope.unsaved[name] = f"it needs {name!r}, and the step on {attempt.where()} was skipped"
+    if isinstance(step, Exec) and step.as_ is not None:
+        address = attempt.address(step.exec)
+        attempt.refused(attempt.text(step.as_), address, attempt.stage.container(address).init, why)
 
 
 def title_of(step: Step, scope: Scope) -> str:

@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from actors.errors import KatrioError
+from actors.scenario.absent import Absence, Absent
 from actors.scenario.events import AskRecord, Failure, Journal, Printed, Seen, StateSeen, Tail
 from actors.scenario.expect import Mismatch, UnknownProcess, fill
 from actors.scenario.names import Names
@@ -38,14 +39,18 @@ TAIL_PROCESSES = 3
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The values and processes that a part of the file has named; an inner one sees what is outside it."""
+    """The values and processes that a part of the file has named; an inner one sees what is outside it.
+
+    `unsaved`: the values that skipped steps were to save, and why there are none.
+    """
 
     values: ChainMap[str, str] = field(default_factory=ChainMap[str, str])
     processes: ChainMap[str, ProcessView] = field(default_factory=ChainMap[str, ProcessView])
+    unsaved: ChainMap[str, str] = field(default_factory=ChainMap[str, str])
 
     def inner(self, **values: str) -> Scope:
         """A scope for one round, with some values of its own."""
-        return Scope(self.values.new_child(dict(values)), self.processes.new_child())
+        return Scope(self.values.new_child(dict(values)), self.processes.new_child(), self.unsaved.new_child())
 
 
 class Stage:
@@ -64,6 +69,7 @@ class Stage:
         self.scope = Scope(ChainMap(dict(loaded.scenario.vars)))
         # sandboxes that were asked for and not yet deleted, in that order
         self.standing: dict[str, SandboxHandle] = {}
+        self.absent = Absent()
         # what each container's processes print, the latest last
         self._views: dict[str, list[ProcessView]] = {}
         self._used: Counter[str] = Counter()
@@ -194,6 +200,26 @@ class Attempt:
         known = self.scope.processes.maps[-1 if name in self.stage.names.containers else 0]
         known[name] = view
         self.stage.pump(view)
+
+    def refused(self, name: str, container: str, handle: ProcessHandle, why: str) -> None:
+        """Let later steps of this scope know that a process of this name never started."""
+        view = ProcessView(name, container, handle, refused=why)
+        view.stdout.ended.set()
+        view.stderr.ended.set()
+        self.scope.processes[name] = view
+
+    def absence(self, name: str) -> Absence | None:
+        """Why what a step is about never came to be; None when it did, or should have."""
+        name = self.text(name)
+        view = self.scope.processes.get(self.stage.names.container(name) or name)
+        if view is not None and view.refused:
+            return Absence(view.refused)
+        return self.stage.absent.find(self.address(name))
+
+    def where(self) -> str:
+        """Where the step stands, for people."""
+        file, line = self.stage.files.get(self.path, self.stage.file), self.stage.lines.get(self.path, 0)
+        return f"line {line}" if file == self.stage.file else f"{file}:{line}"
 
     async def ask(self, verb: str, to: str, answer: Awaitable[T]) -> T:
         """Wait for an answer and record the ask. Raises: what the ask raises."""

@@ -63,13 +63,15 @@ def headline(name: str, file: str) -> str:
 
 def last_line(result: Result) -> str:
     """What held, or why not, and where: the last line of a run."""
-    number = sum(1 for step in result.steps if _is_top(step) and step.outcome is Outcome.HELD)
-    steps = f"{number} step{'' if number == 1 else 's'}"
+    top = [step for step in result.steps if _is_top(step)]
+    number = sum(1 for step in top if step.outcome is Outcome.HELD)
+    skipped = sum(1 for step in top if step.skipped)
+    steps = f"{number} step{'' if number == 1 else 's'}{f', {skipped} skipped' if skipped else ''}"
     seed = "" if result.seed is None else f"seed {result.seed}"
     engine = "" if result.engine in (None, result.world) else str(result.engine)
     where = ", ".join(part for part in (f"{result.world} world", f"{result.agent} agent", engine, seed) if part)
     if result.outcome is Outcome.HELD:
-        return f"held: {steps} in {result.duration_s:.1f} s, {where}"
+        return f"held: {steps}{',' if skipped else ''} in {result.duration_s:.1f} s, {where}"
     return f"{result.outcome}: {result.reason} (after {steps}, {result.duration_s:.1f} s, {where})"
 
 
@@ -89,6 +91,8 @@ def _is_top(step: StepEnded) -> bool:
 
 def reasons(step: StepEnded) -> Iterator[str]:
     """Why a step did not hold, a line each: expected, seen, the last output and events."""
+    if step.skipped:
+        yield step.skipped
     failure = step.failure
     if failure is None:
         return

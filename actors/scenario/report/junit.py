@@ -68,7 +68,7 @@ def _case(result: Result, step: StepEnded) -> ElementTree.Element:
     case.set("time", f"{step.seconds:.6f}")
     case.set("line", str(step.line))
     if step.outcome is not Outcome.HELD:
-        message = "another step's failure stopped it"
+        message = step.skipped or "another step's failure stopped it"
         if step.failure is not None:
             message = f"expected {step.failure.expected}, saw {step.failure.seen}"
         element = ElementTree.SubElement(case, _TAGS[step.outcome], message=xml_text(message))
