@@ -17,13 +17,13 @@ from actors.limits import DEFAULT_LIMITS
 from actors.scenario.absent import NeverStarted
 from actors.scenario.blocks import BLOCKS, StepStopped
 from actors.scenario.describe import describe
-from actors.scenario.events import Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
+from actors.scenario.events import AskRecord, Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
 from actors.scenario.expect import Mismatch, UnknownValue, fill
 from actors.scenario.model import Step
 from actors.scenario.python import PythonWorld, told
 from actors.scenario.stage import Attempt, Stage
 from actors.scenario.steps import INFRASTRUCTURE, CannotTell, act
-from actors.scenario.thresholds import Judged, judge_threshold
+from actors.scenario.thresholds import Judged, judge_threshold, judgement
 from actors.scenario.topology import bring_up, take_down
 from actors.scenario.verbs import Always, Exec, ForEach, Include, Parallel, Race, Rate, Repeat, Sleep, Unchanged
 
@@ -55,6 +55,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # empty when it held
     reason: str = ""
     steps: tuple[StepEnded, ...] = ()
+    # those of no step: of bringing up and taking down
+    asks: tuple[AskRecord, ...] = ()
     thresholds: tuple[Judged, ...] = ()
     # of a simulation: equal for equal runs
     trace_digest: str | None = None
@@ -81,11 +83,12 @@ class _Run:
         Raises: StepStopped.
         """
         journal, line = self.stage.journal, self.stage.lines[path]
-        title = title_of(step, scope)
+        title, written = title_of(step, scope), step.name or describe(step)
+        written = written if written != title else ""
         file = self.stage.files[path] if self.stage.files[path] != self.stage.file else ""
         limit = step.within or (inf if isinstance(step, _UNLIMITED) else self.stage.scenario.limits.step)
         began = journal.now()
-        journal.tell(StepStarted(at=began, path=path, title=title, line=line, file=file))
+        journal.tell(StepStarted(at=began, path=path, title=title, line=line, file=file, written=written))
         attempt = Attempt(self.stage, path, limit, scope)
         outcome, failure, skipped = Outcome.CANCELLED, None, ""
         try:
@@ -104,10 +107,11 @@ class _Run:
                 title=title,
                 line=line,
                 file=file,
+                written=written,
                 outcome=outcome,
                 seconds=journal.now() - began,
                 asks=tuple(attempt.asks),
-                seen=attempt.seen,
+                seen=journal.whole(attempt.seen),
                 failure=failure,
                 skipped=skipped,
             )
@@ -151,11 +155,10 @@ def _leave_out(step: Step, attempt: Attempt, why: str) -> None:
 
 def title_of(step: Step, scope: Scope) -> str:
     """A step in a few words, with its values in where they are known."""
-    title = step.name or describe(step)
     try:
-        return fill(title, scope.values)
+        return fill(step.name, scope.values) if step.name else describe(step, lambda text: fill(text, scope.values))
     except UnknownValue:
-        return title
+        return step.name or describe(step)
 
 
 def _too_late(last: Mismatch | None, limit: float) -> Mismatch:
@@ -200,6 +203,7 @@ async def run_scenario(
             engine=world.engine,
             steps=len(scenario.steps),
             limit=scenario.limits.total,
+            sandboxes=tuple(scenario.sandboxes),
             containers=tuple(
                 f"{sandbox}/{container}"
                 for sandbox, declared in scenario.sandboxes.items()
@@ -221,6 +225,8 @@ async def run_scenario(
                 outcome, reason = Outcome.FAILED, "; ".join(map(_broken, broken))
     finally:
         journal.tell(RunEnded(at=journal.now(), outcome=outcome, reason=reason))
+    steps = tuple(event for event in journal.events if isinstance(event, StepEnded))
+    inside = {id(ask) for step in steps for ask in step.asks}
     return Result(
         file=loaded.file,
         name=scenario.name,
@@ -231,20 +237,21 @@ async def run_scenario(
         seed=seed,
         duration_s=round(journal.now(), 6),
         reason=reason,
-        steps=tuple(event for event in journal.events if isinstance(event, StepEnded)),
+        steps=steps,
+        asks=tuple(ask for ask in journal.asks if id(ask) not in inside),
         thresholds=thresholds,
     )
 
 
 def _broken(judged: Judged) -> str:
-    seen = "there was no such ask" if judged.value is None else f"it was {judged.value:.6g}"
-    return f"threshold {judged.threshold}: {seen}"
+    return f"threshold {judged.threshold}: {judgement(judged)}"
 
 
 async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool) -> tuple[Outcome, str]:
     """Bring up, steps, `finally`, take down: the first thing that did not hold, and why."""
     stopped: list[tuple[Outcome, str]] = []
-    async with trio.open_nursery() as pumps:
+    async with trio.open_nursery() as nursery:
+        pumps: trio.Nursery = await nursery.start(_hold_pumps)
         run = _Run(Stage(loaded, world, journal, pumps))
         pumps.start_soon(run.stage.follow)
         try:
@@ -252,10 +259,19 @@ async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool
         finally:
             with trio.CancelScope(shield=True):
                 stopped += await _end(run, loaded)
-        pumps.cancel_scope.cancel()
+                await run.stage.told()
+            pumps.cancel_scope.cancel()
     # what a world could not tell hides nothing that it could
     stopped.sort(key=lambda one: one[0] is Outcome.SKIPPED)
     return stopped[0] if stopped else (Outcome.HELD, "")
+
+
+async def _hold_pumps(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    """A nursery for what is told of a run, which goes on while a cancelled one is taken down; until it is cancelled itself."""
+    with trio.CancelScope(shield=True):
+        async with trio.open_nursery() as pumps:
+            task_status.started(pumps)
+            await trio.sleep_forever()
 
 
 async def _steps(run: _Run, loaded: Loaded, keep_going: bool) -> list[tuple[Outcome, str]]:

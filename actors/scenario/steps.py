@@ -25,7 +25,7 @@ from actors.errors import (
 from actors.scenario import ask_steps, topology, verbs
 from actors.scenario.absent import NeverStarted
 from actors.scenario.asks import ASKS
-from actors.scenario.events import SEEN_KEPT, Seen
+from actors.scenario.events import Seen
 from actors.scenario.expect import Mismatch, UnknownValue, holds, json_at
 from actors.scenario.model import Expect, FaultOf, ProbeOf, Step
 from actors.scenario.scalars import NO_ERROR
@@ -102,6 +102,7 @@ async def _delete(step: verbs.Delete, attempt: Attempt) -> Observed:
     if attempt.is_sandbox(step.delete):
         await attempt.ask("delete", address, attempt.sandbox(address).delete(budget=attempt.budget))
         stage.standing.pop(address, None)
+        stage.deleted.add(address)
     else:
         await attempt.ask("delete", address, attempt.container(step.delete).delete(budget=attempt.budget))
     return Observed(step.delete)
@@ -326,7 +327,7 @@ async def act(step: Step, attempt: Attempt) -> Mismatch | None:
         seen = Observed(_about(step))
         mismatch = _first(attempt, (expect.message, error.message, "message"))
     else:
-        attempt.seen = Seen(value=_cut(seen.value), exit=seen.exit)
+        attempt.seen = Seen(value=seen.value, exit=seen.exit)
         if expect.error is not None and NO_ERROR not in expect.error:
             return Mismatch(_wanted(expect), "no error")
         mismatch = judge(expect, seen, attempt)
@@ -346,10 +347,6 @@ def _wanted(expect: Expect) -> str:
         return "no error"
     also = ", or none" if NO_ERROR in (expect.error or ()) else ""
     return f"the error {' or '.join(codes)}{also}"
-
-
-def _cut(value: str | float | None) -> str | float | None:
-    return value[:SEEN_KEPT] if isinstance(value, str) else value
 
 
 def _save(step: verbs.Valued, value: str | float | None, attempt: Attempt) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from actors.scenario.events import Outcome
+from actors.scenario.thresholds import judgement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from actors.scenario.events import Event, StepEnded
     from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
+    from actors.scenario.summary import Total
 
-__all__ = ["Report", "headline", "is_worth_a_line", "json_text", "last_line", "reasons", "where"]
+__all__ = ["Report", "headline", "is_worth_a_line", "json_text", "last_line", "reasons", "threshold_lines", "where"]
 
 
 class Report(Protocol):
@@ -35,6 +37,10 @@ class Report(Protocol):
 
     def result(self, result: Result) -> None:
         """A run has ended."""
+        ...
+
+    def total(self, total: Total) -> None:
+        """All runs have ended, of which there were several."""
         ...
 
     def notice(self, text: str) -> None:
@@ -73,6 +79,12 @@ def last_line(result: Result) -> str:
     if result.outcome is Outcome.HELD:
         return f"held: {steps}{',' if skipped else ''} in {result.duration_s:.1f} s, {where}"
     return f"{result.outcome}: {result.reason} (after {steps}, {result.duration_s:.1f} s, {where})"
+
+
+def threshold_lines(result: Result) -> Iterator[str]:
+    """Each threshold with what it was."""
+    for one in result.thresholds:
+        yield f"{'held' if one.held else 'failed':<9} threshold {one.threshold}: {judgement(one)}"
 
 
 def is_worth_a_line(step: StepEnded) -> bool:
