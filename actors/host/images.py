@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from actors.host.archives import Archive
     from actors.host.store import Half
 
-__all__ = ["ARCHIVES", "BUSYBOX", "ImageStore", "default_image_root"]
+__all__ = ["ARCHIVES", "BUSYBOX", "ImageStore", "check_reference", "default_image_root"]
 
 BUSYBOX = "busybox"
 # bumped when the built root's content changes, so that old ones are not taken for it
@@ -49,6 +49,37 @@ def default_image_root(environment: Mapping[str, str], uid: int) -> Path:
         return Path("/var/lib/katrio/images")
     cache = environment.get("XDG_CACHE_HOME") or os.path.join(environment.get("HOME", f"/tmp/katrio-{uid}"), ".cache")
     return Path(cache) / "katrio" / "images"
+
+
+def check_reference(image: str) -> None:
+    """Whether there is something that it names; nothing is opened, and nothing unpacked.
+
+    Raises:
+        InvalidArgument: no reference at all.
+        NotFound: no such file or directory.
+    """
+    if image == BUSYBOX:
+        return
+    kind, path, _ = _parsed(image)
+    if kind == "docker-archive":
+        if not os.path.exists(path):
+            raise NotFound(f"image {image!r}: no such file", field="image")
+    elif not os.path.isdir(path):
+        raise NotFound(f"image {image!r}: no such directory", field="image")
+
+
+def _parsed(image: str) -> tuple[str, str, str]:
+    """What kind of image it is, where it lies, and which one of several there. Raises: InvalidArgument."""
+    kind, colon, rest = image.partition(":")
+    if image.startswith("/"):
+        kind, colon, rest = "dir", ":", image
+    path, _, name = (rest, "", "") if kind == "dir" else rest.partition(":")
+    if not colon or kind not in _KINDS or not path.startswith("/") or ".." in Path(path).parts or not _is_text(image):
+        raise InvalidArgument(
+            f"image {image[:200]!r}: need {BUSYBOX!r}, an absolute path of an unpacked root, or {_FORMS}",
+            field="image",
+        )
+    return kind, path, name
 
 
 class ImageStore:
@@ -85,21 +116,7 @@ class ImageStore:
         """
         if image == BUSYBOX:
             return self._built_in()
-        kind, colon, rest = image.partition(":")
-        if image.startswith("/"):
-            kind, colon, rest = "dir", ":", image
-        path, _, name = (rest, "", "") if kind == "dir" else rest.partition(":")
-        if (
-            not colon
-            or kind not in _KINDS
-            or not path.startswith("/")
-            or ".." in Path(path).parts
-            or not _is_text(image)
-        ):
-            raise InvalidArgument(
-                f"image {image[:200]!r}: need {BUSYBOX!r}, an absolute path of an unpacked root, or {_FORMS}",
-                field="image",
-            )
+        kind, path, name = _parsed(image)
         if kind == "dir":
             if not os.path.isdir(path):
                 raise NotFound(f"image {image!r}: no such directory", field="image")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from actors.scenario.events import AskRecord
 
-__all__ = ["Judged", "Threshold", "judge_threshold", "judgement", "parse_threshold"]
+__all__ = ["Judged", "Threshold", "impossible", "judge_threshold", "judgement", "parse_threshold"]
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _FORM = re.compile(
@@ -66,6 +66,15 @@ def parse_threshold(text: str) -> Threshold | str:
             f"{what} compared with a plain number" if what in _COUNTS else f"{what} compared with a time such as 50ms"
         )
     return Threshold(text.strip(), what, match["verb"], match["compare"], float(match["number"]) * _UNITS[unit or "s"])
+
+
+def impossible(threshold: Threshold) -> str | None:
+    """What could be met instead, if this never can: no time and no number of asks is below 0, and those are whole."""
+    if threshold.compare == "<" and not threshold.bound:
+        return "a bound above 0"
+    if threshold.what in ("count", "errors") and threshold.compare == "==" and threshold.bound % 1:
+        return "a whole number"
+    return None
 
 
 def judge_threshold(threshold: Threshold, asks: Sequence[AskRecord], seconds: float) -> Judged:
