@@ -51,21 +51,23 @@ def default_image_root(environment: Mapping[str, str], uid: int) -> Path:
     return Path(cache) / "katrio" / "images"
 
 
-def check_reference(image: str) -> None:
-    """Whether there is something that it names; nothing is opened, and nothing unpacked.
+def check_reference(image: str) -> Path | None:
+    """Whether there is something that it names; nothing is opened, and nothing unpacked. A root that is one already is told.
 
     Raises:
         InvalidArgument: no reference at all.
         NotFound: no such file or directory.
     """
     if image == BUSYBOX:
-        return
+        return None
     kind, path, _ = _parsed(image)
     if kind == "docker-archive":
         if not os.path.exists(path):
             raise NotFound(f"image {image!r}: no such file", field="image")
-    elif not os.path.isdir(path):
+        return None
+    if not os.path.isdir(path):
         raise NotFound(f"image {image!r}: no such directory", field="image")
+    return Path(os.path.realpath(path)) if kind == "dir" else None
 
 
 def _parsed(image: str) -> tuple[str, str, str]:
@@ -116,11 +118,10 @@ class ImageStore:
         """
         if image == BUSYBOX:
             return self._built_in()
+        root = check_reference(image)
+        if root is not None:
+            return root
         kind, path, name = _parsed(image)
-        if kind == "dir":
-            if not os.path.isdir(path):
-                raise NotFound(f"image {image!r}: no such directory", field="image")
-            return Path(os.path.realpath(path))
         opened = open_oci_layout if kind == "oci" else open_docker_archive
         with opened(Path(path), name, self._limits, self._checkpoint) as archive:
             return self._unpacked(archive)

@@ -5,18 +5,15 @@ For the runner, the command line and editors. Not for running: what comes back i
 
 from __future__ import annotations
 
-import errno
 import inspect
-import os
 import re
-import select
-import stat
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from actors.host.named_files import read_named
 from actors.likeness import nearest
 from actors.scenario.binding import Binder, Sources
 from actors.scenario.foreign import foreign_tree, top_words
@@ -45,14 +42,6 @@ __all__ = [
     "verbs_of",
 ]
 
-_KINDS = (
-    (stat.S_ISDIR, "a directory"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-)
-# somebody waits at a terminal
-_PIPE_SECONDS = 5
 _TOP = re.compile(rb"^[\"']?(name|why|steps|sandboxes)[\"']?[ ]*:", re.MULTILINE)
 
 
@@ -119,34 +108,7 @@ def load_file(path: Path, *, name: str | None = None, sources: Sources | None = 
 
 def read_file(path: Path) -> bytes:
     """At most as much as tells that it is too much. Raises: OSError; also of what is no file, and of a silent pipe."""
-    mode = path.stat().st_mode
-    if stat.S_ISFIFO(mode):
-        return _read_pipe(path)
-    if not stat.S_ISREG(mode):
-        # not even opened: that alone does something to some devices
-        raise OSError(errno.EINVAL, next((word for is_it, word in _KINDS if is_it(mode)), "no file"))
-    with path.open("rb") as stream:
-        return stream.read(MAX_BYTES + 1)
-
-
-def _read_pipe(path: Path) -> bytes:
-    """A pipe, as a shell's `<(...)` makes one, to its end."""
-    data = b""
-    # does not wait for a writer
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        while len(data) <= MAX_BYTES:
-            if not poll.poll(1000 * _PIPE_SECONDS):
-                raise OSError(errno.ETIMEDOUT, f"a pipe into which nobody wrote for {_PIPE_SECONDS} s")
-            part = os.read(descriptor, MAX_BYTES)
-            if not part:
-                break
-            data += part
-    finally:
-        os.close(descriptor)
-    return data
+    return read_named(path, MAX_BYTES)
 
 
 def looks_like_scenario(data: bytes) -> bool:
