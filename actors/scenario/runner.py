@@ -192,25 +192,7 @@ async def run_scenario(
     """
     journal = Journal(listener)
     scenario = loaded.scenario
-    journal.tell(
-        RunStarted(
-            at=0.0,
-            file=loaded.file,
-            name=scenario.name,
-            why=scenario.why.strip(),
-            world=world.name,
-            agent=world.agent,
-            engine=world.engine,
-            steps=len(scenario.steps),
-            limit=scenario.limits.total,
-            sandboxes=tuple(scenario.sandboxes),
-            containers=tuple(
-                f"{sandbox}/{container}"
-                for sandbox, declared in scenario.sandboxes.items()
-                for container in declared.containers
-            ),
-        )
-    )
+    journal.tell(_started(loaded, world))
     lacks = [need for need in loaded.needs if need not in world.provides]
     outcome, reason = Outcome.ERROR, "interrupted"
     thresholds: tuple[Judged, ...] = ()
@@ -240,6 +222,27 @@ async def run_scenario(
         steps=steps,
         asks=tuple(ask for ask in journal.asks if id(ask) not in inside),
         thresholds=thresholds,
+    )
+
+
+def _started(loaded: Loaded, world: World) -> RunStarted:
+    scenario = loaded.scenario
+    return RunStarted(
+        at=0.0,
+        file=loaded.file,
+        name=scenario.name,
+        why=scenario.why.strip(),
+        world=world.name,
+        agent=world.agent,
+        engine=world.engine,
+        steps=len(scenario.steps),
+        limit=scenario.limits.total,
+        sandboxes=tuple(scenario.sandboxes),
+        containers=tuple(
+            f"{sandbox}/{container}"
+            for sandbox, declared in scenario.sandboxes.items()
+            for container in declared.containers
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from actors.cli.doctor import Verdict, examine_images
 from actors.host.facts import read_facts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -24,7 +25,11 @@ def test_a_store_that_can_not_be_used(wrong: str, root: bool, tmp_path: Path, mo
         store.chmod(0o777)
     elif wrong == "below a file":
         (tmp_path / "cache").touch()
-    monkeypatch.setattr(doctor, "default_image_root", lambda environment, uid: store)
+
+    def at(environment: Mapping[str, str], uid: int) -> Path:
+        return store
+
+    monkeypatch.setattr(doctor, "default_image_root", at)
     busybox = str(tmp_path / "busybox")
     check = examine_images(replace(read_facts(), root=root, busybox=busybox))
     bad = Verdict.BROKEN if root else Verdict.MISSING

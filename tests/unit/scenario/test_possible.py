@@ -67,8 +67,14 @@ PLACES = {
     "a branch": ("- parallel: [[{bytes: one, expect: %s}]]", "steps[0].parallel[0][0].expect"),
     "a race": ("- {race: [{state: one}], expect: %s}", "steps[0].expect"),
 }
-WRONG = ["{at_least: 5, at_most: 1}", "{range: [5, 1]}", "{range: [1, 2], at_least: 3}", "{equals: 4, at_most: 3}"]
-WRONG += ["{one_of: [1, 2], at_least: 3}", "{equals: 4, one_of: [1, 2]}"]
+WRONG = [
+    "{at_least: 5, at_most: 1}",
+    "{range: [5, 1]}",
+    "{range: [1, 2], at_least: 3}",
+    "{equals: 4, at_most: 3}",
+    "{one_of: [1, 2], at_least: 3}",
+    "{equals: 4, one_of: [1, 2]}",
+]
 
 
 @pytest.mark.parametrize("conditions", WRONG)
