@@ -141,7 +141,7 @@ class LiveReport:
         )
         self._console.print(line, no_wrap=True, overflow="ellipsis")
         for reason in reasons(event):
-            self._console.print(Words(f"      {reason}", style="red"), soft_wrap=True)
+            self._console.print(Words(f"      {reason}", style="dim" if event.skipped else "red"), soft_wrap=True)
 
     def _printed(self, row: _Row, event: Printed) -> None:
         if row.stream != (event.process, event.stream):

@@ -87,6 +87,8 @@ class ManyReport:
             self._console.print(Words(f"    {last_line(result)}", style=STYLES[result.outcome]), soft_wrap=True)
 
     def total(self, total: Total) -> None:
+        # nothing goes on any more
+        self._live.stop()
         for line in summarised(total):
             self._console.print(Words(line), soft_wrap=True)
 
