@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from actors.errors import InvalidArgument
+from actors.host.named_files import read_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,8 +45,7 @@ def _read(path: Path) -> dict[str, Any]:
     if read is None:
         raise InvalidArgument(f"{path}: expected a name that ends in {', '.join(_READERS)}", field="config")
     try:
-        with path.open("rb") as file:
-            data = file.read(_FILE_BYTES + 1)
+        data = read_named(path, _FILE_BYTES)
     except OSError as error:
         raise InvalidArgument(f"{path}: {error.strerror}", field="config") from None
     if len(data) > _FILE_BYTES:

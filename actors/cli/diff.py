@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from actors.cli.exits import Exit
 from actors.cli.say import say, tell_error
+from actors.host.named_files import read_named
 from actors.scenario.diff import Difference, JournalError, RecordedRun, compare, read_journal
 from actors.scenario.report.base import json_text
 
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["diff"]
 
+# days of runs; both are held in memory
+_JOURNAL_BYTES = 512 * 1024 * 1024
+
 
 def diff(left: Path, right: Path, *, json: bool) -> int:
     """0 when nothing that counts differs, 1 when something does, 2 when a file is no journal."""
     try:
-        runs = [read_journal(path.read_bytes(), str(path)) for path in (left, right)]
+        runs = [read_journal(_read(path), str(path)) for path in (left, right)]
     except (OSError, JournalError) as error:
         tell_error(error)
         return Exit.USAGE
@@ -36,6 +40,13 @@ def diff(left: Path, right: Path, *, json: bool) -> int:
             f"{counting or 'nothing'} that counts differs, in {len(runs[0])} runs; {len(found) - counting} mere values do"
         )
     return Exit.FAILED if counting else Exit.HELD
+
+
+def _read(path: Path) -> bytes:
+    data = read_named(path, _JOURNAL_BYTES)
+    if len(data) > _JOURNAL_BYTES:
+        raise JournalError(f"{path}: found more than {_JOURNAL_BYTES >> 20} MiB, expected a journal")
+    return data
 
 
 def _tell(left: Path, right: Path, runs: list[list[RecordedRun]], found: list[Difference]) -> None:

@@ -12,6 +12,7 @@ import os
 import platform
 import resource
 import socket
+import stat
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -38,7 +39,7 @@ from actors.wire.spec import ContainerSpec, ProcessSpec
 if TYPE_CHECKING:
     from actors.host.facts import Facts
 
-__all__ = ["Check", "Verdict", "doctor", "examine"]
+__all__ = ["Check", "Verdict", "doctor", "examine", "examine_images"]
 
 # a guest, a container and its end take 0.5 s; one that needs this long does not work
 _TRIAL_SECONDS = 20.0
@@ -109,7 +110,7 @@ def examine(facts: Facts, run_root: Path) -> list[Check]:
         _control_groups(facts),
         *(_runtime(facts, name, run_root) for name in RUNTIMES),
         _trial("processes", run_root, "plain processes: no isolation, no limits, no images"),
-        _images(facts),
+        examine_images(facts),
         _overlay(facts),
         _run_directory(run_root),
         _limits(),
@@ -189,19 +190,36 @@ async def _try_engine(engine: str, run_root: Path) -> float:
     return trio.current_time() - began
 
 
-def _images(facts: Facts) -> Check:
+def examine_images(facts: Facts) -> Check:
+    """Whether images can be unpacked here, and what of it is there."""
     root = default_image_root(os.environ, os.geteuid())
     place = root
-    while not place.exists():
+    # what lies behind a directory that is closed to us is as good as not there
+    while not os.path.lexists(place):
         place = place.parent
-    if not os.access(place, os.W_OK):
-        return Check("images", Verdict.BROKEN, f"{root} can't be written", "see docs/images.md")
+    if wrong := _unusable(root, place):
+        if not facts.root:
+            found = f"{root} {wrong}; plain processes, which run here without root, have no images"
+            return Check(
+                "images", Verdict.MISSING, found, "XDG_CACHE_HOME names another place, for conformance and call"
+            )
+        return Check("images", Verdict.BROKEN, f"{root} {wrong}", "see docs/images.md")
     free = os.statvfs(place)
     used, most = used_bytes(root) >> 20, DEFAULT_LIMITS.image_store_bytes >> 20
     room = f"{root}, {used} of at most {most} MiB used, {free.f_bavail * free.f_frsize >> 30} GiB free"
     if facts.busybox is None:
         return Check("images", Verdict.MISSING, f"{room}; no static busybox for the built-in image", INSTALL)
     return Check("images", Verdict.WORKS, f"{room}; built-in image from {facts.busybox}")
+
+
+def _unusable(root: Path, place: Path) -> str:
+    """Why images can't be unpacked below a store's directory, of which `place` is there; empty when they can."""
+    if not os.access(place, os.W_OK | os.X_OK):
+        return "can't be written"
+    found = place.stat()
+    if place == root and (found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022):
+        return "is not ours alone to write, and is not taken"
+    return ""
 
 
 def _overlay(facts: Facts) -> Check:

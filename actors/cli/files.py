@@ -14,9 +14,11 @@ from actors.cli.exits import Exit
 from actors.cli.find import find_files
 from actors.cli.programs import load_any
 from actors.cli.say import complain, note, say
+from actors.errors import KatrioError
 from actors.scenario.describe import describe
+from actors.scenario.foreign import TOOLS
 from actors.scenario.load import Sources, looks_like_scenario, read_file, steps_of
-from actors.scenario.problems import ScenarioError
+from actors.scenario.problems import Problem, ScenarioError
 from actors.scenario.report.base import json_text
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     from actors.cli.options import FileOptions, RunOptions
     from actors.scenario.load import Loaded
-    from actors.scenario.problems import Problem
 
 __all__ = ["list_files", "load_all", "load_to_run", "tell_problems", "validate"]
 
@@ -65,7 +66,7 @@ def load_all(
             one = load_any(path, sources=Sources(given or {}, os.environ))
         except ScenarioError as error:
             if path in walked and not _is_meant(path):
-                found.skipped.append(f"{path}: skipped: no scenario")
+                found.skipped.append(f"{path}: skipped: {_tool(error) or 'no scenario'}")
             else:
                 problems += error.problems
         else:
@@ -80,6 +81,12 @@ def _is_meant(path: Path) -> bool:
         return looks_like_scenario(read_file(path))
     except OSError:
         return False
+
+
+def _tool(error: ScenarioError) -> str:
+    """Whose file it is, where that is known."""
+    found = error.problems[0].found
+    return found if found in TOOLS else ""
 
 
 def _tell_skipped(skipped: Sequence[str]) -> None:
@@ -98,12 +105,32 @@ def _matches(loaded: Loaded, words: Sequence[str]) -> bool:
 def load_to_run(options: RunOptions) -> list[Loaded] | Exit:
     """What the options name; or, when nothing is to be run, the exit code, after everything was said."""
     loaded, problems = load_all(options.files, given=dict(options.given), words=options.words)
+    if options.world == "embedded" and (missing := _missing_images(loaded)) and _has_images(options):
+        problems += missing
     if problems or not loaded:
-        tell_problems(problems)
-        if not loaded and not problems:
-            _tell_nothing(options.files, options.words)
+        tell_problems(problems or [_nothing(options.files, options.words)])
         return Exit.USAGE
     return _dry_run(loaded) if options.dry_run else loaded
+
+
+def _has_images(options: RunOptions) -> bool:
+    """Whether containers get images of this machine: plain processes have none."""
+    from actors.host.facts import choose_engine, read_facts
+
+    try:
+        return options.agent != "noop" and choose_engine(read_facts(), options.engine)[0] != "processes"
+    except KatrioError:
+        # an engine that is not there; its own message comes first
+        return False
+
+
+def _missing_images(loaded: Sequence[Loaded]) -> list[Problem]:
+    """What files name and this machine has not; images are this machine's alone, and take time to import."""
+    if not any(one.images for one in loaded):
+        return []
+    from actors.cli.needed_images import missing_images
+
+    return [problem for one in loaded for problem in missing_images(one)]
 
 
 def _dry_run(loaded: Sequence[Loaded]) -> Exit:
@@ -128,32 +155,40 @@ def tell_problems(problems: list[Problem]) -> None:
         complain(str(problem))
 
 
-def _tell_nothing(paths: tuple[Path, ...], words: Sequence[str]) -> None:
+def _nothing(paths: tuple[Path, ...], words: Sequence[str]) -> Problem:
     """That there is nothing to run, and whether it is the filter that left nothing."""
     found = find_files(paths)
     count = len(found.named) + len(found.walked)
+    where = ", ".join(map(str, paths))
     if words and count:
         files = "the one file" if count == 1 else f"the {count} files"
-        said = f"--filter {','.join(words)}: none of {files} has such a word in name, file, group or labels"
-    else:
-        said = f"no scenario file in {', '.join(map(str, paths))}"
-    complain(said)
+        return Problem(
+            file=where,
+            found=f"--filter {','.join(words)}, and none of {files} has such a word",
+            expected="one of them in name, file, group or labels",
+        )
+    there = "no scenario among its files" if count else "no .yaml or .yml file in it or below"
+    programs = sorted(path.name for folder in paths if folder.is_dir() for path in folder.glob("*.py"))[:1]
+    also = f"; a Python scenario is run by its own name, as {programs[0]}" if programs else ""
+    return Problem(file=where, found=there, expected=f"a folder of scenarios{also}")
 
 
 def validate(options: FileOptions) -> int:
     """Check files; the exit code."""
     loaded, problems = load_all(options.files)
+    problems += _missing_images(loaded)
+    if not loaded and not problems:
+        problems.append(_nothing(options.files, ()))
     if options.json:
         say(json_text(problems))
         return Exit.USAGE if problems else Exit.HELD
     tell_problems(problems)
-    if not loaded and not problems:
-        _tell_nothing(options.files, ())
-    for one in loaded:
+    broken = {problem.file for problem in problems}
+    for one in (one for one in loaded if one.file not in broken):
         count = len(one.scenario.steps)
         what = f"{count} step{'' if count == 1 else 's'}" if one.program is None else "a program that loads"
         say(f"{one.file}: right ({what}; needs {', '.join(one.needs) or 'nothing'})")
-    return Exit.USAGE if problems or not loaded else Exit.HELD
+    return Exit.USAGE if problems else Exit.HELD
 
 
 def list_files(options: FileOptions) -> int:

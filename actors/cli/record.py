@@ -24,7 +24,7 @@ from actors.errors import InvalidArgument, KatrioError
 from actors.nurseries import open_plain_nursery
 from actors.scenario.load import load_text
 from actors.scenario.problems import ScenarioError
-from actors.scenario.recording import Asked, recorded
+from actors.scenario.recording import Asked, Heard, recorded
 from actors.scenario.report.plain import PlainReport
 from actors.scenario.runner import run_scenario
 from actors.scenario.transcript import transcript
@@ -102,12 +102,13 @@ def record(out: Path, program: Path, *, engine: str, force: bool) -> int:
     except (KatrioError, TransportError, OSError) as error:
         tell_error(error)
         return Exit.INFRASTRUCTURE
-    return _write(out, session.asks, loaded, program) or code
+    return _write(out, session, loaded, program) or code
 
 
-def _write(out: Path, asks: list[Asked], loaded: Loaded, program: Path) -> Exit:
+def _write(out: Path, session: _Session, loaded: Loaded, program: Path) -> Exit:
     """Write what was asked; what kept it from being written, or `HELD`."""
-    text = transcript(asks, name=loaded.scenario.name, why=loaded.scenario.why or f"recorded from {program.name}")
+    why = loaded.scenario.why or f"recorded from {program.name}"
+    text = transcript(session.asks, name=loaded.scenario.name, why=why, heard=session.heard)
     try:
         load_text(text.encode(), str(out))
         write_whole(out, text)
@@ -118,7 +119,7 @@ def _write(out: Path, asks: list[Asked], loaded: Loaded, program: Path) -> Exit:
     except OSError as error:
         tell_error(error)
         return Exit.INFRASTRUCTURE
-    say(f"wrote {out}: {len(asks)} asks; it expects what happened, which need not be what should")
+    say(f"wrote {out}: {len(session.asks)} asks; it expects what happened, which need not be what should")
     return Exit.HELD
 
 
@@ -127,6 +128,7 @@ class _Session:
 
     def __init__(self, loaded: Loaded, engine: str) -> None:
         self.asks: list[Asked] = []
+        self.heard = Heard()
         self._loaded = loaded
         self._engine = engine
         self._report = PlainReport(sys.stdout)
@@ -139,7 +141,7 @@ class _Session:
         async with open_plain_nursery() as nursery:
             await nursery.start(heed_interrupts, self._interrupt, self._report.close)
             async with open_embedded(agent="kata", engine=self._engine, run_dir=None) as world:
-                system = recorded(world.system, trio.current_time, self._note)
+                system = recorded(world.system, trio.current_time, self._note, self.heard)
                 watched = replace(self._loaded, program=self._until_it_ends())
                 with self._scenario:
                     result = await run_scenario(watched, _RecordedWorld(world, system), listener=self._report.event)

@@ -10,6 +10,8 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from actors.host.named_files import open_for_writing
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -37,11 +39,13 @@ def _need(path: Path, access: int) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """A regular file is replaced at once, or stays as it was; a device or a pipe is written to. Raises: OSError."""
-    # behind a link lies the file that is meant
-    path = path.resolve()
     mode = path.stat().st_mode if path.exists() else None
+    if mode is None or stat.S_ISREG(mode):
+        # behind a link lies the file that is meant; what a shell's `>(...)` names is a pipe that has no other name
+        path = path.resolve()
     if (mode is not None and not stat.S_ISREG(mode)) or not os.access(path.parent, os.W_OK | os.X_OK):
-        path.write_text(text, encoding="utf-8")
+        with open(path, "w", encoding="utf-8", opener=open_for_writing) as file:
+            file.write(text)
         return
     beside = path.with_name(f".{path.name[:200]}.{os.getpid()}")
     try:

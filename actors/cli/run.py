@@ -26,6 +26,7 @@ from actors.nurseries import open_plain_nursery
 from actors.scenario.events import Outcome
 from actors.scenario.report.gathered import Gathered
 from actors.scenario.runner import Result, run_scenario
+from actors.scenario.summary import Totals
 from actors.system.agents import choose_agent
 from transports.errors import TransportError
 
@@ -108,6 +109,7 @@ class _Session:
         self._interrupted = False
         # of the scenarios under way: their worlds go on until `finally` and the taking down are done
         self._scopes: list[trio.CancelScope] = []
+        self._totals = Totals(len(loaded) * options.repeat)
 
     async def run(self) -> Exit:
         """The exit code. Raises: KatrioError, when a world does not open."""
@@ -122,6 +124,8 @@ class _Session:
             except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
                 failures.append(error)
             nursery.cancel_scope.cancel()
+        if (total := self._totals.total()) is not None:
+            self._report.total(total)
         if self._interrupted:
             self._report.notice("interrupted: everything was stopped in order")
             return Exit.INTERRUPTED
@@ -157,6 +161,7 @@ class _Session:
                 self._report.event(event)
         if result is not None:
             self._report.result(result)
+            self._totals.add(result)
         return result
 
     async def _run_one(self, loaded: Loaded, listener: Callable[[Event], None]) -> Result | None:

@@ -17,6 +17,7 @@ from actors.cli.reports import open_report
 from actors.cli.say import complain, tell_error
 from actors.errors import KatrioError
 from actors.scenario.events import Outcome
+from actors.scenario.summary import Totals
 from actors.seams import real_seams
 from actors.system.agents import choose_agent
 
@@ -89,6 +90,7 @@ def _run_all(
     from actors.simulation.scenarios import play
 
     outcomes: list[Outcome] = []
+    totals = Totals(len(loaded))
     for each in loaded:
         played = play(
             each,
@@ -101,11 +103,14 @@ def _run_all(
         for event in played.events:
             report.event(event)
         report.result(played.result)
+        totals.add(played.result)
         outcomes.append(played.result.outcome)
         if outcomes[-1] in (Outcome.FAILED, Outcome.ERROR):
             report.notice(f"replay: {replay_command(options, each.file, seed)}")
             if not options.keep_going:
                 break
+    if (total := totals.total()) is not None:
+        report.total(total)
     return outcomes
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from actors.cli.exits import unwritten
 from actors.cli.say import complain
+from actors.host.named_files import open_for_writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -36,7 +37,8 @@ class _Sink(io.FileIO):
     """A descriptor or a file whose writes do not fail; `lost` is what the first failure was."""
 
     def __init__(self, file: int | str) -> None:
-        super().__init__(file, "w", closefd=isinstance(file, str))
+        named = isinstance(file, str)
+        super().__init__(file, "w", closefd=named, opener=open_for_writing if named else None)
         self.lost: OSError | None = None
 
     def write(self, data: Buffer, /) -> int:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from actors.host.archives import Archive
     from actors.host.store import Half
 
-__all__ = ["ARCHIVES", "BUSYBOX", "ImageStore", "default_image_root"]
+__all__ = ["ARCHIVES", "BUSYBOX", "ImageStore", "check_reference", "default_image_root"]
 
 BUSYBOX = "busybox"
 # bumped when the built root's content changes, so that old ones are not taken for it
@@ -49,6 +49,39 @@ def default_image_root(environment: Mapping[str, str], uid: int) -> Path:
         return Path("/var/lib/katrio/images")
     cache = environment.get("XDG_CACHE_HOME") or os.path.join(environment.get("HOME", f"/tmp/katrio-{uid}"), ".cache")
     return Path(cache) / "katrio" / "images"
+
+
+def check_reference(image: str) -> Path | None:
+    """Whether there is something that it names; nothing is opened, and nothing unpacked. A root that is one already is told.
+
+    Raises:
+        InvalidArgument: no reference at all.
+        NotFound: no such file or directory.
+    """
+    if image == BUSYBOX:
+        return None
+    kind, path, _ = _parsed(image)
+    if kind == "docker-archive":
+        if not os.path.exists(path):
+            raise NotFound(f"image {image!r}: no such file", field="image")
+        return None
+    if not os.path.isdir(path):
+        raise NotFound(f"image {image!r}: no such directory", field="image")
+    return Path(os.path.realpath(path)) if kind == "dir" else None
+
+
+def _parsed(image: str) -> tuple[str, str, str]:
+    """What kind of image it is, where it lies, and which one of several there. Raises: InvalidArgument."""
+    kind, colon, rest = image.partition(":")
+    if image.startswith("/"):
+        kind, colon, rest = "dir", ":", image
+    path, _, name = (rest, "", "") if kind == "dir" else rest.partition(":")
+    if not colon or kind not in _KINDS or not path.startswith("/") or ".." in Path(path).parts or not _is_text(image):
+        raise InvalidArgument(
+            f"image {image[:200]!r}: need {BUSYBOX!r}, an absolute path of an unpacked root, or {_FORMS}",
+            field="image",
+        )
+    return kind, path, name
 
 
 class ImageStore:
@@ -85,25 +118,10 @@ class ImageStore:
         """
         if image == BUSYBOX:
             return self._built_in()
-        kind, colon, rest = image.partition(":")
-        if image.startswith("/"):
-            kind, colon, rest = "dir", ":", image
-        path, _, name = (rest, "", "") if kind == "dir" else rest.partition(":")
-        if (
-            not colon
-            or kind not in _KINDS
-            or not path.startswith("/")
-            or ".." in Path(path).parts
-            or not _is_text(image)
-        ):
-            raise InvalidArgument(
-                f"image {image[:200]!r}: need {BUSYBOX!r}, an absolute path of an unpacked root, or {_FORMS}",
-                field="image",
-            )
-        if kind == "dir":
-            if not os.path.isdir(path):
-                raise NotFound(f"image {image!r}: no such directory", field="image")
-            return Path(os.path.realpath(path))
+        root = check_reference(image)
+        if root is not None:
+            return root
+        kind, path, name = _parsed(image)
         opened = open_oci_layout if kind == "oci" else open_docker_archive
         with opened(Path(path), name, self._limits, self._checkpoint) as archive:
             return self._unpacked(archive)

@@ -19,7 +19,7 @@ from actors.scenario.model import Conditions, Each, Expect, FaultOf, Kind, Probe
 from actors.scenario.needs import FAULTS, PROBES
 from actors.scenario.problems import Problem, ScenarioError
 from actors.scenario.sense import senseless
-from actors.scenario.thresholds import Threshold, parse_threshold
+from actors.scenario.thresholds import Threshold, impossible, parse_threshold
 from actors.scenario.verbs import ASKED, VERBS, Always, Call, Look, Unchanged, call_problem
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class Binder:
     references: list[Reference] = field(default_factory=list[Reference])
     lines: dict[str, int] = field(default_factory=dict[str, int])
     files: dict[str, str] = field(default_factory=dict[str, str])
+    # each step that is right in itself, by its path
+    steps: dict[str, Step] = field(default_factory=dict[str, Step])
     # the paths of steps whose inner names are theirs alone
     scopes: list[str] = field(default_factory=list[str])
 
@@ -119,7 +121,7 @@ class Binder:
     def scalar(self, node: yamltree.Node, kind: Kind, path: str) -> Any:
         """One text, read as its kind."""
         if not isinstance(node, yamltree.Scalar) or _is_nothing(node):
-            raise self.fault(node, path, kind.value)
+            raise self.fault(node, path, _or_quotes(node, kind.value), found=_split_text(node))
         value = scalars.parse(kind, node.value)
         if value is None:
             why = f" ({scalars.regex_trouble(node.value)})" if kind is Kind.REGEX else ""
@@ -229,7 +231,7 @@ class Binder:
         if isinstance(node, yamltree.Scalar):
             return (*_SHELL, self.scalar(node, Kind.TEXT, path))
         if not isinstance(node, yamltree.Sequence) or not node.value:
-            raise self.fault(node, path, Kind.COMMAND.value)
+            raise self.fault(node, path, _or_quotes(node, Kind.COMMAND.value), found=_split_text(node))
         return self._items(node, Annotated[str, Kind.TEXT], path)
 
     def _one_of(
@@ -281,10 +283,7 @@ class Binder:
         bound = self._items(node, Annotated[str, Kind.NUMBER], path)
         if len(bound) != 2:
             raise self.fault(node, path, Kind.RANGE.value, found=f"{len(bound)} of them")
-        low, high = bound
-        if not scalars.variables_in(low + high) and float(low) > float(high):
-            raise self.fault(node, path, Kind.RANGE.value, found=f"[{low}, {high}], which nothing can meet")
-        return low, high
+        return bound[0], bound[1]
 
     def _var(self, node: yamltree.Node, path: str) -> str:
         """The text of a variable: from the command line, else from the environment, else from here."""
@@ -306,6 +305,8 @@ class Binder:
         threshold = parse_threshold(self.scalar(node, Kind.TEXT, path))
         if isinstance(threshold, str):
             raise self.fault(node, path, threshold)
+        if (why := impossible(threshold)) is not None:
+            raise self.fault(node, path, why, found=f"{threshold.text!r}, which nothing can meet")
         if threshold.verb not in ASKED:
             like = nearest(threshold.verb, ASKED)
             raise self.fault(
@@ -336,6 +337,7 @@ class Binder:
             self.scopes.append(path)
         step: Step = self._struct(node, VERBS[verbs[0]], path)
         self._fits(node, verbs[0], step, path)
+        self.steps[path] = step
         return step
 
     def _fits(self, node: yamltree.Node, verb: str, step: Step, path: str) -> None:
@@ -470,6 +472,20 @@ def _is_plain(node: yamltree.Scalar) -> bool:
 
 def _is_nothing(node: yamltree.Scalar) -> bool:
     return _is_plain(node) and node.value in ("", "~", "null")
+
+
+def _split_text(node: yamltree.Node) -> str:
+    """A text that YAML took for a key and its value, as somebody perhaps wrote it; empty for anything else."""
+    if not isinstance(node, yamltree.Mapping) or len(node.value) != 1:
+        return ""
+    key, value = node.value[0]
+    if not isinstance(key, yamltree.Scalar) or not isinstance(value, yamltree.Scalar):
+        return ""
+    return f"a mapping ({key.value}: {value.value})"
+
+
+def _or_quotes(node: yamltree.Node, expected: str) -> str:
+    return f"{expected}, with {yamltree.QUOTES}" if _split_text(node) else expected
 
 
 def _describe(node: yamltree.Node) -> str:

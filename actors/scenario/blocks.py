@@ -11,19 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from actors.errors import (
-    AgentProtocolError,
-    AgentUnreachable,
-    GuestDied,
-    InternalError,
-    PermissionDenied,
-    ResourceExhausted,
-)
 from actors.scenario import verbs
 from actors.scenario.events import Seen
 from actors.scenario.expect import Mismatch, UnknownValue, number_of
 from actors.scenario.names import labelled
-from actors.scenario.steps import Observed, act, judge, look
+from actors.scenario.steps import INFRASTRUCTURE, Observed, act, judge, look
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -34,19 +26,12 @@ if TYPE_CHECKING:
 
     Branch = Callable[[], Awaitable[bool]]
 
-__all__ = ["BLOCKS", "INFRASTRUCTURE", "Perform", "StepStopped"]
+__all__ = ["BLOCKS", "Perform", "StepStopped"]
 
 # seconds between two looks: often enough for a person's eye, seldom enough for a guest
 LOOK_EVERY = 0.025
 # of `rate`, a second: what one event loop can begin at all
 MAX_RATE = 1000
-
-
-# trouble that is nobody's expectation: the run ends as an error, not as a failure
-INFRASTRUCTURE = frozenset(
-    error.code
-    for error in (AgentUnreachable, AgentProtocolError, GuestDied, InternalError, PermissionDenied, ResourceExhausted)
-)
 
 
 class StepStopped(Exception):

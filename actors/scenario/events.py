@@ -21,7 +21,9 @@ __all__ = [
     "AskRecord",
     "Event",
     "Failure",
+    "Happened",
     "Journal",
+    "Noticed",
     "Outcome",
     "Printed",
     "RunEnded",
@@ -35,8 +37,8 @@ __all__ = [
 
 # what a failure shows of the past of a container
 RECENT = 10
-# of a step's value, in the journal
-SEEN_KEPT = 500
+# of a step's value, in characters: as much as is kept of an output. What all values of a run may have together
+SEEN_KEPT, SEEN_KEPT_IN_ALL = 64 * 1024, 16 * 1024 * 1024
 
 
 class Outcome(StrEnum):
@@ -65,17 +67,22 @@ class RunStarted(Event, frozen=True, kw_only=True, tag="run_started"):
     # top-level steps, and the seconds they have
     steps: int
     limit: float
-    # every container of the file, as sandbox/container
+    # every sandbox of the file, and every container as sandbox/container
+    sandboxes: tuple[str, ...] = ()
     containers: tuple[str, ...]
 
 
 class StepStarted(Event, frozen=True, kw_only=True, tag="step_started", omit_defaults=True):
-    """`path` names the step in the file: `steps[2].while[0]`; `file` is there when it stands in another one."""
+    """`path` names the step in the file: `steps[2].while[0]`; `file` is there when it stands in another one.
+
+    `title` has the values of `${name}` in; `written` is there where the file's own text is another.
+    """
 
     path: str
     title: str
     line: int
     file: str = ""
+    written: str = ""
 
 
 class AskRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,6 +104,17 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Happened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that happened to an actor, `at` seconds after the start; `times`: so often in a row, this being the last."""
+
+    at: float
+    what: str
+    times: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.at:.3f} s: {self.what}{f' (the last of {self.times})' if self.times > 1 else ''}"
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a step did not hold."""
 
@@ -108,17 +126,19 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tails: tuple[Tail, ...] = ()
     # the sandbox or container that the step was about
     about: str = ""
-    # what last happened to it, asks included, newest last, one line each
-    events: tuple[str, ...] = ()
+    # what last happened to it, asks included, newest last
+    events: tuple[Happened, ...] = ()
 
 
 class Seen(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What came of a step, expected or not: what two runs of one file may be compared by.
 
-    `value` is what `expect` and `save` see, cut to `SEEN_KEPT` characters; `error` the code of an error.
+    `value` is what `expect` and `save` see, whole; one that is too large is left out, and `left_out` is how many characters
+    it has. `error` is the code of an error.
     """
 
     value: str | float | None = None
+    left_out: int = 0
     exit: int | None = None
     state: str = ""
     error: str = ""
@@ -129,11 +149,14 @@ class StepEnded(Event, frozen=True, kw_only=True, tag="step_ended", omit_default
     title: str
     line: int
     file: str = ""
+    written: str = ""
     outcome: Outcome
     seconds: float
     asks: tuple[AskRecord, ...] = ()
     seen: Seen | None = None
     failure: Failure | None = None
+    # why it was skipped, though the run went on
+    skipped: str = ""
 
 
 class StateSeen(Event, frozen=True, kw_only=True, tag="state_seen"):
@@ -141,6 +164,15 @@ class StateSeen(Event, frozen=True, kw_only=True, tag="state_seen"):
 
     name: str
     state: str
+
+
+class Noticed(Event, frozen=True, kw_only=True, tag="noticed", omit_defaults=True):
+    """Something else that an actor told: `exit` of a process (the empty name is its init's) with its `code`, `oom`."""
+
+    name: str
+    kind: str
+    process: str = ""
+    code: int | None = None
 
 
 class Printed(Event, frozen=True, kw_only=True, tag="printed"):
@@ -165,7 +197,8 @@ class Journal:
     def __init__(self, listener: Callable[[Event], None]) -> None:
         self._listener = listener
         self._began = trio.current_time()
-        self._recent: dict[str, deque[str]] = {}
+        self._recent: dict[str, deque[Happened]] = {}
+        self._values = 0
         self.events: list[Event] = []
         self.asks: list[AskRecord] = []
 
@@ -179,18 +212,32 @@ class Journal:
             self.events.append(event)
         self._listener(event)
 
+    def whole(self, seen: Seen) -> Seen:
+        """With its value as it is, or without it: nobody gets a part of one."""
+        size = len(seen.value) if isinstance(seen.value, str) else 0
+        if size > SEEN_KEPT or self._values + size > SEEN_KEPT_IN_ALL:
+            return msgspec.structs.replace(seen, value=None, left_out=size)
+        self._values += size
+        return seen
+
     def asked(self, record: AskRecord) -> None:
         """Remember an ask, for the failures of its container and for thresholds."""
         self.asks.append(record)
-        self._remember(record.to, f"{record.verb}: {record.code or 'ok'} in {record.seconds * 1000:.1f} ms", self.now())
+        same = f"{record.verb}: {record.code or 'ok'} in "
+        self._remember(record.to, f"{same}{record.seconds * 1000:.1f} ms", same)
 
     def happened(self, address: str, what: str) -> None:
         """Remember something else about an actor."""
-        self._remember(address, what, self.now())
+        self._remember(address, what, what)
 
-    def _remember(self, address: str, what: str, at: float) -> None:
-        self._recent.setdefault(address, deque(maxlen=RECENT)).append(f"{at:.3f} s: {what}")
+    def _remember(self, address: str, what: str, same: str) -> None:
+        """What begins with `same` and comes again and again, as the looks of a step do, is one entry: the last."""
+        recent = self._recent.setdefault(address, deque(maxlen=RECENT))
+        times = 1
+        if recent and recent[-1].what.startswith(same):
+            times += recent.pop().times
+        recent.append(Happened(at=self.now(), what=what, times=times))
 
-    def recent(self, address: str) -> tuple[str, ...]:
+    def recent(self, address: str) -> tuple[Happened, ...]:
         """What last happened to one actor, oldest first."""
         return tuple(self._recent.get(address, ()))

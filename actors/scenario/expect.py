@@ -8,16 +8,18 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
+from actors.scenario.model import Conditions
 from actors.scenario.scalars import json_steps, substitute
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from actors.scenario.model import Conditions
-
-__all__ = ["Mismatch", "UnknownProcess", "UnknownValue", "fill", "holds", "json_at", "number_of"]
+__all__ = ["Mismatch", "UnknownProcess", "UnknownValue", "contradiction", "fill", "holds", "json_at", "number_of"]
 
 # what a message shows of a long text: its end, where the news is
 SHOWN = 200
@@ -37,6 +39,11 @@ class UnknownValue(Exception):
 
     wanted = "a value"
 
+    def __init__(self, message: str, *, name: str = "") -> None:
+        super().__init__(message)
+        # of the value that is not there
+        self.name = name
+
 
 class UnknownProcess(UnknownValue):
     """The step that starts a process did not hold, or has not run; the message says which."""
@@ -52,48 +59,92 @@ def holds(conditions: Conditions, seen: str | float | None, values: Mapping[str,
         what: its name for the message, such as `exit`; empty for the step's own value.
 
     Raises:
-        UnknownValue: a condition uses what is not known.
+        UnknownValue: a condition uses what is not known, or no value can meet all of them.
     """
-
-    def text(template: str) -> str:
-        return fill(template, values)
-
-    def number(template: str) -> float:
-        return number_of(text(template))
-
-    plain = "" if seen is None else str(seen)
-    checks: list[tuple[bool, str]] = []
-    if conditions.equals is not None:
-        checks.append((_same(seen, text(conditions.equals)), _wanted(text(conditions.equals), seen)))
-    if conditions.contains is not None:
-        checks.append((text(conditions.contains) in plain, f"a text with {text(conditions.contains)!r}"))
-    if conditions.excludes is not None:
-        checks.append((text(conditions.excludes) not in plain, f"a text without {text(conditions.excludes)!r}"))
-    if conditions.matches is not None:
-        found = re.search(text(conditions.matches), plain, re.MULTILINE)
-        checks.append((found is not None, f"a match of {text(conditions.matches)!r}"))
-    if conditions.one_of is not None:
-        choices = [text(choice) for choice in conditions.one_of]
-        checks.append(
-            (
-                any(_same(seen, choice) for choice in choices),
-                f"one of {', '.join(_wanted(choice, seen) for choice in choices)}",
-            )
-        )
-    if conditions.range is not None:
-        low, high = map(number, conditions.range)
-        checks.append(((value := _number(seen)) is not None and low <= value <= high, f"{low:g} to {high:g}"))
-    if conditions.at_least is not None:
-        least = number(conditions.at_least)
-        checks.append(((value := _number(seen)) is not None and value >= least, f"at least {least:g}"))
-    if conditions.at_most is not None:
-        most = number(conditions.at_most)
-        checks.append(((value := _number(seen)) is not None and value <= most, f"at most {most:g}"))
-    for held, expected in checks:
+    known = _filled(conditions, values)
+    if why := contradiction(known):
+        raise UnknownValue(f"{why}, which nothing can meet")
+    for held, expected in _checks(known, seen):
         if not held:
             label = f"{what} " if what else ""
             return Mismatch(label + expected, label + _show(seen))
     return None
+
+
+def contradiction(known: Conditions, least: float = -inf, most: float = inf) -> str:
+    """Conditions of which no value meets all, in their own words; empty when one may. They have no `${name}` any more.
+
+    `least`, `most`: what the value can be at all. Raises: UnknownValue, for a text where a number is needed.
+    """
+    # what contradicts itself needs no word about the value
+    if (least, most) != (-inf, inf) and (why := contradiction(known)):
+        return why
+    bounds: list[tuple[str, float, float]] = []
+    if known.range is not None:
+        low, high = known.range
+        bounds.append((f"range [{low}, {high}]", number_of(low), number_of(high)))
+    if known.at_least is not None:
+        bounds.append((f"at_least {known.at_least}", number_of(known.at_least), inf))
+    if known.at_most is not None:
+        bounds.append((f"at_most {known.at_most}", -inf, number_of(known.at_most)))
+    if max(least, *(low for _, low, _ in bounds), -inf) > min(most, *(high for _, _, high in bounds), inf):
+        return " and ".join(words for words, _, _ in bounds) + _domain(least, most)
+    if known.excludes is not None and known.excludes in (known.contains or ""):
+        contains = f"contains {known.contains!r} and " if known.contains else ""
+        return f"{contains}excludes {known.excludes!r}"
+    choices = [known.equals] if known.equals is not None else list(known.one_of or ())
+    rest = replace(known, equals=None)
+    for choice in choices:
+        number = _number(choice)
+        if (number is None or least <= number <= most) and all(held for held, _ in _checks(rest, choice)):
+            return ""
+    if not choices:
+        return ""
+    said = repr(choices[0]) if known.equals is not None else f"one of {', '.join(map(repr, choices))}"
+    others = [name for name in Conditions.__struct_fields__ if getattr(rest, name) is not None]
+    words = " and ".join([said, *(name for name in others if name != "one_of" or known.equals is not None)])
+    return words + _domain(least, most)
+
+
+def _domain(least: float, most: float) -> str:
+    if least == -inf:
+        return ""
+    return f" of a number from {least:g} to {most:g}" if most < inf else f" of a number from {least:g} up"
+
+
+def _filled(conditions: Conditions, values: Mapping[str, str]) -> Conditions:
+    """With every value in. Raises: UnknownValue."""
+    known: dict[str, Any] = {}
+    for name in Conditions.__struct_fields__:
+        found = getattr(conditions, name)
+        if found is not None:
+            known[name] = fill(found, values) if isinstance(found, str) else tuple(fill(one, values) for one in found)
+    return Conditions(**known)
+
+
+def _checks(known: Conditions, seen: str | float | None) -> Iterator[tuple[bool, str]]:
+    """Each condition: whether it holds, and what it says. Raises: UnknownValue."""
+    plain = "" if seen is None else str(seen)
+    if known.equals is not None:
+        yield _same(seen, known.equals), _wanted(known.equals, seen)
+    if known.contains is not None:
+        yield known.contains in plain, f"a text with {known.contains!r}"
+    if known.excludes is not None:
+        yield known.excludes not in plain, f"a text without {known.excludes!r}"
+    if known.matches is not None:
+        yield re.search(known.matches, plain, re.MULTILINE) is not None, f"a match of {known.matches!r}"
+    if known.one_of is not None:
+        wanted = ", ".join(_wanted(choice, seen) for choice in known.one_of)
+        yield any(_same(seen, choice) for choice in known.one_of), f"one of {wanted}"
+    if known.range is not None:
+        low, high = map(number_of, known.range)
+        yield (value := _number(seen)) is not None and low <= value <= high, f"{low:g} to {high:g}"
+    if known.at_least is not None:
+        least = number_of(known.at_least)
+        yield (value := _number(seen)) is not None and value >= least, f"at least {least:g}"
+    if known.at_most is not None:
+        most = number_of(known.at_most)
+        yield (value := _number(seen)) is not None and value <= most, f"at most {most:g}"
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -101,7 +152,8 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     try:
         return substitute(template, values)
     except KeyError as error:
-        raise UnknownValue(f"no value {error.args[0]!r} yet: the step that saves it has not run") from None
+        name = str(error.args[0])
+        raise UnknownValue(f"no value {name!r} yet: the step that saves it has not run", name=name) from None
 
 
 def number_of(text: str) -> float:

@@ -5,25 +5,23 @@ For the runner, the command line and editors. Not for running: what comes back i
 
 from __future__ import annotations
 
-import errno
 import inspect
-import os
 import re
-import select
-import stat
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from actors.host.named_files import read_named
 from actors.likeness import nearest
 from actors.scenario.binding import Binder, Sources
+from actors.scenario.foreign import foreign_tree, top_words
 from actors.scenario.includes import Includer, Reader, no_files
-from actors.scenario.model import Scenario, Step
+from actors.scenario.model import Kind, Scenario, Step
 from actors.scenario.names import check_names, counted
 from actors.scenario.problems import Problem, ScenarioError
-from actors.scenario.yamltree import MAX_BYTES, Mapping, read_tree
+from actors.scenario.yamltree import MAX_BYTES, read_tree
 
 if TYPE_CHECKING:
     import collections.abc as abc
@@ -32,17 +30,30 @@ if TYPE_CHECKING:
 
     from actors.scenario.python import PythonWorld
 
-__all__ = ["Loaded", "Sources", "load_file", "load_text", "looks_like_scenario", "read_file", "steps_of", "verbs_of"]
+__all__ = [
+    "ImagePlace",
+    "Loaded",
+    "Sources",
+    "load_file",
+    "load_text",
+    "looks_like_scenario",
+    "read_file",
+    "steps_of",
+    "verbs_of",
+]
 
-_KINDS = (
-    (stat.S_ISDIR, "a directory"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-)
-# somebody waits at a terminal
-_PIPE_SECONDS = 5
 _TOP = re.compile(rb"^[\"']?(name|why|steps|sandboxes)[\"']?[ ]*:", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlace:
+    """A place where the file names an image: its `field`, and the `text` there, perhaps with `${name}` in it."""
+
+    field: str
+    text: str
+    file: str
+    line: int
+    column: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,7 @@ class Loaded:
         lines: the line of each step, by its path (`steps[2].while[0]`).
         files: the file of each step, by its path: this one, or one that it includes.
         targets: the names that a step's target may stand for, by its path (`steps[2].while[0].create`).
+        images: where it names images.
         program: of a scenario that is a Python function, whose file has no steps.
     """
 
@@ -65,6 +77,7 @@ class Loaded:
     files: abc.Mapping[str, str]
     targets: abc.Mapping[str, tuple[str, ...]]
     program: Callable[[PythonWorld], Awaitable[None]] | None = None
+    images: tuple[ImagePlace, ...] = ()
 
     @property
     def source(self) -> str:
@@ -95,51 +108,27 @@ def load_file(path: Path, *, name: str | None = None, sources: Sources | None = 
 
 def read_file(path: Path) -> bytes:
     """At most as much as tells that it is too much. Raises: OSError; also of what is no file, and of a silent pipe."""
-    mode = path.stat().st_mode
-    if stat.S_ISFIFO(mode):
-        return _read_pipe(path)
-    if not stat.S_ISREG(mode):
-        # not even opened: that alone does something to some devices
-        raise OSError(errno.EINVAL, next((word for is_it, word in _KINDS if is_it(mode)), "no file"))
-    with path.open("rb") as stream:
-        return stream.read(MAX_BYTES + 1)
-
-
-def _read_pipe(path: Path) -> bytes:
-    """A pipe, as a shell's `<(...)` makes one, to its end."""
-    data = b""
-    # does not wait for a writer
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        while len(data) <= MAX_BYTES:
-            if not poll.poll(1000 * _PIPE_SECONDS):
-                raise OSError(errno.ETIMEDOUT, f"a pipe into which nobody wrote for {_PIPE_SECONDS} s")
-            part = os.read(descriptor, MAX_BYTES)
-            if not part:
-                break
-            data += part
-    finally:
-        os.close(descriptor)
-    return data
+    return read_named(path, MAX_BYTES)
 
 
 def looks_like_scenario(data: bytes) -> bool:
     """Whether somebody meant this file to be a scenario, right or wrong: it has words at its top that together no other
     tool's files have. For files that nobody named."""
     try:
-        tree = read_tree(data, "")
-        keys = {str(key.value) for key, _ in tree.value} if isinstance(tree, Mapping) else set[str]()
+        keys = top_words(read_tree(data, ""))
     except ScenarioError:
-        keys = {match[1].decode() for match in _TOP.finditer(data)}
+        keys = frozenset(match[1].decode() for match in _TOP.finditer(data))
     return {"name", "why"} <= keys or {"why", "steps"} <= keys or {"sandboxes", "steps"} <= keys
 
 
 def load_text(data: bytes, file: str, *, sources: Sources | None = None, read: Reader = no_files) -> Loaded:
     """Check a file's content. Raises: ScenarioError, with every fault found."""
     binder = Binder(sources or Sources())
-    tree = Includer(read).scenario(read_tree(data, file))
+    tree = read_tree(data, file)
+    if tool := foreign_tree(tree):
+        expected = "a scenario of katrio's: name, why, sandboxes, steps (docs/scenarios.md)"
+        raise ScenarioError([Problem(file=file, found=tool, expected=expected)])
+    tree = Includer(read).scenario(tree)
     declared: Scenario = binder.bind(tree, Scenario, "")
     problems, targets = check_names(declared, binder)
     for name in sorted(set(binder.sources.given) - binder.sources.used):
@@ -151,7 +140,14 @@ def load_text(data: bytes, file: str, *, sources: Sources | None = None, read: R
         raise ScenarioError(problems)
     scenario = counted(declared)
     needs = tuple(dict.fromkeys([*scenario.needs, *_implied(scenario)]))
-    return Loaded(file, scenario, needs, binder.lines, binder.files, targets)
+    images = tuple(
+        ImagePlace(use.path, use.text, use.file, use.line, use.column)
+        for use in binder.references
+        if use.kind is Kind.TEXT
+        and use.path.startswith(("defaults.", "sandboxes."))
+        and use.path.rpartition(".")[2] == "image"
+    )
+    return Loaded(file, scenario, needs, binder.lines, binder.files, targets, images=images)
 
 
 def _implied(scenario: Scenario) -> Iterator[str]:

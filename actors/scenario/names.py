@@ -16,7 +16,7 @@ from actors.likeness import nearest
 from actors.limits import DEFAULT_LIMITS
 from actors.scenario.model import Kind
 from actors.scenario.problems import Problem
-from actors.scenario.scalars import variables_in
+from actors.scenario.scalars import NO_ERROR, variables_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,6 +69,7 @@ def check_names(declared: Scenario, binder: Binder) -> tuple[list[Problem], dict
     checker = _Checker(counted(declared), binder)
     problems = [problem for use in binder.references for problem in checker.check(use)]
     problems += _topology(declared, checker.names, binder)
+    problems += _never_started(binder)
     problems.sort(key=lambda problem: (problem.line, problem.column))
     return problems, checker.targets
 
@@ -223,6 +224,31 @@ class _Checker:
 
     def _problem(self, use: Reference, found: str, expected: str, like: str = "") -> Problem:
         return _problem(use, found, expected, like)
+
+
+def _never_started(binder: Binder) -> Iterator[Problem]:
+    """Uses of a process whose one exec must be refused, by steps that expect no error of it."""
+    execs: dict[str, list[Reference]] = {}
+    for use in binder.references:
+        if use.kind is Kind.NEW_PROCESS:
+            execs.setdefault(use.text, []).append(use)
+    for use in binder.references:
+        made = execs.get(use.text, ()) if use.kind is Kind.PROCESS and not variables_in(use.text) else ()
+        if not made or not all(_must_fail(binder, one) for one in made) or _errors(binder, use):
+            continue
+        found = f"{use.text!r}, whose exec on line {made[0].line} must be refused: there is no such process"
+        yield _problem(use, found, f"an error here too, or 'none' among the errors on line {made[0].line}")
+
+
+def _errors(binder: Binder, use: Reference) -> tuple[str, ...]:
+    """The codes that the step of a name expects."""
+    step = binder.steps.get(use.path.rpartition(".")[0])
+    return (step.expect.error if step is not None and step.expect is not None else None) or ()
+
+
+def _must_fail(binder: Binder, use: Reference) -> bool:
+    codes = _errors(binder, use)
+    return bool(codes) and NO_ERROR not in codes
 
 
 def labelled(scenario: Scenario, labels: Sequence[tuple[str, str]]) -> tuple[str, ...]:

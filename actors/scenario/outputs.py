@@ -6,6 +6,7 @@ wants every byte compares their number and their SHA-256.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -21,10 +22,30 @@ if TYPE_CHECKING:
     from actors.handles import ProcessHandle
     from actors.mailbox import StreamPart
 
-__all__ = ["KEPT_BYTES", "Output", "ProcessView"]
+__all__ = ["KEPT_BYTES", "Decoding", "Output", "ProcessView", "tail_text"]
 
 # what is kept of one stream: expectations see this much, counts see everything
 KEPT_BYTES = 64 * 1024
+
+
+class Decoding:
+    """The text of one stream, piece by piece: a character that two pieces share comes with the second, whole."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def text(self, data: bytes) -> str:
+        """Of the next piece."""
+        return self._decoder.decode(data)
+
+
+def tail_text(data: bytes | bytearray, *, cut: bool) -> str:
+    """The text of a stream's end; of a character that was `cut` at its beginning nothing is left."""
+    begin = 0
+    # a character has at most three bytes after its first
+    while cut and begin < min(3, len(data)) and data[begin] & 0xC0 == 0x80:
+        begin += 1
+    return data[begin:].decode(errors="replace").replace("\r\n", "\n")
 
 
 class _Digest(Protocol):
@@ -57,7 +78,7 @@ class Output:
 
     def text(self) -> str:
         """What is kept, line ends as `\\n`; bytes that are no UTF-8 are replaced."""
-        return self.kept.decode(errors="replace").replace("\r\n", "\n")
+        return tail_text(self.kept, cut=len(self.kept) < self.size)
 
     def last_lines(self, count: int) -> str:
         """The last lines of it."""
@@ -66,13 +87,17 @@ class Output:
 
 @dataclass(slots=True)
 class ProcessView:
-    """One process that the scenario started: its handle, and what it has printed so far."""
+    """One process that the scenario started: its handle, and what it has printed so far.
+
+    `refused`: why it never started, when its start was refused as its step expected.
+    """
 
     label: str
     container: str
     handle: ProcessHandle
     stdout: Output = field(default_factory=Output)
     stderr: Output = field(default_factory=Output)
+    refused: str = ""
 
     async def pump(self, printed: Callable[[ProcessView, str, bytes], None]) -> None:
         """Read both streams to their ends; a stream that breaks has ended."""

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from msgspec.structs import replace
 
-from actors.errors import KatrioError
+from actors.errors import InvalidArgument, KatrioError
 from actors.nurseries import plain_error
-from actors.scenario.blocks import INFRASTRUCTURE, LOOK_EVERY, StepStopped
+from actors.scenario.blocks import LOOK_EVERY, StepStopped
 from actors.scenario.events import AskRecord, Failure, Outcome, Seen, StepEnded, StepStarted
-from actors.scenario.expect import Mismatch, holds
+from actors.scenario.expect import Mismatch, UnknownValue, holds
 from actors.scenario.model import Conditions
 from actors.scenario.outputs import ProcessView
 from actors.scenario.recording import Asked, recorded
+from actors.scenario.steps import INFRASTRUCTURE
 from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
 
 if TYPE_CHECKING:
@@ -274,7 +275,10 @@ def _mismatch(value: str | float | None, equals: object, conditions: dict[str, A
     wanted: dict[str, Any] = {name: _text(one) for name, one in conditions.items()}
     if equals is not None:
         wanted["equals"] = _text(equals)
-    return holds(Conditions(**wanted), value, {}, "")
+    try:
+        return holds(Conditions(**wanted), value, {}, "")
+    except UnknownValue as trouble:
+        raise InvalidArgument(str(trouble), field="expect") from None
 
 
 def _text(value: object) -> object:

@@ -1,24 +1,31 @@
 """A courier that writes down what is asked through it: for Python scenarios' journals, and for `katrio record`.
 
-Wraps the courier of a handle, so that every handle made from it is recorded as well. Streams and events pass through
-unrecorded: output is told elsewhere. Not for turning what was asked into a file: `transcript`.
+Wraps the courier of a handle, so that every handle made from it is recorded as well. What is read of outputs is heard on its way;
+nothing is read that nobody asked for, since an output has one reader. Events pass through unrecorded. Not for turning what was
+asked into a file: `transcript`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from actors.errors import KatrioError
 from actors.handles import SystemHandle
+from actors.wire.verbs import Exec, ReadOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from actors.mailbox import Courier
+    from actors.mailbox import Courier, StreamPart
 
-__all__ = ["Asked", "recorded"]
+__all__ = ["HEARD_BYTES", "Asked", "Heard", "HeardOutput", "recorded"]
+
+# of one output: more of it is known by its size and digest
+HEARD_BYTES = 4096
 
 T = TypeVar("T")
 
@@ -36,21 +43,71 @@ class Asked:
     code: str = ""
 
 
+@dataclass(slots=True)
+class HeardOutput:
+    """One output of one process, as far as it was read: its first bytes, its size, and a digest of all of it."""
+
+    data: bytearray = field(default_factory=bytearray)
+    size: int = 0
+    # nothing of it was missed, and its end has come
+    whole: bool = True
+    ended: bool = False
+    _digest: Any = field(default_factory=hashlib.sha256)
+
+    def add(self, part: StreamPart) -> None:
+        """Hear one part."""
+        self.whole = self.whole and not part.gap and part.offset == self.size
+        self.size = part.offset + len(part.data)
+        self._digest.update(part.data)
+        self.data += part.data[: HEARD_BYTES - len(self.data)]
+
+    @property
+    def sha256(self) -> str:
+        """Of all that was heard."""
+        return str(self._digest.hexdigest())
+
+
+class Heard:
+    """What was read of outputs, by the process's container, its name there, and the stream verb."""
+
+    def __init__(self) -> None:
+        self._outputs: dict[tuple[str, str, str], HeardOutput] = {}
+        self._started: dict[tuple[str, str], int] = {}
+
+    def started(self, to: str, process: str) -> None:
+        """A process of this name was started; the empty one is the container's init."""
+        self._started[to, process] = self._started.get((to, process), 0) + 1
+
+    def output(self, to: str, process: str, verb: str) -> HeardOutput:
+        """One that is being read."""
+        return self._outputs.setdefault((to, process, verb), HeardOutput())
+
+    def find(self, to: str, process: str, verb: str) -> HeardOutput | None:
+        """One that was read whole; None also where several processes had the name, one after the other."""
+        found = self._outputs.get((to, process, verb))
+        if found is None or not (found.whole and found.ended) or self._started.get((to, process), 0) > 1:
+            return None
+        return found
+
+
 class _Now(Protocol):
     def __call__(self) -> float: ...
 
 
-def recorded(system: SystemHandle, now: _Now, listener: Callable[[Asked], None]) -> SystemHandle:
-    """A handle on the same system; the listener is told of every ask through it, when it has ended."""
-    return SystemHandle(cast("Courier", _Recorded(system.courier, now, listener)))
+def recorded(
+    system: SystemHandle, now: _Now, listener: Callable[[Asked], None], heard: Heard | None = None
+) -> SystemHandle:
+    """A handle on the same system; the listener is told of every ask through it, when it has ended, `heard` of outputs."""
+    return SystemHandle(cast("Courier", _Recorded(system.courier, now, listener, heard)))
 
 
 class _Recorded:
-    def __init__(self, courier: Courier, now: _Now, listener: Callable[[Asked], None]) -> None:
+    def __init__(self, courier: Courier, now: _Now, listener: Callable[[Asked], None], heard: Heard | None) -> None:
         self._courier = courier
         self.limits = courier.limits
         self._now = now
         self._listener = listener
+        self._heard = heard
 
     async def ask(self, to: str, verb: str, args: object, result: type[T], **options: Any) -> T:
         began = self._now()
@@ -64,10 +121,43 @@ class _Recorded:
             code = error.code
             raise
         finally:
+            if self._heard is not None and not code and verb in ("exec", "start"):
+                self._heard.started(to, args.id if isinstance(args, Exec) else "")
             self._listener(Asked(to, verb, args, began, self._now(), answer, code))
 
     def open_stream(self, to: str, verb: str, args: object, **options: Any) -> AbstractAsyncContextManager[Any]:
-        return self._courier.open_stream(to, verb, args, **options)
+        opening = self._courier.open_stream(to, verb, args, **options)
+        if self._heard is None or not isinstance(args, ReadOutput):
+            return opening
+        return _listened(opening, self._heard.output(to, args.process, verb))
 
     def open_events(self, to: str, verb: str, args: object, **options: Any) -> AbstractAsyncContextManager[Any]:
         return self._courier.open_events(to, verb, args, **options)
+
+
+@asynccontextmanager
+async def _listened(
+    opening: AbstractAsyncContextManager[AsyncIterator[StreamPart]], output: HeardOutput
+) -> AsyncGenerator[AsyncIterator[StreamPart]]:
+    async with opening as parts:
+        yield _Listened(parts, output)
+
+
+class _Listened:
+    """The parts of a stream, heard as they are taken."""
+
+    def __init__(self, parts: AsyncIterator[StreamPart], output: HeardOutput) -> None:
+        self._parts = parts
+        self._output = output
+
+    def __aiter__(self) -> _Listened:
+        return self
+
+    async def __anext__(self) -> StreamPart:
+        try:
+            part = await anext(self._parts)
+        except StopAsyncIteration:
+            self._output.ended = True
+            raise
+        self._output.add(part)
+        return part

@@ -14,23 +14,24 @@ import trio
 
 from actors.errors import KatrioError
 from actors.limits import DEFAULT_LIMITS
-from actors.scenario.blocks import BLOCKS, INFRASTRUCTURE, StepStopped
+from actors.scenario.absent import NeverStarted
+from actors.scenario.blocks import BLOCKS, StepStopped
 from actors.scenario.describe import describe
-from actors.scenario.events import Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
+from actors.scenario.events import AskRecord, Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
 from actors.scenario.expect import Mismatch, UnknownValue, fill
+from actors.scenario.model import Step
 from actors.scenario.python import PythonWorld, told
 from actors.scenario.stage import Attempt, Stage
-from actors.scenario.steps import CannotTell, act
-from actors.scenario.thresholds import Judged, judge_threshold
+from actors.scenario.steps import INFRASTRUCTURE, CannotTell, act
+from actors.scenario.thresholds import Judged, judge_threshold, judgement
 from actors.scenario.topology import bring_up, take_down
-from actors.scenario.verbs import Always, ForEach, Include, Parallel, Race, Rate, Repeat, Sleep, Unchanged
+from actors.scenario.verbs import Always, Exec, ForEach, Include, Parallel, Race, Rate, Repeat, Sleep, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from actors.scenario.events import Event
     from actors.scenario.load import Loaded
-    from actors.scenario.model import Step
     from actors.scenario.stage import Scope
     from actors.scenario.world import World
 
@@ -54,6 +55,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # empty when it held
     reason: str = ""
     steps: tuple[StepEnded, ...] = ()
+    # those of no step: of bringing up and taking down
+    asks: tuple[AskRecord, ...] = ()
     thresholds: tuple[Judged, ...] = ()
     # of a simulation: equal for equal runs
     trace_digest: str | None = None
@@ -75,17 +78,25 @@ class _Run:
         return clean
 
     async def step(self, step: Step, path: str, scope: Scope) -> bool:
-        """Perform one step within its limit, and tell the journal; whether it had no error. Raises: StepStopped."""
+        """Perform one step within its limit, and tell the journal; whether it had no error and was not skipped.
+
+        Raises: StepStopped.
+        """
         journal, line = self.stage.journal, self.stage.lines[path]
-        title = title_of(step, scope)
+        title, written = title_of(step, scope), step.name or describe(step)
+        written = written if written != title else ""
         file = self.stage.files[path] if self.stage.files[path] != self.stage.file else ""
         limit = step.within or (inf if isinstance(step, _UNLIMITED) else self.stage.scenario.limits.step)
         began = journal.now()
-        journal.tell(StepStarted(at=began, path=path, title=title, line=line, file=file))
+        journal.tell(StepStarted(at=began, path=path, title=title, line=line, file=file, written=written))
         attempt = Attempt(self.stage, path, limit, scope)
-        outcome, failure = Outcome.CANCELLED, None
+        outcome, failure, skipped = Outcome.CANCELLED, None, ""
         try:
             outcome, failure = await self._within(step, attempt, limit)
+        except NeverStarted as never:
+            # the file allowed it: the run goes on
+            outcome, skipped = Outcome.SKIPPED, str(never)
+            _leave_out(step, attempt, skipped)
         except StepStopped as stop:
             outcome = stop.outcome
             raise
@@ -96,16 +107,18 @@ class _Run:
                 title=title,
                 line=line,
                 file=file,
+                written=written,
                 outcome=outcome,
                 seconds=journal.now() - began,
                 asks=tuple(attempt.asks),
-                seen=attempt.seen,
+                seen=journal.whole(attempt.seen),
                 failure=failure,
+                skipped=skipped,
             )
             journal.tell(ended)
         if failure is not None:
             raise StepStopped(outcome, path, failure)
-        return not attempt.seen.error
+        return not (attempt.seen.error or skipped)
 
     async def _within(self, step: Step, attempt: Attempt, limit: float) -> tuple[Outcome, Failure | None]:
         mismatch: Mismatch | None = None
@@ -118,6 +131,8 @@ class _Run:
         except CannotTell as trouble:
             return Outcome.SKIPPED, Failure(expected="a world that can tell", seen=str(trouble))
         except UnknownValue as trouble:
+            if why := attempt.scope.unsaved.get(trouble.name):
+                raise NeverStarted(why) from trouble
             return Outcome.FAILED, Failure(expected=trouble.wanted, seen=str(trouble))
         except KatrioError as error:
             mismatch = Mismatch("no error", f"{error.code}: {error.message}", error.code)
@@ -128,13 +143,22 @@ class _Run:
         return outcome, self.stage.failure(mismatch, attempt.address(name) if name else "", code=mismatch.code)
 
 
+def _leave_out(step: Step, attempt: Attempt, why: str) -> None:
+    """Let later steps know what a skipped one did not start or save."""
+    inner = getattr(step, step.word)
+    for name, _ in getattr(inner if isinstance(inner, Step) else step, "save", ()):
+        attempt.scope.unsaved[name] = f"it needs {name!r}, and the step on {attempt.where()} was skipped"
+    if isinstance(step, Exec) and step.as_ is not None:
+        address = attempt.address(step.exec)
+        attempt.refused(attempt.text(step.as_), address, attempt.stage.container(address).init, why)
+
+
 def title_of(step: Step, scope: Scope) -> str:
     """A step in a few words, with its values in where they are known."""
-    title = step.name or describe(step)
     try:
-        return fill(title, scope.values)
+        return fill(step.name, scope.values) if step.name else describe(step, lambda text: fill(text, scope.values))
     except UnknownValue:
-        return title
+        return step.name or describe(step)
 
 
 def _too_late(last: Mismatch | None, limit: float) -> Mismatch:
@@ -168,24 +192,7 @@ async def run_scenario(
     """
     journal = Journal(listener)
     scenario = loaded.scenario
-    journal.tell(
-        RunStarted(
-            at=0.0,
-            file=loaded.file,
-            name=scenario.name,
-            why=scenario.why.strip(),
-            world=world.name,
-            agent=world.agent,
-            engine=world.engine,
-            steps=len(scenario.steps),
-            limit=scenario.limits.total,
-            containers=tuple(
-                f"{sandbox}/{container}"
-                for sandbox, declared in scenario.sandboxes.items()
-                for container in declared.containers
-            ),
-        )
-    )
+    journal.tell(_started(loaded, world))
     lacks = [need for need in loaded.needs if need not in world.provides]
     outcome, reason = Outcome.ERROR, "interrupted"
     thresholds: tuple[Judged, ...] = ()
@@ -200,6 +207,8 @@ async def run_scenario(
                 outcome, reason = Outcome.FAILED, "; ".join(map(_broken, broken))
     finally:
         journal.tell(RunEnded(at=journal.now(), outcome=outcome, reason=reason))
+    steps = tuple(event for event in journal.events if isinstance(event, StepEnded))
+    inside = {id(ask) for step in steps for ask in step.asks}
     return Result(
         file=loaded.file,
         name=scenario.name,
@@ -210,20 +219,42 @@ async def run_scenario(
         seed=seed,
         duration_s=round(journal.now(), 6),
         reason=reason,
-        steps=tuple(event for event in journal.events if isinstance(event, StepEnded)),
+        steps=steps,
+        asks=tuple(ask for ask in journal.asks if id(ask) not in inside),
         thresholds=thresholds,
     )
 
 
+def _started(loaded: Loaded, world: World) -> RunStarted:
+    scenario = loaded.scenario
+    return RunStarted(
+        at=0.0,
+        file=loaded.file,
+        name=scenario.name,
+        why=scenario.why.strip(),
+        world=world.name,
+        agent=world.agent,
+        engine=world.engine,
+        steps=len(scenario.steps),
+        limit=scenario.limits.total,
+        sandboxes=tuple(scenario.sandboxes),
+        containers=tuple(
+            f"{sandbox}/{container}"
+            for sandbox, declared in scenario.sandboxes.items()
+            for container in declared.containers
+        ),
+    )
+
+
 def _broken(judged: Judged) -> str:
-    seen = "there was no such ask" if judged.value is None else f"it was {judged.value:.6g}"
-    return f"threshold {judged.threshold}: {seen}"
+    return f"threshold {judged.threshold}: {judgement(judged)}"
 
 
 async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool) -> tuple[Outcome, str]:
     """Bring up, steps, `finally`, take down: the first thing that did not hold, and why."""
     stopped: list[tuple[Outcome, str]] = []
-    async with trio.open_nursery() as pumps:
+    async with trio.open_nursery() as nursery:
+        pumps: trio.Nursery = await nursery.start(_hold_pumps)
         run = _Run(Stage(loaded, world, journal, pumps))
         pumps.start_soon(run.stage.follow)
         try:
@@ -231,10 +262,19 @@ async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool
         finally:
             with trio.CancelScope(shield=True):
                 stopped += await _end(run, loaded)
-        pumps.cancel_scope.cancel()
+                await run.stage.told()
+            pumps.cancel_scope.cancel()
     # what a world could not tell hides nothing that it could
     stopped.sort(key=lambda one: one[0] is Outcome.SKIPPED)
     return stopped[0] if stopped else (Outcome.HELD, "")
+
+
+async def _hold_pumps(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    """A nursery for what is told of a run, which goes on while a cancelled one is taken down; until it is cancelled itself."""
+    with trio.CancelScope(shield=True):
+        async with trio.open_nursery() as pumps:
+            task_status.started(pumps)
+            await trio.sleep_forever()
 
 
 async def _steps(run: _Run, loaded: Loaded, keep_going: bool) -> list[tuple[Outcome, str]]:

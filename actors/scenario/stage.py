@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
+import trio
+
 from actors.errors import KatrioError
-from actors.scenario.events import AskRecord, Failure, Journal, Printed, Seen, StateSeen, Tail
+from actors.scenario.absent import Absence, Absent
+from actors.scenario.events import AskRecord, Failure, Journal, Noticed, Printed, Seen, StateSeen, Tail
 from actors.scenario.expect import Mismatch, UnknownProcess, fill
 from actors.scenario.names import Names
 from actors.scenario.outputs import ProcessView
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
-
-    import trio
 
     from actors.handles import ContainerHandle, ProcessHandle, SandboxHandle
     from actors.scenario.load import Loaded
@@ -32,20 +33,26 @@ __all__ = ["Attempt", "Scope", "Stage"]
 
 T = TypeVar("T")
 
+# until what actors told of their end has come: it is under way when a delete is answered
+TOLD_SECONDS = 1.0
 TAIL_LINES = 10
 TAIL_PROCESSES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The values and processes that a part of the file has named; an inner one sees what is outside it."""
+    """The values and processes that a part of the file has named; an inner one sees what is outside it.
+
+    `unsaved`: the values that skipped steps were to save, and why there are none.
+    """
 
     values: ChainMap[str, str] = field(default_factory=ChainMap[str, str])
     processes: ChainMap[str, ProcessView] = field(default_factory=ChainMap[str, ProcessView])
+    unsaved: ChainMap[str, str] = field(default_factory=ChainMap[str, str])
 
     def inner(self, **values: str) -> Scope:
         """A scope for one round, with some values of its own."""
-        return Scope(self.values.new_child(dict(values)), self.processes.new_child())
+        return Scope(self.values.new_child(dict(values)), self.processes.new_child(), self.unsaved.new_child())
 
 
 class Stage:
@@ -64,9 +71,15 @@ class Stage:
         self.scope = Scope(ChainMap(dict(loaded.scenario.vars)))
         # sandboxes that were asked for and not yet deleted, in that order
         self.standing: dict[str, SandboxHandle] = {}
+        self.absent = Absent()
+        # sandboxes that were deleted: the last that is told of each is that it has gone
+        self.deleted: set[str] = set()
         # what each container's processes print, the latest last
         self._views: dict[str, list[ProcessView]] = {}
         self._used: Counter[str] = Counter()
+        self._states: dict[str, str] = {}
+        self._news = trio.Event()
+        self._following = False
         self._pumps = pumps
 
     def sandbox(self, name: str) -> SandboxHandle:
@@ -98,18 +111,39 @@ class Stage:
 
     async def follow(self) -> None:
         """Tell reports what actors say of themselves, for as long as they can be heard."""
-        with contextlib.suppress(KatrioError):
-            async with self.world.system.open_events() as events:
-                async for seen in events:
-                    self._happened(seen.event)
+        try:
+            with contextlib.suppress(KatrioError):
+                async with self.world.system.open_events() as events:
+                    self._following = True
+                    async for seen in events:
+                        self._happened(seen.event)
+        finally:
+            self._following = False
+            self._news.set()
+
+    async def told(self) -> None:
+        """Wait until the end of what was deleted has been told, for a moment at the most."""
+        with trio.move_on_after(TOLD_SECONDS):
+            while self._following and any(self._states.get(name, "gone") != "gone" for name in self.deleted):
+                self._news = trio.Event()
+                await self._news.wait()
 
     def _happened(self, event: ActorEvent) -> None:
         mine = event.source.partition("/")[0]
         if mine not in self.names.sandboxes and mine not in self.standing:
             return  # of somebody else's sandbox, in a system that is shared
         state = "gone" if event.kind == "deleted" else event.state
+        at = self.journal.now()
         if state:
-            self.journal.tell(StateSeen(at=self.journal.now(), name=event.source, state=state))
+            if self._states.get(event.source) == state:
+                return  # told already: what was the case at first, and a change to it
+            self._states[event.source] = state
+            self._news.set()
+            self.journal.tell(StateSeen(at=at, name=event.source, state=state))
+        else:
+            code = event.exit.code if event.exit is not None else None
+            told = Noticed(at=at, name=event.source, kind=event.kind, process=event.process, code=code)
+            self.journal.tell(told)
         ended = f" of {event.process or 'its init'}: code {event.exit.code}" if event.exit is not None else ""
         self.journal.happened(event.source, f"{event.kind} {event.state}".rstrip() + ended)
 
@@ -194,6 +228,26 @@ class Attempt:
         known = self.scope.processes.maps[-1 if name in self.stage.names.containers else 0]
         known[name] = view
         self.stage.pump(view)
+
+    def refused(self, name: str, container: str, handle: ProcessHandle, why: str) -> None:
+        """Let later steps of this scope know that a process of this name never started."""
+        view = ProcessView(name, container, handle, refused=why)
+        view.stdout.ended.set()
+        view.stderr.ended.set()
+        self.scope.processes[name] = view
+
+    def absence(self, name: str) -> Absence | None:
+        """Why what a step is about never came to be; None when it did, or should have."""
+        name = self.text(name)
+        view = self.scope.processes.get(self.stage.names.container(name) or name)
+        if view is not None and view.refused:
+            return Absence(view.refused)
+        return self.stage.absent.find(self.address(name))
+
+    def where(self) -> str:
+        """Where the step stands, for people."""
+        file, line = self.stage.files.get(self.path, self.stage.file), self.stage.lines.get(self.path, 0)
+        return f"line {line}" if file == self.stage.file else f"{file}:{line}"
 
     async def ask(self, verb: str, to: str, answer: Awaitable[T]) -> T:
         """Wait for an answer and record the ask. Raises: what the ask raises."""

@@ -12,12 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from actors.errors import KatrioError, Unsupported
+from actors.errors import (
+    AgentProtocolError,
+    AgentUnreachable,
+    GuestDied,
+    InternalError,
+    KatrioError,
+    PermissionDenied,
+    ResourceExhausted,
+    Unsupported,
+)
 from actors.scenario import ask_steps, topology, verbs
+from actors.scenario.absent import NeverStarted
 from actors.scenario.asks import ASKS
-from actors.scenario.events import SEEN_KEPT, Seen
+from actors.scenario.events import Seen
 from actors.scenario.expect import Mismatch, UnknownValue, holds, json_at
-from actors.scenario.model import Expect, Step
+from actors.scenario.model import Expect, FaultOf, ProbeOf, Step
 from actors.scenario.scalars import NO_ERROR
 from actors.wire.spec import ProcessSpec, TerminalSize
 
@@ -28,10 +38,15 @@ if TYPE_CHECKING:
     from actors.scenario.outputs import ProcessView
     from actors.scenario.stage import Attempt
 
-__all__ = ["ACTIONS", "CannotTell", "Observed", "act", "judge", "look"]
+__all__ = ["ACTIONS", "INFRASTRUCTURE", "CannotTell", "Observed", "act", "judge", "look"]
 
 # the actor ends every stream soon after the exit, whoever still holds the pipe: this is for an actor that has gone
 OUTPUT_END_SECONDS = 10.0
+# trouble that is nobody's expectation: the run ends as an error, not as a failure
+INFRASTRUCTURE = frozenset(
+    error.code
+    for error in (AgentUnreachable, AgentProtocolError, GuestDied, InternalError, PermissionDenied, ResourceExhausted)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,7 @@ async def _delete(step: verbs.Delete, attempt: Attempt) -> Observed:
     if attempt.is_sandbox(step.delete):
         await attempt.ask("delete", address, attempt.sandbox(address).delete(budget=attempt.budget))
         stage.standing.pop(address, None)
+        stage.deleted.add(address)
     else:
         await attempt.ask("delete", address, attempt.container(step.delete).delete(budget=attempt.budget))
     return Observed(step.delete)
@@ -105,8 +121,13 @@ async def _exec(step: verbs.Exec, attempt: Attempt) -> Observed:
         size=TerminalSize(step.size.rows, step.size.columns) if step.size else None,
     )
     process = stage.fresh_process(name)
-    starting = attempt.container(step.exec).exec(process, spec, budget=attempt.budget)
-    handle = await attempt.ask("exec", address, starting)
+    container = attempt.container(step.exec)
+    try:
+        handle = await attempt.ask("exec", address, container.exec(process, spec, budget=attempt.budget))
+    except KatrioError as error:
+        if name is not None and error.code in attempt.expected:
+            attempt.refused(name, address, container.process(process), _refused(name, step, attempt, error))
+        raise
     attempt.watch(name or process, address, handle)
     return Observed(step.exec)
 
@@ -255,9 +276,35 @@ ACTIONS: Mapping[type[Step], Callable[[Any, Attempt], Awaitable[Observed]]] = Ma
 )
 
 
+def _refused(name: str, step: Step, attempt: Attempt, error: KatrioError) -> str:
+    made = "created" if step.word == "create" else "started"
+    return f"{name} was never {made}: its {step.word} on {attempt.where()} was refused, as that step expected ({error.code})"
+
+
 async def look(step: verbs.Look, attempt: Attempt) -> Observed:
-    """Take the value of a look once. Raises: KatrioError, CannotTell."""
-    return await ACTIONS[type(step)](step, attempt)
+    """Take the value of a look once. Raises: KatrioError, CannotTell, NeverStarted."""
+    return await _performed(step, attempt)
+
+
+async def _performed(step: Step, attempt: Attempt) -> Observed:
+    """Do what a step says, unless it is about what never came to be. Raises: KatrioError, CannotTell, NeverStarted."""
+    name = _about(step)
+    # one that expects an error may well be about that
+    absence = attempt.absence(name) if name and not attempt.expected else None
+    if absence is not None and absence.forbids(step.word):
+        raise NeverStarted(absence.why)
+    try:
+        seen = await ACTIONS[type(step)](step, attempt)
+    except KatrioError as error:
+        if absence is not None and error.code not in INFRASTRUCTURE:
+            raise NeverStarted(absence.why) from error
+        if name and error.code in attempt.expected:
+            address = attempt.address(name)
+            attempt.stage.absent.refused(step.word, address, _refused(address, step, attempt, error))
+        raise
+    if name:
+        attempt.stage.absent.done(step.word, attempt.address(name))
+    return seen
 
 
 async def act(step: Step, attempt: Attempt) -> Mismatch | None:
@@ -266,12 +313,13 @@ async def act(step: Step, attempt: Attempt) -> Mismatch | None:
     Raises:
         CannotTell: the world can't answer a probe.
         UnknownValue: the step uses a value that is not there.
+        NeverStarted: it is about something whose start was refused, as its step expected.
     """
     expect = step.expect or Expect()
     attempt.expected = expect.error or ()
     began = attempt.stage.journal.now()
     try:
-        seen = await ACTIONS[type(step)](step, attempt)
+        seen = await _performed(step, attempt)
     except KatrioError as error:
         attempt.seen = Seen(error=error.code)
         if error.code not in (expect.error or ()):
@@ -279,7 +327,7 @@ async def act(step: Step, attempt: Attempt) -> Mismatch | None:
         seen = Observed(_about(step))
         mismatch = _first(attempt, (expect.message, error.message, "message"))
     else:
-        attempt.seen = Seen(value=_cut(seen.value), exit=seen.exit)
+        attempt.seen = Seen(value=seen.value, exit=seen.exit)
         if expect.error is not None and NO_ERROR not in expect.error:
             return Mismatch(_wanted(expect), "no error")
         mismatch = judge(expect, seen, attempt)
@@ -301,10 +349,6 @@ def _wanted(expect: Expect) -> str:
     return f"the error {' or '.join(codes)}{also}"
 
 
-def _cut(value: str | float | None) -> str | float | None:
-    return value[:SEEN_KEPT] if isinstance(value, str) else value
-
-
 def _save(step: verbs.Valued, value: str | float | None, attempt: Attempt) -> None:
     for name, path in step.save:
         found = json_at(value, path) if path else value
@@ -314,8 +358,12 @@ def _save(step: verbs.Valued, value: str | float | None, attempt: Attempt) -> No
 
 
 def _about(step: Step) -> str:
-    target = getattr(step, step.word)
-    return target if isinstance(target, str) else ""
+    """The name that a step is about; empty without one."""
+    match target := getattr(step, step.word):
+        case ProbeOf(container=name) | FaultOf(sandbox=name):
+            return name
+        case _:
+            return target if isinstance(target, str) else ""
 
 
 Facet = tuple["Conditions | None", "str | float | None", str]

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import operator
 import re
-from math import ceil
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from actors.scenario.summary import duration, percentile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from actors.scenario.events import AskRecord
 
-__all__ = ["Judged", "Threshold", "judge_threshold", "parse_threshold"]
+__all__ = ["Judged", "Threshold", "impossible", "judge_threshold", "judgement", "parse_threshold"]
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _FORM = re.compile(
@@ -43,10 +44,14 @@ class Threshold(msgspec.Struct, frozen=True):
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """A threshold at the end of a run; `value` is None when there was no such ask."""
+    """A threshold at the end of a run; `value` is None when there was no such ask.
+
+    `unit` is that of the value: `s` of times, `1/s` of a rate, empty for numbers of asks.
+    """
 
     threshold: str
     value: float | None
+    unit: str
     held: bool
 
 
@@ -63,11 +68,30 @@ def parse_threshold(text: str) -> Threshold | str:
     return Threshold(text.strip(), what, match["verb"], match["compare"], float(match["number"]) * _UNITS[unit or "s"])
 
 
+def impossible(threshold: Threshold) -> str | None:
+    """What could be met instead, if this never can: no time and no number of asks is below 0, and those are whole."""
+    if threshold.compare == "<" and not threshold.bound:
+        return "a bound above 0"
+    if threshold.what in ("count", "errors") and threshold.compare == "==" and threshold.bound % 1:
+        return "a whole number"
+    return None
+
+
 def judge_threshold(threshold: Threshold, asks: Sequence[AskRecord], seconds: float) -> Judged:
     """Whether it held over these asks, in a run of so many seconds."""
     value = _value(threshold, [ask for ask in asks if ask.verb == threshold.verb], seconds)
     held = value is not None and _COMPARE[threshold.compare](value, threshold.bound)
-    return Judged(threshold=threshold.text, value=value, held=held)
+    unit = {"rate": "1/s", "count": "", "errors": ""}.get(threshold.what, "s")
+    return Judged(threshold=threshold.text, value=value, unit=unit, held=held)
+
+
+def judgement(judged: Judged) -> str:
+    """What it was, with its unit, for people."""
+    if judged.value is None:
+        return "there was no such ask"
+    if judged.unit == "s":
+        return f"it was {duration(judged.value)}"
+    return f"it was {judged.value:.6g}{' a second' if judged.unit else ''}"
 
 
 def _value(threshold: Threshold, asks: Sequence[AskRecord], seconds: float) -> float | None:
@@ -87,6 +111,5 @@ def _value(threshold: Threshold, asks: Sequence[AskRecord], seconds: float) -> f
             return times[-1]
         case "mean":
             return sum(times) / len(times)
-        case percentile:
-            # the nearest rank: a time that really was
-            return times[max(0, ceil(float(percentile[1:]) / 100 * len(times)) - 1)]
+        case share:
+            return percentile(times, float(share[1:]))

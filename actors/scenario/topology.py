@@ -144,6 +144,7 @@ async def take_down(attempt: Attempt) -> list[str]:
             grace = DEFAULT_LIMITS.cancel_grace_seconds
             await attempt.ask("stop", name, handle.stop(grace=grace, budget=attempt.budget))
             await attempt.ask("delete", name, handle.delete(budget=attempt.budget))
+            stage.deleted.add(name)
         except NotFound:
             pass
         except KatrioError as error:

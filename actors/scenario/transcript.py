@@ -1,7 +1,8 @@
 """What was asked of a system, as a scenario file: topology, steps in order, and what came of them as expectations.
 
 For `katrio record`. Pure: recorded asks in, YAML out. A wait stands where it ended, every other ask where it began, so that
-what went on at once stands one after the other. Outputs are not recorded, and an ask that was given up is left out.
+what went on at once stands one after the other. What was read of a process's outputs to their end is expected where its end is first
+waited for: as text, or by size and digest. An ask that was given up is left out.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 import yaml
 
 from actors.scenario.asks import ASKS
+from actors.scenario.recording import HEARD_BYTES, Heard
 from actors.scenario.scalars import SIGNALS, size_text
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, Stopped
 from actors.wire.verbs import (
@@ -34,7 +36,7 @@ from actors.wire.verbs import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from actors.scenario.recording import Asked
+    from actors.scenario.recording import Asked, HeardOutput
 
 __all__ = ["transcript"]
 
@@ -45,10 +47,10 @@ _PLAIN = frozenset({"start", "pause", "resume", "delete", "disconnect"})
 _LOOKS = frozenset(ask.word for ask in ASKS) - {"update", "copy_file", "reseed_random", "list_processes", "info"}
 
 
-def transcript(asks: Sequence[Asked], *, name: str, why: str) -> str:
+def transcript(asks: Sequence[Asked], *, name: str, why: str, heard: Heard | None = None) -> str:
     """The file."""
     known = [ask for ask in asks if ask.code != "cancelled"]
-    writer = _Writer()
+    writer = _Writer(heard or Heard())
     for ask in sorted(known, key=lambda ask: ask.ended if ask.verb == "wait" else ask.began):
         writer.add(ask)
     tree: Tree = {"name": name, "why": why, "sandboxes": writer.sandboxes, "steps": writer.steps}
@@ -57,11 +59,14 @@ def transcript(asks: Sequence[Asked], *, name: str, why: str) -> str:
 
 @dataclass
 class _Writer:
+    heard: Heard
     sandboxes: Tree = field(default_factory=dict[str, Any])
     steps: list[Tree] = field(default_factory=list[Tree])
     # of each container on the wire -> its name in the file; of each process there -> the same
     _names: dict[str, str] = field(default_factory=dict[str, str])
     _used: Counter[str] = field(default_factory=Counter[str])
+    # processes whose outputs are written down
+    _told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     def add(self, ask: Asked) -> None:
         """Write one ask down."""
@@ -71,6 +76,24 @@ class _Writer:
         if ask.code:
             step["expect"] = {"error": ask.code}
         self.steps.append(step)
+        if ask.verb == "wait" and isinstance(ask.args, ProcessRef) and isinstance(ask.answer, ExitStatus):
+            self._outputs(ask.to, ask.args.process, step)
+
+    def _outputs(self, to: str, process: str, wait: Tree) -> None:
+        """Expect what was read of them: of the wait, or, when it is no text for a file, in steps of its own."""
+        if (to, process) in self._told:
+            return
+        self._told.add((to, process))
+        for stream in ("stdout", "stderr"):
+            output = self.heard.find(to, process, f"read_{stream}")
+            if output is None:
+                continue
+            text = _plain(output)
+            if text is not None:
+                wait["expect"][stream] = _text(text)
+            elif stream == "stdout":
+                self.steps.append({"bytes": wait["wait"], "expect": output.size})
+                self.steps.append({"sha256": wait["wait"], "expect": output.sha256})
 
     def _step(self, ask: Asked) -> Tree | None:
         match ask.args:
@@ -182,6 +205,17 @@ def _process(spec: ProcessSpec) -> Tree:
     if spec.size is not None:
         tree["size"] = {"rows": spec.size.rows, "columns": spec.size.columns}
     return tree
+
+
+def _plain(output: HeardOutput) -> str | None:
+    """An output as a scenario sees it; None when it is too long to be read, or no text."""
+    if output.size > HEARD_BYTES:
+        return None
+    try:
+        text = output.data.decode().replace("\r\n", "\n").rstrip("\n")
+    except UnicodeDecodeError:
+        return None
+    return text if all(char.isprintable() or char in "\n\t" for char in text) else None
 
 
 def _text(text: str) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "MAX_BYTES",
     "MAX_DEPTH",
     "MAX_NODES",
+    "QUOTES",
     "Mapping",
     "Node",
     "Scalar",
@@ -33,6 +34,9 @@ __all__ = [
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 24
 MAX_NODES = 20_000
+
+# for a text that YAML takes for a key and a value
+QUOTES = "quotes around a text that has ': ' in it, as in 'echo a: b'"
 
 Node = yaml.nodes.Node
 Mapping = yaml.nodes.MappingNode
@@ -49,6 +53,7 @@ def read_tree(data: bytes, file: str) -> Node:
     """The one document in `data`. Raises: ScenarioError."""
     if len(data) > MAX_BYTES:
         raise ScenarioError([Problem(file=file, found=f"{len(data)} bytes", expected=f"at most {MAX_BYTES}")])
+    text = ""
     try:
         text = data.decode()
         for problem in _bounds(text, file):
@@ -59,7 +64,7 @@ def read_tree(data: bytes, file: str) -> Node:
         problem = Problem(file=file, line=line, column=1, found=f"byte 0x{data[error.start]:02x}", expected="UTF-8")
         raise ScenarioError([problem]) from None
     except yaml.YAMLError as error:
-        raise ScenarioError([_syntax(error, file)]) from None
+        raise ScenarioError([_syntax(error, file, text)]) from None
     if node is None:
         raise ScenarioError([Problem(file=file, found="nothing", expected="a scenario")])
     return node
@@ -107,10 +112,27 @@ def _bounds(text: str, file: str) -> Iterator[Problem]:
             yield Problem(file=file, line=line, column=column, found=found, expected=expected)
 
 
-def _syntax(error: yaml.YAMLError, file: str) -> Problem:
+def _sign_at(text: str, index: int) -> str:
+    return text[index : index + 1]
+
+
+def _in_words(what: str, context: str, sign: str) -> tuple[str, str]:
+    """What was found and what was expected, of faults that people make again and again; the parser's own words for others."""
+    if sign == "\t":
+        return "a tab", "spaces: YAML takes no tab where a line begins"
+    if "mapping values are not allowed" in what:
+        return "a second ': ' in one line", QUOTES
+    if "cannot start any token" in what and sign:
+        return f"a text that begins with {sign!r}", f"quotes around it, as in '{sign}home'"
+    if "end of stream" in what and "quoted scalar" in context:
+        return "a quote that nothing closes", "the same quote at the end of the text"
+    return f"broken YAML ({what})", "well-formed YAML"
+
+
+def _syntax(error: yaml.YAMLError, file: str, text: str) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         what = error.problem or error.context or "a fault"
-        found = f"broken YAML ({what})"
-        return Problem(file=file, line=mark.line + 1, column=mark.column + 1, found=found, expected="well-formed YAML")
+        found, expected = _in_words(what, error.context or "", _sign_at(text, mark.index))
+        return Problem(file=file, line=mark.line + 1, column=mark.column + 1, found=found, expected=expected)
     return Problem(file=file, found=f"broken YAML ({error})", expected="well-formed YAML")

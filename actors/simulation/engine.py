@@ -33,7 +33,7 @@ from actors.simulation.kernel.files import new_pipe
 from actors.simulation.kernel.kernel import Kernel
 from actors.simulation.kernel.process import Container, Identity, Launch
 from actors.simulation.kernel.terminal import Terminal
-from actors.simulation.programs.lookup import find_in_tree
+from actors.simulation.programs.lookup import find_in_tree, interpreter_of
 from actors.simulation.programs.shell.state import Missing
 from actors.wire.spec import DEFAULT_PATH
 
@@ -253,8 +253,18 @@ def _checked(tree: Tree, asked: Process) -> Launch:
     environment.setdefault("HOME", _home(tree, identity.uid))
     program = find_in_tree(tree, asked.args[0], environment["PATH"], cwd)
     if isinstance(program, Missing):
-        raise InvalidArgument(f"program {asked.args[0]!r}: no such executable in the container", field="args")
+        raise InvalidArgument(f"program {asked.args[0]!r}: {_why_not(tree, asked.args[0], cwd)}", field="args")
     return Launch(program, asked.args, environment, posixpath.normpath(cwd), {}, identity)
+
+
+def _why_not(tree: Tree, name: str, cwd: str) -> str:
+    """In the words of the real engines."""
+    words = interpreter_of(tree, posixpath.join(cwd, name)) if "/" in name else None
+    return (
+        f"its interpreter {words[0]!r} is no executable in the container"
+        if words
+        else "no such executable in the container"
+    )
 
 
 def _identity(tree: Tree, asked: Process) -> Identity:

@@ -91,7 +91,9 @@ def test_a_value_from_the_command_line(files: Path) -> None:
 
 def test_each_file_is_run_so_many_times(files: Path) -> None:
     said = output_of("run", "--engine", "processes", "--repeat", "2", "--json", files / "holds.yaml", code=0)
-    assert [json.loads(line)["outcome"] for line in said.splitlines()] == ["held", "held"]
+    *runs, total = (json.loads(line) for line in said.splitlines())
+    assert [one["outcome"] for one in runs] == ["held", "held"]
+    assert (total["event"], total["outcomes"], total["verbs"]["exec"]["count"]) == ("total", {"held": 2}, 2)
 
 
 @pytest.mark.parametrize(

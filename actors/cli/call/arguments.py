@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from actors.cli.call.defaults import SHORTHANDS, completed
 from actors.errors import InvalidArgument
+from actors.host.named_files import read_named
 from actors.schemas.jsonform import request_from_json, text_to_json, unknown_field
 from actors.schemas.naming import find_rpc
 from actors.schemas.shapes import request_shape
@@ -41,9 +42,10 @@ class Call:
 
     rpc: Rpc
     request: msgspec.Struct
-    # what was left out may be filled in; its root is an image's
+    # what was left out may be filled in
     defaults: bool = True
-    image: bool = False
+    # what its root is unpacked from when it is made: seconds, in which nothing else shall stand still
+    image: str = ""
 
 
 def parse_call(words: Sequence[str], seams: Seams, *, defaults: bool = True, stdin: bool = True) -> Call:
@@ -61,7 +63,7 @@ def parse_call(words: Sequence[str], seams: Seams, *, defaults: bool = True, std
         given.add(word)
     completed(rpc, given.fields, given.shorthands, seams, defaults=defaults)
     request = request_from_json(rpc, given.fields)
-    return Call(rpc, request, defaults, image="image" in given.shorthands)
+    return Call(rpc, request, defaults, image=given.shorthands.get("image", ""))
 
 
 @dataclass
@@ -189,8 +191,7 @@ def _read(path: str) -> bytes:
         if path == "-":
             data = sys.stdin.buffer.read(MAX_ARGUMENT_BYTES + 1)
         else:
-            with Path(path).open("rb") as file:
-                data = file.read(MAX_ARGUMENT_BYTES + 1)
+            data = read_named(Path(path), MAX_ARGUMENT_BYTES)
     except OSError as error:
         raise InvalidArgument(f"@{path}: {error.strerror}", field="arguments", found=path) from None
     except ValueError as error:

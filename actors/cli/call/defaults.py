@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import shlex
 import shutil
 import signal
@@ -20,8 +19,8 @@ import msgspec
 
 from actors.agents.kata.spec import oci_process, oci_spec, string_user
 from actors.errors import InvalidArgument
-from actors.host.busybox import find_static_busybox
-from actors.host.images import ImageStore, default_image_root
+from actors.host.images import check_reference
+from actors.host.named_files import read_named
 from actors.schemas.jsonform import request_to_json
 from actors.schemas.oci import Spec, spec_from_json
 from actors.schemas.rpcs import RPCS, SchemaError
@@ -109,9 +108,10 @@ def _specification(fields: dict[str, Any], shorthands: Mapping[str, str]) -> Non
             raise InvalidArgument("bundle: its config.json says what runs; leave the others out", field="bundle")
         spec, user = _bundle(Path(shorthands["bundle"])), None
     else:
-        store = ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
         process = _process_spec(shorthands)
-        spec = oci_spec(ContainerSpec(process=process), str(store.resolve(shorthands["image"])))
+        # what is there as it is; all else is unpacked when the call is made (`fitting`)
+        root = check_reference(shorthands["image"])
+        spec = oci_spec(ContainerSpec(process=process), str(root or shorthands["image"]))
         user = string_user(process)
     rpc = RPCS["CreateContainer"]
     for name, value in request_to_json(rpc, rpc.request(OCI=spec, string_user=user)).items():
@@ -121,8 +121,7 @@ def _specification(fields: dict[str, Any], shorthands: Mapping[str, str]) -> Non
 def _bundle(directory: Path) -> Spec:
     """Its config.json, the root's path made absolute: the agent has a working directory of its own."""
     try:
-        with (directory / "config.json").open("rb") as file:
-            spec = spec_from_json(file.read(_CONFIG_BYTES))
+        spec = spec_from_json(read_named(directory / "config.json", _CONFIG_BYTES))
     except OSError as error:
         raise InvalidArgument(f"bundle: {directory}/config.json: {error.strerror}", field="bundle") from None
     except SchemaError as error:

@@ -10,12 +10,14 @@ a RemoveContainer or a DestroySandbox that was done, or with a create that was n
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,17 +27,20 @@ import trio
 from actors.agents.identity import ASKING_SECONDS, identify
 from actors.agents.kata.spec import string_user_text
 from actors.errors import InvalidArgument, KatrioError, OutcomeUnknown, Unsupported
+from actors.host.busybox import find_static_busybox
+from actors.host.images import ImageStore, default_image_root
 from actors.host.roots import copy_root, default_roots
 from actors.host.usertable import read_user_table
 from actors.schemas import agent as api
 from actors.schemas.oci import User
+from actors.seams import real_seams
 
 if TYPE_CHECKING:
     from actors.agents.identity import Identity
     from actors.agents.kata.client import KataClient
     from actors.cli.call.arguments import Call
 
-__all__ = ["Fitter"]
+__all__ = ["Fitter", "with_root"]
 
 _AS_WRITTEN = "--no-defaults sends what was written"
 
@@ -49,6 +54,7 @@ class Fitter:
 
     async def call(self, client: KataClient, call: Call) -> msgspec.Struct:
         """Make it; the answer. Raises: KatrioError."""
+        call = await with_root(call)
         if not call.defaults:
             return await client.call(call.rpc, call.request)
         request = await self._fitted(client, call)
@@ -142,6 +148,20 @@ class Fitter:
                 self._copies.rmdir()
 
         await trio.to_thread.run_sync(remove)
+
+
+async def with_root(call: Call) -> Call:
+    """With the root of the image that was named. Unpacking it may take long, and ends with a cancel. Raises: KatrioError."""
+    request = call.request
+    if not (call.image and isinstance(request, api.CreateContainerRequest) and request.OCI and request.OCI.root):
+        return call
+    threads = real_seams().threads
+    store = ImageStore(
+        default_image_root(os.environ, os.geteuid()), find_static_busybox(), checkpoint=threads.checkpoint
+    )
+    path = str(await threads.run(partial(store.resolve, call.image)))
+    spec = msgspec.structs.replace(request.OCI, root=msgspec.structs.replace(request.OCI.root, path=path))
+    return dataclasses.replace(call, request=msgspec.structs.replace(request, OCI=spec))
 
 
 def _short(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from actors.scenario.events import Outcome
+from actors.scenario.thresholds import judgement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from actors.scenario.events import Event, StepEnded
     from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
+    from actors.scenario.summary import Total
 
-__all__ = ["Report", "headline", "is_worth_a_line", "json_text", "last_line", "reasons", "where"]
+__all__ = ["Report", "headline", "is_worth_a_line", "json_text", "last_line", "reasons", "threshold_lines", "where"]
 
 
 class Report(Protocol):
@@ -35,6 +37,10 @@ class Report(Protocol):
 
     def result(self, result: Result) -> None:
         """A run has ended."""
+        ...
+
+    def total(self, total: Total) -> None:
+        """All runs have ended, of which there were several."""
         ...
 
     def notice(self, text: str) -> None:
@@ -63,14 +69,22 @@ def headline(name: str, file: str) -> str:
 
 def last_line(result: Result) -> str:
     """What held, or why not, and where: the last line of a run."""
-    number = sum(1 for step in result.steps if _is_top(step) and step.outcome is Outcome.HELD)
-    steps = f"{number} step{'' if number == 1 else 's'}"
+    top = [step for step in result.steps if _is_top(step)]
+    number = sum(1 for step in top if step.outcome is Outcome.HELD)
+    skipped = sum(1 for step in top if step.skipped)
+    steps = f"{number} step{'' if number == 1 else 's'}{f', {skipped} skipped' if skipped else ''}"
     seed = "" if result.seed is None else f"seed {result.seed}"
     engine = "" if result.engine in (None, result.world) else str(result.engine)
     where = ", ".join(part for part in (f"{result.world} world", f"{result.agent} agent", engine, seed) if part)
     if result.outcome is Outcome.HELD:
-        return f"held: {steps} in {result.duration_s:.1f} s, {where}"
+        return f"held: {steps}{',' if skipped else ''} in {result.duration_s:.1f} s, {where}"
     return f"{result.outcome}: {result.reason} (after {steps}, {result.duration_s:.1f} s, {where})"
+
+
+def threshold_lines(result: Result) -> Iterator[str]:
+    """Each threshold with what it was."""
+    for one in result.thresholds:
+        yield f"{'held' if one.held else 'failed':<9} threshold {one.threshold}: {judgement(one)}"
 
 
 def is_worth_a_line(step: StepEnded) -> bool:
@@ -89,6 +103,8 @@ def _is_top(step: StepEnded) -> bool:
 
 def reasons(step: StepEnded) -> Iterator[str]:
     """Why a step did not hold, a line each: expected, seen, the last output and events."""
+    if step.skipped:
+        yield step.skipped
     failure = step.failure
     if failure is None:
         return

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from actors.scenario.events import Event
     from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
+    from actors.scenario.summary import Total
 
 __all__ = ["FileReport"]
 
@@ -28,6 +29,9 @@ class FileReport:
 
     def result(self, result: Result) -> None:
         """Take note of a result."""
+
+    def total(self, total: Total) -> None:
+        """Whoever reads a file can add."""
 
     def notice(self, text: str) -> None:
         """Notices are for people."""

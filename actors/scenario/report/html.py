@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from actors.scenario.events import Outcome, Printed, RunStarted, StepEnded
+from actors.scenario.outputs import tail_text
 from actors.scenario.report.base import last_line, reasons, where
 from actors.scenario.report.files import FileReport
 from actors.scenario.report.lanes import OUTCOME_COLOURS, STATE_COLOURS, Lanes
 from actors.scenario.report.page import html_text, page_end, page_start
+from actors.scenario.thresholds import judgement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +43,8 @@ class _Run:
     started: RunStarted
     lanes: Lanes
     outputs: dict[tuple[str, str], bytearray] = field(default_factory=dict[tuple[str, str], bytearray])
+    # those of which only the end is kept
+    cut: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     result: Result | None = None
 
 
@@ -59,7 +63,9 @@ class HtmlReport(FileReport):
         if isinstance(event, Printed):
             kept = run.outputs.setdefault((event.process, event.stream), bytearray())
             kept += event.data
-            del kept[:-OUTPUT_SHOWN]
+            if len(kept) > OUTPUT_SHOWN:
+                run.cut.add((event.process, event.stream))
+                del kept[:-OUTPUT_SHOWN]
 
     def result(self, result: Result) -> None:
         self._runs[-1].result = result
@@ -99,10 +105,9 @@ def _article(run: _Run) -> Iterator[str]:
         yield f"<p><strong>{html_text(where(step))}: {html_text(step.title)}</strong></p>"
         yield f"<pre>{html_text(chr(10).join(reasons(step)))}</pre>"
     if result is not None and result.thresholds:
-        yield "<table><tr><th>threshold</th><th>value</th><th></th></tr>"
+        yield "<table><tr><th>threshold</th><th></th><th></th></tr>"
         for one in result.thresholds:
-            value = "none" if one.value is None else f"{one.value:.6g}"
-            yield f"<tr><td>{html_text(one.threshold)}</td><td>{value}</td><td>{'held' if one.held else 'failed'}</td></tr>"
+            yield f"<tr><td>{html_text(one.threshold)}</td><td>{judgement(one)}</td><td>{'held' if one.held else 'failed'}</td></tr>"
         yield "</table>"
     yield from _steps(run)
     yield from _outputs(run)
@@ -140,6 +145,7 @@ def _outputs(run: _Run) -> Iterator[str]:
         return
     yield f"<details><summary>what was printed: {len(run.outputs)}</summary>"
     for (process, stream), data in list(run.outputs.items())[:SHOWN_OUTPUTS]:
-        text = data.decode(errors="replace").replace("\r\n", "\n")
-        yield f"<p>{html_text(process)}, {stream}</p><pre>{html_text(text)}</pre>"
+        cut = (process, stream) in run.cut
+        told = f"{process}, {stream}{f', its last {OUTPUT_SHOWN} bytes' if cut else ''}"
+        yield f"<p>{html_text(told)}</p><pre>{html_text(tail_text(data, cut=cut))}</pre>"
     yield "</details>"

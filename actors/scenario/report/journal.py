@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from actors.scenario.events import Printed, RunStarted
+from actors.scenario.outputs import Decoding
 from actors.scenario.report.base import json_text
 from actors.scenario.report.files import FileReport
 
@@ -31,7 +32,8 @@ class JournalReport(FileReport):
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._printed: dict[tuple[str, str], int] = {}
+        # of each stream: its text, and how many bytes of it came
+        self._printed: dict[tuple[str, str], tuple[Decoding, int]] = {}
 
     def event(self, event: Event) -> None:
         if isinstance(event, RunStarted):
@@ -53,8 +55,8 @@ class JournalReport(FileReport):
 
     def _output(self, event: Printed) -> None:
         key = (event.process, event.stream)
-        before = self._printed.get(key, 0)
-        self._printed[key] = before + len(event.data)
+        decoding, before = self._printed.get(key) or (Decoding(), 0)
+        self._printed[key] = decoding, before + len(event.data)
         kept = event.data[: max(0, OUTPUT_KEPT - before)]
         if not kept:
             return
@@ -64,7 +66,7 @@ class JournalReport(FileReport):
             "container": event.container,
             "process": event.process,
             "stream": event.stream,
-            "text": kept.decode(errors="replace"),
+            "text": decoding.text(kept),
         }
         if len(kept) < len(event.data):
             line["cut"] = f"the first {OUTPUT_KEPT} bytes are kept"

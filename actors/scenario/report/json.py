@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from actors.scenario.events import Event
     from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
+    from actors.scenario.summary import Total
 
 __all__ = ["JsonReport"]
 
@@ -38,6 +39,10 @@ class JsonReport:
 
     def result(self, result: Result) -> None:
         self._stream.write(json_text(result) + "\n")
+        self._stream.flush()
+
+    def total(self, total: Total) -> None:
+        self._stream.write(json_text(total) + "\n")
         self._stream.flush()
 
     def notice(self, text: str) -> None:

@@ -1,10 +1,13 @@
 """Runs as JUnit XML: a suite for each file, a case for each of its steps. For CI systems that show such files.
 
+A case is called what its step is called in the file, before values are in, so that it has one name in every run; of several with
+one name the second is `NAME (2)`.
 A file that was skipped, or that came to grief before its first step, is one case of that kind.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -53,8 +56,11 @@ def _suite(result: Result) -> ElementTree.Element:
         if (value := getattr(result, name)) is not None:
             ElementTree.SubElement(properties, "property", name=name, value=xml_text(str(value)))
     steps = [step for step in result.steps if is_worth_a_line(step)]
+    names: Counter[str] = Counter()
     for step in steps:
-        suite.append(_case(result, step))
+        name = step.written or step.title
+        names[name] += 1
+        suite.append(_case(result, step, name if names[name] == 1 else f"{name} ({names[name]})"))
     # what no step of it says: skipped, no system, a threshold, the time was up
     if result.outcome is not Outcome.HELD and not any(step.outcome is result.outcome for step in steps):
         case = ElementTree.SubElement(suite, "testcase", classname=xml_text(result.file), name="the scenario", time="0")
@@ -63,12 +69,12 @@ def _suite(result: Result) -> ElementTree.Element:
     return suite
 
 
-def _case(result: Result, step: StepEnded) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", classname=xml_text(result.file), name=xml_text(step.title))
+def _case(result: Result, step: StepEnded, name: str) -> ElementTree.Element:
+    case = ElementTree.Element("testcase", classname=xml_text(result.file), name=xml_text(name))
     case.set("time", f"{step.seconds:.6f}")
     case.set("line", str(step.line))
     if step.outcome is not Outcome.HELD:
-        message = "another step's failure stopped it"
+        message = step.skipped or "another step's failure stopped it"
         if step.failure is not None:
             message = f"expected {step.failure.expected}, saw {step.failure.seen}"
         element = ElementTree.SubElement(case, _TAGS[step.outcome], message=xml_text(message))

@@ -6,7 +6,7 @@ and the terminal's size. Not for logs: `plain`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,8 +16,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from actors.scenario.events import Outcome, Printed, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
-from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, where
+from actors.scenario.outputs import Decoding
+from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, threshold_lines, where
 from actors.scenario.report.words import Words
+from actors.scenario.summary import summarised
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from actors.scenario.events import Event
     from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
+    from actors.scenario.summary import Total
 
 __all__ = ["LiveReport"]
 
@@ -43,11 +46,14 @@ LINE_KEPT = 400
 
 @dataclass(slots=True)
 class _Row:
-    """One container as shown: its state, since when, and the last line that a process of it printed."""
+    """One sandbox or container as shown: its state, since when, and the last line that a process of it printed."""
 
     state: str = ""
     since: float = 0.0
     line: str = ""
+    # of the stream that printed last
+    stream: tuple[str, str] = ("", "")
+    decoding: Decoding = field(default_factory=Decoding)
     rest: str = ""
 
 
@@ -57,7 +63,8 @@ class LiveReport:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
-        self._containers: dict[str, _Row] = {}
+        # by name, a sandbox before its containers
+        self._rows: dict[str, _Row] = {}
         self._steps: dict[str, StepStarted] = {}
         self._began = 0.0
         self._limit = 1.0
@@ -73,13 +80,13 @@ class LiveReport:
                 self._steps.pop(path, None)
                 if is_worth_a_line(event):
                     self._step(event)
-            case StateSeen(name=name, state=state) if "/" in name:
-                # a program makes containers that no file has announced
-                row = self._containers.setdefault(name, _Row())
+            case StateSeen(name=name, state=state):
+                # a program makes some that no file has announced
+                row = self._rows.setdefault(name, _Row())
                 if row.state != state:
                     row.state, row.since = state, event.at
-            case Printed(container=container) if container in self._containers:
-                self._printed(self._containers[container], event)
+            case Printed(container=container) if container in self._rows:
+                self._printed(self._rows[container], event)
             case RunEnded():
                 self._running = False
                 self._live.stop()
@@ -90,8 +97,14 @@ class LiveReport:
         return None
 
     def result(self, result: Result) -> None:
+        for line in threshold_lines(result):
+            self._console.print(Words(f"  {line}"), soft_wrap=True)
         outcome = result.outcome
         self._console.print(Words(last_line(result), style=STYLES[outcome]), soft_wrap=True)
+
+    def total(self, total: Total) -> None:
+        for line in summarised(total):
+            self._console.print(Words(line), soft_wrap=True)
 
     def notice(self, text: str) -> None:
         self._console.print(Words(text, style="yellow"), soft_wrap=True)
@@ -107,7 +120,11 @@ class LiveReport:
         self._live.stop()
 
     def _start(self, event: RunStarted) -> None:
-        self._containers = {name: _Row() for name in event.containers}
+        self._rows = {
+            name: _Row()
+            for sandbox in event.sandboxes
+            for name in (sandbox, *(one for one in event.containers if one.startswith(f"{sandbox}/")))
+        }
         self._steps = {}
         self._began = trio.current_time()
         self._limit = event.limit
@@ -124,10 +141,12 @@ class LiveReport:
         )
         self._console.print(line, no_wrap=True, overflow="ellipsis")
         for reason in reasons(event):
-            self._console.print(Words(f"      {reason}", style="red"), soft_wrap=True)
+            self._console.print(Words(f"      {reason}", style="dim" if event.skipped else "red"), soft_wrap=True)
 
     def _printed(self, row: _Row, event: Printed) -> None:
-        lines = (row.rest + event.data.decode(errors="replace")).replace("\r", "").split("\n")
+        if row.stream != (event.process, event.stream):
+            row.stream, row.decoding, row.rest = (event.process, event.stream), Decoding(), ""
+        lines = (row.rest + row.decoding.text(event.data)).replace("\r", "").split("\n")
         row.rest = lines.pop()[-LINE_KEPT:]
         shown = [line for line in [*lines, row.rest] if line.strip()]
         if shown:
@@ -135,21 +154,28 @@ class LiveReport:
             row.line = shown[-1] if own else f"{event.process}: {shown[-1]}"
 
     def _now(self) -> RenderableType:
-        """What goes on: steps under way, containers, the time; never higher than the terminal."""
+        """What goes on: steps under way, sandboxes and containers, the time; never higher than the terminal."""
         elapsed = trio.current_time() - self._began
         room = max(3, self._console.height - 4)
         steps = list(self._steps.values())[-(room // 3) :]
-        rows = list(self._containers.items())[: room - len(steps)]
+        rows, left_out = self._shown(room - len(steps))
         parts: list[RenderableType] = [Words("")]
         for step in steps:
             line = Words.assemble(("  ▸ ", "cyan"), step.title, (f"  {elapsed - step.at:.1f} s", "dim"), no_wrap=True)
             line.truncate(self._console.width - 1, overflow="ellipsis")
             parts.append(line)
         parts.append(self._table(rows, elapsed))
-        if len(rows) < len(self._containers):
-            parts.append(Words(f"  and {len(self._containers) - len(rows)} more containers", style="dim"))
+        if left_out:
+            parts.append(Words(f"  and {left_out} more", style="dim"))
         parts.append(self._clock(elapsed))
         return Group(*parts)
+
+    def _shown(self, room: int) -> tuple[list[tuple[str, _Row]], int]:
+        """As many as there is room for, and how many there are beside: sandboxes that run give way to containers."""
+        rows = list(self._rows.items())
+        if len(rows) > room:
+            rows = [(name, row) for name, row in rows if "/" in name or row.state != "running"]
+        return rows[:room], len(self._rows) - len(rows[:room])
 
     def _table(self, rows: list[tuple[str, _Row]], elapsed: float) -> Table:
         table = Table.grid(padding=(0, 2), expand=True)

@@ -12,10 +12,11 @@ import trio
 from rich.console import Console, Group
 from rich.live import Live
 
-from actors.scenario.events import Outcome, RunEnded, RunStarted, StepEnded, StepStarted
+from actors.scenario.events import Outcome, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
 from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, where
 from actors.scenario.report.live import FPS, STYLES
 from actors.scenario.report.words import Words
+from actors.scenario.summary import summarised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from actors.scenario.events import Event
     from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
+    from actors.scenario.summary import Total
 
 __all__ = ["ManyReport"]
 
@@ -34,6 +36,8 @@ class _Row:
     name: str
     began: float
     step: str = "opening its world"
+    # its first step
+    begun: bool = False
 
 
 class ManyReport:
@@ -55,7 +59,9 @@ class ManyReport:
 
         def listener(event: Event) -> None:
             if isinstance(event, StepStarted):
-                row.step = event.title
+                row.step, row.begun = event.title, True
+            elif isinstance(event, StateSeen) and not row.begun:
+                row.step = f"{event.name} {event.state}"
             elif isinstance(event, RunEnded):
                 self._rows.remove(row)
 
@@ -79,6 +85,12 @@ class ManyReport:
                 self._console.print(Words(f"      {reason}", style="red"), soft_wrap=True)
         if result.outcome is not Outcome.HELD:
             self._console.print(Words(f"    {last_line(result)}", style=STYLES[result.outcome]), soft_wrap=True)
+
+    def total(self, total: Total) -> None:
+        # nothing goes on any more
+        self._live.stop()
+        for line in summarised(total):
+            self._console.print(Words(line), soft_wrap=True)
 
     def notice(self, text: str) -> None:
         self._console.print(Words(text, style="yellow"), soft_wrap=True)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.scenario.events import RunStarted, StepEnded
-from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, where
+from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, threshold_lines, where
+from actors.scenario.summary import summarised
 from transports.plain import printable
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from actors.scenario.events import Event
     from actors.scenario.load import Loaded
     from actors.scenario.runner import Result
+    from actors.scenario.summary import Total
 
 __all__ = ["PlainReport"]
 
@@ -41,7 +43,13 @@ class PlainReport:
         return None
 
     def result(self, result: Result) -> None:
+        for line in threshold_lines(result):
+            self._line(f"  {line}")
         self._line(last_line(result))
+
+    def total(self, total: Total) -> None:
+        for line in summarised(total):
+            self._line(line)
 
     def notice(self, text: str) -> None:
         self._line(text)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from actors.scenario.load import Loaded
     from actors.scenario.report.base import Report
     from actors.scenario.runner import Result
+    from actors.scenario.summary import Total
 
 __all__ = ["SeveralReports"]
 
@@ -35,6 +36,9 @@ class SeveralReports:
     def result(self, result: Result) -> None:
         for report in self._all:
             report.result(result)
+
+    def total(self, total: Total) -> None:
+        self._first.total(total)
 
     def notice(self, text: str) -> None:
         self._first.notice(text)

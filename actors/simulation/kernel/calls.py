@@ -22,6 +22,7 @@ __all__ = [
     "Call",
     "CallFailed",
     "ChangeDirectory",
+    "ChangeMode",
     "Close",
     "Disposition",
     "Duplicate",
@@ -244,6 +245,14 @@ class Wait(Call):
 
     pid: int | None
     interruptible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeMode(Call):
+    """Who may do what with a file: the nine bits of its mode."""
+
+    path: str
+    mode: int
 
 
 @dataclass(frozen=True, slots=True)

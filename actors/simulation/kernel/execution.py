@@ -139,6 +139,11 @@ def _status(kernel: Kernel, process: Process, call: calls.Status) -> object:
     return process.container.tree.status(_path(process, call.path))
 
 
+def _change_mode(kernel: Kernel, process: Process, call: calls.ChangeMode) -> object:
+    process.container.tree.change_mode(_path(process, call.path), call.mode)
+    return None
+
+
 def _change_directory(kernel: Kernel, process: Process, call: calls.ChangeDirectory) -> object:
     path = _path(process, call.path)
     if not process.container.tree.is_directory(path):
@@ -274,6 +279,7 @@ CALLS: CallTable = MappingProxyType(
         calls.MakeDirectory: _make_directory,
         calls.ListDirectory: _list_directory,
         calls.Status: _status,
+        calls.ChangeMode: _change_mode,
         calls.ChangeDirectory: _change_directory,
         calls.Sleep: _sleep,
         calls.Work: _work,

@@ -1,6 +1,7 @@
 """The files of one container: an image that many share, and what its programs write over it. In memory, and bounded.
 
-For the kernel and the engine. Paths are absolute; owners, modes and links are not there. Not for open files: `files`.
+For the kernel and the engine. Paths are absolute; owners and links are not there, and of a mode it matters only whether a
+file may be run. Not for open files: `files`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,12 @@ class FileStatus:
 
     kind: str
     size: int = 0
-    executable: bool = False
+    mode: int = 0o755
+
+    @property
+    def executable(self) -> bool:
+        """Whether root may run it: somebody may."""
+        return self.kind == "file" and bool(self.mode & 0o111)
 
 
 class Tree:
@@ -53,6 +59,8 @@ class Tree:
         # what was written; None hides a file of the image
         self._written: dict[str, bytearray | None] = {}
         self._bytes = 0
+        # of files whose mode was changed
+        self._modes: dict[str, int] = {}
         # where a mount makes writing possible
         self._writable: list[str] = []
 
@@ -69,7 +77,9 @@ class Tree:
 
     def program(self, path: str) -> Program | None:
         """What is run there."""
-        return None if path in self._written else self._programs.get(path)
+        if path in self._written or not self._modes.get(path, 0o111) & 0o111:
+            return None
+        return self._programs.get(path)
 
     def text(self, path: str) -> str:
         """The content of a file, empty without one."""
@@ -83,10 +93,20 @@ class Tree:
             return FileStatus("directory")
         if path in _DEVICES or path == "/dev/tty":
             return FileStatus("device")
-        if self.program(path) is not None:
-            return FileStatus("file", 1024 * 1024, executable=True)
+        if path in self._programs and path not in self._written:
+            return FileStatus("file", 1024 * 1024, self._modes.get(path, 0o755))
         content = self._content(path)
-        return None if content is None else FileStatus("file", len(content))
+        return None if content is None else FileStatus("file", len(content), self._modes.get(path, 0o644))
+
+    def change_mode(self, path: str, mode: int) -> None:
+        """Of a file; a directory's means nothing here. Raises: CallFailed."""
+        path = posixpath.normpath(path)
+        status = self.status(path)
+        if status is None:
+            raise CallFailed(self._missing(path))
+        self._check_writable(path)
+        if status.kind == "file":
+            self._modes[path] = mode
 
     def names(self, path: str) -> list[str]:
         """What is in a directory, sorted. Raises: CallFailed."""
@@ -150,6 +170,7 @@ class Tree:
             return
         # what somebody still has open is freed as well: a disk of 64 MiB is generous enough
         self._bytes -= len(self._written.pop(path, None) or b"")
+        self._modes.pop(path, None)
         if path in self._image or path in self._programs:
             self._written[path] = None
 

@@ -1,16 +1,19 @@
-"""Programs about files: ls, touch, rm, rmdir, mkdir, cp, mv.
+"""Programs about files: ls, touch, rm, rmdir, mkdir, cp, mv, chmod.
 
-For the table. The files of a simulated container have no owners, modes, times or links.
+For the table. The files of a simulated container have no owners, times or links, and of a mode it matters only whether a file
+may be run.
 """
 
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING, Any
 
 from actors.simulation.kernel.calls import (
     Call,
     CallFailed,
+    ChangeMode,
     Close,
     ListDirectory,
     MakeDirectory,
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from actors.simulation.kernel.process import Process
     from actors.simulation.kernel.tree import FileStatus
 
-__all__ = ["cp", "ls", "mkdir", "mv", "rm", "rmdir", "touch"]
+__all__ = ["chmod", "cp", "ls", "mkdir", "mv", "rm", "rmdir", "touch"]
 
 
 def ls(process: Process) -> Body:
@@ -162,12 +165,71 @@ def _copy(process: Process, paths: list[str], *, keep: bool) -> Generator[Call, 
     except CallFailed as failed:
         return (yield from complain(process, f"can't {'stat' if keep else 'rename'} '{source}': {failed.error}"))
     content = yield from read_all(reading)
+    of_source: FileStatus | None = yield Status(source)
+    # what is there keeps its mode when it is copied over
+    before: FileStatus | None = (yield Status(target)) if keep else None
+    mode = of_source.mode if of_source is not None and before is None else None
     try:
         writing = yield Open(target, "w")
         yield Write(writing, content)
         yield Close(writing)
+        if mode is not None:
+            yield ChangeMode(target, mode)
     except CallFailed as failed:
         return (yield from complain(process, f"can't create '{target}': {failed.error}"))
     if not keep:
         yield Remove(source)
     return 0
+
+
+_CLAUSE = re.compile(r"([ugoa]*)((?:[-+=][rwxXst]*)+)")
+_ACTION = re.compile(r"([-+=])([rwxXst]*)")
+_WHO = {"u": 0o700, "g": 0o070, "o": 0o007, "a": 0o777}
+_MAY = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0, "t": 0}
+# of a new process: what `+w` without a who leaves out
+_UMASK = 0o022
+
+
+def chmod(process: Process) -> Body:
+    """Modes, as numbers or as u+x,go=r."""
+    words = list(process.argv[1:])
+    # a mode may begin with a dash
+    while words and words[0] in ("-f", "--"):
+        words.pop(0)
+    if words and words[0].startswith("-R"):
+        raise UsageFault("option -R is not supported by the simulated program")
+    if len(words) < 2:
+        raise UsageFault("missing operand")
+    asked, status = words[0], 0
+    if _changed(asked, 0) is None:
+        raise UsageFault(f"invalid mode '{asked}'")
+    for path in words[1:]:
+        what: FileStatus | None = yield Status(path)
+        try:
+            yield ChangeMode(path, _changed(asked, what.mode if what is not None else 0) or 0)
+        except CallFailed as failed:
+            status = yield from complain(process, f"{path}: {failed.error}")
+    return status
+
+
+def _changed(asked: str, mode: int) -> int | None:
+    """A mode after a change; None for a change that is none."""
+    if re.fullmatch("[0-7]{1,4}", asked):
+        return int(asked, 8) & 0o777
+    for clause in asked.split(","):
+        match = _CLAUSE.fullmatch(clause)
+        if match is None:
+            return None
+        who = 0
+        for letter in match[1]:
+            who |= _WHO[letter]
+        for action in _ACTION.finditer(match[2]):
+            bits = 0
+            for letter in action[2]:
+                bits |= _MAY.get(letter, 0o111 if mode & 0o111 else 0)
+            bits &= who or ~_UMASK & 0o777
+            if action[1] == "=":
+                mode = mode & ~(who or 0o777) | bits
+            else:
+                mode = mode | bits if action[1] == "+" else mode & ~bits
+    return mode

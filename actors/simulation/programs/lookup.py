@@ -1,4 +1,4 @@
-"""Where a program is found: by a path, or by its name along PATH. Pure.
+"""Where a program is found: by a path, or by its name along PATH; a script is run by the interpreter that it names. Pure.
 
 For the shell, for programs that run others, and for the engine. What there is to find, the container's tree knows.
 """
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from actors.simulation.programs.shell.state import Missing
 
 if TYPE_CHECKING:
-    from actors.simulation.kernel.calls import Program
+    from actors.simulation.kernel.calls import Body, Program
     from actors.simulation.kernel.process import Process
     from actors.simulation.kernel.tree import Tree
 
-__all__ = ["find_in_tree", "find_program", "missing_status"]
+__all__ = ["find_in_tree", "find_program", "interpreter_of", "missing_status"]
 
 # where the image has busybox' applets
 _APPLETS = "/bin"
+# the kernel's own bounds: bytes of a first line, interpreters of interpreters
+_HEAD, _DEPTH = 256, 5
 
 
 def find_in_tree(tree: Tree, name: str, path: str, cwd: str) -> Program | Missing:
@@ -29,9 +31,38 @@ def find_in_tree(tree: Tree, name: str, path: str, cwd: str) -> Program | Missin
         program = tree.program(place)
         if program is not None:
             return program
-        if tree.status(place) is not None:
-            why = Missing.DENIED
+        if (status := tree.status(place)) is not None:
+            if not status.executable:
+                why = Missing.DENIED
+            elif (script := _script(tree, place, name, cwd, _DEPTH)) is not None:
+                return script
     return why
+
+
+def interpreter_of(tree: Tree, path: str) -> list[str] | None:
+    """What the first line of a script names: a program, and perhaps one argument. None: it names none."""
+    head = tree.text(path)[:_HEAD]
+    return head[2:].partition("\n")[0].strip().split(maxsplit=1) if head.startswith("#!") else None
+
+
+def _script(tree: Tree, place: str, called: str, cwd: str, depth: int) -> Program | None:
+    """A file that may be run, as a program: its interpreter in its place; without one a shell, as those who are refused by the
+    kernel then try. None: there is no such interpreter."""
+    words = interpreter_of(tree, place)
+    if words is None:
+        words = [f"{_APPLETS}/sh"]
+    path = posixpath.normpath(posixpath.join(cwd, words[0])) if words else ""
+    program = tree.program(path)
+    if program is None and depth and (status := tree.status(path)) is not None and status.executable:
+        program = _script(tree, path, words[0], cwd, depth - 1)
+    if program is None:
+        return None
+
+    def run(process: Process) -> Body:
+        process.argv = (*words, called, *process.argv[1:])
+        return program(process)
+
+    return run
 
 
 def find_program(process: Process, name: str, path: str) -> Program | Missing:

@@ -49,6 +49,9 @@ PROGRAMS: Mapping[str, ProgramRow] = MappingProxyType(
         "basename": _program(fields.basename, "the last part of a path, without a suffix"),
         "busybox": _program(system.busybox, "`busybox NAME ARGUMENT...`"),
         "cat": _program(streams.cat, "files or stdin, one after the other"),
+        "chmod": _program(
+            files.chmod, "modes of files, as numbers or as `u+x,go=r`; whether a file may be run is all that matters"
+        ),
         "cp": _program(files.cp, "one file to another, or into a directory"),
         "cut": _program(fields.cut, "fields or characters of lines; `-d -f -c -s`"),
         "date": _program(system.date, "`+%s` alone; a simulated machine was started at the beginning of 2026"),

@@ -10,14 +10,16 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors.cli.call.arguments import parse_call
+from actors.cli.call.fitting import with_root
 from actors.cli.call.terminal import candidates, history_file
 from actors.cli.completion import completion
 from actors.cli.main import build_parser
-from actors.errors import InvalidArgument
+from actors.errors import InvalidArgument, NotFound
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.jsonform import request_from_json, request_to_json, response_to_json
@@ -284,3 +286,20 @@ def test_a_name_that_comes_again_after_many_others_is_found_at_once() -> None:
         request("PauseContainer", "{" + ", ".join([*names, names[-1]]) + "}")
     # counting each name in all of them takes minutes
     assert time.process_time() - began < 20
+
+
+async def test_an_image_is_unpacked_when_the_call_is_made_and_beside_the_loop(tmp_path: Path) -> None:
+    archive = tmp_path / "image.tar"
+    archive.write_text("no archive")
+    call = parse_call(("CreateContainer", "container_id=one", f"image=docker-archive:{archive}"), SEAMS)
+    assert call.image == f"docker-archive:{archive}"
+    for gone in (f"docker-archive:{archive}s", f"oci:{archive}", f"dir:{archive}"):
+        with pytest.raises(NotFound):
+            parse_call(("CreateContainer", "container_id=one", f"image={gone}"), SEAMS)
+    # only now is it looked into, in a thread that a cancel ends
+    with pytest.raises(InvalidArgument, match="no proper tar"):
+        await with_root(call)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await with_root(call)
+    assert scope.cancelled_caught

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from actors.cli.files import load_all
+from actors.cli.files import load_all, validate
 from actors.cli.find import find_files
+from actors.cli.options import FileOptions
 from actors.scenario.load import looks_like_scenario
 
 GOOD = "name: a\nwhy: b\nsteps:\n  - sleep: 1s\n"
@@ -83,6 +84,7 @@ FOREIGN = {
     "empty": "",
     "no text": "\udcff\udcfe",
 }
+KNOWN = {FOREIGN["workflow"]: "a GitHub workflow", FOREIGN["compose"]: "a Compose file"}
 MEANT = {
     "a slip in steps": "name: a\nwhy: b\nstesp: []\n",
     "a slip in why": "name: a\nwyh: b\nsandboxes: {}\nsteps: []\n",
@@ -100,7 +102,8 @@ def test_another_tools_file_is_skipped_with_a_note(
     file.write_text(text, errors="surrogateescape")
     loaded, problems = load_all((tmp_path,))
     assert (len(loaded), problems) == (1, [])
-    assert capsys.readouterr().err == f"katrio: {file}: skipped: no scenario\n"
+    what = KNOWN.get(text, "no scenario")
+    assert capsys.readouterr().err == f"katrio: {file}: skipped: {what}\n"
     assert load_all((file,))[1] != []
 
 
@@ -110,6 +113,60 @@ def test_a_scenario_with_a_fault_refuses_the_folder(text: str, tmp_path: Path) -
     (tmp_path / "b.yaml").write_text(text)
     assert load_all((tmp_path,))[1] != []
     assert looks_like_scenario(text.encode())
+
+
+def _said(capsys: pytest.CaptureFixture[str], *paths: Path) -> tuple[int, str]:
+    code = validate(FileOptions(paths, json=False))
+    return code, "".join(capsys.readouterr())
+
+
+def test_a_folder_without_scenarios_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _said(capsys, tmp_path) == (
+        2,
+        f"katrio: {tmp_path}: found no .yaml or .yml file in it or below, expected a folder of scenarios\n",
+    )
+    (tmp_path / "program.py").write_text("")
+    assert "is run by its own name, as program.py" in _said(capsys, tmp_path)[1]
+    (tmp_path / "a.yml").write_text("a: b\n")
+    assert "found no scenario among its files" in _said(capsys, tmp_path)[1]
+    assert validate(FileOptions((tmp_path,), json=True)) == 2
+    assert '"found": "no scenario among its files"' in capsys.readouterr().out
+
+
+def test_a_missing_image_is_found_where_it_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "images.yaml"
+    (tmp_path / "there.tar").touch()
+    file.write_text(
+        f"""\
+name: a
+why: b
+vars: {{here: "{tmp_path}", gone: /no/such}}
+defaults: {{command: x, image: "oci:/no/layout:tag"}}
+sandboxes:
+  box:
+    containers:
+      image: {{image: busybox}}
+      one: {{image: alpine}}
+      two: {{image: "${{gone}}"}}
+      three: {{image: "dir:${{here}}"}}
+      four: {{image: "docker-archive:${{here}}/there.tar"}}
+      five: {{image: "docker-archive:${{here}}/gone.tar"}}
+      six: {{image: /not/there}}
+steps:
+  - {{create: six, expect: {{error: not_found}}}}
+"""
+    )
+    code, said = _said(capsys, file)
+    places = [line.partition(": found")[0].removeprefix(f"katrio: {file}:") for line in said.splitlines()]
+    assert (code, places) == (
+        2,
+        [
+            "4:31: defaults.image",
+            "9:20: sandboxes.box.containers.one.image",
+            "10:20: sandboxes.box.containers.two.image",
+            "13:21: sandboxes.box.containers.five.image",
+        ],
+    )
 
 
 def test_many_notes_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

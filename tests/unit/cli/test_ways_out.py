@@ -31,6 +31,7 @@ from actors.conformance.report.table import LiveProgress, print_cases, print_tab
 from actors.errors import AgentError
 from actors.scenario.events import (
     Failure,
+    Happened,
     Outcome,
     Printed,
     RunEnded,
@@ -86,7 +87,7 @@ def check(out: str, *, half: bool = False, lines: str = "\n\t") -> None:
 
 
 FAILURE = Failure(
-    expected=NASTY, seen=NASTY + HALF, at=NASTY, about=NASTY, events=(NASTY,), tails=(Tail(process=NASTY, stream="stdout", text=NASTY),)
+    expected=NASTY, seen=NASTY + HALF, at=NASTY, about=NASTY, events=(Happened(at=1.0, what=NASTY),), tails=(Tail(process=NASTY, stream="stdout", text=NASTY),)
 )  # fmt: skip
 STEP = StepEnded(
     at=1.0, path="steps[0]", title=NASTY + HALF, line=1, file=NASTY, outcome=Outcome.FAILED, seconds=0.5,

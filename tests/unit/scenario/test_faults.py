@@ -51,6 +51,14 @@ class Case(NamedTuple):
 STEPS = {
     "unknown verb": Case("- paus: one", "1:3", "steps[0]: found 'paus', expected a verb; did you mean pause?"),
     "no verb": Case("- {name: nothing}", "1:3", "found no verb, expected a verb"),
+    "a text that became a mapping": Case(
+        "- {exec: one, command: [sh, -c, echo a: b]}",
+        "1:33",
+        "found a mapping (echo a: b), expected text, with quotes around a text that has ': ' in it",
+    ),
+    "a command that became a mapping": Case(
+        "- exec: one\n  command: {echo a: b}", "2:12", "found a mapping (echo a: b), expected a list of words"
+    ),
     "two verbs": Case("- {pause: one, resume: one}", "1:3", "found pause and resume, expected one verb in a step"),
     "not a mapping": Case("- pause", "1:3", "found 'pause', expected a step: one verb and what it acts on"),
     "unknown field": Case("- {exec: one, command: ls, cdw: /}", "1:28", "did you mean cwd?"),
@@ -223,6 +231,38 @@ FILES = {
         "name: x\nwhy: y\nthresholds: [count(exec) < 5s]\nsteps: []", "3:14", "with a plain number"
     ),
     "broken YAML": Case("name: x\nwhy: [", "3:1", "found broken YAML", schema=False),
+    "a tab": Case(
+        "name: x\nwhy: y\nsandboxes:\n\tbox: {}\nsteps: []", "4:1", "found a tab, expected spaces", schema=False
+    ),
+    "a tab in a step": Case(
+        "name: x\nwhy: y\nsteps:\n- exec: one\n \tcommand: a", "5:2", "found a tab, expected spaces", schema=False
+    ),
+    "a second colon": Case(
+        "name: x\nwhy: echo a: b\nsteps: []", "2:12", "expected quotes around a text that has ': ' in it", schema=False
+    ),
+    "a sign of YAML's": Case("name: @x\nwhy: y\nsteps: []", "1:7", "a text that begins with '@'", schema=False),
+    "a quote that stays open": Case(
+        "name: 'x\nwhy: y\nsteps: []", "3:10", "found a quote that nothing closes", schema=False
+    ),
+    "a Chaos Toolkit experiment": Case(
+        "title: x\ndescription: y\nmethod: []\nrollbacks: []", "", "found a Chaos Toolkit experiment", schema=False
+    ),
+    "the same as JSON": Case(
+        '{"version": "1.0.0", "title": "x", "steady-state-hypothesis": {}, "method": []}',
+        "",
+        "found a Chaos Toolkit experiment, expected a scenario of katrio's",
+        schema=False,
+    ),
+    "a manifest": Case("apiVersion: v1\nkind: Pod\nmetadata: {}", "", "found a Kubernetes manifest", schema=False),
+    "threshold below every time": Case(
+        "name: x\nwhy: y\nthresholds: ['p95(exec) < 0ms']\nsteps: []", "3:14", "which nothing can meet", schema=False
+    ),
+    "threshold below every count": Case(
+        "name: x\nwhy: y\nthresholds: [errors(exec) < 0]\nsteps: []", "3:14", "which nothing can meet", schema=False
+    ),
+    "threshold of a part": Case(
+        "name: x\nwhy: y\nthresholds: [count(exec) == 1.5]\nsteps: []", "3:14", "expected a whole number", schema=False
+    ),
     "two documents": Case("name: x\n---\nname: y", "2:1", "another document", schema=False),
     "an alias": Case("name: x\nwhy: *a\nsteps: []", "2:6", "found the alias *a, expected no aliases", schema=False),
     "an anchor": Case("name: &a x\nwhy: y\nsteps: []", "1:7", "found the anchor &a, expected no anchors", schema=False),

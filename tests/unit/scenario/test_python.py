@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import yaml
 
 from actors.cli.programs import describe_program, load_program
 from actors.scenario.events import Outcome
 from actors.scenario.load import load_text
 from actors.scenario.problems import ScenarioError
-from actors.scenario.recording import Asked, recorded
+from actors.scenario.recording import Asked, Heard, recorded
 from actors.scenario.transcript import transcript
 from actors.wire.spec import ProcessSpec
 from tests.support.scenarios import Ran, run
@@ -149,6 +150,50 @@ async def test_what_was_asked_becomes_a_file_that_holds(autojump_clock: MockCloc
     assert "$${B}" in text
     assert "error: invalid_transition" in text
     assert "state: one, expect: paused" in text
+
+
+async def test_what_was_read_of_outputs_is_expected(autojump_clock: MockClock) -> None:
+    asks: list[Asked] = []
+    heard = Heard()
+
+    async def scenario(world: PythonWorld) -> None:
+        world.system = recorded(world.system, trio.current_time, asks.append, heard)
+        box = await world.sandbox("box")
+        one = await world.container(box, "one", ["wait"])
+        for name, words in (
+            ("short", "a: ${b}\r\n  # no"),
+            ("long", "x" * 5000),
+            ("strange", "\x1b[1m"),
+            ("empty", ""),
+        ):
+            process = await one.exec(name, ProcessSpec(args=("print", words)))
+            await process.collect()
+        # its output was not read to its end
+        process = await one.exec("left", ProcessSpec(args=("print", "unread")))
+        async with process.open_stdout() as parts:
+            await anext(parts)
+        await process.wait()
+        # and this one's name was used before
+        for number in (1, 2):
+            process = await one.exec("again", ProcessSpec(args=("print", str(number))))
+            await process.collect()
+            await one.stop()
+            await one.delete()
+            one = await world.container(box, "one", ["wait"])
+
+    ran = await played(scenario)
+    assert ran.result.outcome is Outcome.HELD, ran.result.reason
+    text = transcript(asks, name="recorded", why="to see", heard=heard)
+    steps: list[dict[str, Any]] = yaml.safe_load(text)["steps"]
+    waits = {step["wait"]: step["expect"] for step in steps if "wait" in step}
+    assert waits["short"] == {"exit": 0, "stdout": "a: $${b}\n  # no", "stderr": ""}
+    assert waits["empty"] == {"exit": 0, "stdout": "", "stderr": ""}
+    assert waits["long"] == waits["strange"] == {"exit": 0, "stderr": ""}
+    assert {step["bytes"]: step["expect"] for step in steps if "bytes" in step} == {"long": 5001, "strange": 5}
+    assert [step["sha256"] for step in steps if "sha256" in step] == ["long", "strange"]
+    assert waits["left"] == waits["again"] == {"exit": 0}
+    again = (await run(load_text(text.encode(), "recorded.yaml"))).result
+    assert again.outcome is Outcome.HELD, f"{again.reason}\n{text}"
 
 
 @pytest.mark.parametrize(

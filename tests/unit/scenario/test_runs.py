@@ -267,8 +267,8 @@ async def test_a_failure_tells_output_and_what_last_happened(autojump_clock: Moc
     failure = ran.result.steps[-1].failure
     assert failure is not None
     assert [(tail.process, tail.text) for tail in failure.tails] == [("pp", "a clue")]
-    assert any("exec: ok" in event for event in failure.events)
-    assert any("exit of pp: code 0" in event for event in failure.events)
+    assert any("exec: ok" in event.what for event in failure.events)
+    assert any("exit of pp: code 0" in event.what for event in failure.events)
 
 
 async def test_states_are_told_by_the_actors_themselves(autojump_clock: MockClock) -> None:

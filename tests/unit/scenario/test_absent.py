@@ -1,0 +1,195 @@
+"""Steps about what was never started, because its start was refused as a step expected: skipped, and the run goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from actors.errors import AgentError
+from actors.scenario.absent import Absence, Absent
+from actors.scenario.events import Outcome
+from actors.scenario.load import load_text
+from actors.scenario.problems import ScenarioError
+from actors.scenario.report.base import last_line, reasons
+from actors.scenario.verbs import VERBS
+from tests.support.agents import ScriptedGuest
+from tests.support.scenarios import HEAD, Ran, run, scenario
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+MAYBE = "expect: {error: [none, agent_error]}"
+# every verb that acts on a process, with what it must have
+OF_A_PROCESS = {
+    "wait": "",
+    "signal": "with: TERM",
+    "winsize": "rows: 2, columns: 2",
+    "stdin": "text: x",
+    "close_stdin": "",
+    "stdout": "",
+    "stderr": "",
+    "lines": "",
+    "bytes": "",
+    "sha256": "",
+}
+# and on a container
+OF_A_CONTAINER = OF_A_PROCESS | {
+    "start": "",
+    "pause": "",
+    "resume": "",
+    "stop": "",
+    "delete": "",
+    "exec": "command: [wait]",
+    "state": "",
+    "info": "",
+    "stats": "",
+    "list_processes": "",
+    "update": "pids: 5",
+    "probe": "",
+    "call": "verb: info",
+}
+
+
+def written(verb: str, more: str, name: str) -> str:
+    """A step of this verb about that name."""
+    target = f"{{freezer: {name}}}" if verb == "probe" else name
+    return f"{{{verb}: {target}{', ' + more if more else ''}}}"
+
+
+async def refusing(method: str, steps: str, *, more: str = "") -> Ran:
+    """Run steps at a guest that refuses this call."""
+    return await run(scenario(steps, more=more), guest=ScriptedGuest(failures={method: AgentError("no")}))
+
+
+def outcomes(ran: Ran) -> list[str]:
+    """Of the steps of the file's own list."""
+    return [step.outcome.value for step in ran.result.steps if "." not in step.path]
+
+
+@pytest.mark.parametrize(("verb", "more"), OF_A_PROCESS.items())
+async def test_a_process_whose_exec_was_refused(verb: str, more: str, autojump_clock: MockClock) -> None:
+    ran = await refusing(
+        "exec_process",
+        f"- {{exec: one, command: [wait], as: gone, {MAYBE}}}\n- {written(verb, more, 'gone')}\n- {{state: one}}",
+        more=f"finally:\n- {written(verb, more, 'gone')}",
+    )
+    assert outcomes(ran) == ["held", "skipped", "held", "skipped"]
+    assert ran.result.outcome is Outcome.HELD, ran.result.reason
+    line = ran.result.steps[0].line
+    why = f"gone was never started: its exec on line {line} was refused, as that step expected (agent_error)"
+    assert list(reasons(ran.result.steps[1])) == [why]
+    assert last_line(ran.result).startswith("held: 2 steps, 2 skipped, in ")
+
+
+def test_every_verb_about_a_process_or_container_is_in_the_tables() -> None:
+    blocks = {"eventually", "always", "unchanged", "grows", "parallel", "race", "repeat", "for_each", "rate", "include"}
+    of_sandboxes = {"check", "fault", "capabilities", "get_guest_details", "disconnect", "online_cpu_mem", "copy_file"}
+    of_sandboxes |= {"set_guest_time", "reseed_random", "list_interfaces", "update_interface", "list_routes"}
+    assert set(VERBS) - blocks - of_sandboxes - {"update_routes", "sleep", "create"} == set(OF_A_CONTAINER)
+
+
+@pytest.mark.parametrize(("verb", "more"), OF_A_CONTAINER.items())
+async def test_a_container_whose_create_was_refused(verb: str, more: str, autojump_clock: MockClock) -> None:
+    ran = await refusing(
+        "create_container", f"- {{create: one, {MAYBE}}}\n- create: two\n  {MAYBE}\n- {written(verb, more, 'one')}"
+    )
+    assert outcomes(ran) == ["held", "held", "skipped"]
+    assert "box/one was never created: its create on line " in ran.result.steps[-1].skipped
+
+
+async def test_what_a_container_can_do_whose_start_was_refused_it_is_asked(autojump_clock: MockClock) -> None:
+    ran = await refusing(
+        "start_container",
+        f"""
+        - {{start: one, {MAYBE}}}
+        - {{start: two, {MAYBE}}}
+        - {{wait: one}}
+        - eventually: {{stdout: one, expect: {{contains: ready}}}}
+        - {{pause: one}}
+        - {{state: one, expect: ready}}
+        - {{stop: one}}
+        - {{delete: one}}
+        - {{state: one, expect: {{error: not_found}}}}
+        """,
+    )
+    assert outcomes(ran) == ["held", "held", "skipped", "skipped", "skipped", "held", "held", "held", "held"]
+    assert ran.result.outcome is Outcome.HELD, ran.result.reason
+
+
+async def test_one_more_start_of_what_runs_says_nothing_about_it(autojump_clock: MockClock) -> None:
+    ran = await run(
+        scenario(
+            """
+            - create: one
+            - start: one
+            - {create: one, expect: {error: [none, already_exists]}}
+            - {start: one, expect: {error: [none, invalid_transition]}}
+            - {exec: one, command: [exit, "3"], as: pp}
+            - {wait: pp, expect: {exit: 3}}
+            - {stop: one}
+            """
+        )
+    )
+    assert outcomes(ran) == ["held"] * 7
+
+
+def test_a_second_try_that_goes_well_counts_and_a_delete_forgets() -> None:
+    absent = Absent()
+    absent.refused("create", "box/one", "no room")
+    assert absent.find("box/one") == Absence("no room")
+    absent.done("create", "box/one")
+    assert absent.find("box/one") is None
+    absent.refused("create", "box/one", "once more")
+    assert absent.find("box/one") is None
+    absent.done("delete", "box")
+    absent.refused("create", "box/one", "again")
+    absent.refused("start", "box", "no guest")
+    assert absent.find("box/one") == Absence("again")
+    # a container of a sandbox that runs nothing has nothing either
+    assert absent.find("box/two") == Absence("no guest")
+    assert absent.find("box") == Absence("no guest", created=True)
+
+
+async def test_what_a_skipped_step_was_to_save_or_start_skips_its_users(autojump_clock: MockClock) -> None:
+    ran = await refusing(
+        "exec_process",
+        f"""
+        - {{exec: one, command: [wait], as: gone, {MAYBE}}}
+        - {{wait: gone, save: code}}
+        - {{exec: one, command: [exit, "${{code}}"], as: next}}
+        - {{wait: next}}
+        - for_each: [one, two]
+          as: c
+          steps: [{{exec: "${{c}}", command: [print, "${{code}}"]}}]
+        """,
+    )
+    assert outcomes(ran) == ["held", "skipped", "skipped", "skipped", "held"]
+    line = ran.result.steps[1].line
+    assert ran.result.steps[2].skipped == f"it needs 'code', and the step on line {line} was skipped"
+
+
+async def test_an_error_that_a_step_expects_is_asked_for_and_a_race_counts_no_skipped_branch(
+    autojump_clock: MockClock,
+) -> None:
+    ran = await refusing(
+        "exec_process",
+        f"""
+        - {{exec: one, command: [wait], as: gone, {MAYBE}}}
+        - {{wait: gone, expect: {{error: not_found}}}}
+        - {{signal: gone, with: TERM, expect: {{error: [none, not_found]}}}}
+        - race: [{{wait: gone}}, {{state: one}}]
+          expect: 1
+        """,
+    )
+    assert outcomes(ran) == ["held"] * 4
+    assert ran.result.outcome is Outcome.HELD, ran.result.reason
+
+
+def test_a_use_of_what_can_not_be_there_is_a_fault_of_the_file() -> None:
+    head = f"{HEAD}steps:\n- {{exec: one, command: [wait], as: gone, expect: {{error: not_found}}}}\n"
+    for step in ("{wait: gone}", "{eventually: {stdout: gone, expect: x}}", "{parallel: [{signal: gone, with: 9}]}"):
+        with pytest.raises(ScenarioError, match=r"'gone', whose exec on line 9 must be refused"):
+            load_text(f"{head}- {step}\n".encode(), "f")
+    load_text(f"{head}- {{wait: gone, expect: {{error: not_found}}}}\n".encode(), "f")
+    load_text(f"{head.replace('not_found', '[none, not_found]')}- {{wait: gone}}\n".encode(), "f")
