@@ -32,7 +32,7 @@ from actors.system.absent import AnyImage, launch_nothing
 from actors.system.agents import AgentConfig, AgentType, ChosenAgent, at_address, choose_agent
 from actors.system.attached import AttachedWorld
 from actors.system.compose import Parts, open_actors
-from actors.system.elsewhere import GuestsElsewhere, open_private_images
+from actors.system.elsewhere import GuestsElsewhere, open_channels, open_private_images
 from actors.system.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedImages, EmbeddedWorld
 from transports.address import Kind, parse_address
 from transports.errors import AddressError, AddressInUse, Unreachable
@@ -100,7 +100,7 @@ async def open_system(
                 f"{chosen.addresses[0]} is another's: whether it isolates what it runs can't be told",
                 field="require_isolation",
             )
-        async with _open_elsewhere(chosen, listen=listen, limits=limits) as system:
+        async with _open_elsewhere(chosen, listen=listen, limits=limits) as (system, _):
             yield system
         return
     async with open_embedded(
@@ -120,16 +120,17 @@ async def open_system(
 @asynccontextmanager
 async def _open_elsewhere(
     chosen: ChosenAgent, *, listen: str | None, limits: Limits, told: Told | None = None
-) -> AsyncGenerator[SystemHandle]:
+) -> AsyncGenerator[tuple[SystemHandle, GuestsElsewhere]]:
     """Around an agent that runs already."""
-    launch = GuestsElsewhere(chosen.addresses, chosen.peers, told=told, patient=chosen.patience > 0)
     # a share of the guest's is the one place whose files it sees
     place = default_roots(os.environ, os.geteuid()) if chosen.share == "/" else Path(chosen.share, _SHARED_ROOTS)
     async with (
         open_private_images(_store(limits), place, real_seams(), limits) as images,
-        _open(chosen, launch, images, listen=listen, limits=limits) as system,
+        open_channels(chosen, told=told) as channels,
     ):
-        yield system
+        guests = GuestsElsewhere(channels, chosen, limits)
+        async with _open(chosen, guests, images, listen=listen, limits=limits) as system:
+            yield system, guests
 
 
 @asynccontextmanager
@@ -287,8 +288,8 @@ async def open_attached(
             told(f"{why}; waiting for {address}, {seconds:g} s at the most")
 
     waiting = None if told is None else told_with_bound
-    async with _open_elsewhere(chosen, listen=None, limits=DEFAULT_LIMITS, told=waiting) as system:
-        yield AttachedWorld(system, agent)
+    async with _open_elsewhere(chosen, listen=None, limits=DEFAULT_LIMITS, told=waiting) as (system, guests):
+        yield AttachedWorld(system, agent, guests)
 
 
 @asynccontextmanager

@@ -37,6 +37,11 @@ class UnknownValue(Exception):
 
     wanted = "a value"
 
+    def __init__(self, message: str, name: str = "") -> None:
+        """`name`: of the value, where one is missing."""
+        super().__init__(message)
+        self.name = name
+
 
 class UnknownProcess(UnknownValue):
     """The step that starts a process did not hold, or has not run; the message says which."""
@@ -101,7 +106,8 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     try:
         return substitute(template, values)
     except KeyError as error:
-        raise UnknownValue(f"no value {error.args[0]!r} yet: the step that saves it has not run") from None
+        name = str(error.args[0])
+        raise UnknownValue(f"no value {name!r} yet: the step that saves it has not run", name) from None
 
 
 def number_of(text: str) -> float:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from actors.likeness import nearest
+from actors.scenario.asks import Update
 from actors.scenario.binding import Binder, Sources
 from actors.scenario.includes import Includer, Reader, no_files
 from actors.scenario.model import Scenario, Step
@@ -160,14 +161,18 @@ def _implied(scenario: Scenario) -> Iterator[str]:
     declared = [scenario.defaults, *(one for box in boxes for one in (box.defaults, *box.containers.values()))]
     if any(limit is not None for one in declared for limit in (one.memory, one.pids, one.cpus)):
         yield "limits"
+    if any(one.pids is not None for one in declared):
+        yield "pids_limit"
     for step in verbs_of(scenario):
         yield from step.needs
+        if isinstance(step, Update) and step.pids is not None:
+            yield "pids_limit"
         looked_for = (
             *((step.expect.json or {}) if step.expect else ()),
             *(path for _, path in getattr(step, "save", None) or ()),
         )
         if any("oom_kills" in path for path in looked_for):
-            yield "oom"
+            yield from ("oom", "oom_told")
 
 
 def verbs_of(part: Any) -> Iterator[Step]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from msgspec.structs import replace
 
-from actors.errors import KatrioError
+from actors.errors import KatrioError, Unsupported
 from actors.nurseries import plain_error
 from actors.scenario.blocks import INFRASTRUCTURE, LOOK_EVERY, StepStopped
 from actors.scenario.events import AskRecord, Failure, Outcome, Seen, StepEnded, StepStarted
@@ -24,6 +24,7 @@ from actors.scenario.expect import Mismatch, holds
 from actors.scenario.model import Conditions
 from actors.scenario.outputs import ProcessView
 from actors.scenario.recording import Asked, recorded
+from actors.scenario.steps import CAN_TELL
 from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
 
 if TYPE_CHECKING:
@@ -100,9 +101,17 @@ class PythonWorld:
         return view
 
     async def probe(self, kind: str, container: ContainerHandle) -> str:
-        """A fact past actors, agent and guest: `freezer`, `processes`. Raises: Unsupported, NotFound."""
+        """A fact past actors, agent and guest: `freezer`, `processes`.
+
+        Raises:
+            Unsupported: the world can't tell, and the step around it is skipped, unless the program catches this.
+            NotFound.
+        """
         sandbox, name = container.address.split("/")
-        return await self._stage.world.probe(kind, sandbox, name)
+        try:
+            return await self._stage.world.probe(kind, sandbox, name)
+        except Unsupported as error:
+            raise Unsupported(error.message, probe=kind) from error
 
     async def fault(self, kind: str, sandbox: SandboxHandle) -> None:
         """Break a part of the world: `kill_guest`. Raises: Unsupported, NotFound."""
@@ -196,7 +205,7 @@ class PythonWorld:
                 failure=failure,
             )
             journal.tell(ended)
-        if failure is not None:
+        if failure is not None and outcome is not Outcome.SKIPPED:
             raise StepStopped(outcome, step.path, failure)
 
     def _asked(self, asked: Asked) -> None:
@@ -249,6 +258,8 @@ def _judged(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failur
         return Outcome.FAILED, stage.failure(error.mismatch, about, code=error.mismatch.code)
     if isinstance(error, AssertionError):
         return Outcome.FAILED, stage.failure(Mismatch("an assertion to hold", str(error) or "it did not"), about)
+    if isinstance(error, Unsupported) and "probe" in error.details:
+        return Outcome.SKIPPED, Failure(expected=CAN_TELL, seen=error.message)
     if isinstance(error, KatrioError):
         outcome = Outcome.ERROR if error.code in INFRASTRUCTURE else Outcome.FAILED
         return outcome, stage.failure(Mismatch("no error", f"{error.code}: {error.message}"), about, code=error.code)

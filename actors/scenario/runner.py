@@ -18,9 +18,10 @@ from actors.scenario.blocks import BLOCKS, INFRASTRUCTURE, StepStopped
 from actors.scenario.describe import describe
 from actors.scenario.events import Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
 from actors.scenario.expect import Mismatch, UnknownValue, fill
+from actors.scenario.load import verbs_of
 from actors.scenario.python import PythonWorld, told
 from actors.scenario.stage import Attempt, Stage
-from actors.scenario.steps import CannotTell, act
+from actors.scenario.steps import CAN_TELL, CannotTell, act
 from actors.scenario.thresholds import Judged, judge_threshold
 from actors.scenario.topology import bring_up, take_down
 from actors.scenario.verbs import Always, ForEach, Include, Parallel, Race, Rate, Repeat, Sleep, Unchanged
@@ -103,7 +104,7 @@ class _Run:
                 failure=failure,
             )
             journal.tell(ended)
-        if failure is not None:
+        if failure is not None and outcome is not Outcome.SKIPPED:
             raise StepStopped(outcome, path, failure)
         return not attempt.seen.error
 
@@ -116,8 +117,12 @@ class _Run:
             if scope.cancelled_caught:
                 mismatch = _too_late(attempt.last, limit)
         except CannotTell as trouble:
-            return Outcome.SKIPPED, Failure(expected="a world that can tell", seen=str(trouble))
+            self.stage.untold |= saved_by(step)
+            return Outcome.SKIPPED, Failure(expected=CAN_TELL, seen=str(trouble))
         except UnknownValue as trouble:
+            if trouble.name in self.stage.untold:
+                self.stage.untold |= saved_by(step)
+                return Outcome.SKIPPED, Failure(expected=CAN_TELL, seen=f"{trouble.name!r} of a step that was skipped")
             return Outcome.FAILED, Failure(expected=trouble.wanted, seen=str(trouble))
         except KatrioError as error:
             mismatch = Mismatch("no error", f"{error.code}: {error.message}", error.code)
@@ -126,6 +131,11 @@ class _Run:
         outcome = Outcome.ERROR if mismatch.code in INFRASTRUCTURE else Outcome.FAILED
         name = subject(step)
         return outcome, self.stage.failure(mismatch, attempt.address(name) if name else "", code=mismatch.code)
+
+
+def saved_by(step: Step) -> set[str]:
+    """The values that later steps have of it."""
+    return {name for one in verbs_of(step) for name, _ in getattr(one, "save", ())}
 
 
 def title_of(step: Step, scope: Scope) -> str:
@@ -168,6 +178,8 @@ async def run_scenario(
     """
     journal = Journal(listener)
     scenario = loaded.scenario
+    # before anything is told: it decides what the world is
+    unknown = await _unidentified(world)
     journal.tell(
         RunStarted(
             at=0.0,
@@ -190,7 +202,10 @@ async def run_scenario(
     outcome, reason = Outcome.ERROR, "interrupted"
     thresholds: tuple[Judged, ...] = ()
     try:
-        if lacks:
+        if unknown is not None:
+            code = Outcome.ERROR if unknown.code in INFRASTRUCTURE else Outcome.FAILED
+            outcome, reason = code, f"before anything was made: {unknown.code}: {unknown.message}"
+        elif lacks:
             reasons = [f"{need} ({world.missing.get(need, 'not provided')})" for need in lacks]
             outcome, reason = Outcome.SKIPPED, f"the {world.name} world lacks {', '.join(reasons)}"
         else:
@@ -215,6 +230,15 @@ async def run_scenario(
     )
 
 
+async def _unidentified(world: World) -> KatrioError | None:
+    """Why nobody knows what the world provides; None: it is known."""
+    try:
+        await world.identify()
+    except KatrioError as error:
+        return error
+    return None
+
+
 def _broken(judged: Judged) -> str:
     seen = "there was no such ask" if judged.value is None else f"it was {judged.value:.6g}"
     return f"threshold {judged.threshold}: {seen}"
@@ -232,9 +256,13 @@ async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool
             with trio.CancelScope(shield=True):
                 stopped += await _end(run, loaded)
         pumps.cancel_scope.cancel()
-    # what a world could not tell hides nothing that it could
-    stopped.sort(key=lambda one: one[0] is Outcome.SKIPPED)
-    return stopped[0] if stopped else (Outcome.HELD, "")
+    if stopped:
+        # what a world could not tell hides nothing that it could
+        return min(stopped, key=lambda one: one[0] is Outcome.SKIPPED)
+    ended = [event for event in journal.events if isinstance(event, StepEnded)]
+    if ended and all(step.outcome is Outcome.SKIPPED for step in ended):
+        return Outcome.SKIPPED, f"nothing of it can be told here: {ended[0].failure.seen if ended[0].failure else ''}"
+    return Outcome.HELD, ""
 
 
 async def _steps(run: _Run, loaded: Loaded, keep_going: bool) -> list[tuple[Outcome, str]]:

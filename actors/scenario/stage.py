@@ -68,6 +68,8 @@ class Stage:
         self._views: dict[str, list[ProcessView]] = {}
         self._used: Counter[str] = Counter()
         self._pumps = pumps
+        # values that nobody could save: the steps that would have were skipped
+        self.untold: set[str] = set()
 
     def sandbox(self, name: str) -> SandboxHandle:
         """The handle of a sandbox of the file; asks nothing."""

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from actors.scenario.outputs import ProcessView
     from actors.scenario.stage import Attempt
 
-__all__ = ["ACTIONS", "CannotTell", "Observed", "act", "judge", "look"]
+__all__ = ["ACTIONS", "CAN_TELL", "CannotTell", "Observed", "act", "judge", "look", "untold"]
 
 # the actor ends every stream soon after the exit, whoever still holds the pipe: this is for an actor that has gone
 OUTPUT_END_SECONDS = 10.0
+# what a step that is skipped would have needed
+CAN_TELL = "a world that can tell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Observed:
 
 
 class CannotTell(Exception):
-    """The world has no answer to a probe: the scenario is not for it."""
+    """The world has no answer to a probe: the step is not for it, and neither is one that uses what it would have saved."""
 
 
 async def _create(step: verbs.Create, attempt: Attempt) -> Observed:
@@ -162,10 +164,7 @@ async def _ask(step: Step, attempt: Attempt) -> Observed:
 async def _fault(step: verbs.Fault, attempt: Attempt) -> Observed:
     sandbox = attempt.address(step.fault.sandbox)
     breaking = attempt.stage.world.fault(step.fault.kind, sandbox)
-    try:
-        await attempt.ask(f"fault {step.fault.kind}", sandbox, breaking)
-    except Unsupported as error:
-        raise CannotTell(error.message) from error
+    await attempt.ask(f"fault {step.fault.kind}", sandbox, breaking)
     return Observed(step.fault.sandbox)
 
 
@@ -195,6 +194,8 @@ async def _check(step: verbs.Check, attempt: Attempt) -> Observed:
 
 
 async def _probe(step: verbs.Probe, attempt: Attempt) -> Observed:
+    if (trouble := untold(step, attempt)) is not None:
+        raise trouble
     stage = attempt.stage
     address = attempt.address(step.probe.container)
     sandbox, container = address.split("/")
@@ -258,6 +259,14 @@ ACTIONS: Mapping[type[Step], Callable[[Any, Attempt], Awaitable[Observed]]] = Ma
 async def look(step: verbs.Look, attempt: Attempt) -> Observed:
     """Take the value of a look once. Raises: KatrioError, CannotTell."""
     return await ACTIONS[type(step)](step, attempt)
+
+
+def untold(step: verbs.Look, attempt: Attempt) -> CannotTell | None:
+    """Why the world has no answer to a look, as far as that is known beforehand."""
+    world = attempt.stage.world
+    if not isinstance(step, verbs.Probe) or "probes" in world.provides:
+        return None
+    return CannotTell(world.missing.get("probes", f"the {world.name} world answers no probes"))
 
 
 async def act(step: Step, attempt: Attempt) -> Mismatch | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.agents.identity import Identity, identify
+from actors.agents.identity import AgentKind, Identity, has_unified_groups, identify
 from actors.agents.kata.brief import BriefLink
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
 from actors.agents.kata.client import KataClient
@@ -51,6 +51,7 @@ from actors.errors import (
 )
 from actors.host.usertable import UserTable, read_user_table
 from actors.lifecycle.container import ContainerState
+from actors.nurseries import open_plain_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
     from actors.wire.verbs import CopyFile, OnlineCpuMem, SetGuestTime
 
-__all__ = ["KataAgent", "connect_kata"]
+__all__ = ["KataAgent", "connect_kata", "identify_kata"]
 
 # the kernel's UTS limit; virtcontainers cuts there
 HOSTNAME_BYTES = 64
@@ -124,6 +125,10 @@ class KataAgent:
         """Who answers; known once it runs."""
         assert self._identity is not None, "it runs"
         return self._identity
+
+    async def has_unified_groups(self) -> bool | None:
+        """Whether its machine has control groups v2, where a Kata agent of today tells."""
+        return await has_unified_groups(self._client) if self.identity.kind is AgentKind.KATA else None
 
     @property
     def keeps_output_after_wait(self) -> bool:
@@ -388,3 +393,18 @@ def connect_kata(channels: Channels, limits: Limits, config: KataAgentConfig | N
 
     modules = (text.split() for text in config.kernel_modules)
     return KataAgent(open_link, tuple(api.KernelModule(name, tuple(rest)) for name, *rest in modules))
+
+
+async def identify_kata(
+    channels: Channels, limits: Limits, config: KataAgentConfig | None = None
+) -> tuple[Identity, bool | None]:
+    """Who answers, and whether its machine has control groups v2, where known; over a link that is closed again.
+
+    Raises: as `actors.agents.identity.identify`.
+    """
+    async with open_plain_nursery() as nursery:
+        agent = connect_kata(channels, limits, config)
+        await nursery.start(agent.run)
+        unified = await agent.has_unified_groups()
+        nursery.cancel_scope.cancel()
+    return agent.identity, unified

@@ -65,6 +65,8 @@ def last_line(result: Result) -> str:
     """What held, or why not, and where: the last line of a run."""
     number = sum(1 for step in result.steps if _is_top(step) and step.outcome is Outcome.HELD)
     steps = f"{number} step{'' if number == 1 else 's'}"
+    if left := sum(1 for step in result.steps if _is_top(step) and step.outcome is Outcome.SKIPPED):
+        steps += f", {left} skipped,"
     seed = "" if result.seed is None else f"seed {result.seed}"
     engine = "" if result.engine in (None, result.world) else str(result.engine)
     where = ", ".join(part for part in (f"{result.world} world", f"{result.agent} agent", engine, seed) if part)
