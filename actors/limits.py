@@ -90,6 +90,14 @@ class Limits:
     cancel_grace_seconds: float = 1.0
     # output after an exit when a grandchild still holds the pipe; the Rust agent's own window is 0.5 s
     drain_grace_seconds: float = 1.0
+    # an end that an agent tells with the output's alone is asked for when one output has ended and the other goes on for so long
+    poll_likely_seconds: float = 1.0
+    # and when both go on; no round number, as programs sleep for those and end then
+    poll_first_seconds: float = 3.3
+    # pauses double up to this where asking may cost the last output, once in ten thousand
+    poll_longest_seconds: float = 30.0
+    # an agent that has not said by then is asked again later
+    poll_answer_seconds: float = 5.0
     # between two tries over a link that is down; the link itself dials with its own backoff
     reconnect_pause_seconds: float = 0.05
     # the same when links break as soon as they are made: pauses double up to this

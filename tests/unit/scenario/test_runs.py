@@ -395,7 +395,7 @@ async def test_a_step_that_can_not_be_told_is_skipped_alone(
 
 async def test_so_is_one_whose_answer_says_so(autojump_clock: MockClock) -> None:
     guest = ScriptedGuest(failures={"probe": Unsupported("no freezer")})
-    ran = await run(scenario("- {eventually: {probe: {freezer: one}}}\n- {pause: one}"), guest=guest)
+    ran = await run(scenario("- {eventually: {probe: {freezer: one}, expect: frozen}}\n- {pause: one}"), guest=guest)
     assert ran.result.outcome is Outcome.HELD
     assert [step.outcome for step in ran.result.steps] == [Outcome.SKIPPED, Outcome.HELD]
 
