@@ -266,7 +266,12 @@ async def open_guest(
 
 @asynccontextmanager
 async def open_attached(
-    address: str, *, agent: str = "kata", config: AgentConfig | None = None, told: Told | None = None
+    address: str,
+    *,
+    agent: str = "kata",
+    config: AgentConfig | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    told: Told | None = None,
 ) -> AsyncGenerator[AttachedWorld]:
     """The world at an address: a system that another program serves (`connect_system`), or an agent of that kind.
 
@@ -277,18 +282,18 @@ async def open_attached(
     with _address_errors(address):
         kind = parse_address(address).kind
     if kind is Kind.MAILBOX:
-        async with connect_system(address) as system:
+        async with connect_system(address, limits=limits) as system:
             yield AttachedWorld(system)
         return
     chosen = choose_agent(agent, at_address(agent, config, address))
 
     def told_with_bound(why: str) -> None:
         if told is not None:
-            seconds = chosen.patience or DEFAULT_LIMITS.guest_start_seconds
+            seconds = chosen.patience or limits.guest_start_seconds
             told(f"{why}; waiting for {address}, {seconds:g} s at the most")
 
     waiting = None if told is None else told_with_bound
-    async with _open_elsewhere(chosen, listen=None, limits=DEFAULT_LIMITS, told=waiting) as (system, guests):
+    async with _open_elsewhere(chosen, listen=None, limits=limits, told=waiting) as (system, guests):
         yield AttachedWorld(system, agent, guests)
 
 
@@ -300,6 +305,7 @@ async def open_world(
     config: AgentConfig | None = None,
     engine: str = AUTO,
     run_dir: Path | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncGenerator[World]:
     """A world by its name, for a scenario to run in.
 
@@ -322,5 +328,5 @@ async def open_world(
         async with open_simulated(simulation, agent=agent, config=config) as opened:
             yield opened
     else:
-        async with open_embedded(agent=agent, config=config, engine=engine, run_dir=run_dir) as embedded:
+        async with open_embedded(agent=agent, config=config, engine=engine, run_dir=run_dir, limits=limits) as embedded:
             yield embedded

@@ -15,7 +15,16 @@ from actors.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DEFAULT_LIMITS", "LARGEST_ID", "SIMULATED_LIMITS", "Limits", "guest_limits", "guest_words"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "LARGEST_ID",
+    "MOST_SLOW",
+    "SIMULATED_LIMITS",
+    "Limits",
+    "guest_limits",
+    "guest_words",
+    "slow_limits",
+]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -150,6 +159,30 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 # a simulated guest can't hang unseen, and asking it for ever would hide that nothing can happen any more
 SIMULATED_LIMITS = replace(DEFAULT_LIMITS, health_period_seconds=math.inf)
+
+# emulated in software a guest is 10 to 50 times as slow
+MOST_SLOW = 1000.0
+# times that a guest, or its agent, is given
+_OF_GUESTS = (
+    *("answer_grace_seconds", "ask_seconds", "mutate_seconds", "stop_grace_seconds", "cancel_grace_seconds"),
+    *(
+        "drain_grace_seconds",
+        "poll_likely_seconds",
+        "poll_first_seconds",
+        "poll_longest_seconds",
+        "poll_answer_seconds",
+    ),
+    *("reconnect_seconds", "health_period_seconds", "health_answer_seconds", "guest_start_seconds", "shutdown_seconds"),
+)
+
+
+def slow_limits(limits: Limits, factor: float) -> Limits:
+    """The same, for guests that take `factor` times as long. Raises: InvalidArgument."""
+    if not 1 <= factor <= MOST_SLOW:
+        raise InvalidArgument(f"a guest that is {factor:g} times as slow: expected 1 to {MOST_SLOW:g}", field="slow")
+    changed: dict[str, Any] = {name: getattr(limits, name) * factor for name in _OF_GUESTS}
+    return replace(limits, **changed)
+
 
 # what a guest looks at, and how far each may be set: a guest is another process, told by whoever starts it
 _GUEST: Mapping[str, tuple[float, float]] = {

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from actors.agents.kata.client import KataClient
 
-__all__ = ["AgentKind", "Identity", "has_unified_groups", "identify"]
+__all__ = ["ASKING_SECONDS", "AgentKind", "Identity", "has_unified_groups", "identify"]
 
 # each question: Kata's own client gives its health check as long, and a guest may be emulated in software
 ASKING_SECONDS = 30.0

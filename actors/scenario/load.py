@@ -57,6 +57,7 @@ class Loaded:
         files: the file of each step, by its path: this one, or one that it includes.
         targets: the names that a step's target may stand for, by its path (`steps[2].while[0].create`).
         program: of a scenario that is a Python function, whose file has no steps.
+        slow: how many times as long all may take as it says (`actors.scenario.slowed`).
     """
 
     file: str
@@ -66,6 +67,7 @@ class Loaded:
     files: abc.Mapping[str, str]
     targets: abc.Mapping[str, tuple[str, ...]]
     program: Callable[[PythonWorld], Awaitable[None]] | None = None
+    slow: float = 1.0
 
     @property
     def source(self) -> str:

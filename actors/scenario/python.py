@@ -146,7 +146,7 @@ class PythonWorld:
         **conditions: Any,
     ) -> None:
         """Look again and again until the value is as expected. Raises: Unmet, with what was seen last."""
-        limit = self._stage.scenario.limits.step if within is None else within
+        limit = self._limit(within)
         mismatch: Mismatch | None = None
         with trio.move_on_after(limit):
             while True:
@@ -157,6 +157,9 @@ class PythonWorld:
         last = mismatch or Mismatch("an answer", "none came")
         raise Unmet(Mismatch(f"{last.expected} within {limit:g} s", f"{last.seen} at last"))
 
+    def _limit(self, within: float | None) -> float:
+        return self._stage.scenario.limits.step if within is None else within * self._stage.slow
+
     def step(self, title: str, *, within: float | None = None) -> AbstractAsyncContextManager[None]:
         """One step of the report, with its time, its asks and the reason when it did not hold. May be nested."""
         frame = inspect.currentframe()
@@ -166,7 +169,7 @@ class PythonWorld:
             path, self._count = f"steps[{self._count}]", self._count + 1
         else:
             path, outer.inner = f"{outer.path}.steps[{outer.inner}]", outer.inner + 1
-        limit = self._stage.scenario.limits.step if within is None else within
+        limit = self._limit(within)
         return self._step(_Step(path, title, line), limit)
 
     @asynccontextmanager

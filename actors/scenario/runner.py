@@ -51,6 +51,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent: str
     engine: str | None = None
     seed: int | None = None
+    # how many times as long as it says everything was allowed to take
+    slow: float = 1.0
     duration_s: float
     # empty when it held
     reason: str = ""
@@ -223,6 +225,7 @@ async def run_scenario(
         agent=world.agent,
         engine=world.engine,
         seed=seed,
+        slow=loaded.slow,
         duration_s=round(journal.now(), 6),
         reason=reason,
         steps=tuple(event for event in journal.events if isinstance(event, StepEnded)),
@@ -316,19 +319,20 @@ async def _begin(attempt: Attempt) -> list[tuple[Outcome, str]]:
 async def _end(run: _Run, loaded: Loaded) -> list[tuple[Outcome, str]]:
     """Every step of `finally`, each whatever became of the others; then the taking down."""
     stopped: list[tuple[Outcome, str]] = []
-    with trio.move_on_after(DEFAULT_LIMITS.shutdown_seconds) as scope:
+    seconds = DEFAULT_LIMITS.shutdown_seconds * loaded.slow
+    with trio.move_on_after(seconds) as scope:
         for index, step in enumerate(loaded.scenario.finally_):
             try:
                 await run.step(step, f"finally[{index}]", run.stage.scope)
             except StepStopped as stop:
                 stopped.append((stop.outcome, _why(stop, loaded)))
     if scope.cancelled_caught:
-        stopped.append((Outcome.FAILED, f"finally took longer than {DEFAULT_LIMITS.shutdown_seconds:g} s"))
-    with trio.move_on_after(DEFAULT_LIMITS.shutdown_seconds) as scope:
-        troubles = await take_down(Attempt(run.stage, "end", DEFAULT_LIMITS.shutdown_seconds, run.stage.scope))
+        stopped.append((Outcome.FAILED, f"finally took longer than {seconds:g} s"))
+    with trio.move_on_after(seconds) as scope:
+        troubles = await take_down(Attempt(run.stage, "end", seconds, run.stage.scope))
         stopped += [(Outcome.ERROR, f"taking down {trouble}") for trouble in troubles]
     if scope.cancelled_caught:
-        stopped.append((Outcome.ERROR, f"taking down took longer than {DEFAULT_LIMITS.shutdown_seconds:g} s"))
+        stopped.append((Outcome.ERROR, f"taking down took longer than {seconds:g} s"))
     return stopped
 
 

@@ -80,7 +80,7 @@ async def _stop(step: verbs.Stop, attempt: Attempt) -> Observed:
     handle = attempt.container(step.stop)
     ending = handle.stop(signum=step.with_, grace=step.grace, budget=attempt.budget)
     status = await attempt.ask("stop", address, ending)
-    return Observed(step.stop, status.code, status.code, await _whole(attempt.view(step.stop)))
+    return Observed(step.stop, status.code, status.code, await _whole(attempt.view(step.stop), attempt.stage.slow))
 
 
 async def _delete(step: verbs.Delete, attempt: Attempt) -> Observed:
@@ -145,7 +145,7 @@ async def _wait(step: verbs.Wait, attempt: Attempt) -> Observed:
     address = attempt.address(step.wait)
     status = await attempt.ask("wait", address, attempt.process(step.wait).wait(budget=attempt.budget))
     view = attempt.view(step.wait)
-    return Observed(step.wait, status.code, status.code, await _whole(view))
+    return Observed(step.wait, status.code, status.code, await _whole(view, attempt.stage.slow))
 
 
 async def _sleep(step: verbs.Sleep, attempt: Attempt) -> Observed:
@@ -168,9 +168,9 @@ async def _fault(step: verbs.Fault, attempt: Attempt) -> Observed:
     return Observed(step.fault.sandbox)
 
 
-async def _whole(view: ProcessView) -> ProcessView:
+async def _whole(view: ProcessView, slow: float) -> ProcessView:
     """The view, once all of its output has come: that may be a little behind the exit."""
-    with trio.move_on_after(OUTPUT_END_SECONDS):
+    with trio.move_on_after(OUTPUT_END_SECONDS * slow):
         await view.stdout.ended.wait()
         await view.stderr.ended.wait()
     return view

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import trio
 
@@ -22,7 +22,7 @@ from actors.system.offers import lacks_of_agent
 from transports.agent_sockets import open_dialer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from pathlib import Path
 
     from actors.host.images import ImageStore
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from transports.telling import Told
 
 __all__ = ["Found", "GuestElsewhere", "GuestsElsewhere", "PrivateImages", "open_channels", "open_private_images"]
+
+
+Identify: TypeAlias = "Callable[[Channels, Limits], Awaitable[tuple[Identity, bool | None]]]"
 
 
 class Found(NamedTuple):
@@ -75,23 +78,32 @@ class GuestsElsewhere:
             # no question tells a hyperstart of ours from a real one, and a real one has one host in its life
             await trio.lowlevel.checkpoint()
             return Found(Identity(AgentKind.HYPERSTART), {})
-        limits = self._limits
-        if self._left_by is not None:
-            limits = replace(limits, guest_start_seconds=self._patience)
-        try:
-            identity, unified = await self._chosen.identify(self._channels, limits)
-        except (AgentUnreachable, OutcomeUnknown) as error:
-            if self._left_by is None:
-                raise
-            # it may be started again, and whoever waited for that once need not wait once more
-            self._patience = self._limits.answer_grace_seconds
-            raise GuestDied(
-                f"the agent at {self._place} has ended, with sandbox {self._left_by!r} that it had: Kata's agents do. "
-                f"Start it again for each sandbox, or each file ({error.message})",
-                state="lost",
-            ) from error
-        self._patience = self._limits.reconnect_seconds
+        if self._left_by is None:
+            identity, unified = await self._chosen.identify(self._channels, self._limits)
+        else:
+            identity, unified = await self._identify_again(self._chosen.identify, self._left_by)
         return Found(identity, lacks_of_agent(identity, unified=unified))
+
+    async def _identify_again(self, identify: Identify, left_by: str) -> tuple[Identity, bool | None]:
+        """It may have ended with the sandbox that it had, and be started again soon. Raises: GuestDied."""
+        end = trio.current_time() + self._patience
+        while True:
+            left = max(end - trio.current_time(), self._limits.answer_grace_seconds)
+            try:
+                answer = await identify(self._channels, replace(self._limits, guest_start_seconds=left))
+            except (AgentUnreachable, OutcomeUnknown) as error:
+                if trio.current_time() < end:
+                    await trio.sleep(self._limits.reconnect_pause_seconds)
+                    continue
+                # whoever waited for a new one once need not wait once more
+                self._patience = 0.0
+                raise GuestDied(
+                    f"the agent at {self._place} has ended, with sandbox {left_by!r}, as today's kata-agent does: start a new one "
+                    f"for each sandbox, and so for each file of a command ({error.message})",
+                    state="lost",
+                ) from error
+            self._patience = self._limits.reconnect_seconds
+            return answer
 
     async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[GuestElsewhere]) -> None:
         await trio.lowlevel.checkpoint()

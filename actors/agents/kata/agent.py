@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.agents.base import Polls
-from actors.agents.identity import AgentKind, Identity, has_unified_groups, identify
+from actors.agents.identity import ASKING_SECONDS, AgentKind, Identity, has_unified_groups, identify
 from actors.agents.kata.brief import BriefLink
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
 from actors.agents.kata.client import KataClient
@@ -98,8 +98,9 @@ class KataAgent:
         open_link: Callable[[], RpcLink],
         kernel_modules: tuple[api.KernelModule, ...] = (),
         identity: Identity | None = None,
+        asking_seconds: float = ASKING_SECONDS,
     ) -> None:
-        """`identity`: who answers, when that is known."""
+        """`identity`: who answers, when that is known; `asking_seconds` bound each question about it."""
         self._open_link = open_link
         self._kernel_modules = kernel_modules
         self._link = open_link()
@@ -107,6 +108,7 @@ class KataAgent:
         self._client = KataClient(self._link, seconds=None)
         self._exits = ExitCodes()
         self._identity = identity
+        self._asking_seconds = asking_seconds
         # by container, of an agent that looks nobody up
         self._users: dict[str, UserTable] = {}
         # its sandbox is of our making, and ours to end
@@ -120,7 +122,7 @@ class KataAgent:
             await nursery.start(self._link.run)
             # who it is and not whether it serves: what is asked next will tell, and every container has a link of its own
             if self._identity is None:
-                self._identity = await identify(self._client)
+                self._identity = await identify(self._client, seconds=self._asking_seconds)
                 checked_name("agent_version", self._identity.version)
             else:
                 await self._version()
@@ -135,7 +137,9 @@ class KataAgent:
 
     async def has_unified_groups(self) -> bool | None:
         """Whether its machine has control groups v2, where a Kata agent of today tells."""
-        return await has_unified_groups(self._client) if self.identity.kind is AgentKind.KATA else None
+        if self.identity.kind is not AgentKind.KATA:
+            return None
+        return await has_unified_groups(self._client, seconds=self._asking_seconds)
 
     @property
     def keeps_output_after_wait(self) -> bool:
@@ -440,7 +444,9 @@ def connect_kata(channels: Channels, limits: Limits, config: KataAgentConfig | N
         return link if config.long_live_conn else BriefLink(link)
 
     modules = (text.split() for text in config.kernel_modules)
-    return KataAgent(open_link, tuple(api.KernelModule(name, tuple(rest)) for name, *rest in modules))
+    loaded = tuple(api.KernelModule(name, tuple(rest)) for name, *rest in modules)
+    # what an agent that is coming up is given, and no less than a call to one that is up may take
+    return KataAgent(open_link, loaded, asking_seconds=max(limits.guest_start_seconds, ASKING_SECONDS))
 
 
 async def identify_kata(

@@ -164,13 +164,13 @@ async def test_what_is_refused_in_a_container_that_has_ended_is_told_by_its_stat
             with pytest.raises(Unsupported):
                 await one.update(ResourceSpec(pids=9))
             return
-        asking: Callable[[], Awaitable[object]] = {
+        askings: dict[str, Callable[[], Awaitable[object]]] = {
             "exec": partial(one.exec, "e1", PLAIN),
             "pause": one.pause,
             "stats": one.stats,
-        }[verb]
+        }
         with pytest.raises(InvalidTransition):
-            await asking()
+            await askings[verb]()
 
 
 async def _exit_soon(process: ScriptedProcess) -> None:

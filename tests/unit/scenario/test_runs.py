@@ -360,7 +360,7 @@ async def test_a_step_that_could_not_be_told_hides_no_failure(
 
 
 # a step with a probe somewhere in it; what the guest is asked all the same; and how many steps of the file are skipped
-UNTOLD = [
+UNTOLD: list[tuple[str, list[str], int]] = [
     ("- {probe: {freezer: one}, expect: frozen}", [], 1),
     ("- {eventually: {probe: {freezer: one}, expect: frozen}}", [], 1),
     ("- {grows: {probe: {processes: one}}}", [], 1),
