@@ -32,7 +32,7 @@ from actors.system.absent import AnyImage, launch_nothing
 from actors.system.agents import AgentConfig, AgentType, ChosenAgent, at_address, choose_agent
 from actors.system.attached import AttachedWorld
 from actors.system.compose import Parts, open_actors
-from actors.system.elsewhere import GuestsElsewhere, open_private_images
+from actors.system.elsewhere import GuestsElsewhere, open_channels, open_private_images
 from actors.system.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedImages, EmbeddedWorld
 from transports.address import Kind, parse_address
 from transports.errors import AddressError, AddressInUse, Unreachable
@@ -100,7 +100,7 @@ async def open_system(
                 f"{chosen.addresses[0]} is another's: whether it isolates what it runs can't be told",
                 field="require_isolation",
             )
-        async with _open_elsewhere(chosen, listen=listen, limits=limits) as system:
+        async with _open_elsewhere(chosen, listen=listen, limits=limits) as (system, _):
             yield system
         return
     async with open_embedded(
@@ -120,16 +120,17 @@ async def open_system(
 @asynccontextmanager
 async def _open_elsewhere(
     chosen: ChosenAgent, *, listen: str | None, limits: Limits, told: Told | None = None
-) -> AsyncGenerator[SystemHandle]:
+) -> AsyncGenerator[tuple[SystemHandle, GuestsElsewhere]]:
     """Around an agent that runs already."""
-    launch = GuestsElsewhere(chosen.addresses, chosen.peers, told=told, patient=chosen.patience > 0)
     # a share of the guest's is the one place whose files it sees
     place = default_roots(os.environ, os.geteuid()) if chosen.share == "/" else Path(chosen.share, _SHARED_ROOTS)
     async with (
         open_private_images(_store(limits), place, real_seams(), limits) as images,
-        _open(chosen, launch, images, listen=listen, limits=limits) as system,
+        open_channels(chosen, told=told) as channels,
     ):
-        yield system
+        guests = GuestsElsewhere(channels, chosen, limits)
+        async with _open(chosen, guests, images, listen=listen, limits=limits) as system:
+            yield system, guests
 
 
 @asynccontextmanager
@@ -265,7 +266,12 @@ async def open_guest(
 
 @asynccontextmanager
 async def open_attached(
-    address: str, *, agent: str = "kata", config: AgentConfig | None = None, told: Told | None = None
+    address: str,
+    *,
+    agent: str = "kata",
+    config: AgentConfig | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    told: Told | None = None,
 ) -> AsyncGenerator[AttachedWorld]:
     """The world at an address: a system that another program serves (`connect_system`), or an agent of that kind.
 
@@ -276,19 +282,19 @@ async def open_attached(
     with _address_errors(address):
         kind = parse_address(address).kind
     if kind is Kind.MAILBOX:
-        async with connect_system(address) as system:
+        async with connect_system(address, limits=limits) as system:
             yield AttachedWorld(system)
         return
     chosen = choose_agent(agent, at_address(agent, config, address))
 
     def told_with_bound(why: str) -> None:
         if told is not None:
-            seconds = chosen.patience or DEFAULT_LIMITS.guest_start_seconds
+            seconds = chosen.patience or limits.guest_start_seconds
             told(f"{why}; waiting for {address}, {seconds:g} s at the most")
 
     waiting = None if told is None else told_with_bound
-    async with _open_elsewhere(chosen, listen=None, limits=DEFAULT_LIMITS, told=waiting) as system:
-        yield AttachedWorld(system, agent)
+    async with _open_elsewhere(chosen, listen=None, limits=limits, told=waiting) as (system, guests):
+        yield AttachedWorld(system, agent, guests)
 
 
 @asynccontextmanager
@@ -299,6 +305,7 @@ async def open_world(
     config: AgentConfig | None = None,
     engine: str = AUTO,
     run_dir: Path | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncGenerator[World]:
     """A world by its name, for a scenario to run in.
 
@@ -321,5 +328,5 @@ async def open_world(
         async with open_simulated(simulation, agent=agent, config=config) as opened:
             yield opened
     else:
-        async with open_embedded(agent=agent, config=config, engine=engine, run_dir=run_dir) as embedded:
+        async with open_embedded(agent=agent, config=config, engine=engine, run_dir=run_dir, limits=limits) as embedded:
             yield embedded

@@ -15,7 +15,16 @@ from actors.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DEFAULT_LIMITS", "LARGEST_ID", "SIMULATED_LIMITS", "Limits", "guest_limits", "guest_words"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "LARGEST_ID",
+    "MOST_SLOW",
+    "SIMULATED_LIMITS",
+    "Limits",
+    "guest_limits",
+    "guest_words",
+    "slow_limits",
+]
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -92,6 +101,14 @@ class Limits:
     cancel_grace_seconds: float = 1.0
     # output after an exit when a grandchild still holds the pipe; the Rust agent's own window is 0.5 s
     drain_grace_seconds: float = 1.0
+    # an end that an agent tells with the output's alone is asked for when one output has ended and the other goes on for so long
+    poll_likely_seconds: float = 1.0
+    # and when both go on; no round number, as programs sleep for those and end then
+    poll_first_seconds: float = 3.3
+    # pauses double up to this where asking may cost the last output, once in ten thousand
+    poll_longest_seconds: float = 30.0
+    # an agent that has not said by then is asked again later
+    poll_answer_seconds: float = 5.0
     # between two tries over a link that is down; the link itself dials with its own backoff
     reconnect_pause_seconds: float = 0.05
     # the same when links break as soon as they are made: pauses double up to this
@@ -154,6 +171,30 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 # a simulated guest can't hang unseen, and asking it for ever would hide that nothing can happen any more
 SIMULATED_LIMITS = replace(DEFAULT_LIMITS, health_period_seconds=math.inf)
+
+# emulated in software a guest is 10 to 50 times as slow
+MOST_SLOW = 1000.0
+# times that a guest, or its agent, is given
+_OF_GUESTS = (
+    *("answer_grace_seconds", "ask_seconds", "mutate_seconds", "stop_grace_seconds", "cancel_grace_seconds"),
+    *(
+        "drain_grace_seconds",
+        "poll_likely_seconds",
+        "poll_first_seconds",
+        "poll_longest_seconds",
+        "poll_answer_seconds",
+    ),
+    *("reconnect_seconds", "health_period_seconds", "health_answer_seconds", "guest_start_seconds", "shutdown_seconds"),
+)
+
+
+def slow_limits(limits: Limits, factor: float) -> Limits:
+    """The same, for guests that take `factor` times as long. Raises: InvalidArgument."""
+    if not 1 <= factor <= MOST_SLOW:
+        raise InvalidArgument(f"a guest that is {factor:g} times as slow: expected 1 to {MOST_SLOW:g}", field="slow")
+    changed: dict[str, Any] = {name: getattr(limits, name) * factor for name in _OF_GUESTS}
+    return replace(limits, **changed)
+
 
 # what a guest looks at, and how far each may be set: a guest is another process, told by whoever starts it
 _GUEST: Mapping[str, tuple[float, float]] = {

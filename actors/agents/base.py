@@ -6,6 +6,7 @@ lifecycle rules: the actor has checked those before it calls, and the guest chec
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import trio
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
     from transports.base import Dialer
 
-__all__ = ["AgentConnection", "AgentFactory", "Channels", "SandboxAgent"]
+__all__ = ["AgentConnection", "AgentFactory", "Channels", "Polls", "SandboxAgent"]
 
 
 class Channels(NamedTuple):
@@ -33,6 +34,14 @@ class Channels(NamedTuple):
 
     agent: Dialer
     streams: Dialer | None = None
+
+
+class Polls(Enum):
+    """How often `AgentConnection.poll_process` may be asked."""
+
+    NEVER = "it is of no use, or not needed"
+    SELDOM = "an end at the same instant may cost the last output, or the code"
+    OFTEN = "it changes nothing"
 
 
 class AgentConnection(Protocol):
@@ -59,6 +68,11 @@ class AgentConnection(Protocol):
 
         A real Kata agent closes a process's streams then; our guest keeps them until the container is removed.
         """
+        ...
+
+    @property
+    def polls(self) -> Polls:
+        """Whether an end can be asked for while the output goes on. Of use where output does not outlive a wait."""
         ...
 
     @property
@@ -112,7 +126,10 @@ class AgentConnection(Protocol):
         """Start one more process. Raises: NotFound, AlreadyExists, InvalidTransition, InvalidArgument."""
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
-        """Signal one process; one that has ended is fine. Raises: NotFound."""
+        """Signal one process; one that has ended is fine.
+
+        Raises: NotFound; with `process` in the details the agent says of one that it had that it has ended.
+        """
 
     async def kill_all(self, container: str) -> None:
         """SIGKILL to every process of the container, a frozen one included. Raises: NotFound."""
@@ -137,6 +154,13 @@ class AgentConnection(Protocol):
 
     async def wait_process(self, container: str, process: str) -> ExitStatus:
         """Wait for its end; the same answer however often it is asked until the container is removed."""
+        ...
+
+    async def poll_process(self, container: str, process: str) -> ExitStatus | None:
+        """How it ended, if it has, though others hold its output: answers soon. What is unread of that may be gone then.
+
+        None: it has not, or that can't be told.
+        """
         ...
 
     async def pause_container(self, container: str) -> None:

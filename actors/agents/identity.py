@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from actors.agents.kata.client import KataClient
 
-__all__ = ["AgentKind", "Identity", "identify"]
+__all__ = ["ASKING_SECONDS", "AgentKind", "Identity", "has_unified_groups", "identify"]
 
 # each question: Kata's own client gives its health check as long, and a guest may be emulated in software
 ASKING_SECONDS = 30.0
@@ -46,6 +46,8 @@ ASKING_SECONDS = 30.0
 _NOBODY = "katrio-who-are-you"
 # where CreateSandbox of Kata's agents mounts the namespace that its containers share
 _SANDBOX_FILE = "/var/run/sandbox-ns/ipc"
+# of control groups v2 alone, where they are mounted as an agent of Kata's looks for them
+_UNIFIED_FILE = "/sys/fs/cgroup/cgroup.controllers"
 _MISSING = ("No such file or directory", "ENOENT", "NotFound")
 
 
@@ -122,12 +124,17 @@ async def _identify_other(client: KataClient, version: str) -> Identity:
         return Identity(AgentKind.KATA_1X, version, sandbox=True)
     # one that lists its handlers and says neither (a policy may forbid it) is taken for the kind that a mistake harms most
     if listed or isinstance(answer, InvalidArgument):
-        return Identity(AgentKind.KATA, version, await _has_sandbox_file(client))
+        return Identity(AgentKind.KATA, version, await _has_file(client, _SANDBOX_FILE))
     return Identity(AgentKind.OTHER, version)
 
 
-async def _has_sandbox_file(client: KataClient) -> bool | None:
-    answer = await _answer(client.get_volume_stats(VolumeStatsRequest(volume_guest_path=_SANDBOX_FILE)))
+async def has_unified_groups(client: KataClient, *, seconds: float = ASKING_SECONDS) -> bool | None:
+    """Whether a Kata agent's machine has control groups v2; None: it can't be asked, or would not say. Raises: as `identify`."""
+    return await _has_file(client.within(seconds), _UNIFIED_FILE)
+
+
+async def _has_file(client: KataClient, path: str) -> bool | None:
+    answer = await _answer(client.get_volume_stats(VolumeStatsRequest(volume_guest_path=path)))
     if isinstance(answer, AgentError):
         return False if any(word in answer.message for word in _MISSING) else None
     # agents before 2.4 have no such call, and a policy may forbid it

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.agents.base import Polls
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
 from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
@@ -29,6 +30,7 @@ class NoopAgent:
     follows_processes = False
     isolates_processes = True
     keeps_output_after_wait = True
+    polls = Polls.NEVER
     spoils_roots = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -104,6 +106,10 @@ class NoopAgent:
     async def wait_process(self, container: str, process: str) -> ExitStatus:
         await trio.lowlevel.checkpoint()
         return ExitStatus(0)
+
+    async def poll_process(self, container: str, process: str) -> ExitStatus | None:
+        await trio.lowlevel.checkpoint()
+        return None
 
     async def pause_container(self, container: str) -> None:
         await trio.lowlevel.checkpoint()

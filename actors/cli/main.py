@@ -165,6 +165,9 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument("--dry-run", action="store_true", help="say what would run, step by step, and start nothing")
     run.add_argument("--jobs", type=int, metavar="N", help="run so many files at once, each in a world of its own")
     run.add_argument("--repeat", type=int, default=1, metavar="N", help="run every file so many times")
+    run.add_argument(
+        "--slow", type=float, metavar="N", help="give the guest, and all that files allow a time for, N times as long"
+    )
     run.add_argument("--journal", metavar="FILE", help="write everything that happened, a JSON object a line")
     run.add_argument("--junit", metavar="FILE", help="write JUnit XML")
     run.add_argument("--html", metavar="FILE", help="write one page with lanes over time")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from actors.limits import MOST_SLOW
 from transports.address import parse_agent_address, parse_dialled_address, streams_address
 from transports.errors import AddressError
 
@@ -91,6 +92,8 @@ class RunOptions:
     dry_run: bool = False
     jobs: int = 1
     repeat: int = 1
+    # how many times as long as usual a guest may take
+    slow: float = 1.0
     journal: Path | None = None
     junit: Path | None = None
     html: Path | None = None
@@ -111,6 +114,8 @@ class RunOptions:
             raise UsageError(f"--dialect is for --agent kata; the {words.agent} agent has one protocol")
         if (words.address is not None) != (words.world == "attached") and not words.diff:
             raise UsageError("--world attached and --address URL go together: the one says where, the other who")
+        if words.address is not None and (words.jobs or 1) > 1 and _is_agent(words.address):
+            raise UsageError("--jobs is for worlds with many sandboxes; an agent at an --address has one at a time")
         if bool(words.files) == bool(words.diff):
             raise UsageError("--diff compares two journals and runs nothing" if words.diff else "which files to run?")
         return cls(
@@ -130,6 +135,7 @@ class RunOptions:
             dry_run=words.dry_run,
             jobs=0 if seeds and words.jobs is None else _from_one("--jobs", words.jobs, MAX_JOBS),
             repeat=_from_one("--repeat", words.repeat, MAX_REPEAT),
+            slow=_slow(words),
             journal=Path(words.journal) if words.journal else None,
             junit=Path(words.junit) if words.junit else None,
             html=Path(words.html) if words.html else None,
@@ -228,6 +234,15 @@ def agent_addresses(words: argparse.Namespace, parse: Callable[[str], Address]) 
     return address, streams
 
 
+def _is_agent(address: str) -> bool:
+    """Whether it is an agent's, as far as it is any: what can't be one is told by whoever dials it."""
+    try:
+        parse_dialled_address(address)
+    except AddressError:
+        return False
+    return True
+
+
 def _seeds(words: argparse.Namespace) -> range | None:
     """The range, and that what belongs to the simulated world goes together. Raises: UsageError."""
     if words.world != "simulated":
@@ -258,6 +273,17 @@ def _from_one(option: str, number: int | None, most: int) -> int:
     if number is not None and not 1 <= number <= most:
         raise UsageError(f"{option} {number}: expected 1 to {most}")
     return number or 1
+
+
+def _slow(words: argparse.Namespace) -> float:
+    """Raises: UsageError."""
+    if words.slow is None:
+        return 1.0
+    if words.world == "simulated":
+        raise UsageError("--slow is for time that passes; the simulated world's is virtual, and its guests never wait")
+    if not 1 <= words.slow <= MOST_SLOW:
+        raise UsageError(f"--slow {words.slow:g}: expected how many times as slow, 1 to {MOST_SLOW:g}")
+    return float(words.slow)
 
 
 def _given(word: str) -> tuple[str, str]:

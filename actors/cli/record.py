@@ -61,6 +61,9 @@ class _RecordedWorld:
     def engine(self) -> str | None:
         return self.world.engine
 
+    async def identify(self) -> None:
+        await self.world.identify()
+
     @property
     def provides(self) -> frozenset[str]:
         return self.world.provides

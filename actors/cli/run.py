@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from contextlib import AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -22,10 +23,12 @@ from actors.cli.sweep import sweep_root
 from actors.errors import InvalidArgument, KatrioError
 from actors.host.facts import choose_engine, read_facts
 from actors.host.rundir import default_run_root, make_run_root
+from actors.limits import DEFAULT_LIMITS, slow_limits
 from actors.nurseries import open_plain_nursery
 from actors.scenario.events import Outcome
 from actors.scenario.report.gathered import Gathered
 from actors.scenario.runner import Result, run_scenario
+from actors.scenario.slowed import slowed
 from actors.scenario.summary import Totals
 from actors.system.agents import choose_agent
 from transports.errors import TransportError
@@ -48,6 +51,8 @@ def run(options: RunOptions) -> int:
     loaded = load_to_run(options)
     if isinstance(loaded, Exit):
         return loaded
+    if options.slow != 1:
+        loaded = [slowed(one, options.slow) for one in loaded]
     try:
         report, files = open_report(options, len(loaded) * options.repeat)
     except OSError as error:
@@ -104,9 +109,12 @@ class _Session:
     ) -> None:
         self._options = options
         self._config = config
+        self._limits = slow_limits(DEFAULT_LIMITS, options.slow)
         self._report = report
         self._loaded = loaded
         self._interrupted = False
+        # one for all files: what somebody else serves goes on between them, or is known not to
+        self._attached: World | None = None
         # of the scenarios under way: their worlds go on until `finally` and the taking down are done
         self._scopes: list[trio.CancelScope] = []
         self._totals = Totals(len(loaded) * options.repeat)
@@ -146,9 +154,12 @@ class _Session:
                 if result.outcome in (Outcome.FAILED, Outcome.ERROR) and not self._options.keep_going:
                     todo.clear()
 
-        async with open_plain_nursery() as nursery:
-            for _ in range(self._options.jobs):
-                nursery.start_soon(work)
+        async with AsyncExitStack() as stack:
+            if self._options.world == "attached":
+                self._attached = await stack.enter_async_context(self._open_attached())
+            async with open_plain_nursery() as nursery:
+                for _ in range(self._options.jobs):
+                    nursery.start_soon(work)
 
     async def _run_told(self, loaded: Loaded) -> Result | None:
         """Several at once are told one after the other, each when it has ended; what goes on is the report's to show."""
@@ -176,10 +187,21 @@ class _Session:
 
     def _open_world(self) -> AbstractAsyncContextManager[World]:
         options = self._options
-        if options.world == "attached":
-            return open_attached(options.address or "", agent=options.agent, config=self._config, told=_told)
+        if self._attached is not None:
+            return nullcontext(self._attached)
         return open_world(
-            options.world, agent=options.agent, config=self._config, engine=options.engine, run_dir=options.run_dir
+            options.world,
+            agent=options.agent,
+            config=self._config,
+            engine=options.engine,
+            run_dir=options.run_dir,
+            limits=self._limits,
+        )
+
+    def _open_attached(self) -> AbstractAsyncContextManager[World]:
+        options = self._options
+        return open_attached(
+            options.address or "", agent=options.agent, config=self._config, limits=self._limits, told=_told
         )
 
     def _interrupt(self) -> None:

@@ -7,7 +7,7 @@ Not for OCI: the agent translates. Its connection is its own, so that a stuck ca
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from trio_util import AsyncValue
@@ -15,7 +15,17 @@ from trio_util import AsyncValue
 from actors.actor import Actor
 from actors.container.listing import Listing
 from actors.container.processes import Processes
-from actors.errors import AgentUnreachable, Expired, GuestDied, KatrioError, NotFound, OutcomeUnknown
+from actors.errors import (
+    AgentError,
+    AgentUnreachable,
+    Expired,
+    GuestDied,
+    InvalidArgument,
+    InvalidTransition,
+    KatrioError,
+    NotFound,
+    OutcomeUnknown,
+)
 from actors.events import Events
 from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
 from actors.owned import OwnedTask
@@ -24,7 +34,7 @@ from actors.wire.spec import Stopped
 from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing, Overlap, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 
     from actors.agents.base import AgentConnection
     from actors.limits import Limits
@@ -89,11 +99,11 @@ class ContainerActor:
             CONTAINER_VERBS,
             {
                 "start": self._start,
-                "pause": self._pause,
-                "resume": self._resume,
+                "pause": self._judged("pause", self._pause),
+                "resume": self._judged("resume", self._resume),
                 "stop": self._stop_verb,
                 "delete": self._delete,
-                "exec": self._exec,
+                "exec": self._judged("exec", self._exec),
                 "disconnect": self._disconnect,
                 "signal": self._processes.signal,
                 "winsize": self._processes.winsize,
@@ -102,9 +112,11 @@ class ContainerActor:
                 "read_stdout": self._processes.read_stdout,
                 "read_stderr": self._processes.read_stderr,
                 "wait": self._processes.wait,
-                "list_processes": Listing(name, connection, limits, self._check).list_processes,
-                "stats": self._stats,
-                "update": self._update,
+                "list_processes": self._judged(
+                    "list_processes", Listing(name, connection, limits, self._check).list_processes
+                ),
+                "stats": self._judged("stats", self._stats),
+                "update": self._judged("update", self._update),
                 "info": self._info,
                 "events": self.events.serve,
             },
@@ -206,6 +218,25 @@ class ContainerActor:
 
     def _check(self, verb: str) -> None:
         CONTAINER.check(verb, self.state.value, self.id)
+
+    def _judged(
+        self, verb: str, handler: Callable[[Any, Mail], Awaitable[object]]
+    ) -> Callable[[Any, Mail], Awaitable[object]]:
+        """What an agent refuses because the container has ended meanwhile is an invalid transition, in whatever words it says so."""
+
+        async def judged(args: object, mail: Mail) -> object:
+            try:
+                return await handler(args, mail)
+            except (AgentError, InvalidArgument, NotFound) as error:
+                if "field" not in error.details:
+                    await self._processes.ends(self._processes.init)
+                    try:
+                        self._check(verb)
+                    except InvalidTransition as refused:
+                        raise refused from error
+                raise
+
+        return judged
 
     def _exited(self) -> None:
         self._move_if(ContainerEvent.EXITED)
@@ -324,7 +355,9 @@ class ContainerActor:
         init = self._processes.init
         if polite:
             with _best_effort(args.force):
-                await self._agent.signal_process(self.id, init.agent_name, args.signal)
+                # an agent may say of one that it has ended; nobody asks it to end then
+                with contextlib.suppress(NotFound):
+                    await self._agent.signal_process(self.id, init.agent_name, args.signal)
                 ends = [end for other, end in self._ends if other is not args]
                 with trio.move_on_at(min([trio.current_time() + self._grace(args), *ends])) as self._polite:
                     await self._processes.ended(init)
@@ -338,6 +371,11 @@ class ContainerActor:
         # execs end with the init; their last output is worth a moment
         with trio.move_on_after(self._limits.drain_grace_seconds):
             for process in self._processes:
+                await self._processes.ended(process)
+        # and their codes, which an agent forgets with the container, one more
+        held = [process for process in self._processes if process.hurry()]
+        with trio.move_on_after(self._limits.drain_grace_seconds):
+            for process in held:
                 await self._processes.ended(process)
         with contextlib.suppress(NotFound):
             await self._agent.remove_container(self.id)

@@ -60,6 +60,11 @@ class Output:
         """Where the next bytes stand in the stream."""
         return self._offset
 
+    @property
+    def received(self) -> int:
+        """How many bytes of the stream came so far, and were not lost on their way."""
+        return self._offset + self._size
+
     async def room(self) -> None:
         """Wait while it is full and somebody reads it."""
         while self._attached and self._size >= self._bound and not self._ended:

@@ -6,10 +6,15 @@ ones and cancelled ones get the same. Not for lifecycle: the container actor dec
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
+from operator import gt
 from typing import TYPE_CHECKING
 
 import trio
+from trio_util import AsyncValue
 
+from actors.agents.base import Polls
 from actors.container.output import Output
 from actors.errors import AgentUnreachable, GuestDied, KatrioError, NotFound, OutcomeUnknown
 
@@ -49,6 +54,14 @@ class FollowedProcess:
         # set once the agent has told the end; what is still read after it is bounded by a grace
         self._reads: list[trio.CancelScope] = []
         self._exited = False
+        # outputs that go on, and whether its end is asked for only after theirs
+        self._waits_for_output = False
+        self._going_on = AsyncValue(1 if tty else 2)
+        # since when each is read without an answer; and which of them wait for whoever reads here
+        self._asked: dict[Output, float] = {}
+        self._held_back: dict[Output, None] = {}
+        # what each had received when an end was asked for that came before its own
+        self._polled: dict[Output, int] = {}
 
     @property
     def settled(self) -> bool:
@@ -103,9 +116,12 @@ class FollowedProcess:
         async with trio.open_nursery() as nursery:
             outputs = trio.Event()
             nursery.start_soon(self._pump_all, outputs)
+            end: ExitStatus | OutcomeUnknown | None = None
             if not self._connection.keeps_output_after_wait:
-                await outputs.wait()
-            end = await self._ask_end()
+                self._waits_for_output = True
+                end = await self._outputs_or_end()
+                self._waits_for_output = False
+            end = end or await self._ask_end()
             if end is not None:
                 self._exited = True
                 for scope in self._reads:
@@ -119,6 +135,60 @@ class FollowedProcess:
                         self._status = end
                     self._settled.set()
             on_end()
+
+    def hurry(self) -> bool:
+        """Ask for its end now, where that has waited for its output to end; whether it has."""
+        waits = self._waits_for_output
+        if waits:
+            self._going_on.value = 0
+        return waits
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it may have ended by now: an output of it has, which few programs close themselves."""
+        return self.stdout.ended or (self.stderr.ended and not self.tty)
+
+    async def _outputs_or_end(self) -> ExitStatus | None:
+        """Wait until its outputs have ended: None; or until it is found to have ended while others hold them: how."""
+        limits = self._limits
+        polled, pause = trio.current_time(), limits.poll_first_seconds
+        due, before = polled + pause, self._going_on.value
+        while not self.settled:
+            with trio.move_on_at(due) as waiting:
+                await self._going_on.wait_value(partial(gt, before))  # pyright: ignore[reportUnknownMemberType]  # no types there
+            if self._going_on.value == 0:
+                return None
+            now = trio.current_time()
+            if not waiting.cancelled_caught:
+                before = self._going_on.value
+                due = min(due, now + limits.poll_likely_seconds)
+            elif not self._may_poll(likely=self.is_ending, long_ago=now - polled >= limits.poll_longest_seconds):
+                due = now + limits.poll_likely_seconds
+            elif (end := await self._poll()) is not None:
+                return end
+            else:
+                polled = trio.current_time()
+                due = polled + pause
+                if self._connection.polls is not Polls.OFTEN:
+                    pause = min(2 * pause, limits.poll_longest_seconds)
+        return None
+
+    def _may_poll(self, *, likely: bool, long_ago: bool) -> bool:
+        """Whether what was printed before an end has reached us: no answer may take the place of output that waits for its reader."""
+        now, quiet = trio.current_time(), self._limits.poll_likely_seconds
+        open_outputs = [output for output in (self.stdout, self.stderr) if not output.ended]
+        if any(output in self._held_back for output in open_outputs):
+            return False
+        silent = all(now - self._asked.get(output, now) >= quiet for output in open_outputs)
+        return silent or likely or long_ago or self._connection.polls is Polls.OFTEN
+
+    async def _poll(self) -> ExitStatus | None:
+        if self._connection.polls is Polls.NEVER:
+            return None
+        self._polled = {output: output.received for output in (self.stdout, self.stderr) if not output.ended}
+        with trio.move_on_after(self._limits.poll_answer_seconds), suppress(KatrioError):
+            return await self._connection.poll_process(self._container, self.agent_name)
+        return None
 
     async def _ask_end(self) -> ExitStatus | OutcomeUnknown | None:
         """None: it can't be known any more whether it ended."""
@@ -141,16 +211,24 @@ class FollowedProcess:
 
     async def _pump_all(self, done: trio.Event) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._pump, self.stdout, self._connection.read_stdout)
+            nursery.start_soon(self._pump_one, self.stdout, self._connection.read_stdout)
             if self.tty:
                 self.stderr.end()
             else:
-                nursery.start_soon(self._pump, self.stderr, self._connection.read_stderr)
+                nursery.start_soon(self._pump_one, self.stderr, self._connection.read_stderr)
         done.set()
 
+    async def _pump_one(self, output: Output, read: Callable[[str, str, int], Awaitable[bytes]]) -> None:
+        await self._pump(output, read)
+        self._going_on.value = max(0, self._going_on.value - 1)
+
     async def _pump(self, output: Output, read: Callable[[str, str, int], Awaitable[bytes]]) -> None:
+        whole = False
         while not output.ended:
+            self._held_back[output] = None
             await output.room()
+            del self._held_back[output]
+            self._asked[output] = trio.current_time()
             with trio.CancelScope() as reading:
                 if self._exited:
                     reading.deadline = trio.current_time() + self._limits.drain_grace_seconds
@@ -169,13 +247,19 @@ class FollowedProcess:
                         output.lost_bytes(lost)
                         continue
                     data = b""
+                else:
+                    whole = not data
                 finally:
                     self._reads.remove(reading)
                 if data:
                     lost = output.append(data)
                     if lost:
-                        # slowed down, not held back: a flood for nobody must not take the time of others
+                        # slowed down: a flood for nobody must not take the time of others
+                        self._held_back[output] = None
                         await trio.sleep(lost / self._limits.lost_output_bytes_per_second)
                     continue
+            if not whole and output.received > self._polled.get(output, output.received):
+                # what came while its end was asked for may have been followed by more, which is gone
+                output.lost_reply()
             # the end; or, after the exit, a grandchild that holds the pipe and said nothing for the whole grace
             output.end()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
+import trio
+
 from actors.container.process import FollowedProcess
 from actors.errors import (
     AgentError,
@@ -25,8 +27,6 @@ from actors.wire.verbs import Nothing, Signalled, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import trio
 
     from actors.agents.base import AgentConnection
     from actors.container.output import Output
@@ -184,9 +184,26 @@ class Processes:
             await self._agent.kill_all(self._container)
             return Signalled(len(live))
         # the init last: its end may take the others along before they have had the signal
-        for process in reversed(live) if args.all else (target,):
-            await self._agent.signal_process(self._container, process.agent_name, args.signal)
-        return Signalled(len(live) if args.all else 1)
+        reached = [await self._reached(each, args.signal) for each in (reversed(live) if args.all else (target,))]
+        return Signalled(sum(reached))
+
+    async def _reached(self, process: FollowedProcess, signum: int) -> bool:
+        """Whether it may have had the signal: it has not when it had ended, in whatever words its agent says so."""
+        try:
+            await self._agent.signal_process(self._container, process.agent_name, signum)
+        except (AgentError, NotFound) as error:
+            if "process" not in error.details and not await self.ends(process):
+                raise
+            return False
+        return True
+
+    async def ends(self, process: FollowedProcess) -> bool:
+        """Whether what was refused of it was so because it has ended: no agent has a code for that, but its end is told soon."""
+        with trio.move_on_after(
+            self._limits.drain_grace_seconds if process.is_ending else self._limits.answer_grace_seconds
+        ):
+            await process.wait_settled()
+        return process.settled
 
     async def winsize(self, args: Winsize, mail: Mail) -> Nothing:
         """Resize its terminal."""
@@ -201,7 +218,12 @@ class Processes:
                 f"winsize: process {process.agent_name!r} has ended",
                 process=args.process,
             )
-        await self._agent.winsize_process(self._container, process.agent_name, args.size)
+        try:
+            await self._agent.winsize_process(self._container, process.agent_name, args.size)
+        except AgentError:
+            if await self.ends(process):
+                raise NotFound(f"winsize: process {process.agent_name!r} has ended", process=args.process) from None
+            raise
         return Nothing()
 
     async def write_stdin(self, args: WriteStdin, mail: Mail) -> Written:
@@ -210,13 +232,22 @@ class Processes:
         # an empty write would be an end of file for today's Rust agent
         if not args.data or process.settled:
             return Written(0)
-        return Written(await self._agent.write_stdin(self._container, process.agent_name, args.data))
+        try:
+            return Written(await self._agent.write_stdin(self._container, process.agent_name, args.data))
+        except (AgentError, NotFound):
+            if not await self.ends(process):
+                raise
+            return Written(0)
 
     async def close_stdin(self, args: ProcessRef, mail: Mail) -> Nothing:
         """End of file; on a terminal nothing happens, as closing its master would hang up the session."""
         process = self._open_process("close_stdin", args.process)
         if not process.settled and not process.tty:
-            await self._agent.close_stdin(self._container, process.agent_name)
+            try:
+                await self._agent.close_stdin(self._container, process.agent_name)
+            except (AgentError, NotFound):
+                if not await self.ends(process):
+                    raise
         return Nothing()
 
     async def wait(self, args: ProcessRef, mail: Mail) -> ExitStatus:

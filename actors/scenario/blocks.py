@@ -15,7 +15,7 @@ from actors.scenario import verbs
 from actors.scenario.events import Seen
 from actors.scenario.expect import Mismatch, UnknownValue, number_of
 from actors.scenario.names import labelled
-from actors.scenario.steps import INFRASTRUCTURE, Observed, act, judge, look
+from actors.scenario.steps import INFRASTRUCTURE, Observed, act, judge, look, untold
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -64,10 +64,12 @@ async def _always(step: verbs.Always, attempt: Attempt, perform: Perform) -> Mis
     async def once() -> Mismatch | None:
         return await act(step.always, attempt)
 
+    await _unwatched(step.always, step.while_, attempt, perform)
     return await _watched(once, step.during, step.while_, attempt, perform)
 
 
 async def _unchanged(step: verbs.Unchanged, attempt: Attempt, perform: Perform) -> Mismatch | None:
+    await _unwatched(step.unchanged, step.while_, attempt, perform)
     await trio.sleep(step.settle)
     before = (await look(step.unchanged, attempt)).value
 
@@ -196,6 +198,13 @@ BLOCKS: Mapping[type[Step], Callable[[Any, Attempt, Perform], Awaitable[Mismatch
         verbs.Include: _include,
     }
 )
+
+
+async def _unwatched(step: verbs.Look, while_: Sequence[Step], attempt: Attempt, perform: Perform) -> None:
+    """With a look that the world has no answer to, what goes on meanwhile is done all the same. Raises: CannotTell."""
+    if (trouble := untold(step, attempt)) is not None:
+        await perform(while_, f"{attempt.path}.while", attempt.scope)
+        raise trouble
 
 
 async def _watched(

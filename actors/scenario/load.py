@@ -15,6 +15,7 @@ import msgspec
 
 from actors.host.named_files import read_named
 from actors.likeness import nearest
+from actors.scenario.asks import Update
 from actors.scenario.binding import Binder, Sources
 from actors.scenario.foreign import foreign_tree, top_words
 from actors.scenario.includes import Includer, Reader, no_files
@@ -68,6 +69,7 @@ class Loaded:
         targets: the names that a step's target may stand for, by its path (`steps[2].while[0].create`).
         images: where it names images.
         program: of a scenario that is a Python function, whose file has no steps.
+        slow: how many times as long all may take as it says (`actors.scenario.slowed`).
     """
 
     file: str
@@ -78,6 +80,7 @@ class Loaded:
     targets: abc.Mapping[str, tuple[str, ...]]
     program: Callable[[PythonWorld], Awaitable[None]] | None = None
     images: tuple[ImagePlace, ...] = ()
+    slow: float = 1.0
 
     @property
     def source(self) -> str:
@@ -158,14 +161,18 @@ def _implied(scenario: Scenario) -> Iterator[str]:
         yield "limits"
     if any(one.readonly for one in declared):
         yield "images"
+    if any(one.pids is not None for one in declared):
+        yield "pids_limit"
     for step in verbs_of(scenario):
         yield from step.needs
+        if isinstance(step, Update) and step.pids is not None:
+            yield "pids_limit"
         looked_for = (
             *((step.expect.json or {}) if step.expect else ()),
             *(path for _, path in getattr(step, "save", None) or ()),
         )
         if any("oom_kills" in path for path in looked_for):
-            yield "oom"
+            yield from ("oom", "oom_told")
 
 
 def verbs_of(part: Any) -> Iterator[Step]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from msgspec.structs import replace
 
-from actors.errors import InvalidArgument, KatrioError
+from actors.errors import InvalidArgument, KatrioError, Unsupported
 from actors.nurseries import plain_error
 from actors.scenario.blocks import LOOK_EVERY, StepStopped
 from actors.scenario.events import AskRecord, Failure, Outcome, Seen, StepEnded, StepStarted
@@ -24,7 +24,7 @@ from actors.scenario.expect import Mismatch, UnknownValue, holds
 from actors.scenario.model import Conditions
 from actors.scenario.outputs import ProcessView
 from actors.scenario.recording import Asked, recorded
-from actors.scenario.steps import INFRASTRUCTURE
+from actors.scenario.steps import CAN_TELL, INFRASTRUCTURE
 from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
 
 if TYPE_CHECKING:
@@ -101,9 +101,17 @@ class PythonWorld:
         return view
 
     async def probe(self, kind: str, container: ContainerHandle) -> str:
-        """A fact past actors, agent and guest: `freezer`, `processes`. Raises: Unsupported, NotFound."""
+        """A fact past actors, agent and guest: `freezer`, `processes`.
+
+        Raises:
+            Unsupported: the world can't tell, and the step around it is skipped, unless the program catches this.
+            NotFound.
+        """
         sandbox, name = container.address.split("/")
-        return await self._stage.world.probe(kind, sandbox, name)
+        try:
+            return await self._stage.world.probe(kind, sandbox, name)
+        except Unsupported as error:
+            raise Unsupported(error.message, probe=kind) from error
 
     async def fault(self, kind: str, sandbox: SandboxHandle) -> None:
         """Break a part of the world: `kill_guest`. Raises: Unsupported, NotFound."""
@@ -138,7 +146,7 @@ class PythonWorld:
         **conditions: Any,
     ) -> None:
         """Look again and again until the value is as expected. Raises: Unmet, with what was seen last."""
-        limit = self._stage.scenario.limits.step if within is None else within
+        limit = self._limit(within)
         mismatch: Mismatch | None = None
         with trio.move_on_after(limit):
             while True:
@@ -149,6 +157,9 @@ class PythonWorld:
         last = mismatch or Mismatch("an answer", "none came")
         raise Unmet(Mismatch(f"{last.expected} within {limit:g} s", f"{last.seen} at last"))
 
+    def _limit(self, within: float | None) -> float:
+        return self._stage.scenario.limits.step if within is None else within * self._stage.slow
+
     def step(self, title: str, *, within: float | None = None) -> AbstractAsyncContextManager[None]:
         """One step of the report, with its time, its asks and the reason when it did not hold. May be nested."""
         frame = inspect.currentframe()
@@ -158,7 +169,7 @@ class PythonWorld:
             path, self._count = f"steps[{self._count}]", self._count + 1
         else:
             path, outer.inner = f"{outer.path}.steps[{outer.inner}]", outer.inner + 1
-        limit = self._stage.scenario.limits.step if within is None else within
+        limit = self._limit(within)
         return self._step(_Step(path, title, line), limit)
 
     @asynccontextmanager
@@ -197,7 +208,7 @@ class PythonWorld:
                 failure=failure,
             )
             journal.tell(ended)
-        if failure is not None:
+        if failure is not None and outcome is not Outcome.SKIPPED:
             raise StepStopped(outcome, step.path, failure)
 
     def _asked(self, asked: Asked) -> None:
@@ -250,6 +261,8 @@ def _judged(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failur
         return Outcome.FAILED, stage.failure(error.mismatch, about, code=error.mismatch.code)
     if isinstance(error, AssertionError):
         return Outcome.FAILED, stage.failure(Mismatch("an assertion to hold", str(error) or "it did not"), about)
+    if isinstance(error, Unsupported) and "probe" in error.details:
+        return Outcome.SKIPPED, Failure(expected=CAN_TELL, seen=error.message)
     if isinstance(error, KatrioError):
         outcome = Outcome.ERROR if error.code in INFRASTRUCTURE else Outcome.FAILED
         return outcome, stage.failure(Mismatch("no error", f"{error.code}: {error.message}"), about, code=error.code)

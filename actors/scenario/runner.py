@@ -19,7 +19,7 @@ from actors.scenario.blocks import BLOCKS, StepStopped
 from actors.scenario.describe import describe
 from actors.scenario.events import AskRecord, Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
 from actors.scenario.expect import Mismatch, UnknownValue, fill
-from actors.scenario.model import Step
+from actors.scenario.load import verbs_of
 from actors.scenario.python import PythonWorld, told
 from actors.scenario.stage import Attempt, Stage
 from actors.scenario.steps import INFRASTRUCTURE, CannotTell, act
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from actors.scenario.events import Event
     from actors.scenario.load import Loaded
+    from actors.scenario.model import Step
     from actors.scenario.stage import Scope
     from actors.scenario.world import World
 
@@ -51,6 +52,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent: str
     engine: str | None = None
     seed: int | None = None
+    # how many times as long as it says everything was allowed to take
+    slow: float = 1.0
     duration_s: float
     # empty when it held
     reason: str = ""
@@ -78,7 +81,7 @@ class _Run:
         return clean
 
     async def step(self, step: Step, path: str, scope: Scope) -> bool:
-        """Perform one step within its limit, and tell the journal; whether it had no error and was not skipped.
+        """Perform one step within its limit, and tell the journal; whether it had no error, as far as can be told, and what it is about was there.
 
         Raises: StepStopped.
         """
@@ -90,12 +93,14 @@ class _Run:
         began = journal.now()
         journal.tell(StepStarted(at=began, path=path, title=title, line=line, file=file, written=written))
         attempt = Attempt(self.stage, path, limit, scope)
-        outcome, failure, skipped = Outcome.CANCELLED, None, ""
+        outcome, failure, skipped, clean = Outcome.CANCELLED, None, "", True
         try:
             outcome, failure = await self._within(step, attempt, limit)
-        except NeverStarted as never:
-            # the file allowed it: the run goes on
+        except (NeverStarted, CannotTell) as never:
+            # the file allowed it, or this world has no answer: the run goes on
             outcome, skipped = Outcome.SKIPPED, str(never)
+            # what can't be told may well have gone right
+            clean = isinstance(never, CannotTell)
             _leave_out(step, attempt, skipped)
         except StepStopped as stop:
             outcome = stop.outcome
@@ -118,7 +123,7 @@ class _Run:
             journal.tell(ended)
         if failure is not None:
             raise StepStopped(outcome, path, failure)
-        return not (attempt.seen.error or skipped)
+        return clean and not attempt.seen.error
 
     async def _within(self, step: Step, attempt: Attempt, limit: float) -> tuple[Outcome, Failure | None]:
         mismatch: Mismatch | None = None
@@ -128,8 +133,6 @@ class _Run:
                 mismatch = await (block(step, attempt, self.perform) if block else act(step, attempt))
             if scope.cancelled_caught:
                 mismatch = _too_late(attempt.last, limit)
-        except CannotTell as trouble:
-            return Outcome.SKIPPED, Failure(expected="a world that can tell", seen=str(trouble))
         except UnknownValue as trouble:
             if why := attempt.scope.unsaved.get(trouble.name):
                 raise NeverStarted(why) from trouble
@@ -145,8 +148,7 @@ class _Run:
 
 def _leave_out(step: Step, attempt: Attempt, why: str) -> None:
     """Let later steps know what a skipped one did not start or save."""
-    inner = getattr(step, step.word)
-    for name, _ in getattr(inner if isinstance(inner, Step) else step, "save", ()):
+    for name in {name for one in verbs_of(step) for name, _ in getattr(one, "save", None) or ()}:
         attempt.scope.unsaved[name] = f"it needs {name!r}, and the step on {attempt.where()} was skipped"
     if isinstance(step, Exec) and step.as_ is not None:
         address = attempt.address(step.exec)
@@ -192,12 +194,17 @@ async def run_scenario(
     """
     journal = Journal(listener)
     scenario = loaded.scenario
+    # before anything is told: it decides what the world is
+    unknown = await _unidentified(world)
     journal.tell(_started(loaded, world))
     lacks = [need for need in loaded.needs if need not in world.provides]
     outcome, reason = Outcome.ERROR, "interrupted"
     thresholds: tuple[Judged, ...] = ()
     try:
-        if lacks:
+        if unknown is not None:
+            code = Outcome.ERROR if unknown.code in INFRASTRUCTURE else Outcome.FAILED
+            outcome, reason = code, f"before anything was made: {unknown.code}: {unknown.message}"
+        elif lacks:
             reasons = [f"{need} ({world.missing.get(need, 'not provided')})" for need in lacks]
             outcome, reason = Outcome.SKIPPED, f"the {world.name} world lacks {', '.join(reasons)}"
         else:
@@ -217,6 +224,7 @@ async def run_scenario(
         agent=world.agent,
         engine=world.engine,
         seed=seed,
+        slow=loaded.slow,
         duration_s=round(journal.now(), 6),
         reason=reason,
         steps=steps,
@@ -246,6 +254,15 @@ def _started(loaded: Loaded, world: World) -> RunStarted:
     )
 
 
+async def _unidentified(world: World) -> KatrioError | None:
+    """Why nobody knows what the world provides; None: it is known."""
+    try:
+        await world.identify()
+    except KatrioError as error:
+        return error
+    return None
+
+
 def _broken(judged: Judged) -> str:
     return f"threshold {judged.threshold}: {judgement(judged)}"
 
@@ -264,9 +281,13 @@ async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool
                 stopped += await _end(run, loaded)
                 await run.stage.told()
             pumps.cancel_scope.cancel()
-    # what a world could not tell hides nothing that it could
-    stopped.sort(key=lambda one: one[0] is Outcome.SKIPPED)
-    return stopped[0] if stopped else (Outcome.HELD, "")
+    if stopped:
+        # what a world could not tell hides nothing that it could
+        return min(stopped, key=lambda one: one[0] is Outcome.SKIPPED)
+    ended = [event for event in journal.events if isinstance(event, StepEnded)]
+    if ended and all(step.skipped for step in ended):
+        return Outcome.SKIPPED, f"nothing of it can be told here: {ended[0].skipped}"
+    return Outcome.HELD, ""
 
 
 async def _hold_pumps(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
@@ -328,19 +349,20 @@ async def _begin(attempt: Attempt) -> list[tuple[Outcome, str]]:
 async def _end(run: _Run, loaded: Loaded) -> list[tuple[Outcome, str]]:
     """Every step of `finally`, each whatever became of the others; then the taking down."""
     stopped: list[tuple[Outcome, str]] = []
-    with trio.move_on_after(DEFAULT_LIMITS.shutdown_seconds) as scope:
+    seconds = DEFAULT_LIMITS.shutdown_seconds * loaded.slow
+    with trio.move_on_after(seconds) as scope:
         for index, step in enumerate(loaded.scenario.finally_):
             try:
                 await run.step(step, f"finally[{index}]", run.stage.scope)
             except StepStopped as stop:
                 stopped.append((stop.outcome, _why(stop, loaded)))
     if scope.cancelled_caught:
-        stopped.append((Outcome.FAILED, f"finally took longer than {DEFAULT_LIMITS.shutdown_seconds:g} s"))
-    with trio.move_on_after(DEFAULT_LIMITS.shutdown_seconds) as scope:
-        troubles = await take_down(Attempt(run.stage, "end", DEFAULT_LIMITS.shutdown_seconds, run.stage.scope))
+        stopped.append((Outcome.FAILED, f"finally took longer than {seconds:g} s"))
+    with trio.move_on_after(seconds) as scope:
+        troubles = await take_down(Attempt(run.stage, "end", seconds, run.stage.scope))
         stopped += [(Outcome.ERROR, f"taking down {trouble}") for trouble in troubles]
     if scope.cancelled_caught:
-        stopped.append((Outcome.ERROR, f"taking down took longer than {DEFAULT_LIMITS.shutdown_seconds:g} s"))
+        stopped.append((Outcome.ERROR, f"taking down took longer than {seconds:g} s"))
     return stopped
 
 

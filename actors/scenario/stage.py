@@ -65,6 +65,8 @@ class Stage:
         self.lines = loaded.lines
         self.files = loaded.files
         self.targets = loaded.targets
+        # times that are not the file's own have so many times as long as well
+        self.slow = loaded.slow
         self.world = world
         self.journal = journal
         self.names = Names.of(loaded.scenario)

@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     from actors.scenario.outputs import ProcessView
     from actors.scenario.stage import Attempt
 
-__all__ = ["ACTIONS", "INFRASTRUCTURE", "CannotTell", "Observed", "act", "judge", "look"]
+__all__ = ["ACTIONS", "CAN_TELL", "INFRASTRUCTURE", "CannotTell", "Observed", "act", "judge", "look", "untold"]
 
 # the actor ends every stream soon after the exit, whoever still holds the pipe: this is for an actor that has gone
 OUTPUT_END_SECONDS = 10.0
+# what a step that is skipped would have needed
+CAN_TELL = "a world that can tell"
 # trouble that is nobody's expectation: the run ends as an error, not as a failure
 INFRASTRUCTURE = frozenset(
     error.code
@@ -60,7 +62,7 @@ class Observed:
 
 
 class CannotTell(Exception):
-    """The world has no answer to a probe: the scenario is not for it."""
+    """The world has no answer to a probe: the step is not for it, and neither is one that uses what it would have saved."""
 
 
 async def _create(step: verbs.Create, attempt: Attempt) -> Observed:
@@ -93,7 +95,7 @@ async def _stop(step: verbs.Stop, attempt: Attempt) -> Observed:
     handle = attempt.container(step.stop)
     ending = handle.stop(signum=step.with_, grace=step.grace, budget=attempt.budget)
     status = await attempt.ask("stop", address, ending)
-    return Observed(step.stop, status.code, status.code, await _whole(attempt.view(step.stop)))
+    return Observed(step.stop, status.code, status.code, await _whole(attempt.view(step.stop), attempt.stage.slow))
 
 
 async def _delete(step: verbs.Delete, attempt: Attempt) -> Observed:
@@ -164,7 +166,7 @@ async def _wait(step: verbs.Wait, attempt: Attempt) -> Observed:
     address = attempt.address(step.wait)
     status = await attempt.ask("wait", address, attempt.process(step.wait).wait(budget=attempt.budget))
     view = attempt.view(step.wait)
-    return Observed(step.wait, status.code, status.code, await _whole(view))
+    return Observed(step.wait, status.code, status.code, await _whole(view, attempt.stage.slow))
 
 
 async def _sleep(step: verbs.Sleep, attempt: Attempt) -> Observed:
@@ -183,16 +185,13 @@ async def _ask(step: Step, attempt: Attempt) -> Observed:
 async def _fault(step: verbs.Fault, attempt: Attempt) -> Observed:
     sandbox = attempt.address(step.fault.sandbox)
     breaking = attempt.stage.world.fault(step.fault.kind, sandbox)
-    try:
-        await attempt.ask(f"fault {step.fault.kind}", sandbox, breaking)
-    except Unsupported as error:
-        raise CannotTell(error.message) from error
+    await attempt.ask(f"fault {step.fault.kind}", sandbox, breaking)
     return Observed(step.fault.sandbox)
 
 
-async def _whole(view: ProcessView) -> ProcessView:
+async def _whole(view: ProcessView, slow: float) -> ProcessView:
     """The view, once all of its output has come: that may be a little behind the exit."""
-    with trio.move_on_after(OUTPUT_END_SECONDS):
+    with trio.move_on_after(OUTPUT_END_SECONDS * slow):
         await view.stdout.ended.wait()
         await view.stderr.ended.wait()
     return view
@@ -216,6 +215,8 @@ async def _check(step: verbs.Check, attempt: Attempt) -> Observed:
 
 
 async def _probe(step: verbs.Probe, attempt: Attempt) -> Observed:
+    if (trouble := untold(step, attempt)) is not None:
+        raise trouble
     stage = attempt.stage
     address = attempt.address(step.probe.container)
     sandbox, container = address.split("/")
@@ -305,6 +306,14 @@ async def _performed(step: Step, attempt: Attempt) -> Observed:
     if name:
         attempt.stage.absent.done(step.word, attempt.address(name))
     return seen
+
+
+def untold(step: verbs.Look, attempt: Attempt) -> CannotTell | None:
+    """Why the world has no answer to a look, as far as that is known beforehand."""
+    world = attempt.stage.world
+    if not isinstance(step, verbs.Probe) or "probes" in world.provides:
+        return None
+    return CannotTell(world.missing.get("probes", f"the {world.name} world answers no probes"))
 
 
 async def act(step: Step, attempt: Attempt) -> Mismatch | None:

@@ -141,7 +141,7 @@ async def take_down(attempt: Attempt) -> list[str]:
     troubles: list[str] = []
     for name, handle in reversed(list(stage.standing.items())):
         try:
-            grace = DEFAULT_LIMITS.cancel_grace_seconds
+            grace = DEFAULT_LIMITS.cancel_grace_seconds * stage.slow
             await attempt.ask("stop", name, handle.stop(grace=grace, budget=attempt.budget))
             await attempt.ask("delete", name, handle.delete(budget=attempt.budget))
             stage.deleted.add(name)

@@ -34,6 +34,13 @@ class World(Protocol):
         """What really runs the containers, such as `runc`; None when nothing does, or it is not known."""
         ...
 
+    async def identify(self) -> None:
+        """Find out who serves it, where that decides what it provides: asked before each scenario, before anything is made.
+
+        Raises: KatrioError: nobody answers.
+        """
+        ...
+
     @property
     def provides(self) -> frozenset[str]:
         """The needs it meets, of `actors.scenario.needs.NEEDS`."""

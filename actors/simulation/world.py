@@ -66,6 +66,10 @@ class SimulatedWorld:
             return dict.fromkeys(NEEDS, f"the {self.agent} agent runs nothing")
         return LACKS[AgentType(self.agent)]
 
+    async def identify(self) -> None:
+        """Its guests are ours."""
+        await trio.lowlevel.checkpoint()
+
     async def probe(self, kind: str, sandbox: str, container: str) -> str:
         """Ask the engine, past agent and guest. Raises: Unsupported, NotFound."""
         await trio.lowlevel.checkpoint()

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from actors.agents.hyperstart import HyperConfig, connect_hyperstart
-from actors.agents.kata import KataAgentConfig, connect_kata
+from actors.agents.kata import KataAgentConfig, connect_kata, identify_kata
 from actors.agents.kata.config import NOT_HERE
 from actors.agents.kata.dialects import DIALECTS
 from actors.agents.noop import connect_noop
@@ -26,7 +26,11 @@ from actors.likeness import nearest
 from transports.recognise import Peer
 
 if TYPE_CHECKING:
-    from actors.agents.base import AgentFactory
+    from collections.abc import Awaitable, Callable
+
+    from actors.agents.base import AgentFactory, Channels
+    from actors.agents.identity import Identity
+    from actors.limits import Limits
     from transports.address import Address
 
 __all__ = ["LACKS", "AgentConfig", "AgentType", "ChosenAgent", "at_address", "choose_agent"]
@@ -63,6 +67,7 @@ class ChosenAgent(NamedTuple):
         addresses: of a guest that runs already: its agent's, or hyperstart's two channels'. Empty: guests of ours.
         peers: who is expected at each.
         patience: seconds within which a guest must have answered, where its configuration says so.
+        identify: asks who answers there, and whether its machine has control groups v2; None: it can't be asked.
         share: the directory below which a guest that runs already sees its containers' roots.
     """
 
@@ -73,6 +78,7 @@ class ChosenAgent(NamedTuple):
     peers: tuple[Peer, ...] = ()
     share: str = "/"
     patience: int = 0
+    identify: Callable[[Channels, Limits], Awaitable[tuple[Identity, bool | None]]] | None = None
 
 
 AgentConfig: TypeAlias = "Mapping[str, Any] | HyperConfig | KataAgentConfig"
@@ -105,7 +111,8 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
     addresses = () if address is None else (address,)
     expected = (DIALECTS[kata.dialect].peer,)
     connect_to = partial(connect_kata, config=kata)
-    return ChosenAgent(agent, connect_to, protocol, addresses, expected, patience=kata.dial_timeout)
+    identify = partial(identify_kata, config=kata)
+    return ChosenAgent(agent, connect_to, protocol, addresses, expected, patience=kata.dial_timeout, identify=identify)
 
 
 def at_address(word: str, config: AgentConfig | None, address: str) -> AgentConfig:
@@ -152,13 +159,16 @@ def _decoded(given: object, kind: type[S], agent: AgentType, elsewhere: Mapping[
     return decode_settings(cast("Mapping[str, Any]", given), kind, agent=agent, elsewhere=elsewhere)
 
 
-# what a scenario may need (`actors.scenario.needs`) and can't have with an agent, whatever runs in the guest; and why
+# what a scenario may need (`actors.scenario.needs`) and can't have with an agent, whatever runs in the guest; and why.
+# Of agents that somebody else made: `actors.system.lacks`
 LACKS: Mapping[AgentType, Mapping[str, str]] = {
     AgentType.NOOP: {},
     AgentType.HYPERSTART: {
         "pause": "hyperstart has no command to pause",
         "limits": "hyperstart limits nothing",
-        "oom": "hyperstart tells of no kills for want of memory",
+        "pids_limit": "hyperstart limits nothing",
+        "oom": "hyperstart limits nothing",
+        "oom_told": "hyperstart tells of no kills for want of memory",
         "stats": "hyperstart counts nothing",
         "process_list": "hyperstart has no command to list processes",
         "signal_exits": "hyperstart says 0 of a process that ended by a signal, and of one that ended well",

@@ -1,78 +1,78 @@
 """The attached world: a system that another program serves, driven by its mail; or an agent that somebody else runs.
 
 For `katrio run --world attached`. What scenarios make there is theirs and is taken down by them; what was there before is
-left alone. Not for opening the connection: `actors.api`. What really runs is not known here, so no probe is answered.
+left alone. An agent is asked who it is before each scenario, and what it can't do is not tried; a system's own errors tell what
+it lacks. Not for opening the connection: `actors.api`. What really runs is not known here, so no probe is answered.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import trio
 
 from actors.errors import Unsupported
-from actors.system.agents import LACKS
+from actors.system.agents import LACKS, AgentType
+from actors.system.offers import OFFERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from actors.handles import SystemHandle
+    from actors.system.elsewhere import GuestsElsewhere
 
 __all__ = ["AttachedWorld"]
 
-# whether that system's engine has them all is told by its own errors; to break parts of it is not ours
-_NEEDS = (
-    "containers",
-    "exec",
-    "pause",
-    "tty",
-    "signals",
-    "signal_exits",
-    "exec_errors",
-    "held_output",
-    "process_list",
-    "stdin",
-    "images",
-    "isolation",
-    "limits",
-    "oom",
-    "stats",
-    "cgroups",
-)
+_PROBES = "the attached world can't look past the system that it is attached to"
+_FAULTS = "what somebody else runs is not ours to break"
 
 
-@dataclass(frozen=True)
 class AttachedWorld:
-    """See `actors.scenario.world.World`. Which engine it has is not known; which agent, when it is ours."""
+    """See `actors.scenario.world.World`.
 
-    system: SystemHandle
-    agent: str = "unknown"
-    name: str = field(default="attached", init=False)
-    engine: str | None = field(default=None, init=False)
+    Args:
+        agent: which one speaks to `guests`; of another program's system neither is known.
+    """
+
+    name = "attached"
+
+    def __init__(self, system: SystemHandle, agent: str = "unknown", guests: GuestsElsewhere | None = None) -> None:
+        self.system = system
+        self.agent = agent
+        self._guests = guests
+        self._engine = ""
+        self._missing: Mapping[str, str] = {"probes": _PROBES, "faults": _FAULTS}
+
+    @property
+    def engine(self) -> str | None:
+        """What really runs the containers, of a guest of katrio's own that has been asked; None: not known."""
+        return self._engine or None
 
     @property
     def provides(self) -> frozenset[str]:
         """The needs that it may meet."""
-        return frozenset(need for need in _NEEDS if need not in self._lacks)
+        return frozenset(OFFERS) - self._missing.keys()
 
     @property
     def missing(self) -> Mapping[str, str]:
         """Why it does not meet the others."""
-        return MappingProxyType({"faults": "what somebody else runs is not ours to break", **self._lacks})
+        return self._missing
 
-    @property
-    def _lacks(self) -> Mapping[str, str]:
-        nothing: Mapping[str, str] = {}
-        return next((lacks for agent, lacks in LACKS.items() if agent == self.agent), nothing)
+    async def identify(self) -> None:
+        """Ask the agent who it is: another may answer by now. Raises: KatrioError: nobody answers."""
+        if self._guests is None:
+            await trio.lowlevel.checkpoint()
+            return
+        found = await self._guests.identify()
+        self._engine = found.identity.engine
+        self._missing = {"probes": _PROBES, "faults": _FAULTS, **found.lacks, **LACKS[AgentType(self.agent)]}
 
     async def probe(self, kind: str, sandbox: str, container: str) -> str:
         """Raises: Unsupported."""
         await trio.lowlevel.checkpoint()
-        raise Unsupported(f"probe {kind}: the attached world can't look past the system that it is attached to")
+        raise Unsupported(f"probe {kind}: {_PROBES}")
 
     async def fault(self, kind: str, sandbox: str) -> None:
         """Raises: Unsupported."""
         await trio.lowlevel.checkpoint()
-        raise Unsupported(f"fault {kind}: what somebody else runs is not ours to break")
+        raise Unsupported(f"fault {kind}: {_FAULTS}")

@@ -1,76 +1,127 @@
 """Guests that run already, started by somebody else: a Kata agent or a hyperstart at an address; and their roots.
 
 For systems whose agent's configuration names one. Such a guest has one sandbox at a time, and lives on when that ends, if it is
-made so. Each of its containers gets a throw-away copy of its image: what an agent does to roots is its own matter. Not for
+made so; today's kata-agent is not, which is told by whoever wants it next. Each of its containers gets a throw-away copy of its image: what an agent does to roots is its own matter. Not for
 starting guests: `actors.system.embedded`.
 """
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import trio
 
 from actors.agents.base import Channels
-from actors.errors import ResourceExhausted
+from actors.agents.identity import AgentKind, Identity
+from actors.errors import AgentUnreachable, GuestDied, OutcomeUnknown, ResourceExhausted
 from actors.host.roots import open_roots
+from actors.system.offers import lacks_of_agent
 from transports.agent_sockets import open_dialer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from pathlib import Path
 
     from actors.host.images import ImageStore
     from actors.host.roots import Roots
     from actors.limits import Limits
     from actors.seams import Seams
-    from transports.address import Address
-    from transports.recognise import Peer
+    from actors.system.agents import ChosenAgent
     from transports.telling import Told
 
-__all__ = ["GuestElsewhere", "GuestsElsewhere", "PrivateImages", "open_private_images"]
+__all__ = ["Found", "GuestElsewhere", "GuestsElsewhere", "PrivateImages", "open_channels", "open_private_images"]
+
+
+Identify: TypeAlias = "Callable[[Channels, Limits], Awaitable[tuple[Identity, bool | None]]]"
+
+
+class Found(NamedTuple):
+    """Who answers, and what a scenario can't have there; why."""
+
+    identity: Identity
+    lacks: Mapping[str, str]
+
+
+@asynccontextmanager
+async def open_channels(chosen: ChosenAgent, *, told: Told | None = None) -> AsyncGenerator[Channels]:
+    """Dialers of an agent at its addresses; over a serial port that is one session, for as long as the context lasts.
+
+    `told`: see `transports.agent_sockets.open_dialer`.
+    """
+    async with AsyncExitStack() as stack:
+        opening = [
+            open_dialer(*place, told=told, patient=chosen.patience > 0)
+            for place in zip(chosen.addresses, chosen.peers, strict=True)
+        ]
+        yield Channels(*[await stack.enter_async_context(opened) for opened in opening])
 
 
 class GuestsElsewhere:
-    """See `actors.sandbox.GuestLauncher`.
+    """See `actors.sandbox.GuestLauncher`. `channels` are open for as long as it lives."""
 
-    Args:
-        addresses: the agent's, or hyperstart's control and stream channel.
-        peers: who is expected at each.
-        told, patient: see `transports.agent_sockets.open_dialer`.
-    """
-
-    def __init__(
-        self,
-        addresses: Sequence[Address],
-        peers: Sequence[Peer],
-        *,
-        told: Told | None = None,
-        patient: bool = False,
-    ) -> None:
-        self._opening = partial(open_dialer, told=told, patient=patient)
-        self._address = addresses[0]
-        self._places = tuple(zip(addresses, peers, strict=True))
+    def __init__(self, channels: Channels, chosen: ChosenAgent, limits: Limits) -> None:
+        self._channels = channels
+        self._chosen = chosen
+        self._limits = limits
+        self._place = str(chosen.addresses[0]) if chosen.addresses else "its address"
         self._taken_by: str | None = None
+        # whose end it may not have outlived; and how long a new one is waited for then
+        self._left_by: str | None = None
+        self._patience = limits.reconnect_seconds
+
+    async def identify(self) -> Found:
+        """Ask who answers. Raises: KatrioError: nobody; GuestDied: it ended with the sandbox that it had."""
+        if self._chosen.identify is None:
+            # no question tells a hyperstart of ours from a real one, and a real one has one host in its life
+            await trio.lowlevel.checkpoint()
+            return Found(Identity(AgentKind.HYPERSTART), {})
+        if self._left_by is None:
+            identity, unified = await self._chosen.identify(self._channels, self._limits)
+        else:
+            identity, unified = await self._identify_again(self._chosen.identify, self._left_by)
+        return Found(identity, lacks_of_agent(identity, unified=unified))
+
+    async def _identify_again(self, identify: Identify, left_by: str) -> tuple[Identity, bool | None]:
+        """It may have ended with the sandbox that it had, and be started again soon. Raises: GuestDied."""
+        end = trio.current_time() + self._patience
+        while True:
+            left = max(end - trio.current_time(), self._limits.answer_grace_seconds)
+            try:
+                answer = await identify(self._channels, replace(self._limits, guest_start_seconds=left))
+            except (AgentUnreachable, OutcomeUnknown) as error:
+                if trio.current_time() < end:
+                    await trio.sleep(self._limits.reconnect_pause_seconds)
+                    continue
+                # whoever waited for a new one once need not wait once more
+                self._patience = 0.0
+                raise GuestDied(
+                    f"the agent at {self._place} has ended, with sandbox {left_by!r}, as today's kata-agent does: start a new one "
+                    f"for each sandbox, and so for each file of a command ({error.message})",
+                    state="lost",
+                ) from error
+            self._patience = self._limits.reconnect_seconds
+            return answer
 
     async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[GuestElsewhere]) -> None:
         await trio.lowlevel.checkpoint()
         if self._taken_by is not None:
             raise ResourceExhausted(
-                f"sandbox {sandbox!r}: the guest at {self._address} has one sandbox, {self._taken_by!r}; stop that first",
+                f"sandbox {sandbox!r}: the guest at {self._place} has one sandbox, {self._taken_by!r}; stop that first",
                 limit=1,
             )
         self._taken_by = sandbox
         try:
-            async with AsyncExitStack() as stack:
-                opening = [self._opening(*place) for place in self._places]
-                dialers = [await stack.enter_async_context(opened) for opened in opening]
-                task_status.started(GuestElsewhere(Channels(*dialers)))
-                await trio.sleep_forever()
+            if self._left_by is not None:
+                await self.identify()
+                self._left_by = None
+            task_status.started(GuestElsewhere(self._channels))
+            await trio.sleep_forever()
         finally:
             self._taken_by = None
+            self._left_by = self._left_by or sandbox
 
 
 class GuestElsewhere:

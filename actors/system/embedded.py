@@ -25,6 +25,7 @@ from actors.host.protocols import Channel, GuestProtocol
 from actors.host.rundir import RunDirectory, held_log, sweep_directory
 from actors.limits import guest_words
 from actors.system.agents import LACKS, AgentType
+from actors.system.offers import OFFERS, lacks_of_engine
 from transports.errors import Exhausted, TransportError
 from transports.stream import dial_with_backoff, unix_dialer
 
@@ -248,23 +249,6 @@ class EmbeddedImages:
         """Roots are everybody's: nothing writes into one."""
 
 
-# what a scenario may need, by engine; see `actors.scenario.model`
-_NEEDS = (
-    "containers",
-    "exec",
-    "exec_errors",
-    "faults",
-    "held_output",
-    "pause",
-    "process_list",
-    "signal_exits",
-    "signals",
-    "stdin",
-    "tty",
-)
-_OCI_NEEDS = (*_NEEDS, "cgroups", "images", "isolation", "limits", "oom", "stats")
-
-
 @dataclass(frozen=True)
 class EmbeddedWorld:
     """See `actors.scenario.world.World`. `engine` is None with an agent that runs nothing."""
@@ -278,21 +262,18 @@ class EmbeddedWorld:
     @property
     def provides(self) -> frozenset[str]:
         """The needs that it meets."""
-        if self.engine is None:
-            return frozenset()
-        needs = _NEEDS if self.engine == "processes" else _OCI_NEEDS
-        return frozenset(need for need in needs if need not in LACKS[AgentType(self.agent)])
+        return frozenset(OFFERS) - self.missing.keys()
 
     @property
     def missing(self) -> Mapping[str, str]:
         """Why it does not meet the others."""
-        reason = (
-            f"the {self.agent} agent runs nothing"
-            if self.engine is None
-            else f"the engine {self.engine!r} has no control groups and no images"
-        )
-        lacks = LACKS[AgentType(self.agent)]
-        return {need: lacks.get(need, reason) for need in _OCI_NEEDS if need not in self.provides}
+        if self.engine is None:
+            return dict.fromkeys(OFFERS, f"the {self.agent} agent runs nothing")
+        return {**lacks_of_engine(self.engine), **LACKS[AgentType(self.agent)]}
+
+    async def identify(self) -> None:
+        """Its guests are ours."""
+        await trio.lowlevel.checkpoint()
 
     async def probe(self, kind: str, sandbox: str, container: str) -> str:
         """Ask the kernel, without asking the guest. Raises: Unsupported, NotFound."""

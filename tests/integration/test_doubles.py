@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +32,6 @@ from transports.recognise import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
     from actors.conformance.subject import Target
     from tests.support.doubles.rows import Row
@@ -111,3 +111,28 @@ async def _shown(target: Target, row: Row) -> None:
             await row.shown(subject)
         if not row.ends:
             await subject.clean()
+
+
+@pytest.mark.skipif(ENGINE == "processes", reason="its containers have a root")
+def test_files_of_one_command_at_an_agent_that_ends_with_its_sandbox(tmp_path: Path) -> None:
+    """What is skipped makes no sandbox, the next has it, and the third is told why there is none for it (8 s)."""
+    directory = tmp_path / "own"
+    directory.mkdir(mode=0o700)
+    address = f"unix://{directory}/a.sock"
+    files = [f"scenarios/{name}.yaml" for name in ("missing-program", "grandchild-holds-the-pipe", "late-wait")]
+    words = ["run", "--world", "attached", "--address", address, "--json", "--keep-going", "--slow", "3", *files]
+    with served("today", [address], tmp_path / "run"):
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "katrio"), *words],
+            cwd=Path(__file__).resolve().parents[2],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    skipped, held, ended = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (skipped["outcome"], held["outcome"], ended["outcome"]) == ("skipped", "held", "error"), done.stdout
+    assert "lacks exec_errors" in skipped["reason"]
+    assert "has ended, with sandbox 'box', as today's kata-agent does" in ended["reason"]
+    assert "guest_died" in ended["reason"]
+    assert (done.returncode, held["slow"]) == (3, 3)

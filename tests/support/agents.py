@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.agents.base import Channels
+from actors.agents.base import Channels, Polls
 from actors.errors import AgentUnreachable, AlreadyExists, KatrioError, NotFound, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
@@ -111,6 +111,9 @@ class ScriptedGuest:
     oom_told: trio.Event = field(default_factory=trio.Event)
     gone: trio.Event = field(default_factory=trio.Event)
     sandbox: str | None = None
+    # with the answer to a wait, what is unread; and whether an end can be asked for
+    forgets: bool = False
+    polls: Polls = Polls.NEVER
 
     def init(self, container: str) -> ScriptedProcess:
         return self.processes[container, container]
@@ -156,12 +159,19 @@ class ScriptedConnection:
 
     follows_processes = True
     isolates_processes = True
-    keeps_output_after_wait = True
     spoils_roots = False
 
     def __init__(self, guest: ScriptedGuest) -> None:
         self._guest = guest
         self._up = False
+
+    @property
+    def keeps_output_after_wait(self) -> bool:
+        return not self._guest.forgets
+
+    @property
+    def polls(self) -> Polls:
+        return self._guest.polls
 
     def lease(self) -> ScriptedConnection:
         return ScriptedConnection(self._guest)
@@ -194,7 +204,7 @@ class ScriptedConnection:
             await gate.wait()
         if verb in guest.failures:
             failure = guest.failures[verb]
-            raise type(failure)(failure.message)
+            raise type(failure)(failure.message, **failure.details)
 
     def _process(self, container: str, process: str) -> ScriptedProcess:
         found = self._guest.processes.get((container, process))
@@ -251,6 +261,11 @@ class ScriptedConnection:
     async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
         await self._call("winsize_process", container)
         self._process(container, process).size = size
+
+    async def poll_process(self, container: str, process: str) -> ExitStatus | None:
+        await self._call("poll_process", container)
+        found = self._process(container, process)
+        return ExitStatus(found.code) if found.ended.is_set() else None
 
     async def write_stdin(self, container: str, process: str, data: bytes) -> int:
         await self._call("write_stdin", container)

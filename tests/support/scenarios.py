@@ -51,6 +51,11 @@ class ScriptedWorld:
     provides: frozenset[str] = frozenset(NEEDS)
     missing: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    async def identify(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if failure := self.guest.failures.get("identify"):
+            raise type(failure)(failure.message)
+
     async def probe(self, kind: str, sandbox: str, container: str) -> str:
         await trio.lowlevel.checkpoint()
         if failure := self.guest.failures.get("probe"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
+from actors.agents.base import Polls
 from actors.agents.hyperstart.config import HyperConfig
 from actors.agents.hyperstart.link import HyperstartLink
 from actors.agents.hyperstart.pod import Pod, PodContainer, check_spec, container_body, exec_body, refusal_text
@@ -50,6 +51,7 @@ class HyperstartAgent:
     isolates_processes = False
     # output that was read over the link is kept here
     keeps_output_after_wait = True
+    polls = Polls.NEVER
     # a real one writes into it, and nothing tells ours from one
     spoils_roots = True
 
@@ -308,6 +310,10 @@ class HyperstartAgent:
         return never_ran
 
     # what API 4244 has no command for, or none that tells whether it was done
+
+    async def poll_process(self, container: str, process: str) -> ExitStatus | None:
+        await trio.lowlevel.checkpoint()
+        return None
 
     async def pause_container(self, container: str) -> None:
         _unsupported("pause")

@@ -8,16 +8,19 @@ Not for the link itself, nor for dialects: `link` dials and calls.
 from __future__ import annotations
 
 import signal
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import trio
 
-from actors.agents.identity import Identity, identify
+from actors.agents.base import Polls
+from actors.agents.identity import ASKING_SECONDS, AgentKind, Identity, has_unified_groups, identify
 from actors.agents.kata.brief import BriefLink
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.config import KataAgentConfig
+from actors.agents.kata.ends import poll_by_signal, poll_by_wait, says_ended, until_it_ends
 from actors.agents.kata.exits import ExitCodes
 from actors.agents.kata.link import open_rpc_link
 from actors.agents.kata.reports import (
@@ -45,12 +48,14 @@ from actors.errors import (
     GuestDied,
     InvalidArgument,
     InvalidTransition,
+    KatrioError,
     NotFound,
     OutcomeUnknown,
     Unsupported,
 )
 from actors.host.usertable import UserTable, read_user_table
 from actors.lifecycle.container import ContainerState
+from actors.nurseries import open_plain_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
@@ -69,7 +74,7 @@ if TYPE_CHECKING:
     from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
     from actors.wire.verbs import CopyFile, OnlineCpuMem, SetGuestTime
 
-__all__ = ["KataAgent", "connect_kata"]
+__all__ = ["KataAgent", "connect_kata", "identify_kata"]
 
 # the kernel's UTS limit; virtcontainers cuts there
 HOSTNAME_BYTES = 64
@@ -79,6 +84,7 @@ STATE_DIAGNOSTIC = "katrio.state"
 AGENT_DIRECTORIES = frozenset({"image", "sandbox", "shared"})
 # where a Kata agent takes copied files, and nowhere else
 SHARED_DIRECTORY = "/run/kata-containers/shared/containers"
+_POLLS = {AgentKind.KATA: Polls.SELDOM, AgentKind.KATA_1X: Polls.OFTEN}
 
 
 class KataAgent:
@@ -92,8 +98,9 @@ class KataAgent:
         open_link: Callable[[], RpcLink],
         kernel_modules: tuple[api.KernelModule, ...] = (),
         identity: Identity | None = None,
+        asking_seconds: float = ASKING_SECONDS,
     ) -> None:
-        """`identity`: who answers, when that is known."""
+        """`identity`: who answers, when that is known; `asking_seconds` bound each question about it."""
         self._open_link = open_link
         self._kernel_modules = kernel_modules
         self._link = open_link()
@@ -101,10 +108,13 @@ class KataAgent:
         self._client = KataClient(self._link, seconds=None)
         self._exits = ExitCodes()
         self._identity = identity
+        self._asking_seconds = asking_seconds
         # by container, of an agent that looks nobody up
         self._users: dict[str, UserTable] = {}
         # its sandbox is of our making, and ours to end
         self._made_sandbox = False
+        # of terminals that begin with another: an init's, until it is started
+        self._sizes: dict[str, TerminalSize] = {}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the link; before it says that it has started it asks the agent who it is."""
@@ -112,7 +122,7 @@ class KataAgent:
             await nursery.start(self._link.run)
             # who it is and not whether it serves: what is asked next will tell, and every container has a link of its own
             if self._identity is None:
-                self._identity = await identify(self._client)
+                self._identity = await identify(self._client, seconds=self._asking_seconds)
                 checked_name("agent_version", self._identity.version)
             else:
                 await self._version()
@@ -125,10 +135,21 @@ class KataAgent:
         assert self._identity is not None, "it runs"
         return self._identity
 
+    async def has_unified_groups(self) -> bool | None:
+        """Whether its machine has control groups v2, where a Kata agent of today tells."""
+        if self.identity.kind is not AgentKind.KATA:
+            return None
+        return await has_unified_groups(self._client, seconds=self._asking_seconds)
+
     @property
     def keeps_output_after_wait(self) -> bool:
         """See `actors.agents.base.AgentConnection`: a real agent's wait closes the streams."""
         return self._identity is not None and self._identity.own
+
+    @property
+    def polls(self) -> Polls:
+        """See `actors.agents.base.AgentConnection`."""
+        return _POLLS.get(self._identity.kind, Polls.NEVER) if self._identity is not None else Polls.NEVER
 
     @property
     def spoils_roots(self) -> bool:
@@ -190,6 +211,8 @@ class KataAgent:
         except (OutcomeUnknown, GuestDied):
             # a real agent exits while it answers
             return
+        if self.identity.kind is AgentKind.KATA:
+            await until_it_ends(self._client)
 
     async def create_container(self, container: str, spec: ContainerSpec, rootfs: str) -> None:
         if container in AGENT_DIRECTORIES and not self.keeps_output_after_wait:
@@ -207,6 +230,17 @@ class KataAgent:
                 OCI=oci_spec(spec, rootfs, user),
             )
             await self._client.create_container(request)
+        if not self.identity.own and spec.process.size is not None:
+            self._sizes[container] = spec.process.size
+
+    async def _first_size(self, container: str, process: str, size: TerminalSize | None) -> None:
+        """No real agent reads the size in a specification, and Kata's own shim sends it as well: a terminal begins with 0x0.
+
+        A process runs by now, whatever comes of this, and one that has ended needs none.
+        """
+        if size is not None and not self.identity.own:
+            with suppress(KatrioError):
+                await self.winsize_process(container, process, size)
 
     def _user(self, container: str, spec: ProcessSpec) -> ResolvedUser | None:
         """The numbers of its user, for an agent that looks no names up. Raises: InvalidArgument."""
@@ -218,11 +252,13 @@ class KataAgent:
 
     async def start_container(self, container: str) -> None:
         await self._client.start_container(api.StartContainerRequest(container_id=container))
+        await self._first_size(container, container, self._sizes.pop(container, None))
 
     async def remove_container(self, container: str) -> None:
         await self._client.remove_container(api.RemoveContainerRequest(container_id=container))
         self._exits.forget(container)
         self._users.pop(container, None)
+        self._sizes.pop(container, None)
 
     async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
         with named_as_asked("process"):
@@ -233,20 +269,29 @@ class KataAgent:
                 process=oci_process(spec, self._user(container, spec)),
             )
             await self._client.exec_process(request)
+        await self._first_size(container, process, spec.size)
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
         request = api.SignalProcessRequest(container_id=container, exec_id=process, signal=signum)
-        if signum != signal.SIGKILL:
-            await self._client.signal_process(request)
-            return
-        with self._exits.killing(container, process):
-            await self._client.signal_process(request)
+        try:
+            with self._exits.killing(container, process) if signum == signal.SIGKILL else nullcontext():
+                await self._client.signal_process(request)
+        except KatrioError as error:
+            if not says_ended(error):
+                raise
+            raise NotFound(f"process {process!r} has ended: {error.message}", process=process) from None
 
     async def kill_all(self, container: str) -> None:
         # only SIGKILL with an empty id means all for today's agent (kata-containers #13152)
         request = api.SignalProcessRequest(container_id=container, exec_id="", signal=signal.SIGKILL)
-        with self._exits.killing(container, None):
-            await self._client.signal_process(request)
+        try:
+            with self._exits.killing(container, None):
+                await self._client.signal_process(request)
+        except NotFound:
+            raise
+        except KatrioError as error:
+            if not says_ended(error):
+                raise
 
     async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
         request = api.TtyWinResizeRequest(container_id=container, exec_id=process, row=size.rows, column=size.columns)
@@ -282,6 +327,18 @@ class KataAgent:
         request = api.WaitProcessRequest(container_id=container, exec_id=process)
         told = checked_status((await self._client.wait_process(request)).status)
         return ExitStatus(self._exits.code(container, process, told))
+
+    async def poll_process(self, container: str, process: str) -> ExitStatus | None:
+        request = api.WaitProcessRequest(container_id=container, exec_id=process)
+        if self.polls is Polls.OFTEN:
+            told = await poll_by_signal(self._client, request)
+        else:
+            link = self._open_link()
+            async with open_plain_nursery() as nursery:
+                await nursery.start(link.run)
+                told = await poll_by_wait(KataClient(link, seconds=None), request)
+                nursery.cancel_scope.cancel()
+        return None if told is None else ExitStatus(self._exits.code(container, process, checked_status(told)))
 
     async def pause_container(self, container: str) -> None:
         await self._client.pause_container(api.PauseContainerRequest(container_id=container))
@@ -387,4 +444,21 @@ def connect_kata(channels: Channels, limits: Limits, config: KataAgentConfig | N
         return link if config.long_live_conn else BriefLink(link)
 
     modules = (text.split() for text in config.kernel_modules)
-    return KataAgent(open_link, tuple(api.KernelModule(name, tuple(rest)) for name, *rest in modules))
+    loaded = tuple(api.KernelModule(name, tuple(rest)) for name, *rest in modules)
+    # what an agent that is coming up is given, and no less than a call to one that is up may take
+    return KataAgent(open_link, loaded, asking_seconds=max(limits.guest_start_seconds, ASKING_SECONDS))
+
+
+async def identify_kata(
+    channels: Channels, limits: Limits, config: KataAgentConfig | None = None
+) -> tuple[Identity, bool | None]:
+    """Who answers, and whether its machine has control groups v2, where known; over a link that is closed again.
+
+    Raises: as `actors.agents.identity.identify`.
+    """
+    async with open_plain_nursery() as nursery:
+        agent = connect_kata(channels, limits, config)
+        await nursery.start(agent.run)
+        unified = await agent.has_unified_groups()
+        nursery.cancel_scope.cancel()
+    return agent.identity, unified

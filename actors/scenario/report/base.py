@@ -74,8 +74,9 @@ def last_line(result: Result) -> str:
     skipped = sum(1 for step in top if step.skipped)
     steps = f"{number} step{'' if number == 1 else 's'}{f', {skipped} skipped' if skipped else ''}"
     seed = "" if result.seed is None else f"seed {result.seed}"
+    slow = "" if result.slow == 1 else f"slow {result.slow:g}"
     engine = "" if result.engine in (None, result.world) else str(result.engine)
-    where = ", ".join(part for part in (f"{result.world} world", f"{result.agent} agent", engine, seed) if part)
+    where = ", ".join(part for part in (f"{result.world} world", f"{result.agent} agent", engine, seed, slow) if part)
     if result.outcome is Outcome.HELD:
         return f"held: {steps}{',' if skipped else ''} in {result.duration_s:.1f} s, {where}"
     return f"{result.outcome}: {result.reason} (after {steps}, {result.duration_s:.1f} s, {where})"

@@ -322,7 +322,10 @@ async def killed_paused(kata: Kata) -> None:
     container = await kata.run()
     await container.pause()
     await container.init.signal(signal.SIGKILL)
-    await hangs(container.init.wait, 1)
+    # over a link of its own, which is cut with it: the next wait is told
+    rpc = RPCS["WaitProcess"]
+    async with one_more_link(kata) as link:
+        await hangs(partial(link.call, rpc, rpc.request(container_id=container.id, exec_id=container.id)), 1)
     await container.resume()
     assert await container.init.wait() == 128 + signal.SIGKILL
 

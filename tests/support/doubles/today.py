@@ -49,6 +49,8 @@ __all__ = ["today"]
 VERSION = "4.1.0"
 # of the sandbox's ipc namespace
 SANDBOX_FILE = "/var/run/sandbox-ns/ipc"
+# of the root of control groups v2
+UNIFIED_FILE = "/sys/fs/cgroup/cgroup.controllers"
 # kept to a call's end, or taken and given back before it waits; the rest is asked without it
 HELD = frozenset(
     ("CreateSandbox", "DestroySandbox", "CreateContainer", "StartContainer", "RemoveContainer", "ExecProcess", "SignalProcess",
@@ -204,6 +206,8 @@ class TodaysConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
 
     async def next_oom(self) -> str:
         """The first is never told, and each later one tells of the one before (A14)."""
+        if self.options.unified_groups:
+            return await super().next_oom()
         while True:
             told, self._untold_oom = self._untold_oom, await super().next_oom()
             if told is not None:
@@ -303,11 +307,16 @@ async def _pending_read(process: ProcessIo, request: api.ReadStreamRequest, read
 class TodaysGuest(SaysNoWords):
     """What it says of itself and of its network."""
 
+    def __init__(self, options: Options, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._options = options
+
     async def _volume_stats(self, request: VolumeStatsRequest) -> msgspec.Struct:
-        """Of the file of the sandbox's ipc namespace too, which CreateSandbox mounts."""
-        if request.volume_guest_path != SANDBOX_FILE:
+        """Of any file: that of the sandbox's ipc namespace, which CreateSandbox mounts, and that of control groups v2 are known."""
+        there = {SANDBOX_FILE: self._machine.sandbox is not None, UNIFIED_FILE: self._options.unified_groups}
+        if request.volume_guest_path not in there:
             return await super()._volume_stats(request)
-        if self._machine.sandbox is None:
+        if not there[request.volume_guest_path]:
             raise AgentError('Os { code: 2, kind: NotFound, message: "No such file or directory" }', status="INTERNAL")
         return VolumeStatsResponse()
 
@@ -358,7 +367,7 @@ def today(power: Power, options: Options) -> Kit:
     """Its parts."""
     return Kit(
         conductor=partial(TodaysConductor, power, options),
-        guest=TodaysGuest,
+        guest=partial(TodaysGuest, options),
         containers=TodaysContainers,
         processes=TodaysProcesses,
         around=Lock(options),

@@ -349,14 +349,21 @@ def test_the_published_schema_and_the_reference_are_those_of_the_language() -> N
     ("words", "needs"),
     [
         ("sandboxes: {box: {containers: {one: {command: x, memory: 64MiB}}}}\nsteps: []", {"limits"}),
-        ("sandboxes: {box: {defaults: {pids: 9}, containers: {one: {command: x}}}}\nsteps: []", {"limits"}),
+        (
+            "sandboxes: {box: {defaults: {pids: 9}, containers: {one: {command: x}}}}\nsteps: []",
+            {"limits", "pids_limit"},
+        ),
+        (
+            "sandboxes: {box: {containers: {one: {command: x}}}}\nsteps: [{repeat: 2, steps: [{update: one, pids: 9}]}]",
+            {"limits", "pids_limit"},
+        ),
         ("sandboxes: {box: {containers: {one: {command: x, readonly: true}}}}\nsteps: []", {"images"}),
         ("sandboxes: {box: {containers: {one: {command: x, readonly: false}}}}\nsteps: []", set()),
         ("defaults: {cpus: 0.5}\nsandboxes: {box: {containers: {one: {command: x}}}}\nsteps: []", {"limits"}),
         (
             "sandboxes: {box: {containers: {one: {command: x}}}}\n"
             "steps: [{info: one, expect: {json: {oom_kills: 0}}}, {info: one, save: {kills: oom_kills}}]",
-            {"oom"},
+            {"oom", "oom_told"},
         ),
         ("sandboxes: {box: {containers: {one: {command: x}}}}\nsteps: []", set[str]()),
     ],

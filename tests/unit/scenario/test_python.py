@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,14 @@ import trio
 import yaml
 
 from actors.cli.programs import describe_program, load_program
+from actors.errors import Unsupported
 from actors.scenario.events import Outcome
 from actors.scenario.load import load_text
 from actors.scenario.problems import ScenarioError
 from actors.scenario.recording import Asked, Heard, recorded
 from actors.scenario.transcript import transcript
 from actors.wire.spec import ProcessSpec
+from tests.support.agents import ScriptedGuest
 from tests.support.scenarios import Ran, run
 
 if TYPE_CHECKING:
@@ -224,3 +227,21 @@ def test_a_module_says_what_it_is(tmp_path: Path) -> None:
     (tmp_path / "two_of_them.py").write_text('needs = ["pause"]\nasync def scenario(world):\n    """Why."""\n')
     loaded = load_program(tmp_path / "two_of_them.py")
     assert (loaded.scenario.name, loaded.scenario.why, loaded.needs) == ("two of them", "Why.", ("pause",))
+
+
+async def test_a_step_that_probes_in_vain_is_skipped_alone(autojump_clock: MockClock) -> None:
+    async def scenario(world: PythonWorld) -> None:
+        box = await world.sandbox("box")
+        one = await world.container(box, "one", "print x")
+        async with world.step("past the guest"):
+            await world.probe("freezer", one)
+        async with world.step("by hand"):
+            with contextlib.suppress(Unsupported):
+                await world.probe("freezer", one)
+        async with world.step("what the guest says"):
+            world.expect((await one.info()).state, "running")
+
+    guest = ScriptedGuest(failures={"probe": Unsupported("no freezer")})
+    result = (await run(describe_program(scenario, "file.py", "because", {"name": "it"}), guest=guest)).result
+    assert [step.outcome for step in result.steps] == [Outcome.SKIPPED, Outcome.HELD, Outcome.HELD]
+    assert result.outcome is Outcome.HELD

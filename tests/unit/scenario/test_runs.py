@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.errors import AgentError, GuestDied, Unsupported
+from actors.errors import AgentError, AgentUnreachable, GuestDied, Unsupported
 from actors.scenario.events import Outcome, StateSeen, StepEnded
 from actors.scenario.load import load_text
+from actors.scenario.report.base import last_line
 from tests.support.agents import ScriptedGuest
 from tests.support.scenarios import HEAD, run, scenario
 
@@ -356,3 +357,59 @@ async def test_a_step_that_could_not_be_told_hides_no_failure(
     ran = await run(scenario("".join(steps[place] for place in order)), keep_going=True, guest=guest)
     assert {one.outcome for one in ran.result.steps} == {Outcome.SKIPPED, Outcome.FAILED}
     assert (ran.result.outcome, "steps" in ran.result.reason) == (Outcome.FAILED, True)
+
+
+# a step with a probe somewhere in it; what the guest is asked all the same; and how many steps of the file are skipped
+UNTOLD: list[tuple[str, list[str], int]] = [
+    ("- {probe: {freezer: one}, expect: frozen}", [], 1),
+    ("- {eventually: {probe: {freezer: one}, expect: frozen}}", [], 1),
+    ("- {grows: {probe: {processes: one}}}", [], 1),
+    ("- {always: {probe: {freezer: one}, expect: frozen}, while: [{pause: one}]}", ["pause"], 1),
+    ("- {unchanged: {probe: {freezer: one}}, while: [{pause: one}]}", ["pause"], 1),
+    ("- {parallel: [{probe: {freezer: one}}, {pause: one}]}", ["pause"], 0),
+    ("- {repeat: 2, steps: [{probe: {freezer: one}}, {pause: one}, {resume: one}]}", ["pause", "resume"] * 2, 0),
+    ("- {race: [{probe: {freezer: one}}, {pause: one}], expect: 2}", ["pause"], 0),
+    (
+        "- {probe: {processes: one}, save: many}\n- {exec: one, command: [print, 'x${many}'], as: mine}\n- {pause: one}",
+        ["pause"],
+        2,
+    ),
+]
+
+
+@pytest.mark.parametrize(("steps", "asked", "skipped"), UNTOLD, ids=[row[0] for row in UNTOLD])
+async def test_a_step_that_can_not_be_told_is_skipped_alone(
+    steps: str, asked: list[str], skipped: int, autojump_clock: MockClock
+) -> None:
+    ran = await run(scenario(f"{steps}\n- {{state: one}}"), lacks="probes")
+    assert (ran.result.outcome, ran.result.reason) == (Outcome.HELD, "")
+    tops = [step.outcome for step in ran.result.steps if "." not in step.path]
+    assert (tops.count(Outcome.SKIPPED), tops[-1]) == (skipped, Outcome.HELD)
+    assert any(step.outcome is Outcome.SKIPPED for step in ran.result.steps)
+    called = [line.split()[0] for line in ran.guest.log]
+    assert [verb for verb in called if verb in ("pause_container", "resume_container", "exec_process")] == [
+        f"{verb}_container" for verb in asked
+    ]
+    assert (f", {skipped} skipped," in last_line(ran.result)) is bool(skipped)
+
+
+async def test_so_is_one_whose_answer_says_so(autojump_clock: MockClock) -> None:
+    guest = ScriptedGuest(failures={"probe": Unsupported("no freezer")})
+    ran = await run(scenario("- {eventually: {probe: {freezer: one}, expect: frozen}}\n- {pause: one}"), guest=guest)
+    assert ran.result.outcome is Outcome.HELD
+    assert [step.outcome for step in ran.result.steps] == [Outcome.SKIPPED, Outcome.HELD]
+
+
+async def test_a_file_of_which_nothing_can_be_told_is_skipped(autojump_clock: MockClock) -> None:
+    ran = await run(scenario("- {probe: {freezer: one}, expect: frozen}"), lacks="probes")
+    assert (ran.result.outcome, "nothing of it can be told" in ran.result.reason) == (Outcome.SKIPPED, True)
+    # and one that says that it is about them, before anything starts
+    ran = await run(scenario("- {state: one}", more="needs: [probes]"), lacks="probes")
+    assert (ran.result.outcome, ran.result.steps, ran.guest.log) == (Outcome.SKIPPED, (), [])
+
+
+async def test_a_world_of_which_nobody_can_tell_who_serves_it_is_an_error(autojump_clock: MockClock) -> None:
+    guest = ScriptedGuest(failures={"identify": AgentUnreachable("nobody")})
+    ran = await run(scenario("- {pause: one}"), lacks="pause", guest=guest)
+    assert (ran.result.outcome, ran.result.steps, ran.guest.log) == (Outcome.ERROR, (), [])
+    assert "agent_unreachable: nobody" in ran.result.reason

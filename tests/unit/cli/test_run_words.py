@@ -1,0 +1,40 @@
+"""Words of `katrio run` about an attached world and slow guests: what they become, and what makes no sense together."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.cli.main import build_parser
+from actors.cli.options import RunOptions, UsageError
+
+AGENT = ("--world", "attached", "--address", "unix:///run/agent.sock")
+SYSTEM = ("--world", "attached", "--address", "ipc:///run/hub")
+
+
+def parsed(*words: str) -> RunOptions:
+    return RunOptions.parsed(build_parser().parse_args(["run", *words, "file.yaml"]))
+
+
+@pytest.mark.parametrize(
+    ("words", "slow"), [((), 1), (("--slow", "1"), 1), (("--slow", "2.5"), 2.5), ((*AGENT, "--slow", "1000"), 1000)]
+)
+def test_a_guest_may_be_so_many_times_as_slow(words: tuple[str, ...], slow: float) -> None:
+    assert parsed(*words).slow == slow
+
+
+@pytest.mark.parametrize("number", ["0", "0.5", "-1", "1001", "nan", "inf"])
+def test_a_factor_that_is_none_is_told(number: str) -> None:
+    with pytest.raises(UsageError, match="1 to 1000"):
+        parsed(f"--slow={number}")
+
+
+def test_virtual_time_needs_none() -> None:
+    with pytest.raises(UsageError, match="virtual"):
+        parsed("--world", "simulated", "--slow", "2")
+
+
+def test_an_agent_has_one_sandbox_at_a_time_and_a_system_many() -> None:
+    with pytest.raises(UsageError, match="one at a time"):
+        parsed(*AGENT, "--jobs", "2")
+    assert parsed(*AGENT, "--jobs", "1").jobs == 1
+    assert parsed(*SYSTEM, "--jobs", "2").jobs == 2
