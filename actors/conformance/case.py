@@ -39,9 +39,13 @@ class Verdict(StrEnum):
 
     HOLDS = "holds"
     UNSUPPORTED = "unsupported"
+    # it refused what it must, harmed nobody, and said so with another code
+    WRONG_CODE = "wrong code"
     FALLS_SHORT = "falls short"
     HUNG = "hung"
     AGENT_DIED = "agent died"
+    # the agent was lost before, by another case
+    NOT_ASKED = "not asked"
 
 
 class FallsShort(Exception):
@@ -81,6 +85,7 @@ class Case:
         alone: no other case may run beside it.
         risky: a known agent hangs or ends by it; runs alone and after all that are not, so that no other case is judged by what
             came of it.
+        ends: an agent may rightly end by it; runs last of all.
         seconds: its bound.
     """
 
@@ -95,6 +100,7 @@ class Case:
     destructive: bool = False
     alone: bool = False
     risky: bool = False
+    ends: bool = False
     seconds: float = CASE_SECONDS
 
 
@@ -132,6 +138,7 @@ class Cases:
         destructive: bool = False,
         alone: bool = False,
         risky: bool = False,
+        ends: bool = False,
         seconds: float = CASE_SECONDS,
     ) -> Callable[[F], F]:
         """See `Case`; `name` is its id."""
@@ -150,6 +157,7 @@ class Cases:
                     destructive=destructive,
                     alone=alone,
                     risky=risky,
+                    ends=ends,
                     seconds=seconds,
                 )
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Cases
-from actors.conformance.expect import check, equal, quick, refused
+from actors.conformance.expect import check, equal
 
 if TYPE_CHECKING:
     from actors.conformance.kata import Kata
@@ -40,7 +40,7 @@ async def runs_init(kata: Kata) -> None:
 )
 async def twice(kata: Kata) -> None:
     container = await kata.run()
-    with quick("a second start is answered"), refused("a second start"):
+    with kata.quick("a second start is answered"), kata.refused("a second start"):
         await container.start()
     await container.check_alive()
 
@@ -61,7 +61,7 @@ async def at_once(kata: Kata) -> None:
     async def start(link: object) -> None:
         outcomes.append(await kata.code("StartContainer", container_id=container.id, link=link))
 
-    with quick("two starts are answered"):
+    with kata.quick("two starts are answered"):
         async with kata.together() as nursery:
             nursery.start_soon(start, kata.link)
             nursery.start_soon(start, other)
@@ -77,7 +77,7 @@ async def at_once(kata: Kata) -> None:
     why="agent-semantics 7.1 (3): typed NOT_FOUND",
 )
 async def unknown(kata: Kata) -> None:
-    with refused("start of an unknown container", "not_found"):
+    with kata.refused("start of an unknown container", "not_found"):
         await kata.call("StartContainer", container_id=kata.fresh())
 
 
@@ -93,7 +93,7 @@ async def after_kill(kata: Kata) -> None:
     container = await kata.create(kata.spec())
     await container.kill_all()
     equal(await container.init.wait(), 137, "exit code")
-    with quick("the start is answered"), refused("a start of what was killed"):
+    with kata.quick("the start is answered"), kata.refused("a start of what was killed"):
         await container.start()
 
 
@@ -108,7 +108,7 @@ async def after_kill(kata: Kata) -> None:
 async def stopped(kata: Kata) -> None:
     container = await kata.shell("exit $((2 + 3))")
     equal((await container.init.finish()).code, 5, "exit code")
-    with quick("the start is answered"), refused("a start of what has ended"):
+    with kata.quick("the start is answered"), kata.refused("a start of what has ended"):
         await container.start()
 
 

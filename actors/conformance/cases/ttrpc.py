@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-import trio
 
 from actors.conformance.case import Cases, Spoken
-from actors.conformance.expect import check, equal, quick
+from actors.conformance.expect import check, equal
 from actors.conformance.raw_ttrpc import AGENT, HEALTH, RawTtrpc, frame, header, open_raw, request
 from actors.conformance.together import outcome
 from actors.schemas.oci import POSIXRlimit
@@ -31,11 +30,16 @@ UNIMPLEMENTED, INVALID, EXCEEDED = StatusCode.UNIMPLEMENTED, StatusCode.INVALID_
 async def _refused(raw: RawTtrpc, stream_id: int, what: str, *codes: int) -> None:
     """Raises: FallsShort."""
     told: Response | None = None
-    with quick(f"{what} is answered", SOON):
+    with raw.kata.quick(f"{what} is answered", SOON):
         told = await raw.answer(stream_id)
     assert told is not None, "quick has raised"
-    names = " or ".join(StatusCode(code).name for code in codes)
-    check(told.code in codes if codes else bool(told.code), f"{what} is refused with {names or 'an error'}", told)
+    check(bool(told.code), f"{what} is refused", told)
+    names = (StatusCode(code).name for code in codes)
+    raw.kata.told(what, _name(told.code), *names, message=told.message)
+
+
+def _name(code: int) -> str:
+    return StatusCode(code).name if code in tuple(StatusCode) else f"code {code}"
 
 
 @CASES.add(
@@ -49,7 +53,7 @@ async def byte_by_byte(kata: Kata) -> None:
     async with open_raw(kata) as raw:
         for byte in frame(1):
             await raw.send(bytes((byte,)))
-            await trio.sleep(0.001)
+            await kata.pass_time(0.001)
         equal((await raw.answer(1)).code, 0, "code")
 
 
@@ -64,7 +68,7 @@ async def header_alone(kata: Kata) -> None:
     async with open_raw(kata) as raw:
         whole = frame(1)
         await raw.send(whole[:10])
-        await trio.sleep(0.3)
+        await kata.pass_time(0.3)
         await raw.send(whole[10:])
         equal((await raw.answer(1)).code, 0, "code")
 
@@ -327,7 +331,7 @@ async def unknown_limit(kata: Kata) -> None:
     process = msgspec.structs.replace(
         kata.process("true"), rlimits=(POSIXRlimit(type="RLIMIT_NOSUCH", hard=1, soft=1),)
     )
-    with quick("an exec with an unknown limit is answered", SOON):
+    with kata.quick("an exec with an unknown limit is answered", SOON):
         await outcome(kata.call("ExecProcess", container_id=container.id, exec_id=kata.fresh("ex"), process=process))
     await container.check_alive()
 

@@ -23,9 +23,11 @@ __all__ = ["as_html"]
 _COLOURS = {
     Verdict.HOLDS: "#1a7f37",
     Verdict.UNSUPPORTED: "#6e7781",
+    Verdict.WRONG_CODE: "#bf5b04",
     Verdict.FALLS_SHORT: "#cf222e",
     Verdict.HUNG: "#9a6700",
     Verdict.AGENT_DIED: "#8250df",
+    Verdict.NOT_ASKED: "#57606a",
 }
 _STYLE = """
 .bar { display: flex; height: .8rem; border-radius: 4px; overflow: hidden; margin: .8rem 0 1.6rem; }

@@ -16,9 +16,11 @@ __all__ = ["as_junit"]
 
 # an agent that dies or hangs is no wrong answer
 _TAGS = {
+    Verdict.WRONG_CODE: "failure",
     Verdict.FALLS_SHORT: "failure",
     Verdict.HUNG: "error",
     Verdict.AGENT_DIED: "error",
+    Verdict.NOT_ASKED: "skipped",
     Verdict.UNSUPPORTED: "skipped",
 }
 

@@ -28,9 +28,11 @@ __all__ = ["LiveProgress", "print_cases", "print_table"]
 STYLES = {
     Verdict.HOLDS: "green",
     Verdict.UNSUPPORTED: "dim",
+    Verdict.WRONG_CODE: "red",
     Verdict.FALLS_SHORT: "bold red",
     Verdict.HUNG: "bold yellow",
     Verdict.AGENT_DIED: "bold magenta",
+    Verdict.NOT_ASKED: "yellow",
 }
 _VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
 FPS = 10
@@ -86,14 +88,14 @@ class LiveProgress:
         self._cases = cases
         self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._running: dict[str, float] = {}
-        self._verdicts: list[Verdict] = []
+        self._verdicts: dict[str, Verdict] = {}
 
     def started(self, case: Case) -> None:
         self._running[case.id] = trio.current_time()
 
     def ended(self, result: Result) -> None:
         self._running.pop(result.case.id, None)
-        self._verdicts.append(result.verdict)
+        self._verdicts[result.case.id] = result.verdict
         if result.verdict not in GREEN:
             self._console.print(
                 Words.assemble((f"{result.verdict}  ", STYLES[result.verdict]), result.case.id), soft_wrap=True
@@ -112,9 +114,8 @@ class LiveProgress:
     def _now(self) -> Group:
         now = trio.current_time()
         bar = Table.grid(padding=(0, 2))
-        counts = ", ".join(
-            f"{self._verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in self._verdicts
-        )
+        verdicts = list(self._verdicts.values())
+        counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts)
         progress = ProgressBar(total=max(1, self._cases), completed=len(self._verdicts), width=28)
         bar.add_row(progress, Words(f"{len(self._verdicts)} of {self._cases}  {counts}", style="dim"))
         lines: list[RenderableType] = []
