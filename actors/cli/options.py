@@ -5,6 +5,7 @@ For `main`, which parses, and the commands, which get nothing else. Not for what
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +47,8 @@ MAX_JOBS = 64
 # cases at once: most wait for their agent
 DEFAULT_CASES = 8
 MAX_REPEAT = 100_000
+# times: a case of 20 s is given half an hour
+MOST_SLOW = 100
 # of one command: the digests of all are kept
 MAX_SEEDS = 1_000_000
 
@@ -156,6 +159,11 @@ class ConformanceOptions:
     html: Path | None
     listing: bool
     lacks: frozenset[str] = frozenset()
+    skipped: tuple[str, ...] = ()
+    known: Path | None = None
+    slow: float = 1.0
+    # of an agent that is started anew whenever one is needed
+    command: tuple[str, ...] = ()
 
     @classmethod
     def parsed(cls, words: argparse.Namespace) -> ConformanceOptions:
@@ -169,6 +177,10 @@ class ConformanceOptions:
             raise UsageError(f"--dialect is for --agent kata; {words.agent} has one protocol")
         if words.rootfs is not None and not words.rootfs.startswith("/"):
             raise UsageError(f"--rootfs {words.rootfs}: expected an absolute path, as the agent sees it")
+        if words.agent_command is not None and not addresses:
+            raise UsageError("--agent-command goes with --address URL, where what it starts listens")
+        if not 1 <= words.slow <= MOST_SLOW:
+            raise UsageError(f"--slow {words.slow:g}: expected 1 to {MOST_SLOW}, how many times longer to wait")
         return cls(
             addresses=addresses,
             agent=words.agent,
@@ -183,6 +195,10 @@ class ConformanceOptions:
             html=Path(words.html) if words.html else None,
             listing=words.list,
             lacks=frozenset(words.lacks),
+            skipped=_words(words.skip),
+            known=Path(words.known) if words.known else None,
+            slow=words.slow,
+            command=_command("--agent-command", words.agent_command),
         )
 
 
@@ -265,6 +281,19 @@ def _given(word: str) -> tuple[str, str]:
     if not equals or not name:
         raise UsageError(f"--var {word}: expected NAME=TEXT")
     return name, text
+
+
+def _command(option: str, text: str | None) -> tuple[str, ...]:
+    """As a shell would split it. Raises: UsageError."""
+    if text is None:
+        return ()
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: {error}") from None
+    if not words:
+        raise UsageError(f"{option}: expected a command")
+    return words
 
 
 def _words(text: str | None) -> tuple[str, ...]:

@@ -33,7 +33,6 @@ class Findings:
     Attributes:
         deadline: of the case, in Trio's time.
         slow: by how much all bounds and pauses are stretched, for an agent on a slow machine.
-        unanswered: the calls that were under way when a bound was over.
         wrong_codes: refusals with another code than the case expects.
         shortfalls: what fell short and did not end the case.
         agent_ended: the case has ended the agent, as it may: nothing is left to be removed.
@@ -41,26 +40,34 @@ class Findings:
 
     deadline: float
     slow: float = 1.0
-    unanswered: list[str] = field(default_factory=list[str])
     wrong_codes: list[FallsShort] = field(default_factory=list[FallsShort])
     shortfalls: list[FallsShort] = field(default_factory=list[FallsShort])
     agent_ended: bool = False
     _bounds: list[float] = field(default_factory=list[float])
+    _late: bool = False
+    # with the instants when they were begun
+    _given_up: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+
+    @property
+    def unanswered(self) -> list[str]:
+        """The calls that were under way when a bound was over, in the order in which they were begun."""
+        return [call for _, call in sorted(self._given_up)]
 
     @contextmanager
     def asking(self, call: str) -> Generator[None]:
         """Around a call: it is named when it is given up because a bound was over."""
+        began = trio.current_time()
         try:
             yield
         except trio.Cancelled:
-            if trio.current_time() >= min((self.deadline, *self._bounds)):
-                self.unanswered.append(call)
+            if self._late or trio.current_time() >= min((self.deadline, *self._bounds)):
+                self._given_up.append((began, call))
             raise
 
     @contextmanager
     def quick(self, what: str, seconds: float = QUICK_SECONDS) -> Generator[None]:
         """The block must be done within a bound of its own, that is shorter than the case's. Raises: Late."""
-        before, seconds = len(self.unanswered), seconds * self.slow
+        before, seconds = len(self._given_up), seconds * self.slow
         ends = trio.current_time() + seconds
         self._bounds.append(ends)
         try:
@@ -69,7 +76,9 @@ class Findings:
         finally:
             self._bounds.remove(ends)
         if bound.cancelled_caught:
-            calls = ", ".join(self.unanswered[before:][:4])
+            # what goes on beside the block is given up for it as well
+            self._late = True
+            calls = ", ".join(call for _, call in self._given_up[before:][:4])
             raise Late(f"{what} within {seconds:g} s", f"after {seconds:g} s no answer{calls and f' to {calls}'}")
 
     async def pass_time(self, seconds: float) -> None:

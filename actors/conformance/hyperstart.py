@@ -59,6 +59,7 @@ class HyperstartTarget:
         tag: the mount tag of the share; empty: it is there already.
         roots: makes each case a copy of its root; None: all have it as it is.
         slow: by how much every bound is stretched.
+        start_seconds: how long it may take to come up.
     """
 
     dial_control: Dialer
@@ -70,6 +71,7 @@ class HyperstartTarget:
     roots: Roots | None = None
     spoken: Spoken = field(default=Spoken.HYPERSTART, init=False)
     slow: float = 1.0
+    start_seconds: float = READY_SECONDS
     version: str = field(default="", init=False)
     control_tap: ControlTap = field(default_factory=ControlTap, init=False)
     streams_tap: StreamTap = field(default_factory=StreamTap, init=False)
@@ -77,11 +79,8 @@ class HyperstartTarget:
 
     @property
     def limits(self) -> Limits:
-        return replace(
-            target_limits(self.slow),
-            guest_start_seconds=READY_SECONDS * self.slow,
-            mutate_seconds=COMMAND_SECONDS * self.slow,
-        )
+        limits = target_limits(self.slow, self.start_seconds)
+        return replace(limits, mutate_seconds=COMMAND_SECONDS * self.slow)
 
     @property
     def link(self) -> HyperstartLink:

@@ -22,7 +22,7 @@ from actors.conformance.case import FallsShort, Hung, Spoken
 from actors.conformance.expect import SHOWN_BYTES, is_loss
 from actors.conformance.findings import Findings
 from actors.conformance.kata_container import Container
-from actors.conformance.subject import reaching, target_limits
+from actors.conformance.subject import REACHED_SECONDS, reaching, target_limits
 from actors.errors import AgentProtocolError, KatrioError, NotFound
 from actors.nurseries import open_plain_nursery
 from actors.schemas.dialect import Dialect
@@ -76,6 +76,7 @@ class KataTarget:
         rootfs: a directory in the agent's sight with a `/bin/sh` and the usual small programs.
         roots: makes each case a copy of it; None: all have it as it is.
         slow: by how much every bound is stretched.
+        start_seconds: how long it may take to come up.
     """
 
     dialer: Dialer
@@ -84,6 +85,7 @@ class KataTarget:
     spoken: Spoken = Spoken.TTRPC
     roots: Roots | None = None
     slow: float = 1.0
+    start_seconds: float = REACHED_SECONDS
     # as it says itself, once it was asked
     version: str = field(default="", init=False)
     # or it had one before
@@ -94,7 +96,7 @@ class KataTarget:
     async def open_target(self) -> AsyncGenerator[None]:
         """A link for cleaning up, and the sandbox: an agent that has one already keeps it."""
         async with open_plain_nursery() as nursery:
-            self._control = self.link()
+            self._control = self.link(self.start_seconds)
             await nursery.start(self._control.run)
             with trio.move_on_after(PREPARED_SECONDS * self.slow), reaching():
                 # one that hangs is found out by the cases
@@ -134,9 +136,9 @@ class KataTarget:
         assert self._control is not None, "the target is open"
         return self._control
 
-    def link(self) -> RpcLink:
+    def link(self, start_seconds: float = REACHED_SECONDS) -> RpcLink:
         """A link that nobody runs yet."""
-        return open_rpc_link(self.dialer, target_limits(self.slow), _DIALECTS[self.spoken])
+        return open_rpc_link(self.dialer, target_limits(self.slow, start_seconds), _DIALECTS[self.spoken])
 
     @asynccontextmanager
     async def open_subject(self, deadline: float) -> AsyncGenerator[Kata]:

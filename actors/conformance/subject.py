@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from actors.conformance.findings import Findings
     from actors.limits import Limits
 
-__all__ = ["Roots", "Subject", "Target", "reaching", "target_limits"]
+__all__ = ["REACHED_SECONDS", "Roots", "Subject", "Target", "reaching", "target_limits"]
 
 # an agent under test is there, or it is not: nobody waits for it to boot, and a dead one must be found out soon
-_REACHED_SECONDS = 2.0
+REACHED_SECONDS = 2.0
 
 
-def target_limits(slow: float) -> Limits:
-    """For an agent that is so many times slower than others."""
+def target_limits(slow: float, start_seconds: float = REACHED_SECONDS) -> Limits:
+    """For an agent that is so many times slower than others, and may take so long to come up."""
     return replace(
         DEFAULT_LIMITS,
-        guest_start_seconds=_REACHED_SECONDS * slow,
-        reconnect_seconds=_REACHED_SECONDS * slow,
+        guest_start_seconds=start_seconds * slow,
+        reconnect_seconds=REACHED_SECONDS * slow,
         ask_seconds=DEFAULT_LIMITS.ask_seconds * slow,
         mutate_seconds=DEFAULT_LIMITS.mutate_seconds * slow,
     )

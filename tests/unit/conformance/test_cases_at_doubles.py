@@ -15,6 +15,7 @@ import trio
 from actors.conformance.case import Verdict
 from actors.conformance.catalogue import ALL, chosen
 from actors.conformance.fresh import run_fresh
+from actors.conformance.kata import KataTarget
 from actors.conformance.report.base import GREEN
 from actors.conformance.runner import run_cases
 from tests.support.doubles.opening import DOUBLES, open_double
@@ -206,3 +207,16 @@ async def test_on_fresh_agents_the_one_that_did_it_is_found_among_them(autojump_
     assert set(verdicts.values()) == {Verdict.HOLDS}
     # the first, one for each suspect, and one for what was left
     assert len(opened) == 6
+
+
+async def test_a_slow_agent_is_waited_for_as_many_times_longer(autojump_clock: MockClock) -> None:
+    verdicts: list[Verdict] = []
+    for slow in (1.0, 20.0):
+        async with open_double("kata1x", Options(delay_seconds=1.0)) as running:
+            target = running.target()
+            assert isinstance(target, KataTarget)
+            target.slow = slow
+            [result] = await run_cases(target, [CASES["race.pending-calls"]])
+            verdicts.append(result.verdict)
+    assert verdicts[0] in (Verdict.FALLS_SHORT, Verdict.HUNG, Verdict.AGENT_DIED)
+    assert verdicts[1] is Verdict.HOLDS
