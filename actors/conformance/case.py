@@ -83,8 +83,9 @@ class Case:
         needs: what a guest must have beside an agent: words of `NEEDS`.
         destructive: it could harm the machine that the agent runs on, or end the agent; runs only when asked for, and last.
         alone: no other case may run beside it.
-        risky: a known agent hangs or ends by it; runs alone and after all that are not, so that no other case is judged by what
-            came of it.
+        risky: a known agent holds others up by it, until its link is closed; runs alone and after all that are not, so that no
+            other case is judged by what came of it.
+        fatal: a known agent hangs or ends by it for good; runs alone, and after those that are risky.
         ends: an agent may rightly end by it; runs last of all.
         seconds: its bound.
     """
@@ -100,8 +101,14 @@ class Case:
     destructive: bool = False
     alone: bool = False
     risky: bool = False
+    fatal: bool = False
     ends: bool = False
     seconds: float = CASE_SECONDS
+
+    @property
+    def costly(self) -> bool:
+        """Whether it may cost the agent: nothing runs beside it, and what does not runs before."""
+        return self.risky or self.fatal or self.destructive
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +145,7 @@ class Cases:
         destructive: bool = False,
         alone: bool = False,
         risky: bool = False,
+        fatal: bool = False,
         ends: bool = False,
         seconds: float = CASE_SECONDS,
     ) -> Callable[[F], F]:
@@ -157,6 +165,7 @@ class Cases:
                     destructive=destructive,
                     alone=alone,
                     risky=risky,
+                    fatal=fatal,
                     ends=ends,
                     seconds=seconds,
                 )

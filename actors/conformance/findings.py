@@ -18,12 +18,13 @@ from actors.conformance.expect import SHOWN_BYTES, is_loss
 from actors.errors import AgentProtocolError, KatrioError, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sized
 
 __all__ = ["Findings"]
 
 # what an agent does at once may wait behind others on a machine that is busy; what hangs takes longer
 QUICK_SECONDS = 8.0
+POLL_SECONDS = 0.05
 
 
 @dataclass(kw_only=True)
@@ -80,6 +81,12 @@ class Findings:
             self._late = True
             calls = ", ".join(call for _, call in self._given_up[before:][:4])
             raise Late(f"{what} within {seconds:g} s", f"after {seconds:g} s no answer{calls and f' to {calls}'}")
+
+    async def comes(self, what: str, seen: Sized, seconds: float = QUICK_SECONDS) -> None:
+        """Wait until a task beside this one has put something there. Raises: Late."""
+        with self.quick(what, seconds):
+            while not seen:  # noqa: ASYNC110  # a list tells nobody
+                await trio.sleep(POLL_SECONDS)
 
     async def pass_time(self, seconds: float) -> None:
         """Where only time can show that something does not happen, or has happened."""

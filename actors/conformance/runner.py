@@ -98,17 +98,14 @@ class Loss:
 def phases(cases: Sequence[Case], jobs: int) -> list[Phase]:
     """In which order cases are run on one agent: what may cost it last."""
     order = (
-        ([case for case in cases if not _costly(case) and not case.alone], jobs),
-        ([case for case in cases if not _costly(case) and case.alone], 1),
+        ([case for case in cases if not case.costly and not case.alone], jobs),
+        ([case for case in cases if not case.costly and case.alone], 1),
         ([case for case in cases if case.risky and not case.destructive], 1),
+        ([case for case in cases if case.fatal and not case.destructive], 1),
         ([case for case in cases if case.destructive and not case.ends], 1),
         ([case for case in cases if case.destructive and case.ends], 1),
     )
     return [Phase(tuple(some), at_once) for some, at_once in order if some]
-
-
-def _costly(case: Case) -> bool:
-    return case.risky or case.destructive
 
 
 async def run_cases(
@@ -268,7 +265,7 @@ class Life:
             self.lost = Loss(
                 Verdict.NOT_ASKED, f"the agent has ended with its sandbox, as it may, in {case.id}", (case,)
             )
-        elif _costly(case):
+        elif case.costly:
             await self._look(case, subject)
 
     async def _look(self, case: Case, subject: list[Subject]) -> None:

@@ -55,7 +55,7 @@ async def duplicate(kata: Kata) -> None:
     does="sends CreateContainer with no OCI message; then makes a proper container of the same id",
     expects="a refusal, and the id stays free",
     why="agent-semantics 4.3: absent OCI is EINVAL; 6.1 (4): a failed create leaves nothing",
-    risky=True,
+    fatal=True,
 )
 async def without_spec(kata: Kata) -> None:
     container = kata.container_of(kata.fresh())

@@ -126,7 +126,7 @@ async def container_id(kata: Kata) -> None:
     does="sends ExecProcess with no Process message",
     expects="a refusal; the container is healthy",
     why="agent-semantics 5.2: needs Process",
-    risky=True,
+    fatal=True,
 )
 async def without_process(kata: Kata) -> None:
     container = await kata.run()
@@ -223,7 +223,7 @@ async def many(kata: Kata) -> None:
     does="runs 25 execs, each with an exit code of its own, and one more",
     expects="each exit code is right, and the container is alive",
     why="kata-containers/agent#762 (8325ad8), kata-containers#4752: leaks and double closes under exec churn",
-    seconds=30.0,
+    seconds=60.0,
 )
 async def one_after_another(kata: Kata) -> None:
     container = await kata.run()

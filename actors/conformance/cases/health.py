@@ -51,7 +51,7 @@ async def version(kata: Kata) -> None:
     does="starts a running container again, leaves that call be, and asks for the agent's health and another container's statistics",
     expects="the statistics are told, or refused, when the health is SERVING; another container takes an exec",
     why="health.proto: SERVING; clients take it for life, and today's agent says so while nothing else is answered",
-    risky=True,
+    fatal=True,
 )
 async def while_stuck(kata: Kata) -> None:
     container, other = await kata.run(), await kata.run()

@@ -20,7 +20,7 @@ __all__ = ["CASES", "ended", "refused_command"]
 CASES = Cases(speaks=(Spoken.HYPERSTART,))
 
 SIGTERM, SIGKILL, SIGUSR1 = 15, 9, 10
-SOON = 5.0
+SOON = 8.0
 NOBODY = 99
 # 0 is what a guest of this kind says of a death by a signal
 KILLED = 0
@@ -110,7 +110,7 @@ async def answers_in_order(guest: Hyperstart) -> None:
     "hyperstart.next",
     title="The guest tells of every byte that it reads",
     does="sends commands with and without a payload, and adds up NEXT",
-    expects="as many bytes as were sent, within 5 s",
+    expects="as many bytes as were sent, within 8 s",
     why="hyperstart-wire 5: runv writes no more until the sum is right, so a byte too few stalls it for ever",
     alone=True,
 )
@@ -295,7 +295,7 @@ async def exec_without_sequences(guest: Hyperstart) -> None:
     "hyperstart.kill-init",
     title="KILLCONTAINER ends the init, and with it all others",
     does="kills a container with two execs in it",
-    expects="all three ends are told within 5 s; an exec afterwards is refused",
+    expects="all three ends are told within 8 s; an exec afterwards is refused",
     why="hyperstart-wire 7: observed: the others get SIGKILL and report as well",
 )
 async def kill_init(guest: Hyperstart) -> None:
@@ -328,7 +328,7 @@ async def kill_refusals(guest: Hyperstart) -> None:
     "hyperstart.signal-process",
     title="SIGNALPROCESS reaches one process",
     does="sends TERM to one of two execs",
-    expects="its end is told within 5 s; the other and the init live on",
+    expects="its end is told within 8 s; the other and the init live on",
     why="hyperstart-wire 7; agent-semantics 2: the fork's agent ignored which process was meant",
 )
 async def signal_process(guest: Hyperstart) -> None:

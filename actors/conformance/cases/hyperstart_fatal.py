@@ -71,7 +71,7 @@ async def missing_user(guest: Hyperstart) -> None:
     "hyperstart.no-arguments",
     title="A process without arguments is refused",
     does="execs with an empty list of arguments",
-    expects="ERROR within 5 s; the next exec runs",
+    expects="ERROR within 8 s; the next exec runs",
     why="hyperstart-wire 7: observed: never an answer again, to anyone",
     destructive=True,
 )
@@ -127,7 +127,7 @@ async def kill_nameless(guest: Hyperstart) -> None:
     "hyperstart.container-without-process",
     title="A container without a process is refused",
     does="sends NEWCONTAINER without `process`",
-    expects="ERROR within 5 s; the guest answers a ping",
+    expects="ERROR within 8 s; the guest answers a ping",
     why="hyperstart-wire 7: observed: no reply ever",
     destructive=True,
 )

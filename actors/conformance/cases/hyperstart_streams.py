@@ -62,7 +62,7 @@ async def input_slices(guest: Hyperstart) -> None:
     "hyperstart.input-for-nobody",
     title="Input for a sequence that nobody has is answered with an empty frame",
     does="sends input on a sequence of no process",
-    expects="an empty frame on it within 5 s",
+    expects="an empty frame on it within 8 s",
     why="hyperstart-wire 8: observed",
 )
 async def input_for_nobody(guest: Hyperstart) -> None:
@@ -217,7 +217,7 @@ async def background_child(guest: Hyperstart) -> None:
     "hyperstart.unread-output",
     title="An output that nobody reads does not hold up commands",
     does="leaves 600 KB of output unread; pings and signals beside it; then reads it",
-    expects="the commands are answered within 5 s; every byte is there",
+    expects="the commands are answered within 8 s; every byte is there",
     why="hyperstart-wire 8: observed: output stalls its process, and ctl goes on",
     alone=True,
 )

@@ -26,7 +26,9 @@ SIGTERM, SIGKILL = 15, 9
 KILLED = 137
 LOOP = "while true; do sleep 0.1; done"
 # for what ends at once, on an agent that serves many others
-SOON = 5.0
+SOON = 8.0
+# between two calls that meet at the agent in this order
+AT_ONCE_SECONDS = 0.002
 
 
 def _check_one(kata: Kata, outcomes: list[str], what: str, code: str) -> None:
@@ -146,7 +148,7 @@ async def last_removed(kata: Kata) -> None:
     "race.exec-of-paused",
     title="An exec into a paused container holds nobody up",
     does="execs into a paused container; meanwhile starts another container and runs an exec in it",
-    expects="the other is made and answers within 5 s",
+    expects="the other is made and answers within 8 s",
     why="agent-semantics 6.2 (17): the child is born frozen while its parent waits for it under the agent's lock",
     risky=True,
 )
@@ -165,37 +167,48 @@ async def exec_of_paused(kata: Kata) -> None:
 @CASES.add(
     "race.pause-meets-exec",
     title="An exec that meets a pause runs, or is refused",
-    does="pauses a container and execs into it at once, then resumes it, be the exec answered or not",
-    expects="the pause is ok; the exec is refused, or its output comes after the resume",
+    does="pauses a container and execs into it at once, once with the one first and once with the other, and resumes it",
+    expects="the pause is ok, and so is the resume, be the exec answered or not; the exec is refused, or its output comes after the resume",
     why="agent-semantics 6.2 (21): as with an exec into a paused container",
     risky=True,
 )
 async def pause_meets_exec(kata: Kata) -> None:
     container = await kata.run()
+    for order in (True, False):
+        await _pause_meets_exec(kata, container, pause_first=order)
+    await container.check_alive()
+
+
+async def _pause_meets_exec(kata: Kata, container: Container, *, pause_first: bool) -> None:
     name = kata.fresh("ex")
     codes: list[str] = []
+    paused = trio.Event()
+
+    async def pause() -> None:
+        await container.pause()
+        paused.set()
 
     async def execute() -> None:
         codes.append(await outcome(container.exec("echo", "ran", named=name)))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(execute)
-        await container.pause()
+        for ask in (pause, execute) if pause_first else (execute, pause):
+            nursery.start_soon(ask)
+            # sent, and as a rule not answered yet
+            await kata.pass_time(AT_ONCE_SECONDS)
+        await paused.wait()
         with kata.quick("a resume beside the exec is answered"):
             await container.resume()
-        with kata.quick("an exec that met a pause is answered after the resume"):
-            while not codes:
-                await kata.pass_time(0.05)
+        await kata.comes("an exec that met a pause is answered after the resume", codes)
     if codes == [OK]:
         equal(await Process(kata, container.id, name).rest(), b"ran\n", "the exec's output is")
-    await container.check_alive()
 
 
 @CASES.add(
     "race.kill-all-of-paused",
     title="SIGKILL to all of a paused container ends it, and it is paused no more",
     does="pauses a container with two processes, kills all, waits for both, and resumes it",
-    expects="137 for both within 5 s; the resume is refused",
+    expects="137 for both within 8 s; the resume is refused",
     why="agent-semantics 6.2 (18): the Rust agent's state stays paused, and a resume works on corpses",
     needs=("cgroups",),
 )
@@ -232,7 +245,7 @@ async def resume_meets_kill(kata: Kata) -> None:
     "race.kill-all-cut",
     title="A kill of all whose client goes away is carried through",
     does="cuts the link while SIGKILL to all of a paused container is under way",
-    expects="its init has ended within 5 s, and the container can be removed",
+    expects="its init has ended within 8 s, and the container can be removed",
     why="agent-semantics 6.2 (20): a handler dropped between freeze and thaw leaves the group frozen",
 )
 async def kill_all_cut(kata: Kata) -> None:
@@ -295,7 +308,7 @@ async def exec_meets_remove(kata: Kata) -> None:
     "race.stats-meet-kill",
     title="Counting does not delay a kill",
     does="asks for stats and processes again and again while a container is killed and removed",
-    expects="killed and removed within 5 s",
+    expects="killed and removed within 8 s",
     why="agent-semantics 6.5 (65): kata-containers #13452: a slow read of a control group blocked the kill",
 )
 async def stats_meet_kill(kata: Kata) -> None:

@@ -147,9 +147,7 @@ async def ends_readers(kata: Kata) -> None:
         nursery.start_soon(read)
         await kata.under_way()
         await container.remove()
-        with kata.quick("a reader of what was removed is answered"):
-            while not seen:
-                await kata.pass_time(0.05)
+        await kata.comes("a reader of what was removed is answered", seen)
 
 
 @CASES.add(

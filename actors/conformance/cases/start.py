@@ -36,7 +36,7 @@ async def runs_init(kata: Kata) -> None:
     does="starts a running container again",
     expects="a refusal soon, and the container runs on",
     why="agent-semantics 6.1 (1): the Rust agent opens exec.fifo under its lock and stops answering anybody",
-    risky=True,
+    fatal=True,
 )
 async def twice(kata: Kata) -> None:
     container = await kata.run()
@@ -51,7 +51,7 @@ async def twice(kata: Kata) -> None:
     does="starts one container over two links at the same time",
     expects="one ok, one refusal, soon; the container runs",
     why="agent-semantics 6.1 (1)",
-    risky=True,
+    fatal=True,
 )
 async def at_once(kata: Kata) -> None:
     container = await kata.create(kata.spec())
@@ -87,7 +87,7 @@ async def unknown(kata: Kata) -> None:
     does="kills a created container, waits for its end, then starts it",
     expects="wait tells 137; the start is refused soon",
     why="agent-semantics 6.1 (2), (16): nobody will ever open the other side of exec.fifo",
-    risky=True,
+    fatal=True,
 )
 async def after_kill(kata: Kata) -> None:
     container = await kata.create(kata.spec())
@@ -103,7 +103,7 @@ async def after_kill(kata: Kata) -> None:
     does="starts a container whose init exits with 5, waits for it, then starts it again",
     expects="a refusal soon: it must be created anew",
     why="agent-semantics 6.1 (15): the table permits it, an agent can't honour it",
-    risky=True,
+    fatal=True,
 )
 async def stopped(kata: Kata) -> None:
     container = await kata.shell("exit $((2 + 3))")

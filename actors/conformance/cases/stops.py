@@ -37,17 +37,13 @@ async def _stop(kata: Kata, container: Container, *, patient: bool) -> int:
         await kata.under_way()
         await container.init.signal(TERM)
         if patient:
-            with kata.quick("its end is told after TERM"):
-                while not codes:
-                    await kata.pass_time(0.05)
+            await kata.comes("its end is told after TERM", codes)
         else:
             await kata.pass_time(GRACE_SECONDS)
             equal(codes, [], "ends within the grace:")
         # of what has ended it does nothing, and is refused by some
         await outcome(container.kill_all())
-        with kata.quick("its end is told after KILL"):
-            while not codes:
-                await kata.pass_time(0.05)
+        await kata.comes("its end is told after KILL", codes)
     await container.remove()
     with kata.refused("a wait for what was removed", "not_found"):
         await container.init.wait()

@@ -223,9 +223,7 @@ async def close_beside_write(kata: Kata) -> None:
             await process.close_stdin()
         await process.signal(9)
         equal(await process.wait(), 137, "exit code")
-        with kata.quick("the writer is answered"):
-            while not written:
-                await kata.pass_time(0.05)
+        await kata.comes("the writer is answered", written)
     check(written[0] < 3 * 1024 * KIB, "fewer bytes taken than were sent", written)
 
 
@@ -373,7 +371,7 @@ async def after_exit(kata: Kata) -> None:
     does="reads a line with len 4294967295",
     expects="the line, and an agent that still works",
     why="agent-semantics 6.4 (53): the agent allocates `len` bytes first",
-    risky=True,
+    fatal=True,
 )
 async def huge_length(kata: Kata) -> None:
     container = await kata.run()

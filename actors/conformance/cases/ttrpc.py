@@ -23,7 +23,7 @@ __all__ = ["CASES"]
 
 CASES = Cases(speaks=(Spoken.TTRPC,))
 
-SOON = 5.0
+SOON = 8.0
 UNIMPLEMENTED, INVALID, EXCEEDED = StatusCode.UNIMPLEMENTED, StatusCode.INVALID_ARGUMENT, StatusCode.DEADLINE_EXCEEDED
 
 
@@ -160,7 +160,7 @@ async def unknown_service(kata: Kata) -> None:
     "ttrpc.unreadable-payload",
     title="A payload that is no message of the API is refused",
     does="calls ExecProcess and Check with bytes that are no protobuf, then checks over the same link",
-    expects="INVALID_ARGUMENT within 5 s; the check is answered",
+    expects="INVALID_ARGUMENT within 8 s; the check is answered",
     why="agent-semantics 6.5 (68): what panics in a handler is never answered",
 )
 async def unreadable_payload(kata: Kata) -> None:
@@ -272,7 +272,7 @@ async def unknown_type(kata: Kata) -> None:
     "ttrpc.deadline",
     title="A call whose time is up is answered so",
     does="waits for a process that does not end, with 0.2 s for the call, then checks over the same link",
-    expects="DEADLINE_EXCEEDED within 5 s; the check is answered",
+    expects="DEADLINE_EXCEEDED within 8 s; the check is answered",
     why="ttRPC's timeout_nano: the server drops the handler (agent-semantics 5.1)",
 )
 async def deadline(kata: Kata) -> None:
@@ -323,7 +323,7 @@ async def cut_frame(kata: Kata) -> None:
     "ttrpc.unknown-limit",
     title="A limit of a name that nobody knows is refused",
     does="execs with an rlimit RLIMIT_NOSUCH",
-    expects="an answer within 5 s: an error, or the limit passed over; the agent goes on",
+    expects="an answer within 8 s: an error, or the limit passed over; the agent goes on",
     why="agent-semantics 6.5 (68): an unknown rlimit panics in the Rust agent, and the call is never answered",
 )
 async def unknown_limit(kata: Kata) -> None:

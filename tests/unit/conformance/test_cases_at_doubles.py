@@ -181,7 +181,7 @@ async def test_a_wrong_code_and_harm_are_told_apart_and_together(autojump_clock:
 
 
 # ends 1.x's agent, beside others that wait
-CULPRIT = replace(CASES["create.without-spec-refused"], risky=False)
+CULPRIT = replace(CASES["create.without-spec-refused"], fatal=False)
 BESIDE = [CASES[name] for name in ("stdout.waits-for-data", "pause.stands-still", "create.waits-for-start")]
 
 

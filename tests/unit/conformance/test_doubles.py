@@ -95,6 +95,6 @@ async def test_the_suite_names_the_case_that_ended_an_agent_and_accuses_no_other
     lost = [each.case.id for each in results if each.verdict in (Verdict.HUNG, Verdict.AGENT_DIED)]
     left = [each for each in results if each.verdict is Verdict.NOT_ASKED]
     assert lost == [culprit] * bool(culprit)
-    assert all(each.case.risky and culprit in each.seen for each in left), left
+    assert all(each.case.fatal and culprit in each.seen for each in left), left
     assert bool(left) is bool(culprit)
     assert sum(each.verdict is Verdict.HOLDS for each in results) > len(results) / 2
