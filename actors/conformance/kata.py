@@ -303,8 +303,9 @@ class Kata(Findings):
 
     async def clean(self) -> None:
         """See `Subject`: kill and remove, whatever state it is in."""
-        for container in () if self.agent_ended else self._made:
-            await _remove(self.target.control, container, GONE_SECONDS * self.slow)
+        async with open_plain_nursery() as nursery:
+            for container in () if self.agent_ended else self._made:
+                nursery.start_soon(_remove, self.target.control, container, GONE_SECONDS * self.slow)
         if self.target.roots is not None:
             await trio.to_thread.run_sync(self.target.roots.remove, self.rootfs)
 

@@ -223,7 +223,7 @@ async def many(kata: Kata) -> None:
     does="runs 25 execs, each with an exit code of its own, and one more",
     expects="each exit code is right, and the container is alive",
     why="kata-containers/agent#762 (8325ad8), kata-containers#4752: leaks and double closes under exec churn",
-    seconds=60.0,
+    seconds=90.0,
 )
 async def one_after_another(kata: Kata) -> None:
     container = await kata.run()

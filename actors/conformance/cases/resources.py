@@ -367,7 +367,6 @@ async def list_unknown(kata: Kata) -> None:
     why="OCI runtime spec, linux.resources.memory.limit",
     needs=GROUPS,
     alone=True,
-    seconds=30.0,
 )
 async def oom_killed(kata: Kata) -> None:
     container, other = await kata.run(resources=ResourceSpec(memory_bytes=32 * MIB)), await kata.run()
@@ -384,7 +383,6 @@ async def oom_killed(kata: Kata) -> None:
     why="agent.proto GetOOMEvent, a long poll; kata-containers/agent#784",
     needs=GROUPS,
     alone=True,
-    seconds=30.0,
 )
 async def oom_told(kata: Kata) -> None:
     container = await kata.run(resources=ResourceSpec(memory_bytes=32 * MIB))

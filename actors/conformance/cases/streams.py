@@ -293,7 +293,6 @@ async def waits_for_data(kata: Kata) -> None:
     does="reads 120,000 numbered lines with a pause every now and then",
     expects="every line once, in order, and exit code 0",
     why="agent-semantics 6.4 (44): a slow reader holds its writer back, nothing is lost",
-    seconds=40.0,
 )
 async def large_output(kata: Kata) -> None:
     container = await kata.run()
