@@ -3,7 +3,7 @@
 The composition of target, runner and reports stands here. Not for cases (`actors.conformance`), nor for reaching an agent
 (`under_test`).
 
-Exit codes: 0 all hold or are unsupported, 1 some fall short, hang, or the agent died, 2 usage, 3 the agent can't be reached,
+Exit codes: 0 all hold, are unsupported or known, 1 some fall short, hang, or the agent died, 2 usage, 3 the agent can't be reached,
 or all hold and a report could not be written, 4 everything is unsupported, 130 (143, 129) interrupted; what had ended is told.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,12 @@ from actors.cli.exits import Exit, unwritten
 from actors.cli.report_files import check_writable, write_whole
 from actors.cli.say import complain, say, tell_error
 from actors.cli.signals import heed_interrupts
-from actors.cli.under_test import open_target
+from actors.cli.under_test import open_under_test
 from actors.conformance.case import Spoken, Verdict
-from actors.conformance.catalogue import chosen
-from actors.conformance.report.base import GREEN, Told
+from actors.conformance.catalogue import ALL, chosen
+from actors.conformance.fresh import run_fresh
+from actors.conformance.known import Known, read_known
+from actors.conformance.report.base import Told
 from actors.conformance.report.html import as_html
 from actors.conformance.report.json import as_json
 from actors.conformance.report.junit import as_junit
@@ -34,12 +37,14 @@ from actors.errors import InvalidArgument, KatrioError, NotFound
 from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from pathlib import Path
 
     from actors.cli.options import ConformanceOptions
     from actors.conformance.case import Case, Result
+    from actors.conformance.fresh import OpenAgent
     from actors.conformance.runner import Progress
+    from actors.conformance.subject import Target
 
 __all__ = ["conformance"]
 
@@ -53,9 +58,12 @@ SPOKEN: Mapping[tuple[str, str], Spoken] = {
 def conformance(options: ConformanceOptions) -> int:
     """Run the cases; the exit code."""
     spoken = SPOKEN[options.agent, options.dialect]
-    cases = chosen(spoken, words=options.words, destructive=options.destructive or options.listing)
+    cases = chosen(
+        spoken, words=options.words, skipped=options.skipped, destructive=options.destructive or options.listing
+    )
     if not cases:
-        complain(f"no case has one of {', '.join(options.words)}; katrio conformance --list")
+        without = f" and none of {', '.join(options.skipped)}" if options.skipped else ""
+        complain(f"no case has one of {', '.join(options.words) or 'all words'}{without}; katrio conformance --list")
         return Exit.USAGE
     if options.listing:
         print_cases(Console(highlight=False), cases)
@@ -63,9 +71,10 @@ def conformance(options: ConformanceOptions) -> int:
     try:
         for path, _ in _files(options):
             check_writable(path)
-    except OSError as error:
+        known = _known(options)
+    except (InvalidArgument, OSError) as error:
         return _trouble(error, Exit.USAGE)
-    session = _Session(options, spoken, cases)
+    session = _Session(options, spoken, cases, known)
     try:
         code = trio.run(session.run)
     except (InvalidArgument, AddressError, NotFound) as error:
@@ -77,6 +86,14 @@ def conformance(options: ConformanceOptions) -> int:
     finally:
         written = _write(options, session.told)
     return code if written else unwritten(code)
+
+
+def _known(options: ConformanceOptions) -> Known:
+    """Raises: InvalidArgument, OSError."""
+    if options.known is None:
+        return {}
+    text = options.known.read_bytes().decode(errors="replace")
+    return read_known(text, str(options.known), {case.id for case in ALL})
 
 
 def _trouble(error: Exception, code: Exit) -> Exit:
@@ -105,7 +122,8 @@ def _write(options: ConformanceOptions, told: Told) -> bool:
 class _Session:
     """One run, of which the results are kept as they come: an interrupt leaves those that there are."""
 
-    def __init__(self, options: ConformanceOptions, spoken: Spoken, cases: tuple[Case, ...]) -> None:
+    def __init__(self, options: ConformanceOptions, spoken: Spoken, cases: tuple[Case, ...], known: Known) -> None:
+        self._known = known
         self._options = options
         self._spoken = spoken
         self._cases = cases
@@ -125,6 +143,7 @@ class _Session:
             results=[self._results[case.id] for case in self._cases if case.id in self._results],
             not_run=[case for case in self._cases if case.id not in self._results],
             seconds=self._seconds,
+            known=self._known,
         )
 
     async def run(self) -> Exit:
@@ -141,20 +160,31 @@ class _Session:
             return Exit.INTERRUPTED
         if failures:
             raise failures[0]
-        return _exit(list(self._results.values()))
+        return _exit(self.told)
 
     async def _run(self, nursery: trio.Nursery) -> None:
         began = trio.current_time()
         try:
-            async with open_target(self._options, self._spoken) as (target, address, lacks):
+            async with open_under_test(self._options, self._spoken) as (open_agent, address, lacks):
                 self._address = address
                 progress = _Kept(self._results, self._watching(nursery))
-                try:
-                    await run_cases(target, self._cases, Settings(jobs=self._options.jobs, lacks=lacks), progress)
-                finally:
-                    self._version = target.version
+                settings = Settings(jobs=self._options.jobs, lacks=lacks)
+                opened = partial(self._opened, open_agent)
+                if self._options.command:
+                    await run_fresh(opened, self._cases, settings, progress)
+                    return
+                async with opened() as target:
+                    await run_cases(target, self._cases, settings, progress)
         finally:
             self._seconds = trio.current_time() - began
+
+    @asynccontextmanager
+    async def _opened(self, open_agent: OpenAgent) -> AsyncGenerator[Target]:
+        async with open_agent() as target:
+            try:
+                yield target
+            finally:
+                self._version = target.version or self._version
 
     def _watching(self, nursery: trio.Nursery) -> Progress | None:
         """On a terminal: what is under way. It is drawn on stderr, so that stdout has the results alone."""
@@ -187,11 +217,10 @@ class _Kept:
             self._watching.ended(result)
 
 
-def _exit(results: list[Result]) -> Exit:
-    verdicts = [result.verdict for result in results]
-    if any(verdict not in GREEN for verdict in verdicts):
+def _exit(told: Told) -> Exit:
+    if told.news:
         return Exit.FAILED
-    if all(verdict is Verdict.UNSUPPORTED for verdict in verdicts):
+    if all(result.verdict is Verdict.UNSUPPORTED for result in told.results):
         return Exit.ALL_SKIPPED
     return Exit.HELD
 

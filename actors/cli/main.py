@@ -48,7 +48,7 @@ exit codes: 0 held, 1 failed, 2 bad file or usage, 3 infrastructure,
             4 everything skipped; 130, 143, 129 asked to end by ^C, SIGTERM, SIGHUP
             (all three stop in order; a second ^C or SIGTERM at once)"""
 CONFORMANCE_EXIT_CODES = """\
-exit codes: 0 all hold or are unsupported, 1 some fall short or hang, or the agent died, 2 usage,
+exit codes: 0 all hold, are unsupported or known, 1 some fall short or hang, or the agent died, 2 usage,
             3 the agent can't be reached, 4 everything is unsupported; 130, 143, 129 asked to end by ^C, SIGTERM, SIGHUP"""
 SHELLS = ("bash", "zsh", "fish")
 
@@ -206,6 +206,20 @@ def _add_conformance(commands: _Commands) -> None:
     suite.add_argument("--destructive", action="store_true", help="also what could harm its machine, or end it")
     suite.add_argument(
         "--filter", metavar="WORDS", help="only cases with one of these words (one,other) in id or title"
+    )
+    suite.add_argument("--skip", metavar="WORDS", help="none of the cases with one of these words in id or title")
+    suite.add_argument(
+        "--known",
+        metavar="FILE",
+        help="what is known not to hold, a case a line: ID [VERDICT] [# why]; the rest is news",
+    )
+    suite.add_argument(
+        "--agent-command",
+        metavar="CMD",
+        help="starts the agent at --address: a fresh one to begin with, after each loss, and for each destructive case",
+    )
+    suite.add_argument(
+        "--slow", type=float, default=1.0, metavar="N", help="wait N times as long, for an agent on a slow machine"
     )
     suite.add_argument("--jobs", type=int, metavar="N", help="so many cases at once (default: 8)")
     suite.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")

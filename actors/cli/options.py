@@ -5,6 +5,7 @@ For `main`, which parses, and the commands, which get nothing else. Not for what
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -162,6 +163,11 @@ class ConformanceOptions:
     html: Path | None
     listing: bool
     lacks: frozenset[str] = frozenset()
+    skipped: tuple[str, ...] = ()
+    known: Path | None = None
+    slow: float = 1.0
+    # of an agent that is started anew whenever one is needed
+    command: tuple[str, ...] = ()
 
     @classmethod
     def parsed(cls, words: argparse.Namespace) -> ConformanceOptions:
@@ -175,6 +181,9 @@ class ConformanceOptions:
             raise UsageError(f"--dialect is for --agent kata; {words.agent} has one protocol")
         if words.rootfs is not None and not words.rootfs.startswith("/"):
             raise UsageError(f"--rootfs {words.rootfs}: expected an absolute path, as the agent sees it")
+        if words.agent_command is not None and not addresses:
+            raise UsageError("--agent-command goes with --address URL, where what it starts listens")
+        _check_slow(words.slow)
         return cls(
             addresses=addresses,
             agent=words.agent,
@@ -189,6 +198,10 @@ class ConformanceOptions:
             html=Path(words.html) if words.html else None,
             listing=words.list,
             lacks=frozenset(words.lacks),
+            skipped=_words(words.skip),
+            known=Path(words.known) if words.known else None,
+            slow=words.slow,
+            command=_command("--agent-command", words.agent_command),
         )
 
 
@@ -281,9 +294,13 @@ def _slow(words: argparse.Namespace) -> float:
         return 1.0
     if words.world == "simulated":
         raise UsageError("--slow is for time that passes; the simulated world's is virtual, and its guests never wait")
-    if not 1 <= words.slow <= MOST_SLOW:
-        raise UsageError(f"--slow {words.slow:g}: expected how many times as slow, 1 to {MOST_SLOW:g}")
+    _check_slow(words.slow)
     return float(words.slow)
+
+
+def _check_slow(factor: float) -> None:
+    if not 1 <= factor <= MOST_SLOW:
+        raise UsageError(f"--slow {factor:g}: expected how many times as slow, 1 to {MOST_SLOW:g}")
 
 
 def _given(word: str) -> tuple[str, str]:
@@ -291,6 +308,19 @@ def _given(word: str) -> tuple[str, str]:
     if not equals or not name:
         raise UsageError(f"--var {word}: expected NAME=TEXT")
     return name, text
+
+
+def _command(option: str, text: str | None) -> tuple[str, ...]:
+    """As a shell would split it. Raises: UsageError."""
+    if text is None:
+        return ()
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: {error}") from None
+    if not words:
+        raise UsageError(f"{option}: expected a command")
+    return words
 
 
 def _words(text: str | None) -> tuple[str, ...]:

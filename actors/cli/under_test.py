@@ -6,15 +6,16 @@ Not for running cases.
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import trio
 
 from actors.agents.base import Channels
 from actors.agents.hyperstart.agent import SHARE
 from actors.api import open_guest
+from actors.cli.agent_command import START_SECONDS, open_command
 from actors.cli.say import complain
 from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from actors.cli.options import ConformanceOptions
+    from actors.conformance.fresh import OpenAgent
     from actors.conformance.subject import Roots, Target
 
-__all__ = ["UnderTest", "open_target"]
+__all__ = ["UnderTest", "open_under_test"]
 
 _PROTOCOLS: Mapping[Spoken, GuestProtocol] = {
     Spoken.TTRPC: GuestProtocol.TTRPC,
@@ -52,52 +54,80 @@ _LACKING: Mapping[str, frozenset[str]] = {"processes": frozenset({"cgroups", "is
 
 
 class UnderTest(NamedTuple):
-    """The target, how a report names it, and what its guest has not got."""
+    """How to have the agent, for as long as a context lasts; how a report names it, and what its guest has not got."""
 
-    target: Target
+    open_agent: OpenAgent
     address: str
     lacks: frozenset[str]
 
 
 @asynccontextmanager
-async def open_target(options: ConformanceOptions, spoken: Spoken) -> AsyncGenerator[UnderTest]:
-    """A target, for as long as the context lasts.
+async def open_under_test(options: ConformanceOptions, spoken: Spoken) -> AsyncGenerator[UnderTest]:
+    """What is tested, for as long as the context lasts. With a command each `open_agent` starts one, otherwise it is the same.
 
     Raises: InvalidArgument, AddressError, NotFound for what the options can't mean; GuestDied, Unsupported when a guest of
-        our own does not come up.
+        our own does not come up. So does `open_agent`.
     """
     if options.addresses:
         rootfs = options.rootfs or await _busybox("; --rootfs PATH names another, as the agent sees it")
-        async with AsyncExitStack() as stack:
+        with ExitStack() as stack:
             # a root that was named is as the agent sees it, which may be nowhere here: it is the agent's to spoil
             roots = None if options.rootfs else stack.enter_context(open_roots(default_roots(os.environ, os.geteuid())))
-            dialers = [
-                await stack.enter_async_context(open_dialer(address, peer, told=_told))
-                for address, peer in zip(options.addresses, _PEERS[spoken], strict=True)
-            ]
             names = " and ".join(map(str, options.addresses))
-            yield UnderTest(_target(spoken, Channels(*dialers), rootfs, roots), names, options.lacks)
+            yield UnderTest(partial(_open_elsewhere, options, spoken, rootfs, roots), names, options.lacks)
         return
     engine, _ = choose_engine(read_facts(), options.engine)
     # plain processes run in this machine's own root
     rootfs = options.rootfs or ("/" if engine == "processes" else await _busybox(""))
     async with open_guest(engine=engine, protocol=_PROTOCOLS[spoken]) as guest:
         lacks = _LACKING.get(engine, frozenset[str]()) | options.lacks
-        yield UnderTest(_target(spoken, guest.channels, rootfs), f"a guest of katrio's own ({engine})", lacks)
+        target = _target(spoken, guest.channels, rootfs, slow=options.slow)
+        yield UnderTest(lambda: nullcontext(target), f"a guest of katrio's own ({engine})", lacks)
+
+
+@asynccontextmanager
+async def _open_elsewhere(
+    options: ConformanceOptions, spoken: Spoken, rootfs: str, roots: Roots | None
+) -> AsyncGenerator[Target]:
+    async with AsyncExitStack() as stack:
+        started = None
+        if options.command:
+            opened = open_command(options.command, options.addresses, real_seams().processes)
+            started = await stack.enter_async_context(opened)
+        # who starts an agent knows that it needs a while, and is not told so
+        told = _told if started is None else None
+        dialers = [
+            await stack.enter_async_context(open_dialer(address, peer, told=told))
+            for address, peer in zip(options.addresses, _PEERS[spoken], strict=True)
+        ]
+        if started is not None:
+            dialers = [started.through(dialer) for dialer in dialers]
+        seconds = None if started is None else START_SECONDS
+        yield _target(spoken, Channels(*dialers), rootfs, roots, slow=options.slow, start_seconds=seconds)
 
 
 def _told(why: str) -> None:
     complain(f"{why}; waiting for it, a few seconds at the most")
 
 
-def _target(spoken: Spoken, channels: Channels, rootfs: str, roots: Roots | None = None) -> Target:
+def _target(
+    spoken: Spoken,
+    channels: Channels,
+    rootfs: str,
+    roots: Roots | None = None,
+    *,
+    slow: float,
+    start_seconds: float | None = None,
+) -> Target:
     ids = real_seams().ids
+    start: Any = {} if start_seconds is None else {"start_seconds": start_seconds}
     if spoken is not Spoken.HYPERSTART:
-        return KataTarget(channels.agent, rootfs, ids, spoken=spoken, roots=roots)
+        return KataTarget(channels.agent, rootfs, ids, spoken=spoken, roots=roots, slow=slow, **start)
     assert channels.streams is not None, "the options have named both"
     # a real guest's share has one place; ours names roots by their own path
     share = SHARE if rootfs.startswith(f"{SHARE}/") else "/"
-    return HyperstartTarget(channels.agent, channels.streams, rootfs.removeprefix(share), share, ids, roots=roots)
+    root = rootfs.removeprefix(share)
+    return HyperstartTarget(channels.agent, channels.streams, root, share, ids, roots=roots, slow=slow, **start)
 
 
 async def _busybox(advice: str) -> str:

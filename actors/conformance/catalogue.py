@@ -63,12 +63,19 @@ _FAMILIES = (
 ALL: tuple[Case, ...] = tuple(case for family in _FAMILIES for case in family.CASES)
 
 
-def chosen(spoken: Spoken, *, words: tuple[str, ...] = (), destructive: bool = False) -> tuple[Case, ...]:
-    """The cases for one kind of agent, with one of the words in id or title (all when there are none)."""
+def chosen(
+    spoken: Spoken, *, words: tuple[str, ...] = (), skipped: tuple[str, ...] = (), destructive: bool = False
+) -> tuple[Case, ...]:
+    """The cases for one kind of agent, with one of the words in id or title (all when there are none), and none of `skipped`."""
     return tuple(
         case
         for case in ALL
         if spoken in case.speaks
         and (destructive or not case.destructive)
-        and (not words or any(word in f"{case.id} {case.title}".lower() for word in words))
+        and (not words or _has_one(case, words))
+        and not _has_one(case, skipped)
     )
+
+
+def _has_one(case: Case, words: tuple[str, ...]) -> bool:
+    return any(word in f"{case.id} {case.title}".lower() for word in words)

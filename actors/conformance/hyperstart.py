@@ -16,8 +16,9 @@ from actors.agents.hyperstart.link import HyperstartLink
 from actors.agents.hyperstart.pod import PodContainer, container_body, exec_body, refusal_text
 from actors.conformance.case import FallsShort, Hung, Spoken
 from actors.conformance.expect import shown
+from actors.conformance.findings import Findings
 from actors.conformance.kata_container import ALIVE, Finished, at_most, check_alive_output
-from actors.conformance.subject import TARGET_LIMITS, reaching
+from actors.conformance.subject import reaching, target_limits
 from actors.conformance.tap import ControlTap, StreamTap, tapped
 from actors.errors import AgentError, KatrioError, OutcomeUnknown
 from actors.nurseries import open_plain_nursery
@@ -43,7 +44,7 @@ READ_BYTES = 32 * 1024
 # a command is waited for to its end, so this bound is also that of a case which hangs in one
 COMMAND_SECONDS = 8.0
 # the guest's READY is waited for within the same bound as the dial
-_LIMITS = replace(TARGET_LIMITS, guest_start_seconds=5.0, mutate_seconds=COMMAND_SECONDS)
+READY_SECONDS = 5.0
 # in the cleaning up: what was killed has ended by then
 GONE_SECONDS = 5.0
 
@@ -57,6 +58,8 @@ class HyperstartTarget:
         rootfs: below `share`: a root with a `/bin/sh` and the usual small programs.
         tag: the mount tag of the share; empty: it is there already.
         roots: makes each case a copy of its root; None: all have it as it is.
+        slow: by how much every bound is stretched.
+        start_seconds: how long it may take to come up.
     """
 
     dial_control: Dialer
@@ -67,11 +70,17 @@ class HyperstartTarget:
     tag: str = ""
     roots: Roots | None = None
     spoken: Spoken = field(default=Spoken.HYPERSTART, init=False)
-    limits: Limits = _LIMITS
+    slow: float = 1.0
+    start_seconds: float = READY_SECONDS
     version: str = field(default="", init=False)
     control_tap: ControlTap = field(default_factory=ControlTap, init=False)
     streams_tap: StreamTap = field(default_factory=StreamTap, init=False)
     _link: HyperstartLink | None = field(default=None, init=False)
+
+    @property
+    def limits(self) -> Limits:
+        limits = target_limits(self.slow, self.start_seconds)
+        return replace(limits, mutate_seconds=COMMAND_SECONDS * self.slow)
 
     @property
     def link(self) -> HyperstartLink:
@@ -104,7 +113,7 @@ class HyperstartTarget:
         if self.roots is not None:
             rootfs = await trio.to_thread.run_sync(self.roots.copy, rootfs)
         async with open_plain_nursery() as nursery:
-            yield Hyperstart(self, nursery, deadline, rootfs)
+            yield Hyperstart(self, nursery, rootfs, deadline=deadline, slow=self.slow)
             nursery.cancel_scope.cancel()
 
     async def check_alive(self) -> None:
@@ -124,15 +133,18 @@ async def bounded_command(link: HyperstartLink, code: int, body: bytes, limits: 
 
 
 @dataclass
-class Hyperstart:
+class Hyperstart(Findings):
     """What a hyperstart case talks to."""
 
     target: HyperstartTarget
     nursery: trio.Nursery
-    deadline: float
     rootfs: str
-    unanswered: list[str] = field(default_factory=list[str])
     _made: list[Container] = field(default_factory=list["Container"])
+
+    @property
+    def findings(self) -> Findings:
+        """See `Subject`."""
+        return self
 
     @property
     def link(self) -> HyperstartLink:
@@ -144,7 +156,8 @@ class Hyperstart:
 
     async def ask(self, code: int, body: bytes = b"") -> Answered:
         """One command and its answer, accepted or not."""
-        return await bounded_command(self.link, code, body, self.target.limits)
+        with self.asking(command_name(code)):
+            return await bounded_command(self.link, code, body, self.target.limits)
 
     async def command(self, code: int, body: bytes = b"") -> bytes:
         """The same, when it must be accepted; the answer's payload. Raises: AgentError when the guest refuses."""
@@ -175,19 +188,15 @@ class Hyperstart:
         """A container whose init is `sh -c SCRIPT`."""
         return await self.run("sh", "-c", script, **options)
 
-    def nothing_is_left(self) -> None:
-        """The case has ended the guest, as it should."""
-        self._made.clear()
-
     async def clean(self) -> None:
         """See `Subject`: with its init a container goes, and so do its other processes."""
-        for container in self._made:
+        for container in () if self.agent_ended else self._made:
             try:
                 await container.kill(SIGKILL)
             except AgentError:
                 continue
             finally:
-                with trio.move_on_after(GONE_SECONDS):
+                with trio.move_on_after(GONE_SECONDS * self.slow):
                     await container.init.running.wait_ended()
                 for process in container.processes:
                     self.link.forget(process.running)
@@ -215,6 +224,16 @@ class Process:
             if not data:
                 raise FallsShort(f"{shown(wanted)} in its output", f"the end after {shown(seen)}")
             seen = at_most(seen + data)
+        return seen
+
+    async def exactly(self, size: int) -> bytes:
+        """So many bytes, or what there was up to its end."""
+        seen = b""
+        while len(seen) < size:
+            data = await self.read()
+            if not data:
+                break
+            seen += data
         return seen
 
     async def rest(self, *, stderr: bool = False) -> bytes:

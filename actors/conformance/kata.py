@@ -20,9 +20,10 @@ from actors.agents.kata.link import open_rpc_link
 from actors.agents.kata.spec import oci_process, oci_spec
 from actors.conformance.case import FallsShort, Hung, Spoken
 from actors.conformance.expect import SHOWN_BYTES, is_loss
+from actors.conformance.findings import Findings
 from actors.conformance.kata_container import Container
-from actors.conformance.subject import TARGET_LIMITS, reaching
-from actors.errors import AgentProtocolError, Expired, KatrioError, NotFound
+from actors.conformance.subject import REACHED_SECONDS, reaching, target_limits
+from actors.errors import AgentProtocolError, KatrioError, NotFound
 from actors.nurseries import open_plain_nursery
 from actors.schemas.dialect import Dialect
 from actors.schemas.oci import Mount
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from actors.agents.kata.rpclink import RpcLink
     from actors.conformance.subject import Roots
-    from actors.limits import Limits
     from actors.schemas.oci import Process, Spec
     from actors.seams import Ids
     from transports.base import Dialer
@@ -56,6 +56,10 @@ IDLE = ("sleep", "100000")
 SIGKILL = 9
 # in the cleaning up: an init that was killed has ended by then
 GONE_SECONDS = 3.0
+# from a handler's begin to where it waits
+UNDER_WAY_SECONDS = 0.3
+# a call that needs nothing but the agent's lock, while others hold it by turns
+ANSWERED_SECONDS = 7.0
 # two calls before the first case
 PREPARED_SECONDS = 10.0
 # cases write here and nowhere else: some agents give all containers the same root
@@ -71,14 +75,17 @@ class KataTarget:
     Args:
         rootfs: a directory in the agent's sight with a `/bin/sh` and the usual small programs.
         roots: makes each case a copy of it; None: all have it as it is.
+        slow: by how much every bound is stretched.
+        start_seconds: how long it may take to come up.
     """
 
     dialer: Dialer
     rootfs: str
     ids: Ids
     spoken: Spoken = Spoken.TTRPC
-    limits: Limits = TARGET_LIMITS
     roots: Roots | None = None
+    slow: float = 1.0
+    start_seconds: float = REACHED_SECONDS
     # as it says itself, once it was asked
     version: str = field(default="", init=False)
     # or it had one before
@@ -89,9 +96,9 @@ class KataTarget:
     async def open_target(self) -> AsyncGenerator[None]:
         """A link for cleaning up, and the sandbox: an agent that has one already keeps it."""
         async with open_plain_nursery() as nursery:
-            self._control = self.link()
+            self._control = self.link(self.start_seconds)
             await nursery.start(self._control.run)
-            with trio.move_on_after(PREPARED_SECONDS), reaching():
+            with trio.move_on_after(PREPARED_SECONDS * self.slow), reaching():
                 # one that hangs is found out by the cases
                 await self.make_sandbox()
             yield
@@ -100,7 +107,7 @@ class KataTarget:
     async def _asked_who(self) -> Identity:
         """Raises: KatrioError when it can't be talked to; what it refuses is for cases to tell."""
         try:
-            return await identify(KataClient(self.control, seconds=None), seconds=PREPARED_SECONDS)
+            return await identify(KataClient(self.control, seconds=None), seconds=PREPARED_SECONDS * self.slow)
         except KatrioError as error:
             if is_loss(error) or isinstance(error, AgentProtocolError):
                 raise
@@ -129,9 +136,9 @@ class KataTarget:
         assert self._control is not None, "the target is open"
         return self._control
 
-    def link(self) -> RpcLink:
+    def link(self, start_seconds: float = REACHED_SECONDS) -> RpcLink:
         """A link that nobody runs yet."""
-        return open_rpc_link(self.dialer, self.limits, _DIALECTS[self.spoken])
+        return open_rpc_link(self.dialer, target_limits(self.slow, start_seconds), _DIALECTS[self.spoken])
 
     @asynccontextmanager
     async def open_subject(self, deadline: float) -> AsyncGenerator[Kata]:
@@ -140,7 +147,7 @@ class KataTarget:
         async with open_plain_nursery() as nursery:
             link = self.link()
             await nursery.start(link.run)
-            yield Kata(self, nursery, link, deadline, rootfs)
+            yield Kata(self, nursery, link, rootfs, deadline=deadline, slow=self.slow)
             nursery.cancel_scope.cancel()
 
     async def check_alive(self) -> None:
@@ -155,26 +162,30 @@ class KataTarget:
     async def _asked_of_nobody(self, link: RpcLink) -> None:
         """Statistics of a container that there is not: any answer will do."""
         rpc = RPCS["StatsContainer"]
-        try:
-            await link.call(rpc, rpc.request(container_id=self.ids.fresh("nobody")))
-        except Expired as error:
-            raise Hung(f"no answer to {rpc.method}, while its health is told") from error
-        except KatrioError as error:
-            if is_loss(error):
-                raise
+        with trio.move_on_after(ANSWERED_SECONDS * self.slow) as bound:
+            try:
+                await link.call(rpc, rpc.request(container_id=self.ids.fresh("nobody")))
+            except KatrioError as error:
+                if is_loss(error):
+                    raise
+        if bound.cancelled_caught:
+            raise Hung(f"no answer to {rpc.method}, while its health is told")
 
 
 @dataclass
-class Kata:
+class Kata(Findings):
     """What a kata case talks to."""
 
     target: KataTarget
     nursery: trio.Nursery
     link: RpcLink
-    deadline: float
     rootfs: str
-    unanswered: list[str] = field(default_factory=list[str])
     _made: dict[str, None] = field(default_factory=dict[str, None])
+
+    @property
+    def findings(self) -> Findings:
+        """See `Subject`."""
+        return self
 
     @property
     def dial(self) -> Dialer:
@@ -196,13 +207,9 @@ class Kata:
     async def call(self, method: str, *, link: RpcLink | None = None, **fields: Any) -> Any:
         """One RPC by its name, with the fields of its request; its response. Raises: KatrioError."""
         rpc = RPCS[method]
-        try:
+        words = "/".join(str(fields[name]) for name in ("container_id", "exec_id") if name in fields)
+        with self.asking(f"{method} {words}".strip()):
             return await (link or self.link).call(rpc, rpc.request(**fields))
-        except trio.Cancelled:
-            if trio.current_time() >= self.deadline:
-                words = "/".join(str(fields[name]) for name in ("container_id", "exec_id") if name in fields)
-                self.unanswered.append(f"{method} {words}".strip())
-            raise
 
     async def code(self, method: str, **fields: Any) -> str:
         """The same, when only its outcome matters: `ok`, or the error's code. Raises: KatrioError for a link that was lost."""
@@ -252,14 +259,15 @@ class Kata:
 
     async def create(self, spec: Spec, *, named: str = "") -> Container:
         """A container that is not started yet."""
-        container = self.container_of(named or self.fresh())
+        tty = spec.process is not None and spec.process.terminal
+        container = self.container_of(named or self.fresh(), tty=tty)
         await self.call("CreateContainer", container_id=container.id, exec_id=container.id, OCI=spec)
         return container
 
-    def container_of(self, name: str) -> Container:
+    def container_of(self, name: str, *, tty: bool = False) -> Container:
         """A container by its id, to be removed after the case if it should be there."""
         self._made[name] = None
-        return Container(self, name)
+        return Container(self, name, tty)
 
     async def run(self, *args: str, **options: Any) -> Container:
         """A container that runs; `options` as in `spec`."""
@@ -285,28 +293,31 @@ class Kata:
         """Beside the case, until it ends."""
         self.nursery.start_soon(function, *args)
 
-    async def pass_time(self, seconds: float) -> None:
-        """Where only time can show that something does not happen."""
-        await trio.sleep(seconds)
+    async def under_way(self, *links: RpcLink) -> None:
+        """Calls that began before are at the agent: what is sent after them over the same links was answered."""
+        for link in links or (self.link,):
+            await self.call("Check", link=link)
+        await self.pass_time(UNDER_WAY_SECONDS)
 
     # afterwards
 
     async def clean(self) -> None:
         """See `Subject`: kill and remove, whatever state it is in."""
-        for container in self._made:
-            await _remove(self.target.control, container)
+        async with open_plain_nursery() as nursery:
+            for container in () if self.agent_ended else self._made:
+                nursery.start_soon(_remove, self.target.control, container, GONE_SECONDS * self.slow)
         if self.target.roots is not None:
             await trio.to_thread.run_sync(self.target.roots.remove, self.rootfs)
 
 
-async def _remove(link: RpcLink, container: str) -> None:
+async def _remove(link: RpcLink, container: str, gone_seconds: float) -> None:
     """1.x removes what has ended alone, and a frozen process may die only when it thaws."""
     for method, fields in (
         ("SignalProcess", {"exec_id": "", "signal": SIGKILL}),
         ("ResumeContainer", {}),
         ("WaitProcess", {"exec_id": container}),
     ):
-        with trio.move_on_after(GONE_SECONDS):
+        with trio.move_on_after(gone_seconds):
             try:
                 await link.call(RPCS[method], RPCS[method].request(container_id=container, **fields))
             except KatrioError:

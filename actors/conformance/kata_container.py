@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import trio
 
 from actors.conformance.case import FallsShort
-from actors.conformance.expect import shown
+from actors.conformance.expect import is_loss, shown
+from actors.errors import AgentProtocolError, KatrioError, Unsupported
 
 if TYPE_CHECKING:
     from actors.conformance.kata import Kata
@@ -21,9 +22,11 @@ __all__ = ["ALIVE", "Container", "Finished", "Process", "at_most", "check_alive_
 # computed, so that an agent can't answer with what it was asked
 ALIVE = "echo alive-$((6 * 7))"
 READ_BYTES = 32 * 1024
-# of one output in one case: more than any case has a process print
 # a pipe's worth of small lines may be there already when its writer comes to a stop
 _SETTLING_READS = 12
+# as Rust and Go name the end of a terminal whose processes have ended
+_TERMINAL_ENDS = ("eio", "i/o error", "input/output error")
+# of one output in one case: more than any case has a process print
 COLLECTED_BYTES = 8 * 1024 * 1024
 
 
@@ -37,11 +40,13 @@ class Finished(NamedTuple):
 
 @dataclass(frozen=True)
 class Process:
-    """One process of a container; the init has the container's id."""
+    """One process of a container; the init has the container's id. Its `until` and `rest` take a terminal's EIO for its end:
+    what an agent makes of that end is what one case is about, and no other's affair."""
 
     kata: Kata
     container: str
     id: str
+    tty: bool = False
 
     async def _call(self, method: str, **fields: Any) -> Any:
         return await self.kata.call(method, container_id=self.container, exec_id=self.id, **fields)
@@ -53,12 +58,20 @@ class Process:
             raise FallsShort(f"at most {size} bytes from {stream}", f"{len(data)} bytes")
         return data
 
+    async def _piece(self, stream: str) -> bytes:
+        try:
+            return await self.read(stream)
+        except KatrioError as error:
+            if self.tty and _is_terminal_end(error):
+                return b""
+            raise
+
     async def until(self, marker: bytes | str, stream: str = "ReadStdout") -> bytes:
         """What it prints, up to and with `marker`; what follows in the same read is there as well. Raises: FallsShort."""
         wanted = marker.encode() if isinstance(marker, str) else marker
         seen = b""
         while wanted not in seen:
-            data = await self.read(stream)
+            data = await self._piece(stream)
             if not data:
                 raise FallsShort(f"{shown(wanted)} in its output", f"the end after {shown(seen)}")
             seen = at_most(seen + data)
@@ -67,14 +80,14 @@ class Process:
     async def rest(self, stream: str = "ReadStdout") -> bytes:
         """All that is left, up to the end."""
         seen = bytearray()
-        while data := await self.read(stream):
+        while data := await self._piece(stream):
             seen += data
             at_most(seen)
         return bytes(seen)
 
     async def silent(self, seconds: float) -> bool:
         """Whether it prints nothing for so long. Bytes that come later may be lost: the read has been given up."""
-        with trio.move_on_after(seconds):
+        with trio.move_on_after(seconds * self.kata.slow):
             return not await self.read()
         return True
 
@@ -82,7 +95,7 @@ class Process:
         """Read what is there until nothing comes for so long. Raises: FallsShort when it goes on."""
         data = b""
         for _ in range(_SETTLING_READS):
-            with trio.move_on_after(seconds) as bound:
+            with trio.move_on_after(seconds * self.kata.slow) as bound:
                 data = await self.read()
             if bound.cancelled_caught:
                 return
@@ -118,6 +131,20 @@ class Process:
     async def wait(self) -> int:
         return int((await self._call("WaitProcess")).status)
 
+    async def still_tells(self, code: int) -> None:
+        """Where a wait was answered before: the same, or nothing by an agent that forgets (`wait.again` is about it).
+
+        Raises: FallsShort.
+        """
+        try:
+            seen = await self.wait()
+        except KatrioError as error:
+            if is_loss(error) or isinstance(error, AgentProtocolError):
+                raise
+            return
+        if seen != code:
+            raise FallsShort(f"exit code {code} from a second wait", shown(seen))
+
 
 @dataclass(frozen=True)
 class Container:
@@ -125,10 +152,11 @@ class Container:
 
     kata: Kata
     id: str
+    tty: bool = False
 
     @property
     def init(self) -> Process:
-        return Process(self.kata, self.id, self.id)
+        return Process(self.kata, self.id, self.id, self.tty)
 
     async def start(self) -> None:
         await self.kata.call("StartContainer", container_id=self.id)
@@ -148,7 +176,7 @@ class Container:
 
     async def exec(self, *args: str, named: str = "", **options: Any) -> Process:
         """One more process; `options` as in `Kata.process`."""
-        process = Process(self.kata, self.id, named or self.kata.fresh("ex"))
+        process = Process(self.kata, self.id, named or self.kata.fresh("ex"), options.get("tty", False))
         wanted = self.kata.process(*args, **options)
         await self.kata.call("ExecProcess", container_id=self.id, exec_id=process.id, process=wanted)
         return process
@@ -170,6 +198,13 @@ def check_alive_output(seen: Finished) -> None:
     """What `ALIVE` has printed, in a container of any agent. Raises: FallsShort."""
     if seen.stdout != b"alive-42\n":
         raise FallsShort("an exec in the container prints alive-42", shown(seen.stdout))
+
+
+def _is_terminal_end(error: KatrioError) -> bool:
+    """By its words: such an error has no code of its own anywhere."""
+    if is_loss(error) or isinstance(error, AgentProtocolError | Unsupported):
+        return False
+    return any(words in error.message.lower() for words in _TERMINAL_ENDS)
 
 
 def at_most(seen: bytes | bytearray) -> bytes:

@@ -55,7 +55,8 @@ def header(length: int, stream_id: int) -> bytes:
 class RawTtrpc:
     """One link. Answers may come in any order, and each is kept until it is asked for."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
+    def __init__(self, kata: Kata, stream: trio.abc.Stream) -> None:
+        self.kata = kata
         self.stream = stream
         self._decoder = FrameDecoder()
         self._answers: dict[int, Response] = {}
@@ -69,8 +70,9 @@ class RawTtrpc:
 
     async def answer(self, stream_id: int) -> Response:
         """The answer on that id. Raises: FallsShort (no ttRPC), AgentUnreachable (it closed the link)."""
-        while stream_id not in self._answers:
-            await self._read()
+        with self.kata.asking(f"stream {stream_id} of a link of its own"):
+            while stream_id not in self._answers:
+                await self._read()
         return self._answers.pop(stream_id)
 
     async def _read(self) -> None:
@@ -107,6 +109,6 @@ async def open_raw(kata: Kata) -> AsyncGenerator[RawTtrpc]:
     except TransportError as error:
         raise AgentUnreachable(f"the agent can't be dialled: {error}") from error
     try:
-        yield RawTtrpc(stream)
+        yield RawTtrpc(kata, stream)
     finally:
         await trio.aclose_forcefully(stream)

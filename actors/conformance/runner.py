@@ -1,13 +1,16 @@
 """Runs cases against one agent, side by side and each within its bound, whatever the agent does.
 
-An agent that hangs, dies, lies or floods costs the cases that meet it, and no more time than their bounds; once it is known
-to be gone, the rest is answered at once. What a case made is removed after it. Not for showing results (`report`).
+An agent that hangs, dies, lies or floods costs the cases that meet it. Whether it still lives is looked at after each bound that
+was over, each link that was lost and each case that is known to end agents; the first look that fails is the last: what was
+under way is ended at once and told as suspected, alone as the one that did it, and the rest is not asked. So a lost agent costs
+one bound in all. What a case made is removed after it. Not for an agent that can be had anew (`fresh`), nor for showing results
+(`report`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import trio
 
@@ -19,15 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from actors.conformance.case import Case
+    from actors.conformance.findings import Findings
     from actors.conformance.subject import Subject, Target
 
-__all__ = ["Progress", "Settings", "run_cases"]
+__all__ = ["Life", "Loss", "Phase", "Progress", "Settings", "Silent", "phases", "run_cases"]
 
 JOBS = 8
-# for the cleaning up after one case: a few calls
-CLEAN_SECONDS = 12.0
-# a new link and a health check, on an agent that may be busy with all the other cases
-ALIVE_SECONDS = 8.0
+# for the cleaning up after one case: a few calls for each of its containers, side by side
+CLEAN_SECONDS = 30.0
+# a new link and two calls, on an agent that may be busy with all the other cases
+ALIVE_SECONDS = 10.0
+_LOST = (Verdict.HUNG, Verdict.AGENT_DIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class Progress(Protocol):
     """Who is told how it goes. Every method returns at once."""
 
     def started(self, case: Case) -> None:
-        """A case has begun."""
+        """A case has begun; again, when it is run again on a fresh agent."""
         ...
 
     def ended(self, result: Result) -> None:
@@ -56,7 +61,9 @@ class Progress(Protocol):
         ...
 
 
-class _Silent:
+class Silent:
+    """Nobody is told."""
+
     def started(self, case: Case) -> None:
         pass
 
@@ -64,12 +71,41 @@ class _Silent:
         pass
 
 
+class Phase(NamedTuple):
+    """Cases that run one after another, or so many at once."""
+
+    cases: tuple[Case, ...]
+    jobs: int
+
+
+class Found(NamedTuple):
+    """What came of a case."""
+
+    verdict: Verdict
+    expected: str = ""
+    seen: str = ""
+
+
 @dataclass(frozen=True, slots=True)
-class _Gone:
-    """Why nothing more is asked."""
+class Loss:
+    """Why nothing more is asked of an agent. `suspects`: the cases that were under way."""
 
     verdict: Verdict
     seen: str
+    suspects: tuple[Case, ...]
+
+
+def phases(cases: Sequence[Case], jobs: int) -> list[Phase]:
+    """In which order cases are run on one agent: what may cost it last."""
+    order = (
+        ([case for case in cases if not case.costly and not case.alone], jobs),
+        ([case for case in cases if not case.costly and case.alone], 1),
+        ([case for case in cases if case.risky and not case.destructive], 1),
+        ([case for case in cases if case.fatal and not case.destructive], 1),
+        ([case for case in cases if case.destructive and not case.ends], 1),
+        ([case for case in cases if case.destructive and case.ends], 1),
+    )
+    return [Phase(tuple(some), at_once) for some, at_once in order if some]
 
 
 async def run_cases(
@@ -77,152 +113,225 @@ async def run_cases(
 ) -> list[Result]:
     """Every case, in any order; results in the order of the cases.
 
-    Those that must be alone come after the others, then the risky ones, and the destructive ones last. Cancelled: what was made is removed, and
-    `progress` has been told what had ended.
+    Cancelled: what was made is removed, and `progress` has been told what had ended.
 
     Raises: AgentUnreachable, AgentProtocolError: the agent can't be asked anything.
     """
-    run = _Run(target, settings or Settings(), progress or _Silent())
+    settings = settings or Settings()
+    life = Life(target, settings, progress or Silent())
     async with target.open_target():
-        safe = [case for case in cases if not case.risky and not case.destructive]
-        await run.all([case for case in safe if not case.alone], run.settings.jobs)
-        await run.all([case for case in safe if case.alone], 1)
-        await run.all([case for case in cases if case.risky and not case.destructive], 1)
-        await run.all([case for case in cases if case.destructive], 1)
-    return [run.results[case.id] for case in cases]
+        for phase in phases(cases, settings.jobs):
+            await life.run(phase)
+    results = {result.case.id: result for result in life.results}
+    return [results[case.id] for case in cases]
 
 
-class _Run:
-    def __init__(self, target: Target, settings: Settings, progress: Progress) -> None:
+class Life:
+    """One agent, from its first case until it is lost.
+
+    Args:
+        another: there will be another: what can't be asked of this one is `left`, and what several are suspected of is not told.
+    """
+
+    def __init__(self, target: Target, settings: Settings, progress: Progress, *, another: bool = False) -> None:
         self.settings = settings
-        self.results: dict[str, Result] = {}
+        self.results: list[Result] = []
+        self.left: list[Case] = []
+        self.lost: Loss | None = None
         self._target = target
         self._progress = progress
-        self._gone: _Gone | None = None
+        self._another = another
         self._looking = trio.Lock()
         # a dict for its order
-        self._running: dict[str, None] = {}
+        self._running: dict[str, tuple[Case, trio.CancelScope]] = {}
 
-    async def all(self, cases: Sequence[Case], jobs: int) -> None:
-        todo = iter(cases)
+    async def run(self, phase: Phase) -> None:
+        """The cases of one phase. The target is open."""
+        todo = iter(phase.cases)
 
         async def work() -> None:
             for case in todo:
                 await self._one(case)
 
         async with trio.open_nursery() as nursery:
-            for _ in range(min(jobs, len(cases))):
+            for _ in range(min(phase.jobs, len(phase.cases))):
                 nursery.start_soon(work)
 
     async def _one(self, case: Case) -> None:
+        missing = [need for need in case.needs if need in self.settings.lacks]
+        if self.lost is not None and self._another and not missing:
+            await trio.lowlevel.checkpoint()
+            self.left.append(case)
+            return
         began = trio.current_time()
         self._progress.started(case)
-        self._running[case.id] = None
-        missing = [need for need in case.needs if need in self.settings.lacks]
         if missing:
             await trio.lowlevel.checkpoint()
-            verdict, expected, seen = Verdict.UNSUPPORTED, "", f"it needs {', '.join(missing)}"
-        elif self._gone is not None:
+            found = Found(Verdict.UNSUPPORTED, seen=f"it needs {', '.join(missing)}")
+        elif self.lost is not None:
             await trio.lowlevel.checkpoint()
-            verdict, expected, seen = self._gone.verdict, case.expects, self._gone.seen
+            found = Found(Verdict.NOT_ASKED, case.expects, self.lost.seen)
         else:
-            verdict, expected, seen = await self._asked(case)
-        del self._running[case.id]
-        result = Result(case, verdict, expected, seen, trio.current_time() - began)
-        self.results[case.id] = result
+            found = await self._asked(case)
+            if self._another and self.lost is not None and case in self.lost.suspects and len(self.lost.suspects) > 1:
+                return
+        result = Result(case, *found, trio.current_time() - began)
+        self.results.append(result)
         self._progress.ended(result)
 
-    async def _asked(self, case: Case) -> tuple[Verdict, str, str]:
+    async def _asked(self, case: Case) -> Found:
         subject: list[Subject] = []
+        found, trouble = None, None
+        scope = trio.CancelScope()
+        self._running[case.id] = case, scope
         try:
-            found = await self._within_bound(case, subject)
+            with scope:
+                try:
+                    found = await self._within_bound(case, subject)
+                finally:
+                    trouble = await self._clean(case, subject)
+                await self._after(case, subject)
+        except Exception:  # what a case was about to say when it was ended with its agent
+            if self.lost is None:
+                raise
         finally:
-            trouble = await self._clean(case, subject)
-        if found is None:
-            return (Verdict.HOLDS, "", "") if trouble is None else trouble
-        return found
+            del self._running[case.id]
+        if scope.cancel_called and self.lost is not None:
+            return Found(self.lost.verdict, case.expects, self.lost.seen)
+        findings = subject[0].findings if subject else None
+        found = _with_findings(found or trouble, findings)
+        lost = self.lost
+        if (
+            lost is None
+            or lost.verdict not in _LOST
+            or case not in lost.suspects
+            or found.verdict is Verdict.UNSUPPORTED
+        ):
+            return found
+        seen = "; ".join(dict.fromkeys(words for words in (found.seen, lost.seen) if words))
+        return Found(lost.verdict, found.expected or case.expects, seen)
 
-    async def _within_bound(self, case: Case, subject: list[Subject]) -> tuple[Verdict, str, str] | None:
+    async def _within_bound(self, case: Case, subject: list[Subject]) -> Found | None:
         """None: it holds."""
-        seconds = min(case.seconds, self.settings.most_seconds or case.seconds)
+        seconds = min(case.seconds, self.settings.most_seconds or case.seconds) * self._target.slow
         failure: BaseException | None = None
-        with trio.move_on_after(seconds) as bound:
-            try:
+        bound = trio.move_on_after(seconds)
+        try:
+            with bound:
                 async with self._target.open_subject(trio.current_time() + seconds) as opened:
                     subject.append(opened)
                     await case.run(opened)
-            except Exception as error:  # whatever an agent made of a case, the others go on
-                failure = _foremost(error)
+        except Exception as error:  # whatever an agent made of a case, the others go on
+            failure = _foremost(error)
         if bound.cancelled_caught:
             return await self._hung(case, seconds, subject)
         if failure is None:
             return None
-        return await self._judged(case, failure)
+        return await self._judged(case, failure, subject)
 
-    async def _hung(self, case: Case, seconds: float, subject: list[Subject]) -> tuple[Verdict, str, str]:
-        calls = ", ".join(subject[0].unanswered[:4]) if subject else "a link"
-        seen = f"after {seconds:g} s no answer to: {calls}" if calls else f"not done after {seconds:g} s"
-        await self._look(case)
-        return Verdict.HUNG, case.expects, seen
+    async def _hung(self, case: Case, seconds: float, subject: list[Subject]) -> Found:
+        calls = _calls(subject) if subject else "a link"
+        seen = f"after {seconds:g} s no answer to {calls}" if calls else f"not done after {seconds:g} s"
+        await self._look(case, subject)
+        return Found(Verdict.HUNG, case.expects, seen)
 
-    async def _judged(self, case: Case, failure: BaseException) -> tuple[Verdict, str, str]:
+    async def _judged(self, case: Case, failure: BaseException, subject: list[Subject]) -> Found:
         match failure:
             case Late():
-                await self._look(case)
-                return Verdict.FALLS_SHORT, failure.expected, failure.seen
+                await self._look(case, subject)
+                return Found(Verdict.FALLS_SHORT, failure.expected, failure.seen)
             case FallsShort():
-                return Verdict.FALLS_SHORT, failure.expected, failure.seen
+                return Found(Verdict.FALLS_SHORT, failure.expected, failure.seen)
             case Hung():
-                await self._look(case)
-                return Verdict.HUNG, case.expects, failure.seen
+                await self._look(case, subject)
+                return Found(Verdict.HUNG, case.expects, failure.seen)
             case Unsupported():
-                return Verdict.UNSUPPORTED, "", failure.message
+                return Found(Verdict.UNSUPPORTED, seen=failure.message)
             case KatrioError() if is_loss(failure):
-                await self._look(case)
-                if self._gone is not None:
-                    return self._gone.verdict, case.expects, self._gone.seen
-                return (
-                    Verdict.FALLS_SHORT,
-                    case.expects,
-                    f"{failure.code}: {failure.message} (it answers on a new link)",
-                )
+                await self._look(case, subject)
+                seen = f"{failure.code}: {failure.message}"
+                on_new = "" if self.lost is not None else " (it answers on a new link)"
+                return Found(Verdict.FALLS_SHORT, case.expects, f"{seen}{on_new}")
             case KatrioError():
-                return Verdict.FALLS_SHORT, case.expects, f"{failure.code}: {failure.message}"
+                return Found(Verdict.FALLS_SHORT, case.expects, f"{failure.code}: {failure.message}")
             case _:
                 # an answer that no case was written for
-                return Verdict.FALLS_SHORT, case.expects, f"the case broke: {type(failure).__name__}: {failure}"
+                seen = f"the case broke: {type(failure).__name__}: {failure}"
+                return Found(Verdict.FALLS_SHORT, case.expects, seen)
 
-    async def _look(self, case: Case) -> None:
+    async def _after(self, case: Case, subject: list[Subject]) -> None:
+        """What ends an agent may do so after its last answer, and is not the next case's fault."""
+        if subject and subject[0].findings.agent_ended and self.lost is None:
+            self.lost = Loss(
+                Verdict.NOT_ASKED, f"the agent has ended with its sandbox, as it may, in {case.id}", (case,)
+            )
+        elif case.costly:
+            await self._look(case, subject)
+
+    async def _look(self, case: Case, subject: list[Subject]) -> None:
         """Whether the agent is still there; the first look that fails is the last."""
         async with self._looking:
-            if self._gone is not None:
+            if self.lost is not None:
                 return
-            running = ", ".join(self._running)
-            with trio.move_on_after(ALIVE_SECONDS) as bound:
+            verdict, why = None, ""
+            with trio.move_on_after(ALIVE_SECONDS * self._target.slow) as bound:
                 try:
                     await self._target.check_alive()
                 except Hung as error:
-                    self._gone = _Gone(Verdict.HUNG, f"it hangs since {running}: {error.seen}")
+                    verdict, why = Verdict.HUNG, error.seen
                 except KatrioError as error:
-                    self._gone = _Gone(Verdict.AGENT_DIED, f"it was gone after {running}: {error.message}")
+                    verdict, why = Verdict.AGENT_DIED, error.message
             if bound.cancelled_caught:
-                self._gone = _Gone(Verdict.HUNG, f"it answers nothing since {running}")
+                verdict, why = Verdict.HUNG, "no answer to anything"
+            if verdict is not None:
+                self._lose(verdict, why, case, subject)
 
-    async def _clean(self, case: Case, subject: list[Subject]) -> tuple[Verdict, str, str] | None:
+    def _lose(self, verdict: Verdict, why: str, case: Case, subject: list[Subject]) -> None:
+        suspects = tuple(each for each, _ in self._running.values())
+        what = "the agent hangs since" if verdict is Verdict.HUNG else "the agent was gone after"
+        if len(suspects) == 1:
+            calls = _calls(subject)
+            who = f"{case.id}{calls and f' ({calls})'}"
+        else:
+            who = f"one of {', '.join(each.id for each in suspects)}"
+        self.lost = Loss(verdict, f"{what} {who}: {why}", suspects)
+        for each, scope in self._running.values():
+            if each is not case:
+                scope.cancel()
+
+    async def _clean(self, case: Case, subject: list[Subject]) -> Found | None:
         """Also on a cancel; None: nothing is left."""
-        if not subject or self._gone is not None:
+        if not subject or self.lost is not None:
             return None
-        with trio.move_on_after(CLEAN_SECONDS, shield=True) as bound:
-            try:
+        bound = trio.move_on_after(CLEAN_SECONDS * self._target.slow, shield=True)
+        try:
+            with bound:
                 await subject[0].clean()
-            except FallsShort as error:
-                return Verdict.FALLS_SHORT, error.expected, error.seen
-            except (KatrioError, Hung) as error:
-                return await self._judged(case, error)
+        except Exception as error:  # of several containers it may be several
+            return await self._judged(case, _foremost(error), subject)
         if bound.cancelled_caught:
-            await self._look(case)
-            return Verdict.HUNG, "what a case made can be removed after it", f"not removed after {CLEAN_SECONDS:g} s"
+            await self._look(case, subject)
+            seen = f"not removed after {CLEAN_SECONDS * self._target.slow:g} s"
+            return Found(Verdict.HUNG, "what a case made can be removed after it", seen)
         return None
+
+
+def _calls(subject: list[Subject]) -> str:
+    return ", ".join(dict.fromkeys(subject[0].findings.unanswered[:4])) if subject else ""
+
+
+def _with_findings(found: Found | None, findings: Findings | None) -> Found:
+    """With what the case had found before its end, or went on after."""
+    if findings is None or (found is not None and found.verdict is Verdict.UNSUPPORTED):
+        return found or Found(Verdict.HOLDS)
+    more = (*findings.shortfalls, *findings.wrong_codes)
+    if found is None and not more:
+        return Found(Verdict.HOLDS)
+    if found is None:
+        found = Found(Verdict.FALLS_SHORT if findings.shortfalls else Verdict.WRONG_CODE)
+    expected = [found.expected, *(each.expected for each in more)]
+    seen = [found.seen, *(each.seen for each in more)]
+    return Found(found.verdict, "; ".join(filter(None, expected)), "; ".join(filter(None, seen)))
 
 
 def _foremost(error: BaseException) -> BaseException:

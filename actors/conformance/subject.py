@@ -17,19 +17,32 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from actors.conformance.case import Spoken
+    from actors.conformance.findings import Findings
+    from actors.limits import Limits
 
-__all__ = ["TARGET_LIMITS", "Roots", "Subject", "Target", "reaching"]
+__all__ = ["REACHED_SECONDS", "Roots", "Subject", "Target", "reaching", "target_limits"]
 
 # an agent under test is there, or it is not: nobody waits for it to boot, and a dead one must be found out soon
-TARGET_LIMITS = replace(DEFAULT_LIMITS, guest_start_seconds=2.0, reconnect_seconds=2.0)
+REACHED_SECONDS = 2.0
+
+
+def target_limits(slow: float, start_seconds: float = REACHED_SECONDS) -> Limits:
+    """For an agent that is so many times slower than others, and may take so long to come up."""
+    return replace(
+        DEFAULT_LIMITS,
+        guest_start_seconds=start_seconds * slow,
+        reconnect_seconds=REACHED_SECONDS * slow,
+        ask_seconds=DEFAULT_LIMITS.ask_seconds * slow,
+        mutate_seconds=DEFAULT_LIMITS.mutate_seconds * slow,
+    )
 
 
 class Subject(Protocol):
     """What one case talks to; everything that it makes there is its own."""
 
     @property
-    def unanswered(self) -> list[str]:
-        """The calls that were under way when the case's time was up."""
+    def findings(self) -> Findings:
+        """What the case has found and gone on after."""
         ...
 
     async def clean(self) -> None:
@@ -53,6 +66,11 @@ class Target(Protocol):
     @property
     def spoken(self) -> Spoken:
         """What it speaks."""
+        ...
+
+    @property
+    def slow(self) -> float:
+        """By how much every bound is stretched; 1 is none."""
         ...
 
     @property

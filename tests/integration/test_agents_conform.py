@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,12 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
         (("--jobs", "0"), "--jobs 0: expected 1 to"),
         (("--html", "/no/such/directory/page.html"), "/no/such/directory"),
         (("--agent", "noop"), "invalid choice"),
+        (("--slow", "0.5"), "--slow 0.5: expected 1 to 100"),
+        (("--agent-command", "true"), "--agent-command goes with --address"),
+        (("--address", "unix:///run/x", "--agent-command", "a 'b"), "No closing quotation"),
+        (("--address", "unix:///run/x", "--agent-command", "/no/such/program"), "No such file or directory"),
+        (("--known", "/no/such/file"), "/no/such/file"),
+        (("--filter", "health.", "--skip", "health"), "no case has one of health. and none of health"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_a_line(words: Sequence[str], said: str) -> None:
@@ -105,6 +112,39 @@ def test_a_wrong_command_line_is_told_in_a_line(words: Sequence[str], said: str)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_agent_that_ends_is_started_anew(tmp_path: Path) -> None:
+    """Three starts of a double on plain processes: 8 s."""
+    place, known = tmp_path / "own", tmp_path / "known"
+    place.mkdir(mode=0o700)
+    known.write_text("stats.unknown-refused wrong code # invalid_argument\nhealth.version # mended\n")
+    command = f"{sys.executable} -m tests.support.doubles today unix://{place}/a.sock --engine processes --run-dir {tmp_path}/r"
+    code, told = conformance(
+        "--address", f"unix://{place}/a.sock", "--agent-command", command, "--known", str(known), "--rootfs", "/",
+        "--destructive", "--filter", "sandbox.destroy,health.,stats.unknown", "--skip", "stuck", "--lacks", "isolation",
+    )  # fmt: skip
+    verdicts = {case["id"]: case["verdict"] for case in told["cases"]}
+    assert verdicts.pop("stats.unknown-refused") == "wrong code"
+    assert set(verdicts.values()) == {"holds"}, told["cases"]
+    assert len(verdicts) == 4
+    assert (told["known"], told["known_that_hold"]) == (["stats.unknown-refused"], ["health.version"])
+    assert code == 0
+
+
+def test_a_command_that_fails_is_told_with_its_words(tmp_path: Path) -> None:
+    done = run("--address", f"unix://{tmp_path}/a.sock", "--agent-command", "sh -c 'echo no such image; exit 7'")
+    assert done.returncode == 3, done.stderr
+    assert "ended with 7, and said: no such image" in done.stderr
+
+
+def test_a_command_takes_nobodys_place(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as there:
+        there.bind(str(tmp_path / "a.sock"))
+        there.listen()
+        done = run("--address", f"unix://{tmp_path}/a.sock", "--agent-command", "true")
+    assert done.returncode == 2, done.stderr
+    assert "somebody serves at" in done.stderr
 
 
 def test_an_agent_that_is_not_there_costs_no_old_report(tmp_path: Path) -> None:

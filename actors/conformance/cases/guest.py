@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Cases, FallsShort
-from actors.conformance.expect import check, equal, refused
+from actors.conformance.expect import check, equal, shown
 from actors.errors import NotFound, Unsupported
-from actors.schemas.network import Interface
+from actors.schemas.network import Interface, IPFamily
 from actors.schemas.oci import Mount
 from actors.schemas.resources import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
 
     from actors.conformance.kata import Kata
 
@@ -25,6 +26,7 @@ SHARED = "/run/kata-containers/shared/containers"
 REGULAR = 0o100000
 # csi.proto VolumeUsage.Unit
 BYTES = 1
+_FAMILIES: Mapping[int, int] = {IPFamily.v4: 4, IPFamily.v6: 6}
 
 
 @contextmanager
@@ -81,7 +83,7 @@ async def metrics(kata: Kata) -> None:
 )
 async def diagnostic(kata: Kata) -> None:
     container = await kata.run()
-    with refused("diagnostic data of no-such-type", "invalid_argument"):
+    with kata.refused("diagnostic data of no-such-type", "invalid_argument"):
         await kata.call("GetDiagnosticData", log_type="no-such-type", container_id=container.id)
 
 
@@ -116,7 +118,7 @@ async def copy_seen(kata: Kata) -> None:
     why="agent-semantics 5.2: only below the shared directory",
 )
 async def copy_outside(kata: Kata) -> None:
-    with refused("a copy to /tmp"):
+    with kata.refused("a copy to /tmp"):
         await kata.call(
             "CopyFile",
             path=f"/tmp/{kata.fresh('escaped')}",
@@ -136,7 +138,7 @@ async def copy_outside(kata: Kata) -> None:
 )
 async def copy_climbing(kata: Kata) -> None:
     path = f"{SHARED}/../../../../tmp/{kata.fresh('escaped')}"
-    with refused("a copy that climbs"):
+    with kata.refused("a copy that climbs"):
         await kata.call("CopyFile", path=path, file_size=1, file_mode=REGULAR | 0o644, dir_mode=0o755, data=b"x")
 
 
@@ -154,6 +156,28 @@ async def interfaces(kata: Kata) -> None:
 
 
 @CASES.add(
+    "network.address-families",
+    title="The addresses of interfaces are told with their own families",
+    does="calls ListInterfaces, and reads each address as what it is",
+    expects="v4 with every IPv4 address, v6 with every IPv6 address, and a mask that fits",
+    why="agent.proto IPFamily: v4 is 0, v6 is 1; today's agent tells each as the other",
+)
+async def address_families(kata: Kata) -> None:
+    answer = await kata.call("ListInterfaces")
+    told = [address for interface in answer.Interfaces for address in interface.IPAddresses]
+    if not told:
+        raise Unsupported("the sandbox has no addresses to compare with")
+    for address in told:
+        try:
+            found = ip_address(address.address)
+        except ValueError as error:
+            raise FallsShort("an IP address", shown(address)) from error
+        equal(_FAMILIES.get(address.family, address.family), found.version, f"family of {found}:")
+        bits = address.mask.isdecimal() and int(address.mask) <= found.max_prefixlen
+        check(bits, f"a mask of 0 to {found.max_prefixlen} bits", address)
+
+
+@CASES.add(
     "network.interface-missing-refused",
     title="An update without an interface is refused",
     does="calls UpdateInterface with no interface",
@@ -161,7 +185,7 @@ async def interfaces(kata: Kata) -> None:
     why="agent-semantics 5.2: empty request INVALID_ARGUMENT",
 )
 async def update_interface(kata: Kata) -> None:
-    with refused("an update without an interface", "invalid_argument"):
+    with kata.refused("an update without an interface", "invalid_argument"):
         await kata.call("UpdateInterface")
 
 
@@ -174,7 +198,7 @@ async def update_interface(kata: Kata) -> None:
 )
 async def unknown_interface(kata: Kata) -> None:
     interface = Interface(device="cf0", name="cf0", hwAddr="02:00:5e:10:00:01", mtu=1500)
-    with refused("an update of an interface that is not there"):
+    with kata.refused("an update of an interface that is not there"):
         await kata.call("UpdateInterface", interface=interface)
 
 
@@ -186,7 +210,7 @@ async def unknown_interface(kata: Kata) -> None:
     why="agent-semantics 5.2: empty request INVALID_ARGUMENT",
 )
 async def update_routes(kata: Kata) -> None:
-    with refused("an update without routes", "invalid_argument"):
+    with kata.refused("an update without routes", "invalid_argument"):
         await kata.call("UpdateRoutes")
 
 
@@ -198,7 +222,7 @@ async def update_routes(kata: Kata) -> None:
     why="agent-semantics 5.2: empty request INVALID_ARGUMENT",
 )
 async def neighbours(kata: Kata) -> None:
-    with refused("an addition without neighbours", "invalid_argument"), _optional("AddARPNeighbors"):
+    with kata.refused("an addition without neighbours", "invalid_argument"), _optional("AddARPNeighbors"):
         await kata.call("AddARPNeighbors")
 
 
@@ -210,7 +234,7 @@ async def neighbours(kata: Kata) -> None:
     why="agent-semantics 5.2: statfs",
 )
 async def volume(kata: Kata) -> None:
-    with refused("statistics of a volume that is not there"):
+    with kata.refused("statistics of a volume that is not there"):
         await kata.call("GetVolumeStats", volume_guest_path=f"/{kata.fresh('no-volume')}")
 
 
@@ -268,7 +292,7 @@ async def mounts(kata: Kata) -> None:
         mount_point=f"/{kata.fresh('nowhere')}",
         options=("size=1M",),
     )
-    with refused("a change of a mount that is not there"), _optional("UpdateEphemeralMounts"):
+    with kata.refused("a change of a mount that is not there"), _optional("UpdateEphemeralMounts"):
         await kata.call("UpdateEphemeralMounts", storages=(storage,))
 
 
@@ -280,7 +304,7 @@ async def mounts(kata: Kata) -> None:
     why="agent-semantics 5.2: INVALID_ARGUMENT on a bad policy; NOT_FOUND in a build without the feature",
 )
 async def policy(kata: Kata) -> None:
-    with refused("a policy of nonsense"), _optional("SetPolicy"):
+    with kata.refused("a policy of nonsense"), _optional("SetPolicy"):
         await kata.call("SetPolicy", policy="this is {{{ no policy")
 
 
@@ -292,7 +316,7 @@ async def policy(kata: Kata) -> None:
     why="agent-semantics 5.2: swapon",
 )
 async def swap(kata: Kata) -> None:
-    with refused("swap of a file that is not there"), _optional("AddSwapPath"):
+    with kata.refused("swap of a file that is not there"), _optional("AddSwapPath"):
         await kata.call("AddSwapPath", path=f"/{kata.fresh('no-swap')}")
 
 
@@ -304,7 +328,7 @@ async def swap(kata: Kata) -> None:
     why="random(4): RNDADDENTROPY of nothing",
 )
 async def reseed(kata: Kata) -> None:
-    with refused("a reseed without bytes"):
+    with kata.refused("a reseed without bytes"):
         await kata.call("ReseedRandomDev", data=b"")
 
 
@@ -317,5 +341,5 @@ async def reseed(kata: Kata) -> None:
     destructive=True,
 )
 async def clock(kata: Kata) -> None:
-    with refused("5,000,000 microseconds"):
+    with kata.refused("5,000,000 microseconds"):
         await kata.call("SetGuestDateTime", Sec=1, Usec=5_000_000)

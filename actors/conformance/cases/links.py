@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.conformance.case import Cases
-from actors.conformance.expect import equal, quick
+from actors.conformance.expect import equal
 from actors.errors import KatrioError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ async def many(kata: Kata) -> None:
 
     async with kata.together() as waiting:
         waiting.start_soon(wait)
-        with quick("30 health checks", 10.0):
+        with kata.quick("30 health checks", 10.0):
             async with kata.together() as nursery:
                 for _ in range(30):
                     nursery.start_soon(check)
@@ -125,7 +125,7 @@ async def side_by_side(kata: Kata) -> None:
 
     async with kata.together() as waiting:
         waiting.start_soon(wait)
-        with quick("100 calls", 10.0):
+        with kata.quick("100 calls", 10.0):
             async with kata.together() as nursery:
                 for _ in range(50):
                     nursery.start_soon(check)
@@ -147,7 +147,7 @@ async def silent_peer(kata: Kata) -> None:
     streams = [await kata.dial() for _ in range(10)]
     try:
         container = await kata.run()
-        with quick("an exec beside silent peers"):
+        with kata.quick("an exec beside silent peers"):
             await container.check_alive()
     finally:
         for stream in streams:
@@ -169,5 +169,5 @@ async def broken_peer(kata: Kata) -> None:
         with suppress(trio.BrokenResourceError):
             await stream.send_all(bytes((number * 37 + index * 91) % 256 for index in range(64)))
         await trio.aclose_forcefully(stream)
-    with quick("an exec after nonsense"):
+    with kata.quick("an exec after nonsense"):
         await container.check_alive()

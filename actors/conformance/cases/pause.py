@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Cases
-from actors.conformance.expect import equal, quick, refused
+from actors.conformance.expect import equal
 
 if TYPE_CHECKING:
     from actors.conformance.kata import Kata
@@ -75,7 +75,7 @@ async def neighbour(kata: Kata) -> None:
 async def twice(kata: Kata) -> None:
     container = await kata.ticking()
     await container.pause()
-    with refused("a second pause"):
+    with kata.refused("a second pause", go_on=True):
         await container.pause()
     await container.init.settled()
     await container.resume()
@@ -91,7 +91,7 @@ async def twice(kata: Kata) -> None:
 )
 async def created(kata: Kata) -> None:
     container = await kata.create(kata.spec())
-    with refused("a pause of a created container"):
+    with kata.refused("a pause of a created container"):
         await container.pause()
     await container.start()
     await container.check_alive()
@@ -107,7 +107,7 @@ async def created(kata: Kata) -> None:
 async def stopped(kata: Kata) -> None:
     container = await kata.shell("exit $((2 + 2))")
     equal(await container.init.wait(), 4, "exit code")
-    with refused("a pause of what has ended"):
+    with kata.refused("a pause of what has ended"):
         await container.pause()
 
 
@@ -119,7 +119,7 @@ async def stopped(kata: Kata) -> None:
     why="agent-semantics 7.1 (3): typed NOT_FOUND; the Rust agent answers INVALID_ARGUMENT",
 )
 async def unknown(kata: Kata) -> None:
-    with refused("a pause of an unknown container", "not_found"):
+    with kata.refused("a pause of an unknown container", "not_found"):
         await kata.call("PauseContainer", container_id=kata.fresh())
 
 
@@ -132,7 +132,7 @@ async def unknown(kata: Kata) -> None:
 )
 async def resume_running(kata: Kata) -> None:
     container = await kata.run()
-    with refused("a resume of a running container"):
+    with kata.refused("a resume of a running container", go_on=True):
         await container.resume()
     await container.check_alive()
 
@@ -146,7 +146,7 @@ async def resume_running(kata: Kata) -> None:
 )
 async def resume_created(kata: Kata) -> None:
     container = await kata.create(kata.spec())
-    with refused("a resume of a created container"):
+    with kata.refused("a resume of a created container"):
         await container.resume()
     await container.start()
     await container.check_alive()
@@ -163,8 +163,9 @@ async def resume_after_kill(kata: Kata) -> None:
     container = await kata.ticking()
     await container.pause()
     await container.kill_all()
-    equal(await container.init.wait(), 137, "exit code")
-    with refused("a resume of what has ended"):
+    with kata.quick("a paused container's end"):
+        equal(await container.init.wait(), 137, "exit code")
+    with kata.refused("a resume of what has ended"):
         await container.resume()
 
 
@@ -178,7 +179,7 @@ async def resume_after_kill(kata: Kata) -> None:
 async def kill_works(kata: Kata) -> None:
     container = await kata.ticking()
     await container.pause()
-    with quick("a paused container's end"):
+    with kata.quick("a paused container's end"):
         await container.init.signal(KILL)
         equal(await container.init.wait(), 137, "exit code")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.conformance.case import Cases, Spoken
-from actors.conformance.expect import check, equal, is_loss, quick, refused
-from actors.errors import KatrioError, Unsupported
+from actors.conformance.case import Cases
+from actors.conformance.expect import check, equal, is_loss
+from actors.conformance.together import OK
+from actors.errors import AgentProtocolError, KatrioError, Unsupported
 
 if TYPE_CHECKING:
     from actors.conformance.kata import Kata
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["CASES"]
 
 CASES = Cases()
+
+# from the answer to a destroy to the end of an agent that ends with its sandbox
+ENDED_SECONDS = 0.5
 
 
 @CASES.add(
@@ -41,7 +45,7 @@ async def hostname(kata: Kata) -> None:
 )
 async def second(kata: Kata) -> None:
     container = await kata.run()
-    with refused("a second sandbox", "already_exists"):
+    with kata.refused("a second sandbox", "already_exists", go_on=True):
         await kata.call("CreateSandbox", sandbox_id=kata.fresh("sandbox"), hostname="second")
     await container.check_alive()
 
@@ -50,43 +54,43 @@ async def second(kata: Kata) -> None:
     "sandbox.destroy-ends-containers",
     title="With the sandbox its containers end, and a second destroy is fine",
     does="destroys the sandbox with a running container in it, looks for the container, destroys again",
-    expects="ok, or an agent that ends as today's does; no container is left, and the second destroy is ok too",
+    expects="an agent that ends, as today's does; or ok, no container left, a second destroy that is ok too, and a new sandbox",
     why="agent-semantics 6.1 (12): the Rust agent's second destroy is INTERNAL; today's agent exits with its sandbox",
     destructive=True,
+    ends=True,
 )
 async def destroy(kata: Kata) -> None:
     container = await kata.run()
     await container.check_alive()
-    if await _ended(kata, "DestroySandbox"):
+    if await _ended_with_sandbox(kata):
         return
-    code = await kata.code("SignalProcess", container_id=container.id, signal=9)
-    check(code in ("not_found", "invalid_argument"), "no such container any more", code)
-    if not await _ended(kata, "DestroySandbox"):
-        await kata.target.make_sandbox()
-        await (await kata.run()).check_alive()
+    await _check_gone(kata, container.id)
+    with kata.done("a second destroy"):
+        await kata.call("DestroySandbox")
+    await kata.target.make_sandbox()
+    await (await kata.run()).check_alive()
 
 
 @CASES.add(
     "sandbox.destroy-meets-create",
     title="A create that is pending while the sandbox is destroyed leaves nothing",
     does="destroys the sandbox with a create under way, looks for the container, and makes it anew in a new sandbox",
-    expects="the create is done or refused, soon; no container is left, and the id can be used again; or an agent that ends",
+    expects="the create is done or refused, soon; then an agent that ends, or no container left, and an id that can be used again",
     why="agent-semantics 6.1 (10): a sandbox stopped while a create is pending",
     destructive=True,
+    ends=True,
 )
 async def destroy_meets_create(kata: Kata) -> None:
     for pause in (0.0, 0.01):
         container = kata.container_of(kata.fresh())
-        ended = False
-        with quick("a create and the destroy that meets it are answered"):
+        with kata.quick("a create and the destroy that meets it are answered"):
             async with kata.together() as nursery:
                 nursery.start_soon(_create, kata, container.id)
                 await kata.pass_time(pause)
-                ended = await _ended(kata, "DestroySandbox")
-        if ended:
+                await _ended_with_sandbox(kata)
+        if kata.agent_ended:
             return
-        code = await kata.code("SignalProcess", container_id=container.id, signal=9)
-        check(code in ("not_found", "invalid_argument"), "no such container any more", code)
+        await _check_gone(kata, container.id)
         await kata.target.make_sandbox()
         again = await kata.create(kata.spec(), named=container.id)
         await again.start()
@@ -98,17 +102,33 @@ async def _create(kata: Kata, name: str) -> None:
     try:
         await kata.call("CreateContainer", container_id=name, exec_id=name, OCI=kata.spec())
     except KatrioError as error:
-        if is_loss(error) and kata.target.spoken is not Spoken.TTRPC:
+        if isinstance(error, AgentProtocolError):
             raise
 
 
-async def _ended(kata: Kata, method: str) -> bool:
-    """Make the call; whether today's agent ended with it, as it is made to."""
+async def _check_gone(kata: Kata, container: str) -> None:
+    """Raises: FallsShort."""
+    code = await kata.code("SignalProcess", container_id=container, signal=9)
+    check(code != OK, "no such container any more", "a signal to it was sent")
+    kata.told("a signal in a container that went with its sandbox", code, "not_found", "invalid_transition")
+
+
+async def _ended_with_sandbox(kata: Kata) -> bool:
+    """Destroy the sandbox; whether the agent ends with it, after its answer or in place of one. Raises: KatrioError."""
     try:
-        await kata.call(method)
-        await kata.call("Check")
+        await kata.call("DestroySandbox")
+        await kata.pass_time(ENDED_SECONDS)
+        await kata.call("Check", link=await kata.open_link())
     except KatrioError as error:
-        if is_loss(error) and kata.target.spoken is Spoken.TTRPC:
-            return True
-        raise
-    return False
+        if not is_loss(error) or await _answers(kata):
+            raise
+        kata.agent_ended = True
+    return kata.agent_ended
+
+
+async def _answers(kata: Kata) -> bool:
+    try:
+        await kata.target.check_alive()
+    except KatrioError:
+        return False
+    return True

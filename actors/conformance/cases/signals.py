@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Cases, Spoken
-from actors.conformance.expect import check, equal, refused
+from actors.conformance.expect import check, equal
+from actors.conformance.together import outcome
 
 if TYPE_CHECKING:
     from actors.conformance.kata import Kata
@@ -96,7 +97,7 @@ async def kill_init(kata: Kata) -> None:
     container = await kata.run()
     await container.init.signal(KILL)
     equal(await container.init.wait(), 137, "exit code")
-    with refused("an exec into what has ended"):
+    with kata.refused("an exec into what has ended"):
         await container.exec("true")
 
 
@@ -141,7 +142,7 @@ async def term_spares_execs(kata: Kata) -> None:
 )
 async def unknown_exec(kata: Kata) -> None:
     container = await kata.ticking()
-    with refused("a signal to an unknown exec", "not_found"):
+    with kata.refused("a signal to an unknown exec", "not_found"):
         await kata.call("SignalProcess", container_id=container.id, exec_id=kata.fresh("ex"), signal=KILL)
     await container.check_alive()
     await container.init.until("tick-")
@@ -156,7 +157,7 @@ async def unknown_exec(kata: Kata) -> None:
 )
 async def unknown_container(kata: Kata) -> None:
     name = kata.fresh()
-    with refused("a signal to an unknown container", "not_found"):
+    with kata.refused("a signal to an unknown container", "not_found"):
         await kata.call("SignalProcess", container_id=name, exec_id=name, signal=TERM)
 
 
@@ -168,7 +169,7 @@ async def unknown_container(kata: Kata) -> None:
     why="agent-semantics 1.3: the Rust agent answers INTERNAL after a failed freeze",
 )
 async def unknown_container_all(kata: Kata) -> None:
-    with refused("a kill of all in an unknown container", "not_found"):
+    with kata.refused("a kill of all in an unknown container", "not_found"):
         await kata.call("SignalProcess", container_id=kata.fresh(), exec_id="", signal=KILL)
 
 
@@ -182,7 +183,7 @@ async def unknown_container_all(kata: Kata) -> None:
 async def no_such_number(kata: Kata) -> None:
     container = await kata.run()
     process = await container.exec("cat")
-    with refused("signal 999"):
+    with kata.refused("signal 999"):
         await process.signal(999)
     await process.write(b"unharmed\n")
     equal(await process.until("\n"), b"unharmed\n", "its output")
@@ -199,7 +200,8 @@ async def real_time(kata: Kata) -> None:
     container = await kata.run()
     process = await container.exec("sleep", "100000")
     await process.signal(37)
-    equal(await process.wait(), 165, "exit code")
+    with kata.quick("its end is told"):
+        equal(await process.wait(), 165, "exit code")
 
 
 @CASES.add(
@@ -227,37 +229,62 @@ async def ended_before_wait(kata: Kata) -> None:
     process = await container.spawn("exit $((30 + 1))")
     await process.rest()
     await kata.pass_time(0.3)
-    await process.signal(TERM)
-    await process.signal(KILL)
+    for number in (TERM, KILL):
+        with kata.done(f"signal {number} to a process that has ended"):
+            await process.signal(number)
     equal(await process.wait(), 31, "exit code")
+
+
+@CASES.add(
+    "signal.ended-reaches-nobody",
+    title="A signal to a process that has ended goes to nobody else",
+    does="lets an exec end, starts others beside it, and sends KILL to the one that has ended, before anybody waits for it",
+    expects="ok or a refusal; the init and the others live on; its own exit code 34",
+    why="kill(2): a pid that was reaped is soon another's; today's agent signals the number that it remembers",
+)
+async def ended_reaches_nobody(kata: Kata) -> None:
+    container = await kata.ticking()
+    ended = await container.spawn("exit $((30 + 4))")
+    await ended.rest()
+    await kata.pass_time(0.3)
+    others = [await container.exec("cat") for _ in range(4)]
+    await outcome(ended.signal(KILL))
+    await container.init.until("tick-")
+    for other in others:
+        await other.write(b"still here\n")
+        equal(await other.until("\n"), b"still here\n", "another's output")
+    equal(await ended.wait(), 34, "exit code")
 
 
 @CASES.add(
     "signal.stopped-container",
     title="TERM and KILL to a container that has ended are fine",
-    does="runs an init to its end with 32, and sends TERM, then KILL",
-    expects="ok for both; a wait still tells 32",
+    does="runs an init to its end with 32, and sends TERM, then KILL, before anybody waits for it",
+    expects="ok for both; a wait tells 32",
     why="agent-semantics 1.3, signal to STOPPED; 7.1 (3): TERM and KILL of what is gone are ok",
 )
 async def stopped_container(kata: Kata) -> None:
     container = await kata.shell("exit $((30 + 2))")
-    equal(await container.init.wait(), 32, "exit code")
-    await container.init.signal(TERM)
-    await container.init.signal(KILL)
+    await container.init.rest()
+    await kata.pass_time(0.3)
+    for number in (TERM, KILL):
+        with kata.done(f"signal {number} to a container that has ended"):
+            await container.init.signal(number)
     equal(await container.init.wait(), 32, "exit code")
 
 
 @CASES.add(
     "signal.stopped-container-others-refused",
     title="Other signals to a container that has ended are refused",
-    does="runs an init to its end with 33, and sends USR1",
-    expects="a refusal; a wait still tells 33",
+    does="runs an init to its end with 33, and sends USR1, before anybody waits for it",
+    expects="a refusal; a wait tells 33",
     why="agent-semantics 1.3, signal to STOPPED: TERM and KILL ok, others error",
 )
 async def stopped_others(kata: Kata) -> None:
     container = await kata.shell("exit $((30 + 3))")
-    equal(await container.init.wait(), 33, "exit code")
-    with refused("USR1 to a container that has ended"):
+    await container.init.rest()
+    await kata.pass_time(0.3)
+    with kata.refused("USR1 to a container that has ended", go_on=True):
         await container.init.signal(USR1)
     equal(await container.init.wait(), 33, "exit code")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Cases
-from actors.conformance.expect import check, equal, quick, refused
+from actors.conformance.expect import check, equal
 
 if TYPE_CHECKING:
     from actors.conformance.kata import Kata
@@ -36,11 +36,11 @@ async def runs_init(kata: Kata) -> None:
     does="starts a running container again",
     expects="a refusal soon, and the container runs on",
     why="agent-semantics 6.1 (1): the Rust agent opens exec.fifo under its lock and stops answering anybody",
-    risky=True,
+    fatal=True,
 )
 async def twice(kata: Kata) -> None:
     container = await kata.run()
-    with quick("a second start is answered"), refused("a second start"):
+    with kata.quick("a second start is answered"), kata.refused("a second start"):
         await container.start()
     await container.check_alive()
 
@@ -51,7 +51,7 @@ async def twice(kata: Kata) -> None:
     does="starts one container over two links at the same time",
     expects="one ok, one refusal, soon; the container runs",
     why="agent-semantics 6.1 (1)",
-    risky=True,
+    fatal=True,
 )
 async def at_once(kata: Kata) -> None:
     container = await kata.create(kata.spec())
@@ -61,7 +61,7 @@ async def at_once(kata: Kata) -> None:
     async def start(link: object) -> None:
         outcomes.append(await kata.code("StartContainer", container_id=container.id, link=link))
 
-    with quick("two starts are answered"):
+    with kata.quick("two starts are answered"):
         async with kata.together() as nursery:
             nursery.start_soon(start, kata.link)
             nursery.start_soon(start, other)
@@ -77,7 +77,7 @@ async def at_once(kata: Kata) -> None:
     why="agent-semantics 7.1 (3): typed NOT_FOUND",
 )
 async def unknown(kata: Kata) -> None:
-    with refused("start of an unknown container", "not_found"):
+    with kata.refused("start of an unknown container", "not_found"):
         await kata.call("StartContainer", container_id=kata.fresh())
 
 
@@ -87,13 +87,13 @@ async def unknown(kata: Kata) -> None:
     does="kills a created container, waits for its end, then starts it",
     expects="wait tells 137; the start is refused soon",
     why="agent-semantics 6.1 (2), (16): nobody will ever open the other side of exec.fifo",
-    risky=True,
+    fatal=True,
 )
 async def after_kill(kata: Kata) -> None:
     container = await kata.create(kata.spec())
     await container.kill_all()
     equal(await container.init.wait(), 137, "exit code")
-    with quick("the start is answered"), refused("a start of what was killed"):
+    with kata.quick("the start is answered"), kata.refused("a start of what was killed"):
         await container.start()
 
 
@@ -103,12 +103,12 @@ async def after_kill(kata: Kata) -> None:
     does="starts a container whose init exits with 5, waits for it, then starts it again",
     expects="a refusal soon: it must be created anew",
     why="agent-semantics 6.1 (15): the table permits it, an agent can't honour it",
-    risky=True,
+    fatal=True,
 )
 async def stopped(kata: Kata) -> None:
     container = await kata.shell("exit $((2 + 3))")
     equal((await container.init.finish()).code, 5, "exit code")
-    with quick("the start is answered"), refused("a start of what has ended"):
+    with kata.quick("the start is answered"), kata.refused("a start of what has ended"):
         await container.start()
 
 

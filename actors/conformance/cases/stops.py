@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import trio
-
 from actors.conformance.case import Cases
-from actors.conformance.expect import equal, refused
+from actors.conformance.expect import equal
+from actors.conformance.together import outcome
 
 if TYPE_CHECKING:
     from actors.conformance.kata import Kata
@@ -18,51 +17,64 @@ __all__ = ["CASES"]
 CASES = Cases()
 
 TERM = 15
-# a client waits for ten; what these cases' inits do takes no time
+# a client waits for ten
 GRACE_SECONDS = 1.0
 
 
-async def _stop(container: Container) -> list[int]:
-    """As a client does it; the exit codes that it was told, in order."""
+async def _stop(kata: Kata, container: Container, *, patient: bool) -> int:
+    """As a client does it, with one wait over all of it: its exit code.
+
+    Args:
+        patient: the grace lasts until it has ended, however slow it is.
+    """
     codes: list[int] = []
-    await container.init.signal(TERM)
-    with trio.move_on_after(GRACE_SECONDS):
+
+    async def wait() -> None:
         codes.append(await container.init.wait())
-    await container.kill_all()
-    codes.append(await container.init.wait())
+
+    async with kata.together() as nursery:
+        nursery.start_soon(wait)
+        await kata.under_way()
+        await container.init.signal(TERM)
+        if patient:
+            await kata.comes("its end is told after TERM", codes)
+        else:
+            await kata.pass_time(GRACE_SECONDS)
+            equal(codes, [], "ends within the grace:")
+        # of what has ended it does nothing, and is refused by some
+        await outcome(container.kill_all())
+        await kata.comes("its end is told after KILL", codes)
     await container.remove()
-    return codes
+    with kata.refused("a wait for what was removed", "not_found"):
+        await container.init.wait()
+    return codes[0]
 
 
 @CASES.add(
     "stop.polite",
     title="An init that ends when it is asked keeps its own exit code through the whole stop",
-    does="stops a container whose init exits with 9 on TERM: TERM, wait, KILL to all, wait, remove",
-    expects="9 from both waits, every step ok, and then no such container",
+    does="stops a container whose init exits with 9 on TERM: one wait; TERM, its end, KILL to all, remove",
+    expects="9 to who waited, and then no such container",
     why="agent-semantics 1.3, stop (graceful); 6.1 (8): the exit code is the natural one if it came first",
 )
 async def polite(kata: Kata) -> None:
     container = await kata.shell("trap 'exit 9' TERM; echo up-$((2 + 2)); while true; do sleep 0.1; done")
     await container.init.until("up-4\n")
-    equal(await _stop(container), [9, 9], "exit codes")
-    with refused("a wait for what was removed", "not_found"):
-        await container.init.wait()
+    equal(await _stop(kata, container, patient=True), 9, "exit code")
 
 
 @CASES.add(
     "stop.stubborn",
     title="An init that ignores TERM ends with the kill that follows",
     does="stops a container whose init ignores TERM, with an exec that does too",
-    expects="no end within the grace, then 137; every step ok, and then no such container",
+    expects="no end within the grace, then 137; and then no such container",
     why="agent-semantics 1.3, stop (graceful); 6.3 (31): a stop escalates after its grace, kata-containers#4478",
 )
 async def stubborn(kata: Kata) -> None:
     container = await kata.shell("trap '' TERM; echo up-$((2 + 2)); while true; do sleep 0.1; done")
     await container.spawn("trap '' TERM; while true; do sleep 0.1; done")
     await container.init.until("up-4\n")
-    equal(await _stop(container), [137], "exit codes")
-    with refused("a wait for what was removed", "not_found"):
-        await container.init.wait()
+    equal(await _stop(kata, container, patient=False), 137, "exit code")
 
 
 @CASES.add(
@@ -76,7 +88,8 @@ async def paused(kata: Kata) -> None:
     container = await kata.ticking()
     await container.pause()
     await container.kill_all()
-    equal(await container.init.wait(), 137, "exit code")
+    with kata.quick("a paused container's end"):
+        equal(await container.init.wait(), 137, "exit code")
     await container.remove()
     await (await kata.create(kata.spec(), named=container.id)).start()
     await container.check_alive()

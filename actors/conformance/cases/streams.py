@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.conformance.case import Cases, FallsShort
-from actors.conformance.expect import check, equal, is_loss, quick, refused
+from actors.conformance.expect import check, equal, is_loss
 from actors.errors import KatrioError
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ async def write_after_close(kata: Kata) -> None:
     container = await kata.run()
     process = await container.spawn("cat; exit $((40 + 3))")
     await process.close_stdin()
-    with quick("a write after the close is answered"):
+    with kata.quick("a write after the close is answered"):
         equal(await _taken(process.write(b"too late")), 0, "bytes taken:")
     done = await process.finish()
     check(done.stdout == b"" and done.code == 43, "no output and exit code 43", done)
@@ -187,7 +187,7 @@ async def write_after_end(kata: Kata) -> None:
     container = await kata.run()
     process = await container.spawn("exit $((40 + 4))")
     equal(await process.wait(), 44, "exit code")
-    with quick("a write to what has ended is answered"):
+    with kata.quick("a write to what has ended is answered"):
         equal(await _taken(process.write(b"too late")), 0, "bytes taken:")
 
 
@@ -219,13 +219,11 @@ async def close_beside_write(kata: Kata) -> None:
     async with kata.together() as nursery:
         nursery.start_soon(write)
         await kata.pass_time(0.5)
-        with quick("the close is answered"):
+        with kata.quick("the close is answered"):
             await process.close_stdin()
         await process.signal(9)
         equal(await process.wait(), 137, "exit code")
-        with quick("the writer is answered"):
-            while not written:
-                await kata.pass_time(0.05)
+        await kata.comes("the writer is answered", written)
     check(written[0] < 3 * 1024 * KIB, "fewer bytes taken than were sent", written)
 
 
@@ -238,9 +236,9 @@ async def close_beside_write(kata: Kata) -> None:
 )
 async def unknown(kata: Kata) -> None:
     container = await kata.run()
-    with refused("a write to an unknown exec", "not_found"):
+    with kata.refused("a write to an unknown exec", "not_found"):
         await kata.call("WriteStdin", container_id=container.id, exec_id=kata.fresh("ex"), data=b"x")
-    with refused("a write in an unknown container", "not_found"):
+    with kata.refused("a write in an unknown container", "not_found"):
         await kata.call("WriteStdin", container_id=kata.fresh(), exec_id=kata.fresh("ex"), data=b"x")
 
 
@@ -271,7 +269,7 @@ async def end_again(kata: Kata) -> None:
     container = await kata.run()
     process = await container.spawn("echo last-$((4 + 5))")
     equal(await process.rest(), b"last-9\n", "its output")
-    with quick("a read at the end is answered"):
+    with kata.quick("a read at the end is answered"):
         for _ in range(2):
             equal(await process.read(), b"", "at the end")
 
@@ -295,7 +293,6 @@ async def waits_for_data(kata: Kata) -> None:
     does="reads 120,000 numbered lines with a pause every now and then",
     expects="every line once, in order, and exit code 0",
     why="agent-semantics 6.4 (44): a slow reader holds its writer back, nothing is lost",
-    seconds=40.0,
 )
 async def large_output(kata: Kata) -> None:
     container = await kata.run()
@@ -323,7 +320,7 @@ async def full_pipe(kata: Kata) -> None:
     container = await kata.run()
     process = await container.exec("yes", "nobody reads this")
     await kata.pass_time(0.5)
-    with quick("an exec beside it"):
+    with kata.quick("an exec beside it"):
         await container.check_alive()
     await process.signal(9)
     equal(await process.wait(), 137, "exit code")
@@ -373,7 +370,7 @@ async def after_exit(kata: Kata) -> None:
     does="reads a line with len 4294967295",
     expects="the line, and an agent that still works",
     why="agent-semantics 6.4 (53): the agent allocates `len` bytes first",
-    risky=True,
+    fatal=True,
 )
 async def huge_length(kata: Kata) -> None:
     container = await kata.run()
@@ -392,10 +389,10 @@ async def huge_length(kata: Kata) -> None:
 )
 async def read_unknown(kata: Kata) -> None:
     container = await kata.run()
-    with quick("reads of what is not there are answered"):
-        with refused("a read from an unknown exec", "not_found"):
+    with kata.quick("reads of what is not there are answered"):
+        with kata.refused("a read from an unknown exec", "not_found"):
             await kata.call("ReadStdout", container_id=container.id, exec_id=kata.fresh("ex"), len=10)
-        with refused("a read in an unknown container", "not_found"):
+        with kata.refused("a read in an unknown container", "not_found"):
             await kata.call("ReadStderr", container_id=kata.fresh(), exec_id=kata.fresh("ex"), len=10)
 
 
@@ -414,7 +411,7 @@ async def waiting_reads(kata: Kata) -> None:
             for stream in ("ReadStdout", "ReadStderr") * 2:
                 nursery.start_soon(process.read, stream)
         await kata.pass_time(0.2)
-        with quick("an exec beside 20 reads"):
+        with kata.quick("an exec beside 20 reads"):
             await container.check_alive()
         nursery.cancel_scope.cancel()
     await trio.lowlevel.checkpoint()

@@ -5,10 +5,12 @@ For the reports. Not for running cases.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Verdict
+from actors.conformance.known import Known, is_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +31,7 @@ class Told:
         spoken, address, version: of the agent; the version is its own word.
         results: of the cases that ended, in the order of the catalogue.
         not_run: those that an interrupt left out.
+        known: what the agent's authors know of it.
     """
 
     spoken: str
@@ -37,17 +40,34 @@ class Told:
     results: Sequence[Result]
     not_run: Sequence[Case]
     seconds: float
+    known: Known = field(default_factory=dict[str, "Verdict | None"])
+
+    @property
+    def news(self) -> tuple[Result, ...]:
+        """What does not hold, and was not known."""
+        return tuple(each for each in self.results if each.verdict not in GREEN and not is_known(each, self.known))
+
+    @property
+    def expected(self) -> tuple[Result, ...]:
+        """What does not hold, as was known."""
+        return tuple(each for each in self.results if is_known(each, self.known))
+
+    @property
+    def mended(self) -> tuple[Result, ...]:
+        """What was known not to hold, and holds by now."""
+        return tuple(each for each in self.results if each.case.id in self.known and each.verdict is Verdict.HOLDS)
 
     @property
     def counts(self) -> Mapping[str, int]:
         """How many of each verdict, also of those that there are none of."""
-        verdicts = [result.verdict for result in self.results]
-        return {str(verdict): verdicts.count(verdict) for verdict in Verdict}
+        verdicts = Counter(result.verdict for result in self.results)
+        return {str(verdict): verdicts[verdict] for verdict in Verdict}
 
 
 def summary_line(told: Told) -> str:
     """The counts, the worst of them not hidden among the others."""
     counts = ", ".join(f"{count} {verdict}" for verdict, count in told.counts.items() if count)
+    known = f"; {len(told.expected)} known" if told.expected else ""
     left = f"; {len(told.not_run)} not run: interrupted" if told.not_run else ""
     cases = len(told.results)
-    return f"{cases} case{'' if cases == 1 else 's'} in {told.seconds:.1f} s: {counts or 'none ended'}{left}"
+    return f"{cases} case{'' if cases == 1 else 's'} in {told.seconds:.1f} s: {counts or 'none ended'}{known}{left}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Verdict
-from actors.conformance.report.base import GREEN, summary_line
+from actors.conformance.report.base import summary_line
 from actors.scenario.report.page import html_text, page_end, page_start
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ __all__ = ["as_html"]
 _COLOURS = {
     Verdict.HOLDS: "#1a7f37",
     Verdict.UNSUPPORTED: "#6e7781",
+    Verdict.WRONG_CODE: "#bf5b04",
     Verdict.FALLS_SHORT: "#cf222e",
     Verdict.HUNG: "#9a6700",
     Verdict.AGENT_DIED: "#8250df",
+    Verdict.NOT_ASKED: "#57606a",
 }
 _STYLE = """
 .bar { display: flex; height: .8rem; border-radius: 4px; overflow: hidden; margin: .8rem 0 1.6rem; }
@@ -50,11 +52,13 @@ def _page(told: Told) -> Iterator[str]:
     yield f"<p class='why'>The agent at <code>{html_text(told.address)}</code>{version}.</p>"
     yield f"<p><strong>{html_text(summary_line(told))}</strong></p>"
     yield _bar(told)
-    short = [result for result in told.results if result.verdict not in GREEN]
-    if short:
-        yield "<h2>What does not hold</h2>"
-    for result in short:
-        yield _article(result)
+    for title, some in (("What does not hold", told.news), ("What is known not to hold", told.expected)):
+        if some:
+            yield f"<h2>{title}</h2>"
+        yield from map(_article, some)
+    if told.mended:
+        yield "<h2>What was known not to hold, and holds by now</h2>"
+        yield f"<p class='soft'>{', '.join(html_text(each.case.id) for each in told.mended)}</p>"
     for family, results in _families(told.results):
         yield f"<h2>{html_text(family)}</h2>\n<table><tr><th></th><th>id</th><th>took</th><th>what must hold</th></tr>"
         yield from (_row(result) for result in results)

@@ -16,9 +16,11 @@ __all__ = ["as_junit"]
 
 # an agent that dies or hangs is no wrong answer
 _TAGS = {
+    Verdict.WRONG_CODE: "failure",
     Verdict.FALLS_SHORT: "failure",
     Verdict.HUNG: "error",
     Verdict.AGENT_DIED: "error",
+    Verdict.NOT_ASKED: "skipped",
     Verdict.UNSUPPORTED: "skipped",
 }
 
@@ -30,8 +32,9 @@ def as_junit(told: Told) -> str:
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in (("agent", told.spoken), ("address", told.address), ("version", told.version)):
         ElementTree.SubElement(properties, "property", name=name, value=xml_text(value))
+    known = {result.case.id for result in told.expected}
     for result in told.results:
-        suite.append(_case(result))
+        suite.append(_case(result, known=result.case.id in known))
     for case in told.not_run:
         element = ElementTree.SubElement(suite, "testcase", classname=case.id.partition(".")[0], name=case.id, time="0")
         ElementTree.SubElement(element, "skipped", message="interrupted before it was run")
@@ -41,13 +44,14 @@ def as_junit(told: Told) -> str:
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _case(result: Result) -> ElementTree.Element:
+def _case(result: Result, *, known: bool) -> ElementTree.Element:
     case = result.case
     element = ElementTree.Element("testcase", classname=case.id.partition(".")[0], name=f"{case.id}: {case.title}")
     element.set("time", f"{result.seconds:.6f}")
     if result.verdict is not Verdict.HOLDS:
-        message = f"{result.verdict}: {result.seen}"
-        found = ElementTree.SubElement(element, _TAGS[result.verdict], message=xml_text(message))
+        message = f"{'known: ' if known else ''}{result.verdict}: {result.seen}"
+        tag = "skipped" if known else _TAGS[result.verdict]
+        found = ElementTree.SubElement(element, tag, message=xml_text(message))
         lines = (
             f"does     {case.does}",
             f"expected {result.expected}",

@@ -28,9 +28,11 @@ __all__ = ["LiveProgress", "print_cases", "print_table"]
 STYLES = {
     Verdict.HOLDS: "green",
     Verdict.UNSUPPORTED: "dim",
+    Verdict.WRONG_CODE: "red",
     Verdict.FALLS_SHORT: "bold red",
     Verdict.HUNG: "bold yellow",
     Verdict.AGENT_DIED: "bold magenta",
+    Verdict.NOT_ASKED: "yellow",
 }
 _VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
 FPS = 10
@@ -41,23 +43,35 @@ def print_table(console: Console, told: Told) -> None:
     version = f" ({told.version})" if told.version else ""
     console.print(Words(f"{told.spoken} agent at {told.address}{version}", style="bold"), soft_wrap=True)
     width = max((len(result.case.id) for result in told.results), default=0)
-    short = [result for result in told.results if result.verdict not in GREEN]
-    for result in (*(result for result in told.results if result.verdict in GREEN), *short):
+    for result in told.results:
+        if result.verdict in GREEN:
+            print_result(console, result, width)
+    for result in told.expected:
+        _print_line(console, result, width, ("known ", "dim"))
+    for result in told.news:
         print_result(console, result, width)
-    green = not short and not told.not_run
+    green = not told.news and not told.not_run
     console.print()
+    if told.mended:
+        ids = ", ".join(each.case.id for each in told.mended)
+        console.print(Words(f"known not to hold, and hold by now: {ids}", style="bold"), soft_wrap=True)
     console.print(Words(summary_line(told), style="green" if green else "bold"), soft_wrap=True)
 
 
-def print_result(console: Console, result: Result, width: int = 0) -> None:
-    """One case."""
+def _print_line(console: Console, result: Result, width: int, *before: tuple[str, str]) -> None:
     line = Words.assemble(
+        *before,
         (f"{result.verdict:<{_VERDICT_WIDTH}}", STYLES[result.verdict]),
         f"  {result.case.id:<{width}}",
         (f"  {result.seconds:7.2f} s  ", "dim"),
         (result.case.title, "" if result.verdict not in GREEN else "dim"),
     )
     console.print(line, soft_wrap=True)
+
+
+def print_result(console: Console, result: Result, width: int = 0) -> None:
+    """One case."""
+    _print_line(console, result, width)
     if result.verdict not in GREEN:
         for word, text in (("does", result.case.does), ("expected", result.expected), ("seen", result.seen)):
             console.print(Words(f"    {word:<8} {text}", style="red" if word == "seen" else ""), soft_wrap=True)
@@ -86,14 +100,14 @@ class LiveProgress:
         self._cases = cases
         self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._running: dict[str, float] = {}
-        self._verdicts: list[Verdict] = []
+        self._verdicts: dict[str, Verdict] = {}
 
     def started(self, case: Case) -> None:
         self._running[case.id] = trio.current_time()
 
     def ended(self, result: Result) -> None:
         self._running.pop(result.case.id, None)
-        self._verdicts.append(result.verdict)
+        self._verdicts[result.case.id] = result.verdict
         if result.verdict not in GREEN:
             self._console.print(
                 Words.assemble((f"{result.verdict}  ", STYLES[result.verdict]), result.case.id), soft_wrap=True
@@ -112,9 +126,8 @@ class LiveProgress:
     def _now(self) -> Group:
         now = trio.current_time()
         bar = Table.grid(padding=(0, 2))
-        counts = ", ".join(
-            f"{self._verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in self._verdicts
-        )
+        verdicts = list(self._verdicts.values())
+        counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts)
         progress = ProgressBar(total=max(1, self._cases), completed=len(self._verdicts), width=28)
         bar.add_row(progress, Words(f"{len(self._verdicts)} of {self._cases}  {counts}", style="dim"))
         lines: list[RenderableType] = []

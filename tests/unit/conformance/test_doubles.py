@@ -92,7 +92,9 @@ async def test_the_suite_names_the_case_that_ended_an_agent_and_accuses_no_other
 ) -> None:
     async with open_double(name) as running:
         results = await run_cases(running.target(), chosen(DOUBLES[name].spoken, words=ENDED_BY))
-    lost = [each for each in results if each.verdict in (Verdict.HUNG, Verdict.AGENT_DIED)]
-    assert all(each.case.risky and culprit in each.seen for each in lost), lost
-    assert bool(lost) is bool(culprit)
+    lost = [each.case.id for each in results if each.verdict in (Verdict.HUNG, Verdict.AGENT_DIED)]
+    left = [each for each in results if each.verdict is Verdict.NOT_ASKED]
+    assert lost == [culprit] * bool(culprit)
+    assert all(each.case.fatal and culprit in each.seen for each in left), left
+    assert bool(left) is bool(culprit)
     assert sum(each.verdict is Verdict.HOLDS for each in results) > len(results) / 2

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.support.planted.defect import Defect
 
 CASES = {case.id: case for case in ALL}
-CAUGHT = (Verdict.FALLS_SHORT, Verdict.HUNG, Verdict.AGENT_DIED)
+CAUGHT = (Verdict.WRONG_CODE, Verdict.FALLS_SHORT, Verdict.HUNG, Verdict.AGENT_DIED)
 
 
 async def results_of(kit: Kit, spoken: Spoken, names: tuple[str, ...]) -> list[Result]:

@@ -46,18 +46,19 @@ def told() -> Told:
 
 def test_json_is_one_object_with_a_count_for_each_verdict(told: Told) -> None:
     document = json.loads(as_json(told))
-    assert document["summary"] == dict.fromkeys(["holds", "unsupported", "falls short", "hung", "agent died"], 1)
+    verdicts = ["holds", "unsupported", "wrong code", "falls short", "hung", "agent died", "not asked"]
+    assert document["summary"] == dict.fromkeys(verdicts, 1)
     assert document["not_run"] == ["family.case-9"]
     first, *_, last = document["cases"]
     assert set(first) == {"id", "title", "verdict", "expected", "seen", "seconds"}
-    assert (last["verdict"], last["seen"], last["seconds"]) == ("agent died", NASTY, 0.5)
+    assert (last["verdict"], last["seen"], last["seconds"]) == ("not asked", NASTY, 0.5)
 
 
 def test_junit_tells_wrong_answers_from_none(told: Told) -> None:
     suite = ElementTree.fromstring(as_junit(told)).find("testsuite")
     assert suite is not None
     counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
-    assert counts == {"tests": "6", "failures": "1", "errors": "2", "skipped": "2"}
+    assert counts == {"tests": "8", "failures": "2", "errors": "2", "skipped": "3"}
     failure = suite.find("testcase/failure")
     assert failure is not None
     assert "<script>" in (failure.get("message") or "")
@@ -68,7 +69,7 @@ def test_the_page_shows_all_and_runs_nothing(told: Told) -> None:
     page = as_html(told)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    for number in (*range(5), 9):
+    for number in (*range(7), 9):
         assert f"family.case-{number}" in page
     assert page.index("What does not hold") < page.index('<td class="id">')
 
@@ -82,10 +83,11 @@ def printed(told: Told, *, terminal: bool) -> str:
 def test_the_table_ends_with_what_does_not_hold_and_the_counts(told: Told) -> None:
     lines = printed(told, terminal=False).splitlines()
     assert lines[-1] == (
-        "5 cases in 12.3 s: 1 holds, 1 unsupported, 1 falls short, 1 hung, 1 agent died; 1 not run: interrupted"
+        "7 cases in 12.3 s: 1 holds, 1 unsupported, 1 wrong code, 1 falls short, 1 hung, 1 agent died, 1 not asked; "
+        "1 not run: interrupted"
     )
     starts = [line for line in lines if line.startswith(tuple(Verdict))]
-    assert [line[:11].strip() for line in starts] == ["holds", "unsupported", "falls short", "hung", "agent died"]
+    assert [line[:11].strip() for line in starts] == [*Verdict]
     assert any("why" in line for line in lines)
 
 
@@ -106,7 +108,7 @@ def test_the_list_says_what_each_case_does_and_why() -> None:
 
 async def test_what_is_under_way_is_shown_and_goes_away(told: Told, autojump_clock: MockClock) -> None:
     out = io.StringIO()
-    live = LiveProgress(Console(file=out, force_terminal=True, width=60), 6)
+    live = LiveProgress(Console(file=out, force_terminal=True, width=60), 8)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(live.run)
         live.started(case(1))
@@ -116,5 +118,5 @@ async def test_what_is_under_way_is_shown_and_goes_away(told: Told, autojump_clo
             live.ended(result)
         await trio.sleep(0.5)
         nursery.cancel_scope.cancel()
-    assert "5 of 6" in out.getvalue()
+    assert "7 of 8" in out.getvalue()
     assert "hung" in out.getvalue()
