@@ -270,12 +270,17 @@ class Conductor:
             )
         frozen = self.machine.container(container).state is ContainerState.PAUSED
         is_init = process in ("", container)
-        if signum == signal.SIGTERM and is_init and not found.ended.is_set() and not found.engine.handles(signum):
-            signum = signal.SIGKILL
+        signum = self.sent_for(signum, found) if is_init else signum
         if signum == signal.SIGKILL and frozen and is_init:
             await self.kill_all(container)
         else:
             found.signal(signum)
+
+    @staticmethod
+    def sent_for(signum: int, init: ProcessIo) -> int:
+        """What an init is sent for a signal: see `signal`."""
+        unseen = signum == signal.SIGTERM and not init.ended.is_set() and not init.engine.handles(signum)
+        return signal.SIGKILL if unseen else signum
 
     def resize(self, container: str, process: str, size: TerminalSize) -> None:
         """Raises: NotFound; InvalidTransition without a terminal; InvalidArgument."""

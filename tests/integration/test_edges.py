@@ -100,15 +100,14 @@ async def signal_to_one_is_not_to_all(room: Room) -> None:
 async def sigterm_to_an_init_without_handler(room: Room) -> None:
     one = await room.running()
     await one.signal(signal.SIGTERM)
-    if room.engine == "processes":
-        # no pid namespace of its own, so the kernel's default is to end
-        assert await code_of(one) == 143
-        return
-    # the first process of a pid namespace: the kernel drops what it has no handler for
+    assert await code_of(one) == 137
+    deaf = await room.running("sh", "-c", f"trap '' TERM; echo up; {TICK}", name="deaf")
+    await until(deaf.init, b"up\n")
+    await deaf.signal(signal.SIGTERM)
     with trio.move_on_after(0.3):
-        await one.init.wait()
-    assert (await one.info()).state == "running"
-    assert (await one.stop(grace=0.2)).code == 137
+        await deaf.init.wait()
+    assert (await deaf.info()).state == "running"
+    assert (await deaf.stop(grace=0.2)).code == 137
 
 
 async def exit_code_by_signal(room: Room) -> None:

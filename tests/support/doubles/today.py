@@ -198,7 +198,7 @@ class TodaysConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
         """To the pid that it had: nothing is thawed for it (A23), and nobody looks whether it has ended (A10)."""
         found = self.process(container, process)
         if not found.ended.is_set():
-            found.signal(signum)
+            found.signal(self.sent_for(signum, found) if process in ("", container) else signum)
             return
         others = [each for each in self._cells[container].processes.values() if not each.ended.is_set()]
         if self.options.reuses_pids and process not in ("", container) and others:
