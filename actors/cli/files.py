@@ -216,5 +216,7 @@ def list_files(options: FileOptions) -> int:
             group = row.group
             why = [f"    {line}" for line in row.why.splitlines()]
             say(f"{row.file}: {row.name}", *why, f"    needs {', '.join(row.needs) or 'nothing'}")
+    if not rows and not problems:
+        problems.append(_nothing(options.files, options.words))
     tell_problems(problems)
     return Exit.USAGE if problems else Exit.HELD

@@ -15,6 +15,7 @@ from actors.scenario import verbs
 from actors.scenario.events import Seen
 from actors.scenario.expect import Mismatch, UnknownValue, number_of
 from actors.scenario.names import labelled
+from actors.scenario.sense import MAX_RATE
 from actors.scenario.steps import INFRASTRUCTURE, Observed, act, judge, look, untold
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ __all__ = ["BLOCKS", "Perform", "StepStopped"]
 
 # seconds between two looks: often enough for a person's eye, seldom enough for a guest
 LOOK_EVERY = 0.025
-# of `rate`, a second: what one event loop can begin at all
-MAX_RATE = 1000
 
 
 class StepStopped(Exception):

@@ -17,14 +17,17 @@ from actors.likeness import nearest
 from actors.scenario.expect import contradiction
 from actors.scenario.model import Conditions
 from actors.scenario.scalars import substitute, variables_in
+from actors.scenario.verbs import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from actors.scenario.model import Expect, Step
 
-__all__ = ["STATES", "Senseless", "senseless"]
+__all__ = ["MAX_RATE", "STATES", "Senseless", "senseless"]
 
+# of `rate`, a second: what one event loop can begin at all
+MAX_RATE = 1000
 # in the order of a life
 STATES = tuple(dict.fromkeys(str(state) for state in (*ContainerState, *SandboxState)))
 # verbs whose value is one of a few words
@@ -45,7 +48,9 @@ class Senseless(NamedTuple):
 
 
 def senseless(step: Step) -> Iterator[Senseless]:
-    """Each of a step's expectations that can't hold."""
+    """Each of a step's expectations that can't hold, and a rate that is none."""
+    if isinstance(step, Rate) and not variables_in(step.rate) and not 0 < float(step.rate) <= MAX_RATE:
+        yield Senseless(("rate",), step.rate, f"more than 0 and at most {MAX_RATE} rounds a second")
     expect = step.expect
     if expect is None:
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.cli.files import load_all, validate
+from actors.cli.files import list_files, load_all, validate
 from actors.cli.find import find_files
 from actors.cli.options import FileOptions
 from actors.scenario.load import looks_like_scenario
@@ -131,6 +131,8 @@ def test_a_folder_without_scenarios_is_told(tmp_path: Path, capsys: pytest.Captu
     assert "found no scenario among its files" in _said(capsys, tmp_path)[1]
     assert validate(FileOptions((tmp_path,), json=True)) == 2
     assert '"found": "no scenario among its files"' in capsys.readouterr().out
+    assert list_files(FileOptions((tmp_path,), json=False)) == 2
+    assert "found no scenario among its files" in capsys.readouterr().err
 
 
 def test_a_missing_image_is_found_where_it_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,6 +98,15 @@ STEPS = {
     "for_each too long": Case(
         "- {for_each: 1..5000, as: n, steps: [{sleep: 1s}]}", "1:14", "at most 1000", schema=False
     ),
+    "no rate": Case(
+        "- {rate: 0, during: 1s, steps: [{sleep: 1s}]}",
+        "1:10",
+        "more than 0 and at most 1000 rounds a second",
+        schema=False,
+    ),
+    "too high a rate": Case(
+        "- {rate: 1001, during: 1s, steps: [{sleep: 1s}]}", "1:10", "found 1001, expected more than 0", schema=False
+    ),
     "for_each backwards": Case("- {for_each: 5..1, as: n, steps: [{sleep: 1s}]}", "1:14", "a range", schema=False),
     "for_each of nothing": Case("- {for_each: [], as: n, steps: [{sleep: 1s}]}", "1:14", "found an empty list"),
     "no such labels": Case(
