@@ -182,24 +182,7 @@ async def run_scenario(
     scenario = loaded.scenario
     # before anything is told: it decides what the world is
     unknown = await _unidentified(world)
-    journal.tell(
-        RunStarted(
-            at=0.0,
-            file=loaded.file,
-            name=scenario.name,
-            why=scenario.why.strip(),
-            world=world.name,
-            agent=world.agent,
-            engine=world.engine,
-            steps=len(scenario.steps),
-            limit=scenario.limits.total,
-            containers=tuple(
-                f"{sandbox}/{container}"
-                for sandbox, declared in scenario.sandboxes.items()
-                for container in declared.containers
-            ),
-        )
-    )
+    journal.tell(_started(loaded, world))
     lacks = [need for need in loaded.needs if need not in world.provides]
     outcome, reason = Outcome.ERROR, "interrupted"
     thresholds: tuple[Judged, ...] = ()
@@ -230,6 +213,26 @@ async def run_scenario(
         reason=reason,
         steps=tuple(event for event in journal.events if isinstance(event, StepEnded)),
         thresholds=thresholds,
+    )
+
+
+def _started(loaded: Loaded, world: World) -> RunStarted:
+    scenario = loaded.scenario
+    return RunStarted(
+        at=0.0,
+        file=loaded.file,
+        name=scenario.name,
+        why=scenario.why.strip(),
+        world=world.name,
+        agent=world.agent,
+        engine=world.engine,
+        steps=len(scenario.steps),
+        limit=scenario.limits.total,
+        containers=tuple(
+            f"{sandbox}/{container}"
+            for sandbox, declared in scenario.sandboxes.items()
+            for container in declared.containers
+        ),
     )
 
 
