@@ -129,7 +129,8 @@ async def _open_elsewhere(
         open_channels(chosen, told=told) as channels,
     ):
         guests = GuestsElsewhere(channels, chosen, limits)
-        async with _open(chosen, guests, images, listen=listen, limits=limits) as system:
+        through = chosen._replace(connect=guests.connect)
+        async with _open(through, guests, images, listen=listen, limits=limits) as system:
             yield system, guests
 
 

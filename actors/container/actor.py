@@ -99,11 +99,8 @@ class ContainerActor:
             CONTAINER_VERBS,
             {
                 "start": self._start,
-                "pause": self._judged("pause", self._pause),
-                "resume": self._judged("resume", self._resume),
                 "stop": self._stop_verb,
                 "delete": self._delete,
-                "exec": self._judged("exec", self._exec),
                 "disconnect": self._disconnect,
                 "signal": self._processes.signal,
                 "winsize": self._processes.winsize,
@@ -115,8 +112,7 @@ class ContainerActor:
                 "list_processes": self._judged(
                     "list_processes", Listing(name, connection, limits, self._check).list_processes
                 ),
-                "stats": self._judged("stats", self._stats),
-                "update": self._judged("update", self._update),
+                **{verb: self._judged(verb, handler) for verb, handler in self._refusable()},
                 "info": self._info,
                 "events": self.events.serve,
             },
@@ -218,6 +214,11 @@ class ContainerActor:
 
     def _check(self, verb: str) -> None:
         CONTAINER.check(verb, self.state.value, self.id)
+
+    def _refusable(self) -> Iterator[tuple[str, Callable[[Any, Mail], Awaitable[object]]]]:
+        """What an agent does while a container lives, and refuses when that has just ended."""
+        yield from (("pause", self._pause), ("resume", self._resume), ("exec", self._exec))
+        yield from (("stats", self._stats), ("update", self._update))
 
     def _judged(
         self, verb: str, handler: Callable[[Any, Mail], Awaitable[object]]

@@ -8,6 +8,7 @@ sandbox. Everything is taken down at the end, always. Not for steps in between: 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from actors.errors import KatrioError, NotFound
@@ -149,5 +150,8 @@ async def take_down(attempt: Attempt) -> list[str]:
             pass
         except KatrioError as error:
             troubles.append(f"{name}: {error.code}: {error.message}")
+            # a world that is shared has its name for the next file
+            with suppress(KatrioError):
+                await attempt.ask("delete", name, handle.delete(force=True, budget=attempt.budget))
         stage.standing.pop(name, None)
     return troubles

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from pathlib import Path
 
+    from actors.agents.base import SandboxAgent
     from actors.host.images import ImageStore
     from actors.host.roots import Roots
     from actors.limits import Limits
@@ -70,7 +71,15 @@ class GuestsElsewhere:
         self._taken_by: str | None = None
         # whose end it may not have outlived; and how long a new one is waited for then
         self._left_by: str | None = None
+        self._again = False
         self._patience = limits.reconnect_seconds
+
+    def connect(self, channels: Channels, limits: Limits) -> SandboxAgent:
+        """See `actors.agents.base.AgentFactory`."""
+        if self._again and self._chosen.identify is None:
+            # a real hyperstart has had its host, and says nothing to another
+            limits = replace(limits, guest_start_seconds=limits.reconnect_seconds)
+        return self._chosen.connect(channels, limits)
 
     async def identify(self) -> Found:
         """Ask who answers. Raises: KatrioError: nobody; GuestDied: it ended with the sandbox that it had."""
@@ -112,7 +121,7 @@ class GuestsElsewhere:
                 f"sandbox {sandbox!r}: the guest at {self._place} has one sandbox, {self._taken_by!r}; stop that first",
                 limit=1,
             )
-        self._taken_by = sandbox
+        self._taken_by, self._again = sandbox, self._left_by is not None
         try:
             if self._left_by is not None:
                 await self.identify()

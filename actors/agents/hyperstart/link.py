@@ -49,6 +49,9 @@ __all__ = ["HyperstartLink"]
 # the container's first process in the guest; others are counted, as an id must be one of all in the VM
 INIT = "init"
 
+# what it may be: the guests of ours say READY to each host
+_SILENT = "it said nothing in time; a real hyperstart says it to the first host in its life alone, so that each sandbox needs a fresh one"
+
 
 class HyperstartLink:
     """The owner runs `run` in its nursery; the other methods may be used by any number of tasks."""
@@ -110,7 +113,7 @@ class HyperstartLink:
                 with trio.move_on_after(seconds):
                     await self._ready.wait()
                 if not self._ready.is_set() or self._failure is not None:
-                    raise AgentUnreachable(f"no READY from the guest: {self._failure or 'it said nothing in time'}")
+                    raise AgentUnreachable(f"no READY from the guest: {self._failure or _SILENT}")
                 answer = await self.command(Code.GETVERSION)
                 try:
                     self.version = decode_version(answer.payload)

@@ -78,7 +78,7 @@ async def open_doubled_world(channels: Channels, protocol: GuestProtocol) -> Asy
             transport=MemoryTransport(),
             address="memory://doubled",
             launch=guests,
-            connect=chosen.connect,
+            connect=guests.connect,
             images=_Roots(directory),
             seams=real_seams(),
             limits=DEFAULT_LIMITS,

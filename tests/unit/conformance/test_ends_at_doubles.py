@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.errors import GuestDied, InvalidTransition, KatrioError
+from actors.errors import AgentUnreachable, GuestDied, InvalidTransition, KatrioError
 from actors.wire.spec import ContainerSpec, ProcessSpec, TerminalSize
 from tests.support.doubles.opening import DOUBLES, open_double
 from tests.support.doubles.world import open_doubled_world
@@ -216,6 +216,18 @@ async def test_an_agent_that_ended_with_its_sandbox_is_told_as_that(autojump_clo
                 await box.start()
         with trio.fail_after(1), pytest.raises(GuestDied, match="has ended, with sandbox 'first'"):
             await world.identify()
+
+
+async def test_a_hyperstart_that_had_its_host_is_told_as_that(autojump_clock: MockClock) -> None:
+    async with (
+        open_double("hyperstart") as running,
+        open_doubled_world(running.channels, DOUBLES["hyperstart"].protocol) as world,
+    ):
+        first, second = [await world.system.create_sandbox(name) for name in ("first", "second")]
+        await first.start()
+        await first.stop()
+        with trio.fail_after(10), pytest.raises(AgentUnreachable, match="each sandbox needs a fresh one"):
+            await second.start()
 
 
 @pytest.mark.parametrize("name", ["kata1x"])
