@@ -9,7 +9,7 @@ import trio
 
 from actors.conformance.case import Spoken, Verdict
 from actors.conformance.catalogue import chosen
-from actors.conformance.runner import JOBS, run_cases
+from actors.conformance.runner import JOBS, Settings, run_cases
 from actors.errors import AgentProtocolError, AgentUnreachable
 from tests.support.planted.defect import Kit
 from tests.support.planted.guest import open_planted
@@ -45,6 +45,8 @@ WITHOUT_EFFECT = {
     Spoken.GRPC: {"health.serving", "health.version"},
     Spoken.HYPERSTART: {"hyperstart.next", "hyperstart.ping", "hyperstart.version"},
 }
+# whoever is answered without end is asked without end: a shorter bound than the cases' own is enough
+SETTINGS = Settings(most_seconds=10.0)
 # the cases' own bounds, one after another for each of the jobs that run at once, and the looks in between
 MOST_SECONDS = 600.0
 # a lost agent costs one bound in all, after what is answered: of the longest case, of the look, and of the cleaning beside them
@@ -56,7 +58,7 @@ async def test_no_case_that_looks_at_an_effect_holds_for_an_agent_that_does_noth
     spoken: Spoken, autojump_clock: MockClock
 ) -> None:
     async with open_yes(spoken) as target:
-        results = await run_cases(target, chosen(spoken, destructive=True))
+        results = await run_cases(target, chosen(spoken, destructive=True), SETTINGS)
     assert {each.case.id for each in results if each.verdict is Verdict.HOLDS} == WITHOUT_EFFECT[spoken]
 
 
@@ -66,7 +68,7 @@ async def survived(spoken: Spoken, behaviour: type[Unruly], requests: int) -> li
     began = trio.current_time()
     async with open_unruly(spoken, behaviour, requests) as target:
         try:
-            results = await run_cases(target, cases)
+            results = await run_cases(target, cases, SETTINGS)
         except (AgentUnreachable, AgentProtocolError):
             return None
     assert trio.current_time() - began < MOST_SECONDS
@@ -107,7 +109,7 @@ async def test_no_case_that_looks_at_an_effect_holds_for_an_agent_that_lies(
 ) -> None:
     cases = chosen(Spoken.TTRPC)
     async with open_planted(Kit(around=LIES[lie]), Spoken.TTRPC) as target:
-        results = await run_cases(target, cases)
+        results = await run_cases(target, cases, SETTINGS)
     assert [each.case.id for each in results] == [case.id for case in cases]
     assert not [each.seen for each in results if "the case broke" in each.seen]
     # the server before its lies is ours: what nobody serves is refused
