@@ -71,7 +71,9 @@ class RealHyperstart(HyperstartService):
     async def _start_pod(self, payload: bytes) -> bytes:
         if self._live:
             for process in list(self._live.values()):
-                await self._signal(process, signal.SIGTERM)
+                # as the kernel has it: the first process of a pid namespace never sees one that it does not handle
+                process.told_signal(signal.SIGTERM)
+                self._own.process(process.container, process.name).signal(signal.SIGTERM)
             raise AlreadyExists("the pod runs")
         return await super()._start_pod(payload)
 
