@@ -13,6 +13,7 @@ import trio.testing
 from actors.errors import (
     AlreadyExists,
     Busy,
+    CallerCancelled,
     Expired,
     InvalidArgument,
     NotFound,
@@ -144,6 +145,53 @@ async def test_so_many_unknown_outcomes_can_be_asked_for_again_and_the_oldest_gi
             assert await courier.ask("box", "work", {}, dict[str, int], repeat=counter) == {"n": counter}
             with pytest.raises(InvalidArgument, match="no unknown outcome"):
                 await courier.ask("box", "work", {}, dict[str, int], repeat=counter)
+
+
+async def test_an_unknown_outcome_is_asked_for_by_one_and_stays_when_that_one_gives_up(
+    autojump_clock: MockClock,
+) -> None:
+    async with asking(replace(DEFAULT_LIMITS, asks_in_flight=1)) as (office, courier):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(ask_and_keep, courier, [], budget=1))
+            mail = await office.inbox.receive()
+        repeat = mail.id[2]
+        again = partial(courier.ask, "box", "work", {}, dict[str, int], repeat=repeat)
+        with trio.move_on_after(1):
+            await again(budget=None)
+        # the one place is taken, three wait for it: one of two that ask for the same is refused, and the last goes on
+        mail.answer({"n": 1})
+        await trio.testing.wait_all_tasks_blocked()
+        answers: list[object] = []
+
+        async def ask_again() -> None:
+            try:
+                answers.append(await again())
+            except InvalidArgument as error:
+                answers.append(error.details["field"])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask_and_keep, courier, answers)
+            first = await office.inbox.receive()
+            for ask in (ask_again, ask_again, partial(ask_and_keep, courier, answers)):
+                nursery.start_soon(ask)
+                await trio.testing.wait_all_tasks_blocked()
+            office.nursery.start_soon(office.answer_all)
+            first.answer({"n": 0})
+        assert answers == [{"n": 0}, {"n": 1}, "repeat", {"verb": "work"}]
+
+
+async def test_a_stream_that_ends_lets_the_next_ask_go(autojump_clock: MockClock) -> None:
+    async with asking(replace(DEFAULT_LIMITS, asks_in_flight=1)) as (office, courier):
+        results: list[object] = []
+        async with trio.open_nursery() as nursery:
+            async with courier.open_stream("box", "read", {}):
+                stream = await office.inbox.receive()
+                nursery.start_soon(ask_and_keep, courier, results)
+                await trio.testing.wait_all_tasks_blocked()
+                assert len(office.inbox) == 0
+                stream.on_cancel(partial(stream.fail, CallerCancelled("told")))
+            (await office.inbox.receive()).answer({"n": 1})
+        assert results == [{"n": 1}]
 
 
 async def test_what_may_still_be_wanted_is_not_forgotten_however_many_asks_come_after_it(

@@ -257,7 +257,9 @@ async def test_a_link_comes_back_and_everybody_who_waited_for_it_asks(autojump_c
         for _ in range(7):
             nursery.start_soon(ask_and_keep, courier, results)
         await trio.sleep(10)
-        async with an_office(transport, limits=replace(DEFAULT_LIMITS, asks_in_flight=2)) as office:
+        async with an_office(transport, limits=replace(DEFAULT_LIMITS, asks_in_flight=3)) as office:
+            await trio.sleep(5)
+            assert len(office.inbox) == 3, "as many as may be in flight, before anything is answered"
             office.nursery.start_soon(office.answer_all)
             await trio.sleep(5)
             assert results == [{"verb": "work"}] * 7
