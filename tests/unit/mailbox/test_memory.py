@@ -174,6 +174,20 @@ async def test_an_ask_holds_what_it_costs_until_its_answer_and_then_the_answer_i
         assert held(office.hub) == len(encode(reply)), "what the client wants no more is forgotten"
 
 
+async def test_an_answer_that_its_client_can_not_want_any_more_is_not_kept(autojump_clock: MockClock) -> None:
+    async with an_office(limits=LIMITS) as office:
+        peer = await office.peer()
+        await peer.say(an_ask(1))
+        given_up = await office.inbox.receive()
+        await peer.say(Cancel(1), an_ask(2, watermark=2))
+        (await office.inbox.receive()).answer()
+        await trio.testing.wait_all_tasks_blocked()
+        before = held(office.hub)
+        given_up.answer({"data": bytes(10 * KIB)})
+        assert held(office.hub) < before
+        assert failure_code(await peer.say(an_ask(1))) == "unknown"
+
+
 class _Held:
     """A client's link; `kick` is noted."""
 

@@ -176,3 +176,30 @@ async def test_nothing_is_offered_after_the_end_of_a_subscription(autojump_clock
         for mail in (answered, given_up):
             mail.offer({"n": 1})
         assert await peer.say() == []
+
+
+@pytest.mark.parametrize("how", ["answered by another task", "given up", "its link ends"])
+async def test_a_push_that_waits_for_its_reader_ends_with_the_stream(how: str, autojump_clock: MockClock) -> None:
+    ended: list[str] = []
+    async with an_office() as office, trio.open_nursery() as nursery:
+        peer = await office.peer()
+        await peer.say(an_ask(1, window=4096))
+        mail = await office.inbox.receive()
+
+        async def push() -> None:
+            with pytest.raises(CallerCancelled):
+                await mail.push(bytes(8192), offset=0)
+            ended.append(how)
+
+        nursery.start_soon(push)
+        await trio.testing.wait_all_tasks_blocked()
+        assert ended == []
+        match how:
+            case "given up":
+                await peer.say(Cancel(1))
+            case "its link ends":
+                await peer.endpoint.aclose()
+            case _:
+                mail.answer()
+        await trio.testing.wait_all_tasks_blocked()
+        assert ended == [how]
