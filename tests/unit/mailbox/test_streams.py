@@ -203,3 +203,12 @@ async def test_a_push_that_waits_for_its_reader_ends_with_the_stream(how: str, a
                 mail.answer()
         await trio.testing.wait_all_tasks_blocked()
         assert ended == [how]
+
+
+async def test_an_event_too_large_for_its_reader_ever_to_take_is_told_as_lost(autojump_clock: MockClock) -> None:
+    async with asking() as (office, courier), courier.open_events("box", "watch", {}, window_bytes=4096) as events:
+        mail = await office.inbox.receive()
+        for value in ({"n": 0}, {"n": "x" * 4096}, {"n": "x" * 2048}, {"n": 3}):
+            mail.offer(value)
+        parts = [await anext(events) for _ in range(2)]
+        assert [(part.number, part.lost) for part in parts] == [(0, 0), (3, 2)]
