@@ -12,12 +12,12 @@ from actors.wire.spec import ExitStatus
 from transports.hyperstart.messages import Container, EnvironmentVariable, Process
 
 
-def a_process(**fields: str) -> Process:
-    return Process(id="one", terminal=False, stdio=1, stderr=2, args=("sh",), **fields)  # pyright: ignore[reportArgumentType]
+def a_process(*, user: str = "", group: str = "", workdir: str = "") -> Process:
+    return Process(id="one", terminal=False, stdio=1, stderr=2, args=("sh",), user=user, group=group, workdir=workdir)
 
 
-def a_container(**fields: str) -> Container:
-    return Container(**{"id": "one", "rootfs": "rootfs", "image": "one", "process": a_process(), **fields})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+def a_container(*, rootfs: str = "rootfs", image: str = "one", fstype: str = "") -> Container:
+    return Container(id="one", rootfs=rootfs, image=image, fstype=fstype, process=a_process())
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,9 @@ def test_what_leaves_the_share_or_needs_a_device_is_refused(
     ],
 )
 def test_users_and_groups_are_looked_up_in_the_container(user: str, group: str, names: str) -> None:
-    assert oci_process(a_process(user=user, group=group)).user.username == names
+    found = oci_process(a_process(user=user, group=group)).user
+    assert found is not None
+    assert found.username == names
 
 
 def test_a_process_begins_in_its_directory_which_is_absolute() -> None:

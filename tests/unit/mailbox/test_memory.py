@@ -11,7 +11,7 @@ import trio.testing
 
 from actors.limits import DEFAULT_LIMITS
 from actors.mailbox.clients import Clients
-from actors.mailbox.sender import Counters
+from actors.mailbox.sender import Counters, Sender
 from actors.wire.codec import encode, encode_raw
 from actors.wire.envelope import VERSIONS, Ask, Cancel, Event, Goodbye, Hello, Reply
 from actors.wire.verbs import Nothing
@@ -210,11 +210,12 @@ def test_who_is_being_closed_already_can_not_make_room_once_more() -> None:
     limits = replace(DEFAULT_LIMITS, hub_bytes=1000)
     clients = Clients(limits, Counters())
     links = {"largest": _Held(closing=True), "large": _Held(), "small": _Held(), "newcomer": _Held()}
+    senders: dict[str, Sender] = {}
     for name, link in links.items():
         sender = clients.arrived(Hello(VERSIONS, name, 1, 1))
         assert sender is not None
         sender.session = link
         sender.account.take({"largest": 500, "large": 450, "small": 50}.get(name, 0))
-        last = sender
-    assert clients.has_room(last, 40)
+        senders[name] = sender
+    assert clients.has_room(senders["newcomer"], 40)
     assert [name for name, link in links.items() if link.kicked] == ["large"]
