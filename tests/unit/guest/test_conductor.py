@@ -267,3 +267,21 @@ async def test_the_first_failure_of_a_removal_of_all_is_told_after_all_were_trie
         assert cleared == ["cleared", "cleared"]
         conductor.machine.create_sandbox("next")
         await conductor.create("one", SPEC)
+
+
+async def test_a_remove_that_came_too_late_leaves_the_next_container_of_that_id_alone(
+    autojump_clock: MockClock,
+) -> None:
+    async with a_guest() as (_, conductor):
+
+        async def remove_and_make_again() -> None:
+            await conductor.remove("one")
+            await conductor.create("one", SPEC)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(remove_and_make_again)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(NotFound, match="removed meanwhile"):
+                await conductor.remove("one")
+        assert conductor.machine.container("one").state is ContainerState.READY
+        assert not conductor.process("one", "").ended.is_set()
