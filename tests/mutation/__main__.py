@@ -96,7 +96,7 @@ def _copy(tree: Path) -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/mutants", description=__doc__.partition("\n\n")[0])
+    parser = argparse.ArgumentParser(prog="scripts/mutants", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=32, metavar="N", help="of each package (default: 32)")
     parser.add_argument("--package", action="append", choices=[package.name for package in PACKAGES])

@@ -53,69 +53,13 @@ class Mutant(NamedTuple):
 
 def mutants(path: str, source: bytes) -> Iterator[Mutant]:
     """All of one module."""
-    lines = source.splitlines(keepends=True)
-    begins = [0]
-    for line in lines:
-        begins.append(begins[-1] + len(line))
-
-    def text(line: int) -> str:
-        return lines[line - 1].decode().strip()
-
-    def span(node: ast.expr | ast.stmt) -> tuple[int, int]:
-        assert node.end_lineno is not None
-        assert node.end_col_offset is not None
-        return begins[node.lineno - 1] + node.col_offset, begins[node.end_lineno - 1] + node.end_col_offset
-
-    def replaced(kind: str, node: ast.expr | ast.stmt, now: str) -> Mutant:
-        start, end = span(node)
-        return Mutant(path, node.lineno, text(node.lineno), kind, start, end, source[start:end].decode(), now)
-
-    def between(kind: str, left: ast.expr, right: ast.expr, was: str, now: str) -> Iterator[Mutant]:
-        start, end = span(left)[1], span(right)[0]
-        at = source.find(was.encode(), start, end)
-        if at >= 0:
-            yield Mutant(path, left.lineno, text(left.lineno), kind, at, at + len(was), was, now)
-
-    def of_expression(node: ast.AST) -> Iterator[Mutant]:
-        if isinstance(node, ast.Compare) and len(node.ops) == 1:
-            operator = type(node.ops[0])
-            yield from between("comparison", node.left, node.comparators[0], _WORDS[operator], _COMPARISONS[operator])
-        elif isinstance(node, ast.BoolOp):
-            was, now = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
-            yield from between("and/or", node.values[0], node.values[1], was, now)
-        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            yield replaced("not", node, source[slice(*span(node.operand))].decode())
-        elif isinstance(node, ast.BinOp) and type(node.op) in _SUMS:
-            yield from between("arithmetic", node.left, node.right, *_SUMS[type(node.op)])
-        elif isinstance(node, ast.Constant):
-            if isinstance(node.value, bool):
-                yield replaced("constant", node, str(not node.value))
-            elif isinstance(node.value, int):
-                yield replaced("constant", node, str(node.value + 1))
-        elif isinstance(node, ast.IfExp):
-            yield replaced("branch", node, source[slice(*span(node.body))].decode())
-
-    def of_statement(node: ast.stmt) -> Iterator[Mutant]:
-        if isinstance(node, ast.If | ast.While) and not isinstance(node.test, ast.Constant):
-            test = source[slice(*span(node.test))].decode()
-            yield replaced("condition", node.test, f"not ({test})")
-        elif isinstance(node, ast.Break):
-            yield replaced("loop", node, "continue")
-        elif isinstance(node, ast.Continue):
-            yield replaced("loop", node, "break")
-        elif isinstance(node, ast.Expr | ast.AugAssign) and not isinstance(getattr(node, "value", None), ast.Constant):
-            if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Await | ast.Yield | ast.YieldFrom)):
-                yield replaced("left out", node, "pass")
-        elif isinstance(node, ast.Raise) or (
-            isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute)
-        ):
-            yield replaced("left out", node, "pass")
+    text = _Text(path, source)
 
     def walk(node: ast.AST) -> Iterator[Mutant]:
         if isinstance(node, ast.stmt):
-            yield from of_statement(node)
+            yield from _of_statement(text, node)
         else:
-            yield from of_expression(node)
+            yield from _of_expression(text, node)
         for child in ast.iter_child_nodes(node):
             if not _left_alone(child):
                 yield from walk(child)
@@ -124,6 +68,75 @@ def mutants(path: str, source: bytes) -> Iterator[Mutant]:
         for statement in function.body:
             if not _left_alone(statement):
                 yield from walk(statement)
+
+
+class _Text:
+    """A module's text, and the mutants at a place of it."""
+
+    def __init__(self, path: str, source: bytes) -> None:
+        self._path = path
+        self._source = source
+        self._lines = source.splitlines(keepends=True)
+        self._begins = [0]
+        for line in self._lines:
+            self._begins.append(self._begins[-1] + len(line))
+
+    def _span(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        begins = self._begins
+        return begins[node.lineno - 1] + node.col_offset, begins[node.end_lineno - 1] + node.end_col_offset
+
+    def of(self, node: ast.expr | ast.stmt) -> str:
+        return self._source[slice(*self._span(node))].decode()
+
+    def replaced(self, kind: str, node: ast.expr | ast.stmt, now: str) -> Mutant:
+        return self._mutant(kind, node, *self._span(node), self.of(node), now)
+
+    def between(self, kind: str, left: ast.expr, right: ast.expr, was: str, now: str) -> Iterator[Mutant]:
+        start, end = self._span(left)[1], self._span(right)[0]
+        at = self._source.find(was.encode(), start, end)
+        if at >= 0:
+            yield self._mutant(kind, left, at, at + len(was), was, now)
+
+    def _mutant(self, kind: str, node: ast.expr | ast.stmt, start: int, end: int, was: str, now: str) -> Mutant:
+        line = self._lines[node.lineno - 1].decode().strip()
+        return Mutant(self._path, node.lineno, line, kind, start, end, was, now)
+
+
+def _of_expression(text: _Text, node: ast.AST) -> Iterator[Mutant]:
+    if isinstance(node, ast.Compare) and len(node.ops) == 1:
+        operator = type(node.ops[0])
+        yield from text.between("comparison", node.left, node.comparators[0], _WORDS[operator], _COMPARISONS[operator])
+    elif isinstance(node, ast.BoolOp):
+        was, now = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
+        yield from text.between("and/or", node.values[0], node.values[1], was, now)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield text.replaced("not", node, text.of(node.operand))
+    elif isinstance(node, ast.BinOp) and type(node.op) in _SUMS:
+        yield from text.between("arithmetic", node.left, node.right, *_SUMS[type(node.op)])
+    elif isinstance(node, ast.Constant):
+        if isinstance(node.value, bool):
+            yield text.replaced("constant", node, str(not node.value))
+        elif isinstance(node.value, int):
+            yield text.replaced("constant", node, str(node.value + 1))
+    elif isinstance(node, ast.IfExp):
+        yield text.replaced("branch", node, text.of(node.body))
+
+
+def _of_statement(text: _Text, node: ast.stmt) -> Iterator[Mutant]:
+    if isinstance(node, ast.If | ast.While) and not isinstance(node.test, ast.Constant):
+        test = text.of(node.test)
+        yield text.replaced("condition", node.test, f"not ({test})")
+    elif isinstance(node, ast.Break):
+        yield text.replaced("loop", node, "continue")
+    elif isinstance(node, ast.Continue):
+        yield text.replaced("loop", node, "break")
+    elif isinstance(node, ast.Expr | ast.AugAssign) and not isinstance(getattr(node, "value", None), ast.Constant):
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Await | ast.Yield | ast.YieldFrom)):
+            yield text.replaced("left out", node, "pass")
+    elif isinstance(node, ast.Raise) or (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute)):
+        yield text.replaced("left out", node, "pass")
 
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

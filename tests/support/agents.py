@@ -40,7 +40,7 @@ class ScriptedProcess:
 
     def __init__(self) -> None:
         self.ignores: frozenset[int] = frozenset()
-        self.chunks: deque[bytes] = deque()
+        self.chunks: deque[bytes | KatrioError] = deque()
         self.closed = False
         self.input = bytearray()
         self.input_closed = False
@@ -59,6 +59,11 @@ class ScriptedProcess:
     def write(self, data: bytes) -> None:
         """It writes to its standard output."""
         self.chunks.append(data)
+        self._wake()
+
+    def fail_read(self, error: KatrioError) -> None:
+        """The read of its standard output that comes next after what it has written fails."""
+        self.chunks.append(error)
         self._wake()
 
     def close_output(self) -> None:
@@ -83,7 +88,10 @@ class ScriptedProcess:
             if self.closed:
                 return b""
             await self._changed.wait()
-        return self.chunks.popleft()
+        chunk = self.chunks.popleft()
+        if isinstance(chunk, KatrioError):
+            raise chunk
+        return chunk
 
     def _wake(self) -> None:
         self._changed.set()
@@ -99,8 +107,12 @@ class ScriptedGuest:
     log: list[str] = field(default_factory=list[str])
     # a call's name -> what it raises
     failures: dict[str, KatrioError] = field(default_factory=dict[str, KatrioError])
-    # "verb container" -> the call waits for this event; "dial": each connection does
+    # "verb container" -> the call waits for this event; "reply create_container ID": once it is done; "dial": each connection does
     gates: dict[str, trio.Event] = field(default_factory=dict[str, trio.Event])
+    # container, process and number of each signal, in order
+    signalled: list[tuple[str, str, int]] = field(default_factory=list[tuple[str, str, int]])
+    # whether it runs processes at all
+    follows_processes: bool = True
     connections: int = 0
     # what it says when it is asked for a container's state
     states: dict[str, ContainerState] = field(default_factory=dict[str, "ContainerState"])
@@ -157,7 +169,6 @@ class ScriptedGuest:
 class ScriptedConnection:
     """See `actors.agents.base.AgentConnection`."""
 
-    follows_processes = True
     isolates_processes = True
     spoils_roots = False
 
@@ -172,6 +183,10 @@ class ScriptedConnection:
     @property
     def polls(self) -> Polls:
         return self._guest.polls
+
+    @property
+    def follows_processes(self) -> bool:
+        return self._guest.follows_processes
 
     def lease(self) -> ScriptedConnection:
         return ScriptedConnection(self._guest)
@@ -230,6 +245,9 @@ class ScriptedConnection:
         if (container, container) in self._guest.processes:
             raise AlreadyExists(container)
         self._guest.processes[container, container] = ScriptedProcess()
+        reply = self._guest.gates.get(f"reply create_container {container}")
+        if reply is not None:
+            await reply.wait()
 
     async def start_container(self, container: str) -> None:
         await self._call("start_container", container)
@@ -250,6 +268,7 @@ class ScriptedConnection:
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
         await self._call("signal_process", container)
+        self._guest.signalled.append((container, process, signum))
         self._process(container, process).take_signal(signum)
 
     async def kill_all(self, container: str) -> None:

@@ -55,6 +55,13 @@ async def test_without_a_call_of_the_agent_ps_lists_in_the_container_and_leaves_
         assert (await one.info()).children == (), "what is run for it is no process of the caller's"
 
 
+async def test_wherever_the_pid_stands_in_the_table_its_own_row_is_left_out(autojump_clock: MockClock) -> None:
+    header, others = b"UID        PID  PPID CMD\n", b"root         1     0 sleep 41\nroot       410    41 true\n"
+    guest = ps(b"41\n" + header + b"root        41     1 ps -ef\n" + others)
+    async with a_container(guest) as (_, one):
+        assert await one.process_table() == (header + others).decode()
+
+
 @pytest.mark.parametrize(
     ("output", "code", "error", "says"),
     [

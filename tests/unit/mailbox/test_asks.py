@@ -13,20 +13,25 @@ import trio.testing
 from actors.errors import (
     AlreadyExists,
     Busy,
+    CallerCancelled,
     Expired,
     InvalidArgument,
     NotFound,
     OutcomeUnknown,
 )
 from actors.limits import DEFAULT_LIMITS
+from actors.mailbox.courier import REPEATABLE, WATERMARK_EVERY
 from actors.mailbox.inbox import BURST
 from actors.wire.codec import decode_value
 from actors.wire.envelope import (
+    Ask,
     Reply,
 )
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
+
+    from actors.mailbox import Mail
 
 
 from tests.support.office import an_ask, an_office, ask_and_keep, asking, failure_code
@@ -106,6 +111,151 @@ async def test_an_outcome_that_was_unknown_can_be_asked_for_again(autojump_clock
         repeat = caught.value.details["counter"]
         assert await courier.ask("box", "work", {}, dict[str, bool], repeat=repeat) == {"ran": True}
         assert len(office.inbox) == 0
+
+
+async def test_so_many_unknown_outcomes_can_be_asked_for_again_and_the_oldest_give_way(
+    autojump_clock: MockClock,
+) -> None:
+    async with asking(replace(DEFAULT_LIMITS, inbox_messages=2 * REPEATABLE)) as (office, courier):
+        unknown: list[int] = []
+
+        async def ask() -> None:
+            with pytest.raises(OutcomeUnknown) as caught:
+                await courier.ask("box", "work", {}, dict, budget=1)
+            unknown.append(caught.value.details["counter"])
+
+        taken: list[Mail] = []
+
+        async def take() -> None:
+            while True:
+                taken.append(await office.inbox.receive())
+
+        office.nursery.start_soon(take)
+        async with trio.open_nursery() as nursery:
+            for _ in range(REPEATABLE + 1):
+                nursery.start_soon(ask)
+                # their budgets end one after the other
+                await trio.sleep(0.001)
+        assert unknown == sorted(unknown)
+        for mail in taken:
+            mail.answer({"n": mail.id[2]})
+        with pytest.raises(InvalidArgument, match="too long ago"):
+            await courier.ask("box", "work", {}, dict[str, int], repeat=unknown[0])
+        for counter in unknown[1:]:
+            assert await courier.ask("box", "work", {}, dict[str, int], repeat=counter) == {"n": counter}
+            with pytest.raises(InvalidArgument, match="no unknown outcome"):
+                await courier.ask("box", "work", {}, dict[str, int], repeat=counter)
+
+
+async def test_an_unknown_outcome_is_asked_for_by_one_and_stays_when_that_one_gives_up(
+    autojump_clock: MockClock,
+) -> None:
+    async with asking(replace(DEFAULT_LIMITS, asks_in_flight=1)) as (office, courier):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(ask_and_keep, courier, [], budget=1))
+            mail = await office.inbox.receive()
+        repeat = mail.id[2]
+        again = partial(courier.ask, "box", "work", {}, dict[str, int], repeat=repeat)
+        with trio.move_on_after(1):
+            await again(budget=None)
+        # the one place is taken, three wait for it: one of two that ask for the same is refused, and the last goes on
+        mail.answer({"n": 1})
+        await trio.testing.wait_all_tasks_blocked()
+        answers: list[object] = []
+
+        async def ask_again() -> None:
+            try:
+                answers.append(await again())
+            except InvalidArgument as error:
+                answers.append(error.details["field"])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask_and_keep, courier, answers)
+            first = await office.inbox.receive()
+            for ask in (ask_again, ask_again, partial(ask_and_keep, courier, answers)):
+                nursery.start_soon(ask)
+                await trio.testing.wait_all_tasks_blocked()
+            office.nursery.start_soon(office.answer_all)
+            first.answer({"n": 0})
+        assert answers == [{"n": 0}, {"n": 1}, "repeat", {"verb": "work"}]
+
+
+async def test_a_stream_that_ends_lets_the_next_ask_go(autojump_clock: MockClock) -> None:
+    async with asking(replace(DEFAULT_LIMITS, asks_in_flight=1)) as (office, courier):
+        results: list[object] = []
+        async with trio.open_nursery() as nursery:
+            async with courier.open_stream("box", "read", {}):
+                stream = await office.inbox.receive()
+                nursery.start_soon(ask_and_keep, courier, results)
+                await trio.testing.wait_all_tasks_blocked()
+                assert len(office.inbox) == 0
+                stream.on_cancel(partial(stream.fail, CallerCancelled("told")))
+            (await office.inbox.receive()).answer({"n": 1})
+        assert results == [{"n": 1}]
+
+
+async def test_what_may_still_be_wanted_is_not_forgotten_however_many_asks_come_after_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with asking() as (office, courier):
+        results: list[object] = []
+        unknown: list[int] = []
+
+        async def ask_briefly() -> None:
+            with pytest.raises(OutcomeUnknown) as caught:
+                await courier.ask("box", "work", {}, dict, budget=1)
+            unknown.append(caught.value.details["counter"])
+
+        def floor() -> int:
+            return office.hub.clients._senders["c"].floor  # pyright: ignore[reportPrivateUsage]
+
+        async def ask_many() -> None:
+            for _ in range(2 * WATERMARK_EVERY):
+                await courier.ask("box", "work", {}, dict)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask_and_keep, courier, results)
+            first = await office.inbox.receive()
+            nursery.start_soon(ask_briefly)
+            second = await office.inbox.receive()
+            await trio.sleep(5)
+            assert unknown == [second.id[2]]
+            office.nursery.start_soon(office.answer_all)
+            await ask_many()
+            assert floor() == first.id[2] == 1, "it is in flight"
+            first.answer({"n": 1})
+        assert results == [{"n": 1}]
+        await ask_many()
+        assert floor() == second.id[2], "it may be asked for again"
+        second.answer({"n": 2})
+        assert await courier.ask("box", "work", {}, dict[str, int], repeat=second.id[2]) == {"n": 2}
+        before = floor()
+        await ask_many()
+        assert floor() > before + WATERMARK_EVERY, "nobody wants those any more"
+
+
+@pytest.mark.parametrize(
+    ("ask", "code"),
+    [
+        (an_ask(5, to="nobody"), "not_found"),
+        (an_ask(5, budget_ms=0), "expired"),
+        (an_ask(4), "unknown"),
+        (an_ask(5, window=4095), "invalid_argument"),
+        (an_ask(7), "busy"),
+    ],
+    ids=["no such name", "no time left", "older than what is remembered", "too small a window", "too many in flight"],
+)
+async def test_what_no_actor_is_shown_is_refused_with_a_reason_and_counted_once(
+    ask: Ask, code: str, autojump_clock: MockClock
+) -> None:
+    async with an_office(limits=replace(DEFAULT_LIMITS, asks_in_flight=2)) as office:
+        peer = await office.peer(unused=5)
+        if code == "busy":
+            await peer.say(an_ask(5, window=4096), an_ask(6))
+        waiting = len(office.inbox)
+        assert failure_code(await peer.say(ask)) == code
+        assert office.hub.counters.refused_asks == 1
+        assert len(office.inbox) == waiting
 
 
 # deadlines and bounds

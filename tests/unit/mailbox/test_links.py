@@ -19,6 +19,8 @@ from actors.errors import (
 )
 from actors.limits import DEFAULT_LIMITS
 from actors.mailbox import Courier, Mail, open_courier
+from actors.mailbox.link import Link
+from actors.mailbox.pending import PendingAsk
 from actors.wire.codec import decode_value, encode
 from actors.wire.envelope import (
     VERSIONS,
@@ -29,10 +31,13 @@ from actors.wire.envelope import (
 )
 from tests.support.foreign import packb
 from tests.support.office import HUB, Peer, an_ask, an_office, ask_and_keep, asking, failure_code
+from transports.errors import EndpointBroken, EndpointSilent
 from transports.memory import MemoryTransport
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
+
+    from transports.errors import TransportError
 
 
 # cancels and deaths
@@ -222,3 +227,63 @@ async def test_a_courier_that_is_refused_says_so_with_the_hubs_own_code(autojump
         with pytest.raises(Busy, match="later epoch"):
             async with open_courier(office.transport, HUB, client="c", epoch=1):
                 pytest.fail("a start that another one followed")
+
+
+async def test_a_courier_that_closes_tells_those_who_wait_for_a_link(autojump_clock: MockClock) -> None:
+    transport = MemoryTransport()
+    results: list[object] = []
+    async with trio.open_nursery() as nursery:
+        async with an_office(transport):
+            courier = Courier(transport, HUB, client="c", epoch=1)
+            await nursery.start(courier.run)
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(3):
+            nursery.start_soon(ask_and_keep, courier, results)
+        await trio.sleep(100)
+        assert results == [], "they may wait as long as they like"
+        await courier.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert results == [AgentUnreachable] * 3
+
+
+async def test_a_link_comes_back_and_everybody_who_waited_for_it_asks(autojump_clock: MockClock) -> None:
+    transport = MemoryTransport()
+    results: list[object] = []
+    async with trio.open_nursery() as nursery:
+        async with an_office(transport):
+            courier = Courier(transport, HUB, client="c", epoch=1)
+            await nursery.start(courier.run)
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(7):
+            nursery.start_soon(ask_and_keep, courier, results)
+        await trio.sleep(10)
+        async with an_office(transport, limits=replace(DEFAULT_LIMITS, asks_in_flight=3)) as office:
+            await trio.sleep(5)
+            assert len(office.inbox) == 3, "as many as may be in flight, before anything is answered"
+            office.nursery.start_soon(office.answer_all)
+            await trio.sleep(5)
+            assert results == [{"verb": "work"}] * 7
+        await courier.aclose()
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "link"),
+    [
+        (None, "the link was closed", "closed"),
+        (EndpointBroken("it broke"), "it broke", "broken"),
+        (EndpointSilent("it says nothing"), "it says nothing", "silent"),
+    ],
+)
+async def test_an_ask_that_its_link_took_along_says_how_the_link_ended(
+    cause: TransportError | None, reason: str, link: str
+) -> None:
+    ask = PendingAsk(7, "work")
+    pending = {7: ask}
+    ended = Link(pending, count_late=lambda: None, close_soon=lambda _: None)
+    ended.gone(cause)
+    assert pending == {}
+    assert ended.ended.is_set()
+    with pytest.raises(OutcomeUnknown) as caught:
+        await ask.wait()
+    assert caught.value.message == f"work was sent, then: {reason}"
+    assert caught.value.details == {"counter": 7, "link": link}

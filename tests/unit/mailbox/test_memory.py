@@ -10,7 +10,9 @@ import trio
 import trio.testing
 
 from actors.limits import DEFAULT_LIMITS
-from actors.wire.codec import encode_raw
+from actors.mailbox.clients import Clients
+from actors.mailbox.sender import Counters, Sender
+from actors.wire.codec import encode, encode_raw
 from actors.wire.envelope import VERSIONS, Ask, Cancel, Event, Goodbye, Hello, Reply
 from actors.wire.verbs import Nothing
 from tests.support.office import an_ask, an_office, failure_code
@@ -151,3 +153,69 @@ async def test_a_peer_that_does_not_say_who_it_is_has_so_long_to_do_it(says: boo
             (goodbye,) = peer.envelopes
             assert isinstance(goodbye, Goodbye)
             assert goodbye.code == "protocol_error"
+
+
+async def test_an_ask_holds_what_it_costs_until_its_answer_and_then_the_answer_is_held(
+    autojump_clock: MockClock,
+) -> None:
+    async with an_office(limits=LIMITS) as office:
+        peer = await office.peer()
+        for counter in (1, 2, 3):
+            before = held(office.hub)
+            await peer.say(an_ask(counter))
+            assert held(office.hub) == before + LIMITS.ask_bytes + len(bytes(encode_raw({})))
+            mail = await office.inbox.receive()
+            mail.answer({"n": counter})
+            (reply,) = await peer.say()
+            assert held(office.hub) == before + len(encode(reply))
+        await peer.say(an_ask(4, watermark=4))
+        (await office.inbox.receive()).answer()
+        (reply,) = await peer.say()
+        assert held(office.hub) == len(encode(reply)), "what the client wants no more is forgotten"
+
+
+async def test_an_answer_that_its_client_can_not_want_any_more_is_not_kept(autojump_clock: MockClock) -> None:
+    async with an_office(limits=LIMITS) as office:
+        peer = await office.peer()
+        await peer.say(an_ask(1))
+        given_up = await office.inbox.receive()
+        await peer.say(Cancel(1), an_ask(2, watermark=2))
+        (await office.inbox.receive()).answer()
+        await trio.testing.wait_all_tasks_blocked()
+        before = held(office.hub)
+        given_up.answer({"data": bytes(10 * KIB)})
+        assert held(office.hub) < before
+        assert failure_code(await peer.say(an_ask(1))) == "unknown"
+
+
+class _Held:
+    """A client's link; `kick` is noted."""
+
+    def __init__(self, *, closing: bool = False) -> None:
+        self.closing = closing
+        self.kicked = False
+
+    def post(self, message: bytes) -> None:
+        raise AssertionError(message)
+
+    async def send(self, message: bytes) -> None:
+        raise AssertionError(message)
+
+    def kick(self, code: str, reason: str, details: object = None) -> None:
+        assert code == "resource_exhausted"
+        self.kicked = True
+
+
+def test_who_is_being_closed_already_can_not_make_room_once_more() -> None:
+    limits = replace(DEFAULT_LIMITS, hub_bytes=1000)
+    clients = Clients(limits, Counters())
+    links = {"largest": _Held(closing=True), "large": _Held(), "small": _Held(), "newcomer": _Held()}
+    senders: dict[str, Sender] = {}
+    for name, link in links.items():
+        sender = clients.arrived(Hello(VERSIONS, name, 1, 1))
+        assert sender is not None
+        sender.session = link
+        sender.account.take({"largest": 500, "large": 450, "small": 50}.get(name, 0))
+        senders[name] = sender
+    assert clients.has_room(senders["newcomer"], 40)
+    assert [name for name, link in links.items() if link.kicked] == ["large"]

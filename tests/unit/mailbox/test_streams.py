@@ -18,9 +18,11 @@ from actors.mailbox import open_courier
 from actors.wire.codec import decode_value
 from actors.wire.envelope import (
     CHUNK_COST,
+    Cancel,
     Chunk,
     Credit,
     Goodbye,
+    Reply,
 )
 from transports.nng import NngTransport
 
@@ -134,3 +136,79 @@ async def test_over_nng_five_hundred_asks_at_once_are_all_answered(tmp_path: Pat
         assert results == [{"verb": "work"}] * 500
         with pytest.raises(NotFound):
             await courier.ask("nobody", "work", {}, dict)
+
+
+async def test_a_push_in_pieces_tells_its_gap_once_and_each_piece_where_it_stands(autojump_clock: MockClock) -> None:
+    window = 8192
+    piece = window // 2 - CHUNK_COST
+    data = bytes(range(250)) * (2 * piece // 250 + 1)
+    async with asking() as (office, courier):
+
+        async def serve() -> None:
+            mail = await office.inbox.receive()
+            await mail.push(data, offset=100, gap=30)
+            end = 100 + len(data)
+            await mail.push(b"end", offset=end + 7, gap=7)
+            # a gap that nothing came after
+            await mail.push(b"", offset=end + 12, gap=2)
+            mail.answer()
+
+        office.nursery.start_soon(serve)
+        async with courier.open_stream("box", "read", {}, window_bytes=window) as stream:
+            parts = [part async for part in stream]
+    assert [(part.offset, len(part.data), part.gap) for part in parts] == [
+        (100, piece, 30),
+        (100 + piece, piece, 0),
+        (100 + 2 * piece, len(data) - 2 * piece, 0),
+        (107 + len(data), 3, 7),
+        (112 + len(data), 0, 2),
+    ]
+    assert b"".join(part.data for part in parts) == data + b"end"
+
+
+async def test_nothing_is_offered_after_the_end_of_a_subscription(autojump_clock: MockClock) -> None:
+    async with an_office() as office:
+        peer = await office.peer()
+        await peer.say(an_ask(1, window=8192), an_ask(2, window=8192))
+        answered, given_up = [await office.inbox.receive() for _ in range(2)]
+        answered.answer()
+        assert [type(envelope) for envelope in await peer.say(Cancel(2))] == [Reply]
+        for mail in (answered, given_up):
+            mail.offer({"n": 1})
+        assert await peer.say() == []
+
+
+@pytest.mark.parametrize("how", ["answered by another task", "given up", "its link ends"])
+async def test_a_push_that_waits_for_its_reader_ends_with_the_stream(how: str, autojump_clock: MockClock) -> None:
+    ended: list[str] = []
+    async with an_office() as office, trio.open_nursery() as nursery:
+        peer = await office.peer()
+        await peer.say(an_ask(1, window=4096))
+        mail = await office.inbox.receive()
+
+        async def push() -> None:
+            with pytest.raises(CallerCancelled):
+                await mail.push(bytes(8192), offset=0)
+            ended.append(how)
+
+        nursery.start_soon(push)
+        await trio.testing.wait_all_tasks_blocked()
+        assert ended == []
+        match how:
+            case "given up":
+                await peer.say(Cancel(1))
+            case "its link ends":
+                await peer.endpoint.aclose()
+            case _:
+                mail.answer()
+        await trio.testing.wait_all_tasks_blocked()
+        assert ended == [how]
+
+
+async def test_an_event_too_large_for_its_reader_ever_to_take_is_told_as_lost(autojump_clock: MockClock) -> None:
+    async with asking() as (office, courier), courier.open_events("box", "watch", {}, window_bytes=4096) as events:
+        mail = await office.inbox.receive()
+        for value in ({"n": 0}, {"n": "x" * 4096}, {"n": "x" * 2048}, {"n": 3}):
+            mail.offer(value)
+        parts = [await anext(events) for _ in range(2)]
+        assert [(part.number, part.lost) for part in parts] == [(0, 0), (3, 2)]

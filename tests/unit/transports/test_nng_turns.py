@@ -206,3 +206,20 @@ def test_what_is_sent_ahead_to_all_peers_has_one_bound_and_each_may_have_a_frame
     for window in windows:
         window.close()
     assert bound.held == 0
+
+
+def test_an_answer_to_a_lone_ask_leaves_at_once_and_those_to_several_leave_together() -> None:
+    owner = Owner()
+    peer = owner.peer("peer")
+    for asks in (1, 1, 2, 1, 3):
+        peer.frame(data(*[b"ask"] * asks))
+        owner.sent.clear()
+        # what the actors answer before the listener flushes at the end of its pass
+        for endpoint in owner.turns.take(alone=True):
+            endpoint.send_nowait(b"answer")
+            assert len(owner.sent) == (asks == 1)
+            for _ in range(asks - 1):
+                endpoint.send_nowait(b"answer")
+            endpoint.flush()
+        assert owner.sent == [("peer", Kind.DATA)]
+        peer.frame(encode_frame(Kind.DATA, 1, []))

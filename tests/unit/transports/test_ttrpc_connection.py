@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from transports.calls.connection import Called, Replied
 from transports.errors import LocalProtocolError, MessageTooLarge, StatusCode
+from transports.strays import MOST_STRAYS
 from transports.ttrpc.codec import (
     DATA,
     MAX_BODY,
@@ -345,3 +346,23 @@ def test_ids_end_at_2_to_the_31() -> None:
     assert client.send_request("s", "m", b"") == 2**31 - 1
     with pytest.raises(LocalProtocolError, match="used up"):
         client.send_request("s", "m", b"")
+
+
+@pytest.mark.parametrize(
+    ("stray", "lawful"),
+    [
+        (encode_frame(RESPONSE, 1, encode_response(b"r")), 3),
+        (encode_frame(RESPONSE, 99, encode_response(b"r")), 0),
+        (encode_frame(DATA, 1, b"x"), 0),
+    ],
+    ids=["answers to calls that were given up", "answers to none", "data of a call that was given up"],
+)
+def test_only_so_many_answers_as_were_given_up_are_lawful_and_of_the_rest_a_few(stray: bytes, lawful: int) -> None:
+    client = ClientConnection()
+    for stream_id in [client.send_request("s", "m", b"", 0) for _ in range(3)]:
+        client.forget(stream_id)
+    for _ in range(lawful + MOST_STRAYS):
+        assert client.receive_data(stray) == []
+    assert client.failure is None
+    client.receive_data(stray)
+    assert client.failure is not None
