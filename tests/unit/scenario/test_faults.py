@@ -367,7 +367,7 @@ def test_the_published_schema_and_the_reference_are_those_of_the_language() -> N
             {"limits", "pids_limit"},
         ),
         ("sandboxes: {box: {containers: {one: {command: x, readonly: true}}}}\nsteps: []", {"images"}),
-        ("sandboxes: {box: {containers: {one: {command: x, readonly: false}}}}\nsteps: []", set()),
+        ("sandboxes: {box: {containers: {one: {command: x, readonly: false}}}}\nsteps: []", set[str]()),
         ("defaults: {cpus: 0.5}\nsandboxes: {box: {containers: {one: {command: x}}}}\nsteps: []", {"limits"}),
         (
             "sandboxes: {box: {containers: {one: {command: x}}}}\n"
