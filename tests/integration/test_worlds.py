@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from actors.host.facts import choose_engine, read_facts
 from tests.support.command_line import ROOT, katrio
+
+if TYPE_CHECKING:
+    import subprocess
 
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 SEEDS = 3

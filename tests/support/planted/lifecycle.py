@@ -83,10 +83,11 @@ class DuplicateCreateKills(ContainerCalls):
     """The loser's rollback takes the winner along."""
 
     async def _create(self, request: api.CreateContainerRequest) -> msgspec.Struct:
-        if request.container_id in self._conductor.machine.containers:
+        try:
+            return await super()._create(request)
+        except AlreadyExists:
             await self._conductor.remove(request.container_id)
-            raise AgentError("exec fifo exists", status="internal")
-        return await super()._create(request)
+            raise AgentError("exec fifo exists", status="internal") from None
 
 
 class DuplicateCreateAccepted(ContainerCalls):
