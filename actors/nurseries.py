@@ -1,4 +1,4 @@
-"""A nursery for public context managers: one error comes out as itself and not in a group of one.
+"""Nurseries for context managers: one whose sole error comes out as itself, and one that lasts until its block has ended.
 
 For callers who write `except Unreachable`. Errors of katrio's own that came together are told by the first, with the others as its
 notes: `except KatrioError` is what a caller writes. Any others come out as the group they are.
@@ -16,7 +16,7 @@ from actors.errors import KatrioError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
-__all__ = ["open_plain_nursery", "plain_error"]
+__all__ = ["open_lasting_nursery", "open_plain_nursery", "plain_error"]
 
 
 @asynccontextmanager
@@ -35,6 +35,29 @@ async def open_plain_nursery() -> AsyncGenerator[trio.Nursery]:
         finally:
             # the group would stand in the traceback as "during handling of"
             sole.__cause__, sole.__context__ = cause, context
+
+
+@asynccontextmanager
+async def open_lasting_nursery() -> AsyncGenerator[trio.Nursery]:
+    """A nursery whose tasks go on under a cancel from outside until the block has ended, and are cancelled then.
+
+    For what a shielded end of the block still needs. Opened under a cancel it opens all the same: Trio would else wait for ever
+    for a shielded task that may no longer say that it has started.
+    """
+    async with trio.open_nursery() as holder:
+        with trio.CancelScope(shield=True):
+            lasting: trio.Nursery = await holder.start(_hold)
+        try:
+            yield lasting
+        finally:
+            lasting.cancel_scope.cancel()
+
+
+async def _hold(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+    with trio.CancelScope(shield=True):
+        async with trio.open_nursery() as nursery:
+            task_status.started(nursery)
+            await trio.sleep_forever()
 
 
 def plain_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -24,7 +24,7 @@ from actors.scenario.expect import Mismatch, UnknownValue, holds
 from actors.scenario.model import Conditions
 from actors.scenario.outputs import ProcessView
 from actors.scenario.recording import Asked, recorded
-from actors.scenario.steps import CAN_TELL, INFRASTRUCTURE
+from actors.scenario.steps import INFRASTRUCTURE
 from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class PythonWorld:
         began = journal.now()
         journal.tell(StepStarted(at=began, path=step.path, title=step.title, line=step.line))
         token = self._current.set(step)
-        outcome, failure = Outcome.CANCELLED, None
+        outcome, failure, skipped = Outcome.CANCELLED, None, ""
         try:
             with trio.move_on_after(limit) as scope:
                 yield
@@ -194,6 +194,9 @@ class PythonWorld:
             raise
         except Exception as error:  # told in the journal; a bug of the scenario is an outcome too
             outcome, failure = told(error, self._stage, step.about)
+            if outcome is Outcome.SKIPPED:
+                # as a step of a file: with the reason, and without a failure
+                skipped, failure = failure.seen, None
         finally:
             self._current.reset(token)
             ended = StepEnded(
@@ -206,9 +209,10 @@ class PythonWorld:
                 asks=tuple(step.asks),
                 seen=Seen(error=failure.code if failure is not None else ""),
                 failure=failure,
+                skipped=skipped,
             )
             journal.tell(ended)
-        if failure is not None and outcome is not Outcome.SKIPPED:
+        if failure is not None:
             raise StepStopped(outcome, step.path, failure)
 
     def _asked(self, asked: Asked) -> None:
@@ -262,7 +266,7 @@ def _judged(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failur
     if isinstance(error, AssertionError):
         return Outcome.FAILED, stage.failure(Mismatch("an assertion to hold", str(error) or "it did not"), about)
     if isinstance(error, Unsupported) and "probe" in error.details:
-        return Outcome.SKIPPED, Failure(expected=CAN_TELL, seen=error.message)
+        return Outcome.SKIPPED, Failure(expected="a world that can tell", seen=error.message)
     if isinstance(error, KatrioError):
         outcome = Outcome.ERROR if error.code in INFRASTRUCTURE else Outcome.FAILED
         return outcome, stage.failure(Mismatch("no error", f"{error.code}: {error.message}"), about, code=error.code)

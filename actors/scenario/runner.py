@@ -14,6 +14,7 @@ import trio
 
 from actors.errors import KatrioError
 from actors.limits import DEFAULT_LIMITS
+from actors.nurseries import open_lasting_nursery
 from actors.scenario.absent import NeverStarted
 from actors.scenario.blocks import BLOCKS, StepStopped
 from actors.scenario.describe import describe
@@ -270,8 +271,8 @@ def _broken(judged: Judged) -> str:
 async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool) -> tuple[Outcome, str]:
     """Bring up, steps, `finally`, take down: the first thing that did not hold, and why."""
     stopped: list[tuple[Outcome, str]] = []
-    async with trio.open_nursery() as nursery:
-        pumps: trio.Nursery = await nursery.start(_hold_pumps)
+    # what is told of a run goes on while a cancelled one is taken down
+    async with open_lasting_nursery() as pumps:
         run = _Run(Stage(loaded, world, journal, pumps))
         pumps.start_soon(run.stage.follow)
         try:
@@ -280,7 +281,6 @@ async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool
             with trio.CancelScope(shield=True):
                 stopped += await _end(run, loaded)
                 await run.stage.told()
-            pumps.cancel_scope.cancel()
     if stopped:
         # what a world could not tell hides nothing that it could
         return min(stopped, key=lambda one: one[0] is Outcome.SKIPPED)
@@ -288,14 +288,6 @@ async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool
     if ended and all(step.skipped for step in ended):
         return Outcome.SKIPPED, f"nothing of it can be told here: {ended[0].skipped}"
     return Outcome.HELD, ""
-
-
-async def _hold_pumps(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
-    """A nursery for what is told of a run, which goes on while a cancelled one is taken down; until it is cancelled itself."""
-    with trio.CancelScope(shield=True):
-        async with trio.open_nursery() as pumps:
-            task_status.started(pumps)
-            await trio.sleep_forever()
 
 
 async def _steps(run: _Run, loaded: Loaded, keep_going: bool) -> list[tuple[Outcome, str]]:

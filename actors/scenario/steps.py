@@ -38,12 +38,10 @@ if TYPE_CHECKING:
     from actors.scenario.outputs import ProcessView
     from actors.scenario.stage import Attempt
 
-__all__ = ["ACTIONS", "CAN_TELL", "INFRASTRUCTURE", "CannotTell", "Observed", "act", "judge", "look", "untold"]
+__all__ = ["ACTIONS", "INFRASTRUCTURE", "CannotTell", "Observed", "act", "judge", "look", "untold"]
 
 # the actor ends every stream soon after the exit, whoever still holds the pipe: this is for an actor that has gone
 OUTPUT_END_SECONDS = 10.0
-# what a step that is skipped would have needed
-CAN_TELL = "a world that can tell"
 # trouble that is nobody's expectation: the run ends as an error, not as a failure
 INFRASTRUCTURE = frozenset(
     error.code

@@ -245,3 +245,16 @@ async def test_a_step_that_probes_in_vain_is_skipped_alone(autojump_clock: MockC
     result = (await run(describe_program(scenario, "file.py", "because", {"name": "it"}), guest=guest)).result
     assert [step.outcome for step in result.steps] == [Outcome.SKIPPED, Outcome.HELD, Outcome.HELD]
     assert result.outcome is Outcome.HELD
+    assert [step.skipped for step in result.steps] == ["no freezer", "", ""]
+
+
+async def test_a_program_of_which_nothing_can_be_told_is_skipped(autojump_clock: MockClock) -> None:
+    async def scenario(world: PythonWorld) -> None:
+        box = await world.sandbox("box")
+        one = await world.container(box, "one", "print x")
+        async with world.step("past the guest"):
+            await world.probe("freezer", one)
+
+    guest = ScriptedGuest(failures={"probe": Unsupported("no freezer")})
+    result = (await run(describe_program(scenario, "file.py", "because", {"name": "it"}), guest=guest)).result
+    assert (result.outcome, result.reason) == (Outcome.SKIPPED, "nothing of it can be told here: no freezer")
