@@ -45,8 +45,10 @@ async def open_lasting_nursery() -> AsyncGenerator[trio.Nursery]:
     for a shielded task that may no longer say that it has started.
     """
     async with trio.open_nursery() as holder:
+        lasting: trio.Nursery | None = None
         with trio.CancelScope(shield=True):
-            lasting: trio.Nursery = await holder.start(_hold)
+            lasting = await holder.start(_hold)
+        assert lasting is not None, "a shield swallows nothing"
         try:
             yield lasting
         finally:

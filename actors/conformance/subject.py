@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from actors.errors import AgentUnreachable, GuestDied, OutcomeUnknown
-from actors.limits import DEFAULT_LIMITS
+from actors.limits import DEFAULT_LIMITS, slow_limits
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,13 +28,8 @@ REACHED_SECONDS = 2.0
 
 def target_limits(slow: float, start_seconds: float = REACHED_SECONDS) -> Limits:
     """For an agent that is so many times slower than others, and may take so long to come up."""
-    return replace(
-        DEFAULT_LIMITS,
-        guest_start_seconds=start_seconds * slow,
-        reconnect_seconds=REACHED_SECONDS * slow,
-        ask_seconds=DEFAULT_LIMITS.ask_seconds * slow,
-        mutate_seconds=DEFAULT_LIMITS.mutate_seconds * slow,
-    )
+    found = replace(DEFAULT_LIMITS, guest_start_seconds=start_seconds, reconnect_seconds=REACHED_SECONDS)
+    return slow_limits(found, slow)
 
 
 class Subject(Protocol):
