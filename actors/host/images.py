@@ -17,6 +17,7 @@ from actors.errors import InvalidArgument, NotFound
 from actors.host.archives import open_oci_layout
 from actors.host.budget import LayerBudget
 from actors.host.busybox import INSTALL, fill_root
+from actors.host.copies import check_root
 from actors.host.docker_archive import open_docker_archive
 from actors.host.layers import Unpacking
 from actors.host.store import Store
@@ -78,7 +79,7 @@ class ImageStore:
 
         Raises:
             NotFound: no such image, file or directory; says what to install or name.
-            InvalidArgument: no reference at all, or an image that is broken or hostile.
+            InvalidArgument: no reference at all, an image that is broken or hostile, or no root (`dir:/proc`).
             Unsupported: a compression or a kind of file that is not for us.
             ResourceExhausted: it unpacks to more than the limits allow, the disk is full, or the store.
             PermissionDenied: the store can't be written, or is not ours alone to write.
@@ -103,7 +104,9 @@ class ImageStore:
         if kind == "dir":
             if not os.path.isdir(path):
                 raise NotFound(f"image {image!r}: no such directory", field="image")
-            return Path(os.path.realpath(path))
+            root = Path(os.path.realpath(path))
+            check_root(root)
+            return root
         opened = open_oci_layout if kind == "oci" else open_docker_archive
         with opened(Path(path), name, self._limits, self._checkpoint) as archive:
             return self._unpacked(archive)

@@ -22,8 +22,9 @@ import msgspec
 from actors.errors import PermissionDenied, ResourceExhausted
 from actors.host.budget import ENTRY_BYTES
 from actors.host.locks import lock_file
+from actors.host.removal import remove_tree
 from actors.host.rundir import Swept
-from actors.host.trees import Print, is_mounted, print_of, remove_tree
+from actors.host.trees import Print, is_mounted, print_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -115,7 +115,7 @@ async def open_private_images(
     store: ImageStore, place: Path, seams: Seams, limits: Limits
 ) -> AsyncGenerator[PrivateImages]:
     """Copies below `place` of what `store` has, gone at the end. Raises: PermissionDenied."""
-    opened = open_roots(place, limits)
+    opened = open_roots(place, limits, seams.threads.checkpoint)
     roots = await seams.threads.run(opened.__enter__)
     try:
         yield PrivateImages(store, roots, seams)

@@ -25,10 +25,14 @@ import trio
 from actors.agents.identity import ASKING_SECONDS, identify
 from actors.agents.kata.spec import string_user_text
 from actors.errors import InvalidArgument, KatrioError, OutcomeUnknown, Unsupported
-from actors.host.roots import copy_root, default_roots
+from actors.host.copies import copy_root
+from actors.host.removal import remove_tree
+from actors.host.roots import default_roots
 from actors.host.usertable import read_user_table
+from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
 from actors.schemas.oci import User
+from actors.seams import real_seams
 
 if TYPE_CHECKING:
     from actors.agents.identity import Identity
@@ -123,9 +127,15 @@ class Fitter:
         made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._copies))
         made.chmod(0o711)
         try:
-            copy_root(Path(source), made / "root")
+            copy_root(
+                Path(source),
+                made / "root",
+                most_bytes=DEFAULT_LIMITS.image_bytes,
+                most_entries=DEFAULT_LIMITS.image_entries,
+                checkpoint=real_seams().threads.checkpoint,
+            )
         except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
+            remove_tree(made)
             raise
         return str(made / "root")
 

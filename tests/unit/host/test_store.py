@@ -19,9 +19,9 @@ import trio
 from actors.errors import KatrioError, PermissionDenied, ResourceExhausted
 from actors.host.images import ImageStore
 from actors.host.locks import lock_file
+from actors.host.removal import remove_tree
 from actors.host.rundir import Swept
 from actors.host.store import abandoned_images, sweep_images, used_bytes
-from actors.host.trees import remove_tree
 from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
 from actors.system.embedded import EmbeddedImages
