@@ -52,8 +52,6 @@ _log = logging.getLogger("katrio")
 WORLDS = ("embedded", "simulated")
 # what a guest's processes get of our environment; a container gets none of it
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "XDG_RUNTIME_DIR")
-# copies of images, in the directory that a guest elsewhere shares with this host
-_SHARED_ROOTS = ".katrio-roots"
 
 
 @asynccontextmanager
@@ -124,9 +122,10 @@ async def _open_elsewhere(
     """Around an agent that runs already."""
     launch = GuestsElsewhere(chosen.addresses, chosen.peers, told=told, patient=chosen.patience > 0)
     # a share of the guest's is the one place whose files it sees
-    place = default_roots(os.environ, os.geteuid()) if chosen.share == "/" else Path(chosen.share, _SHARED_ROOTS)
+    share = None if chosen.share == "/" else Path(chosen.share)
+    place = default_roots(os.environ, os.geteuid())
     async with (
-        open_private_images(_store(limits), place, real_seams(), limits) as images,
+        open_private_images(_store(limits), place, real_seams(), limits, share=share) as images,
         _open(chosen, launch, images, listen=listen, limits=limits) as system,
     ):
         yield system

@@ -28,7 +28,7 @@ from actors.host.busybox import INSTALL
 from actors.host.cgroups import CgroupKind, read_layout
 from actors.host.facts import ENGINES, RUNTIMES, choose_engine, missing_for, read_facts
 from actors.host.images import default_image_root
-from actors.host.roots import abandoned_roots, default_roots
+from actors.host.roots import default_roots, left_roots
 from actors.host.store import abandoned_images, used_bytes
 from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import plain_error
@@ -241,10 +241,12 @@ def _leftovers(run_root: Path) -> Check:
         dead = rundir.abandoned(run_root) + abandoned_images(default_image_root(os.environ, user))
     except OSError as error:
         return Check("leftovers", Verdict.BROKEN, f"{error.strerror}", "let it go on, or kill it")
-    dead += [path.name for path in abandoned_roots(default_roots(os.environ, user))]
+    roots = left_roots(default_roots(os.environ, user))
+    dead += [left.directory.name for left in roots if left.dead]
     if dead:
         return Check("leftovers", Verdict.BROKEN, f"of dead owners: {', '.join(dead[:10])}", "katrio sweep")
-    return Check("leftovers", Verdict.WORKS, "none")
+    used = [f"{left.directory.name} of the agent at {left.why}" for left in roots]
+    return Check("leftovers", Verdict.WORKS, f"none; roots may be in use: {', '.join(used[:10])}" if used else "none")
 
 
 def _device(name: str, path: str, otherwise: str) -> Check:

@@ -10,12 +10,10 @@ be told from a live one's. Not for images: those outlive sandboxes (`images`).
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
 import select
-import shutil
 import stat
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -37,6 +35,8 @@ from actors.host.cgroups import (
 from actors.host.locks import lock_file
 from actors.host.marks import kill_marked, read_process
 from actors.host.protocols import Channel
+from actors.host.removal import remove_tree
+from transports.locks import take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -231,7 +231,7 @@ def held_log(directory: RunDirectory) -> Generator[None]:
     assert gate is not None
     try:
         log = os.open(directory.log, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        take_lock(log, shared=True)
     finally:
         os.close(gate)
     try:
@@ -259,12 +259,9 @@ def _is_lonely(log: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return take_lock(descriptor)
     finally:
         os.close(descriptor)
-    return True
 
 
 def _logs(run_root: Path, names: Iterable[str]) -> list[Path]:
@@ -289,9 +286,7 @@ def _sweep_dead(path: Path, layout: CgroupLayout, owner: Owner | None) -> Swept:
     clean = True
     if owner is not None and owner.boot == _boot_id():
         clean = sweep_group(layout, owner.group) and kill_marked(owner.token)
-    if clean:
-        shutil.rmtree(path, ignore_errors=True)
-    return Swept(path, clean)
+    return Swept(path, clean and remove_tree(path))
 
 
 def sweep_own(directory: RunDirectory, layout: CgroupLayout, owner: Owner) -> Swept:
