@@ -28,6 +28,7 @@ from actors.host.busybox import INSTALL
 from actors.host.cgroups import CgroupKind, read_layout
 from actors.host.facts import ENGINES, RUNTIMES, choose_engine, missing_for, read_facts
 from actors.host.images import default_image_root
+from actors.host.places import OWN_ADVICE, why_not_ours
 from actors.host.roots import default_roots, left_roots
 from actors.host.store import abandoned_images, used_bytes
 from actors.limits import DEFAULT_LIMITS
@@ -191,6 +192,8 @@ async def _try_engine(engine: str, run_root: Path) -> float:
 
 def _images(facts: Facts) -> Check:
     root = default_image_root(os.environ, os.geteuid())
+    if why := why_not_ours(root):
+        return Check("images", Verdict.BROKEN, f"{root}: others may write it: {why}", OWN_ADVICE)
     place = root
     while not place.exists():
         place = place.parent
@@ -241,7 +244,10 @@ def _leftovers(run_root: Path) -> Check:
         dead = rundir.abandoned(run_root) + abandoned_images(default_image_root(os.environ, user))
     except OSError as error:
         return Check("leftovers", Verdict.BROKEN, f"{error.strerror}", "let it go on, or kill it")
-    roots = left_roots(default_roots(os.environ, user))
+    place = default_roots(os.environ, user)
+    if why := why_not_ours(place):
+        return Check("leftovers", Verdict.BROKEN, f"{place}: others may write it: {why}", OWN_ADVICE)
+    roots = left_roots(place)
     dead += [left.directory.name for left in roots if left.dead]
     if dead:
         return Check("leftovers", Verdict.BROKEN, f"of dead owners: {', '.join(dead[:10])}", "katrio sweep")

@@ -20,6 +20,7 @@ from actors.host.busybox import INSTALL, fill_root
 from actors.host.copies import check_root
 from actors.host.docker_archive import open_docker_archive
 from actors.host.layers import Unpacking
+from actors.host.places import default_place
 from actors.host.store import Store
 from actors.limits import DEFAULT_LIMITS, Limits
 
@@ -45,11 +46,8 @@ _FORMS = "dir:/PATH, oci:/PATH[:TAG], docker-archive:/PATH[:REFERENCE]"
 
 
 def default_image_root(environment: Mapping[str, str], uid: int) -> Path:
-    """`/var/lib/katrio/images` for root; else below `$XDG_CACHE_HOME` or `~/.cache`."""
-    if uid == 0:
-        return Path("/var/lib/katrio/images")
-    cache = environment.get("XDG_CACHE_HOME") or os.path.join(environment.get("HOME", f"/tmp/katrio-{uid}"), ".cache")
-    return Path(cache) / "katrio" / "images"
+    """`/var/lib/katrio/images` for root; else see `default_place`."""
+    return default_place(environment, uid, "images")
 
 
 class ImageStore:

@@ -22,6 +22,7 @@ from actors.errors import PermissionDenied
 from actors.host.copies import copy_root
 from actors.host.listeners import listener_at, listener_lives, read_listener, write_listener
 from actors.host.locks import lock_directory
+from actors.host.places import OWN_ADVICE, default_place, make_own, why_not_ours
 from actors.host.removal import remove_tree
 from actors.host.rundir import Swept
 from actors.host.trees import is_mounted
@@ -48,16 +49,14 @@ _log = logging.getLogger("katrio")
 
 _RUN, _CALLS, _SHARE, _SHARED_ROOTS = "run-", "calls-", "share-", ".katrio-roots"
 _LISTENER, _ROOT = "listener", "root"
+_WHAT = "roots of attached agents"
 # while somebody else sweeps what we want to use
 _PAUSE_SECONDS = 0.02
 
 
 def default_roots(environment: Mapping[str, str], uid: int) -> Path:
-    """`/var/lib/katrio/roots` for root; else below `$XDG_CACHE_HOME` or `~/.cache`."""
-    if uid == 0:
-        return Path("/var/lib/katrio/roots")
-    cache = environment.get("XDG_CACHE_HOME") or os.path.join(environment.get("HOME", f"/tmp/katrio-{uid}"), ".cache")
-    return Path(cache) / "katrio" / "roots"
+    """`/var/lib/katrio/roots` for root; else see `default_place`."""
+    return default_place(environment, uid, "roots")
 
 
 class Roots:
@@ -92,7 +91,7 @@ def open_roots(
         checkpoint: called again and again in what takes long; what it raises ends that, and no half copy is left.
         share: a directory that the agent's guest shares with this host: the copies are made there.
 
-    Raises: PermissionDenied: they can't be made there.
+    Raises: PermissionDenied: they can't be made there, or others may write there.
     """
     try:
         if share is None:
@@ -102,7 +101,7 @@ def open_roots(
         _sweep_runs(place, checkpoint)
         directory, lock = _owned(place)
     except OSError as error:
-        raise PermissionDenied(f"roots of attached agents, {place}: {error.strerror}", field="image") from error
+        raise PermissionDenied(f"{_WHAT} {place}: {error.strerror}", field="image") from error
     try:
         yield Roots(directory, limits, checkpoint)
     finally:
@@ -138,9 +137,7 @@ class CalledRoots:
                     remove_tree(made)
                     raise
         except OSError as error:
-            raise PermissionDenied(
-                f"roots of attached agents, {self._directory}: {error.strerror}", field="image"
-            ) from error
+            raise PermissionDenied(f"{_WHAT} {self._directory}: {error.strerror}", field="image") from error
         return str(made / _ROOT)
 
     def remove(self, copied: str) -> None:
@@ -194,7 +191,12 @@ class Left(NamedTuple):
 
 
 def left_roots(place: Path) -> list[Left]:
-    """Of dead owners, and of agents that may live; nothing of them is changed. What a living process of ours has is not told."""
+    """Of dead owners, and of agents that may live; nothing of them is changed. What a living process of ours has is not told.
+
+    Nothing in a place that others may write: there it may be theirs.
+    """
+    if why_not_ours(place):
+        return []
     found = [Left(path, True, "") for path in _runs(place) if _run_dead(path)]
     for path in _named(place, _CALLS):
         dead = _calls_dead(path)
@@ -204,7 +206,9 @@ def left_roots(place: Path) -> list[Left]:
 
 
 def sweep_roots(place: Path) -> list[Swept]:
-    """Remove what nobody uses."""
+    """Remove what nobody uses; nothing in a place that others may write."""
+    if why_not_ours(place):
+        return []
     unused = [*_runs(place), *filter(_calls_dead, _named(place, _CALLS))]
     swept = [found for path in unused if (found := _sweep_locked(path)) is not None]
     for record in _named(place, _SHARE):
@@ -217,7 +221,9 @@ def _runs(place: Path) -> Iterator[Path]:
     """Here and in other places that are known here."""
     yield from _named(place, _RUN)
     for record in _named(place, _SHARE):
-        yield from _named(record, _RUN)
+        shared = Path(os.readlink(record))
+        if not why_not_ours(shared, given=shared.parent):
+            yield from _named(shared, _RUN)
 
 
 def _named(place: Path, prefix: str) -> list[Path]:
@@ -264,16 +270,16 @@ def _sweep_locked(path: Path, checkpoint: Callable[[], None] = lambda: None) -> 
     return None
 
 
-def _make(place: Path) -> None:
-    """Raises: OSError."""
-    place.mkdir(mode=0o755, parents=True, exist_ok=True)
+def _make(place: Path, given: Path | None = None) -> None:
+    """Raises: PermissionDenied: others may write it; OSError."""
+    make_own(place, 0o755, _WHAT, OWN_ADVICE if given is None else "remove it", field="image", given=given)
 
 
 def _shared(place: Path, share: Path) -> Path:
     """The place in a share, which this user's own place tells of from now on. Raises: OSError."""
     _make(place)
     shared = share / _SHARED_ROOTS
-    shared.mkdir(mode=0o755, exist_ok=True)
+    _make(shared, share)
     with suppress(FileExistsError):
         (place / f"{_SHARE}{_short(str(shared))}").symlink_to(shared)
     return shared

@@ -34,6 +34,7 @@ from actors.host.cgroups import (
 )
 from actors.host.locks import lock_file
 from actors.host.marks import kill_marked, read_process
+from actors.host.places import make_directories, why_not_ours
 from actors.host.protocols import Channel
 from actors.host.removal import remove_tree
 from transports.locks import take_lock
@@ -154,9 +155,11 @@ def check_run_root(root: Path) -> None:
         found = place.lstat() if place == root else place.stat()
         if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
-        if place == root and (found.st_uid != os.geteuid() or found.st_mode & 0o077):
+        why = why_not_ours(root, private=True)
+        if why:
             raise PermissionDenied(
-                f"run root {root}: must be a directory of uid {os.geteuid()} with mode 0700; remove it, or {_ELSEWHERE}"
+                f"run root {root}: must be a directory of uid {os.geteuid()} with mode 0700, and the way to it nobody else's: "
+                f"{why}; remove it, or {_ELSEWHERE}"
             )
         if os.statvfs(place).f_flag & os.ST_RDONLY:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(place))
@@ -180,7 +183,9 @@ def _run_root_error(root: Path, error: OSError) -> KatrioError:
 def make_run_root(root: Path) -> None:
     """Make it where it is missing. Raises: PermissionDenied, ResourceExhausted, InvalidArgument; each says what to do."""
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # before as well: nothing shall be made in a stranger's directory
+        check_run_root(root)
+        make_directories(root, 0o700)
     except OSError as error:
         raise _run_root_error(root, error) from None
     except ValueError as error:  # a NUL in it, or half a character
