@@ -143,6 +143,7 @@ class OciEngine:
         given: Document = document.get("root") or {}
         await self._layers.lay(container, given.get("path", ""), bundle)
         root = Root(str(bundle / "rootfs"))
+        root.check_user_files()
         process = self._process(document.get("process") or {}, root, mounts=document.get("mounts") or [])
         config = bundle_config(document, process, rootfs="rootfs", group=self._group(container))
         (bundle / "config.json").write_bytes(msgspec.json.encode(config))

@@ -150,6 +150,26 @@ class Root:
             raise_if_exhausted(error)
             return ""
 
+    def check_user_files(self) -> None:
+        """Of what a runtime reads, and waits for where it is a pipe. Nothing is opened here.
+
+        Raises:
+            InvalidArgument: /etc/passwd or /etc/group is there and no regular file, or has over 1 MiB.
+            OSError: the guest has no descriptor left to look with.
+        """
+        for path in ("/etc/passwd", "/etc/group"):
+            try:
+                with self.opened(path, os.O_PATH) as descriptor:
+                    found = os.fstat(descriptor)
+            except OSError as error:
+                raise_if_exhausted(error)
+                continue
+            if not stat.S_ISREG(found.st_mode) or found.st_size > _TEXT_BYTES:
+                raise InvalidArgument(
+                    f"{path} of the container's root: expected a regular file of at most {_TEXT_BYTES} bytes",
+                    field="root",
+                )
+
     def is_directory(self, path: str) -> bool:
         """Whether there is a directory. Raises: OSError when the guest has no descriptor left to look with."""
         try:
