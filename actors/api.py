@@ -52,8 +52,6 @@ _log = logging.getLogger("katrio")
 WORLDS = ("embedded", "simulated")
 # what a guest's processes get of our environment; a container gets none of it
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "XDG_RUNTIME_DIR")
-# copies of images, in the directory that a guest elsewhere shares with this host
-_SHARED_ROOTS = ".katrio-roots"
 
 
 @asynccontextmanager
@@ -123,9 +121,10 @@ async def _open_elsewhere(
 ) -> AsyncGenerator[tuple[SystemHandle, GuestsElsewhere]]:
     """Around an agent that runs already."""
     # a share of the guest's is the one place whose files it sees
-    place = default_roots(os.environ, os.geteuid()) if chosen.share == "/" else Path(chosen.share, _SHARED_ROOTS)
+    share = None if chosen.share == "/" else Path(chosen.share)
+    place = default_roots(os.environ, os.geteuid())
     async with (
-        open_private_images(_store(limits), place, real_seams(), limits) as images,
+        open_private_images(_store(limits), place, real_seams(), limits, share=share) as images,
         open_channels(chosen, told=told) as channels,
     ):
         guests = GuestsElsewhere(channels, chosen, limits)

@@ -143,6 +143,9 @@ class Limits:
     image_bytes: int = 8 * 1024 * MIB
     # its files and directories over all layers; Debian with a desktop has 300,000
     image_entries: int = 500_000
+    # one root that a guest copies since the kernel lays no overlay over it: the copy lies in the guest's memory, outside of its
+    # container's own; ten times a Debian
+    guest_copy_bytes: int = 1024 * MIB
     # Docker's own bound is 127
     image_layers: int = 128
     # all images of one store, those being unpacked included, 4 KiB for each entry beside its bytes
@@ -209,6 +212,8 @@ _GUEST: Mapping[str, tuple[float, float]] = {
     "unread_output_bytes": (1, 1024 * MIB),
     "leftover_bytes": (1, 1024 * 1024 * MIB),
     "copied_bytes": (1, 1024 * 1024 * MIB),
+    "guest_copy_bytes": (1, 1024 * 1024 * MIB),
+    "image_entries": (1, 100_000_000),
     "random_bytes": (1, 64 * KIB),
     # longer than a day nobody waits for a runtime
     "mutate_seconds": (0.001, 86_400),

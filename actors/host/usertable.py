@@ -56,15 +56,6 @@ class UserTable:
             )
         return resolve_user(user, self.passwd, self.group)
 
-    def meant(self, number: str) -> tuple[str, str]:
-        """The uid and the gid that are taken for it where names are looked for before numbers; as they stand there."""
-        return _named(self.passwd, number), _named(self.group, number)
-
-
-def _named(text: str, name: str) -> str:
-    rows = (line.split(":") for line in text.splitlines())
-    return next((row[2] for row in rows if len(row) > 2 and row[0] == name), name)
-
 
 def _numbers(text: str) -> frozenset[int]:
     """The third field of every line, which is the id in both files."""

@@ -251,7 +251,7 @@ def _checked(tree: Tree, asked: Process) -> Launch:
     environment = {name: value for name, _, value in pairs}
     environment.setdefault("PATH", DEFAULT_PATH)
     environment.setdefault("HOME", _home(tree, identity.uid))
-    program = find_in_tree(tree, asked.args[0], environment["PATH"], cwd, scripts="")
+    program = find_in_tree(tree, asked.args[0], environment["PATH"], cwd)
     if isinstance(program, Missing):
         raise InvalidArgument(f"program {asked.args[0]!r}: {_why_not(tree, asked.args[0], cwd)}", field="args")
     return Launch(program, asked.args, environment, posixpath.normpath(cwd), {}, identity)

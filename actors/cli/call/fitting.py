@@ -4,36 +4,32 @@ For the command and the shell. A container of an agent that is not ours gets a t
 a user that was named; no agent is sent a CreateSandbox beside a sandbox. `--no-defaults` sends what was written. Not for
 reading arguments (`arguments`).
 
-A copy outlives the command, as its container does: it lies where the agent's address and the container's id say, and goes with
-a RemoveContainer or a DestroySandbox that was done, or with a create that was not.
+A copy outlives the command, as its container does: it goes with a RemoveContainer or a DestroySandbox that was done, with a
+create that was not, and with a sweep once the agent is gone.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import shutil
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import trio
 
 from actors.agents.identity import ASKING_SECONDS, identify
 from actors.agents.kata.spec import string_user_text
 from actors.errors import InvalidArgument, KatrioError, OutcomeUnknown, Unsupported
 from actors.host.busybox import find_static_busybox
 from actors.host.images import ImageStore, default_image_root
-from actors.host.roots import copy_root, default_roots
+from actors.host.roots import CalledRoots, default_roots
 from actors.host.usertable import read_user_table
+from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
 from actors.schemas.oci import User
 from actors.seams import real_seams
+from transports.address import parse_agent_address
 
 if TYPE_CHECKING:
     from actors.agents.identity import Identity
@@ -65,12 +61,12 @@ class Fitter:
         except KatrioError:
             # a create that is refused may have met a living container of that id: its root is another
             if call.image and isinstance(request, api.CreateContainerRequest) and request.OCI and request.OCI.root:
-                await self._remove(request.OCI.root.path)
+                await real_seams().threads.run(partial(self._roots.remove, request.OCI.root.path))
             raise
         if isinstance(request, api.RemoveContainerRequest):
-            await self._remove(f"{_short(request.container_id)}-")
+            await real_seams().threads.run(partial(self._roots.remove_container, request.container_id))
         elif isinstance(request, api.DestroySandboxRequest):
-            await self._remove("")
+            await real_seams().threads.run(self._roots.remove_all)
         return response
 
     async def _fitted(self, client: KataClient, call: Call) -> msgspec.Struct:
@@ -114,40 +110,17 @@ class Fitter:
             process = msgspec.structs.replace(process, user=user)
         root = spec.root
         if call.image:
-            copied = await trio.to_thread.run_sync(self._copy, root.path, _short(request.container_id))
-            root = msgspec.structs.replace(root, path=copied)
+            threads = real_seams().threads
+            copy = partial(self._roots.copy, root.path, request.container_id, DEFAULT_LIMITS, threads.checkpoint)
+            root = msgspec.structs.replace(root, path=await threads.run(copy))
         spec = msgspec.structs.replace(spec, process=process, root=root)
         return msgspec.structs.replace(request, OCI=spec, string_user=None)
 
     @property
-    def _copies(self) -> Path:
-        return default_roots(os.environ, os.geteuid()) / f"calls-{_short(self.address)}"
-
-    def _copy(self, source: str, name: str) -> str:
-        """Blocking."""
-        self._copies.mkdir(mode=0o711, parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._copies))
-        made.chmod(0o711)
-        try:
-            copy_root(Path(source), made / "root")
-        except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
-            raise
-        return str(made / "root")
-
-    async def _remove(self, which: str) -> None:
-        """Copies whose names begin so, or the one at that path."""
-
-        def remove() -> None:
-            path = Path(which)
-            found = [path.parent] if path.is_absolute() else list(self._copies.glob(f"{which}*"))
-            for made in found:
-                if made.parent == self._copies:
-                    shutil.rmtree(made, ignore_errors=True)
-            with suppress(OSError):  # others are left, or there never was one
-                self._copies.rmdir()
-
-        await trio.to_thread.run_sync(remove)
+    def _roots(self) -> CalledRoots:
+        address = parse_agent_address(self.address)
+        socket = None if address.scheme == "vsock" else address.target
+        return CalledRoots(default_roots(os.environ, os.geteuid()), str(address), socket)
 
 
 async def with_root(call: Call) -> Call:
@@ -162,8 +135,3 @@ async def with_root(call: Call) -> Call:
     path = str(await threads.run(partial(store.resolve, call.image)))
     spec = msgspec.structs.replace(request.OCI, root=msgspec.structs.replace(request.OCI.root, path=path))
     return dataclasses.replace(call, request=msgspec.structs.replace(request, OCI=spec))
-
-
-def _short(text: str) -> str:
-    """A file's name for any text."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

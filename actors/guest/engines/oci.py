@@ -31,7 +31,7 @@ from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.reaper import name_of
 from actors.guest.engines.resources import apply_resources, blame_resources
 from actors.guest.engines.rlimits import check_rlimits, numbered_rlimits
-from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
+from actors.guest.engines.rootfs import Layers, Root
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
 from actors.guest.engines.streams import open_pipes, receive_terminal
 from actors.host import cgroups
@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     from actors.guest.descriptors import Descriptors
     from actors.guest.engines.reaper import Reaped, Reaper
     from actors.host.cgroups import CgroupLayout
+    from actors.limits import Limits
     from actors.schemas.oci import LinuxResources, Process, Spec
     from actors.schemas.stats import CgroupStats
+    from actors.seams import Threads
 
 __all__ = ["OciEngine"]
 
@@ -84,6 +86,8 @@ class OciEngine:
         layout: CgroupLayout,
         reaper: Reaper,
         descriptors: Descriptors,
+        limits: Limits,
+        threads: Threads,
     ) -> None:
         self._name = name
         self._largest_id = _LARGEST_IDS.get(name, LARGEST_ID)
@@ -93,6 +97,7 @@ class OciEngine:
         self._descriptors = descriptors
         self._runtime = Runtime(program, _STATE, _CALLS, descriptors)
         self._oom = OomWatch(layout)
+        self._layers = Layers(limits, threads)
         self._inits: dict[str, RealProcess] = {}
         # by container: what its init is to run
         self._programs: dict[str, str] = {}
@@ -139,8 +144,9 @@ class OciEngine:
         self, container: str, document: Document, bundle: Path, resources: LinuxResources | None
     ) -> RealProcess:
         given: Document = document.get("root") or {}
-        lay_rootfs(given.get("path", ""), bundle)
+        await self._layers.lay(container, given.get("path", ""), bundle)
         root = Root(str(bundle / "rootfs"))
+        root.check_user_files()
         process = self._process(document.get("process") or {}, root, mounts=document.get("mounts") or [])
         config = bundle_config(document, process, rootfs="rootfs", group=self._group(container))
         (bundle / "config.json").write_bytes(msgspec.json.encode(config))
@@ -365,6 +371,7 @@ class OciEngine:
 
     async def kill_all(self, container: str) -> None:
         """Freeze, so that no fork escapes; kill; thaw, since v1 lets nobody die frozen; again until none is left."""
+        self._layers.give_up(container)
         group = self._group(container)
         with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
             while cgroups.members(self._layout, group):
@@ -395,7 +402,7 @@ class OciEngine:
             return
         if (_STATE / container).exists():
             await self._runtime.call("delete", "--force", container)
-        remove_rootfs(bundle)
+        await self._layers.remove(bundle)
         for _ in range(100):
             if cgroups.remove_group(self._layout, self._group(container)):
                 return
