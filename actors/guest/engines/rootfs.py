@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, ResourceExhausted
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ["Root", "copy_tree", "lay_rootfs", "remove_rootfs"]
+__all__ = ["Root", "copy_tree", "lay_rootfs", "remove_rootfs", "remove_tree"]
 
 _TEXT_BYTES = 1024 * 1024
 
@@ -50,7 +51,7 @@ def lay_rootfs(lower: str, bundle: Path) -> None:
     except OSError:
         try:
             copy_tree(bundle / "lower", bundle / "rootfs")
-        except (shutil.Error, OSError) as error:
+        except (shutil.Error, OSError, RecursionError) as error:
             raise ResourceExhausted(f"rootfs {lower!r}: neither an overlay nor a copy can be made: {error}") from error
 
 
@@ -77,7 +78,34 @@ def remove_rootfs(bundle: Path) -> None:
     """Undo `lay_rootfs`, however far it came, and remove the bundle; repeated is fine."""
     for name in ("rootfs", "lower"):
         umount(str(bundle / name), MNT_DETACH)
-    shutil.rmtree(bundle, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        remove_tree(bundle)
+
+
+def remove_tree(top: Path) -> None:
+    """A directory and all below it, as far as that can be removed: a mount that would not go is left with what is in it.
+
+    A container nests directories deeper than a recursion goes, and than a path can name: each is taken up into `top`,
+    under a name of ours, before it is emptied. Raises: FileNotFoundError.
+    """
+    names, folders = count(), [top]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(folder) as listing:
+            entries = list(listing)
+        for entry in entries:
+            with suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    taken = top / f".{next(names)}"
+                    os.rename(entry.path, taken)
+                    folders.append(taken)
+                else:
+                    os.unlink(entry.path)
+        if folder != top:
+            with suppress(OSError):
+                folder.rmdir()
+    with suppress(OSError):
+        top.rmdir()
 
 
 class Root:

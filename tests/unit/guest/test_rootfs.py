@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.guest.engines.rootfs import Root, copy_tree
+from actors.guest.engines.rootfs import Root, copy_tree, remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -83,3 +83,27 @@ def test_a_copy_has_modes_and_owners(tmp_path: Path) -> None:
     found = {name: ((copy / name).lstat().st_mode & 0o7777, (copy / name).lstat().st_uid) for name in wanted}
     assert found == wanted
     assert {((copy / name).lstat().st_uid, (copy / name).lstat().st_gid) for name in ("d/l", "to")} == {(7, 8)}
+
+
+def test_directories_of_any_depth_are_removed(tmp_path: Path) -> None:
+    """Deeper than Python's recursion, and than a path has room for."""
+    top, outside = tmp_path / "bundle", tmp_path / "outside"
+    top.mkdir()
+    outside.mkdir()
+    (outside / "kept").touch()
+    below = os.open(top, os.O_DIRECTORY)
+    for _ in range(3000):
+        os.mkdir("d", dir_fd=below)
+        os.close(os.open("f", os.O_CREAT, dir_fd=below))
+        os.symlink(outside, "link", dir_fd=below)
+        deeper = os.open("d", os.O_DIRECTORY, dir_fd=below)
+        os.close(below)
+        below = deeper
+    os.close(below)
+    # a name that is one of its own
+    (top / ".0").mkdir()
+    remove_tree(top)
+    assert list(tmp_path.iterdir()) == [outside]
+    assert list(outside.iterdir()) == [outside / "kept"]
+    with pytest.raises(FileNotFoundError):
+        remove_tree(top)
