@@ -48,11 +48,21 @@ def _capabilities(document: Document) -> Document:
     return {name: names for name, names in found.items() if names}
 
 
-def process_document(process: Document, user: Mapping[str, Any]) -> Document:
-    """The `process` part, or an exec's whole file: `user` has resolved numbers; PATH is added when missing."""
+def process_document(process: Document, user: Mapping[str, Any], *, home: str = "") -> Document:
+    """The `process` part, or an exec's whole file: `user` has resolved numbers; PATH is added when missing, and
+    HOME as `home` when there is one.
+
+    A runtime would look HOME up itself, as a process of the container and without a bound: crun reads /dev/zero until it is
+    killed for it, and a pipe for ever.
+    """
     environment: list[str] = list(process.get("env") or [])
-    if not any(entry.startswith("PATH=") for entry in environment):
-        environment.append(_DEFAULT_PATH)
+    for default in (_DEFAULT_PATH, f"HOME={home}" if home else ""):
+        name = default.partition("=")[0]
+        if name and not any(entry.startswith(f"{name}=") for entry in environment):
+            environment.append(default)
+    limits = [
+        {**limit, "type": f"RLIMIT_{limit['type'].removeprefix('RLIMIT_')}"} for limit in process.get("rlimits") or ()
+    ]
     kept = {
         key: value
         for key, value in process.items()
@@ -60,6 +70,7 @@ def process_document(process: Document, user: Mapping[str, Any]) -> Document:
     }
     return {
         **kept,
+        **({"rlimits": limits} if limits else {}),
         "user": dict(user),
         "env": environment,
         "cwd": process.get("cwd") or "/",
