@@ -15,7 +15,7 @@ from actors.limits import LARGEST_ID
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ResolvedUser", "check_ids", "resolve_user"]
+__all__ = ["ResolvedUser", "check_ids", "home_of", "resolve_user"]
 
 # more digits than any id has, and Python refuses to read thousands of them
 _DIGITS = 10
@@ -59,6 +59,12 @@ def check_ids(user: Mapping[str, Any], most: int = LARGEST_ID) -> None:
     for found in (user.get("uid") or 0, user.get("gid") or 0, *(user.get("additionalGids") or ())):
         if not 0 <= found <= most:
             raise InvalidArgument(f"user or group {found}: expected 0 to {most}", field="user")
+
+
+def home_of(uid: int, passwd: str) -> str:
+    """What passwd names as the home of a user; `/` when it names none, or nothing that a variable can hold."""
+    home = next((row[5] for row in _rows(passwd, 6) if _number(row[2], LARGEST_ID) == uid), "")
+    return home if home.isprintable() and home else "/"
 
 
 def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> ResolvedUser:

@@ -1,7 +1,8 @@
 """What the fields of a value may hold: rules that stand on the fields' own types, and one check of them all.
 
 A rule is a predicate and its words, in the `extra` of a `msgspec.Meta`; most are ranges (`between`). `check_fields` walks
-a value by its declared type and names the first field that is wrong by its path. It is asked on both sides: of a verb's
+a value by its declared type and names the first field that is wrong by its path; what two fields of a struct may not hold
+together, its method `at_odds` says (which field, and what was expected of it). It is asked on both sides: of a verb's
 arguments before an actor sees them, and of what any client of a guest sent before an engine does.
 Not for what only its user can know: whether a program is there, whether an id is taken.
 """
@@ -141,12 +142,17 @@ def _struct_check(struct: type[msgspec.Struct]) -> _Check | None:
     assert isinstance(info, shapes.StructType)
     made = [(field.name, field.encode_name, _check_of(field.type)) for field in info.fields]
     plan = [(name, told, check) for name, told, check in made if check is not None]
-    if not plan:
+    at_odds: Callable[[Any], tuple[str, str] | None] | None = getattr(struct, "at_odds", None)
+    if not plan and at_odds is None:
         return None
 
     def check_struct(value: Any, path: str) -> None:
         for name, told, check in plan:
             check(getattr(value, name), f"{path}.{told}" if path else told)
+        odds = None if at_odds is None else at_odds(value)
+        if odds is not None:
+            name, words = odds
+            raise _wrong(f"{path}.{name}" if path else name, getattr(value, name), words)
 
     return check_struct
 

@@ -68,7 +68,12 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     user: UserText = ""
     # with a terminal stderr is the terminal as well, and only stdout is read
     tty: bool = False
+    # of its terminal, which has it before the program's first instruction; without a terminal it is refused
     size: TerminalSize | None = None
+
+    def at_odds(self) -> tuple[str, str] | None:
+        """A size of no terminal (see `fields`)."""
+        return ("size", "no size without a terminal (tty)") if self.size is not None and not self.tty else None
 
 
 class ResourceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_CAPABILITIES", "Document", "bundle_config", "process_document"]
+__all__ = ["DEFAULT_CAPABILITIES", "Document", "bundle_config", "is_bind", "process_document"]
 
 Document = dict[str, Any]
 
@@ -48,19 +48,35 @@ def _capabilities(document: Document) -> Document:
     return {name: names for name, names in found.items() if names}
 
 
-def process_document(process: Document, user: Mapping[str, Any]) -> Document:
-    """The `process` part, or an exec's whole file: `user` has resolved numbers; PATH is added when missing."""
+def process_document(process: Document, user: Mapping[str, Any], *, home: str = "") -> Document:
+    """The `process` part, or an exec's whole file: `user` has resolved numbers; PATH is added when missing, and
+    HOME as `home` when there is one.
+
+    A runtime would look HOME up itself, as a process of the container and without a bound: crun reads /dev/zero until it is
+    killed for it, and a pipe for ever.
+    """
     environment: list[str] = list(process.get("env") or [])
-    if not any(entry.startswith("PATH=") for entry in environment):
-        environment.append(_DEFAULT_PATH)
+    for default in (_DEFAULT_PATH, f"HOME={home}" if home else ""):
+        name = default.partition("=")[0]
+        if name and not any(entry.startswith(f"{name}=") for entry in environment):
+            environment.append(default)
+    limits = [
+        {**limit, "type": f"RLIMIT_{limit['type'].removeprefix('RLIMIT_')}"} for limit in process.get("rlimits") or ()
+    ]
     kept = {key: value for key, value in process.items() if value not in (None, "")}
     return {
         **kept,
+        **({"rlimits": limits} if limits else {}),
         "user": dict(user),
         "env": environment,
         "cwd": process.get("cwd") or "/",
         "capabilities": _capabilities(process),
     }
+
+
+def is_bind(mount: Document) -> bool:
+    """Whether it shows what is at its source, and is no file system of its own."""
+    return not {"bind", "rbind"}.isdisjoint(mount.get("options") or [])
 
 
 def _mounts(asked: list[Document]) -> list[Document]:

@@ -67,6 +67,8 @@ class RealProcess:
         self.reaped = reaped
         # why its program could not be executed; empty when it was, or nobody knows yet
         self.failure = ""
+        # it was killed while it was still the runtime's
+        self.killed_early = False
         self._stdio = stdio
         self._runtime = runtime
         if runtime:
@@ -87,7 +89,8 @@ class RealProcess:
             return
         text = b"".join(output.drop() for output in self._stdio.outputs)
         # one that was killed before its start was not refused
-        if status.code < _BY_SIGNAL:
+        self.killed_early = status.code >= _BY_SIGNAL
+        if not self.killed_early:
             self.failure = _reason(text)
 
     @property

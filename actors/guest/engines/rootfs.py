@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import AgentError, InvalidArgument
+from actors.guest.engines.oci_config import is_bind
 from actors.guest.syscalls import MNT_DETACH, MS_BIND, mount, umount
 from actors.host.copies import check_root, copy_root
 from actors.host.exhaustion import raise_if_exhausted
@@ -30,12 +31,13 @@ if TYPE_CHECKING:
     from actors.limits import Limits
     from actors.seams import Threads
 
-__all__ = ["Layers", "Root"]
+__all__ = ["TEXT_BYTES", "Layers", "Root"]
 
 # each is as fast as its disk and the memory
 _COPIES_AT_ONCE = 2
 
-_TEXT_BYTES = 1024 * 1024
+# of a file that is read whole, as passwd
+TEXT_BYTES = 1024 * 1024
 
 
 class Layers:
@@ -140,7 +142,7 @@ class Root:
         finally:
             os.close(descriptor)
 
-    def text(self, path: str, most_bytes: int = _TEXT_BYTES) -> str:
+    def text(self, path: str, most_bytes: int = TEXT_BYTES) -> str:
         """A regular file's text, the beginning of it; empty when there is none."""
         try:
             with self.opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
@@ -159,34 +161,14 @@ class Root:
         wanted = os.path.normpath(f"/{path.lstrip('/')}")
         for each in reversed(mounts):
             place = os.path.normpath(each["destination"])
-            if place == "/" or (wanted != place and not wanted.startswith(f"{place}/")):
+            if wanted != place and not wanted.startswith(f"{place}/"):
                 continue
-            if not {"bind", "rbind"} & set(each.get("options") or ()) and each.get("type") != "bind":
+            if not is_bind(each):
                 return ""
             below = wanted[len(place) :]
             folder, name = (each["source"], below) if below else os.path.split(os.path.normpath(each["source"]))
             return Root(folder).text(name, most_bytes)
         return self.text(wanted, most_bytes)
-
-    def check_user_files(self) -> None:
-        """Of what a runtime reads, and waits for where it is a pipe. Nothing is opened here.
-
-        Raises:
-            InvalidArgument: /etc/passwd or /etc/group is there and no regular file, or has over 1 MiB.
-            OSError: the guest has no descriptor left to look with.
-        """
-        for path in ("/etc/passwd", "/etc/group"):
-            try:
-                with self.opened(path, os.O_PATH) as descriptor:
-                    found = os.fstat(descriptor)
-            except OSError as error:
-                raise_if_exhausted(error)
-                continue
-            if not stat.S_ISREG(found.st_mode) or found.st_size > _TEXT_BYTES:
-                raise InvalidArgument(
-                    f"{path} of the container's root: expected a regular file of at most {_TEXT_BYTES} bytes",
-                    field="root",
-                )
 
     def is_directory(self, path: str) -> bool:
         """Whether there is a directory. Raises: OSError when the guest has no descriptor left to look with."""

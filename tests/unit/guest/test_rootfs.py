@@ -79,39 +79,6 @@ def test_what_is_not_there_is(tmp_path: Path, look: Callable[[Root], object]) ->
     assert not look(Root(str(tmp_path)))
 
 
-@pytest.mark.parametrize("name", ["passwd", "group"])
-def test_what_a_runtime_reads_is_a_file_that_ends(tmp_path: Path, name: str) -> None:
-    file, root = tmp_path / "etc" / name, Root(str(tmp_path))
-    root.check_user_files()
-    file.parent.mkdir()
-    root.check_user_files()
-    for fine in (
-        partial(file.write_text, ""),
-        partial(os.truncate, file, MIB),
-        file.unlink,
-        partial(file.symlink_to, "/nowhere"),
-        file.unlink,
-        partial(file.symlink_to, "/../hosts"),
-        partial((tmp_path / "hosts").write_text, "x"),
-        file.unlink,
-    ):
-        fine()
-        root.check_user_files()
-    for begin, end in (
-        (partial(os.mkfifo, file), file.unlink),
-        (file.mkdir, file.rmdir),
-        (partial(file.symlink_to, "/pipe"), file.unlink),
-        (partial(file.write_bytes, b"x" * (MIB + 1)), file.unlink),
-    ):
-        if not (tmp_path / "pipe").exists():
-            os.mkfifo(tmp_path / "pipe")
-        begin()
-        with pytest.raises(InvalidArgument) as caught:
-            root.check_user_files()
-        assert caught.value.details["field"] == "root"
-        end()
-
-
 # roots
 
 
