@@ -15,12 +15,22 @@ from actors.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["DEFAULT_LIMITS", "LARGEST_ID", "SIMULATED_LIMITS", "Limits", "guest_limits", "guest_words"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "LARGEST_ID",
+    "LARGEST_SIGNAL",
+    "SIMULATED_LIMITS",
+    "Limits",
+    "guest_limits",
+    "guest_words",
+]
 
 KIB = 1024
 MIB = 1024 * KIB
 # of a user or group: (uid_t)-1 is the kernel's word for "leave it as it is", and whoever asked for it would stay root
 LARGEST_ID = 2**32 - 2
+# Linux's SIGRTMAX
+LARGEST_SIGNAL = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from actors.schemas.oci import LinuxResources, Process, Spec
 from actors.schemas.resources import Device, SharedMount, Storage
-from actors.wire.fields import between
+from actors.wire.fields import KillSignal, between
 
 __all__ = [
     "AgentDetails",
@@ -125,7 +125,7 @@ class SignalProcessRequest(Struct, frozen=True):
 
     container_id: str = ""
     exec_id: str = ""
-    signal: int = 0
+    signal: KillSignal = 0
 
 
 class WaitProcessRequest(Struct, frozen=True):

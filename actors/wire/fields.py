@@ -16,7 +16,7 @@ import msgspec
 from msgspec import inspect as shapes
 
 from actors.errors import InvalidArgument
-from actors.limits import LARGEST_ID
+from actors.limits import LARGEST_ID, LARGEST_SIGNAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,13 +26,16 @@ __all__ = [
     "Arguments",
     "CString",
     "Environment",
+    "KillSignal",
     "Name",
     "Path",
     "Rule",
+    "SignalNumber",
     "Size",
     "UserText",
     "between",
     "check_fields",
+    "check_signal",
     "own_path",
     "rule",
     "rule_of",
@@ -105,6 +108,11 @@ UserText: TypeAlias = Annotated[
 # of a terminal, in character cells: the kernel's `struct winsize`
 Size: TypeAlias = Annotated[int, between(1, 65535)]
 
+# what is sent by a verb of ours, and what kill(2) takes: by 0 nothing is sent, and who is gone is told all the same
+SignalNumber: TypeAlias = Annotated[int, between(1, LARGEST_SIGNAL)]
+_KILL = Rule(f"1 to {LARGEST_SIGNAL}, or 0 to send nothing", lambda number: 0 <= number <= LARGEST_SIGNAL)
+KillSignal: TypeAlias = Annotated[int, rule(*_KILL)]
+
 _Check: TypeAlias = "Callable[[Any, str], None]"
 # what a Kata agent's wire and a runtime's file call a create's arguments beside its id
 _WRAPPER = re.compile(r"\Aspec\.(?=.)")
@@ -125,6 +133,12 @@ def check_fields(value: msgspec.Struct, path: str = "") -> None:
     check = _struct_check(type(value))
     if check is not None:
         check(value, path)
+
+
+def check_signal(number: int) -> None:
+    """`KillSignal`'s rule, for a number on its own. Raises: InvalidArgument (`signal`)."""
+    if not _KILL.holds(number):
+        raise _wrong("signal", number, _KILL.words)
 
 
 def _wrong(path: str, value: object, words: str) -> InvalidArgument:

@@ -14,6 +14,7 @@ import trio
 from actors.errors import InvalidArgument, InvalidTransition
 from actors.guest.engines.streams import ReadEnd, WriteEnd, set_terminal_size
 from actors.schemas.text import plain_text
+from actors.wire.fields import check_signal
 from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
@@ -105,10 +106,8 @@ class RealProcess:
         return status
 
     def signal(self, signum: int) -> bool:
-        try:
-            return self.reaped.signal(signum)
-        except ValueError as error:
-            raise InvalidArgument(str(error), field="signal") from error
+        check_signal(signum)
+        return self.reaped.signal(signum)
 
     def resize(self, size: TerminalSize) -> None:
         if not self._stdio.terminal:

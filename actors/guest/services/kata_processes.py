@@ -14,6 +14,7 @@ import msgspec
 from actors.errors import InvalidArgument
 from actors.schemas import agent as api
 from actors.schemas.oci import User
+from actors.wire.fields import check_fields
 from actors.wire.spec import TerminalSize
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class ProcessCalls:
         return api.Empty()
 
     async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
+        check_fields(request)
         if not request.exec_id and request.signal == signal.SIGKILL:
             await self._conductor.kill_all(request.container_id)
         else:

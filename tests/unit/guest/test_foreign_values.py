@@ -62,4 +62,11 @@ async def test_another_clients_values_are_refused_in_a_create_and_in_an_exec(aut
         with pytest.raises(InvalidArgument) as caught:
             await client.copy_file(api.CopyFileRequest(path=path, uid=-1))
         assert caught.value.details["field"] == "uid"
+        for number in (65, 2**31 - 1, 2**31, UNSET):
+            for exec_id in ("one", ""):
+                with pytest.raises(InvalidArgument) as caught:
+                    await client.signal_process(api.SignalProcessRequest("one", exec_id, number))
+                assert caught.value.details["field"] == "signal"
+        # nothing is sent by it, as by kill(2) and by real agents
+        await client.signal_process(api.SignalProcessRequest("one", "one", 0))
         nursery.cancel_scope.cancel()
