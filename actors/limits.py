@@ -19,6 +19,7 @@ __all__ = [
     "DEFAULT_LIMITS",
     "LARGEST_ID",
     "LARGEST_SIGNAL",
+    "MOST_GROUPS",
     "SIMULATED_LIMITS",
     "Limits",
     "guest_limits",
@@ -29,6 +30,8 @@ KIB = 1024
 MIB = 1024 * KIB
 # of a user or group: (uid_t)-1 is the kernel's word for "leave it as it is", and whoever asked for it would stay root
 LARGEST_ID = 2**32 - 2
+# Linux's NGROUPS_MAX
+MOST_GROUPS = 65_536
 # Linux's SIGRTMAX
 LARGEST_SIGNAL = 64
 

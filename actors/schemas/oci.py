@@ -13,9 +13,9 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Struct, field
 
-from actors.limits import LARGEST_ID
+from actors.limits import LARGEST_ID, MOST_GROUPS
 from actors.schemas.convert import SchemaError, decode, encode
-from actors.wire.fields import CString, between, rule
+from actors.wire.fields import CString, at_most, between, rule
 
 __all__ = [
     "Box",
@@ -129,12 +129,12 @@ class Box(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel")
 
 
 class User(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
-    """Numeric user and groups."""
+    """Numeric user and groups; a guest looks `username` up where the numbers are 0 (`actors.host.users.run_as`)."""
 
     uid: _Id
     gid: _Id
-    additional_gids: tuple[_Id, ...] = ()
-    username: str = ""
+    additional_gids: Annotated[tuple[_Id, ...], at_most(MOST_GROUPS)] = ()
+    username: CString = ""
 
 
 class LinuxCapabilities(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):

@@ -16,7 +16,7 @@ import trio
 
 from actors.errors import InvalidArgument, NotFound, Unsupported
 from actors.guest.engines.pids import refuse_if_full
-from actors.host.users import check_ids, resolve_user
+from actors.host.users import run_as
 from actors.simulation.engine_process import (
     SimulatedProcess,
     Streams,
@@ -269,12 +269,8 @@ def _identity(tree: Tree, asked: Process) -> Identity:
     user = asked.user
     if user is None:
         return Identity()
-    if not user.username:
-        # the engine port's promise, as with the others
-        check_ids(msgspec.to_builtins(user))
-        return Identity(user.uid, user.gid, user.additional_gids)
-    found = resolve_user(user.username, tree.text("/etc/passwd"), tree.text("/etc/group"))
-    return Identity(found.uid, found.gid, user.additional_gids or found.groups)
+    found = run_as(msgspec.to_builtins(user), tree.text)
+    return Identity(found.uid, found.gid, found.groups)
 
 
 def _home(tree: Tree, uid: int) -> str:

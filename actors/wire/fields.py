@@ -26,13 +26,16 @@ __all__ = [
     "Arguments",
     "CString",
     "Environment",
+    "GroupText",
     "KillSignal",
     "Name",
+    "OneUser",
     "Path",
     "Rule",
     "SignalNumber",
     "Size",
     "UserText",
+    "at_most",
     "between",
     "check_fields",
     "check_signal",
@@ -66,6 +69,11 @@ def between(least: float, most: float) -> msgspec.Meta:
     return rule(f"{least} to {most}", lambda value: least <= value <= most)
 
 
+def at_most(count: int) -> msgspec.Meta:
+    """The rule that there are no more of them."""
+    return rule(f"at most {count} of them", lambda items: len(items) <= count)
+
+
 def rule_of(kind: shapes.Type) -> Rule | None:
     """The rule that stands on a type."""
     if not isinstance(kind, shapes.Metadata):
@@ -87,6 +95,10 @@ def _is_user(text: str) -> bool:
     return not text or ("\0" not in text and len(parts) <= 2 and all(map(_is_id_or_name, parts)))
 
 
+def _is_one_user(text: str) -> bool:
+    return not set(text) & set(":,\0") and _is_id_or_name(text)
+
+
 def _is_id_or_name(part: str) -> bool:
     if not (part.isascii() and part.isdigit()):
         return part != ""
@@ -102,6 +114,9 @@ AbsolutePath: TypeAlias = Annotated[
 ]
 Arguments: TypeAlias = Annotated[tuple[CString, ...], rule("a program, and its arguments", bool)]
 Environment: TypeAlias = dict[Name, CString]
+# of a user or group on its own: what is empty is not said
+OneUser: TypeAlias = Annotated[str, rule(f"a name without ':' or ',', or a number from 0 to {LARGEST_ID}", lambda text: not text or _is_one_user(text))]  # fmt: skip
+GroupText: TypeAlias = Annotated[str, rule(f"a group: a name without ':' or ',', or a number from 0 to {LARGEST_ID}", lambda text: _is_one_user(text))]  # fmt: skip
 UserText: TypeAlias = Annotated[
     str, rule(f"a user, or user:group, as names or numbers from 0 to {LARGEST_ID}", _is_user)
 ]

@@ -36,7 +36,7 @@ from actors.host import cgroups
 from actors.host.cgroups import FreezerState
 from actors.host.exhaustion import is_exhaustion, told_when_exhausted
 from actors.host.marks import read_process, signal_exactly
-from actors.host.users import check_ids, resolve_user
+from actors.host.users import run_as
 from actors.limits import LARGEST_ID
 
 if TYPE_CHECKING:
@@ -458,16 +458,9 @@ def _limit_files(pid: int, process: Document) -> None:
 
 
 def _user(user: Mapping[str, Any], root: Root, most: int) -> Document:
-    """A name is resolved against the container's passwd; numbers are taken as they are, up to what the runtime takes."""
-    check_ids(user, most)
-    name = user.get("username") or ""
-    if not name:
-        return {key: value for key, value in user.items() if key in ("uid", "gid", "umask", "additionalGids")} or {
-            "uid": 0,
-            "gid": 0,
-        }
-    found = resolve_user(name, root.text("/etc/passwd"), root.text("/etc/group"), most)
-    return {"uid": found.uid, "gid": found.gid, "additionalGids": list(user.get("additionalGids") or found.groups)}
+    """Numbers for a runtime, up to what it takes."""
+    found = run_as(user, root.text, most)
+    return {"uid": found.uid, "gid": found.gid, "additionalGids": list(found.groups)}
 
 
 def _below_a_mount(path: str, mounts: list[Document]) -> bool:

@@ -32,7 +32,7 @@ from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal
 from actors.host.cgroups import container_group
 from actors.host.exhaustion import is_exhaustion, raise_if_exhausted, told_when_exhausted
 from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, signal_exactly
-from actors.host.users import check_ids, resolve_user
+from actors.host.users import run_as
 from actors.schemas.oci import LinuxResources
 from actors.wire.spec import TerminalSize
 
@@ -52,6 +52,7 @@ _STOP_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.002
 _RELEASE_LOOKS = 10
+_GROUPS_IN_A_WORD = 10_000
 # takes the limit of descriptors that the guest was started with, waits at the gate, takes the terminal as its controlling one
 # (the first that a session's leader opens), and runs
 _SHIM = (
@@ -62,7 +63,8 @@ _SHIM = (
 # change. A shell has no word for that, and Python's own start ignores two signals
 _CHANGING = """
 import os, resource, signal, sys
-limit, gate, tty, uid, gid, groups = sys.argv[1:7]
+limit, gate, tty, uid, gid, words = sys.argv[1:7]
+groups, command = " ".join(sys.argv[7 : 7 + int(words)]), sys.argv[7 + int(words) :]
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 for number in signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ:
     signal.signal(number, signal.SIG_DFL)
@@ -75,7 +77,7 @@ if tty:
 os.setgroups([int(group) for group in groups.split()])
 os.setresgid(int(gid), int(gid), int(gid))
 os.setresuid(int(uid), int(uid), int(uid))
-os.execv("/bin/sh", ["sh", "-c", 'exec "$@"', "sh", *sys.argv[7:]])
+os.execv("/bin/sh", ["sh", "-c", 'exec "$@"', "sh", *command])
 """
 
 
@@ -287,11 +289,8 @@ def _command(document: Document, user: Document) -> Callable[[str, str, str], li
         raise cannot_run(program, "no such executable on this machine")
     # the shell that waits at the gate would take what the kernel does not know for a script of its own
     check_format(Root("/"), found_program, [], cwd)
-    check_ids(user)
-    uid, gid, groups = int(user.get("uid") or 0), int(user.get("gid") or 0), user.get("additionalGids") or ()
-    if user.get("username"):
-        found = resolve_user(user["username"], Path("/etc/passwd").read_text(), Path("/etc/group").read_text())
-        uid, gid, groups = found.uid, found.gid, groups or found.groups
+    found = run_as(user, lambda file: Path(file).read_text())
+    uid, gid, groups = found.uid, found.gid, found.groups
     if not _may_execute(found_program, uid, {gid, *groups}):
         raise cannot_run(program, f"permission denied for uid {uid}")
     # no right is needed to stay who we are
@@ -299,7 +298,9 @@ def _command(document: Document, user: Document) -> Callable[[str, str, str], li
         return lambda limit, gate, tty: ["/bin/sh", "-c", _SHIM, "sh", limit, gate, tty, *document["args"]]
     if os.geteuid() != 0:
         raise Unsupported(f"user {uid}:{gid}: only root can run a process as somebody else", field="user")
-    identity = (str(uid), str(gid), " ".join(map(str, groups)))
+    # the kernel takes long commands, but no word of one over 128 KiB
+    words = [" ".join(map(str, groups[at : at + _GROUPS_IN_A_WORD])) for at in range(0, len(groups), _GROUPS_IN_A_WORD)]
+    identity = (str(uid), str(gid), str(len(words)), *words)
     changing = [sys.executable, "-IS", "-c", _CHANGING]
     return lambda limit, gate, tty: [*changing, limit, gate, tty, *identity, *document["args"]]
 

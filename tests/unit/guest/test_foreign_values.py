@@ -27,12 +27,26 @@ WRONG: dict[str, Process] = {
     "user.gid": replace(PLAIN, user=User(uid=0, gid=UNSET)),
     "user.additionalGids[0]": replace(PLAIN, user=User(uid=0, gid=0, additional_gids=(UNSET,))),
     "user": replace(PLAIN, user=User(uid=0, gid=0, username=f"0:{UNSET}")),
+    "user.username": replace(PLAIN, user=User(uid=1000, gid=1000, username="root")),
+    "user.additionalGids": replace(PLAIN, user=User(uid=0, gid=0, additional_gids=tuple(range(65_537)))),
     "args[1]": replace(PLAIN, args=("sleep", "1\x000")),
     "env[0]": replace(PLAIN, env=("A=\0",)),
     "cwd": replace(PLAIN, cwd="/\0"),
     "consoleSize.width": replace(PLAIN, console_size=Box(height=24, width=65536)),
     "oomScoreAdj": replace(PLAIN, oom_score_adj=-1001),
     "rlimits[0].type": replace(PLAIN, rlimits=(POSIXRlimit(type="RLIMIT_NOTHING", hard=1, soft=1),)),
+}
+
+
+WHO = {
+    api.StringUser(): "uid=0(root) gid=0(root)",
+    api.StringUser(uid="nobody"): "uid=65534(nobody) gid=65534(nogroup)",
+    api.StringUser(gid="nogroup"): "uid=0(root) gid=65534(nogroup)",
+    api.StringUser(uid="7", additionalGids=("nogroup", "8")): "uid=7 gid=0(root) groups=65534(nogroup),8",
+    api.StringUser(uid="root:0"): "string_user.uid",
+    api.StringUser(gid="0,0"): "string_user.gid",
+    api.StringUser(additionalGids=("",)): "string_user.additionalGids[0]",
+    api.StringUser(additionalGids=("0",) * 65_537): "string_user.additionalGids",
 }
 
 
@@ -69,4 +83,26 @@ async def test_another_clients_values_are_refused_in_a_create_and_in_an_exec(aut
                 assert caught.value.details["field"] == "signal"
         # nothing is sent by it, as by kill(2) and by real agents
         await client.signal_process(api.SignalProcessRequest("one", "one", 0))
+        nursery.cancel_scope.cancel()
+
+
+async def test_string_user_is_read_to_the_last_field(autojump_clock: MockClock) -> None:
+    async with open_simulated_kata() as target, trio.open_nursery() as nursery:
+        link = target.link()
+        await nursery.start(link.run)
+        client = KataClient(link, seconds=60)
+        await client.create_sandbox(api.CreateSandboxRequest(hostname="box", sandbox_id="box"))
+        for number, (asked, expected) in enumerate(WHO.items()):
+            spec = oci_spec(ContainerSpec(process=ProcessSpec(args=("id",))), "/")
+            name = f"c{number}"
+            asking = api.CreateContainerRequest(container_id=name, OCI=spec, string_user=asked)
+            if expected.startswith("string_user"):
+                with pytest.raises(InvalidArgument) as caught:
+                    await client.create_container(asking)
+                assert caught.value.details["field"] == expected
+                continue
+            await client.create_container(asking)
+            await client.start_container(api.StartContainerRequest(container_id=name))
+            said = await client.read_stdout(api.ReadStreamRequest(container_id=name, exec_id=name, len=1000))
+            assert said.data.decode().strip() == expected
         nursery.cancel_scope.cancel()
