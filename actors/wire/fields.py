@@ -26,6 +26,7 @@ __all__ = [
     "Arguments",
     "CString",
     "Environment",
+    "FullPath",
     "GroupText",
     "KillSignal",
     "Name",
@@ -39,12 +40,14 @@ __all__ = [
     "between",
     "check_fields",
     "check_signal",
+    "is_cpu_list",
     "own_path",
     "rule",
     "rule_of",
 ]
 
 _SHOWN = 60
+_CPU_LIST = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?(,[0-9]{1,6}(-[0-9]{1,6})?)*")
 # more digits than any number that is an id; and Python refuses to read thousands of them
 _ID_DIGITS = 10
 
@@ -82,6 +85,11 @@ def rule_of(kind: shapes.Type) -> Rule | None:
     return None if extra is None else extra.get("rule")
 
 
+def is_cpu_list(text: str) -> bool:
+    """Whether it is a list of processors or memory nodes as the kernel reads them: `0-2,4`."""
+    return len(text) <= 4096 and _CPU_LIST.fullmatch(text) is not None
+
+
 def _no_nul(text: str) -> bool:
     return "\0" not in text
 
@@ -111,6 +119,9 @@ Name: TypeAlias = Annotated[str, rule("a name: not empty, without '=' or NUL", l
 Path: TypeAlias = Annotated[str, rule("a path without '..' or NUL", _is_path)]
 AbsolutePath: TypeAlias = Annotated[
     str, rule("an absolute path without '..' or NUL", lambda text: text.startswith("/") and _is_path(text))
+]
+FullPath: TypeAlias = Annotated[
+    str, rule("an absolute path without NUL", lambda text: text.startswith("/") and _no_nul(text))
 ]
 Arguments: TypeAlias = Annotated[tuple[CString, ...], rule("a program, and its arguments", bool)]
 Environment: TypeAlias = dict[Name, CString]

@@ -74,6 +74,16 @@ def _mounts(asked: list[Document]) -> list[Document]:
     return sorted(every, key=lambda mount: mount["destination"].count("/") if mount["destination"] != "/" else 0)
 
 
+def _limited(resources: Document) -> Document:
+    """Without those of which there is to be no limit: a new group has none, and crun would write the number."""
+    kept = dict(resources)
+    if kept.get("pids", {}).get("limit", 0) < 0:
+        del kept["pids"]
+    if kept.get("cpu", {}).get("quota", 0) < 0:
+        kept["cpu"] = {name: asked for name, asked in kept["cpu"].items() if name != "quota"}
+    return kept
+
+
 def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str) -> Document:
     """The runtime's `config.json`: `process` as made by `process_document`, `rootfs` relative to the bundle."""
     linux: Document = dict(spec.get("linux") or {})
@@ -81,11 +91,8 @@ def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str)
     linux["cgroupsPath"] = group
     linux["maskedPaths"] = linux.get("maskedPaths") or _MASKED
     linux["readonlyPaths"] = linux.get("readonlyPaths") or _READONLY
-    resources: Document = linux.get("resources") or {}
-    pids: Document = resources.get("pids") or {}
-    if pids.get("limit", 0) < 0:
-        # no limit is what a new group has; crun would write the number
-        linux["resources"] = {name: asked for name, asked in resources.items() if name != "pids"}
+    if linux.get("resources"):
+        linux["resources"] = _limited(linux["resources"])
     for dropped in ("uidMappings", "gidMappings", "mountLabel", "intelRdt"):
         linux.pop(dropped, None)
     root: Document = spec.get("root") or {}
