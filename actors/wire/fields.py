@@ -136,7 +136,13 @@ Size: TypeAlias = Annotated[int, between(1, 65535)]
 
 # what is sent by a verb of ours, and what kill(2) takes: by 0 nothing is sent, and who is gone is told all the same
 SignalNumber: TypeAlias = Annotated[int, between(1, LARGEST_SIGNAL)]
-_KILL = Rule(f"1 to {LARGEST_SIGNAL}, or 0 to send nothing", lambda number: 0 <= number <= LARGEST_SIGNAL)
+
+
+def _is_kill(number: int) -> bool:
+    return 0 <= number <= LARGEST_SIGNAL
+
+
+_KILL = Rule(f"1 to {LARGEST_SIGNAL}, or 0 to send nothing", _is_kill)
 KillSignal: TypeAlias = Annotated[int, rule(*_KILL)]
 
 _Check: TypeAlias = "Callable[[Any, str], None]"

@@ -156,8 +156,7 @@ def _name_of(process: Process | None, asked: api.StringUser | None) -> str:
 
 
 def _with_numbers(process: Process, root: str) -> Process:
-    user = {} if process.user is None else msgspec.to_builtins(process.user)
-    found = read_user_table(root).run_as(user)
+    found = read_user_table(root).run_as(msgspec.to_builtins(process.user or User(uid=0, gid=0)))
     return msgspec.structs.replace(process, user=User(uid=found.uid, gid=found.gid, additional_gids=found.groups))
 
 
