@@ -23,7 +23,7 @@ from actors.host.heap import keep_freed_buffers
 from actors.host.images import ImageStore, default_image_root
 from actors.host.protocols import GuestProtocol
 from actors.host.roots import default_roots
-from actors.host.rundir import default_run_root
+from actors.host.rundir import as_run_root, default_run_root
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_courier
 from actors.nurseries import open_plain_nursery
@@ -60,7 +60,7 @@ async def open_system(
     agent: str = "kata",
     config: AgentConfig | None = None,
     engine: str = AUTO,
-    run_dir: Path | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
     listen: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     require_isolation: bool = False,
@@ -179,7 +179,7 @@ async def open_embedded(
     *,
     agent: str,
     engine: str,
-    run_dir: Path | None,
+    run_dir: str | os.PathLike[str] | None,
     config: AgentConfig | None = None,
     listen: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -197,7 +197,7 @@ async def open_embedded(
     if require_isolation and runs and found == "processes":
         raise Unsupported(f"isolation is required: {reason}", field="require_isolation")
     guests = EmbeddedGuests(
-        run_root=run_dir or default_run_root(os.environ, os.geteuid()),
+        run_root=default_run_root(os.environ, os.geteuid()) if run_dir is None else as_run_root(run_dir),
         engine=found,
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         seams=real_seams(),
@@ -244,7 +244,7 @@ async def _open(
 
 @asynccontextmanager
 async def open_guest(
-    *, engine: str = AUTO, protocol: GuestProtocol = GuestProtocol.TTRPC, run_dir: Path | None = None
+    *, engine: str = AUTO, protocol: GuestProtocol = GuestProtocol.TTRPC, run_dir: str | os.PathLike[str] | None = None
 ) -> AsyncGenerator[EmbeddedGuest]:
     """A guest on this host and no actors around it: for whoever speaks to its agent directly. Swept at the end.
 
@@ -252,7 +252,7 @@ async def open_guest(
     """
     seams = real_seams()
     guests = EmbeddedGuests(
-        run_root=run_dir or default_run_root(os.environ, os.geteuid()),
+        run_root=default_run_root(os.environ, os.geteuid()) if run_dir is None else as_run_root(run_dir),
         engine=choose_engine(read_facts(), engine)[0],
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         seams=seams,
@@ -304,7 +304,7 @@ async def open_world(
     agent: str = "kata",
     config: AgentConfig | None = None,
     engine: str = AUTO,
-    run_dir: Path | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncGenerator[World]:
     """A world by its name, for a scenario to run in.

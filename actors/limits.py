@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_LIMITS",
     "LARGEST_ID",
+    "LARGEST_SIGNAL",
+    "MOST_GROUPS",
     "MOST_SLOW",
     "SIMULATED_LIMITS",
     "Limits",
@@ -30,6 +32,10 @@ KIB = 1024
 MIB = 1024 * KIB
 # of a user or group: (uid_t)-1 is the kernel's word for "leave it as it is", and whoever asked for it would stay root
 LARGEST_ID = 2**32 - 2
+# Linux's NGROUPS_MAX
+MOST_GROUPS = 65_536
+# Linux's SIGRTMAX
+LARGEST_SIGNAL = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ __all__ = [
     "RunDirectory",
     "Swept",
     "abandoned",
+    "as_run_root",
     "check_run_root",
     "claim",
     "default_run_root",
@@ -178,6 +179,13 @@ def _run_root_error(root: Path, error: OSError) -> KatrioError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP):
         return InvalidArgument(told, field="run_dir")
     return ResourceExhausted(told)
+
+
+def as_run_root(path: str | os.PathLike[str]) -> Path:
+    """A directory as a program names it, absolute. Raises: InvalidArgument."""
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArgument(f"run directory {str(path)[:80]!r}: expected a path", field="run_dir")
+    return Path(path).absolute()
 
 
 def make_run_root(root: Path) -> None:

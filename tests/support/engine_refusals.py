@@ -80,8 +80,8 @@ async def other_fields_that_a_runtime_refuses_are_named(room: Room) -> None:
         error = await refusal_of(room, spec)
         assert (error.code, error.details) == (code, {"field": field}), error
     await room.idle("c1")
-    # RLIMIT_ may be left out, as the schema has it, and a limit over the kernel's own is nobody's to give
-    enough, too_many = (POSIXRlimit(type="NOFILE", soft=count, hard=count) for count in (100, 2**40))
+    # a limit over the kernel's own is nobody's to give
+    enough, too_many = (POSIXRlimit(type="RLIMIT_NOFILE", soft=count, hard=count) for count in (100, 2**40))
     assert (await room.exec_process("c1", room.process("sh", "-c", "ulimit -n", rlimits=(enough,)))).stdout == b"100\n"
     with pytest.raises(InvalidArgument) as refused:
         await room.engine.exec("c1", room.process("true", rlimits=(too_many,)))

@@ -32,8 +32,9 @@ def numeric_user(user: str, table: UserTable) -> str:
         seen = table.resolve(sent)
     except InvalidArgument as error:
         raise InvalidArgument(error.message, field="process.user") from None
-    if seen.uid != found.uid:
-        raise _refused(user, f"a hyperstart would take its uid {sent} for the name of uid {seen.uid}")
+    taken, _ = table.meant(sent)
+    if taken != sent:
+        raise _refused(user, f"a hyperstart would take its uid {sent} for the name of uid {taken}")
     if seen.gid == found.gid:
         return sent
     if found.uid not in table.uids:
@@ -42,6 +43,9 @@ def numeric_user(user: str, table: UserTable) -> str:
         )
     if found.gid not in table.gids:
         raise _refused(user, f"group {found.gid} is not in the container's /etc/group: a hyperstart crashes over it")
+    _, taken = table.meant(str(found.gid))
+    if taken != str(found.gid):
+        raise _refused(user, f"a hyperstart would take its group {found.gid} for the name of group {taken}")
     return f"{sent}:{found.gid}"
 
 

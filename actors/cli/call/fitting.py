@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.agents.identity import ASKING_SECONDS, identify
-from actors.agents.kata.spec import string_user_text
 from actors.errors import InvalidArgument, KatrioError, OutcomeUnknown, Unsupported
 from actors.host.busybox import find_static_busybox
 from actors.host.images import ImageStore, default_image_root
@@ -28,6 +27,7 @@ from actors.host.usertable import read_user_table
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
 from actors.schemas.oci import User
+from actors.schemas.users import string_user_text, with_user
 from actors.seams import real_seams
 from transports.address import parse_agent_address
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from actors.agents.identity import Identity
     from actors.agents.kata.client import KataClient
     from actors.cli.call.arguments import Call
+    from actors.schemas.oci import Process, Spec
 
 __all__ = ["Fitter", "with_root"]
 
@@ -74,12 +75,14 @@ class Fitter:
             case api.CreateSandboxRequest() as request:
                 await self._check_sandbox(client)
                 return request
-            case api.CreateContainerRequest() as request if call.image or request.string_user is not None:
-                return await self._fitted_create(client, call, request)
-            case api.ExecProcessRequest(string_user=user) as request if user is not None:
+            case api.CreateContainerRequest(OCI=spec) as request if spec is not None:
+                if not call.image and not _name_of(spec.process, request.string_user):
+                    return request
+                return await self._fitted_create(client, call, request, spec)
+            case api.ExecProcessRequest() as request if name := _name_of(request.process, request.string_user):
                 if not (await self._who(client)).own:
                     raise InvalidArgument(
-                        f"user {string_user_text(user)!r}: this agent looks no names up; write uid:gid", field="user"
+                        f"user {name[:80]!r}: this agent looks no names up; write uid:gid", field="user"
                     )
                 return request
             case request:
@@ -98,18 +101,19 @@ class Fitter:
             )
 
     async def _fitted_create(
-        self, client: KataClient, call: Call, request: api.CreateContainerRequest
+        self, client: KataClient, call: Call, request: api.CreateContainerRequest, spec: Spec
     ) -> api.CreateContainerRequest:
-        spec = request.OCI
-        if spec is None or spec.root is None or (await self._who(client)).own:
+        if (await self._who(client)).own:
             return request
-        process = spec.process
-        if request.string_user is not None and process is not None:
-            found = read_user_table(spec.root.path).resolve(string_user_text(request.string_user))
-            user = User(uid=found.uid, gid=found.gid, additional_gids=found.groups)
-            process = msgspec.structs.replace(process, user=user)
-        root = spec.root
-        if call.image:
+        process, root = spec.process, spec.root
+        if process is not None and (name := _name_of(process, request.string_user)):
+            if root is None:
+                raise InvalidArgument(
+                    f"user {name[:80]!r}: this agent looks no names up, and without a root nobody can; write uid:gid",
+                    field="user",
+                )
+            process = _with_numbers(with_user(process, request.string_user), root.path)
+        if call.image and root is not None:
             threads = real_seams().threads
             copy = partial(self._roots.copy, root.path, request.container_id, DEFAULT_LIMITS, threads.checkpoint)
             root = msgspec.structs.replace(root, path=await threads.run(copy))
@@ -135,3 +139,15 @@ async def with_root(call: Call) -> Call:
     path = str(await threads.run(partial(store.resolve, call.image)))
     spec = msgspec.structs.replace(request.OCI, root=msgspec.structs.replace(request.OCI.root, path=path))
     return dataclasses.replace(call, request=msgspec.structs.replace(request, OCI=spec))
+
+
+def _name_of(process: Process | None, asked: api.StringUser | None) -> str:
+    """What would have to be looked up; empty when numbers say it all."""
+    if asked is not None and asked != api.StringUser():
+        return string_user_text(asked)
+    return process.user.username if process is not None and process.user is not None else ""
+
+
+def _with_numbers(process: Process, root: str) -> Process:
+    found = read_user_table(root).run_as(msgspec.to_builtins(process.user or User(uid=0, gid=0)))
+    return msgspec.structs.replace(process, user=User(uid=found.uid, gid=found.gid, additional_gids=found.groups))

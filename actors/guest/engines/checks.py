@@ -9,18 +9,16 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, InvalidTransition
 from actors.guest.engines.oci_config import Document, is_bind, process_document
 from actors.guest.engines.rlimits import check_rlimits
 from actors.guest.engines.rootfs import TEXT_BYTES
 from actors.host.exhaustion import raise_if_exhausted
-from actors.host.users import check_ids, home_of, resolve_user
+from actors.host.users import home_of, run_as
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from actors.guest.engines.rootfs import Root
 
 __all__ = ["check_container_users", "check_image_users", "check_mounts", "checked_process"]
@@ -40,9 +38,9 @@ def checked_process(asked: Document, root: Root, *, mounts: list[Document], most
     if not os.path.isabs(cwd) or not (_below_a_mount(cwd, mounts) or root.is_directory(cwd)):
         raise InvalidArgument(f"cwd {cwd!r}: no such directory in the container", field="cwd")
     check_rlimits(asked)
-    passwd = root.text(_PASSWD)
-    user = _user(asked.get("user") or {}, root, passwd, most)
-    return process_document(asked, user, home=home_of(user["uid"], passwd))
+    found = run_as(asked.get("user") or {}, root.text, most)
+    user = {"uid": found.uid, "gid": found.gid, "additionalGids": list(found.groups)}
+    return process_document(asked, user, home=home_of(found.uid, root.text(_PASSWD)))
 
 
 def check_mounts(mounts: list[Document]) -> None:
@@ -98,18 +96,6 @@ def _odd_user_file(root: Root) -> str:
         if not stat.S_ISREG(found.st_mode) or found.st_size > TEXT_BYTES:
             return path
     return ""
-
-
-def _user(user: Mapping[str, Any], root: Root, passwd: str, most: int) -> Document:
-    """A name is resolved against the container's passwd; numbers are taken as they are, up to what the runtime takes."""
-    check_ids(user, most)
-    name = user.get("username") or ""
-    if not name:
-        found = {key: value for key, value in user.items() if key in ("uid", "gid", "umask", "additionalGids")}
-        return {"uid": 0, "gid": 0, **found}
-    resolved = resolve_user(name, passwd, root.text(_GROUP), most)
-    groups = user.get("additionalGids") or resolved.groups
-    return {"uid": resolved.uid, "gid": resolved.gid, "additionalGids": list(groups)}
 
 
 def _below_a_mount(path: str, mounts: list[Document]) -> bool:

@@ -60,13 +60,9 @@ def process_document(process: Document, user: Mapping[str, Any], *, home: str = 
         name = default.partition("=")[0]
         if name and not any(entry.startswith(f"{name}=") for entry in environment):
             environment.append(default)
-    limits = [
-        {**limit, "type": f"RLIMIT_{limit['type'].removeprefix('RLIMIT_')}"} for limit in process.get("rlimits") or ()
-    ]
     kept = {key: value for key, value in process.items() if value not in (None, "")}
     return {
         **kept,
-        **({"rlimits": limits} if limits else {}),
         "user": dict(user),
         "env": environment,
         "cwd": process.get("cwd") or "/",
@@ -86,6 +82,16 @@ def _mounts(asked: list[Document]) -> list[Document]:
     return sorted(every, key=lambda mount: mount["destination"].count("/") if mount["destination"] != "/" else 0)
 
 
+def _limited(resources: Document) -> Document:
+    """Without those of which there is to be no limit: a new group has none, and crun would write the number."""
+    kept = dict(resources)
+    if kept.get("pids", {}).get("limit", 0) < 0:
+        del kept["pids"]
+    if kept.get("cpu", {}).get("quota", 0) < 0:
+        kept["cpu"] = {name: asked for name, asked in kept["cpu"].items() if name != "quota"}
+    return kept
+
+
 def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str) -> Document:
     """The runtime's `config.json`: `process` as made by `process_document`, `rootfs` relative to the bundle."""
     linux: Document = dict(spec.get("linux") or {})
@@ -93,11 +99,8 @@ def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str)
     linux["cgroupsPath"] = group
     linux["maskedPaths"] = linux.get("maskedPaths") or _MASKED
     linux["readonlyPaths"] = linux.get("readonlyPaths") or _READONLY
-    resources: Document = linux.get("resources") or {}
-    pids: Document = resources.get("pids") or {}
-    if pids.get("limit", 0) < 0:
-        # no limit is what a new group has; crun would write the number
-        linux["resources"] = {name: asked for name, asked in resources.items() if name != "pids"}
+    if linux.get("resources"):
+        linux["resources"] = _limited(linux["resources"])
     # the sandbox's, which the guest has set
     linux.pop("sysctl", None)
     root: Document = spec.get("root") or {}

@@ -17,6 +17,7 @@ from actors.errors import InvalidArgument, InvalidTransition
 from actors.guest.engines.streams import ReadEnd, WriteEnd, set_terminal_size
 from actors.host.exhaustion import raise_if_exhausted
 from actors.schemas.text import plain_text
+from actors.wire.fields import check_signal
 from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
@@ -112,10 +113,8 @@ class RealProcess:
         return status
 
     def signal(self, signum: int) -> bool:
-        try:
-            return self.reaped.signal(signum)
-        except ValueError as error:
-            raise InvalidArgument(str(error), field="signal") from error
+        check_signal(signum)
+        return self.reaped.signal(signum)
 
     def handles(self, signum: int) -> bool:
         return not self._runtime and self.reaped.status is None and _handles(self.reaped.pid, signum)

@@ -151,12 +151,10 @@ ROWS = (
     Row(r"setrlimit `\w+`: " + _REASON, _refused(InvalidArgument, "process.rlimits")),
     Row(r"write to /proc/self/oom_score_adj: " + _REASON, _refused(PermissionDenied, "process.oomScoreAdj")),
     # the rest of `linux`
-    Row(r"(?P<reason>rootfsPropagation=.* is not supported)\Z", _refused(InvalidArgument, "linux.rootfsPropagation")),
     Row(r"can't mask path (?P<path>.*?): .*: " + _REASON, _path_of("maskedPaths")),
     Row(r"open `(?P<path>.*)`: " + _REASON, _path_of("maskedPaths")),
     Row(r"open `(?P<path>.*)`: " + _REASON, _path_of("readonlyPaths")),
     Row(r"can't make \"(?P<path>.*?)\" read-only: (?:.*: )?" + _REASON, _path_of("readonlyPaths")),
-    Row(r"(?P<reason>invalid device type .*)\Z", _device),
     Row(r"error creating device nodes: (?:.*: )?" + _REASON, _device),
     Row(r"mknod `.*`: " + _REASON, _device),
 )  # fmt: skip

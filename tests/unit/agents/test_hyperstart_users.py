@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TABLE = UserTable(
     passwd="root:x:0:0::/root:/bin/sh\napp:x:1000:50::/:\nodd:x:1001:60::/:\n1002:x:9:50::/:\nlike:x:1002:50::/:\nbad:x:?:0::/:\n",
-    group="root:x:0:\nstaff:x:50:\nmore:x:70:app\n",
+    group="root:x:0:\nstaff:x:50:\nmore:x:70:app\n72:x:0:\nreal:x:72:\n",
 )
 
 
@@ -43,7 +43,6 @@ TABLE = UserTable(
         ("0:70", "0:70"),
         ("7", "7"),
         ("7:0", "7"),
-        ("1002", "9"),
     ],
 )
 def test_numbers_that_it_takes_for_the_same_user(user: str, sent: str) -> None:
@@ -57,6 +56,8 @@ def test_numbers_that_it_takes_for_the_same_user(user: str, sent: str) -> None:
         ("app:nosuch", "not in the container's /etc/group"),
         ("bad", "no number for it"),
         ("like", "for the name of uid 9"),
+        ("1002", "for the name of uid 9"),
+        ("1000:72", "for the name of group 0"),
         ("7:70", "gives it group 0"),
         ("1000:71", "crashes over it"),
         ("4294967295", "expected 0 to"),
