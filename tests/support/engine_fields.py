@@ -5,6 +5,9 @@ Part of the one body of tests of the engine port (`engine_cases`). That an appli
 
 from __future__ import annotations
 
+import os
+import socket
+
 import msgspec
 import pytest
 from msgspec import structs
@@ -110,6 +113,21 @@ async def an_exec_s_fields_too(room: Room) -> None:
         else:
             assert (await room.exec_process("c1", process)).code == 0
     await room.remove("c1")
+
+
+@case("isolation", "kernel")
+async def no_annotation_is_an_order_to_a_runtime(room: Room) -> None:
+    """crun would dial this socket, in the guest's sight and as its root, and send it a descriptor of the container's init."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as heard:
+        heard.bind("heard")
+        heard.listen(1)
+        order = {"run.oci.pidfd_receiver": f"{os.getcwd()}/heard"}
+        process = await room.engine.create("c1", structs.replace(room.spec(room.process("true")), annotations=order))
+        await room.engine.start("c1")
+        assert (await outcome(process)).code == 0
+        await room.remove("c1")
+        with pytest.raises(BlockingIOError):
+            heard.accept()
 
 
 @case("kernel")

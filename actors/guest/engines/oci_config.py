@@ -93,7 +93,11 @@ def _limited(resources: Document) -> Document:
 
 
 def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str) -> Document:
-    """The runtime's `config.json`: `process` as made by `process_document`, `rootfs` relative to the bundle."""
+    """The runtime's `config.json`: `process` as made by `process_document`, `rootfs` relative to the bundle.
+
+    Without annotations. They are the client's own words about its container, and a runtime takes some for orders, which it
+    carries out outside of the container as the guest's root: by `run.oci.pidfd_receiver` crun dials a socket at any path.
+    """
     linux: Document = dict(spec.get("linux") or {})
     linux["namespaces"] = [{"type": name} for name in _OWN_NAMESPACES]
     linux["cgroupsPath"] = group
@@ -110,5 +114,4 @@ def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str)
         "root": {"path": rootfs, "readonly": bool(root.get("readonly"))},
         "mounts": _mounts(list(spec.get("mounts") or [])),
         "linux": linux,
-        "annotations": dict(spec.get("annotations") or {}),
     }

@@ -1,4 +1,4 @@
-"""What a runtime's `config.json` has of the limits that were asked for."""
+"""What a runtime's `config.json` has of what was asked for."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ def test_no_limit_is_what_a_new_group_has(asked: dict[str, object], given: dict[
 
 def test_without_resources_there_are_none() -> None:
     assert "resources" not in bundle_config({}, {}, rootfs="rootfs", group="/a")["linux"]
+
+
+def test_no_annotation_gets_to_a_runtime() -> None:
+    """Whatever it is called: each runtime has names of its own that it obeys."""
+    asked = {"run.oci.pidfd_receiver": "/run/socket", "org.example.note": "x"}
+    made = bundle_config({"annotations": asked}, {}, rootfs="rootfs", group="/a")
+    assert not [word for word in (*asked, "/run/socket") if word in str(made)]
