@@ -59,7 +59,9 @@ def run(*words: str) -> list[dict[str, Any]]:
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    *results, total = map(json.loads, done.stdout.splitlines())
+    assert (total["event"], total["runs"]) == ("total", len(results))
+    return results
 
 
 @pytest.fixture
