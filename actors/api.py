@@ -23,7 +23,7 @@ from actors.host.heap import keep_freed_buffers
 from actors.host.images import ImageStore, default_image_root
 from actors.host.protocols import GuestProtocol
 from actors.host.roots import default_roots
-from actors.host.rundir import default_run_root
+from actors.host.rundir import as_run_root, default_run_root
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_courier
 from actors.nurseries import open_plain_nursery
@@ -52,8 +52,6 @@ _log = logging.getLogger("katrio")
 WORLDS = ("embedded", "simulated")
 # what a guest's processes get of our environment; a container gets none of it
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "XDG_RUNTIME_DIR")
-# copies of images, in the directory that a guest elsewhere shares with this host
-_SHARED_ROOTS = ".katrio-roots"
 
 
 @asynccontextmanager
@@ -62,7 +60,7 @@ async def open_system(
     agent: str = "kata",
     config: AgentConfig | None = None,
     engine: str = AUTO,
-    run_dir: Path | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
     listen: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     require_isolation: bool = False,
@@ -123,9 +121,10 @@ async def _open_elsewhere(
 ) -> AsyncGenerator[tuple[SystemHandle, GuestsElsewhere]]:
     """Around an agent that runs already."""
     # a share of the guest's is the one place whose files it sees
-    place = default_roots(os.environ, os.geteuid()) if chosen.share == "/" else Path(chosen.share, _SHARED_ROOTS)
+    share = None if chosen.share == "/" else Path(chosen.share)
+    place = default_roots(os.environ, os.geteuid())
     async with (
-        open_private_images(_store(limits), place, real_seams(), limits) as images,
+        open_private_images(_store(limits), place, real_seams(), limits, share=share) as images,
         open_channels(chosen, told=told) as channels,
     ):
         guests = GuestsElsewhere(channels, chosen, limits)
@@ -180,7 +179,7 @@ async def open_embedded(
     *,
     agent: str,
     engine: str,
-    run_dir: Path | None,
+    run_dir: str | os.PathLike[str] | None,
     config: AgentConfig | None = None,
     listen: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -198,7 +197,7 @@ async def open_embedded(
     if require_isolation and runs and found == "processes":
         raise Unsupported(f"isolation is required: {reason}", field="require_isolation")
     guests = EmbeddedGuests(
-        run_root=run_dir or default_run_root(os.environ, os.geteuid()),
+        run_root=default_run_root(os.environ, os.geteuid()) if run_dir is None else as_run_root(run_dir),
         engine=found,
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         seams=real_seams(),
@@ -245,7 +244,7 @@ async def _open(
 
 @asynccontextmanager
 async def open_guest(
-    *, engine: str = AUTO, protocol: GuestProtocol = GuestProtocol.TTRPC, run_dir: Path | None = None
+    *, engine: str = AUTO, protocol: GuestProtocol = GuestProtocol.TTRPC, run_dir: str | os.PathLike[str] | None = None
 ) -> AsyncGenerator[EmbeddedGuest]:
     """A guest on this host and no actors around it: for whoever speaks to its agent directly. Swept at the end.
 
@@ -253,7 +252,7 @@ async def open_guest(
     """
     seams = real_seams()
     guests = EmbeddedGuests(
-        run_root=run_dir or default_run_root(os.environ, os.geteuid()),
+        run_root=default_run_root(os.environ, os.geteuid()) if run_dir is None else as_run_root(run_dir),
         engine=choose_engine(read_facts(), engine)[0],
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         seams=seams,
@@ -305,7 +304,7 @@ async def open_world(
     agent: str = "kata",
     config: AgentConfig | None = None,
     engine: str = AUTO,
-    run_dir: Path | None = None,
+    run_dir: str | os.PathLike[str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> AsyncGenerator[World]:
     """A world by its name, for a scenario to run in.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_LIMITS",
     "LARGEST_ID",
+    "LARGEST_SIGNAL",
+    "MOST_GROUPS",
     "MOST_SLOW",
     "SIMULATED_LIMITS",
     "Limits",
@@ -30,6 +32,10 @@ KIB = 1024
 MIB = 1024 * KIB
 # of a user or group: (uid_t)-1 is the kernel's word for "leave it as it is", and whoever asked for it would stay root
 LARGEST_ID = 2**32 - 2
+# Linux's NGROUPS_MAX
+MOST_GROUPS = 65_536
+# Linux's SIGRTMAX
+LARGEST_SIGNAL = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,9 @@ class Limits:
     image_bytes: int = 8 * 1024 * MIB
     # its files and directories over all layers; Debian with a desktop has 300,000
     image_entries: int = 500_000
+    # one root that a guest copies since the kernel lays no overlay over it: the copy lies in the guest's memory, outside of its
+    # container's own; ten times a Debian
+    guest_copy_bytes: int = 1024 * MIB
     # Docker's own bound is 127
     image_layers: int = 128
     # all images of one store, those being unpacked included, 4 KiB for each entry beside its bytes
@@ -209,6 +218,8 @@ _GUEST: Mapping[str, tuple[float, float]] = {
     "unread_output_bytes": (1, 1024 * MIB),
     "leftover_bytes": (1, 1024 * 1024 * MIB),
     "copied_bytes": (1, 1024 * 1024 * MIB),
+    "guest_copy_bytes": (1, 1024 * 1024 * MIB),
+    "image_entries": (1, 100_000_000),
     "random_bytes": (1, 64 * KIB),
     # longer than a day nobody waits for a runtime
     "mutate_seconds": (0.001, 86_400),

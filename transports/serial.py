@@ -6,7 +6,6 @@ opened once, and everything in it is one stream. Not for several connections ove
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import termios
@@ -17,6 +16,7 @@ import trio
 
 from transports.address import check_socket_path
 from transports.errors import AddressError, Refused, Unreachable
+from transports.locks import take_lock
 from transports.stream import serve_unix, unix_dialer
 
 if TYPE_CHECKING:
@@ -127,12 +127,11 @@ def _open_device(path: str) -> trio.lowlevel.FdStream:
         raise kind(f"{path} can't be opened: {error.strerror}") from error
     try:
         # two readers would each get a part of every frame
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not take_lock(descriptor):
+            os.close(descriptor)
+            raise Unreachable(f"{path} is open already: a serial channel has one user at a time")
         if os.isatty(descriptor):
             _make_raw(descriptor)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise Unreachable(f"{path} is open already: a serial channel has one user at a time") from error
     except (OSError, termios.error) as error:
         os.close(descriptor)
         raise AddressError(f"{path} can't be made a raw channel: {error}") from error

@@ -11,7 +11,6 @@ Not for dialling, nor for what an address may look like (`transports.address`).
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import os
 import socket
@@ -23,6 +22,7 @@ import trio
 
 from transports.address import SOCKET_PATH_BYTES
 from transports.errors import AddressError, AddressInUse
+from transports.locks import take_lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -108,12 +108,9 @@ def _open_directory(directory: str) -> int:
 async def _lock(descriptor: int, directory: str, seconds: float) -> None:
     with trio.move_on_after(seconds):
         while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                await trio.sleep(LOCK_PAUSE_SECONDS)
-            else:
+            if take_lock(descriptor):
                 return
+            await trio.sleep(LOCK_PAUSE_SECONDS)
     raise AddressInUse(f"another process has held the lock of {directory} for {seconds:g} s")
 
 

@@ -12,7 +12,6 @@ import os
 import platform
 import resource
 import socket
-import stat
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -29,7 +28,8 @@ from actors.host.busybox import INSTALL
 from actors.host.cgroups import CgroupKind, read_layout
 from actors.host.facts import ENGINES, RUNTIMES, choose_engine, missing_for, read_facts
 from actors.host.images import default_image_root
-from actors.host.roots import abandoned_roots, default_roots
+from actors.host.places import OWN_ADVICE, why_not_ours
+from actors.host.roots import default_roots, left_roots
 from actors.host.store import abandoned_images, used_bytes
 from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import plain_error
@@ -200,9 +200,7 @@ def examine_images(facts: Facts) -> Check:
     if wrong := _unusable(root, place):
         if not facts.root:
             found = f"{root} {wrong}; plain processes, which run here without root, have no images"
-            return Check(
-                "images", Verdict.MISSING, found, "XDG_CACHE_HOME names another place, for conformance and call"
-            )
+            return Check("images", Verdict.MISSING, found, f"for conformance and call {OWN_ADVICE}")
         return Check("images", Verdict.BROKEN, f"{root} {wrong}", "see docs/images.md")
     free = os.statvfs(place)
     used, most = used_bytes(root) >> 20, DEFAULT_LIMITS.image_store_bytes >> 20
@@ -214,12 +212,9 @@ def examine_images(facts: Facts) -> Check:
 
 def _unusable(root: Path, place: Path) -> str:
     """Why images can't be unpacked below a store's directory, of which `place` is there; empty when they can."""
-    if not os.access(place, os.W_OK | os.X_OK):
-        return "can't be written"
-    found = place.stat()
-    if place == root and (found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022):
-        return "is not ours alone to write, and is not taken"
-    return ""
+    if why := why_not_ours(root):
+        return f"can be written by others and is not taken: {why}"
+    return "" if os.access(place, os.W_OK | os.X_OK) else "can't be written"
 
 
 def _overlay(facts: Facts) -> Check:
@@ -259,10 +254,15 @@ def _leftovers(run_root: Path) -> Check:
         dead = rundir.abandoned(run_root) + abandoned_images(default_image_root(os.environ, user))
     except OSError as error:
         return Check("leftovers", Verdict.BROKEN, f"{error.strerror}", "let it go on, or kill it")
-    dead += [path.name for path in abandoned_roots(default_roots(os.environ, user))]
+    place = default_roots(os.environ, user)
+    if why := why_not_ours(place):
+        return Check("leftovers", Verdict.BROKEN, f"{place}: others may write it: {why}", OWN_ADVICE)
+    roots = left_roots(place)
+    dead += [left.directory.name for left in roots if left.dead]
     if dead:
         return Check("leftovers", Verdict.BROKEN, f"of dead owners: {', '.join(dead[:10])}", "katrio sweep")
-    return Check("leftovers", Verdict.WORKS, "none")
+    used = [f"{left.directory.name} of the agent at {left.why}" for left in roots]
+    return Check("leftovers", Verdict.WORKS, f"none; roots may be in use: {', '.join(used[:10])}" if used else "none")
 
 
 def _device(name: str, path: str, otherwise: str) -> Check:

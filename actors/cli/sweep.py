@@ -13,7 +13,7 @@ from actors.cli.say import complain, say
 from actors.errors import KatrioError
 from actors.host import rundir
 from actors.host.images import default_image_root
-from actors.host.roots import default_roots, sweep_roots
+from actors.host.roots import default_roots, left_roots, sweep_roots
 from actors.host.store import sweep_images
 
 __all__ = ["sweep", "sweep_root"]
@@ -25,9 +25,8 @@ def sweep_root(run_dir: Path | None) -> list[rundir.Swept]:
     Raises: KatrioError, OSError.
     """
     user = os.geteuid()
-    copies = [rundir.Swept(path, not path.exists()) for path in sweep_roots(default_roots(os.environ, user))]
     swept = rundir.sweep(run_dir or rundir.default_run_root(os.environ, user))
-    return [*swept, *sweep_images(default_image_root(os.environ, user)), *copies]
+    return [*swept, *sweep_images(default_image_root(os.environ, user)), *sweep_roots(default_roots(os.environ, user))]
 
 
 def sweep(run_dir: str | None) -> int:
@@ -39,6 +38,9 @@ def sweep(run_dir: str | None) -> int:
         return Exit.INFRASTRUCTURE
     for one in swept:
         say(f"{'removed' if one.clean else 'could not remove all of'} {one.directory}")
-    if not swept:
+    used = [left for left in left_roots(default_roots(os.environ, os.geteuid())) if not left.dead]
+    for left in used:
+        say(f"kept {left.directory}: containers of the agent at {left.why} may use it")
+    if not swept and not used:
         say("nothing was left behind")
     return Exit.HELD if all(one.clean for one in swept) else Exit.INFRASTRUCTURE

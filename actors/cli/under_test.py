@@ -6,7 +6,7 @@ Not for running cases.
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +26,7 @@ from actors.host.facts import choose_engine, read_facts
 from actors.host.images import BUSYBOX, ImageStore, default_image_root
 from actors.host.protocols import GuestProtocol
 from actors.host.roots import default_roots, open_roots
+from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
 from transports.agent_sockets import open_dialer
 from transports.recognise import Peer
@@ -70,9 +71,9 @@ async def open_under_test(options: ConformanceOptions, spoken: Spoken) -> AsyncG
     """
     if options.addresses:
         rootfs = options.rootfs or await _busybox("; --rootfs PATH names another, as the agent sees it")
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
             # a root that was named is as the agent sees it, which may be nowhere here: it is the agent's to spoil
-            roots = None if options.rootfs else stack.enter_context(open_roots(default_roots(os.environ, os.geteuid())))
+            roots = None if options.rootfs else await stack.enter_async_context(_open_roots())
             names = " and ".join(map(str, options.addresses))
             yield UnderTest(partial(_open_elsewhere, options, spoken, rootfs, roots), names, options.lacks)
         return
@@ -130,9 +131,23 @@ def _target(
     return HyperstartTarget(channels.agent, channels.streams, root, share, ids, roots=roots, slow=slow, **start)
 
 
+@asynccontextmanager
+async def _open_roots() -> AsyncGenerator[Roots]:
+    """In threads, where making, sweeping and removing can take long."""
+    place = default_roots(os.environ, os.geteuid())
+    opened = open_roots(place, DEFAULT_LIMITS, real_seams().threads.checkpoint)
+    roots = await trio.to_thread.run_sync(opened.__enter__)
+    try:
+        yield roots
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(opened.__exit__, None, None, None)
+
+
 async def _busybox(advice: str) -> str:
     """The root that katrio makes itself, which an agent on this machine can see. Raises: NotFound."""
-    store = ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
+    place = default_image_root(os.environ, os.geteuid())
+    store = ImageStore(place, find_static_busybox(), DEFAULT_LIMITS, real_seams().threads.checkpoint)
     try:
         return str(await trio.to_thread.run_sync(partial(store.resolve, BUSYBOX)))
     except NotFound as error:

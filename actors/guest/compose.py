@@ -81,7 +81,7 @@ def compose(
     kata = KataService(conductor, limits, version=version, engine=engine.name, platform=platform)
     ttrpc = TtrpcServer(kata.handlers(Dialect.TTRPC), on_error=on_error)
     grpc = GrpcServer(kata.handlers(Dialect.GRPC), on_error=on_error)
-    hyperstart = HyperstartService(conductor, limits, platform=platform, share=_SHARE)
+    hyperstart = HyperstartService(conductor, limits, platform=platform, share=_SHARE, on_error=on_error)
     faces = {
         GuestProtocol.TTRPC: Face({Channel.AGENT: ttrpc.serve_stream}, _nothing_to_run),
         GuestProtocol.GRPC: Face({Channel.AGENT: grpc.serve_stream}, _nothing_to_run),
@@ -90,7 +90,22 @@ def compose(
             hyperstart.run,
         ),
     }
-    return Composed(conductor, faces)
+    return Composed(conductor, {name: _apart(name, face, on_error) for name, face in faces.items()})
+
+
+def _apart(name: str, face: Face, on_error: Callable[[str, str, Exception], None]) -> Face:
+    """Its connections kept apart: a bug of ours that one of them meets ends that one, and neither the others nor the guest."""
+
+    def alone(serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> Callable[[trio.abc.Stream], Awaitable[None]]:
+        async def serve_alone(stream: trio.abc.Stream) -> None:
+            try:
+                await serve(stream)
+            except Exception as error:
+                on_error(name, "connection", error)
+
+        return serve_alone
+
+    return Face({channel: alone(serve) for channel, serve in face.channels.items()}, face.run)
 
 
 async def _nothing_to_run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -15,6 +15,7 @@ import trio
 
 from actors.errors import InvalidArgument, NotFound, Unsupported
 from actors.guest import netlink
+from actors.guest.families import one_family
 from actors.schemas import network as net
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}\Z")
 _HARDWARE = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}\Z")
 _MOST = 256
 _PERMANENT = 0x80
-# the kernel cuts larger ones to this
+# of a route: the kernel cuts larger ones to this
 _LARGEST_MTU = 65535 - 15
+# the kernel takes a device's IPv4 (RFC 791) or IPv6 (RFC 8200) away below these, and with it the addresses
+_LEAST_MTU_IPV4, _LEAST_MTU_IPV6 = 68, 1280
 
 
 class SandboxNetwork:
@@ -58,7 +61,9 @@ class SandboxNetwork:
             addresses = [netlink.Address(link.number, one.address, int(one.mask)) for one in wanted.IPAddresses]
             there = [one for one in _addresses() if one.number == link.number]
             hardware = "" if wanted.hwAddr == link.hardware else wanted.hwAddr
-            requests = [
+            # an mtu takes those addresses along that it is too small for
+            requests = [netlink.address_message(netlink.DELADDR, one) for one in there if one not in addresses]
+            requests += [
                 netlink.link_message(
                     link.number,
                     name=rename,
@@ -67,7 +72,6 @@ class SandboxNetwork:
                     no_arp=bool(wanted.raw_flags & netlink.IFF_NOARP),
                 )
             ]
-            requests += [netlink.address_message(netlink.DELADDR, one) for one in there if one not in addresses]
             requests += [netlink.address_message(netlink.NEWADDR, one) for one in addresses if one not in there]
             _apply(requests, f"interface {wanted.device!r}")
             return next(one for one in _interfaces() if one.device == (rename or link.name))
@@ -78,7 +82,7 @@ class SandboxNetwork:
             raise InvalidArgument(f"{len(wanted)} routes: expected at most {_MOST}", field="routes")
         async with self._turn:
             numbers = {link.name: link.number for link in _links()}
-            new = [_route(one, numbers) for one in wanted]
+            new = [_route(index, one, numbers) for index, one in enumerate(wanted)]
             old = [one for one in _every_route() if not one.by_kernel]
             _apply([netlink.route_message(netlink.DELROUTE, one) for one in old], "the old routes")
             try:
@@ -151,12 +155,18 @@ def _routes() -> tuple[net.Route, ...]:
 def _check_interface(wanted: net.Interface) -> None:
     if len(wanted.IPAddresses) > _MOST:
         raise InvalidArgument(f"{len(wanted.IPAddresses)} addresses: expected at most {_MOST}", field="addresses")
-    for one in wanted.IPAddresses:
+    least = _LEAST_MTU_IPV4
+    for index, one in enumerate(wanted.IPAddresses):
+        texts = {"address": one.address}
+        if one_family(f"address {one.address[:60]!r}", one.family, texts, f"addresses[{index}]"):
+            least = _LEAST_MTU_IPV6
         try:
             ipaddress.ip_interface(f"{one.address}/{int(one.mask)}")
         except ValueError as error:
             raise InvalidArgument(f"address {one.address[:60]!r}: {error}", field="addresses") from None
-    if wanted.name and not _NAME.match(wanted.name):
+    if 0 < wanted.mtu < least:
+        raise InvalidArgument(f"mtu {wanted.mtu}: with less than {least} its addresses would go", field="mtu")
+    if wanted.name and (not _NAME.match(wanted.name) or wanted.name in (".", "..")):
         raise InvalidArgument(f"name {wanted.name[:40]!r}: no device can be called so", field="name")
     if wanted.hwAddr and not _HARDWARE.match(wanted.hwAddr):
         raise InvalidArgument(f"hardware address {wanted.hwAddr[:40]!r}: expected six bytes", field="hardware_address")
@@ -168,7 +178,7 @@ def _check_interface(wanted: net.Interface) -> None:
         raise InvalidArgument(f"mtu {wanted.mtu}: expected less than 2**31", field="mtu")
 
 
-def _route(wanted: net.Route, numbers: dict[str, int]) -> netlink.Route:
+def _route(index: int, wanted: net.Route, numbers: dict[str, int]) -> netlink.Route:
     if wanted.device and wanted.device not in numbers:
         raise NotFound(f"route by {wanted.device[:40]!r}: no such device in this sandbox", device=wanted.device[:40])
     if wanted.scope > 255:
@@ -181,21 +191,15 @@ def _route(wanted: net.Route, numbers: dict[str, int]) -> netlink.Route:
         raise InvalidArgument(
             f"route to {wanted.dest[:60]!r}: mtu {wanted.mtu}: expected up to {_LARGEST_MTU}", field="routes"
         )
-    try:
-        if wanted.dest:
-            ipaddress.ip_network(wanted.dest)
-        for text in (wanted.gateway, wanted.source):
-            if text:
-                ipaddress.ip_address(text)
-    except ValueError as error:
-        raise InvalidArgument(f"route to {wanted.dest[:60]!r}: {error}", field="routes") from None
+    texts = {"dest": wanted.dest, "gateway": wanted.gateway, "source": wanted.source}
+    ipv6 = one_family(f"route to {wanted.dest[:60]!r}", wanted.family, texts, f"routes[{index}]")
     return netlink.Route(
         destination=wanted.dest,
         gateway=wanted.gateway,
         number=numbers.get(wanted.device, 0),
         source=wanted.source,
         scope=wanted.scope,
-        ipv6=wanted.family == net.IPFamily.v6,
+        ipv6=ipv6,
         mtu=wanted.mtu,
         flags=wanted.flags,
     )
@@ -207,6 +211,8 @@ def _neighbor(wanted: net.ARPNeighbor, numbers: dict[str, int]) -> netlink.Neigh
             f"neighbour by {wanted.device[:40]!r}: no such device in this sandbox", device=wanted.device[:40]
         )
     address = wanted.toIPAddress.address if wanted.toIPAddress is not None else ""
+    if wanted.toIPAddress is not None:
+        one_family(f"neighbour {address[:60]!r}", wanted.toIPAddress.family, {"address": address}, "toIPAddress")
     try:
         ipaddress.ip_address(address)
     except ValueError:

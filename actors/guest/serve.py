@@ -25,6 +25,7 @@ from actors.guest.engines.reaper import Reaper
 from actors.host.cgroups import read_layout
 from actors.host.facts import find_runtime
 from actors.host.heap import keep_freed_buffers
+from actors.seams import real_seams
 from transports.stream import serve_unix
 
 if TYPE_CHECKING:
@@ -53,11 +54,11 @@ def serve(
 ) -> int:
     """Serve until SIGTERM; the exit code. `token` marks processes where no pid namespace holds them."""
     keep_freed_buffers()
-    found = make_engine(engine, directory.path.name, token="" if namespaces else token)
+    found = make_engine(engine, directory.path.name, token="" if namespaces else token, limits=limits)
     return trio.run(_main, directory, found, protocol, limits, namespaces, compose)
 
 
-def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
+def make_engine(engine: str, sandbox_directory: str, *, token: str, limits: Limits) -> Engine:
     """To be called before anything else in the guest's own mount namespace, which crun needs changed.
 
     Raises: Unsupported when the runtime's program is not here, or can't work with this machine's control groups.
@@ -77,6 +78,8 @@ def make_engine(engine: str, sandbox_directory: str, *, token: str) -> Engine:
         layout=read_layout(),
         reaper=reaper,
         descriptors=descriptors,
+        limits=limits,
+        threads=real_seams().threads,
     )
 
 

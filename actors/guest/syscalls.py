@@ -1,4 +1,4 @@
-"""The system calls that Python has no function for: namespaces, mounts, prctl, and the loopback's switch.
+"""The system calls that Python has no function for: namespaces, mounts, prctl, notices of files, and the loopback's switch.
 
 For the guest's launcher and its engines. Standard library only. Not a general wrapper: one function for each call
 that the guest makes, each raising OSError with the call's name.
@@ -36,6 +36,7 @@ __all__ = [
     "MS_REMOUNT",
     "become_subreaper",
     "die_with_parent",
+    "hold_executions",
     "inotify_watch",
     "loopback_up",
     "mount",
@@ -50,6 +51,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 MNT_DETACH = 2
 IN_MODIFY = 0x2
+_FAN_CLOEXEC, _FAN_NONBLOCK, _FAN_CLASS_CONTENT, _FAN_MARK_ADD, _FAN_OPEN_EXEC_PERM = 0x1, 0x2, 0x4, 0x1, 0x40000
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
@@ -105,6 +107,24 @@ def inotify_watch(path: Path, mask: int) -> int:
     if descriptor >= 0:
         os.close(descriptor)
     raise OSError(code, os.strerror(code), str(path))
+
+
+def hold_executions(file: int) -> int:
+    """Whoever executes the file that `file` reads waits in execve(2) until the descriptor that this returns is closed,
+    by its owner or by its owner's death (fanotify(7), FAN_OPEN_EXEC_PERM).
+
+    Raises: OSError (EPERM: not root of this machine; EINVAL, ENOSYS: a kernel before 5.0, or built without it).
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    flags = _FAN_CLOEXEC | _FAN_NONBLOCK | _FAN_CLASS_CONTENT
+    group = int(libc.fanotify_init(ctypes.c_uint(flags), ctypes.c_uint(os.O_RDONLY | os.O_CLOEXEC)))
+    mark = ctypes.c_uint(_FAN_MARK_ADD), ctypes.c_uint64(_FAN_OPEN_EXEC_PERM)
+    if group >= 0 and libc.fanotify_mark(ctypes.c_int(group), *mark, ctypes.c_int(file), None) == 0:
+        return group
+    code = ctypes.get_errno()
+    if group >= 0:
+        os.close(group)
+    raise OSError(code, f"fanotify: {os.strerror(code)}")
 
 
 def die_with_parent(signum: int) -> None:

@@ -42,7 +42,7 @@ class SystemHandle:
         made = await self.courier.ask(
             SYSTEM_ADDRESS,
             "create_sandbox",
-            CreateSandbox(name, spec or SandboxSpec()),
+            CreateSandbox(name, SandboxSpec() if spec is None else spec),
             Created,
             budget=budget,
         )

@@ -7,7 +7,6 @@ statistics, and never for a group outside `/katrio`: membership below it is the 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import select
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from actors.host.exhaustion import raise_if_exhausted
+from transports.locks import take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,7 +212,7 @@ def hold_group(layout: CgroupLayout, group: str) -> int | None:
         try:
             held = _open_group(layout, group)
             if held is not None:
-                fcntl.flock(held, fcntl.LOCK_SH)
+                take_lock(held, shared=True, wait=True)
         except FileNotFoundError:
             continue  # a sweep took it, which nobody held yet, for a dead one's
         if held is None or group_exists(layout, group):
@@ -234,12 +234,9 @@ def group_is_held(layout: CgroupLayout, group: str) -> bool:
     try:
         if os.fstat(held).st_uid != os.geteuid():
             return True
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not take_lock(held)
     finally:
         os.close(held)
-    return False
 
 
 def _open_group(layout: CgroupLayout, group: str) -> int | None:

@@ -17,8 +17,10 @@ from actors.errors import InvalidArgument, NotFound
 from actors.host.archives import open_oci_layout
 from actors.host.budget import LayerBudget
 from actors.host.busybox import INSTALL, fill_root
+from actors.host.copies import check_root
 from actors.host.docker_archive import open_docker_archive
 from actors.host.layers import Unpacking
+from actors.host.places import default_place
 from actors.host.store import Store
 from actors.limits import DEFAULT_LIMITS, Limits
 
@@ -44,18 +46,15 @@ _FORMS = "dir:/PATH, oci:/PATH[:TAG], docker-archive:/PATH[:REFERENCE]"
 
 
 def default_image_root(environment: Mapping[str, str], uid: int) -> Path:
-    """`/var/lib/katrio/images` for root; else below `$XDG_CACHE_HOME` or `~/.cache`."""
-    if uid == 0:
-        return Path("/var/lib/katrio/images")
-    cache = environment.get("XDG_CACHE_HOME") or os.path.join(environment.get("HOME", f"/tmp/katrio-{uid}"), ".cache")
-    return Path(cache) / "katrio" / "images"
+    """`/var/lib/katrio/images` for root; else see `default_place`."""
+    return default_place(environment, uid, "images")
 
 
 def check_reference(image: str) -> Path | None:
     """Whether there is something that it names; nothing is opened, and nothing unpacked. A root that is one already is told.
 
     Raises:
-        InvalidArgument: no reference at all.
+        InvalidArgument: no reference at all, or no root (`dir:/proc`).
         NotFound: no such file or directory.
     """
     if image == BUSYBOX:
@@ -67,7 +66,11 @@ def check_reference(image: str) -> Path | None:
         return None
     if not os.path.isdir(path):
         raise NotFound(f"image {image!r}: no such directory", field="image")
-    return Path(os.path.realpath(path)) if kind == "dir" else None
+    if kind != "dir":
+        return None
+    root = Path(os.path.realpath(path))
+    check_root(root)
+    return root
 
 
 def _parsed(image: str) -> tuple[str, str, str]:
@@ -111,7 +114,7 @@ class ImageStore:
 
         Raises:
             NotFound: no such image, file or directory; says what to install or name.
-            InvalidArgument: no reference at all, or an image that is broken or hostile.
+            InvalidArgument: no reference at all, an image that is broken or hostile, or no root (`dir:/proc`).
             Unsupported: a compression or a kind of file that is not for us.
             ResourceExhausted: it unpacks to more than the limits allow, the disk is full, or the store.
             PermissionDenied: the store can't be written, or is not ours alone to write.

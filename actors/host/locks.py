@@ -1,18 +1,19 @@
-"""Locks on files, which say that somebody lives: the kernel drops one when the last process that holds it is gone.
+"""Locks on files and directories, which say that somebody lives: the kernel drops one when the last process that holds it is gone.
 
-For run directories and the image store. Not for threads of one process, which trio orders.
+For run directories, the image store and copies of roots. Not for threads of one process, which trio orders.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from typing import TYPE_CHECKING
+
+from transports.locks import take_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["lock_file"]
+__all__ = ["lock_directory", "lock_file"]
 
 
 def lock_file(path: Path, *, wait: bool, make: bool = True) -> int | None:
@@ -20,14 +21,31 @@ def lock_file(path: Path, *, wait: bool, make: bool = True) -> int | None:
 
     Raises: FileNotFoundError, when there is no such file and it is not to be made; OSError.
     """
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if make else 0)
-    descriptor = os.open(path, flags, 0o600)
+    return _locked(path, os.O_RDWR | (os.O_CREAT if make else 0), shared=False, wait=wait)
+
+
+def lock_directory(path: Path, *, shared: bool = False) -> int | None:
+    """The same of a directory that is there; None when somebody holds it. Not for one that another may have put in its place.
+
+    Raises: FileNotFoundError when it is gone, were it just before it was locked; OSError.
+    """
+    descriptor = _locked(path, os.O_RDONLY | os.O_DIRECTORY, shared=shared, wait=False)
+    if descriptor is not None:
+        try:
+            os.stat(path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def _locked(path: Path, flags: int, *, shared: bool, wait: bool) -> int | None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
+        if take_lock(descriptor, shared=shared, wait=wait):
+            return descriptor
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    os.close(descriptor)
+    return None

@@ -2,238 +2,310 @@
 
 A real agent may write into a root that it was given, and Kata's empties those of running containers when it is asked for a
 second sandbox, through their mounts. A copy and no mount: an agent has mounts of its own, and sees a file system's files
-alone. Where the file system can share blocks (FICLONE) a copy costs next to nothing.
-
-The directory of one owner is locked for its life; what a killed one left is removed by whoever opens the place next. Not for
-katrio's own guest, which lays a layer over a root and never writes into it.
+alone. Blocking. Not for how a copy is made (`copies`), nor for katrio's own guest, which lays a layer over a root and never
+writes into it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
+import hashlib
 import itertools
+import logging
 import os
-import shutil
-import stat
+import select
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from actors.errors import NotFound, PermissionDenied, ResourceExhausted
-from actors.limits import DEFAULT_LIMITS, Limits
+from actors.errors import PermissionDenied
+from actors.host.copies import copy_root
+from actors.host.listeners import listener_at, listener_lives, read_listener, write_listener
+from actors.host.locks import lock_directory
+from actors.host.places import OWN_ADVICE, default_place, make_own, why_not_ours
+from actors.host.removal import remove_tree
+from actors.host.rundir import Swept
+from actors.host.trees import is_mounted
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
-__all__ = ["Roots", "abandoned_roots", "copy_root", "default_roots", "open_roots", "sweep_roots"]
+    from actors.limits import Limits
 
-_OWNED = "run-"
-# linux/fs.h: _IOW(0x94, 9, int)
-_FICLONE = 0x40049409
+__all__ = ["CalledRoots", "Left", "Roots", "default_roots", "left_roots", "open_roots", "sweep_roots"]
+
+_log = logging.getLogger("katrio")
+
+# All that katrio ever makes. Below this user's place (`default_roots`) there are
+#
+#     run-XXXXXXXX/N               copies of one process, which locks the directory for its life
+#     calls-ADDRESS/               of containers that `katrio call` made with the agent at one address, and which outlive it
+#         listener                 who listened there (`listeners`): once that one is gone, so are its containers
+#         CONTAINER-XXXXXXXX/root
+#     share-PLACE                  a link to another place, below a directory that a guest shares with this host
+#
+# and below such another place, `.katrio-roots` in the share, run-XXXXXXXX alone. A run- without a lock was left by a killed
+# owner. Whoever opens a place, and each sweep, removes what nobody uses; doctor names it.
+
+_RUN, _CALLS, _SHARE, _SHARED_ROOTS = "run-", "calls-", "share-", ".katrio-roots"
+_LISTENER, _ROOT = "listener", "root"
+_WHAT = "roots of attached agents"
+# while somebody else sweeps what we want to use
+_PAUSE_SECONDS = 0.02
 
 
 def default_roots(environment: Mapping[str, str], uid: int) -> Path:
-    """`/var/lib/katrio/roots` for root; else below `$XDG_CACHE_HOME` or `~/.cache`."""
-    if uid == 0:
-        return Path("/var/lib/katrio/roots")
-    cache = environment.get("XDG_CACHE_HOME") or os.path.join(environment.get("HOME", f"/tmp/katrio-{uid}"), ".cache")
-    return Path(cache) / "katrio" / "roots"
+    """`/var/lib/katrio/roots` for root; else see `default_place`."""
+    return default_place(environment, uid, "roots")
 
 
 class Roots:
-    """Copies below one directory of ours. Its methods block."""
+    """Copies below one directory of ours."""
 
-    def __init__(self, directory: Path, limits: Limits) -> None:
+    def __init__(self, directory: Path, limits: Limits, checkpoint: Callable[[], None]) -> None:
         self._directory = directory
         self._limits = limits
+        self._checkpoint = checkpoint
         self._numbers = itertools.count(1)
 
     def copy(self, source: str) -> str:
         """A copy of a root. Raises: as `copy_root`; nothing of it is left then."""
         target = self._directory / str(next(self._numbers))
-        try:
-            copy_root(Path(source), target, self._limits)
-        except BaseException:
-            shutil.rmtree(target, ignore_errors=True)
-            raise
+        _copy(source, target, self._limits, self._checkpoint)
         return str(target)
 
     def remove(self, copied: str) -> None:
         """Be rid of a copy; what is none of ours is left alone."""
         if Path(copied).parent == self._directory:
-            shutil.rmtree(copied, ignore_errors=True)
+            _remove(Path(copied))
 
 
 @contextmanager
-def open_roots(place: Path, limits: Limits = DEFAULT_LIMITS) -> Generator[Roots]:
-    """Copies below `place`, gone with all that is in them at the end. Blocking.
+def open_roots(
+    place: Path, limits: Limits, checkpoint: Callable[[], None], *, share: Path | None = None
+) -> Generator[Roots]:
+    """Copies of this process, gone with all that is in them at the end; the logger "katrio" says what could not go.
 
-    Raises: PermissionDenied: `place` can't be made or written.
+    Args:
+        place: this user's.
+        checkpoint: called again and again in what takes long; what it raises ends that, and no half copy is left.
+        share: a directory that the agent's guest shares with this host: the copies are made there.
+
+    Raises: PermissionDenied: they can't be made there, or others may write there.
     """
-    sweep_roots(place)
-    directory, lock = _owned(place)
     try:
-        yield Roots(directory, limits)
+        if share is None:
+            _make(place)
+        else:
+            place = _shared(place, share)
+        _sweep_runs(place, checkpoint)
+        directory, lock = _owned(place)
+    except OSError as error:
+        raise PermissionDenied(f"{_WHAT} {place}: {error.strerror}", field="image") from error
+    try:
+        yield Roots(directory, limits, checkpoint)
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        _remove(directory)
         os.close(lock)
 
 
-def sweep_roots(place: Path) -> list[Path]:
-    """Remove the copies of owners that are dead; what was removed."""
-    swept: list[Path] = []
-    for path in _all(place):
-        with suppress(OSError):  # somebody else's, swept meanwhile, or its owner lives
-            lock = _lock(path)
-            try:
-                shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(lock)
-            swept.append(path)
-    return swept
+class CalledRoots:
+    """Copies for the agent at one address, each for a container; they outlive this process, as the containers do.
 
+    Args:
+        place: this user's.
+        address: the agent's, however it is written.
+        socket: the path of the socket on this host that it stands for, `@` and an abstract name; None when there is none.
+    """
 
-def abandoned_roots(place: Path) -> list[Path]:
-    """The copies that `sweep_roots` would remove; nothing of them is changed."""
-    found: list[Path] = []
-    for path in _all(place):
+    def __init__(self, place: Path, address: str, socket: str | None) -> None:
+        self._place = place
+        self._directory = place / f"{_CALLS}{_short(address)}"
+        self._address = address
+        self._socket = socket
+
+    def copy(self, source: str, container: str, limits: Limits, checkpoint: Callable[[], None]) -> str:
+        """A copy of a root. Raises: as `copy_root`; PermissionDenied, when it can't be made there."""
+        try:
+            _make(self._place)
+            with self._held(checkpoint) as directory:
+                made = Path(tempfile.mkdtemp(prefix=f"{_short(container)}-", dir=directory))
+                made.chmod(0o711)
+                try:
+                    _copy(source, made / _ROOT, limits, checkpoint)
+                except BaseException:
+                    remove_tree(made)
+                    raise
+        except OSError as error:
+            raise PermissionDenied(f"{_WHAT} {self._directory}: {error.strerror}", field="image") from error
+        return str(made / _ROOT)
+
+    def remove(self, copied: str) -> None:
+        """Be rid of one copy; what is none of ours is left alone."""
+        made = Path(copied).parent
+        if made.parent == self._directory:
+            self._remove([made])
+
+    def remove_container(self, container: str) -> None:
+        """Be rid of all that were made for it."""
+        self._remove(_named(self._directory, f"{_short(container)}-"))
+
+    def remove_all(self) -> None:
+        """The agent has no container any more."""
+        self._remove([path for path in _listing(self._directory) if path.name != _LISTENER])
+
+    @contextmanager
+    def _held(self, checkpoint: Callable[[], None]) -> Generator[Path]:
+        """The directory, which no sweep takes meanwhile. What is there of an agent that is gone goes first."""
+        while True:
+            if _calls_dead(self._directory):
+                _sweep_locked(self._directory)
+            with suppress(FileExistsError):
+                self._directory.mkdir(mode=0o711)
+            with suppress(FileNotFoundError):  # a sweep was faster than our lock
+                lock = lock_directory(self._directory, shared=True)
+                if lock is not None:
+                    break
+                checkpoint()
+                select.select((), (), (), _PAUSE_SECONDS)
+        try:
+            write_listener(self._directory / _LISTENER, listener_at(self._address, self._socket))
+            yield self._directory
+        finally:
+            os.close(lock)
+
+    def _remove(self, found: list[Path]) -> None:
+        for made in found:
+            _remove(made)
         with suppress(OSError):
-            os.close(_lock(path))
-            found.append(path)
+            if [path.name for path in _listing(self._directory)] == [_LISTENER]:
+                _sweep_locked(self._directory)
+
+
+class Left(NamedTuple):
+    """What is there of others. `dead`: a sweep would remove it; else `why` says who may use it."""
+
+    directory: Path
+    dead: bool
+    why: str
+
+
+def left_roots(place: Path) -> list[Left]:
+    """Of dead owners, and of agents that may live; nothing of them is changed. What a living process of ours has is not told.
+
+    Nothing in a place that others may write: there it may be theirs.
+    """
+    if why_not_ours(place):
+        return []
+    found = [Left(path, True, "") for path in _runs(place) if _run_dead(path)]
+    for path in _named(place, _CALLS):
+        dead = _calls_dead(path)
+        listener = read_listener(path / _LISTENER)
+        found.append(Left(path, dead, "" if listener is None else listener.address))
     return found
 
 
-def _all(place: Path) -> list[Path]:
+def sweep_roots(place: Path) -> list[Swept]:
+    """Remove what nobody uses; nothing in a place that others may write."""
+    if why_not_ours(place):
+        return []
+    unused = [*_runs(place), *filter(_calls_dead, _named(place, _CALLS))]
+    swept = [found for path in unused if (found := _sweep_locked(path)) is not None]
+    for record in _named(place, _SHARE):
+        if not record.exists():
+            record.unlink(missing_ok=True)
+    return swept
+
+
+def _runs(place: Path) -> Iterator[Path]:
+    """Here and in other places that are known here."""
+    yield from _named(place, _RUN)
+    for record in _named(place, _SHARE):
+        shared = Path(os.readlink(record))
+        if not why_not_ours(shared, given=shared.parent):
+            yield from _named(shared, _RUN)
+
+
+def _named(place: Path, prefix: str) -> list[Path]:
+    return [path for path in _listing(place) if path.name.startswith(prefix)]
+
+
+def _listing(directory: Path) -> list[Path]:
     try:
-        return sorted(path for path in place.iterdir() if path.name.startswith(_OWNED))
+        return sorted(directory.iterdir())
     except OSError:
         return []
 
 
+def _sweep_runs(place: Path, checkpoint: Callable[[], None]) -> None:
+    for path in _named(place, _RUN):
+        _sweep_locked(path, checkpoint)
+
+
+def _run_dead(path: Path) -> bool:
+    with suppress(OSError):  # somebody else's, or swept meanwhile
+        lock = lock_directory(path)
+        if lock is not None:
+            os.close(lock)
+            return True
+    return False
+
+
+def _calls_dead(path: Path) -> bool:
+    """Whether the agent is gone, and nothing of its roots is mounted on this host."""
+    listener = read_listener(path / _LISTENER)
+    # without a word of one, its maker was killed before it copied anything
+    return (listener is None or not listener_lives(listener)) and path.exists() and not is_mounted(path.name)
+
+
+def _sweep_locked(path: Path, checkpoint: Callable[[], None] = lambda: None) -> Swept | None:
+    """Remove it; None when somebody holds it, or it is another user's, or gone."""
+    with suppress(OSError):
+        lock = lock_directory(path)
+        if lock is not None:
+            try:
+                return Swept(path, remove_tree(path, checkpoint))
+            finally:
+                os.close(lock)
+    return None
+
+
+def _make(place: Path, given: Path | None = None) -> None:
+    """Raises: PermissionDenied: others may write it; OSError."""
+    make_own(place, 0o755, _WHAT, OWN_ADVICE if given is None else "remove it", field="image", given=given)
+
+
+def _shared(place: Path, share: Path) -> Path:
+    """The place in a share, which this user's own place tells of from now on. Raises: OSError."""
+    _make(place)
+    shared = share / _SHARED_ROOTS
+    _make(shared, share)
+    with suppress(FileExistsError):
+        (place / f"{_SHARE}{_short(str(shared))}").symlink_to(shared)
+    return shared
+
+
 def _owned(place: Path) -> tuple[Path, int]:
-    try:
-        place.mkdir(mode=0o755, parents=True, exist_ok=True)
-        while True:
-            directory = Path(tempfile.mkdtemp(prefix=_OWNED, dir=place))
-            # an agent may be another user; a name has to be known to be used
-            directory.chmod(0o711)
-            with suppress(FileNotFoundError, BlockingIOError):  # a sweep was faster than our lock
-                return directory, _lock(directory)
-    except OSError as error:
-        raise PermissionDenied(f"roots of attached agents, {place}: {error.strerror}", field="image") from error
+    while True:
+        directory = Path(tempfile.mkdtemp(prefix=_RUN, dir=place))
+        # an agent may be another user; a name has to be known to be used
+        directory.chmod(0o711)
+        with suppress(FileNotFoundError):  # a sweep was faster than our lock
+            lock = lock_directory(directory)
+            if lock is not None:
+                return directory, lock
 
 
-def _lock(directory: Path) -> int:
-    """Raises: BlockingIOError when somebody holds it, FileNotFoundError when it is gone."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.stat(directory)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+def _copy(source: str, target: Path, limits: Limits, checkpoint: Callable[[], None]) -> None:
+    most = limits.image_bytes, limits.image_entries
+    copy_root(Path(source), target, most_bytes=most[0], most_entries=most[1], checkpoint=checkpoint)
 
 
-def copy_root(source: Path, target: Path, limits: Limits = DEFAULT_LIMITS) -> None:
-    """Copy a directory with its modes, owners, links and attributes to `target`, which must not be there.
-
-    Other file systems that are mounted in it, and sockets, stay out. Blocking.
-
-    Raises:
-        NotFound: there is no such directory.
-        ResourceExhausted: it has more than an image may have, or the disk is full.
-        PermissionDenied: a part of it can't be read, or the copy not be written.
-    """
-    try:
-        _Copy(source, limits).run(source, target)
-    except FileNotFoundError as error:
-        raise NotFound(f"root {source}: {error.filename}: {error.strerror}", field="image") from error
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ResourceExhausted(f"a copy of root {source}: {error.strerror}", field="image") from error
-        raise PermissionDenied(f"a copy of root {source}: {error.filename}: {error.strerror}", field="image") from error
+def _remove(path: Path) -> None:
+    if not remove_tree(path):
+        _log.warning("%s is left: not all in it could be removed, as what an agent made there as another user", path)
 
 
-class _Copy:
-    def __init__(self, source: Path, limits: Limits) -> None:
-        self._source = source
-        self._limits = limits
-        self._device = source.stat().st_dev
-        self._root = os.geteuid() == 0
-        self._entries = self._bytes = 0
-        # the first copy of a file with several names
-        self._linked: dict[int, Path] = {}
-        self._directories: list[tuple[Path, Path]] = []
-
-    def run(self, source: Path, target: Path) -> None:
-        self._directories.append((source, target))
-        # it grows meanwhile
-        for source_directory, target_directory in self._directories:
-            target_directory.mkdir(mode=0o700)
-            with os.scandir(source_directory) as entries:
-                for entry in entries:
-                    found = entry.stat(follow_symlinks=False)
-                    self._entry(Path(entry.path), target_directory / entry.name, found)
-        # last, and the innermost first: it may take the right to write away
-        for source_directory, target_directory in reversed(self._directories):
-            self._dress(source_directory, target_directory, source_directory.stat(follow_symlinks=False))
-
-    def _entry(self, source: Path, target: Path, found: os.stat_result) -> None:
-        self._count(found)
-        kind = stat.S_IFMT(found.st_mode)
-        if kind == stat.S_IFDIR:
-            if found.st_dev == self._device:
-                self._directories.append((source, target))
-                return
-            target.mkdir()
-        elif kind == stat.S_IFLNK:
-            target.symlink_to(os.readlink(source))
-        elif kind == stat.S_IFREG:
-            first = self._linked.setdefault(found.st_ino, target) if found.st_nlink > 1 else target
-            if first != target:
-                os.link(first, target, follow_symlinks=False)
-                return
-            _copy_bytes(source, target)
-        elif kind == stat.S_IFIFO or (kind in (stat.S_IFCHR, stat.S_IFBLK) and self._root):
-            os.mknod(target, found.st_mode, found.st_rdev)
-        else:
-            return
-        self._dress(source, target, found)
-
-    def _count(self, found: os.stat_result) -> None:
-        self._entries += 1
-        self._bytes += found.st_size if stat.S_ISREG(found.st_mode) else 0
-        for number, most, what in (
-            (self._entries, self._limits.image_entries, "files and directories"),
-            (self._bytes, self._limits.image_bytes, "bytes"),
-        ):
-            if number > most:
-                raise ResourceExhausted(
-                    f"root {self._source}: over {most} {what}, too much to copy for an attached agent; name a smaller image",
-                    field="image",
-                    limit=most,
-                )
-
-    def _dress(self, source: Path, target: Path, found: os.stat_result) -> None:
-        if self._root:
-            os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
-        link = stat.S_ISLNK(found.st_mode)
-        if not link:
-            target.chmod(stat.S_IMODE(found.st_mode))
-        # after the owner: a change of that drops a file's capabilities
-        with contextlib.suppress(OSError):  # a file system without attributes, or one that is not ours to give
-            for name in os.listxattr(source, follow_symlinks=False):
-                os.setxattr(target, name, os.getxattr(source, name, follow_symlinks=False), follow_symlinks=False)
-        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
-
-
-def _copy_bytes(source: Path, target: Path) -> None:
-    with source.open("rb") as read, target.open("xb") as write:
-        try:
-            fcntl.ioctl(write.fileno(), _FICLONE, read.fileno())
-        except OSError:
-            shutil.copyfileobj(read, write, 1024 * 1024)
+def _short(text: str) -> str:
+    """A file's name for any text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -10,12 +10,10 @@ be told from a live one's. Not for images: those outlive sandboxes (`images`).
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import re
 import select
-import shutil
 import stat
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -36,7 +34,10 @@ from actors.host.cgroups import (
 )
 from actors.host.locks import lock_file
 from actors.host.marks import kill_marked, read_process
+from actors.host.places import make_directories, why_not_ours
 from actors.host.protocols import Channel
+from actors.host.removal import remove_tree
+from transports.locks import take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -48,6 +49,7 @@ __all__ = [
     "RunDirectory",
     "Swept",
     "abandoned",
+    "as_run_root",
     "check_run_root",
     "claim",
     "default_run_root",
@@ -154,9 +156,11 @@ def check_run_root(root: Path) -> None:
         found = place.lstat() if place == root else place.stat()
         if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
-        if place == root and (found.st_uid != os.geteuid() or found.st_mode & 0o077):
+        why = why_not_ours(root, private=True)
+        if why:
             raise PermissionDenied(
-                f"run root {root}: must be a directory of uid {os.geteuid()} with mode 0700; remove it, or {_ELSEWHERE}"
+                f"run root {root}: must be a directory of uid {os.geteuid()} with mode 0700, and the way to it nobody else's: "
+                f"{why}; remove it, or {_ELSEWHERE}"
             )
         if os.statvfs(place).f_flag & os.ST_RDONLY:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(place))
@@ -177,10 +181,19 @@ def _run_root_error(root: Path, error: OSError) -> KatrioError:
     return ResourceExhausted(told)
 
 
+def as_run_root(path: str | os.PathLike[str]) -> Path:
+    """A directory as a program names it, absolute. Raises: InvalidArgument."""
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArgument(f"run directory {str(path)[:80]!r}: expected a path", field="run_dir")
+    return Path(path).absolute()
+
+
 def make_run_root(root: Path) -> None:
     """Make it where it is missing. Raises: PermissionDenied, ResourceExhausted, InvalidArgument; each says what to do."""
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # before as well: nothing shall be made in a stranger's directory
+        check_run_root(root)
+        make_directories(root, 0o700)
     except OSError as error:
         raise _run_root_error(root, error) from None
     except ValueError as error:  # a NUL in it, or half a character
@@ -231,7 +244,7 @@ def held_log(directory: RunDirectory) -> Generator[None]:
     assert gate is not None
     try:
         log = os.open(directory.log, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        take_lock(log, shared=True)
     finally:
         os.close(gate)
     try:
@@ -259,12 +272,9 @@ def _is_lonely(log: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return take_lock(descriptor)
     finally:
         os.close(descriptor)
-    return True
 
 
 def _logs(run_root: Path, names: Iterable[str]) -> list[Path]:
@@ -289,9 +299,7 @@ def _sweep_dead(path: Path, layout: CgroupLayout, owner: Owner | None) -> Swept:
     clean = True
     if owner is not None and owner.boot == _boot_id():
         clean = sweep_group(layout, owner.group) and kill_marked(owner.token)
-    if clean:
-        shutil.rmtree(path, ignore_errors=True)
-    return Swept(path, clean)
+    return Swept(path, clean and remove_tree(path))
 
 
 def sweep_own(directory: RunDirectory, layout: CgroupLayout, owner: Owner) -> Swept:

@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import select
-import stat
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,8 +21,10 @@ import msgspec
 from actors.errors import PermissionDenied, ResourceExhausted
 from actors.host.budget import ENTRY_BYTES
 from actors.host.locks import lock_file
+from actors.host.places import OWN_ADVICE, check_own, make_own, why_not_ours
+from actors.host.removal import remove_tree
 from actors.host.rundir import Swept
-from actors.host.trees import Print, is_mounted, print_of, remove_tree
+from actors.host.trees import Print, is_mounted, print_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -90,12 +91,14 @@ class Store:
         """
         target = self._place / name
         with _told(self._place):
+            # what lies there would be taken for made by us
+            check_own(self._place, "image store", OWN_ADVICE)
             while True:
                 seen = _identity(target)
                 changed = self._change(target)
                 if changed == "":
                     return target / _ROOT
-                self._prepare()
+                make_own(self._place, 0o755, "image store", OWN_ADVICE)
                 half = self._claim(target, changed, seen)
                 if half is None:
                     self._checkpoint()
@@ -120,12 +123,6 @@ class Store:
         if found == manifest:
             return ""
         return f"it had {manifest.entries} entries with {manifest.size} bytes and has {found.entries} with {found.size}"
-
-    def _prepare(self) -> None:
-        self._place.mkdir(mode=0o755, parents=True, exist_ok=True)
-        found = self._place.stat()
-        if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
-            raise PermissionDenied(f"image store {self._place}: others may write it; name another one")
 
     def _claim(self, target: Path, changed: str | None, seen: tuple[int, int] | None) -> _Claimed | None:
         """The right to make a root; None when somebody else is at it, or something was to be moved away first."""
@@ -206,7 +203,7 @@ def _told(place: Path) -> Generator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise ResourceExhausted(f"image store {place}: {error.strerror}", field="image") from error
-        raise PermissionDenied(f"image store {place}: {error.strerror}; name another one") from error
+        raise PermissionDenied(f"image store {place}: {error.strerror}; {OWN_ADVICE}") from error
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -310,7 +307,7 @@ def _dead(place: Path) -> Generator[Path]:
 
 def abandoned_images(place: Path) -> list[str]:
     """The names below a store that a sweep would take, sorted; nothing of them is changed. Raises: OSError."""
-    if not os.access(place, os.W_OK):
+    if not os.access(place, os.W_OK) or why_not_ours(place):
         return []
     with _gate(place, _Patience()):
         return [path.name for path in _dead(place)]
@@ -321,7 +318,7 @@ def sweep_images(place: Path) -> list[Swept]:
 
     A store that can't be looked through is not clean: a process that is stopped may hold its lock.
     """
-    if not os.access(place, os.W_OK):
+    if not os.access(place, os.W_OK) or why_not_ours(place):
         return []
     try:
         with _gate(place, _Patience()):

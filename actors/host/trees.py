@@ -1,6 +1,6 @@
-"""Directories and all below them: removed whatever their modes and depth, and told apart by what they hold.
+"""Directories and all below them, told apart by what they hold, and whether somebody has them mounted.
 
-For the image store. Not for run directories: those are small and ours.
+For the image store. Not for removing them: `removal`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Print", "is_mounted", "print_of", "remove_tree"]
+__all__ = ["Print", "is_mounted", "print_of"]
 
 _NOT_OURS_OR_GONE = (PermissionError, FileNotFoundError, NotADirectoryError)
 # a path from the kernel's table of mounts has blanks and the like as \040; our own names have none
@@ -75,27 +75,6 @@ def print_of(top: Path, checkpoint: Callable[[], None], most: int | None = None)
         if most is not None and entries > most:
             break
     return Print(entries, size, digest.hexdigest())
-
-
-def remove_tree(top: Path) -> bool:
-    """Remove it; whether it is gone. Directories that nobody may write are opened first; links are not followed."""
-    todo = [(os.fspath(top), False)]
-    while todo:
-        path, seen = todo.pop()
-        with suppress(OSError):
-            if seen:
-                os.rmdir(path)
-                continue
-            os.chmod(path, 0o700, follow_symlinks=True)
-            todo.append((path, True))
-            with os.scandir(path) as listing:
-                for child in listing:
-                    if child.is_dir(follow_symlinks=False):
-                        todo.append((child.path, False))
-                        continue
-                    with suppress(OSError):
-                        os.unlink(child.path)
-    return not os.path.lexists(top)
 
 
 def is_mounted(name: str) -> bool:

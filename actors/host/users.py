@@ -13,9 +13,9 @@ from actors.errors import InvalidArgument
 from actors.limits import LARGEST_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["ResolvedUser", "check_ids", "resolve_user"]
+__all__ = ["ResolvedUser", "home_of", "resolve_user", "run_as"]
 
 # more digits than any id has, and Python refuses to read thousands of them
 _DIGITS = 10
@@ -54,15 +54,15 @@ def _group(name: str, group: str, most: int) -> int:
     return gid
 
 
-def check_ids(user: Mapping[str, Any], most: int = LARGEST_ID) -> None:
-    """Numbers that were given as they are, under OCI's names. Raises: InvalidArgument."""
-    for found in (user.get("uid") or 0, user.get("gid") or 0, *(user.get("additionalGids") or ())):
-        if not 0 <= found <= most:
-            raise InvalidArgument(f"user or group {found}: expected 0 to {most}", field="user")
+def home_of(uid: int, passwd: str) -> str:
+    """What passwd names as the home of a user; `/` when it names none, or nothing that a variable can hold."""
+    home = next((row[5] for row in _rows(passwd, 6) if _number(row[2], LARGEST_ID) == uid), "")
+    return home if home.isprintable() and home else "/"
 
 
 def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> ResolvedUser:
-    """`user` is "", "uid", "uid:gid", "name" or "name:group". A number is a number, whatever names passwd has.
+    """`user` is "", "uid", "uid:gid", "name" or "name:group", or has a third part, "name:group:GROUP,GROUP": additional ones
+    in place of those that /etc/group would give, after a group that may be empty for the passwd's own. A number is a number, whatever names passwd has.
 
     An image whose passwd has a user named "1000" with uid 0 so makes nobody root who asked for uid 1000. A number that passwd doesn't have is fine (its group is 0, as with other runtimes). Naming a group drops the
     additional ones that /etc/group would give.
@@ -73,7 +73,10 @@ def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> 
     Raises:
         InvalidArgument: a name that the container doesn't know, or a number out of range.
     """
-    name, colon, group_name = (user or "0").partition(":")
+    name, colon, rest = (user or "0").partition(":")
+    group_name, has_extra, extra_names = rest.partition(":")
+    colon = "" if has_extra and not group_name else colon
+    named = tuple(_group(one, group, most) for one in extra_names.split(",")) if has_extra else None
     uid = _number(name, most)
     if uid is not None:
         row = next((row for row in _rows(passwd, 4) if _number(row[2], most) == uid), None)
@@ -85,11 +88,42 @@ def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> 
         if uid is None:
             raise InvalidArgument(f"user {name[:80]!r}: the container's /etc/passwd has no number for it", field="user")
     if colon:
-        return ResolvedUser(uid, _group(group_name, group, most))
+        return ResolvedUser(uid, _group(group_name, group, most), named or ())
     if row is None:
-        return ResolvedUser(uid, 0)
+        return ResolvedUser(uid, 0, named or ())
     gid = _number(row[3], most)
     if gid is None:
         raise InvalidArgument(f"user {name[:80]!r}: the container's /etc/passwd has no group for it", field="user")
+    if named is not None:
+        return ResolvedUser(uid, gid, named)
     extra = [_number(entry[2], most) for entry in _rows(group, 4) if row[0] in entry[3].split(",")]
     return ResolvedUser(uid, gid, tuple(found for found in extra if found is not None and found != gid))
+
+
+def run_as(user: Mapping[str, Any], text: Callable[[str], str], most: int = LARGEST_ID) -> ResolvedUser:
+    """Whom OCI's `user` means. Its numbers are what was said; a `username`, in the form of `resolve_user`, is looked up
+    where they are 0, which on that wire is unset, and beside a uid it has to be the name of that very one.
+
+    Args:
+        text: of a file of the root in which to look.
+        most: the largest uid and gid that whoever is given them takes.
+
+    Raises:
+        InvalidArgument: as `resolve_user`, or numbers out of range, or a name that is another's.
+    """
+    uid, gid, extra = user.get("uid") or 0, user.get("gid") or 0, tuple(user.get("additionalGids") or ())
+    for number in (uid, gid, *extra):
+        if not 0 <= number <= most:
+            raise InvalidArgument(f"user or group {number}: expected 0 to {most}", field="user")
+    name = user.get("username") or ""
+    if not name:
+        return ResolvedUser(uid, gid, extra)
+    found = resolve_user(name, text("/etc/passwd"), text("/etc/group"), most)
+    if uid == 0:
+        return ResolvedUser(found.uid, gid or found.gid, extra or found.groups)
+    if uid != found.uid:
+        raise InvalidArgument(
+            f"user {name[:80]!r} beside uid {uid}: the container's /etc/passwd has uid {found.uid} for it; leave one out",
+            field="user.username",
+        )
+    return ResolvedUser(uid, gid, extra)

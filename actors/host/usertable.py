@@ -7,15 +7,18 @@ which looks in the container itself.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actors.errors import InvalidArgument
 from actors.host.inroot import read_in_root
-from actors.host.users import resolve_user
+from actors.host.users import run_as
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from actors.host.users import ResolvedUser
 
 __all__ = ["UserTable", "read_user_table"]
@@ -49,12 +52,17 @@ class UserTable:
 
         Raises: InvalidArgument, its field `user`: an unknown name, or a root that this host can't look into.
         """
-        if self.missing and any(part and not (part.isascii() and part.isdigit()) for part in user.split(":")):
+        return self.run_as({"username": user})
+
+    def run_as(self, user: Mapping[str, Any]) -> ResolvedUser:
+        """As `actors.host.users.run_as`, and `resolve`."""
+        name = str(user.get("username") or "")
+        if self.missing and any(part and not (part.isascii() and part.isdigit()) for part in re.split("[:,]", name)):
             raise InvalidArgument(
-                f"user {user[:80]!r}: this agent looks no names up, and this host can't: {self.missing}; write uid:gid",
+                f"user {name[:80]!r}: this agent looks no names up, and this host can't: {self.missing}; write uid:gid",
                 field="user",
             )
-        return resolve_user(user, self.passwd, self.group)
+        return run_as(user, {"/etc/passwd": self.passwd, "/etc/group": self.group}.__getitem__)
 
     def meant(self, number: str) -> tuple[str, str]:
         """The uid and the gid that are taken for it where names are looked for before numbers; as they stand there."""

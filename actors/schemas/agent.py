@@ -12,9 +12,10 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Struct
 
+from actors.limits import MOST_GROUPS
 from actors.schemas.oci import LinuxResources, Process, Spec
 from actors.schemas.resources import Device, SharedMount, Storage
-from actors.wire.fields import between
+from actors.wire.fields import GroupText, KillSignal, OneUser, at_most, between
 
 __all__ = [
     "AgentDetails",
@@ -125,7 +126,7 @@ class SignalProcessRequest(Struct, frozen=True):
 
     container_id: str = ""
     exec_id: str = ""
-    signal: int = 0
+    signal: KillSignal = 0
 
 
 class WaitProcessRequest(Struct, frozen=True):
@@ -275,9 +276,9 @@ class SetGuestDateTimeRequest(Struct, frozen=True):
 class StringUser(Struct, frozen=True):
     """A user by names or numbers in text, which the guest resolves."""
 
-    uid: str = ""
-    gid: str = ""
-    additionalGids: tuple[str, ...] = ()
+    uid: OneUser = ""
+    gid: OneUser = ""
+    additionalGids: Annotated[tuple[GroupText, ...], at_most(MOST_GROUPS)] = ()
 
 
 # signed on the wire: the kernel takes -1 for "leave it as it is"

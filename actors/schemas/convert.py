@@ -10,7 +10,7 @@ Any other difference is refused when the plan is made. Not for validation: what 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, get_args, get_origin
 
 import msgspec
 from google.protobuf.message import DecodeError, Message
@@ -22,7 +22,7 @@ from actors.schemas.dialect import Dialect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NoSuchField", "SchemaError", "decode", "encode", "field_key", "matched_fields"]
+__all__ = ["NoSuchField", "SchemaError", "decode", "encode", "field_key", "matched_fields", "unruled"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -115,7 +115,7 @@ class _Plan:
         self._name = message_name
         self._dialect = dialect
         matched = matched_fields(struct_type, message_name, dialect)
-        self._fields = tuple(_field(info.name, info.type, field, dialect, lossy) for info, field in matched)
+        self._fields = tuple(_field(info.name, unruled(info.type), field, dialect, lossy) for info, field in matched)
         # of the other dialect alone, with what they are when nobody has set them
         held = {info.name for info, _ in matched}
         structs = msgspec.structs.fields(struct_type)
@@ -194,6 +194,11 @@ def _map_converters(plan: _Plan | None) -> tuple[Callable[[Any], Any] | None, Ca
         lambda items: {key: plan.to_message(value) for key, value in items.items()},
         lambda items: {key: plan.to_struct(items[key]) for key in sorted(items)},
     )
+
+
+def unruled(annotation: Any) -> Any:
+    """A field's type without the rule that stands on it."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def field_key(name: str) -> str:

@@ -13,9 +13,33 @@ from typing import Annotated, TypeAlias
 import msgspec
 from msgspec import Struct, field
 
-from actors.limits import LARGEST_ID
+from actors.limits import LARGEST_ID, MOST_GROUPS
 from actors.schemas.convert import SchemaError, decode, encode
-from actors.wire.fields import CString, between, rule
+from actors.schemas.ociwords import (
+    LARGEST_MAJOR,
+    LARGEST_MINOR,
+    Access,
+    Capability,
+    DeviceType,
+    GivenCpus,
+    MajorNumber,
+    MinorNumber,
+    NamespaceType,
+    OrNoLimit,
+    PageSize,
+    Period,
+    Propagation,
+    Quota,
+    RlimitName,
+    RuleType,
+    SeccompAction,
+    SeccompArch,
+    SeccompFlag,
+    SeccompOperator,
+    Shares,
+    Swappiness,
+)
+from actors.wire.fields import AbsolutePath, CString, FullPath, at_most, between, rule
 
 __all__ = [
     "Box",
@@ -62,31 +86,6 @@ _Cells: TypeAlias = Annotated[int, between(0, 65535)]
 _Variable: TypeAlias = Annotated[
     str, rule("NAME=value without NUL", lambda text: text.find("=") > 0 and "\0" not in text)
 ]
-_RLIMITS = frozenset(
-    [
-        "AS",
-        "CORE",
-        "CPU",
-        "DATA",
-        "FSIZE",
-        "LOCKS",
-        "MEMLOCK",
-        "MSGQUEUE",
-        "NICE",
-        "NOFILE",
-        "NPROC",
-        "RSS",
-        "RTPRIO",
-        "RTTIME",
-        "SIGPENDING",
-        "STACK",
-    ]
-)
-
-
-_RlimitName: TypeAlias = Annotated[
-    str, rule("one of Linux's, as RLIMIT_NOFILE", lambda name: name.removeprefix("RLIMIT_") in _RLIMITS)
-]
 
 
 class Spec(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
@@ -129,28 +128,28 @@ class Box(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel")
 
 
 class User(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
-    """Numeric user and groups."""
+    """Numeric user and groups; a guest looks `username` up where the numbers are 0 (`actors.host.users.run_as`)."""
 
     uid: _Id
     gid: _Id
-    additional_gids: tuple[_Id, ...] = ()
-    username: str = ""
+    additional_gids: Annotated[tuple[_Id, ...], at_most(MOST_GROUPS)] = ()
+    username: CString = ""
 
 
 class LinuxCapabilities(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """The five sets of capabilities, as `CAP_CHOWN`."""
 
-    bounding: tuple[str, ...] = ()
-    effective: tuple[str, ...] = ()
-    inheritable: tuple[str, ...] = ()
-    permitted: tuple[str, ...] = ()
-    ambient: tuple[str, ...] = ()
+    bounding: tuple[Capability, ...] = ()
+    effective: tuple[Capability, ...] = ()
+    inheritable: tuple[Capability, ...] = ()
+    permitted: tuple[Capability, ...] = ()
+    ambient: tuple[Capability, ...] = ()
 
 
 class POSIXRlimit(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """One resource limit, as `RLIMIT_NOFILE`."""
 
-    type: _RlimitName
+    type: RlimitName
     hard: int
     soft: int
 
@@ -202,9 +201,9 @@ class Linux(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel
     namespaces: tuple[LinuxNamespace, ...] = ()
     devices: tuple[LinuxDevice, ...] = ()
     seccomp: LinuxSeccomp | None = None
-    rootfs_propagation: str = ""
-    masked_paths: tuple[str, ...] = ()
-    readonly_paths: tuple[str, ...] = ()
+    rootfs_propagation: Propagation = ""
+    masked_paths: tuple[FullPath, ...] = ()
+    readonly_paths: tuple[FullPath, ...] = ()
     mount_label: str = ""
     intel_rdt: LinuxIntelRdt | None = None
 
@@ -232,17 +231,17 @@ class LinuxIDMapping(Struct, frozen=True, omit_defaults=True, kw_only=True, rena
 class LinuxNamespace(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """A namespace, new, or the one at `path`."""
 
-    type: str
-    path: str = ""
+    type: NamespaceType
+    path: CString = ""
 
 
 class LinuxDevice(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """A device node; `type` is c, b, u or p; `file_mode` 0 leaves it to the runtime."""
 
-    path: str
-    type: str
-    major: int = 0
-    minor: int = 0
+    path: AbsolutePath
+    type: DeviceType
+    major: Annotated[int, between(0, LARGEST_MAJOR)] = 0
+    minor: Annotated[int, between(0, LARGEST_MINOR)] = 0
     file_mode: int = 0
     uid: _Id = 0
     gid: _Id = 0
@@ -263,25 +262,25 @@ class LinuxResources(Struct, frozen=True, omit_defaults=True, kw_only=True, rena
 class LinuxMemory(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """Limits in bytes; -1 for none, 0 for unset."""
 
-    limit: int = 0
-    reservation: int = 0
-    swap: int = 0
-    kernel: int = 0
-    kernel_tcp: int = field(name="kernelTCP", default=0)
-    swappiness: int = 0
+    limit: OrNoLimit = 0
+    reservation: OrNoLimit = 0
+    swap: OrNoLimit = 0
+    kernel: OrNoLimit = 0
+    kernel_tcp: OrNoLimit = field(name="kernelTCP", default=0)
+    swappiness: Swappiness = 0
     disable_oom_killer: bool = field(name="disableOOMKiller", default=False)
 
 
 class LinuxCPU(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """Shares, quota and periods (us), processors."""
 
-    shares: int = 0
-    quota: int = 0
-    period: int = 0
+    shares: Shares = 0
+    quota: Quota = 0
+    period: Period = 0
     realtime_runtime: int = 0
     realtime_period: int = 0
-    cpus: str = ""
-    mems: str = ""
+    cpus: GivenCpus = ""
+    mems: GivenCpus = ""
 
 
 class LinuxWeightDevice(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
@@ -323,10 +322,10 @@ class LinuxDeviceCgroup(Struct, frozen=True, omit_defaults=True, kw_only=True, r
     """A rule on devices; `major` and `minor` -1 match all, and `access` has letters of rwm."""
 
     allow: bool
-    type: str = ""
-    major: int = -1
-    minor: int = -1
-    access: str = ""
+    type: RuleType = ""
+    major: MajorNumber = -1
+    minor: MinorNumber = -1
+    access: Access = ""
 
 
 class LinuxNetwork(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
@@ -339,23 +338,23 @@ class LinuxNetwork(Struct, frozen=True, omit_defaults=True, kw_only=True, rename
 class LinuxHugepageLimit(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """Bytes of one huge page size, as `2MB`."""
 
-    page_size: str
+    page_size: PageSize
     limit: int
 
 
 class LinuxInterfacePriority(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """Priority of one network device."""
 
-    name: str
+    name: CString
     priority: int
 
 
 class LinuxSeccomp(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """The system call filter."""
 
-    default_action: str
-    architectures: tuple[str, ...] = ()
-    flags: tuple[str, ...] = ()
+    default_action: SeccompAction
+    architectures: tuple[SeccompArch, ...] = ()
+    flags: tuple[SeccompFlag, ...] = ()
     syscalls: tuple[LinuxSyscall, ...] = ()
 
 
@@ -365,14 +364,14 @@ class LinuxSeccompArg(Struct, frozen=True, omit_defaults=True, kw_only=True, ren
     index: int
     value: int
     value_two: int = 0
-    op: str
+    op: SeccompOperator
 
 
 class LinuxSyscall(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
     """What becomes of some system calls."""
 
-    names: tuple[str, ...]
-    action: str
+    names: tuple[CString, ...]
+    action: SeccompAction
     errno_ret: int | None = None
     args: tuple[LinuxSeccompArg, ...] = ()
 

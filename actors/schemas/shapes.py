@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_origin
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from actors.schemas.convert import field_key, matched_fields
+from actors.schemas.convert import field_key, matched_fields, unruled
 from actors.schemas.descriptors import method_types
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Shape:
         self.struct_type = struct_type
         self.name = message.rpartition(".")[2]
         matched = sorted(matched_fields(struct_type, message), key=lambda pair: int(pair[1].number))
-        self.fields = tuple(_field(info.name, info.type, field) for info, field in matched)
+        self.fields = tuple(_field(info.name, unruled(info.type), field) for info, field in matched)
         # OCI's own JSON calls one field of ours otherwise
         self._by_key = {field_key(info.encode_name): _found(self.fields, info.name) for info, _ in matched}
         self._by_key.update({field_key(field.name): field for field in self.fields})

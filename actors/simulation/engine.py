@@ -17,7 +17,7 @@ import trio
 from actors.errors import InvalidArgument, NotFound
 from actors.guest.engines.enforced import refuse_unenforced
 from actors.guest.engines.pids import refuse_if_full
-from actors.host.users import check_ids, resolve_user
+from actors.host.users import home_of, run_as
 from actors.simulation.engine_process import (
     SimulatedProcess,
     Streams,
@@ -250,8 +250,8 @@ def _checked(tree: Tree, asked: Process) -> Launch:
     pairs = (entry.partition("=") for entry in asked.env)
     environment = {name: value for name, _, value in pairs}
     environment.setdefault("PATH", DEFAULT_PATH)
-    environment.setdefault("HOME", _home(tree, identity.uid))
-    program = find_in_tree(tree, asked.args[0], environment["PATH"], cwd, scripts="")
+    environment.setdefault("HOME", home_of(identity.uid, tree.text("/etc/passwd")))
+    program = find_in_tree(tree, asked.args[0], environment["PATH"], cwd)
     if isinstance(program, Missing):
         raise InvalidArgument(f"program {asked.args[0]!r}: {_why_not(tree, asked.args[0], cwd)}", field="args")
     return Launch(program, asked.args, environment, posixpath.normpath(cwd), {}, identity)
@@ -271,15 +271,5 @@ def _identity(tree: Tree, asked: Process) -> Identity:
     user = asked.user
     if user is None:
         return Identity()
-    if not user.username:
-        # the engine port's promise, as with the others
-        check_ids(msgspec.to_builtins(user))
-        return Identity(user.uid, user.gid, user.additional_gids)
-    found = resolve_user(user.username, tree.text("/etc/passwd"), tree.text("/etc/group"))
-    return Identity(found.uid, found.gid, user.additional_gids or found.groups)
-
-
-def _home(tree: Tree, uid: int) -> str:
-    """As a runtime sets it."""
-    rows = (row.split(":") for row in tree.text("/etc/passwd").splitlines())
-    return next((row[5] for row in rows if len(row) > 5 and row[2] == str(uid)), "/")
+    found = run_as(msgspec.to_builtins(user), tree.text)
+    return Identity(found.uid, found.gid, found.groups)

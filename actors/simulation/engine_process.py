@@ -12,6 +12,7 @@ import trio
 
 from actors.errors import InvalidArgument, InvalidTransition
 from actors.simulation.kernel.calls import CallFailed
+from actors.wire.fields import check_signal
 from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ __all__ = [
 T = TypeVar("T")
 
 _READ_BYTES = 1024 * 1024
-_SIGNALS = 64
 
 
 class Driver(Protocol):
@@ -204,10 +204,9 @@ class SimulatedProcess:
         return ExitStatus(self.process.status)
 
     def signal(self, signum: int) -> bool:
+        check_signal(signum)
         if self.process.status is not None:
             return False
-        if not 0 <= signum <= _SIGNALS:
-            raise InvalidArgument(f"signal {signum}: no such signal", field="signal")
         if signum:
             self._driver.kernel.signal(self.process, signum)
             self._driver.settle()

@@ -172,10 +172,10 @@ class PrivateImages:
 
 @asynccontextmanager
 async def open_private_images(
-    store: ImageStore, place: Path, seams: Seams, limits: Limits
+    store: ImageStore, place: Path, seams: Seams, limits: Limits, *, share: Path | None = None
 ) -> AsyncGenerator[PrivateImages]:
-    """Copies below `place` of what `store` has, gone at the end. Raises: PermissionDenied."""
-    opened = open_roots(place, limits)
+    """Copies of what `store` has, gone at the end, below `place` or in a share (see `open_roots`). Raises: PermissionDenied."""
+    opened = open_roots(place, limits, seams.threads.checkpoint, share=share)
     roots = await seams.threads.run(opened.__enter__)
     try:
         yield PrivateImages(store, roots, seams)

@@ -19,6 +19,7 @@ from actors.errors import InvalidArgument
 from actors.wire.bounds import MAX_DEPTH, MAX_ITEMS, MalformedValue, check_value
 from actors.wire.envelope import AnyHello, Envelope
 from actors.wire.fields import check_fields, own_path
+from actors.wire.shapes import check_structs
 from transports.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -70,8 +71,11 @@ def encode_args(args: object) -> msgspec.Raw:
     """Arguments of a verb, ready to be put into an envelope.
 
     Raises:
-        InvalidArgument: a value that no message carries (a lone surrogate, a number over 64 bits, an object); `field` names it.
+        InvalidArgument: a value that no message carries (a lone surrogate, a number over 64 bits, an object), or a mapping where
+            a struct is declared; `field` names it.
     """
+    if isinstance(args, msgspec.Struct):
+        check_structs(args)
     try:
         return encode_raw(args)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:

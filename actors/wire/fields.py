@@ -1,7 +1,8 @@
 """What the fields of a value may hold: rules that stand on the fields' own types, and one check of them all.
 
 A rule is a predicate and its words, in the `extra` of a `msgspec.Meta`; most are ranges (`between`). `check_fields` walks
-a value by its declared type and names the first field that is wrong by its path. It is asked on both sides: of a verb's
+a value by its declared type and names the first field that is wrong by its path; what two fields of a struct may not hold
+together, its method `at_odds` says (which field, and what was expected of it). It is asked on both sides: of a verb's
 arguments before an actor sees them, and of what any client of a guest sent before an engine does.
 Not for what only its user can know: whether a program is there, whether an id is taken.
 """
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import inspect as shapes
 
 from actors.errors import InvalidArgument
-from actors.limits import LARGEST_ID
+from actors.limits import LARGEST_ID, LARGEST_SIGNAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,19 +27,28 @@ __all__ = [
     "Arguments",
     "CString",
     "Environment",
+    "FullPath",
+    "GroupText",
+    "KillSignal",
     "Name",
+    "OneUser",
     "Path",
     "Rule",
+    "SignalNumber",
     "Size",
     "UserText",
+    "at_most",
     "between",
     "check_fields",
+    "check_signal",
+    "is_cpu_list",
     "own_path",
     "rule",
     "rule_of",
 ]
 
 _SHOWN = 60
+_CPU_LIST = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?(,[0-9]{1,6}(-[0-9]{1,6})?)*")
 # more digits than any number that is an id; and Python refuses to read thousands of them
 _ID_DIGITS = 10
 
@@ -63,12 +73,22 @@ def between(least: float, most: float) -> msgspec.Meta:
     return rule(f"{least} to {most}", lambda value: least <= value <= most)
 
 
+def at_most(count: int) -> msgspec.Meta:
+    """The rule that there are no more of them."""
+    return rule(f"at most {count} of them", lambda items: len(items) <= count)
+
+
 def rule_of(kind: shapes.Type) -> Rule | None:
     """The rule that stands on a type."""
     if not isinstance(kind, shapes.Metadata):
         return None
     extra = cast("dict[str, Rule] | None", kind.extra)  # pyright: ignore[reportUnknownMemberType]
     return None if extra is None else extra.get("rule")
+
+
+def is_cpu_list(text: str) -> bool:
+    """Whether it is a list of processors or memory nodes as the kernel reads them: `0-2,4`."""
+    return len(text) <= 4096 and _CPU_LIST.fullmatch(text) is not None
 
 
 def _no_nul(text: str) -> bool:
@@ -84,6 +104,10 @@ def _is_user(text: str) -> bool:
     return not text or ("\0" not in text and len(parts) <= 2 and all(map(_is_id_or_name, parts)))
 
 
+def _is_one_user(text: str) -> bool:
+    return not set(text) & set(":,\0") and _is_id_or_name(text)
+
+
 def _is_id_or_name(part: str) -> bool:
     if not (part.isascii() and part.isdigit()):
         return part != ""
@@ -97,13 +121,30 @@ Path: TypeAlias = Annotated[str, rule("a path without '..' or NUL", _is_path)]
 AbsolutePath: TypeAlias = Annotated[
     str, rule("an absolute path without '..' or NUL", lambda text: text.startswith("/") and _is_path(text))
 ]
+FullPath: TypeAlias = Annotated[
+    str, rule("an absolute path without NUL", lambda text: text.startswith("/") and _no_nul(text))
+]
 Arguments: TypeAlias = Annotated[tuple[CString, ...], rule("a program, and its arguments", bool)]
 Environment: TypeAlias = dict[Name, CString]
+# of a user or group on its own: what is empty is not said
+OneUser: TypeAlias = Annotated[str, rule(f"a name without ':' or ',', or a number from 0 to {LARGEST_ID}", lambda text: not text or _is_one_user(text))]  # fmt: skip
+GroupText: TypeAlias = Annotated[str, rule(f"a group: a name without ':' or ',', or a number from 0 to {LARGEST_ID}", lambda text: _is_one_user(text))]  # fmt: skip
 UserText: TypeAlias = Annotated[
     str, rule(f"a user, or user:group, as names or numbers from 0 to {LARGEST_ID}", _is_user)
 ]
 # of a terminal, in character cells: the kernel's `struct winsize`
 Size: TypeAlias = Annotated[int, between(1, 65535)]
+
+# what is sent by a verb of ours, and what kill(2) takes: by 0 nothing is sent, and who is gone is told all the same
+SignalNumber: TypeAlias = Annotated[int, between(1, LARGEST_SIGNAL)]
+
+
+def _is_kill(number: int) -> bool:
+    return 0 <= number <= LARGEST_SIGNAL
+
+
+_KILL = Rule(f"1 to {LARGEST_SIGNAL}, or 0 to send nothing", _is_kill)
+KillSignal: TypeAlias = Annotated[int, rule(*_KILL)]
 
 _Check: TypeAlias = "Callable[[Any, str], None]"
 # what a Kata agent's wire and a runtime's file call a create's arguments beside its id
@@ -127,6 +168,12 @@ def check_fields(value: msgspec.Struct, path: str = "") -> None:
         check(value, path)
 
 
+def check_signal(number: int) -> None:
+    """`KillSignal`'s rule, for a number on its own. Raises: InvalidArgument (`signal`)."""
+    if not _KILL.holds(number):
+        raise _wrong("signal", number, _KILL.words)
+
+
 def _wrong(path: str, value: object, words: str) -> InvalidArgument:
     shown = repr(value)
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
@@ -141,12 +188,17 @@ def _struct_check(struct: type[msgspec.Struct]) -> _Check | None:
     assert isinstance(info, shapes.StructType)
     made = [(field.name, field.encode_name, _check_of(field.type)) for field in info.fields]
     plan = [(name, told, check) for name, told, check in made if check is not None]
-    if not plan:
+    at_odds: Callable[[Any], tuple[str, str] | None] | None = getattr(struct, "at_odds", None)
+    if not plan and at_odds is None:
         return None
 
     def check_struct(value: Any, path: str) -> None:
         for name, told, check in plan:
             check(getattr(value, name), f"{path}.{told}" if path else told)
+        odds = None if at_odds is None else at_odds(value)
+        if odds is not None:
+            name, words = odds
+            raise _wrong(f"{path}.{name}" if path else name, getattr(value, name), words)
 
     return check_struct
 

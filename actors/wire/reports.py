@@ -193,4 +193,5 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: _GivenAddress = ""
     # the kernel's numbers: 0 universe, 253 link, 254 host
     scope: Annotated[int, between(0, 255)] = 0
+    # False is also what is not said: then it is as the addresses are
     ipv6: bool = False

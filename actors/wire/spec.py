@@ -6,12 +6,22 @@ Not for OCI documents: those are the kata agent's and the guest's own (`actors.s
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, TypeAlias
 
 import msgspec
 
-from actors.wire.fields import AbsolutePath, Arguments, CString, Environment, Size, UserText, between, rule
+from actors.wire.fields import (
+    AbsolutePath,
+    Arguments,
+    CString,
+    Environment,
+    FullPath,
+    Size,
+    UserText,
+    between,
+    is_cpu_list,
+    rule,
+)
 
 __all__ = [
     "ContainerSpec",
@@ -35,14 +45,7 @@ _Quota: TypeAlias = Annotated[int, _limit(1000, 2**44 - 1)]
 _Tasks: TypeAlias = Annotated[int, _limit(1, 2**22)]
 _Period: TypeAlias = Annotated[int, between(1000, 1_000_000)]
 _Shares: TypeAlias = Annotated[int, between(2, 262_144)]
-_CPU_LIST = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?(,[0-9]{1,6}(-[0-9]{1,6})?)*")
-_CpuList: TypeAlias = Annotated[
-    str, rule("a list as 0-2,4", lambda text: len(text) <= 4096 and _CPU_LIST.fullmatch(text) is not None)
-]
-
-_Directory: TypeAlias = Annotated[
-    str, rule("an absolute path without NUL", lambda text: text.startswith("/") and "\0" not in text)
-]
+_CpuList: TypeAlias = Annotated[str, rule("a list as 0-2,4", is_cpu_list)]
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -62,13 +65,18 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     # NAME -> value; PATH is added when missing
     env: Environment = {}
     # absolute; a missing one is an error, it is not created
-    cwd: _Directory = "/"
+    cwd: FullPath = "/"
     # "", "uid", "uid:gid", "name" or "name:group"; looked up in the container's own passwd and group, a uid without a gid
     # as well: what passwd does not know has the group 0
     user: UserText = ""
     # with a terminal stderr is the terminal as well, and only stdout is read
     tty: bool = False
+    # of its terminal, which has it before the program's first instruction; without a terminal it is refused
     size: TerminalSize | None = None
+
+    def at_odds(self) -> tuple[str, str] | None:
+        """A size of no terminal (see `fields`)."""
+        return ("size", "no size without a terminal (tty)") if self.size is not None and not self.tty else None
 
 
 class ResourceSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

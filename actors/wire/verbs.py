@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
 
-from actors.wire.fields import CString, Path, between
+from actors.wire.fields import CString, Path, SignalNumber, between
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
 from actors.wire.spec import (
     ContainerSpec,
@@ -66,7 +66,6 @@ _Natural: TypeAlias = Annotated[int, between(0, 2**63 - 1)]
 _Mode: TypeAlias = Annotated[int, between(0, 0o7777)]
 # what Kata's wire has room for
 _Owner: TypeAlias = Annotated[int, between(0, 2**31 - 1)]
-_SignalNumber: TypeAlias = Annotated[int, between(1, 64)]
 # longer than a day nobody waits for a process that was told to end
 _Grace: TypeAlias = Annotated[float, between(0, 86_400)]
 
@@ -141,7 +140,7 @@ class ProcessRef(msgspec.Struct, frozen=True):
 class Signal(msgspec.Struct, frozen=True):
     """`all` delivers to every process of the container, and `process` must then be empty."""
 
-    signal: _SignalNumber
+    signal: SignalNumber
     process: str = ""
     all: bool = False
 
@@ -259,7 +258,7 @@ class Stop(msgspec.Struct, frozen=True):
     With `force` a step that fails does not keep the next from being tried, and the container is stopped in any case.
     """
 
-    signal: _SignalNumber = 15
+    signal: SignalNumber = 15
     grace_seconds: _Grace | None = None
     force: bool = False
 

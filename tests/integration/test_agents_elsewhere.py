@@ -59,8 +59,9 @@ def run(*words: str) -> list[dict[str, Any]]:
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    # the last object is the total of them
-    return [json.loads(line) for line in done.stdout.splitlines()][:-1]
+    *results, total = map(json.loads, done.stdout.splitlines())
+    assert (total["event"], total["runs"]) == ("total", len(results))
+    return results
 
 
 @pytest.fixture

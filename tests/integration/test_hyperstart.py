@@ -55,7 +55,10 @@ async def whole_life(room: Room) -> None:
     sockets = socket_directory()
     control, streams = str(sockets / "hyper.sock"), str(sockets / "tty.sock")
     conductor = Conductor(cast("Engine", Started(room.engine)), Machine(), DEFAULT_LIMITS)
-    service = HyperstartService(conductor, DEFAULT_LIMITS, platform=BarePlatform(), share="/")
+    bugs: list[Exception] = []
+    service = HyperstartService(
+        conductor, DEFAULT_LIMITS, platform=BarePlatform(), share="/", on_error=lambda _, __, error: bugs.append(error)
+    )
     link = HyperstartLink(unix_dialer(control), unix_dialer(streams), DEFAULT_LIMITS)
     agent = HyperstartAgent(link, DEFAULT_LIMITS, share="/")
     async with open_plain_nursery() as nursery:
@@ -73,6 +76,7 @@ async def whole_life(room: Room) -> None:
         await begin(agent.lease(), "last", room.root, f"trap '' TERM; {LOOP}")
         await agent.destroy_sandbox()
         assert not conductor.machine.containers
+        assert not bugs
         with pytest.raises(GuestDied):
             await agent.check()
         nursery.cancel_scope.cancel()

@@ -55,34 +55,34 @@ def test_it_holds_on_other_seeds(scenario: Path) -> None:
     assert summary["digests"] == SEEDS
 
 
+def results(output: str) -> list[dict[str, Any]]:
+    """Of several runs in one command, which sums them up in a last line."""
+    *found, total = map(json.loads, output.splitlines())
+    assert (total["event"], total["runs"]) == ("total", len(found))
+    return found
+
+
 # of each kind of use one: two outputs, input, a pause, many at once
 IN_1_X = ("streams-apart", "stdin-echo-and-eof", "wait-while-paused", "twenty-execs-at-once")
-
-
-def told(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    """The results; the last object is the total of them."""
-    *results, total = map(json.loads, done.stdout.splitlines())
-    assert total["event"] == "total"
-    return results
 
 
 def test_in_kata_1_x_s_dialect_all_hold_too() -> None:
     words = ("run", "--agent", "kata", "--dialect", "grpc", "--json")
     done = katrio(*words, "--world", "simulated", "--seed", "1", *SCENARIOS, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [result["outcome"] for result in told(done)] == ["held"] * len(SCENARIOS)
+    assert [result["outcome"] for result in results(done.stdout)] == ["held"] * len(SCENARIOS)
     few = [path for path in SCENARIOS if path.stem in IN_1_X]
     assert len(few) == len(IN_1_X)
     done = katrio(*words, "--world", "embedded", "--jobs", "2", *few, timeout=240)
     assert done.returncode in (0, 4), done.stdout + done.stderr
-    assert {result["outcome"] for result in told(done)} <= {"held", "skipped"}
+    assert {result["outcome"] for result in results(done.stdout)} <= {"held", "skipped"}
 
 
 def whole_set(world: str, *words: str) -> dict[str, dict[str, Any]]:
     """Every scenario with hyperstart in one command, by its file's name."""
     done = katrio("run", "--world", world, "--agent", "hyperstart", "--json", *words, *SCENARIOS, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    return {Path(result["file"]).stem: result for result in told(done)}
+    return {Path(result["file"]).stem: result for result in results(done.stdout)}
 
 
 def test_with_hyperstart_they_agree_as_far_as_it_goes() -> None:

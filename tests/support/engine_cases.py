@@ -1,6 +1,7 @@
 """The table of the engine port's cases; the bodies put themselves into it when they are imported.
 
-Not the cases themselves: `engine_body` has those of processes and streams, `engine_fields` those of a specification's fields, `engine_groups` those of lists and limits, `engine_programs` those of programs that can't be run.
+Not the cases themselves: `engine_body` has those of processes and streams, `engine_fields` those of a specification's fields, `engine_groups` those of lists and limits, `engine_programs` those of programs that can't be run,
+`engine_refusals` those of what a runtime refuses in words of its own.
 """
 
 from __future__ import annotations
@@ -36,6 +37,6 @@ def case(*needs: str) -> Callable[[Case], Case]:
 
 def names(*, lacking: frozenset[str]) -> list[str]:
     """The cases of an engine that lacks these."""
-    for body in ("engine_body", "engine_fields", "engine_groups", "engine_programs"):
+    for body in ("engine_body", "engine_fields", "engine_groups", "engine_programs", "engine_refusals"):
         importlib.import_module(f"tests.support.{body}")
     return [name for name in CASES if not NEEDS[name] & lacking]

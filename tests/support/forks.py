@@ -8,8 +8,16 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
+import traceback
+from typing import TYPE_CHECKING
 
-__all__ = ["fork"]
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["fork", "run_in_a_fork"]
 
 
 def fork() -> int:
@@ -23,3 +31,22 @@ def fork() -> int:
     finally:
         gc.enable()
     return pid
+
+
+def run_in_a_fork(body: Callable[[], object]) -> None:
+    """In a process of its own, whose namespaces and working directory it may change; fails as it fails."""
+    with tempfile.TemporaryFile() as failure:
+        pid = fork()
+        if pid == 0:
+            code = 1
+            try:
+                body()
+                code = 0
+            except BaseException:
+                os.write(failure.fileno(), traceback.format_exc().encode())
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(pid, 0)
+        if status != 0:
+            failure.seek(0)
+            pytest.fail(failure.read().decode() or f"the process ended with {status}", pytrace=False)

@@ -67,11 +67,21 @@ class NamedPlatform(BarePlatform):
 
 
 @asynccontextmanager
-async def open_guest(limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[Guest]:
-    """With a pod for whoever starts it."""
+async def open_guest(
+    limits: Limits = DEFAULT_LIMITS,
+    kind: type[HyperstartService] = HyperstartService,
+    bugs: list[tuple[str, Exception]] | None = None,
+) -> AsyncGenerator[Guest]:
+    """With a pod for whoever starts it; `bugs` takes what the service should not have raised, which else is an error."""
+
+    def complain(_service: str, method: str, error: Exception) -> None:
+        if bugs is None:
+            raise error
+        bugs.append((method, error))
+
     async with open_engine() as engine, trio.open_nursery() as nursery:
         conductor = Conductor(engine, Machine(limits), limits)
-        service = HyperstartService(conductor, limits, platform=NamedPlatform(engine), share="/")
+        service = kind(conductor, limits, platform=NamedPlatform(engine), share="/", on_error=complain)
         await nursery.start(conductor.run)
         await nursery.start(service.run)
         yield Guest(service, conductor, engine, nursery)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-import traceback
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
 import trio
 
 from actors.guest import syscalls
@@ -22,10 +21,11 @@ from actors.guest.serve import make_engine
 from actors.host.busybox import find_static_busybox
 from actors.host.cgroups import read_layout, sandbox_group, sweep_group
 from actors.host.images import ImageStore
+from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import open_plain_nursery
 from actors.schemas.oci import Box, Linux, LinuxCapabilities, LinuxResources, POSIXRlimit, Process, Root, Spec, User
 from actors.simulation.engine import SimulatedEngine
-from tests.support.forks import fork
+from tests.support.forks import run_in_a_fork
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -159,24 +159,9 @@ async def outcome(process: EngineProcess) -> Output:
 def in_a_room(name: str, body: Callable[[Room], Awaitable[None]]) -> None:
     """Run `body` with a fresh engine, in a process of its own; fails as it fails, and when anything is left."""
     with tempfile.TemporaryDirectory(prefix="kt-room-") as directory:
-        failure = Path(directory, "failure")
         place = Path(directory, "place")
         place.mkdir()
-        pid = fork()
-        if pid == 0:
-            code = 1
-            try:
-                _in_place(name, place, body)
-                code = 0
-            except BaseException:
-                failure.write_text(traceback.format_exc())
-            finally:
-                os._exit(code)
-        _, status = os.waitpid(pid, 0)
-        if status != 0:
-            pytest.fail(
-                failure.read_text() if failure.exists() else f"the room's process ended with {status}", pytrace=False
-            )
+        run_in_a_fork(partial(_in_place, name, place, body))
 
 
 async def in_a_simulated_room(body: Callable[[Room], Awaitable[None]]) -> None:
@@ -194,7 +179,7 @@ def _in_place(name: str, place: Path, body: Callable[[Room], Awaitable[None]]) -
     os.chdir(place)
     sandbox = place.parent.name
     try:
-        engine = make_engine(name, sandbox, token="room")
+        engine = make_engine(name, sandbox, token="room", limits=DEFAULT_LIMITS)
         root = str(ImageStore(Path("images").absolute(), find_static_busybox()).resolve("busybox")) if isolated else "/"
         trio.run(_run, Room(engine, root, sandbox), body)
         for directory in ("bundles", "runtime", "calls", "gates"):

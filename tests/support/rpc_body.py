@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 import trio
 
 from actors.agents.kata.spec import oci_process, oci_spec
-from actors.errors import Unsupported
+from actors.errors import InvalidArgument, Unsupported
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas import oci, resources
@@ -248,6 +249,10 @@ async def update_interface(stage: Stage) -> None:
 
 
 async def update_routes(stage: Stage) -> None:
+    if stage.isolated:
+        mixed = net.Routes((net.Route(dest="198.51.100.0/24", gateway="::1", device="lo"),))
+        with pytest.raises(InvalidArgument):
+            await stage.client.update_routes(net.UpdateRoutesRequest(mixed))
     wanted = net.Routes((net.Route(dest="203.0.113.0/24", device="lo", scope=253),))
     made = await stage.client.update_routes(net.UpdateRoutesRequest(wanted))
     assert "203.0.113.0/24" in [one.dest for one in made.Routes]

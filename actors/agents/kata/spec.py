@@ -45,7 +45,6 @@ __all__ = [
     "oci_resources",
     "oci_spec",
     "string_user",
-    "string_user_text",
 ]
 
 
@@ -146,11 +145,6 @@ def string_user(spec: ProcessSpec) -> StringUser | None:
         return None
     user, _, group = spec.user.partition(":")
     return StringUser(uid=user, gid=group)
-
-
-def string_user_text(user: StringUser) -> str:
-    """As a person writes it: what `string_user` read."""
-    return f"{user.uid}:{user.gid}" if user.gid else user.uid
 
 
 def _numeric(user: str) -> tuple[int, int] | None:

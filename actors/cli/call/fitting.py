@@ -4,41 +4,38 @@ For the command and the shell. A container of an agent that is not ours gets a t
 a user that was named; no agent is sent a CreateSandbox beside a sandbox. `--no-defaults` sends what was written. Not for
 reading arguments (`arguments`).
 
-A copy outlives the command, as its container does: it lies where the agent's address and the container's id say, and goes with
-a RemoveContainer or a DestroySandbox that was done, or with a create that was not.
+A copy outlives the command, as its container does: it goes with a RemoveContainer or a DestroySandbox that was done, with a
+create that was not, and with a sweep once the agent is gone.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import shutil
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import trio
 
 from actors.agents.identity import ASKING_SECONDS, identify
-from actors.agents.kata.spec import string_user_text
 from actors.errors import InvalidArgument, KatrioError, OutcomeUnknown, Unsupported
 from actors.host.busybox import find_static_busybox
 from actors.host.images import ImageStore, default_image_root
-from actors.host.roots import copy_root, default_roots
+from actors.host.roots import CalledRoots, default_roots
 from actors.host.usertable import read_user_table
+from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
 from actors.schemas.oci import User
+from actors.schemas.users import string_user_text, with_user
 from actors.seams import real_seams
+from transports.address import parse_agent_address
 
 if TYPE_CHECKING:
     from actors.agents.identity import Identity
     from actors.agents.kata.client import KataClient
     from actors.cli.call.arguments import Call
+    from actors.schemas.oci import Process, Spec
 
 __all__ = ["Fitter", "with_root"]
 
@@ -65,12 +62,12 @@ class Fitter:
         except KatrioError:
             # a create that is refused may have met a living container of that id: its root is another
             if call.image and isinstance(request, api.CreateContainerRequest) and request.OCI and request.OCI.root:
-                await self._remove(request.OCI.root.path)
+                await real_seams().threads.run(partial(self._roots.remove, request.OCI.root.path))
             raise
         if isinstance(request, api.RemoveContainerRequest):
-            await self._remove(f"{_short(request.container_id)}-")
+            await real_seams().threads.run(partial(self._roots.remove_container, request.container_id))
         elif isinstance(request, api.DestroySandboxRequest):
-            await self._remove("")
+            await real_seams().threads.run(self._roots.remove_all)
         return response
 
     async def _fitted(self, client: KataClient, call: Call) -> msgspec.Struct:
@@ -78,12 +75,14 @@ class Fitter:
             case api.CreateSandboxRequest() as request:
                 await self._check_sandbox(client)
                 return request
-            case api.CreateContainerRequest() as request if call.image or request.string_user is not None:
-                return await self._fitted_create(client, call, request)
-            case api.ExecProcessRequest(string_user=user) as request if user is not None:
+            case api.CreateContainerRequest(OCI=spec) as request if spec is not None:
+                if not call.image and not _name_of(spec.process, request.string_user):
+                    return request
+                return await self._fitted_create(client, call, request, spec)
+            case api.ExecProcessRequest() as request if name := _name_of(request.process, request.string_user):
                 if not (await self._who(client)).own:
                     raise InvalidArgument(
-                        f"user {string_user_text(user)!r}: this agent looks no names up; write uid:gid", field="user"
+                        f"user {name[:80]!r}: this agent looks no names up; write uid:gid", field="user"
                     )
                 return request
             case request:
@@ -102,52 +101,30 @@ class Fitter:
             )
 
     async def _fitted_create(
-        self, client: KataClient, call: Call, request: api.CreateContainerRequest
+        self, client: KataClient, call: Call, request: api.CreateContainerRequest, spec: Spec
     ) -> api.CreateContainerRequest:
-        spec = request.OCI
-        if spec is None or spec.root is None or (await self._who(client)).own:
+        if (await self._who(client)).own:
             return request
-        process = spec.process
-        if request.string_user is not None and process is not None:
-            found = read_user_table(spec.root.path).resolve(string_user_text(request.string_user))
-            user = User(uid=found.uid, gid=found.gid, additional_gids=found.groups)
-            process = msgspec.structs.replace(process, user=user)
-        root = spec.root
-        if call.image:
-            copied = await trio.to_thread.run_sync(self._copy, root.path, _short(request.container_id))
-            root = msgspec.structs.replace(root, path=copied)
+        process, root = spec.process, spec.root
+        if process is not None and (name := _name_of(process, request.string_user)):
+            if root is None:
+                raise InvalidArgument(
+                    f"user {name[:80]!r}: this agent looks no names up, and without a root nobody can; write uid:gid",
+                    field="user",
+                )
+            process = _with_numbers(with_user(process, request.string_user), root.path)
+        if call.image and root is not None:
+            threads = real_seams().threads
+            copy = partial(self._roots.copy, root.path, request.container_id, DEFAULT_LIMITS, threads.checkpoint)
+            root = msgspec.structs.replace(root, path=await threads.run(copy))
         spec = msgspec.structs.replace(spec, process=process, root=root)
         return msgspec.structs.replace(request, OCI=spec, string_user=None)
 
     @property
-    def _copies(self) -> Path:
-        return default_roots(os.environ, os.geteuid()) / f"calls-{_short(self.address)}"
-
-    def _copy(self, source: str, name: str) -> str:
-        """Blocking."""
-        self._copies.mkdir(mode=0o711, parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._copies))
-        made.chmod(0o711)
-        try:
-            copy_root(Path(source), made / "root")
-        except BaseException:
-            shutil.rmtree(made, ignore_errors=True)
-            raise
-        return str(made / "root")
-
-    async def _remove(self, which: str) -> None:
-        """Copies whose names begin so, or the one at that path."""
-
-        def remove() -> None:
-            path = Path(which)
-            found = [path.parent] if path.is_absolute() else list(self._copies.glob(f"{which}*"))
-            for made in found:
-                if made.parent == self._copies:
-                    shutil.rmtree(made, ignore_errors=True)
-            with suppress(OSError):  # others are left, or there never was one
-                self._copies.rmdir()
-
-        await trio.to_thread.run_sync(remove)
+    def _roots(self) -> CalledRoots:
+        address = parse_agent_address(self.address)
+        socket = None if address.scheme == "vsock" else address.target
+        return CalledRoots(default_roots(os.environ, os.geteuid()), str(address), socket)
 
 
 async def with_root(call: Call) -> Call:
@@ -164,6 +141,13 @@ async def with_root(call: Call) -> Call:
     return dataclasses.replace(call, request=msgspec.structs.replace(request, OCI=spec))
 
 
-def _short(text: str) -> str:
-    """A file's name for any text."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+def _name_of(process: Process | None, asked: api.StringUser | None) -> str:
+    """What would have to be looked up; empty when numbers say it all."""
+    if asked is not None and asked != api.StringUser():
+        return string_user_text(asked)
+    return process.user.username if process is not None and process.user is not None else ""
+
+
+def _with_numbers(process: Process, root: str) -> Process:
+    found = read_user_table(root).run_as(msgspec.to_builtins(process.user or User(uid=0, gid=0)))
+    return msgspec.structs.replace(process, user=User(uid=found.uid, gid=found.gid, additional_gids=found.groups))

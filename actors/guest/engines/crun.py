@@ -1,16 +1,37 @@
-"""What crun needs that runc does not: a machine whose control groups are of one version.
+"""What crun needs that runc does not: control groups of one version, and programs that wait for their terminal's size.
 
-crun refuses a tree where v2 is mounted beside v1, even when nothing is driven through v2; it is 1.5 to 3 times faster than
+It refuses a tree where v2 is mounted beside v1, even when nothing is driven through v2; it is 1.5 to 3 times faster than
 runc otherwise. Not for running it: that is `oci`, for every runtime.
+
+In an exec its two halves run at the same time: one makes the terminal and executes the program, the other sets the
+terminal's size and hands it on. The first is meant to wait, but it reads the writing end of its pipe, gets EBADF, and goes on
+(1.8.1, `exec_process_entrypoint`), so that a program often starts in a terminal of 0 by 0. So the kernel holds the
+program's execve(2) until crun has ended, which is after it has set the size. A create has no such race.
 """
 
 from __future__ import annotations
 
-from actors.errors import Unsupported
-from actors.guest.syscalls import MNT_DETACH, umount
-from actors.host.cgroups import CgroupKind, read_layout
+import os
+from contextlib import ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
-__all__ = ["hide_unified"]
+import trio
+
+from actors.errors import Unsupported
+from actors.guest.syscalls import MNT_DETACH, hold_executions, umount
+from actors.host.cgroups import CgroupKind, read_layout
+from actors.host.exhaustion import raise_if_exhausted
+from actors.nurseries import open_plain_nursery
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from actors.guest.engines.rootfs import Root
+
+__all__ = ["hide_unified", "open_hold"]
+
+# whoever else executes the same file in the container waits as well: a crun that hangs must not hold those for long
+_HOLD_SECONDS = 5.0
 
 _NEEDED = ("freezer", "memory", "cpu", "pids", "devices")
 
@@ -33,3 +54,28 @@ def hide_unified() -> None:
                 umount(str(hierarchy.mount), MNT_DETACH)
             except OSError as error:
                 raise Unsupported(f"engine 'crun': {hierarchy.mount} can't be hidden ({error}); use runc") from error
+
+
+@asynccontextmanager
+async def open_hold(root: Root, program: str) -> AsyncGenerator[None]:
+    """Nobody begins to execute the file `program` of `root` within the block; for 5 s at most.
+
+    Where the kernel can't do that (before 5.0, or in a container without CAP_SYS_ADMIN), nothing is held.
+
+    Raises: OSError: no descriptor is left.
+    """
+    with ExitStack() as held:
+        try:
+            with root.opened(program, os.O_RDONLY | os.O_NONBLOCK) as file:
+                held.callback(os.close, hold_executions(file))
+        except OSError as error:
+            raise_if_exhausted(error)
+        async with open_plain_nursery() as nursery:
+            nursery.start_soon(_let_go, held)
+            yield
+            nursery.cancel_scope.cancel()
+
+
+async def _let_go(held: ExitStack) -> None:
+    await trio.sleep(_HOLD_SECONDS)
+    held.close()

@@ -107,7 +107,7 @@ ROWS: tuple[Row, ...] = (
     Row("hostname", _L, _L, _L, _SANDBOX),
     Row("mounts", _A, _P, _P, "its containers see none of the client's files; use a container runtime", _mounts),
     Row("hooks", _R, _R, _R, _NO_HOOKS),
-    Row("annotations", _A, _A, _A),
+    Row("annotations", _L, _L, _L, "the client's own words: the guest keeps them, and no runtime gets any to obey"),
     Row("solaris", _R, _R, _R, "containers here are Linux's"),
     Row("windows", _R, _R, _R, "containers here are Linux's"),
     Row("linux.uidMappings", _R, _R, _R, _NO_USERS),

@@ -11,44 +11,49 @@ import os
 import resource
 import signal
 import socket
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import trio
 
-from actors.errors import AgentError, InvalidArgument, NotFound, Unsupported
+from actors.errors import AgentError, NotFound, Unsupported
+from actors.guest.engines.checks import check_container_users, check_image_users, check_mounts, checked_process
 from actors.guest.engines.counters import read_counters
+from actors.guest.engines.crun import open_hold
 from actors.guest.engines.enforced import refuse_unenforced
 from actors.guest.engines.executables import cannot_run, check_format
-from actors.guest.engines.oci_config import Document, bundle_config, process_document
+from actors.guest.engines.memory import MemoryLimit
+from actors.guest.engines.oci_config import Document, bundle_config
 from actors.guest.engines.oom import OomWatch
 from actors.guest.engines.pids import PidsLimit
 from actors.guest.engines.process import RealProcess, Stdio
 from actors.guest.engines.pstable import ps_table
 from actors.guest.engines.reaper import name_of
+from actors.guest.engines.refusals import raise_as_told
 from actors.guest.engines.resources import apply_resources, blame_resources
-from actors.guest.engines.rlimits import check_rlimits, numbered_rlimits
-from actors.guest.engines.rootfs import Root, lay_rootfs, remove_rootfs
+from actors.guest.engines.rlimits import numbered_rlimits
+from actors.guest.engines.rootfs import Layers, Root
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
 from actors.guest.engines.streams import open_pipes, receive_terminal
 from actors.host import cgroups
 from actors.host.cgroups import FreezerState
 from actors.host.exhaustion import is_exhaustion, told_when_exhausted
 from actors.host.marks import read_process, signal_exactly
-from actors.host.users import check_ids, resolve_user
 from actors.limits import LARGEST_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from actors.guest.descriptors import Descriptors
     from actors.guest.engines.reaper import Reaped, Reaper
     from actors.host.cgroups import CgroupLayout
+    from actors.limits import Limits
     from actors.schemas.oci import LinuxResources, Process, Spec
     from actors.schemas.stats import CgroupStats
+    from actors.seams import Threads
 
 __all__ = ["OciEngine"]
 
@@ -62,6 +67,9 @@ _EXECUTED_SECONDS = 2.0
 _PID_CHARACTERS = 20
 # runc refuses others, for kernels of 32 bits
 _LARGEST_IDS = {"runc": 2**31 - 1}
+# it looks up each user by itself, as a process of the container, and waits for it
+_LOOKS_USERS_UP = frozenset({"runc"})
+_SIZES_LATE = frozenset({"crun"})
 _REFREEZE_POLLS = 100
 
 
@@ -84,6 +92,8 @@ class OciEngine:
         layout: CgroupLayout,
         reaper: Reaper,
         descriptors: Descriptors,
+        limits: Limits,
+        threads: Threads,
     ) -> None:
         self._name = name
         self._largest_id = _LARGEST_IDS.get(name, LARGEST_ID)
@@ -93,6 +103,7 @@ class OciEngine:
         self._descriptors = descriptors
         self._runtime = Runtime(program, _STATE, _CALLS, descriptors)
         self._oom = OomWatch(layout)
+        self._layers = Layers(limits, threads)
         self._inits: dict[str, RealProcess] = {}
         # by container: what its init is to run
         self._programs: dict[str, str] = {}
@@ -139,17 +150,20 @@ class OciEngine:
         self, container: str, document: Document, bundle: Path, resources: LinuxResources | None
     ) -> RealProcess:
         given: Document = document.get("root") or {}
-        lay_rootfs(given.get("path", ""), bundle)
+        mounts: list[Document] = document.get("mounts") or []
+        check_mounts(mounts)
+        await self._layers.lay(container, given.get("path", ""), bundle)
         root = Root(str(bundle / "rootfs"))
-        process = self._process(document.get("process") or {}, root, mounts=document.get("mounts") or [])
+        check_image_users(root)
+        process = checked_process(document.get("process") or {}, root, mounts=mounts, most=self._largest_id)
         config = bundle_config(document, process, rootfs="rootfs", group=self._group(container))
         (bundle / "config.json").write_bytes(msgspec.json.encode(config))
         try:
             init = await self._spawn("create", container, process, root, "--bundle", str(bundle))
-        except RuntimeFailed:
+        except RuntimeFailed as error:
             if resources is not None:
                 blame_resources(self._layout, self._group(container), resources)
-            raise
+            raise_as_told(error, container, config)
         try:
             # through the init, which waits in its root with everything mounted
             self._check_format(Root(f"/proc/{init.reaped.pid}/root"), process)
@@ -197,19 +211,27 @@ class OciEngine:
         # seen through the init, so that mounts made at create are there as well
         root = Root(f"/proc/{self._inits[container].reaped.pid}/root")
         _still_there(container, root)
+        if self._name in _LOOKS_USERS_UP:
+            check_container_users(container, root)
         asked: Document = msgspec.to_builtins(process)
         refuse_unenforced(self._name, container, {"process": asked})
-        document = self._process(asked, root, mounts=[])
+        document = checked_process(asked, root, mounts=[], most=self._largest_id)
         PidsLimit(self._layout, container, self._group(container)).check()
+        memory = MemoryLimit(self._layout, container, self._group(container))
         self._check_format(root, document)
         file = self._runtime.scratch("json")
         file.write_bytes(msgspec.json.encode(document))
         try:
             found = await self._spawn("exec", container, document, root, "--detach", "--process", str(file))
+        except RuntimeFailed as error:
+            memory.blame()
+            raise_as_told(error, container, {"process": document})
         finally:
             file.unlink(missing_ok=True)
         try:
             await self._until_it_runs(found, document["args"][0])
+            if found.killed_early:
+                memory.blame()
         except BaseException:
             # given up while it was waited for: nobody would know of it
             found.signal(signal.SIGKILL)
@@ -218,16 +240,6 @@ class OciEngine:
                 await found.reaped.wait()
             raise
         return found
-
-    def _process(self, asked: Document, root: Root, *, mounts: list[Document]) -> Document:
-        """Check what a runtime would get wrong: an unknown user, and a missing directory (which it would create)."""
-        if not asked.get("args"):
-            raise InvalidArgument("the process has no program to run: args is empty", field="args")
-        cwd = asked.get("cwd") or "/"
-        if not os.path.isabs(cwd) or not (_below_a_mount(cwd, mounts) or root.is_directory(cwd)):
-            raise InvalidArgument(f"cwd {cwd!r}: no such directory in the container", field="cwd")
-        check_rlimits(asked)
-        return process_document(asked, _user(asked.get("user") or {}, root, self._largest_id))
 
     async def _spawn(self, verb: str, container: str, process: Document, root: Root, *arguments: str) -> RealProcess:
         pid_file = self._runtime.scratch("pid")
@@ -238,7 +250,8 @@ class OciEngine:
                 stdio: Stdio | None = None
                 try:
                     if process.get("terminal"):
-                        stdio = await self._with_terminal(verb, container, *arguments)
+                        async with self._until_sized(verb, process, root):
+                            stdio = await self._with_terminal(verb, container, *arguments)
                     else:
                         stdio = await self._with_pipes(verb, container, *arguments)
                     reaped = self._adopt(verb, pid_file)
@@ -261,6 +274,13 @@ class OciEngine:
         finally:
             pid_file.unlink(missing_ok=True)
         return RealProcess(reaped, stdio, runtime=self._own.name)
+
+    def _until_sized(self, verb: str, process: Document, root: Root) -> AbstractAsyncContextManager[None]:
+        """Within it an exec's program is not executed, where its terminal has no size before its runtime has ended."""
+        if verb != "exec" or self._name not in _SIZES_LATE or not process.get("consoleSize"):
+            return nullcontext()
+        program = root.find_program(process["args"][0], process["env"], process["cwd"])
+        return nullcontext() if program is None else open_hold(root, program)
 
     async def _end_unclaimed(self, container: str) -> None:
         """After a runtime failed: what it had forked into the container would go on without it, and run, unlisted, the
@@ -365,6 +385,7 @@ class OciEngine:
 
     async def kill_all(self, container: str) -> None:
         """Freeze, so that no fork escapes; kill; thaw, since v1 lets nobody die frozen; again until none is left."""
+        self._layers.give_up(container)
         group = self._group(container)
         with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
             while cgroups.members(self._layout, group):
@@ -395,7 +416,7 @@ class OciEngine:
             return
         if (_STATE / container).exists():
             await self._runtime.call("delete", "--force", container)
-        remove_rootfs(bundle)
+        await self._layers.remove(bundle)
         for _ in range(100):
             if cgroups.remove_group(self._layout, self._group(container)):
                 return
@@ -460,28 +481,3 @@ def _set_what_runtimes_do_not(pid: int, process: Document) -> None:
     with suppress(OSError):
         if score := process.get("oomScoreAdj"):
             Path(f"/proc/{pid}/oom_score_adj").write_text(str(score))
-
-
-def _user(user: Mapping[str, Any], root: Root, most: int) -> Document:
-    """A name is resolved against the container's passwd; numbers are taken as they are, up to what the runtime takes."""
-    check_ids(user, most)
-    name = user.get("username") or ""
-    if not name:
-        return {key: value for key, value in user.items() if key in ("uid", "gid", "umask", "additionalGids")} or {
-            "uid": 0,
-            "gid": 0,
-        }
-    found = resolve_user(name, root.text("/etc/passwd"), root.text("/etc/group"), most)
-    return {"uid": found.uid, "gid": found.gid, "additionalGids": list(user.get("additionalGids") or found.groups)}
-
-
-def _below_a_mount(path: str, mounts: list[Document]) -> bool:
-    """Whether a directory would come with one of the mounts, and so can't be looked up before they are made."""
-    parts = Path(path).parts
-    for mount in mounts:
-        destination = Path(mount["destination"]).parts
-        if len(destination) > 1 and parts[: len(destination)] == destination:
-            rest = parts[len(destination) :]
-            bound = "bind" in (mount.get("options") or []) or "rbind" in (mount.get("options") or [])
-            return not bound or Path(mount.get("source") or "/", *rest).is_dir()
-    return False

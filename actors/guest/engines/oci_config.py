@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_CAPABILITIES", "Document", "bundle_config", "process_document"]
+__all__ = ["DEFAULT_CAPABILITIES", "Document", "bundle_config", "is_bind", "process_document"]
 
 Document = dict[str, Any]
 
@@ -48,11 +48,18 @@ def _capabilities(document: Document) -> Document:
     return {name: names for name, names in found.items() if names}
 
 
-def process_document(process: Document, user: Mapping[str, Any]) -> Document:
-    """The `process` part, or an exec's whole file: `user` has resolved numbers; PATH is added when missing."""
+def process_document(process: Document, user: Mapping[str, Any], *, home: str = "") -> Document:
+    """The `process` part, or an exec's whole file: `user` has resolved numbers; PATH is added when missing, and
+    HOME as `home` when there is one.
+
+    A runtime would look HOME up itself, as a process of the container and without a bound: crun reads /dev/zero until it is
+    killed for it, and a pipe for ever.
+    """
     environment: list[str] = list(process.get("env") or [])
-    if not any(entry.startswith("PATH=") for entry in environment):
-        environment.append(_DEFAULT_PATH)
+    for default in (_DEFAULT_PATH, f"HOME={home}" if home else ""):
+        name = default.partition("=")[0]
+        if name and not any(entry.startswith(f"{name}=") for entry in environment):
+            environment.append(default)
     kept = {key: value for key, value in process.items() if value not in (None, "")}
     return {
         **kept,
@@ -63,6 +70,11 @@ def process_document(process: Document, user: Mapping[str, Any]) -> Document:
     }
 
 
+def is_bind(mount: Document) -> bool:
+    """Whether it shows what is at its source, and is no file system of its own."""
+    return not {"bind", "rbind"}.isdisjoint(mount.get("options") or [])
+
+
 def _mounts(asked: list[Document]) -> list[Document]:
     """The client's, each after ours for lack of one with the same destination; shorter destinations first."""
     named = {mount["destination"] for mount in asked}
@@ -70,18 +82,29 @@ def _mounts(asked: list[Document]) -> list[Document]:
     return sorted(every, key=lambda mount: mount["destination"].count("/") if mount["destination"] != "/" else 0)
 
 
+def _limited(resources: Document) -> Document:
+    """Without those of which there is to be no limit: a new group has none, and crun would write the number."""
+    kept = dict(resources)
+    if kept.get("pids", {}).get("limit", 0) < 0:
+        del kept["pids"]
+    if kept.get("cpu", {}).get("quota", 0) < 0:
+        kept["cpu"] = {name: asked for name, asked in kept["cpu"].items() if name != "quota"}
+    return kept
+
+
 def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str) -> Document:
-    """The runtime's `config.json`: `process` as made by `process_document`, `rootfs` relative to the bundle."""
+    """The runtime's `config.json`: `process` as made by `process_document`, `rootfs` relative to the bundle.
+
+    Without annotations. They are the client's own words about its container, and a runtime takes some for orders, which it
+    carries out outside of the container as the guest's root: by `run.oci.pidfd_receiver` crun dials a socket at any path.
+    """
     linux: Document = dict(spec.get("linux") or {})
     linux["namespaces"] = [{"type": name} for name in _OWN_NAMESPACES]
     linux["cgroupsPath"] = group
     linux["maskedPaths"] = linux.get("maskedPaths") or _MASKED
     linux["readonlyPaths"] = linux.get("readonlyPaths") or _READONLY
-    resources: Document = linux.get("resources") or {}
-    pids: Document = resources.get("pids") or {}
-    if pids.get("limit", 0) < 0:
-        # no limit is what a new group has; crun would write the number
-        linux["resources"] = {name: asked for name, asked in resources.items() if name != "pids"}
+    if linux.get("resources"):
+        linux["resources"] = _limited(linux["resources"])
     # the sandbox's, which the guest has set
     linux.pop("sysctl", None)
     root: Document = spec.get("root") or {}
@@ -91,5 +114,4 @@ def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str)
         "root": {"path": rootfs, "readonly": bool(root.get("readonly"))},
         "mounts": _mounts(list(spec.get("mounts") or [])),
         "linux": linux,
-        "annotations": dict(spec.get("annotations") or {}),
     }

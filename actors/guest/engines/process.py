@@ -17,6 +17,7 @@ from actors.errors import InvalidArgument, InvalidTransition
 from actors.guest.engines.streams import ReadEnd, WriteEnd, set_terminal_size
 from actors.host.exhaustion import raise_if_exhausted
 from actors.schemas.text import plain_text
+from actors.wire.fields import check_signal
 from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class RealProcess:
         self.reaped = reaped
         # why its program could not be executed; empty when it was, or nobody knows yet
         self.failure = ""
+        # it was killed while it was still the runtime's
+        self.killed_early = False
         self._stdio = stdio
         self._runtime = runtime
         if runtime:
@@ -87,7 +90,8 @@ class RealProcess:
             return
         text = b"".join(output.drop() for output in self._stdio.outputs)
         # one that was killed before its start was not refused
-        if status.code < _BY_SIGNAL:
+        self.killed_early = status.code >= _BY_SIGNAL
+        if not self.killed_early:
             self.failure = _reason(text)
 
     @property
@@ -109,10 +113,8 @@ class RealProcess:
         return status
 
     def signal(self, signum: int) -> bool:
-        try:
-            return self.reaped.signal(signum)
-        except ValueError as error:
-            raise InvalidArgument(str(error), field="signal") from error
+        check_signal(signum)
+        return self.reaped.signal(signum)
 
     def handles(self, signum: int) -> bool:
         return not self._runtime and self.reaped.status is None and _handles(self.reaped.pid, signum)

@@ -34,7 +34,7 @@ from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal
 from actors.host.cgroups import container_group
 from actors.host.exhaustion import is_exhaustion, raise_if_exhausted, told_when_exhausted
 from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, signal_exactly
-from actors.host.users import check_ids, resolve_user
+from actors.host.users import run_as
 from actors.schemas.oci import LinuxResources
 from actors.wire.spec import TerminalSize
 
@@ -54,6 +54,7 @@ _STOP_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.002
 _RELEASE_LOOKS = 10
+_IDS_IN_A_WORD = 10_000
 # takes the limit of descriptors that the guest was started with, waits at the gate, takes the terminal as its controlling one
 # (the first that a session's leader opens), and runs
 _SHIM = (
@@ -64,13 +65,14 @@ _SHIM = (
 # nor the terminal, so that both come before the change. Python's own start ignores two signals
 _CHANGING = """
 import os, resource, signal, sys
-limit, gate, tty, limits, score, identity = sys.argv[1:7]
+limit, gate, tty, limits, score, words = sys.argv[1:7]
+identity, command = sys.argv[7 : 7 + int(words)], sys.argv[7 + int(words) :]
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 for number in signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ:
     signal.signal(number, signal.SIG_DFL)
 if gate and not open(gate).readline():
     sys.exit(137)
-uid, gid, *groups = [int(word) for word in identity.split()] or [-1, -1]
+uid, gid, *groups = [int(number) for word in identity for number in word.split()] or [-1, -1]
 if tty:
     terminal = os.open(tty, os.O_RDWR)
     os.fchown(terminal, uid, -1)
@@ -85,7 +87,7 @@ if identity:
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)
 try:
-    os.execv("/bin/sh", ["sh", "-c", 'exec "$@"', "sh", *sys.argv[7:]])
+    os.execv("/bin/sh", ["sh", "-c", 'exec "$@"', "sh", *command])
 except (OSError, MemoryError):
     os._exit(126)
 """
@@ -302,11 +304,8 @@ def _command(document: Document, user: Document) -> Callable[[str, str, str], li
         raise cannot_run(program, "no such executable on this machine")
     # the shell that waits at the gate would take what the kernel does not know for a script of its own
     check_format(Root("/"), found_program, [], cwd)
-    check_ids(user)
-    uid, gid, groups = int(user.get("uid") or 0), int(user.get("gid") or 0), user.get("additionalGids") or ()
-    if user.get("username"):
-        found = resolve_user(user["username"], Path("/etc/passwd").read_text(), Path("/etc/group").read_text())
-        uid, gid, groups = found.uid, found.gid, groups or found.groups
+    found = run_as(user, lambda file: Path(file).read_text())
+    uid, gid, groups = found.uid, found.gid, found.groups
     if not _may_execute(found_program, uid, {gid, *groups}):
         raise cannot_run(program, f"permission denied for uid {uid}")
     # no right is needed to stay who we are
@@ -319,9 +318,12 @@ def _command(document: Document, user: Document) -> Callable[[str, str, str], li
     score = str(document.get("oomScoreAdj") or "")
     if stays and not limits and not score:
         return lambda limit, gate, tty: ["/bin/sh", "-c", _SHIM, "sh", limit, gate, tty, *document["args"]]
-    identity = "" if stays else " ".join(map(str, (uid, gid, *groups)))
+    ids = () if stays else (uid, gid, *groups)
+    # the kernel takes long commands, but no word of one over 128 KiB
+    identity = [" ".join(map(str, ids[at : at + _IDS_IN_A_WORD])) for at in range(0, len(ids), _IDS_IN_A_WORD)]
+    last = (limits, score, str(len(identity)), *identity, *document["args"])
     changing = [sys.executable, "-IS", "-c", _CHANGING]
-    return lambda limit, gate, tty: [*changing, limit, gate, tty, limits, score, identity, *document["args"]]
+    return lambda limit, gate, tty: [*changing, limit, gate, tty, *last]
 
 
 def _may_execute(path: str, uid: int, groups: set[int]) -> bool:

@@ -7,7 +7,6 @@ or not. Not for spawning.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from contextlib import contextmanager, suppress
@@ -59,21 +58,13 @@ class Reaped:
         return self._status
 
     def signal(self, signum: int) -> bool:
-        """Signal this very process; False when it has ended.
-
-        Raises:
-            ValueError: no such signal.
-        """
+        """Signal this very process, by a number that the kernel knows; False when it has ended."""
         if self.descriptor < 0:
             return False
         try:
             signal.pidfd_send_signal(self.descriptor, signum)
         except ProcessLookupError:
             return False
-        except OSError as error:
-            if error.errno == errno.EINVAL:
-                raise ValueError(f"signal {signum}: no such signal") from error
-            raise
         return True
 
     def finish(self, status: ExitStatus) -> None:

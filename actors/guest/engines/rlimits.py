@@ -41,7 +41,7 @@ def numbered_rlimits(process: Document) -> list[tuple[int, int, int]]:
 
 
 def _number(name: str) -> int:
-    return int(getattr(resource, f"RLIMIT_{name.removeprefix('RLIMIT_')}", _LOCKS))
+    return int(getattr(resource, name, _LOCKS))
 
 
 def _signed(value: int) -> int:

@@ -8,78 +8,119 @@ except through a copy where the kernel refuses overlays.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actors.errors import InvalidArgument, ResourceExhausted
+import trio
+
+from actors.errors import AgentError, InvalidArgument
+from actors.guest.engines.oci_config import is_bind
 from actors.guest.syscalls import MNT_DETACH, MS_BIND, mount, umount
+from actors.host.copies import check_root, copy_root
 from actors.host.exhaustion import raise_if_exhausted
 from actors.host.inroot import open_in_root
+from actors.host.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
-    from pathlib import Path
 
     from actors.guest.engines.oci_config import Document
+    from actors.limits import Limits
+    from actors.seams import Threads
 
-__all__ = ["Root", "copy_tree", "lay_rootfs", "remove_rootfs"]
+__all__ = ["TEXT_BYTES", "Layers", "Root"]
 
-_TEXT_BYTES = 1024 * 1024
+# each is as fast as its disk and the memory
+_COPIES_AT_ONCE = 2
+
+# of a file that is read whole, as passwd
+TEXT_BYTES = 1024 * 1024
 
 
-def lay_rootfs(lower: str, bundle: Path) -> None:
-    """Make `bundle/rootfs` a writable view of `lower`. `bundle` is relative to the working directory: overlay
-    options can't escape every byte of a path, and ours are plain.
+class Layers:
+    """The roots of an engine's containers, laid and removed in threads: both may take as long as a tree is large."""
 
-    Raises:
-        InvalidArgument: `lower` is no absolute path of a directory.
-        ResourceExhausted: no room for a copy.
-    """
+    def __init__(self, limits: Limits, threads: Threads) -> None:
+        self._limits = limits
+        self._threads = threads
+        # by container: what is being laid
+        self._laying: dict[str, trio.CancelScope] = {}
+        # or copies could have all threads, which runtimes are started by
+        self._copying = trio.CapacityLimiter(_COPIES_AT_ONCE)
+
+    async def lay(self, container: str, lower: str, bundle: Path) -> None:
+        """Make `bundle/rootfs` a writable view of `lower`: a layer over it, or a copy where the kernel refuses that.
+
+        `bundle` is relative to the working directory: overlay options can't escape every byte of a path, and ours are plain.
+
+        Raises:
+            InvalidArgument: `lower` is no absolute path of a directory, or no root (`/proc`).
+            NotFound, PermissionDenied: it can't be copied.
+            ResourceExhausted: it is too large for a copy, or there is no room for one.
+            AgentError: `give_up` was called.
+        """
+        with trio.CancelScope() as scope:
+            self._laying[container] = scope
+            try:
+                if not await self._threads.run(partial(_lay_overlay, lower, bundle)):
+                    async with self._copying:
+                        await self._threads.run(partial(self._copy, lower, bundle))
+            finally:
+                del self._laying[container]
+        if scope.cancelled_caught:
+            raise AgentError(f"create of container {container!r}: it was ended meanwhile", status="killed")
+
+    def give_up(self, container: str) -> None:
+        """End what is being laid for it, if anything is."""
+        if container in self._laying:
+            self._laying[container].cancel()
+
+    async def remove(self, bundle: Path) -> None:
+        """Undo `lay`, however far it came, and remove the bundle; repeated is fine."""
+        await self._threads.run(partial(_remove, bundle))
+
+    def _copy(self, lower: str, bundle: Path) -> None:
+        (bundle / "rootfs").rmdir()
+        copy_root(
+            bundle / "lower",
+            bundle / "rootfs",
+            most_bytes=self._limits.guest_copy_bytes,
+            most_entries=self._limits.image_entries,
+            checkpoint=self._threads.checkpoint,
+            field="root",
+            name=f"{lower!r}, over which the kernel lays no overlay",
+        )
+
+
+def _lay_overlay(lower: str, bundle: Path) -> bool:
+    """Whether the kernel does it. Raises: InvalidArgument, OSError."""
     if not os.path.isabs(lower) or not os.path.isdir(lower):
         raise InvalidArgument(
             f"rootfs {lower!r}: need the absolute path of a directory in the guest's sight", field="root"
         )
+    check_root(Path(lower), field="root")
     for name in ("lower", "upper", "work", "rootfs"):
         (bundle / name).mkdir()
     mount(lower, str(bundle / "lower"), flags=MS_BIND)
     options = f"lowerdir={bundle}/lower,upperdir={bundle}/upper,workdir={bundle}/work"
     # the root that a container sees is the upper one's
-    _as_it_was(str(bundle / "lower"), str(bundle / "upper"))
+    found = os.lstat(bundle / "lower")
+    os.chown(bundle / "upper", found.st_uid, found.st_gid)
+    (bundle / "upper").chmod(stat.S_IMODE(found.st_mode))
     try:
         mount("overlay", str(bundle / "rootfs"), "overlay", data=options)
     except OSError:
-        try:
-            copy_tree(bundle / "lower", bundle / "rootfs")
-        except (shutil.Error, OSError) as error:
-            raise ResourceExhausted(f"rootfs {lower!r}: neither an overlay nor a copy can be made: {error}") from error
+        return False
+    return True
 
 
-def copy_tree(lower: Path, copy: Path) -> None:
-    """A directory and all below it, with modes and owners; `copy` may be there. Raises: OSError, shutil.Error."""
-    shutil.copytree(lower, copy, symlinks=True, dirs_exist_ok=True)
-    for folder, folders, files in os.walk(lower):
-        below = os.path.join(copy, os.path.relpath(folder, lower))
-        # links to directories are listed among these, and not gone into
-        for name in (*folders, *files):
-            _as_it_was(os.path.join(folder, name), os.path.join(below, name))
-    _as_it_was(str(lower), str(copy))
-
-
-def _as_it_was(original: str, copy: str) -> None:
-    """Owner and mode; the owner first, as a change of it clears the set-user-id bit."""
-    found = os.lstat(original)
-    os.chown(copy, found.st_uid, found.st_gid, follow_symlinks=False)
-    if not stat.S_ISLNK(found.st_mode):
-        os.chmod(copy, stat.S_IMODE(found.st_mode))
-
-
-def remove_rootfs(bundle: Path) -> None:
-    """Undo `lay_rootfs`, however far it came, and remove the bundle; repeated is fine."""
+def _remove(bundle: Path) -> None:
     for name in ("rootfs", "lower"):
         umount(str(bundle / name), MNT_DETACH)
-    shutil.rmtree(bundle, ignore_errors=True)
+    remove_tree(bundle)
 
 
 class Root:
@@ -101,7 +142,7 @@ class Root:
         finally:
             os.close(descriptor)
 
-    def text(self, path: str, most_bytes: int = _TEXT_BYTES) -> str:
+    def text(self, path: str, most_bytes: int = TEXT_BYTES) -> str:
         """A regular file's text, the beginning of it; empty when there is none."""
         try:
             with self.opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
@@ -120,9 +161,9 @@ class Root:
         wanted = os.path.normpath(f"/{path.lstrip('/')}")
         for each in reversed(mounts):
             place = os.path.normpath(each["destination"])
-            if place == "/" or (wanted != place and not wanted.startswith(f"{place}/")):
+            if wanted != place and not wanted.startswith(f"{place}/"):
                 continue
-            if not {"bind", "rbind"} & set(each.get("options") or ()) and each.get("type") != "bind":
+            if not is_bind(each):
                 return ""
             below = wanted[len(place) :]
             folder, name = (each["source"], below) if below else os.path.split(os.path.normpath(each["source"]))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.errors import AgentError
+from actors.guest.engines.runtime import RuntimeFailed
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -196,17 +196,20 @@ def set_terminal_size(descriptor: int, size: TerminalSize) -> None:
 
 
 def receive_terminal(listener: socket.socket) -> tuple[WriteEnd, ReadEnd]:
-    """The terminal that a runtime sent to its console socket. Raises: AgentError when it sent none."""
+    """The terminal that a runtime sent to its console socket.
+
+    Raises: RuntimeFailed: it sent none, though it has ended well: runc's half in the container was killed meanwhile.
+    """
     try:
         connection, _ = listener.accept()
     except BlockingIOError:
-        raise AgentError("the runtime did not send the terminal", status="no terminal") from None
+        raise RuntimeFailed("the runtime did not send the terminal", status="no terminal") from None
     with connection:
         _, descriptors, _, _ = socket.recv_fds(connection, 4096, 4)
     if len(descriptors) != 1:
         for descriptor in descriptors:
             os.close(descriptor)
-        raise AgentError(
+        raise RuntimeFailed(
             f"the runtime sent {len(descriptors)} descriptors where one terminal was due", status="no terminal"
         )
     master = descriptors[0]

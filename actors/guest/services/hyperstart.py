@@ -8,7 +8,7 @@ process's bytes go through (`hyperstart_process`), nor for states: the conductor
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVarTuple, Unpack
 
 import trio
 
@@ -24,10 +24,11 @@ from actors.errors import (
 from actors.guest.services.hyperstart_bodies import oci_process, oci_spec
 from actors.guest.services.hyperstart_process import LiveProcess
 from actors.host.exhaustion import told_when_exhausted
+from actors.wire.fields import check_signal
 from actors.wire.spec import ExitStatus, TerminalSize
 from transports.errors import LocalProtocolError, RemoteProtocolError
 from transports.hyperstart import messages
-from transports.hyperstart.codec import Code
+from transports.hyperstart.codec import Code, command_name
 from transports.hyperstart.control import GuestControl
 from transports.hyperstart.streams import GuestStreams
 
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from transports.hyperstart.control import Command
 
 __all__ = ["HyperstartService"]
+
+Ts = TypeVarTuple("Ts")
 
 API_VERSION = 4244
 SIGTERM, SIGKILL = 15, 9
@@ -61,11 +64,22 @@ class HyperstartService:
 
     Args:
         share: the directory that stands for a real guest's /tmp/hyper/shared.
+        on_error: called with a service, a method and the exception that it should not have raised: its command alone is
+            refused, and nothing else ends of it.
     """
 
     live_process: type[LiveProcess] = LiveProcess
 
-    def __init__(self, conductor: Conductor, limits: Limits, *, platform: Platform, share: str) -> None:
+    def __init__(
+        self,
+        conductor: Conductor,
+        limits: Limits,
+        *,
+        platform: Platform,
+        share: str,
+        on_error: Callable[[str, str, Exception], None],
+    ) -> None:
+        self._on_error = on_error
         self._conductor = conductor
         self._limits = limits
         self._platform = platform
@@ -151,8 +165,7 @@ class HyperstartService:
     async def _obey(self, command: Command) -> None:
         if command.code == Code.DESTROYPOD:
             self._control.defer(command)
-            assert self._nursery is not None, "the service runs"
-            self._nursery.start_soon(self._destroy, self._control, command)
+            self._go_on_with("DESTROYPOD", self._destroy, self._control, command)
             return
         table: dict[int, Callable[[bytes], Awaitable[bytes]]] = {
             Code.GETVERSION: self._version,
@@ -171,9 +184,27 @@ class HyperstartService:
                 raise Unsupported(f"code {command.code}")
             with told_when_exhausted(f"code {command.code}"):
                 self._control.answer(command, await method(command.payload))
-        except (KatrioError, RemoteProtocolError, trio.TooSlowError) as error:
+        except Exception as error:
+            self._heed(command_name(command.code), error)
             self._control.answer(command, _refusal(command.code, error), accepted=False)
         await self._flush_control()
+
+    def _heed(self, what: str, error: Exception) -> None:
+        """This protocol's refusals have no words: what is no refusal is a bug of ours, and told on the log."""
+        if not isinstance(error, (KatrioError, RemoteProtocolError, trio.TooSlowError)):
+            self._on_error("hyperstart", what, error)
+
+    def _go_on_with(self, what: str, act: Callable[[Unpack[Ts]], Awaitable[None]], *args: *Ts) -> None:
+        """In a task that nobody waits for: its failure is told, and ends nothing else."""
+
+        async def apart() -> None:
+            try:
+                await act(*args)
+            except Exception as error:
+                self._on_error("hyperstart", what, error)
+
+        assert self._nursery is not None, "the service runs"
+        self._nursery.start_soon(apart)
 
     async def _version(self, _: bytes) -> bytes:
         return API_VERSION.to_bytes(4)
@@ -249,8 +280,7 @@ class HyperstartService:
             self._forget(process)
             raise error
         self._streams.open(process.stdio, process.stderr)
-        assert self._nursery is not None, "the service runs"
-        self._nursery.start_soon(self._tell_missing, process, f"{error}\n".encode())
+        self._go_on_with("missing program", self._tell_missing, process, f"{error}\n".encode())
         return b""
 
     async def _tell_missing(self, process: LiveProcess, text: bytes) -> None:
@@ -283,11 +313,24 @@ class HyperstartService:
         return found
 
     async def _signal(self, process: LiveProcess, signum: int) -> None:
-        process.told_signal(signum)
+        # what is told counts as the reason of an exit code of 128 + N
+        check_signal(signum)
+        if signum:
+            process.told_signal(signum)
         await self._conductor.signal(process.container, process.name, signum)
 
     async def _destroy(self, control: GuestControl, command: Command) -> None:
-        """Politely, and for as long as it takes; then both channels close."""
+        try:
+            await self._end_pod()
+        except Exception as error:
+            self._heed("DESTROYPOD", error)
+            control.answer(command, accepted=False)
+            await self._flush_control()
+        else:
+            await self._say_goodbye(control, command)
+
+    async def _end_pod(self) -> None:
+        """Politely, and for as long as it takes."""
         for process in list(self._live.values()):
             # one that ends meanwhile is what is wanted
             with contextlib.suppress(KatrioError):
@@ -295,6 +338,9 @@ class HyperstartService:
         while self._live:
             await self._changed.park()
         await self._conductor.destroy()
+
+    async def _say_goodbye(self, control: GuestControl, command: Command) -> None:
+        """Then both channels close."""
         control.answer(command)
         await self._flush_control()
         streams = self._streams_stream
@@ -312,10 +358,22 @@ class HyperstartService:
     def _follow(self, process: LiveProcess) -> None:
         self._streams.open(process.stdio, process.stderr)
         io = self._conductor.process(process.container, process.name)
-        assert self._nursery is not None, "the service runs"
-        self._nursery.start_soon(self._until_end, process, io)
+        self._go_on_with("process", self._until_end, process, io)
 
     async def _until_end(self, process: LiveProcess, io: ProcessIo) -> None:
+        try:
+            await self._carry(process, io)
+        except Exception:
+            # nobody could be told its end, or take its id: it goes, and is told as killed
+            with contextlib.suppress(KatrioError):
+                await self._conductor.signal(process.container, process.name, SIGKILL)
+            if self._inits.get(process.container) is process:
+                await self._end_others(process)
+                await self._remove(process)
+            await self._tell_end(process, ExitStatus(128 + SIGKILL))
+            raise
+
+    async def _carry(self, process: LiveProcess, io: ProcessIo) -> None:
         init = self._inits.get(process.container) is process
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.feed, io)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, Unsupported
 from actors.schemas import oci
+from actors.schemas.agent import StringUser
 from actors.schemas.defaults import CAPABILITIES, MASKED, MOUNTS, OCI_VERSION, READONLY
+from actors.schemas.users import with_user
 
 if TYPE_CHECKING:
     from transports.hyperstart.messages import Container, Process
@@ -44,18 +46,13 @@ def oci_process(body: Process) -> oci.Process:
     """One process. Raises: InvalidArgument."""
     if body.workdir and not body.workdir.startswith("/"):
         raise InvalidArgument(f"workdir {body.workdir[:80]!r}: expected an absolute path", field="cwd")
-    return oci.Process(
+    process = oci.Process(
         terminal=body.terminal,
-        user=_user(body),
         args=body.args,
         env=tuple(f"{one.env}={one.value}" for one in body.envs),
         cwd=body.workdir or "/",
         capabilities=oci.LinuxCapabilities(bounding=CAPABILITIES, effective=CAPABILITIES, permitted=CAPABILITIES),
         no_new_privileges=True,
     )
-
-
-def _user(body: Process) -> oci.User:
-    """Names, and numbers with them, are looked up by the engine, in the container's own passwd."""
-    user, group = body.user or ("0" if body.group else ""), body.group
-    return oci.User(uid=0, gid=0, username=f"{user}:{group}" if group else user)
+    # names, and numbers with them, are looked up by the engine, in the container's own passwd
+    return with_user(process, StringUser(uid=body.user, gid=body.group))

@@ -12,11 +12,11 @@ import msgspec
 import trio
 
 from actors.errors import InvalidArgument, InvalidTransition, Unsupported
-from actors.guest.services.kata_processes import with_user
 from actors.guest.shared import SHARED_DIRECTORY, shared_path
 from actors.schemas import agent as api
 from actors.schemas.oci import LinuxResources
 from actors.schemas.stats import StatsContainerResponse
+from actors.schemas.users import with_user
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,22 +9,22 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from actors.errors import InvalidArgument
 from actors.schemas import agent as api
-from actors.schemas.oci import User
+from actors.schemas.users import with_user
+from actors.wire.fields import check_fields
 from actors.wire.spec import TerminalSize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import msgspec
+
     from actors.guest.conductor import Conductor
     from actors.guest.services.kata import Method
     from actors.limits import Limits
-    from actors.schemas.oci import Process
 
-__all__ = ["ProcessCalls", "with_user"]
+__all__ = ["ProcessCalls"]
 
 
 class ProcessCalls:
@@ -55,6 +55,7 @@ class ProcessCalls:
         return api.Empty()
 
     async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
+        check_fields(request)
         if not request.exec_id and request.signal == signal.SIGKILL:
             await self._conductor.kill_all(request.container_id)
         else:
@@ -92,12 +93,3 @@ class ProcessCalls:
     async def _resize(self, request: api.TtyWinResizeRequest) -> msgspec.Struct:
         self._conductor.resize(request.container_id, request.exec_id, TerminalSize(request.row, request.column))
         return api.Empty()
-
-
-def with_user(process: Process, asked: api.StringUser | None) -> Process:
-    """The names of `string_user`, which win over numbers, put where the engine looks for them."""
-    if asked is None or not asked.uid:
-        return process
-    name = f"{asked.uid}:{asked.gid}" if asked.gid else asked.uid
-    user = process.user or User(uid=0, gid=0)
-    return msgspec.structs.replace(process, user=msgspec.structs.replace(user, username=name))

@@ -23,8 +23,8 @@ _APPLETS = "/bin"
 _HEAD, _DEPTH = 256, 5
 
 
-def find_in_tree(tree: Tree, name: str, path: str, cwd: str, *, scripts: str = f"{_APPLETS}/sh") -> Program | Missing:
-    """As an exec finds it. `scripts`: what runs a file that names no interpreter; "": nothing, as the kernel has it."""
+def find_in_tree(tree: Tree, name: str, path: str, cwd: str) -> Program | Missing:
+    """As an exec finds it."""
     why = Missing.ABSENT
     for folder in [""] if "/" in name else path.split(":"):
         place = posixpath.normpath(posixpath.join(cwd, folder, name))
@@ -34,7 +34,7 @@ def find_in_tree(tree: Tree, name: str, path: str, cwd: str, *, scripts: str = f
         if (status := tree.status(place)) is not None:
             if not status.executable:
                 why = Missing.DENIED
-            elif (script := _script(tree, place, name, cwd, scripts, _DEPTH)) is not None:
+            elif (script := _script(tree, place, name, cwd, _DEPTH)) is not None:
                 return script
     return why
 
@@ -45,16 +45,16 @@ def interpreter_of(tree: Tree, path: str) -> list[str] | None:
     return head[2:].partition("\n")[0].strip().split(maxsplit=1) if head.startswith("#!") else None
 
 
-def _script(tree: Tree, place: str, called: str, cwd: str, scripts: str, depth: int) -> Program | None:
+def _script(tree: Tree, place: str, called: str, cwd: str, depth: int) -> Program | None:
     """A file that may be run, as a program: its interpreter in its place; without one a shell, as those who are refused by the
     kernel then try. None: there is no such interpreter."""
     words = interpreter_of(tree, place)
     if words is None:
-        words = [scripts] if scripts else []
+        words = [f"{_APPLETS}/sh"]
     path = posixpath.normpath(posixpath.join(cwd, words[0])) if words else ""
     program = tree.program(path)
-    if program is None and words and depth and (status := tree.status(path)) is not None and status.executable:
-        program = _script(tree, path, words[0], cwd, scripts, depth - 1)
+    if program is None and depth and (status := tree.status(path)) is not None and status.executable:
+        program = _script(tree, path, words[0], cwd, depth - 1)
     if program is None:
         return None
 

@@ -45,16 +45,9 @@ class OldMachine(Machine):
     """Without a sandbox there is nothing to look for."""
 
     def container(self, container: str) -> ContainerEntry:
-        self._check_sandbox()
-        return super().container(container)
-
-    def begin_create(self, container: str) -> ContainerEntry:
-        self._check_sandbox()
-        return super().begin_create(container)
-
-    def _check_sandbox(self) -> None:
         if self.sandbox is None:
             raise InvalidTransition("Sandbox not started", state="no sandbox", verb="container")
+        return super().container(container)
 
 
 class OldConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):

@@ -80,7 +80,7 @@ def compose_kit(
     """See `actors.guest.compose.compose`; the kit's own engine is not looked at."""
     conductor = kit.conductor(engine, kit.machine(limits), limits)
     kata = _Service(kit, conductor, limits, version=kit.version or version, engine=engine.name, platform=platform)
-    hyperstart = kit.hyperstart(conductor, limits, platform=platform, share="/")
+    hyperstart = kit.hyperstart(conductor, limits, platform=platform, share="/", on_error=on_error)
 
     def kata_face(dialect: Dialect, connect: Callable[[int], ServingConnection]) -> Face:
         handlers = {

@@ -60,8 +60,8 @@ def test_what_leaves_the_share_or_needs_a_device_is_refused(
 )
 def test_users_and_groups_are_looked_up_in_the_container(user: str, group: str, names: str) -> None:
     found = oci_process(a_process(user=user, group=group)).user
-    assert found is not None
-    assert found.username == names
+    # nobody who was named is root, as everywhere
+    assert (found.username if found is not None else "") == names
 
 
 def test_a_process_begins_in_its_directory_which_is_absolute() -> None:

@@ -1,19 +1,32 @@
-"""Look-ups below a root: what a look that could not be made is told as."""
+"""A container's root: a layer or a copy, laid beside the loop and bounded; and what a look that could not be made is told as."""
 
 from __future__ import annotations
 
 import errno
 import os
 import resource
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+import trio
 
-from actors.guest.engines.rootfs import Root, copy_tree
+from actors.errors import AgentError, InvalidArgument, KatrioError, ResourceExhausted
+from actors.guest import syscalls
+from actors.guest.engines.rootfs import Layers, Root
+from actors.limits import DEFAULT_LIMITS, MIB
+from actors.seams import real_seams
+from tests.support.forks import run_in_a_fork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Generator
+
+    from actors.seams import Threads
+
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -66,20 +79,123 @@ def test_what_is_not_there_is(tmp_path: Path, look: Callable[[Root], object]) ->
     assert not look(Root(str(tmp_path)))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="owners are root's to give")
-def test_a_copy_has_modes_and_owners(tmp_path: Path) -> None:
-    lower, copy = tmp_path / "lower", tmp_path / "copy"
-    (lower / "d").mkdir(parents=True)
-    (lower / "d/f").write_text("x")
-    (lower / "d/l").symlink_to("/nowhere")
-    (lower / "to").symlink_to("d")
-    wanted = {".": (0o1777, 1000), "d": (0o2750, 1001), "d/f": (0o4755, 1002)}
-    for name, (mode, uid) in wanted.items():
-        os.chown(lower / name, uid, uid)
-        (lower / name).chmod(mode)
-    for name in ("d/l", "to"):
-        os.chown(lower / name, 7, 8, follow_symlinks=False)
-    copy_tree(lower, copy)
-    found = {name: ((copy / name).lstat().st_mode & 0o7777, (copy / name).lstat().st_uid) for name in wanted}
-    assert found == wanted
-    assert {((copy / name).lstat().st_uid, (copy / name).lstat().st_gid) for name in ("d/l", "to")} == {(7, 8)}
+# roots
+
+
+class Endless:
+    """Threads in which a copy never comes to its end by itself. `begun` is set when one has begun."""
+
+    def __init__(self) -> None:
+        self.begun = trio.Event()
+        self._real = real_seams().threads
+
+    def run(self, function: Callable[[], T]) -> Awaitable[T]:
+        return self._real.run(function)
+
+    def checkpoint(self) -> None:
+        trio.from_thread.run_sync(self.begun.set)
+        while True:
+            self._real.checkpoint()
+
+
+def _stacked(place: Path) -> Path:
+    """A root on two overlays, over which the kernel lays no third."""
+    lower = place / "lower"
+    (lower / "etc").mkdir(parents=True)
+    (lower / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n")
+    with (lower / "sparse").open("wb") as file:
+        file.truncate(1024 * 1024 * MIB)
+    (lower / "two").write_bytes(os.urandom(2 * MIB))
+    for number in "12":
+        over = place / number
+        for name in ("upper", "work", "root"):
+            (over / name).mkdir(parents=True)
+        options = f"lowerdir={lower},upperdir={over}/upper,workdir={over}/work"
+        syscalls.mount("overlay", str(over / "root"), "overlay", data=options)
+        lower = over / "root"
+    return lower
+
+
+def on_stacked_overlays(place: Path, body: Callable[[str, Path], Awaitable[None]]) -> None:
+    """`body` is called with the root and a bundle that is to be filled, in a mount namespace of its own."""
+
+    def act() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+        syscalls.mount("tmpfs", str(place), "tmpfs")
+        os.chdir(place)
+        Path("bundle").mkdir()
+        trio.run(body, str(_stacked(place)), Path("bundle"))
+
+    run_in_a_fork(act)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts are root's to make")
+
+
+def _layers(threads: Threads | None = None, copied: int = 4 * MIB) -> Layers:
+    return Layers(replace(DEFAULT_LIMITS, guest_copy_bytes=copied), threads or real_seams().threads)
+
+
+@needs_root
+def test_where_the_kernel_refuses_an_overlay_there_is_a_copy_with_its_holes(tmp_path: Path) -> None:
+    async def body(root: str, bundle: Path) -> None:
+        layers = _layers()
+        await layers.lay("c", root, bundle)
+        assert not (bundle / "rootfs").is_mount(), "or this tests nothing"
+        assert (bundle / "rootfs" / "etc" / "passwd").read_text().startswith("root")
+        assert (bundle / "rootfs" / "sparse").stat().st_size == 1024 * 1024 * MIB
+        assert (bundle / "rootfs" / "sparse").stat().st_blocks == 0
+        await layers.remove(bundle)
+        assert "bundle" not in os.listdir()
+        assert os.listdir(f"{root}/etc") == ["passwd"]
+
+    on_stacked_overlays(tmp_path, body)
+
+
+@needs_root
+def test_a_copy_is_bounded_and_what_is_no_root_is_refused_by_its_field(tmp_path: Path) -> None:
+    async def body(root: str, bundle: Path) -> None:
+        cases: list[tuple[str, type[KatrioError]]] = [
+            (root, ResourceExhausted),
+            ("/proc", InvalidArgument),
+            ("/sys/kernel", InvalidArgument),
+            (f"{root}/two", InvalidArgument),
+            ("etc", InvalidArgument),
+        ]
+        for path, kind in cases:
+            layers = _layers(copied=2 * MIB - 1)
+            with pytest.raises(kind) as caught:
+                await layers.lay("c", path, bundle)
+            assert caught.value.details["field"] == "root", path
+            assert not (bundle / "rootfs" / "etc").exists()
+            await layers.remove(bundle)
+            os.mkdir(bundle)
+
+    on_stacked_overlays(tmp_path, body)
+
+
+@needs_root
+def test_a_copy_holds_nobody_up_and_ends_when_it_is_given_up(tmp_path: Path) -> None:
+    async def body(root: str, bundle: Path) -> None:
+        threads = Endless()
+        layers = _layers(threads)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(_refused, layers, root, bundle))
+            # the loop goes on: this is reached, and so is what comes next
+            await threads.begun.wait()
+            layers.give_up("another")
+            layers.give_up("c")
+        assert not (bundle / "rootfs").exists()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            (bundle / "again").mkdir()
+            await layers.lay("c", root, bundle / "again")
+        layers.give_up("c")
+        await layers.remove(bundle)
+
+    async def _refused(layers: Layers, root: str, bundle: Path) -> None:
+        with pytest.raises(AgentError, match="ended meanwhile"):
+            await layers.lay("c", root, bundle)
+
+    on_stacked_overlays(tmp_path, body)

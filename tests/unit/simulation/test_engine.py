@@ -196,7 +196,7 @@ async def test_a_process_without_a_terminal_has_no_size(autojump_clock: trio.tes
         running = await engine.create("one", spec("sleep", "infinity"))
         with pytest.raises(InvalidTransition):
             running.resize(TerminalSize(1, 1))
-        with pytest.raises(InvalidArgument, match="signal 65"):
+        with pytest.raises(InvalidArgument, match="signal is 65"):
             running.signal(65)
 
 

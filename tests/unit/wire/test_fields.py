@@ -31,6 +31,8 @@ RIGHT: tuple[msgspec.Struct, ...] = (
     *(ResourceSpec(cpu_quota_us=quota) for quota in (-1, 1000, 2**44 - 1)),
     *(ResourceSpec(cpuset_cpus=text) for text in ("0", "0-2,4", "1,3,5-7")),
     TerminalSize(1, 65535),
+    ProcessSpec(args=("a",), tty=True, size=TerminalSize(1, 1)),
+    ProcessSpec(args=("a",), tty=True),
     Stop(grace_seconds=0),
     Stop(grace_seconds=86_400),
     Signal(64),
@@ -71,7 +73,9 @@ WRONG: tuple[tuple[str, msgspec.Struct], ...] = (
     ("env[...]", ProcessSpec(args=("a",), env={"": ""})),
     ("cwd", ProcessSpec(args=("a",), cwd="tmp")),
     ("cwd", ProcessSpec(args=("a",), cwd="/t\0mp")),
-    ("size.rows", ProcessSpec(args=("a",), size=TerminalSize(0, 1))),
+    ("size.rows", ProcessSpec(args=("a",), tty=True, size=TerminalSize(0, 1))),
+    ("size", ProcessSpec(args=("a",), size=TerminalSize(1, 1))),
+    ("process.size", ContainerSpec(process=ProcessSpec(args=("a",), size=TerminalSize(1, 1)))),
     ("columns", TerminalSize(1, 65536)),
     ("image", ContainerSpec(process=ProcessSpec(args=("a",)), image="\0")),
     (
@@ -118,7 +122,7 @@ def test_what_is_wrong_is_named(field: str, value: msgspec.Struct) -> None:
 
 
 def test_a_verbs_arguments_are_checked_as_they_are_decoded() -> None:
-    process = ProcessSpec(args=("a",), size=TerminalSize(0, 1))
+    process = ProcessSpec(args=("a",), tty=True, size=TerminalSize(0, 1))
     for args, field in (
         (Exec("x1", process), "process.size.rows"),
         # a create and an exec call the same field by the same name

@@ -1,0 +1,109 @@
+"""What of a client's document a runtime would get wrong, or tell in words of its own, checked before it is called.
+
+For the OCI engine; each refusal names the client's field. Not for what only a runtime finds out (`refusals`), and not for
+programs (`executables`).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from actors.errors import InvalidArgument, InvalidTransition
+from actors.guest.engines.oci_config import Document, is_bind, process_document
+from actors.guest.engines.rlimits import check_rlimits
+from actors.guest.engines.rootfs import TEXT_BYTES
+from actors.host.exhaustion import raise_if_exhausted
+from actors.host.users import home_of, run_as
+
+if TYPE_CHECKING:
+    from actors.guest.engines.rootfs import Root
+
+__all__ = ["check_container_users", "check_image_users", "check_mounts", "checked_process"]
+
+_PASSWD, _GROUP = "/etc/passwd", "/etc/group"
+
+
+def checked_process(asked: Document, root: Root, *, mounts: list[Document], most: int) -> Document:
+    """As a runtime gets it: with numbers for its user, up to `most`, and with the variables that each program expects.
+
+    Raises: InvalidArgument: no program, an unknown user, a directory that isn't there (which a runtime would make), or limits
+    that contradict each other.
+    """
+    if not asked.get("args"):
+        raise InvalidArgument("the process has no program to run: args is empty", field="args")
+    cwd = asked.get("cwd") or "/"
+    if not os.path.isabs(cwd) or not (_below_a_mount(cwd, mounts) or root.is_directory(cwd)):
+        raise InvalidArgument(f"cwd {cwd!r}: no such directory in the container", field="cwd")
+    check_rlimits(asked)
+    found = run_as(asked.get("user") or {}, root.text, most)
+    user = {"uid": found.uid, "gid": found.gid, "additionalGids": list(found.groups)}
+    return process_document(asked, user, home=home_of(found.uid, root.text(_PASSWD)))
+
+
+def check_mounts(mounts: list[Document]) -> None:
+    """Raises: InvalidArgument: what no two runtimes take alike: a mount on the root itself, and a bind of no absolute path."""
+    for mount in mounts:
+        destination, source = mount["destination"], mount.get("source") or ""
+        if not [part for part in destination.split("/") if part not in ("", ".", "..")]:
+            raise InvalidArgument(f"mount on {destination!r}: need a path below the container's root", field="mounts")
+        if is_bind(mount) and not os.path.isabs(source):
+            raise InvalidArgument(
+                f"mount on {destination!r}: its source {source!r} is no absolute path in the guest's sight",
+                field="mounts",
+            )
+
+
+def check_image_users(root: Root) -> None:
+    """For every runtime alike, of a root that nothing has run in. Nothing is opened.
+
+    Raises:
+        InvalidArgument: /etc/passwd or /etc/group is there and no regular file, or has over 1 MiB.
+        OSError: the guest has no descriptor left to look with.
+    """
+    path = _odd_user_file(root)
+    if path:
+        raise InvalidArgument(
+            f"{path} of the container's root: expected a regular file of at most {TEXT_BYTES} bytes", field="root"
+        )
+
+
+def check_container_users(container: str, root: Root) -> None:
+    """Before an exec by a runtime that looks each user up, a number too: a pipe would hold it up for ever, a device fill its memory.
+
+    Raises: InvalidTransition: the container has made one of its files of users into something else; OSError: as above.
+    """
+    path = _odd_user_file(root)
+    if path:
+        raise InvalidTransition(
+            f"exec in container {container!r}: its own {path} is no regular file of at most {TEXT_BYTES} bytes any more, and no "
+            "user can be looked up; remove the container",
+            state="no users",
+            verb="exec",
+        )
+
+
+def _odd_user_file(root: Root) -> str:
+    for path in (_PASSWD, _GROUP):
+        try:
+            with root.opened(path, os.O_PATH) as descriptor:
+                found = os.fstat(descriptor)
+        except OSError as error:
+            raise_if_exhausted(error)
+            continue
+        if not stat.S_ISREG(found.st_mode) or found.st_size > TEXT_BYTES:
+            return path
+    return ""
+
+
+def _below_a_mount(path: str, mounts: list[Document]) -> bool:
+    """Whether a directory would come with one of the mounts, and so can't be looked up before they are made."""
+    parts = Path(path).parts
+    for mount in mounts:
+        destination = Path(mount["destination"]).parts
+        if len(destination) > 1 and parts[: len(destination)] == destination:
+            rest = parts[len(destination) :]
+            return not is_bind(mount) or Path(mount.get("source") or "/", *rest).is_dir()
+    return False

@@ -1,0 +1,135 @@
+"""Directories of katrio's own on this machine: where they are, and whether they are ours alone.
+
+One rule for run roots, the image store and copies of roots: what lies in such a directory is trusted later, so nobody else may write
+it, or put another in its place. That holds for each directory on the way to it as well. Standard library only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from actors.errors import PermissionDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["OWN_ADVICE", "check_own", "default_place", "make_directories", "make_own", "why_not_ours"]
+
+OWN_ADVICE = "name a directory of your own in XDG_CACHE_HOME"
+
+# the kernel's own bound on a look-up (path_resolution(7))
+_LINKS = 40
+
+
+def default_place(environment: Mapping[str, str], uid: int, name: str) -> Path:
+    """`/var/lib/katrio/NAME` for root; else below `$XDG_CACHE_HOME` or `~/.cache`, or `/tmp/katrio-UID` without any home."""
+    if uid == 0:
+        return Path("/var/lib/katrio", name)
+    # a relative one counts for nothing, as the XDG base directory specification has it
+    for variable, below in (("XDG_CACHE_HOME", ""), ("HOME", ".cache")):
+        found = Path(environment.get(variable, ""))
+        if found.is_absolute():
+            return found / below / "katrio" / name
+    return Path(f"/tmp/katrio-{uid}/.cache/katrio", name)
+
+
+def why_not_ours(path: Path, *, private: bool = False, given: Path | None = None) -> str:
+    """Who else could write `path` or put another in its place, as a clause; empty when nobody can, or when it is not there.
+
+    Args:
+        path: absolute.
+        private: nobody else may look into it either, and it may be no link.
+        given: a directory above it that the caller has named: this one, and the way to it, are the caller's own affair.
+    """
+    here = Path("/") if given is None else Path(os.path.realpath(given))
+    todo = list(reversed(path.parts[1:] if given is None else path.relative_to(given).parts))
+    links = 0
+    while todo:
+        part = todo.pop()
+        below = here.parent if part == ".." else here / part
+        try:
+            found = below.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        if stat.S_ISLNK(found.st_mode):
+            links += 1
+            if links > _LINKS or found.st_uid not in _trusted() or (private and not todo):
+                return f"{below} is a link of uid {found.st_uid}"
+            target = Path(os.readlink(below))
+            here = Path("/") if target.is_absolute() else here
+            todo += reversed(target.parts[1:] if target.is_absolute() else target.parts)
+            continue
+        here = below
+        why = _whose(found) if todo else _ours(found, private=private)
+        if why:
+            return f"{below} {why}"
+    return ""
+
+
+def check_own(path: Path, what: str, advice: str, *, field: str | None = None, given: Path | None = None) -> None:
+    """Raises: PermissionDenied, see `why_not_ours`; OSError, when it can't be told."""
+    why = why_not_ours(path, given=given)
+    if why:
+        told = f"{what} {path}: others may write it: {why}; {advice}"
+        raise PermissionDenied(told) if field is None else PermissionDenied(told, field=field)
+
+
+def make_own(
+    path: Path, mode: int, what: str, advice: str, *, field: str | None = None, given: Path | None = None
+) -> None:
+    """Make it where it is missing, and what is missing on the way to it. Raises: as `check_own`; OSError."""
+    # before, as nothing shall be made in a stranger's directory
+    check_own(path, what, advice, field=field, given=given)
+    make_directories(path, mode)
+    check_own(path, what, advice, field=field, given=given)
+
+
+def make_directories(path: Path, mode: int) -> None:
+    """Those that are missing, none of which others may write, whatever the umask. Raises: OSError."""
+    for each in reversed((path, *path.parents)):
+        if not os.path.lexists(each):
+            with suppress(FileExistsError):
+                each.mkdir(mode=mode if each == path else 0o755)
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+
+
+def _trusted() -> frozenset[int]:
+    """Whose directories stand above ours: root's and our own."""
+    return frozenset({0, os.geteuid()}) | _unmapped()
+
+
+def _unmapped() -> frozenset[int]:
+    """In a user namespace that does not have it, what is root's outside looks like that of the kernel's overflow uid."""
+    with suppress(OSError, ValueError):
+        overflow = int(Path("/proc/sys/kernel/overflowuid").read_text())
+        ranges = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
+        if not any(first <= overflow < first + size for first, _, size in ranges):
+            return frozenset({overflow})
+    return frozenset()
+
+
+def _whose(found: os.stat_result) -> str:
+    """What is wrong with a directory on the way."""
+    if found.st_uid not in _trusted():
+        return f"is of uid {found.st_uid}"
+    # with the sticky bit others may make files there, but not rename ours
+    if found.st_mode & stat.S_ISVTX:
+        return ""
+    # a user's first group is commonly that user's alone
+    grouped = found.st_mode & 0o020 and found.st_gid not in (0, os.getegid())
+    return f"has mode {stat.S_IMODE(found.st_mode):04o}" if found.st_mode & 0o002 or grouped else ""
+
+
+def _ours(found: os.stat_result, *, private: bool) -> str:
+    """What is wrong with the directory itself."""
+    if not stat.S_ISDIR(found.st_mode):
+        return "is no directory"
+    if found.st_uid != os.geteuid():
+        return f"is of uid {found.st_uid}"
+    return f"has mode {stat.S_IMODE(found.st_mode):04o}" if found.st_mode & (0o077 if private else 0o022) else ""
