@@ -12,9 +12,6 @@ import pytest
 from actors.host.facts import choose_engine, read_facts
 from tests.support.command_line import ROOT, katrio
 
-if TYPE_CHECKING:
-    import subprocess
-
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 SEEDS = 3
 
