@@ -65,15 +65,15 @@ class _Reader:
             if self._left.size >= self._bound:
                 await self._room.park()
                 continue
-            # a reader that waits for bytes has the turn for as long
-            async with self._turn:
-                data = b""
-                with trio.CancelScope() as self._keeping:
+            # around the turn, too: what was brought before is not withheld from who comes while this waits for its turn
+            with trio.CancelScope() as self._keeping:
+                # a reader that waits for bytes has the turn for as long
+                async with self._turn:
                     data = await self._receive(_KEPT_BYTES)
-                self._keeping = None
-                # what was forgotten meanwhile must not take others' room
-                if self._stream is stream:
-                    self._left.put(data)
+                    # what was forgotten meanwhile must not take others' room
+                    if self._stream is stream:
+                        self._left.put(data)
+            self._keeping = None
 
     async def _receive(self, limit: int) -> bytes:
         """Empty at the end, where the stream is closed: it is of no use to anybody, and costs a descriptor."""

@@ -1,8 +1,10 @@
-"""Streams that are forgotten while somebody waits for their bytes: who waits sees the end, and nothing else notices."""
+"""A process's streams around its end: whoever waits when one is forgotten sees the end, and whoever comes gets what was printed."""
 
 from __future__ import annotations
 
 import random
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -13,8 +15,24 @@ from actors.limits import DEFAULT_LIMITS
 from actors.schemas.oci import Process, Root, Spec
 from actors.simulation.engine import SimulatedEngine
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
 # Trio wakes the waiter and goes on with who has closed in any order: so many make the missing of one order unlikely
 MANY = 16
+
+
+@asynccontextmanager
+async def a_running_container() -> AsyncGenerator[Conductor]:
+    conductor = Conductor(SimulatedEngine(random.Random(0)), Machine(DEFAULT_LIMITS), DEFAULT_LIMITS)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(conductor.run)
+        conductor.machine.create_sandbox("box")
+        idle = Process(args=("sleep", "1000"), cwd="/")
+        await conductor.create("one", Spec(version="1.0.2", root=Root(path="/"), process=idle))
+        await conductor.start("one")
+        yield conductor
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(
@@ -25,14 +43,8 @@ MANY = 16
 async def test_closed_under_its_reader_a_stream_is_at_its_end(
     script: str, autojump_clock: trio.testing.MockClock
 ) -> None:
-    conductor = Conductor(SimulatedEngine(random.Random(0)), Machine(DEFAULT_LIMITS), DEFAULT_LIMITS)
     read: list[bytes] = []
-    async with trio.open_nursery() as nursery:
-        await nursery.start(conductor.run)
-        conductor.machine.create_sandbox("box")
-        idle = Process(args=("sleep", "1000"), cwd="/")
-        await conductor.create("one", Spec(version="1.0.2", root=Root(path="/"), process=idle))
-        await conductor.start("one")
+    async with a_running_container() as conductor:
         names = [f"p{number}" for number in range(MANY)]
         for name in names:
             await conductor.exec("one", name, Process(args=("sh", "-c", script), cwd="/"))
@@ -51,4 +63,19 @@ async def test_closed_under_its_reader_a_stream_is_at_its_end(
         await conductor.exec("one", "after", Process(args=("echo", "hello"), cwd="/"))
         assert await conductor.process("one", "after").read_stdout(1000) == b"hello\n"
         assert (await conductor.wait("one", "after")).code == 0
-        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_what_was_printed_before_the_end_is_there_for_whoever_comes(
+    turns: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The guest takes it over from the pipe at the same moment, and a grandchild keeps that from ending."""
+    async with a_running_container() as conductor:
+        for number in range(MANY):
+            process = Process(args=("sh", "-c", "echo said; sleep 1000 & exit 4"), cwd="/")
+            await conductor.exec("one", f"p{number}", process)
+            assert (await conductor.wait("one", f"p{number}")).code == 4
+            for _ in range(turns):
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            with trio.fail_after(5):
+                assert await conductor.process("one", f"p{number}").read_stdout(1000) == b"said\n"
