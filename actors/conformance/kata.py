@@ -17,10 +17,10 @@ import trio
 from actors.agents.identity import AgentKind, Identity, identify
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.link import open_rpc_link
-from actors.agents.kata.spec import oci_process, oci_spec
+from actors.agents.kata.spec import oci_spec
 from actors.conformance.case import FallsShort, Hung, Spoken
 from actors.conformance.expect import SHOWN_BYTES, is_loss
-from actors.conformance.findings import Findings
+from actors.conformance.kata_calls import KataCalls
 from actors.conformance.kata_container import Container
 from actors.conformance.subject import REACHED_SECONDS, reaching, target_limits
 from actors.errors import AgentProtocolError, KatrioError, NotFound
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from actors.agents.kata.rpclink import RpcLink
+    from actors.conformance.findings import Findings
     from actors.conformance.subject import Roots
-    from actors.schemas.oci import Process, Spec
+    from actors.schemas.oci import Spec
     from actors.seams import Ids
     from transports.base import Dialer
 
@@ -56,8 +57,6 @@ IDLE = ("sleep", "100000")
 SIGKILL = 9
 # in the cleaning up: an init that was killed has ended by then
 GONE_SECONDS = 3.0
-# from a handler's begin to where it waits
-UNDER_WAY_SECONDS = 0.3
 # a call that needs nothing but the agent's lock, while others hold it by turns
 ANSWERED_SECONDS = 7.0
 # two calls before the first case
@@ -147,7 +146,7 @@ class KataTarget:
         async with open_plain_nursery() as nursery:
             link = self.link()
             await nursery.start(link.run)
-            yield Kata(self, nursery, link, rootfs, deadline=deadline, slow=self.slow)
+            yield Kata(link, self.ids, self, nursery, rootfs, deadline=deadline, slow=self.slow)
             nursery.cancel_scope.cancel()
 
     async def check_alive(self) -> None:
@@ -173,12 +172,11 @@ class KataTarget:
 
 
 @dataclass
-class Kata(Findings):
+class Kata(KataCalls):
     """What a kata case talks to."""
 
     target: KataTarget
     nursery: trio.Nursery
-    link: RpcLink
     rootfs: str
     _made: dict[str, None] = field(default_factory=dict[str, None])
 
@@ -192,34 +190,11 @@ class Kata(Findings):
         """For cases that speak bytes."""
         return self.target.dialer
 
-    def fresh(self, prefix: str = "cf") -> str:
-        """An id that nobody else uses, neither here nor in another run."""
-        return self.target.ids.fresh(prefix)
-
     async def open_link(self) -> RpcLink:
         """One more link, until the case ends."""
         link = self.target.link()
         await self.nursery.start(link.run)
         return link
-
-    # any RPC
-
-    async def call(self, method: str, *, link: RpcLink | None = None, **fields: Any) -> Any:
-        """One RPC by its name, with the fields of its request; its response. Raises: KatrioError."""
-        rpc = RPCS[method]
-        words = "/".join(str(fields[name]) for name in ("container_id", "exec_id") if name in fields)
-        with self.asking(f"{method} {words}".strip()):
-            return await (link or self.link).call(rpc, rpc.request(**fields))
-
-    async def code(self, method: str, **fields: Any) -> str:
-        """The same, when only its outcome matters: `ok`, or the error's code. Raises: KatrioError for a link that was lost."""
-        try:
-            await self.call(method, **fields)
-        except KatrioError as error:
-            if is_loss(error):
-                raise
-            return error.code
-        return "ok"
 
     # what runs
 
@@ -240,18 +215,6 @@ class Kata(Findings):
         wanted = ContainerSpec(process=process, resources=resources or ResourceSpec(), mounts=mounts, readonly=readonly)
         spec = oci_spec(wanted, self.rootfs)
         return self.with_mounts(spec, _SCRATCH, *_ALSO.get(self.target.spoken, ()))
-
-    def process(
-        self,
-        *args: str,
-        tty: bool = False,
-        env: Mapping[str, str] | None = None,
-        cwd: str = "/",
-        user: str = "",
-        size: TerminalSize | None = None,
-    ) -> Process:
-        """A process as an exec carries it."""
-        return oci_process(ProcessSpec(args=args, tty=tty, env=dict(env or {}), cwd=cwd, user=user, size=size))
 
     def with_mounts(self, spec: Spec, *mounts: Mount) -> Spec:
         """The same with more mounts."""
@@ -292,12 +255,6 @@ class Kata(Findings):
     def start_soon(self, function: Callable[..., Any], *args: Any) -> None:
         """Beside the case, until it ends."""
         self.nursery.start_soon(function, *args)
-
-    async def under_way(self, *links: RpcLink) -> None:
-        """Calls that began before are at the agent: what is sent after them over the same links was answered."""
-        for link in links or (self.link,):
-            await self.call("Check", link=link)
-        await self.pass_time(UNDER_WAY_SECONDS)
 
     # afterwards
 

@@ -15,7 +15,7 @@ from actors.conformance.expect import is_loss, shown
 from actors.errors import AgentProtocolError, KatrioError, Unsupported
 
 if TYPE_CHECKING:
-    from actors.conformance.kata import Kata
+    from actors.conformance.kata_calls import KataCalls
 
 __all__ = ["ALIVE", "Container", "Finished", "Process", "at_most", "check_alive_output"]
 
@@ -43,7 +43,7 @@ class Process:
     """One process of a container; the init has the container's id. Its `until` and `rest` take a terminal's EIO for its end:
     what an agent makes of that end is what one case is about, and no other's affair."""
 
-    kata: Kata
+    kata: KataCalls
     container: str
     id: str
     tty: bool = False
@@ -150,7 +150,7 @@ class Process:
 class Container:
     """One container."""
 
-    kata: Kata
+    kata: KataCalls
     id: str
     tty: bool = False
 
@@ -175,7 +175,7 @@ class Container:
         await self.kata.call("RemoveContainer", container_id=self.id)
 
     async def exec(self, *args: str, named: str = "", **options: Any) -> Process:
-        """One more process; `options` as in `Kata.process`."""
+        """One more process; `options` as in `KataCalls.process`."""
         process = Process(self.kata, self.id, named or self.kata.fresh("ex"), options.get("tty", False))
         wanted = self.kata.process(*args, **options)
         await self.kata.call("ExecProcess", container_id=self.id, exec_id=process.id, process=wanted)

@@ -7,11 +7,9 @@ answers success for a field that it would have to ignore. What the calls do: `ka
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
-import msgspec
 import trio
 
 from actors.errors import InternalError, InvalidArgument, InvalidTransition, KatrioError
@@ -32,18 +30,17 @@ if TYPE_CHECKING:
 
     from actors.guest.conductor import Conductor
     from actors.guest.platform import Platform
+    from actors.guest.services.method import Method
     from actors.limits import Limits
     from actors.schemas.rpcs import Rpc
     from transports.calls.server import CallContext, Handler
 
-__all__ = ["KataService", "Method"]
+__all__ = ["KataService"]
 
 # where today's agent has a code of its own ("no tty"). katrio's own client is told the error itself; 1.x's agent has ours
 _AS_TODAY: Mapping[tuple[str, type[KatrioError]], StatusCode] = {
     ("TtyWinResize", InvalidTransition): StatusCode.UNAVAILABLE,
 }
-
-Method: TypeAlias = Callable[[Any], Awaitable[msgspec.Struct]]
 
 
 class KataService:

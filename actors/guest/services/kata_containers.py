@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from actors.guest.conductor import Conductor
     from actors.guest.platform import Platform
-    from actors.guest.services.kata import Method
+    from actors.guest.services.method import Method
     from actors.schemas.oci import Mount
 
 __all__ = ["ContainerCalls"]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from actors.guest.machine import Machine
     from actors.guest.platform import Platform
-    from actors.guest.services.kata import Method
+    from actors.guest.services.method import Method
     from actors.limits import Limits
     from actors.schemas.resources import OnlineCPUMemRequest, VolumeStatsRequest
 

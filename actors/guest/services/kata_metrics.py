@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from actors.guest.conductor import Conductor
     from actors.guest.platform import Platform
-    from actors.guest.services.kata import Method
+    from actors.guest.services.method import Method
     from actors.schemas.stats import CgroupStats
 
 __all__ = ["MetricsCalls"]

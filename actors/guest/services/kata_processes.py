@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from actors.guest.conductor import Conductor
-    from actors.guest.services.kata import Method
+    from actors.guest.services.method import Method
     from actors.limits import Limits
 
 __all__ = ["ProcessCalls"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from actors.guest.services.kata import Method
+    from actors.guest.services.method import Method
 
 __all__ = ["REFUSED", "refusals"]
 

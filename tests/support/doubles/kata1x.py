@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from actors.guest.machine import ContainerEntry
-    from actors.guest.services.kata import Method
+    from actors.guest.services.method import Method
     from actors.schemas import agent as api
     from tests.support.doubles.power import Options, Power
 

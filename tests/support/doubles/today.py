@@ -38,7 +38,7 @@ from transports.errors import RpcStatusError, StatusCode
 
 if TYPE_CHECKING:
     from actors.guest.process_io import ProcessIo
-    from actors.guest.services.kata import Method
+    from actors.guest.services.method import Method
     from actors.schemas.oci import LinuxResources, Spec
     from actors.wire.spec import ExitStatus
     from tests.support.doubles.power import Options, Power

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from actors.guest.conductor import Conductor
     from actors.guest.engines.base import Engine
     from actors.guest.platform import Platform
-    from actors.guest.services.kata import Method
+    from actors.guest.services.method import Method
     from actors.limits import Limits
     from tests.support.planted.defect import Kit, Told
     from transports.calls.connection import ServingConnection
