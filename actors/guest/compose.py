@@ -17,7 +17,6 @@ from actors.guest.services.hyperstart import HyperstartService
 from actors.guest.services.kata import KataService
 from actors.host.protocols import Channel, GuestProtocol
 from actors.schemas.dialect import Dialect
-from transports.grpc.server import GrpcServer
 from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from actors.guest.engines.base import Engine
     from actors.guest.platform import Platform
     from actors.limits import Limits
+    from transports.grpc.server import GrpcServer
 
 __all__ = ["Compose", "Composed", "Face", "compose"]
 
@@ -80,17 +80,32 @@ def compose(
     conductor.when_empty(platform.clear)
     kata = KataService(conductor, limits, version=version, engine=engine.name, platform=platform)
     ttrpc = TtrpcServer(kata.handlers(Dialect.TTRPC), on_error=on_error)
-    grpc = GrpcServer(kata.handlers(Dialect.GRPC), on_error=on_error)
     hyperstart = HyperstartService(conductor, limits, platform=platform, share=_SHARE, on_error=on_error)
     faces = {
         GuestProtocol.TTRPC: Face({Channel.AGENT: ttrpc.serve_stream}, _nothing_to_run),
-        GuestProtocol.GRPC: Face({Channel.AGENT: grpc.serve_stream}, _nothing_to_run),
+        GuestProtocol.GRPC: _grpc_face(kata, on_error),
         GuestProtocol.HYPERSTART: Face(
             {Channel.STREAMS: hyperstart.serve_streams, Channel.CONTROL: hyperstart.serve_control},
             hyperstart.run,
         ),
     }
     return Composed(conductor, {name: _apart(name, face, on_error) for name, face in faces.items()})
+
+
+def _grpc_face(kata: KataService, on_error: Callable[[str, str, Exception], None]) -> Face:
+    """Its server needs h2, which is imported when somebody serves it: other guests start without."""
+    servers: list[GrpcServer] = []
+
+    async def serve(stream: trio.abc.Stream) -> None:
+        await servers[0].serve_stream(stream)
+
+    async def run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        from transports.grpc.server import GrpcServer
+
+        servers.append(GrpcServer(kata.handlers(Dialect.GRPC), on_error=on_error))
+        await _nothing_to_run(task_status=task_status)
+
+    return Face({Channel.AGENT: serve}, run)
 
 
 def _apart(name: str, face: Face, on_error: Callable[[str, str, Exception], None]) -> Face:

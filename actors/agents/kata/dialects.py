@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from actors.schemas.dialect import Dialect
 from actors.schemas.status import END_OF_STREAM_1X, TAKES_DETAILS
-from transports.grpc.client import GrpcClient
 from transports.recognise import Peer
 from transports.ttrpc.client import TtrpcClient
 
@@ -40,8 +39,15 @@ class Spoken(NamedTuple):
     end_of_stream: tuple[int, str] | None
 
 
+def _grpc_client(stream: trio.abc.Stream) -> CallClient:
+    """It needs h2, which is imported for who speaks it."""
+    from transports.grpc.client import GrpcClient
+
+    return GrpcClient(stream)
+
+
 _SPOKEN = (
     Spoken(Dialect.TTRPC, Peer.TTRPC, partial(TtrpcClient, metadata=(TAKES_DETAILS,)), None),
-    Spoken(Dialect.GRPC, Peer.GRPC, GrpcClient, END_OF_STREAM_1X),
+    Spoken(Dialect.GRPC, Peer.GRPC, _grpc_client, END_OF_STREAM_1X),
 )
 DIALECTS: Mapping[Dialect, Spoken] = {row.dialect: row for row in _SPOKEN}

@@ -1,0 +1,18 @@
+"""Libraries that cost a start are imported by who uses them, and by nobody else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# h2 for gRPC, rich for a live view, PyYAML for scenario files
+HEAVY = ("h2", "hpack", "rich", "yaml")
+
+
+@pytest.mark.parametrize("module", ["actors.guest.serve", "katrio", "actors.cli.main"])
+def test_it_starts_without(module: str) -> None:
+    program = f"import sys, {module}; print(*sorted(set(sys.modules) & {set(HEAVY)!r}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == []
