@@ -33,7 +33,7 @@ from actors.simulation.kernel.files import new_pipe
 from actors.simulation.kernel.kernel import Kernel
 from actors.simulation.kernel.process import Container, Identity, Launch
 from actors.simulation.kernel.terminal import Terminal
-from actors.simulation.programs.lookup import find_in_tree, interpreter_of
+from actors.simulation.programs.lookup import find_in_tree, has_format, interpreter_of
 from actors.simulation.programs.shell.state import Missing
 from actors.wire.spec import DEFAULT_PATH
 
@@ -254,6 +254,9 @@ def _checked(tree: Tree, asked: Process) -> Launch:
     program = find_in_tree(tree, asked.args[0], environment["PATH"], cwd)
     if isinstance(program, Missing):
         raise InvalidArgument(f"program {asked.args[0]!r}: {_why_not(tree, asked.args[0], cwd)}", field="args")
+    if not has_format(tree, asked.args[0], environment["PATH"], cwd):
+        reason = "no format that the kernel knows (exec format error)"
+        raise InvalidArgument(f"program {asked.args[0]!r}: {reason}", field="args")
     return Launch(program, asked.args, environment, posixpath.normpath(cwd), {}, identity)
 
 

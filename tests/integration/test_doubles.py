@@ -130,7 +130,8 @@ def test_files_of_one_command_at_an_agent_that_ends_with_its_sandbox(tmp_path: P
             timeout=120,
             check=False,
         )
-    skipped, held, ended = [json.loads(line) for line in done.stdout.splitlines()]
+    skipped, held, ended, total = map(json.loads, done.stdout.splitlines())
+    assert (total["event"], total["runs"]) == ("total", 3)
     assert (skipped["outcome"], held["outcome"], ended["outcome"]) == ("skipped", "held", "error"), done.stdout
     assert "lacks exec_errors" in skipped["reason"]
     assert "has ended, with sandbox 'box', as today's kata-agent does" in ended["reason"]

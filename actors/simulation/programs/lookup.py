@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from actors.simulation.kernel.process import Process
     from actors.simulation.kernel.tree import Tree
 
-__all__ = ["find_in_tree", "find_program", "interpreter_of", "missing_status"]
+__all__ = ["find_in_tree", "find_program", "has_format", "interpreter_of", "missing_status"]
 
 # where the image has busybox' applets
 _APPLETS = "/bin"
@@ -24,7 +24,7 @@ _HEAD, _DEPTH = 256, 5
 
 
 def find_in_tree(tree: Tree, name: str, path: str, cwd: str) -> Program | Missing:
-    """As an exec finds it."""
+    """As a shell finds it, which runs itself what the kernel has no format for."""
     why = Missing.ABSENT
     for folder in [""] if "/" in name else path.split(":"):
         place = posixpath.normpath(posixpath.join(cwd, folder, name))
@@ -37,6 +37,24 @@ def find_in_tree(tree: Tree, name: str, path: str, cwd: str) -> Program | Missin
             elif (script := _script(tree, place, name, cwd, _DEPTH)) is not None:
                 return script
     return why
+
+
+def has_format(tree: Tree, name: str, path: str, cwd: str) -> bool:
+    """Whether the kernel would run what is found there, or what its first line names."""
+    for folder in [""] if "/" in name else path.split(":"):
+        place = posixpath.normpath(posixpath.join(cwd, folder, name))
+        if (status := tree.status(place)) is not None and status.executable:
+            return _has_format(tree, place, cwd, _DEPTH)
+    return True
+
+
+def _has_format(tree: Tree, place: str, cwd: str, depth: int) -> bool:
+    if tree.program(place) is not None or not depth:
+        return True
+    words = interpreter_of(tree, place)
+    if not words:
+        return False
+    return _has_format(tree, posixpath.normpath(posixpath.join(cwd, words[0])), cwd, depth - 1)
 
 
 def interpreter_of(tree: Tree, path: str) -> list[str] | None:
