@@ -101,7 +101,7 @@ class HostileGuest:
     async def serve(self, stream: SocketStream) -> None:
         """One connection, until the host closes it or we do."""
         self.connections += 1
-        raw = stream._socket  # pyright: ignore[reportPrivateUsage]  # to half-close and to reset
+        raw = stream._socket  # to half-close and to reset
         decoder, lock = FrameDecoder(), trio.Lock()
         async with trio.open_nursery() as nursery:
             try:

@@ -159,7 +159,7 @@ def _signal(one: ContainerHandle, args: Any) -> Awaitable[object]:
 
 def _table(one: ContainerHandle, args: Any) -> Awaitable[object]:
     words: Any = args.args
-    return one.process_table(*(words if isinstance(words, list | tuple) else (words,)))  # pyright: ignore[reportUnknownArgumentType]
+    return one.process_table(*(words if isinstance(words, list | tuple) else (words,)))
 
 
 def _system(act: Callable[[SystemHandle, Any], Awaitable[object]]) -> Any:

@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 import trio
 
-from actors.api import _PASSED_ON  # pyright: ignore[reportPrivateUsage]  # what a guest's own launcher gets
+from actors.api import _PASSED_ON  # what a guest's own launcher gets
 from actors.errors import GuestDied, KatrioError
 from actors.host.facts import AUTO, choose_engine, read_facts
 from actors.host.rundir import default_run_root

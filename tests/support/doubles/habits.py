@@ -156,7 +156,7 @@ def unread_input(process: EngineProcess) -> int:
 def wipe(engine: Engine, container: str, root: str, options: Options) -> None:
     """Remove every file of a container's root."""
     if isinstance(engine, SimulatedEngine):
-        tree: Any = engine._containers[container].container.tree  # pyright: ignore[reportPrivateUsage]  # nobody but a double takes a disk away
+        tree: Any = engine._containers[container].container.tree  # nobody but a double takes a disk away
         tree._image, tree._programs = {}, {}
         tree._written.clear()
     elif options.harms_roots:

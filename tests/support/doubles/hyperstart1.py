@@ -50,7 +50,7 @@ class ForgetfulProcess(LiveProcess):
         super().put_input(data)
 
     def _queued(self) -> list[bytes]:
-        state: Any = self._input._state  # pyright: ignore[reportPrivateUsage]  # trio tells how many, and not how long they are
+        state: Any = self._input._state  # trio tells how many, and not how long they are
         return list(state.data)
 
     async def feed(self, io: ProcessIo) -> None:
@@ -101,7 +101,7 @@ def _write_into(conductor: DoubledConductor, container: str, root: str) -> None:
     """Into the root that it shares with its host."""
     engine = conductor.engine
     if isinstance(engine, SimulatedEngine):
-        tree: Any = engine._containers[container].container.tree  # pyright: ignore[reportPrivateUsage]  # nobody else writes past a container's programs
+        tree: Any = engine._containers[container].container.tree  # nobody else writes past a container's programs
         tree._written["/etc/hostname"] = bytearray(b"hyperstart\n")
         tree._directories |= {"/lib": None, "/lib/modules": None}
     elif conductor.options.harms_roots:

@@ -24,7 +24,7 @@ KEPT_READS = 100
 
 
 def _process(service: ProcessCalls, request: api.CloseStdinRequest | api.ReadStreamRequest) -> ProcessIo:
-    return service._conductor.process(request.container_id, request.exec_id)  # pyright: ignore[reportPrivateUsage]  # a part of it, put outside
+    return service._conductor.process(request.container_id, request.exec_id)  # a part of it, put outside
 
 
 class WaitClosesOutput(ProcessCalls):

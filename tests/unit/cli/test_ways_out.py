@@ -148,7 +148,7 @@ async def test_a_terminal(autojump_clock: MockClock) -> None:
     live = LiveReport(console)
     for event in EVENTS[:5]:
         live.event(event)
-    console.print(live._now())  # pyright: ignore[reportPrivateUsage]
+    console.print(live._now())
     feed(live)
     check(out.getvalue(), half=True, lines="")
 
@@ -158,7 +158,7 @@ async def test_a_terminal_with_many_runs(autojump_clock: MockClock) -> None:
     many = ManyReport(console, 1)
     loaded = Loaded(NASTY, Scenario(name=NASTY, why=NASTY, steps=()), (), {}, {}, {})
     many.watch(loaded)(StepStarted(at=0.2, path="steps[1]", title=NASTY, line=2))
-    console.print(many._now())  # pyright: ignore[reportPrivateUsage]
+    console.print(many._now())
     feed(many)
     check(out.getvalue(), half=True, lines="")
 

@@ -73,5 +73,5 @@ def test_what_is_no_size_count_or_time_is_refused_where_it_is_said(name: str, va
 
 def test_a_count_is_whole_and_a_time_may_have_no_end() -> None:
     with pytest.raises(InvalidArgument, match="whole number"):
-        Limits(containers=2.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        Limits(containers=2.5)  # type: ignore[arg-type]
     assert Limits(ask_seconds=math.inf, shutdown_seconds=0).ask_seconds == math.inf

@@ -207,7 +207,7 @@ async def test_what_may_still_be_wanted_is_not_forgotten_however_many_asks_come_
             unknown.append(caught.value.details["counter"])
 
         def floor() -> int:
-            return office.hub.clients._senders["c"].floor  # pyright: ignore[reportPrivateUsage]
+            return office.hub.clients._senders["c"].floor
 
         async def ask_many() -> None:
             for _ in range(2 * WATERMARK_EVERY):

@@ -29,7 +29,7 @@ FILL = LIMITS.hub_bytes // 2 // (LIMITS.ask_bytes + 1) + 1
 
 
 def held(hub: Hub) -> int:
-    return hub.clients._memory.held  # pyright: ignore[reportPrivateUsage]  # what the tests are about
+    return hub.clients._memory.held  # what the tests are about
 
 
 def a_big_ask(counter: int) -> Ask:

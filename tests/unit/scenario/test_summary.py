@@ -228,7 +228,7 @@ async def test_the_live_view_shows_sandboxes_coming_up(autojump_clock: MockClock
     )  # fmt: skip
     report.event(StateSeen(at=0.1, name="box", state="starting"))
     with console.capture() as shown:
-        console.print(report._now())  # pyright: ignore[reportPrivateUsage]  # the frame of this moment
+        console.print(report._now())  # the frame of this moment
     report.close()
     rows = [line.split()[:2] for line in shown.get().splitlines() if line.strip()]
     assert rows[:4] == [["box", "starting"], ["box/one", "-"], ["other", "-"], ["other/two", "-"]]

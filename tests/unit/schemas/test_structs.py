@@ -98,7 +98,7 @@ def test_maps_keep_messages_and_encode_the_same_in_any_order() -> None:
         (agent.SignalProcessRequest(container_id="c", signal=-1), "signal"),
         (agent.SignalProcessRequest(container_id="c", signal=2**32), "signal"),
         (agent.SignalProcessRequest(container_id="a\ud800"), "container_id"),
-        (agent.SignalProcessRequest(container_id=3), "container_id"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # what is refused
+        (agent.SignalProcessRequest(container_id=3), "container_id"),  # type: ignore[arg-type]  # what is refused
     ],
 )
 def test_a_value_that_its_field_can_t_carry_is_refused_by_the_field_s_name(struct: msgspec.Struct, field: str) -> None:

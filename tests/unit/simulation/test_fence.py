@@ -1,8 +1,6 @@
 """Each real call from inside a simulation raises, names its caller, fails the run, and is put back afterwards."""
 
 # ruff: noqa: ASYNC105, SIM115  # each call is made to be refused: nothing is awaited, nothing opens
-# deprecated ways out are ways out
-# pyright: reportDeprecated=false
 from __future__ import annotations
 
 import _thread

@@ -234,9 +234,9 @@ def test_a_trio_that_does_not_ask_for_the_order_is_told(monkeypatch: pytest.Monk
     asked = schedule.Scheduler.shuffle
 
     def ignored(self: schedule.Scheduler, batch: list[Any]) -> None:
-        newest = self._newest  # pyright: ignore[reportPrivateUsage]  # what tells that it was asked
+        newest = self._newest  # what tells that it was asked
         asked(self, batch)
-        self._newest = newest  # pyright: ignore[reportPrivateUsage]  # the same
+        self._newest = newest  # the same
 
     monkeypatch.setattr(schedule.Scheduler, "shuffle", ignored)
     with pytest.raises(UnfitTrio, match="did not ask"):

@@ -249,4 +249,4 @@ def test_an_oversize_frame_is_told_before_its_body_and_holds_no_memory() -> None
     assert frame.length == 2**32 - 1
     for _ in range(100):
         assert decoder.feed(bytes(65536)) == []
-    assert len(decoder._partial) == 0  # pyright: ignore[reportPrivateUsage]  # what is held is the point
+    assert len(decoder._partial) == 0  # what is held is the point
