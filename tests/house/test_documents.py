@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import katrio
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = [
@@ -49,6 +51,12 @@ def test_its_links_into_the_repository_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", document.read_text("utf-8")):
         if "://" not in target:
             assert (document.parent / target).exists(), f"{relative(document)} links to {target}"
+
+
+def test_the_site_has_each_page_and_each_name_that_a_program_imports() -> None:
+    """`scripts/docs` builds it; a page that is in no list it would refuse by itself."""
+    named = re.findall(r"^\.\. auto\w+:: katrio\.(\w+)$", (ROOT / "docs/api.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(named) == sorted(katrio.__all__)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=relative)
