@@ -31,7 +31,11 @@ async def relay(one: trio.abc.Stream, other: trio.abc.Stream) -> None:
     async def pump(source: trio.abc.Stream, sink: trio.abc.Stream, scope: trio.CancelScope) -> None:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while data := await source.receive_some():
-                await sink.send_all(data)
+                try:
+                    await sink.send_all(data)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    # it takes no more, and has perhaps said why: the other pump passes that on, and meets its end
+                    return
         scope.cancel()
 
     async with one, other, trio.open_nursery() as nursery:

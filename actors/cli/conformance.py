@@ -20,7 +20,7 @@ from rich.console import Console
 
 from actors.cli.exits import Exit, unwritten
 from actors.cli.report_files import check_writable, write_whole
-from actors.cli.say import complain, say, tell_error
+from actors.cli.say import complain, say, tell_error, tell_unwritten
 from actors.cli.signals import heed_interrupts
 from actors.cli.under_test import open_under_test
 from actors.conformance.case import Spoken, Verdict
@@ -114,7 +114,7 @@ def _write(options: ConformanceOptions, told: Told) -> bool:
         try:
             write_whole(path, make(told))
         except OSError as error:
-            complain(f"{path}: the report could not be written: {error.strerror}")
+            tell_unwritten(path, error)
             written = False
     return written
 

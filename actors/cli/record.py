@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.api import open_embedded
-from actors.cli.exits import Exit, exit_code
+from actors.cli.exits import Exit, exit_code, unwritten
 from actors.cli.files import tell_problems
 from actors.cli.programs import load_program
 from actors.cli.report_files import check_writable, write_whole
-from actors.cli.say import complain, say, tell_error
+from actors.cli.say import complain, say, tell_error, tell_unwritten
 from actors.cli.signals import heed_interrupts
 from actors.errors import InvalidArgument, KatrioError
 from actors.nurseries import open_plain_nursery
@@ -105,11 +105,11 @@ def record(out: Path, program: Path, *, engine: str, force: bool) -> int:
     except (KatrioError, TransportError, OSError) as error:
         tell_error(error)
         return Exit.INFRASTRUCTURE
-    return _write(out, session, loaded, program) or code
+    return _write(out, session, loaded, program, code)
 
 
-def _write(out: Path, session: _Session, loaded: Loaded, program: Path) -> Exit:
-    """Write what was asked; what kept it from being written, or `HELD`."""
+def _write(out: Path, session: _Session, loaded: Loaded, program: Path, code: int) -> int:
+    """Write what was asked; the exit code, which was `code` and tells if it could not be written."""
     why = loaded.scenario.why or f"recorded from {program.name}"
     text = transcript(session.asks, name=loaded.scenario.name, why=why, heard=session.heard)
     try:
@@ -118,12 +118,12 @@ def _write(out: Path, session: _Session, loaded: Loaded, program: Path) -> Exit:
     except ScenarioError as error:
         # nothing that can't be run is written
         tell_problems(list(error.problems))
-        return Exit.FAILED
+        return code or Exit.FAILED
     except OSError as error:
-        tell_error(error)
-        return Exit.INFRASTRUCTURE
+        tell_unwritten(out, error)
+        return unwritten(code)
     say(f"wrote {out}: {len(session.asks)} asks; it expects what happened, which need not be what should")
-    return Exit.HELD
+    return code
 
 
 class _Session:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from actors.cli.exits import unwritten
 from actors.cli.report_files import check_writable, write_whole
-from actors.cli.say import complain
+from actors.cli.say import tell_unwritten
 from actors.cli.streams import file_output
 from actors.scenario.report.html import HtmlReport
 from actors.scenario.report.journal import JournalReport
@@ -57,7 +57,7 @@ class ReportFiles:
         """Say which could not be written; the exit code, which tells."""
         lost = [(path, file.lost) for path, file in self._files if file.lost is not None]
         for path, error in lost:
-            complain(f"{path}: not all of it could be written: {error.strerror}")
+            tell_unwritten(path, error)
         return unwritten(code) if lost else code
 
 

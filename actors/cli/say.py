@@ -6,13 +6,14 @@ The linter refuses `print` in every other module of the commands. Not for report
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from typing import Any
 
 from transports.plain import printable
 
-__all__ = ["OneLine", "complain", "note", "say", "tell_error"]
+__all__ = ["OneLine", "complain", "note", "say", "tell_error", "tell_unwritten"]
 
 
 def say(*lines: str) -> None:
@@ -38,6 +39,12 @@ def tell_error(error: BaseException, *, command: str = "katrio") -> None:
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     complain(text or type(error).__name__, command=command)
+
+
+def tell_unwritten(where: object, error: OSError) -> None:
+    """Output, or a report, did not take everything; `exits.unwritten` is the exit code then."""
+    why = "it is closed" if error.errno == errno.EBADF else error.strerror
+    complain(f"{where}: not all of it could be written: {why}")
 
 
 class OneLine(logging.Formatter):

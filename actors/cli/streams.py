@@ -2,8 +2,8 @@
 
 What can't be written (a full disk, a closed pipe, a terminal that hung up) is remembered and dropped, so that a scenario
 ends in order and its other reports are written; the command says it once, at its end, and its exit code tells. Signs that
-a terminal's encoding lacks are escaped. A stream that was closed before the start is as good as /dev/null: whoever started
-the command wants none.
+a terminal's encoding lacks are escaped. A standard output that was closed before the start is one that takes nothing: whoever
+wants none says /dev/null. Of the error stream nothing is counted: what it says is said by the exit code as well.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from actors.cli.exits import unwritten
-from actors.cli.say import complain
+from actors.cli.say import tell_unwritten
 from actors.host.named_files import open_for_writing
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def take_streams() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # the lowest that is free is this one: no file of ours may get its number
-            os.open(os.devnull, os.O_RDWR)
+            # the lowest that is free is this one: no file of ours may get its number. What is written there fails
+            os.open(os.devnull, os.O_RDONLY)
     if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # it is, when it was closed
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
@@ -134,5 +134,5 @@ def settle(code: int) -> int:
     if out.lost is None:
         return code
     if not out.reader_left:
-        complain(f"standard output: {out.lost.strerror}")
+        tell_unwritten("standard output", out.lost)
     return unwritten(code)

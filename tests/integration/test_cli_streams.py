@@ -64,7 +64,15 @@ COMMANDS = {
     "record": ("record", *PROCESSES, "--force", "{dir}/o.yaml", "{dir}/p.py"),
     "guest": ("guest", *PROCESSES, "--address", "unix://{dir}/a.sock"),
 }
-CLOSED = ("", "validate", "list --json", "call", "run", "run --world simulated")
+CLOSED = ("", "validate", "list --json", "call", "run", "run --world simulated", "guest")
+# each without a line of standard output that could be written; None: nor one of the error stream
+UNWRITTEN = {
+    ">&-": "katrio: standard output: not all of it could be written: it is closed\n",
+    ">&- <&-": "katrio: standard output: not all of it could be written: it is closed\n",
+    ">&- 2>&- <&-": None,
+    ">/dev/full 2>/dev/full": None,
+    "1</dev/null": "katrio: standard output: not all of it could be written: it is closed\n",
+}
 
 
 @pytest.fixture
@@ -115,14 +123,26 @@ def test_output_that_cannot_be_written_is_one_line_and_infrastructure(
         # `guest` too: nobody would ever learn that it is ready
         _, err = process.communicate(timeout=60)
     told = [line for line in err.splitlines() if not line.startswith("plain processes")]
-    assert told == ["katrio: standard output: No space left on device"]
+    assert told == ["katrio: standard output: not all of it could be written: No space left on device"]
     assert process.returncode == 3
 
 
-@pytest.mark.parametrize("name", CLOSED)
-def test_closed_streams_are_as_good_as_none(name: str, words: Callable[[str], list[str]]) -> None:
-    closed = ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *words(name)]
-    assert subprocess.run(closed, cwd=ROOT, timeout=60, check=False).returncode == 0
+@pytest.mark.parametrize(
+    ("name", "streams"), [*((name, ">&- 2>&- <&-") for name in CLOSED), *(("list", way) for way in UNWRITTEN)]
+)
+def test_a_closed_output_is_one_that_cannot_be_written(
+    name: str, streams: str, words: Callable[[str], list[str]]
+) -> None:
+    with started(["sh", "-c", f'"$@" {streams}', "sh", *words(name)]) as process:
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (3, UNWRITTEN[streams] or "")
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full", "<&-", "<&- 2>&-"])
+def test_the_other_streams_do_not_count(streams: str, words: Callable[[str], list[str]]) -> None:
+    with started(["sh", "-c", f'"$@" {streams}', "sh", *words("run")]) as process:
+        out, _ = process.communicate(timeout=60)
+    assert (process.returncode, "held: 1 step" in out) == (0, True)
 
 
 @pytest.mark.parametrize(("encoding", "name"), [("ascii", "list"), ("latin-1", "run --world simulated")])
@@ -160,6 +180,25 @@ def test_a_parent_that_ignores_the_end_of_children(tmp_path: Path) -> None:
     with started([sys.executable, "-c", ignoring, KATRIO, "run", *PROCESSES, written(tmp_path, FILE)]) as process:
         out, err = process.communicate(timeout=60)
     assert (process.returncode, "held: 1 step" in out, err) == (0, True, "")
+
+
+REPORTS = [
+    ("run --world simulated", *(("--" + name, "/dev/full") for name in ("journal", "junit", "html", "trace"))),
+    ("conformance", ("--junit", "/dev/full"), ("--html", "/dev/full")),
+    ("record", ("/dev/full",)),
+]
+
+
+@pytest.mark.parametrize(("name", "reports"), [(name, report) for name, *reports in REPORTS for report in reports])
+def test_a_report_that_cannot_be_written_is_one_line_and_infrastructure(
+    name: str, reports: tuple[str, ...], words: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    argv = [word for word in words(name) if word != f"{tmp_path}/o.yaml"]
+    with started([*argv[:2], *reports, *argv[2:]]) as process:
+        _, err = process.communicate(timeout=60)
+    told = [line for line in err.splitlines() if not line.startswith("plain processes")]
+    assert told == ["katrio: /dev/full: not all of it could be written: No space left on device"]
+    assert process.returncode == 3
 
 
 def test_reports_on_a_full_disk_cost_no_result(tmp_path: Path) -> None:

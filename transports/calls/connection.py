@@ -127,6 +127,14 @@ class ServingConnection(Outgoing, Protocol):
         ...
 
     @property
+    def unfinished(self) -> tuple[int, int]:
+        """Bytes held of messages that are not complete, and a number of the oldest of them, another for each."""
+        ...
+
+    def end(self, why: str) -> None:
+        """It is to be closed: `failure` is set, and the client told, as far as the protocol has words for it."""
+
+    @property
     def takes_back(self) -> bool:
         """Whether a client of this protocol can give up a call, and say so."""
         ...

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
+from transports.calls.incoming import Incoming, Link
 from transports.calls.writer import CorkedWriter
 from transports.errors import RpcStatusError, StatusCode
 
@@ -58,6 +59,9 @@ class CallServer:
         on_error: called with service, method and the exception that a handler should not have raised; the
             caller is told INTERNAL and its type's name only.
         max_calls: calls in progress on one connection; one more is answered RESOURCE_EXHAUSTED.
+
+    Attributes:
+        incoming: what its clients make it hold.
     """
 
     def __init__(
@@ -73,20 +77,27 @@ class CallServer:
         self._services = frozenset(service for service, _ in self._handlers)
         self._on_error = on_error
         self._max_calls = max_calls
+        self.incoming = Incoming()
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one client until it is gone, then cancel its handlers and return. Closes the stream.
 
         A half-close counts as gone: calls in progress are not answered, as other ttRPC and gRPC servers have it.
         """
-        session = _Session(stream, self._connect(self._max_calls), self._handlers, self._services, self._on_error)
+        connection = self._connect(self._max_calls)
+        link = Link(self.incoming, connection)
+        session = _Session(stream, connection, link, self._handlers, self._services, self._on_error)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_write, session.writer, nursery.cancel_scope)
-                await session.read(nursery)
+                with link.scope:
+                    await session.read(nursery)
+                if link.why is not None:
+                    connection.end(link.why)
                 await session.say_last_words()
                 nursery.cancel_scope.cancel()
         finally:
+            link.closed()
             # shielded, and instant: a Cancelled from the closing would hide the error that ended us
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
@@ -99,6 +110,7 @@ class _Session:
         self,
         stream: trio.abc.Stream,
         connection: ServingConnection,
+        link: Link,
         handlers: Mapping[tuple[str, str], Handler],
         services: frozenset[str],
         on_error: OnError,
@@ -106,6 +118,7 @@ class _Session:
         self.writer = CorkedWriter(stream, connection)
         self._stream = stream
         self._connection = connection
+        self._link = link
         self._handlers = handlers
         self._services = services
         self._on_error = on_error
@@ -115,12 +128,13 @@ class _Session:
 
     async def read(self, nursery: trio.Nursery) -> None:
         """Until the client is gone, or has broken its protocol."""
-        connection, writer = self._connection, self.writer
+        connection, writer, link = self._connection, self.writer, self._link
         while connection.failure is None:
             # a client that sends and never reads is not read either
             await writer.room()
+            most = await link.room()
             try:
-                data = await self._stream.receive_some()
+                data = await self._stream.receive_some(most)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
             if not data:
@@ -129,11 +143,16 @@ class _Session:
             for stream_id, request in connection.receive_data(bytes(data)):
                 handler = self._handlers.get((request.service, request.method))
                 if handler is not None:
-                    nursery.start_soon(self._serve_call, stream_id, request, handler)
+                    refusal = link.take(len(request.payload))
+                    if refusal is None:
+                        nursery.start_soon(self._serve_call, stream_id, request, handler)
+                    else:
+                        connection.send_status(stream_id, StatusCode.RESOURCE_EXHAUSTED, refusal)
                 elif request.service in self._services:
                     connection.send_status(stream_id, StatusCode.UNIMPLEMENTED, f"method {request.method}")
                 else:
                     connection.send_status(stream_id, StatusCode.UNIMPLEMENTED, f"service {request.service}")
+            link.received()
             for stream_id in connection.taken_back():
                 if stream_id in self._scopes:
                     self._scopes[stream_id].cancel()
@@ -169,6 +188,7 @@ class _Session:
             code, message = StatusCode.INTERNAL, type(error).__name__
         finally:
             self._scopes.pop(stream_id, None)
+            self._link.give_back(len(request.payload))
         if writer.full:
             await writer.room()
         while connection.busy:

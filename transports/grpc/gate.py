@@ -85,6 +85,11 @@ class FrameGate:
         return not self._first
 
     @property
+    def held(self) -> int:
+        """Bytes kept of a frame, and of a header block, that are not whole."""
+        return len(self._buffer) + (len(self._block.fragment) if self._block is not None else 0)
+
+    @property
     def lacking(self) -> int:
         """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
         size = len(self._buffer)

@@ -154,6 +154,11 @@ class Http2(OutgoingFrames):
         return self._gate.lacking
 
     @property
+    def unfinished_bytes(self) -> int:
+        """Bytes kept of frames and header blocks that are not whole."""
+        return self._gate.held
+
+    @property
     def held_bytes(self) -> int:
         """Bytes that wait for the peer to open a window."""
         return self._held_bytes
@@ -184,6 +189,12 @@ class Http2(OutgoingFrames):
             self._fail(error.code if isinstance(error, Http2Fault) else ENHANCE_YOUR_CALM, str(error))
         except h2.exceptions.ProtocolError as error:
             self._fail(error.error_code, f"the peer broke HTTP/2: {error}")
+
+    def end(self, why: str) -> None:
+        """Close it, for more than we can hold of it, with that reason."""
+        if self._failure is None:
+            self._begin()
+            self._fail(ENHANCE_YOUR_CALM, why)
 
     def _fail(self, code: int, why: str) -> None:
         # h2 may have queued a GOAWAY of its own, which says nothing

@@ -21,6 +21,7 @@ from transports.grpc.codec import (
     encode_message,
     encode_text,
 )
+from transports.grpc.headers import size_of
 from transports.grpc.http2 import HELD_BOUND, Headers, Http2, StreamFault
 
 if TYPE_CHECKING:
@@ -44,15 +45,23 @@ _RESERVED = frozenset((b"te", b"content-type", b"user-agent"))
 class _Asked:
     """What has come of one call."""
 
-    __slots__ = ("handed_out", "metadata", "method", "reader", "service", "timeout_nano")
+    __slots__ = ("handed_out", "header_bytes", "metadata", "method", "reader", "service", "timeout_nano")
 
-    def __init__(self, service: str, method: str, timeout_nano: int, metadata: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self, service: str, method: str, timeout_nano: int, metadata: tuple[tuple[str, str], ...], header_bytes: int
+    ) -> None:
         self.service, self.method = service, method
         self.timeout_nano = timeout_nano
         self.metadata = metadata
+        self.header_bytes = header_bytes
         self.reader = MessageReader()
         # all of it is here, and whoever serves it has it
         self.handed_out = False
+
+    @property
+    def held(self) -> int:
+        """Bytes kept until it is complete."""
+        return self.header_bytes + self.reader.held
 
 
 class _Refused(Exception):
@@ -74,6 +83,8 @@ class ServerConnection:
     def __init__(self, max_calls: int, clock: Callable[[], float]) -> None:
         self._http2 = Http2(server=True, max_streams=max_calls, clock=clock)
         self._asked: dict[int, _Asked] = {}
+        # those of them that are not complete, and what is kept of them
+        self._incomplete: dict[int, None] = {}
         self._asked_bytes = 0
         self._max_calls = max_calls
         self._calls = 0
@@ -119,6 +130,15 @@ class ServerConnection:
         taken, self._taken_back = self._taken_back, []
         return taken
 
+    @property
+    def unfinished(self) -> tuple[int, int]:
+        """Of calls that are not complete, their headers included, and of a frame that is not whole."""
+        return self._asked_bytes + self._http2.unfinished_bytes, next(iter(self._incomplete), 0)
+
+    def end(self, why: str) -> None:
+        """By GOAWAY."""
+        self._http2.end(why)
+
     def receive_data(self, data: bytes) -> Sequence[Called]:
         """Take bytes from the client; return the calls that they complete. Refusals are queued here."""
         calls: list[Called] = []
@@ -150,9 +170,13 @@ class ServerConnection:
 
     def _close(self, stream_id: int) -> _Asked | None:
         asked = self._asked.pop(stream_id, None)
-        if asked is not None:
-            self._asked_bytes -= asked.reader.held
+        if asked is not None and not asked.handed_out:
+            self._forget_incomplete(stream_id, asked)
         return asked
+
+    def _forget_incomplete(self, stream_id: int, asked: _Asked) -> None:
+        del self._incomplete[stream_id]
+        self._asked_bytes -= asked.held
 
     def _receive(self, event: Headers | StreamFault | Frame | h2.events.Event) -> Called | None:
         try:
@@ -206,7 +230,11 @@ class ServerConnection:
             for name, value in event.fields
             if name not in _RESERVED and not name.startswith((b":", b"grpc-"))
         )
-        self._asked[event.stream_id] = _Asked(service, method, timeout_nano, metadata)
+        asked = _Asked(service, method, timeout_nano, metadata, size_of(event.fields))
+        self._asked[event.stream_id] = asked
+        self._incomplete[event.stream_id] = None
+        self._asked_bytes += asked.held
+        self._check_held()
 
     def _read(self, stream_id: int, data: bytes) -> None:
         asked = self._asked.get(stream_id)
@@ -219,6 +247,9 @@ class ServerConnection:
             raise _Refused(error.code, error.why) from None
         finally:
             self._asked_bytes += asked.reader.held - before
+        self._check_held()
+
+    def _check_held(self) -> None:
         if self._asked_bytes > HELD_BOUND:
             raise _Refused(
                 StatusCode.RESOURCE_EXHAUSTED, f"calls that are not complete have more than {HELD_BOUND} bytes"
@@ -238,7 +269,7 @@ class ServerConnection:
                 StatusCode.RESOURCE_EXHAUSTED,
                 f"{self._max_calls} calls are in progress on this connection; wait for one to end",
             )
-        self._asked_bytes -= asked.reader.held
+        self._forget_incomplete(stream_id, asked)
         asked.reader = MessageReader()
         asked.handed_out = True
         self._calls += 1

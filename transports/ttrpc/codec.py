@@ -102,6 +102,16 @@ class FrameDecoder:
         return bool(self._partial or self._skip)
 
     @property
+    def held(self) -> int:
+        """Bytes kept of a frame that is not whole."""
+        return len(self._partial)
+
+    @property
+    def announced(self) -> int | None:
+        """The stream of the frame that is not whole; None when its header is not, or nothing is kept of it."""
+        return _unpack_header(self._partial)[1] if len(self._partial) >= HEADER_BYTES else None
+
+    @property
     def lacking(self) -> int:
         """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
         return self._skip or (self._needed - len(self._partial) if self._partial else 0)

@@ -250,12 +250,26 @@ class ServerConnection(_Streams):
         self._max_calls = max_calls
         # not the open streams: a spoiled call is answered and closed while its handler still runs
         self._calls = 0
+        self._cuts = 0
+        self._failure: RemoteProtocolError | None = None
         self.dropped_replies = 0
 
     @property
-    def failure(self) -> None:
-        """Nothing that a client sends fails the connection."""
-        return None
+    def failure(self) -> RemoteProtocolError | None:
+        """Nothing that a client sends sets it, `end` alone."""
+        return self._failure
+
+    @property
+    def unfinished(self) -> tuple[int, int]:
+        """Of the one frame that is not whole."""
+        return self._decoder.held, self._cuts
+
+    def end(self, why: str) -> None:
+        """Answers the call whose frame is not whole, if its header is."""
+        stream_id = self._decoder.announced
+        if stream_id is not None:
+            self._refuse(stream_id, why, StatusCode.RESOURCE_EXHAUSTED)
+        self._failure = RemoteProtocolError(why)
 
     @property
     def busy(self) -> bool:
@@ -270,7 +284,9 @@ class ServerConnection(_Streams):
     def receive_data(self, data: bytes) -> list[Called]:
         """Take bytes from the client; return the calls that they complete. Refusals are queued here."""
         calls: list[Called] = []
-        for frame in self._decoder.feed(data):
+        frames = self._decoder.feed(data)
+        self._cuts += len(frames)
+        for frame in frames:
             call = self._receive(frame)
             if call is not None:
                 calls.append(call)
