@@ -7,9 +7,9 @@ reads a hang with pleasure. Equivalent ones, which no test can tell from the cod
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
-import random
 import re
 import shutil
 import subprocess
@@ -44,20 +44,23 @@ def _sources(package: Package) -> Iterator[Path]:
 
 
 def drawn(package: Package, seed: int, count: int) -> list[Mutant]:
-    """By the seed: files by their size, and no line twice."""
+    """By the seed: files by their size, and no line twice.
+
+    Each has its place by a hash of its own: a line added to a package moves no other's.
+    """
+
+    def place(mutant: Mutant) -> bytes:
+        return hashlib.sha256(f"{seed} {package.name} {mutant.key}".encode()).digest()
+
     every = [
         mutant
         for path in _sources(package)
         for mutant in mutants(str(path.relative_to(ROOT)), path.read_bytes())
     ]  # fmt: skip
-    random.Random(f"{seed} {package.name}").shuffle(every)
-    lines: set[tuple[str, int]] = set()
-    chosen: list[Mutant] = []
-    for mutant in every:
-        if (mutant.path, mutant.line) not in lines and len(chosen) < count:
-            lines.add((mutant.path, mutant.line))
-            chosen.append(mutant)
-    return chosen
+    # the first of a line, and of those with one key, which records could not tell apart
+    by_key = {mutant.key: mutant for mutant in reversed(sorted(every, key=place))}
+    by_line = {(mutant.path, mutant.line): mutant for mutant in by_key.values()}
+    return list(reversed(by_line.values()))[:count]
 
 
 def asked(tree: Path, stages: Sequence[Sequence[str]]) -> tuple[str, str]:
@@ -108,57 +111,67 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _known(records: Path, *, quick: bool) -> dict[str, tuple[str, str]]:
+    """What was said before, by key; what passed the quick tests alone is asked about again."""
+    lines = map(json.loads, records.read_text().splitlines() if records.exists() else ())
+    return {
+        line["key"]: (line["verdict"], line["by"])
+        for line in lines
+        if quick or line["verdict"] == "caught" or not line["quick"]
+    }
+
+
 def main() -> int:
     """Run them; 0 when the score is reached."""
     options = _options()
-    equivalent = tomllib.loads(EQUIVALENT.read_text())
-    packages = [package for package in PACKAGES if not options.package or package.name in options.package]
-    records = Path(options.json) if options.json else None
-    known = {}
-    if records is not None and records.exists():
-        lines = map(json.loads, records.read_text().splitlines())
-        # what passed the quick tests alone is asked about again
-        known = {
-            line["key"]: line for line in lines if options.quick or line["verdict"] == "caught" or not line["quick"]
-        }
     results: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory(prefix="katrio-mutants-", dir="/var/tmp") as directory:
         tree = Path(directory)
         _copy(tree)
-        for package in packages:
-            results[package.name] = counts = Counter[str]()
-            for mutant in drawn(package, options.seed, options.count):
-                began = time.monotonic()
-                if options.list:
-                    verdict, by = "", ""
-                elif mutant.key in equivalent:
-                    verdict, by = "equivalent", equivalent[mutant.key]
-                elif mutant.key in known:
-                    verdict, by = known[mutant.key]["verdict"], known[mutant.key]["by"]
-                else:
-                    file = tree / mutant.path
-                    source = file.read_bytes()
-                    file.write_bytes(mutant.applied(source))
-                    verdict, by = asked(tree, package.stages[:1] if options.quick else package.stages)
-                    file.write_bytes(source)
-                    if records is not None:
-                        line = {
-                            **mutant._asdict(),
-                            "key": mutant.key,
-                            "package": package.name,
-                            "verdict": verdict,
-                            "by": by,
-                            "quick": options.quick,
-                        }
-                        with records.open("a") as file_out:
-                            file_out.write(json.dumps(line) + "\n")
-                counts[verdict] += 1
-                was, now = (" ".join(text.split())[:50] for text in (mutant.was, mutant.now))
-                took = f"{time.monotonic() - began:.0f} s"
-                print(
-                    f"{verdict:10} {mutant.path}:{mutant.line} {mutant.kind}: {was} -> {now}  [{took}] {by}", flush=True
-                )
+        for package in PACKAGES:
+            if not options.package or package.name in options.package:
+                results[package.name] = _judged(package, tree, options)
     return 0 if options.list else _tell(results)
+
+
+def _judged(package: Package, tree: Path, options: argparse.Namespace) -> Counter[str]:
+    counts = Counter[str]()
+    records = Path(options.json or os.devnull)
+    known = _known(records, quick=options.quick)
+    stages = package.stages[:1] if options.quick else package.stages
+    equivalent = tomllib.loads(EQUIVALENT.read_text())
+    sound = False
+    for mutant in drawn(package, options.seed, options.count):
+        began = time.monotonic()
+        if options.list:
+            verdict, by = "", ""
+        elif mutant.key in equivalent:
+            verdict, by = "equivalent", equivalent[mutant.key]
+        elif mutant.key in known:
+            verdict, by = known[mutant.key]
+        else:
+            if not sound and (said := asked(tree, stages))[0] != "survived":
+                sys.exit(f"{package.name}: without any fault the tests say: {' '.join(said)}")
+            sound = True
+            verdict, by = _with_fault(mutant, tree, stages)
+            line = {"key": mutant.key, "package": package.name, "verdict": verdict, "by": by, "quick": options.quick}
+            with records.open("a") as file:
+                file.write(json.dumps({**mutant._asdict(), **line}) + "\n")
+        counts[verdict] += 1
+        was, now = (" ".join(text.split())[:50] for text in (mutant.was, mutant.now))
+        took = f"{time.monotonic() - began:.0f} s"
+        print(f"{verdict:10} {mutant.path}:{mutant.line} {mutant.kind}: {was} -> {now}  [{took}] {by}", flush=True)
+    return counts
+
+
+def _with_fault(mutant: Mutant, tree: Path, stages: Sequence[Sequence[str]]) -> tuple[str, str]:
+    file = tree / mutant.path
+    source = file.read_bytes()
+    file.write_bytes(mutant.applied(source))
+    try:
+        return asked(tree, stages)
+    finally:
+        file.write_bytes(source)
 
 
 def _tell(results: dict[str, Counter[str]]) -> int:
