@@ -58,7 +58,7 @@ def drawn(package: Package, seed: int, count: int) -> list[Mutant]:
         for mutant in mutants(str(path.relative_to(ROOT)), path.read_bytes())
     ]  # fmt: skip
     # the first of a line, and of those with one key, which records could not tell apart
-    by_key = {mutant.key: mutant for mutant in reversed(sorted(every, key=place))}
+    by_key = {mutant.key: mutant for mutant in sorted(every, key=place, reverse=True)}
     by_line = {(mutant.path, mutant.line): mutant for mutant in by_key.values()}
     return list(reversed(by_line.values()))[:count]
 
