@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,20 +20,15 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.mutation.asking import Broken, Tests
 from tests.mutation.operators import Mutant, mutants
 from tests.mutation.plan import PACKAGES, Package
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
-# of one test, and of one stage; a stage takes half a minute at most on two quiet cores
-TEST_SECONDS, STAGE_SECONDS = 40, 300
-# what the time limits of tests/conftest.py and of pytest-timeout say; a test in virtual time that waits for what never comes is
-# told so at once, with the place, and fails as any other
-_HANG = re.compile(r"conftest\.Hang\b|\bHang: |Timeout( |:|>)")
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
 def _sources(package: Package) -> Iterator[Path]:
@@ -57,37 +51,15 @@ def drawn(package: Package, seed: int, count: int) -> list[Mutant]:
         for path in _sources(package)
         for mutant in mutants(str(path.relative_to(ROOT)), path.read_bytes())
     ]  # fmt: skip
-    # the first of a line, and of those with one key, which records could not tell apart
-    by_key = {mutant.key: mutant for mutant in sorted(every, key=place, reverse=True)}
-    by_line = {(mutant.path, mutant.line): mutant for mutant in by_key.values()}
-    return list(reversed(by_line.values()))[:count]
-
-
-def asked(tree: Path, stages: Sequence[Sequence[str]]) -> tuple[str, str]:
-    """What the tests say of a tree: `caught`, `hang` or `survived`, and by which test."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(tree),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "KATRIO_TEST_SECONDS": str(TEST_SECONDS),
-    }
-    python = str(tree / "tests/support/isolated-python")
-    command = [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", str(2 * TEST_SECONDS)]
-    for stage in stages:
-        # its own session: what hangs is killed with all that it started
-        with subprocess.Popen(
-            [*command, *stage], cwd=tree, env=environment, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        ) as process:  # fmt: skip
-            try:
-                said, _ = process.communicate(timeout=STAGE_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                return "hang", " ".join(stage)
-        if process.returncode:
-            where = _FAILED.search(said)
-            return ("hang" if _HANG.search(said) else "caught"), where[1] if where else said[-300:]
-    return "survived", ""
+    # one of a line, and of those with one key, which records could not tell apart
+    taken: set[object] = set()
+    chosen: list[Mutant] = []
+    for mutant in sorted(every, key=place):
+        line = mutant.path, mutant.line
+        if len(chosen) < count and not taken & {line, mutant.key}:
+            taken |= {line, mutant.key}
+            chosen.append(mutant)
+    return chosen
 
 
 def _copy(tree: Path) -> None:
@@ -130,7 +102,10 @@ def main() -> int:
         _copy(tree)
         for package in PACKAGES:
             if not options.package or package.name in options.package:
-                results[package.name] = _judged(package, tree, options)
+                try:
+                    results[package.name] = _judged(package, tree, options)
+                except Broken as error:
+                    sys.exit(f"{package.name}: {error}")
     return 0 if options.list else _tell(results)
 
 
@@ -138,9 +113,8 @@ def _judged(package: Package, tree: Path, options: argparse.Namespace) -> Counte
     counts = Counter[str]()
     records = Path(options.json or os.devnull)
     known = _known(records, quick=options.quick)
-    stages = package.stages[:1] if options.quick else package.stages
     equivalent = tomllib.loads(EQUIVALENT.read_text())
-    sound = False
+    tests = Tests(tree, package, quick=options.quick)
     for mutant in drawn(package, options.seed, options.count):
         began = time.monotonic()
         if options.list:
@@ -150,10 +124,7 @@ def _judged(package: Package, tree: Path, options: argparse.Namespace) -> Counte
         elif mutant.key in known:
             verdict, by = known[mutant.key]
         else:
-            if not sound and (said := asked(tree, stages))[0] != "survived":
-                sys.exit(f"{package.name}: without any fault the tests say: {' '.join(said)}")
-            sound = True
-            verdict, by = _with_fault(mutant, tree, stages)
+            verdict, by = tests.ask(mutant)
             line = {"key": mutant.key, "package": package.name, "verdict": verdict, "by": by, "quick": options.quick}
             with records.open("a") as file:
                 file.write(json.dumps({**mutant._asdict(), **line}) + "\n")
@@ -162,16 +133,6 @@ def _judged(package: Package, tree: Path, options: argparse.Namespace) -> Counte
         took = f"{time.monotonic() - began:.0f} s"
         print(f"{verdict:10} {mutant.path}:{mutant.line} {mutant.kind}: {was} -> {now}  [{took}] {by}", flush=True)
     return counts
-
-
-def _with_fault(mutant: Mutant, tree: Path, stages: Sequence[Sequence[str]]) -> tuple[str, str]:
-    file = tree / mutant.path
-    source = file.read_bytes()
-    file.write_bytes(mutant.applied(source))
-    try:
-        return asked(tree, stages)
-    finally:
-        file.write_bytes(source)
 
 
 def _tell(results: dict[str, Counter[str]]) -> int:
