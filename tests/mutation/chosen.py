@@ -46,7 +46,7 @@ class _Touches:
             return (yield)
         finally:
             sys.settrace(None)
-            threading.settrace(None)  # type: ignore[arg-type]
+            threading.settrace(None)
             names = {place(code) for code in self._codes if code.co_filename.startswith(ROOT)}
             self._tests[item.nodeid] = time.monotonic() - began, sorted(names)
 
