@@ -55,16 +55,15 @@ class Tests:
         for stage in self._stages:
             if stage not in self._entering:
                 self._entering[stage] = self._measured(stage)
-        file = self._tree / mutant.path
-        source = file.read_bytes()
-        self._write(file, mutant.applied(source))
-        try:
-            for stage in self._stages:
+            file = self._tree / mutant.path
+            source = file.read_bytes()
+            self._write(file, mutant.applied(source))
+            try:
                 verdict = self._asked(stage, mutant)
-                if verdict[0] != "survived":
-                    return verdict
-        finally:
-            self._write(file, source)
+            finally:
+                self._write(file, source)
+            if verdict[0] != "survived":
+                return verdict
         return "survived", ""
 
     def _asked(self, stage: Sequence[str], mutant: Mutant) -> tuple[str, str]:
