@@ -79,13 +79,12 @@ class Output:
         self._chunks.append(memoryview(data))
         self._size += len(data)
         while not self._attached and self._size > self._bound:
-            excess = self._size - self._bound
             oldest = self._chunks.popleft()
-            if len(oldest) > excess:
-                self._chunks.appendleft(oldest[excess:])
-                self._lose(excess)
-            else:
-                self._lose(len(oldest))
+            rest = oldest[self._size - self._bound :]
+            self._lose(len(oldest) - len(rest))
+            if rest:
+                self._chunks.appendleft(rest)
+                break
         self._readers.unpark_all()
         return self._gap - before
 

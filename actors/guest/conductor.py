@@ -317,12 +317,12 @@ class Conductor:
         assert self._nursery is not None, "the conductor runs"
         streams = ProcessIo(found, self._leftovers, self._limits)
         cell.processes[process] = streams
-        self._nursery.start_soon(self._until_end, cell, container, process, streams)
+        self._nursery.start_soon(self._until_end, container, process, streams)
 
-    async def _until_end(self, cell: _Cell, container: str, process: str, streams: ProcessIo) -> None:
+    async def _until_end(self, container: str, process: str, streams: ProcessIo) -> None:
         status = await streams.engine.wait()
-        if cell.processes.get(process) is streams and self._cells.get(container) is cell:
-            self.machine.exited(container, process, status)
+        # still known: neither it nor its container is forgotten before it has ended
+        self.machine.exited(container, process, status)
         streams.finish(status)
         assert self._nursery is not None, "the conductor runs"
         self._nursery.start_soon(streams.keep_stdout)

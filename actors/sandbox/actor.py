@@ -175,7 +175,6 @@ class SandboxActor:
         self._move(SandboxEvent.START)
         assert self._links is not None
         self._link = OwnedTask(f"sandbox {self.id!r}")
-        self._made = trio.Event()
         try:
             self._coming_up = True
             try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from tests.support.starts import started
 from transports.errors import (
     AddressError,
     AddressInUse,
@@ -96,8 +97,8 @@ async def linked(place: tuple[Transport, str]) -> AsyncGenerator[tuple[Endpoint,
     transport, address = place
     hall, ours = Hall(), Recorder()
     async with trio.open_nursery() as nursery:
-        await nursery.start(transport.serve, address, hall.accept)
-        endpoint: Endpoint = await nursery.start(transport.connect, address, ours)
+        await started(nursery, transport.serve, address, hall.accept)
+        endpoint: Endpoint = await started(nursery, transport.connect, address, ours)
         yield endpoint, ours, hall.endpoints[0], hall.recorders[0]
         nursery.cancel_scope.cancel()
 
@@ -183,7 +184,7 @@ async def test_a_listener_that_ends_breaks_its_links_and_they_are_told_once(plac
     async with trio.open_nursery() as nursery:
         async with trio.open_nursery() as serving:
             await serving.start(transport.serve, address, hall.accept)
-            endpoint: Endpoint = await nursery.start(transport.connect, address, ours)
+            endpoint: Endpoint = await started(nursery, transport.connect, address, ours)
             serving.cancel_scope.cancel()
         await ours.until(gone=True)
         with pytest.raises(EndpointBroken):
@@ -197,7 +198,7 @@ async def test_a_cancelled_link_is_broken_for_its_peer(place: tuple[Transport, s
     transport, address = place
     hall = Hall()
     async with trio.open_nursery() as nursery:
-        await nursery.start(transport.serve, address, hall.accept)
+        await started(nursery, transport.serve, address, hall.accept)
         async with trio.open_nursery() as linking:
             await linking.start(transport.connect, address, Recorder())
             linking.cancel_scope.cancel()
@@ -211,9 +212,9 @@ async def test_peers_are_told_apart(place: tuple[Transport, str]) -> None:
     hall = Hall()
     recorders = [Recorder() for _ in range(5)]
     async with trio.open_nursery() as nursery:
-        await nursery.start(transport.serve, address, hall.accept)
+        await started(nursery, transport.serve, address, hall.accept)
         for number, recorder in enumerate(recorders):
-            endpoint: Endpoint = await nursery.start(transport.connect, address, recorder)
+            endpoint: Endpoint = await started(nursery, transport.connect, address, recorder)
             await endpoint.send(b"%d" % number)
         for number, recorder in enumerate(hall.recorders):
             await recorder.until(1)
@@ -294,7 +295,7 @@ async def child(role: str, address: str) -> AsyncGenerator[trio.Process]:
 async def test_a_listener_that_is_killed_breaks_the_link(tmp_path: Path) -> None:
     address, ours = ipc_address(tmp_path), Recorder()
     async with child("listen", address) as process, trio.open_nursery() as nursery:
-        endpoint: Endpoint = await nursery.start(NngTransport().connect, address, ours)
+        endpoint: Endpoint = await started(nursery, NngTransport().connect, address, ours)
         endpoint.send_nowait(b"into its queue")
         began = trio.current_time()
         process.send_signal(signal.SIGKILL)
@@ -308,7 +309,7 @@ async def test_a_listener_that_is_killed_breaks_the_link(tmp_path: Path) -> None
 async def test_a_client_that_is_killed_is_gone_and_a_stopped_one_makes_senders_wait(tmp_path: Path) -> None:
     address, hall = ipc_address(tmp_path), Hall()
     async with trio.open_nursery() as nursery:
-        await nursery.start(NngTransport().serve, address, hall.accept)
+        await started(nursery, NngTransport().serve, address, hall.accept)
         async with child("dial", address) as process:
             await hall.recorders[0].until(1)
             process.send_signal(signal.SIGSTOP)

@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from tests.support.raw_peer import HELLO_FRAME, RawPeer, a_raw_peer
+from tests.support.starts import started
 from transports.errors import TransportError
 from transports.nng import Heartbeat, NngTransport
 from transports.nng.frames import Kind, decode_frame
@@ -111,7 +112,7 @@ async def test_clients_that_stall_at_random_get_everything_in_order(address: str
         return side
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(NngTransport(credit=credit).serve, address, accept)
+        await started(nursery, NngTransport(credit=credit).serve, address, accept)
         clients: list[Stalling] = []
         for number in range(CLIENTS):
             clients.append(Stalling(address, credit))
@@ -187,7 +188,7 @@ async def test_what_stood_in_a_clients_queue_never_reaches_the_next_server(addre
 async def test_a_peer_that_never_says_hello_is_turned_away(address: str) -> None:
     transport = NngTransport(heartbeat=Heartbeat(ping_after=0.04, dead_after=10))
     async with trio.open_nursery() as nursery:
-        await nursery.start(transport.serve, address, _any_side)
+        await started(nursery, transport.serve, address, _any_side)
         with a_raw_peer(address) as silent, a_raw_peer(address) as other:
             other.send_frame(HELLO_FRAME)
             await silent.until_gone(BOUND_SECONDS)
@@ -208,7 +209,7 @@ async def test_a_frame_over_the_limit_ends_its_link_on_every_transport(address: 
         return sides[-1]
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(NngTransport().serve, address, accept)
+        await started(nursery, NngTransport().serve, address, accept)
         with a_raw_peer(address) as large, a_raw_peer(address) as other:
             for peer in (large, other):
                 peer.send_frame(HELLO_FRAME)

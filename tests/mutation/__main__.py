@@ -7,10 +7,9 @@ reads a hang with pleasure. Equivalent ones, which no test can tell from the cod
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
-import random
-import re
 import shutil
 import subprocess
 import sys
@@ -21,20 +20,15 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.mutation.asking import Broken, Tests
 from tests.mutation.operators import Mutant, mutants
 from tests.mutation.plan import PACKAGES, Package
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
-# of one test, and of one stage; a stage takes half a minute at most on two quiet cores
-TEST_SECONDS, STAGE_SECONDS = 40, 300
-# what the time limits of tests/conftest.py and of pytest-timeout say; a test in virtual time that waits for what never comes is
-# told so at once, with the place, and fails as any other
-_HANG = re.compile(r"conftest\.Hang\b|\bHang: |Timeout( |:|>)")
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
 def _sources(package: Package) -> Iterator[Path]:
@@ -44,47 +38,28 @@ def _sources(package: Package) -> Iterator[Path]:
 
 
 def drawn(package: Package, seed: int, count: int) -> list[Mutant]:
-    """By the seed: files by their size, and no line twice."""
+    """By the seed: files by their size, and no line twice.
+
+    Each has its place by a hash of its own: a line added to a package moves no other's.
+    """
+
+    def place(mutant: Mutant) -> bytes:
+        return hashlib.sha256(f"{seed} {package.name} {mutant.key}".encode()).digest()
+
     every = [
         mutant
         for path in _sources(package)
         for mutant in mutants(str(path.relative_to(ROOT)), path.read_bytes())
     ]  # fmt: skip
-    random.Random(f"{seed} {package.name}").shuffle(every)
-    lines: set[tuple[str, int]] = set()
+    # one of a line, and of those with one key, which records could not tell apart
+    taken: set[object] = set()
     chosen: list[Mutant] = []
-    for mutant in every:
-        if (mutant.path, mutant.line) not in lines and len(chosen) < count:
-            lines.add((mutant.path, mutant.line))
+    for mutant in sorted(every, key=place):
+        line = mutant.path, mutant.line
+        if len(chosen) < count and not taken & {line, mutant.key}:
+            taken |= {line, mutant.key}
             chosen.append(mutant)
     return chosen
-
-
-def asked(tree: Path, stages: Sequence[Sequence[str]]) -> tuple[str, str]:
-    """What the tests say of a tree: `caught`, `hang` or `survived`, and by which test."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(tree),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "KATRIO_TEST_SECONDS": str(TEST_SECONDS),
-    }
-    python = str(tree / "tests/support/isolated-python")
-    command = [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", str(2 * TEST_SECONDS)]
-    for stage in stages:
-        # its own session: what hangs is killed with all that it started
-        with subprocess.Popen(
-            [*command, *stage], cwd=tree, env=environment, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        ) as process:  # fmt: skip
-            try:
-                said, _ = process.communicate(timeout=STAGE_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, 9)
-                return "hang", " ".join(stage)
-        if process.returncode:
-            where = _FAILED.search(said)
-            return ("hang" if _HANG.search(said) else "caught"), where[1] if where else said[-300:]
-    return "survived", ""
 
 
 def _copy(tree: Path) -> None:
@@ -108,57 +83,56 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _known(records: Path, *, quick: bool) -> dict[str, tuple[str, str]]:
+    """What was said before, by key; what passed the quick tests alone is asked about again."""
+    lines = map(json.loads, records.read_text().splitlines() if records.exists() else ())
+    return {
+        line["key"]: (line["verdict"], line["by"])
+        for line in lines
+        if quick or line["verdict"] == "caught" or not line["quick"]
+    }
+
+
 def main() -> int:
     """Run them; 0 when the score is reached."""
     options = _options()
-    equivalent = tomllib.loads(EQUIVALENT.read_text())
-    packages = [package for package in PACKAGES if not options.package or package.name in options.package]
-    records = Path(options.json) if options.json else None
-    known = {}
-    if records is not None and records.exists():
-        lines = map(json.loads, records.read_text().splitlines())
-        # what passed the quick tests alone is asked about again
-        known = {
-            line["key"]: line for line in lines if options.quick or line["verdict"] == "caught" or not line["quick"]
-        }
     results: dict[str, Counter[str]] = {}
     with tempfile.TemporaryDirectory(prefix="katrio-mutants-", dir="/var/tmp") as directory:
         tree = Path(directory)
         _copy(tree)
-        for package in packages:
-            results[package.name] = counts = Counter[str]()
-            for mutant in drawn(package, options.seed, options.count):
-                began = time.monotonic()
-                if options.list:
-                    verdict, by = "", ""
-                elif mutant.key in equivalent:
-                    verdict, by = "equivalent", equivalent[mutant.key]
-                elif mutant.key in known:
-                    verdict, by = known[mutant.key]["verdict"], known[mutant.key]["by"]
-                else:
-                    file = tree / mutant.path
-                    source = file.read_bytes()
-                    file.write_bytes(mutant.applied(source))
-                    verdict, by = asked(tree, package.stages[:1] if options.quick else package.stages)
-                    file.write_bytes(source)
-                    if records is not None:
-                        line = {
-                            **mutant._asdict(),
-                            "key": mutant.key,
-                            "package": package.name,
-                            "verdict": verdict,
-                            "by": by,
-                            "quick": options.quick,
-                        }
-                        with records.open("a") as file_out:
-                            file_out.write(json.dumps(line) + "\n")
-                counts[verdict] += 1
-                was, now = (" ".join(text.split())[:50] for text in (mutant.was, mutant.now))
-                took = f"{time.monotonic() - began:.0f} s"
-                print(
-                    f"{verdict:10} {mutant.path}:{mutant.line} {mutant.kind}: {was} -> {now}  [{took}] {by}", flush=True
-                )
+        for package in PACKAGES:
+            if not options.package or package.name in options.package:
+                try:
+                    results[package.name] = _judged(package, tree, options)
+                except Broken as error:
+                    sys.exit(f"{package.name}: {error}")
     return 0 if options.list else _tell(results)
+
+
+def _judged(package: Package, tree: Path, options: argparse.Namespace) -> Counter[str]:
+    counts = Counter[str]()
+    records = Path(options.json or os.devnull)
+    known = _known(records, quick=options.quick)
+    equivalent = tomllib.loads(EQUIVALENT.read_text())
+    tests = Tests(tree, package, quick=options.quick)
+    for mutant in drawn(package, options.seed, options.count):
+        began = time.monotonic()
+        if options.list:
+            verdict, by = "", ""
+        elif mutant.key in equivalent:
+            verdict, by = "equivalent", equivalent[mutant.key]
+        elif mutant.key in known:
+            verdict, by = known[mutant.key]
+        else:
+            verdict, by = tests.ask(mutant)
+            line = {"key": mutant.key, "package": package.name, "verdict": verdict, "by": by, "quick": options.quick}
+            with records.open("a") as file:
+                file.write(json.dumps({**mutant._asdict(), **line}) + "\n")
+        counts[verdict] += 1
+        was, now = (" ".join(text.split())[:50] for text in (mutant.was, mutant.now))
+        took = f"{time.monotonic() - began:.0f} s"
+        print(f"{verdict:10} {mutant.path}:{mutant.line} {mutant.kind}: {was} -> {now}  [{took}] {by}", flush=True)
+    return counts
 
 
 def _tell(results: dict[str, Counter[str]]) -> int:

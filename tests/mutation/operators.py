@@ -1,7 +1,8 @@
 """Every small fault that a module's text can be given: where, what stands there, and what stands there instead.
 
 Pure. A mutant changes one expression or one statement of a function. Left alone is what no test
-should be about: texts, annotations, `__repr__`, log lines, what only type checkers read, and assertions.
+should be about: texts, annotations, `__repr__`, log lines, what only type checkers read, and assertions; and what any test
+notices: an attribute that a constructor does not set.
 """
 
 from __future__ import annotations
@@ -30,9 +31,13 @@ _LOGGING = frozenset({"debug", "info", "warning", "error", "exception"})
 
 
 class Mutant(NamedTuple):
-    """`path` from the repository's root; `was` stands at `start` to `end` of its UTF-8 bytes, `now` goes there. `text`: of the line."""
+    """`path` from the repository's root; `was` stands at `start` to `end` of its UTF-8 bytes, `now` goes there. `text`: of the line.
+
+    `function` with its class.
+    """
 
     path: str
+    function: str
     line: int
     text: str
     kind: str
@@ -44,7 +49,7 @@ class Mutant(NamedTuple):
     @property
     def key(self) -> str:
         """Names it as long as the code around it stays."""
-        return f"{self.path}: {self.text}: {self.kind}: {self.was} -> {self.now}"
+        return f"{self.path}: {self.function}: {self.text}: {self.kind}: {self.was} -> {self.now}"
 
     def applied(self, source: bytes) -> bytes:
         """The text with the fault in it."""
@@ -53,28 +58,30 @@ class Mutant(NamedTuple):
 
 def mutants(path: str, source: bytes) -> Iterator[Mutant]:
     """All of one module."""
-    text = _Text(path, source)
 
-    def walk(node: ast.AST) -> Iterator[Mutant]:
+    def walk(text: _Text, node: ast.AST) -> Iterator[Mutant]:
         if isinstance(node, ast.stmt):
             yield from _of_statement(text, node)
         else:
             yield from _of_expression(text, node)
         for child in ast.iter_child_nodes(node):
             if not _left_alone(child):
-                yield from walk(child)
+                yield from walk(text, child)
 
-    for function in _functions(ast.parse(source)):
+    for name, function in _functions(ast.parse(source)):
+        text = _Text(path, name, source)
         for statement in function.body:
             if not _left_alone(statement):
-                yield from walk(statement)
+                yield from walk(text, statement)
 
 
 class _Text:
-    """A module's text, and the mutants at a place of it."""
+    """A module's text, and the mutants at a place of a function of it."""
 
-    def __init__(self, path: str, source: bytes) -> None:
+    def __init__(self, path: str, function: str, source: bytes) -> None:
         self._path = path
+        self._function = function
+        self.constructs = function.endswith(".__init__")
         self._source = source
         self._lines = source.splitlines(keepends=True)
         self._begins = [0]
@@ -101,7 +108,7 @@ class _Text:
 
     def _mutant(self, kind: str, node: ast.expr | ast.stmt, start: int, end: int, was: str, now: str) -> Mutant:
         line = self._lines[node.lineno - 1].decode().strip()
-        return Mutant(self._path, node.lineno, line, kind, start, end, was, now)
+        return Mutant(self._path, self._function, node.lineno, line, kind, start, end, was, now)
 
 
 def _of_expression(text: _Text, node: ast.AST) -> Iterator[Mutant]:
@@ -135,16 +142,19 @@ def _of_statement(text: _Text, node: ast.stmt) -> Iterator[Mutant]:
     elif isinstance(node, ast.Expr | ast.AugAssign) and not isinstance(getattr(node, "value", None), ast.Constant):
         if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Await | ast.Yield | ast.YieldFrom)):
             yield text.replaced("left out", node, "pass")
-    elif isinstance(node, ast.Raise) or (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute)):
+    elif isinstance(node, ast.Raise) or (
+        isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute) and not text.constructs
+    ):
         yield text.replaced("left out", node, "pass")
 
 
-def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Those of the module and of its classes; what stands inside a function is walked with it."""
+def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Those of the module and of its classes, with their names; what stands inside a function is walked with it."""
     for node in tree.body:
-        for inner in node.body if isinstance(node, ast.ClassDef) else [node]:
+        inside = (f"{node.name}.", node.body) if isinstance(node, ast.ClassDef) else ("", [node])
+        for inner in inside[1]:
             if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and inner.name not in {"__repr__", "__str__"}:
-                yield inner
+                yield inside[0] + inner.name, inner
 
 
 def _left_alone(node: ast.AST) -> bool:

@@ -11,7 +11,10 @@ __all__ = ["PACKAGES", "Package"]
 
 
 class Package(NamedTuple):
-    """`sources`: files and folders. `stages`: arguments of pytest, asked one after the other until a test fails."""
+    """`sources`: files and folders. `stages`: arguments of pytest, asked one after the other until a test fails.
+
+    The tests of the last have processes of their own, those of the others run in pytest's.
+    """
 
     name: str
     sources: Sequence[str]

@@ -309,6 +309,9 @@ class ScriptedConnection:
 
     async def wait_process(self, container: str, process: str) -> ExitStatus:
         found = self._process(container, process)
+        if (failure := self._guest.failures.get("wait_process")) is not None:
+            await trio.lowlevel.checkpoint()
+            raise type(failure)(failure.message, **failure.details)
         await found.ended.wait()
         found.waits += 1
         if found.ambiguous and found.signals:

@@ -18,6 +18,8 @@ class QueuedSocket:
     def __init__(self) -> None:
         self._here, self._there = socket.socketpair()
         self._inbound: deque[tuple[int, bytes]] = deque()
+        # whether it takes what is sent: nng does not, to a peer that has gone
+        self.takes = True
         self.sent: list[tuple[int, Frame]] = []
         self.closed_pipes: list[int] = []
         self.recv_fd = self._here.fileno()
@@ -48,8 +50,9 @@ class QueuedSocket:
         assert isinstance(body, bytes)
         number = pipe[0] if pipe else 0
         assert isinstance(number, int)
-        self.sent.append((number, decode_frame(body)))
-        return True
+        if self.takes:
+            self.sent.append((number, decode_frame(body)))
+        return self.takes
 
     def close_pipe(self, pipe: int) -> None:
         self.closed_pipes.append(pipe)

@@ -45,6 +45,16 @@ def ps(output: bytes, code: int = 0) -> ScriptedGuest:
     return ScriptedGuest(failures=dict(NO_CALL), on_exec=run)
 
 
+async def test_an_agent_that_lists_is_asked_for_what_is_wanted_and_nothing_is_run(autojump_clock: MockClock) -> None:
+    guest = ScriptedGuest()
+    async with a_container(guest) as (_, one):
+        assert await one.list_processes() == (1,)
+        assert (guest.calls["list_pids"], guest.calls["list_table"]) == (1, 0)
+        assert await one.process_table() == "PID\n1\n"
+        assert (guest.calls["list_pids"], guest.calls["list_table"]) == (1, 1)
+        assert guest.calls["exec_process"] == 0
+
+
 async def test_without_a_call_of_the_agent_ps_lists_in_the_container_and_leaves_itself_out(
     autojump_clock: MockClock,
 ) -> None:

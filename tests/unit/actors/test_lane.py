@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import trio
 import trio.testing
 from hypothesis import given
@@ -9,6 +11,9 @@ from hypothesis import strategies as st
 
 from actors.lane import Lane
 from actors.wire.verbs import Overlap
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
 
 E, P, S, B = Overlap.EXCLUSIVE, Overlap.PREEMPTIVE, Overlap.SHARED, Overlap.BESIDE
 
@@ -77,7 +82,7 @@ def test_a_place_given_up_lets_the_next_go() -> None:
     assert stuck.called
 
 
-async def test_a_turn_is_awaited() -> None:
+async def test_a_turn_is_awaited(autojump_clock: MockClock) -> None:
     lane = Lane()
     order: list[str] = []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import trio
 import trio.testing
@@ -10,6 +12,9 @@ from hypothesis import strategies as st
 
 from actors.container.output import Output
 from actors.errors import Busy
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
 
 
 async def everything(output: Output, limit: int = 1 << 20) -> list[tuple[int, bytes, int]]:
@@ -20,7 +25,7 @@ async def everything(output: Output, limit: int = 1 << 20) -> list[tuple[int, by
     return parts
 
 
-async def test_bytes_come_in_order_with_their_offsets() -> None:
+async def test_bytes_come_in_order_with_their_offsets(autojump_clock: MockClock) -> None:
     output = Output(100)
     output.append(b"abc")
     output.append(b"defg")
@@ -28,7 +33,7 @@ async def test_bytes_come_in_order_with_their_offsets() -> None:
     assert await everything(output, limit=2) == [(0, b"ab", 0), (2, b"c", 0), (3, b"de", 0), (5, b"fg", 0)]
 
 
-async def test_with_no_reader_the_newest_bytes_stay_and_the_gap_is_told_once() -> None:
+async def test_with_no_reader_the_newest_bytes_stay_and_the_gap_is_told_once(autojump_clock: MockClock) -> None:
     output = Output(4)
     output.append(b"abc")
     output.append(b"def")
@@ -37,14 +42,14 @@ async def test_with_no_reader_the_newest_bytes_stay_and_the_gap_is_told_once() -
     assert await everything(output) == [(3, b"def", 3), (6, b"g", 0)]
 
 
-async def test_one_chunk_larger_than_the_bound_keeps_its_tail() -> None:
+async def test_one_chunk_larger_than_the_bound_keeps_its_tail(autojump_clock: MockClock) -> None:
     output = Output(4)
     output.append(b"0123456789")
     output.end()
     assert await everything(output) == [(6, b"6789", 6)]
 
 
-async def test_with_a_reader_nothing_is_dropped_and_the_writer_waits(autojump_clock: trio.abc.Clock) -> None:
+async def test_with_a_reader_nothing_is_dropped_and_the_writer_waits(autojump_clock: MockClock) -> None:
     output = Output(4)
     output.attach()
     written: list[bytes] = []
@@ -63,7 +68,7 @@ async def test_with_a_reader_nothing_is_dropped_and_the_writer_waits(autojump_cl
         assert b"".join(data for _, data, _ in await everything(output)) == b"abcdefghijkl"
 
 
-async def test_a_second_reader_is_refused_until_the_first_has_left() -> None:
+async def test_a_second_reader_is_refused_until_the_first_has_left(autojump_clock: MockClock) -> None:
     output = Output(4)
     output.attach()
     with pytest.raises(Busy):
@@ -72,7 +77,7 @@ async def test_a_second_reader_is_refused_until_the_first_has_left() -> None:
     output.attach()
 
 
-async def test_a_waiting_writer_goes_on_when_the_reader_leaves() -> None:
+async def test_a_waiting_writer_goes_on_when_the_reader_leaves(autojump_clock: MockClock) -> None:
     output = Output(2)
     output.attach()
     output.append(b"ab")
@@ -82,7 +87,7 @@ async def test_a_waiting_writer_goes_on_when_the_reader_leaves() -> None:
         output.detach()
 
 
-async def test_a_lost_reply_is_a_gap() -> None:
+async def test_a_lost_reply_is_a_gap(autojump_clock: MockClock) -> None:
     output = Output(10)
     output.append(b"ab")
     part = await output.front(10)
@@ -94,7 +99,7 @@ async def test_a_lost_reply_is_a_gap() -> None:
     assert await output.front(10) == (2, b"yz", 1)
 
 
-async def test_what_was_not_passed_on_is_there_for_the_next_reader_with_its_gap() -> None:
+async def test_what_was_not_passed_on_is_there_for_the_next_reader_with_its_gap(autojump_clock: MockClock) -> None:
     output = Output(4)
     output.append(b"abcdef")
     output.attach()
@@ -104,7 +109,7 @@ async def test_what_was_not_passed_on_is_there_for_the_next_reader_with_its_gap(
     assert await everything(output) == [(2, b"cdef", 2)]
 
 
-async def test_a_reply_that_was_lost_as_the_last_one_is_told_once() -> None:
+async def test_a_reply_that_was_lost_as_the_last_one_is_told_once(autojump_clock: MockClock) -> None:
     output = Output(10)
     output.append(b"ab")
     output.lost_reply()

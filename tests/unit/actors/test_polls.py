@@ -11,6 +11,7 @@ import trio
 
 from actors.agents.base import Polls
 from actors.errors import AgentError, InvalidTransition, NotFound, Unsupported
+from actors.limits import DEFAULT_LIMITS
 from actors.wire.spec import ProcessSpec, ResourceSpec
 from tests.support.agents import ScriptedGuest, ScriptedProcess, one_running
 
@@ -106,6 +107,16 @@ async def test_a_stop_asks_for_codes_that_wait_for_output(autojump_clock: MockCl
         scripted.exit(4, holds_output=True)
         await one.stop()
         assert (await process.wait()).code == 4
+
+
+async def test_a_stop_waits_one_grace_for_an_end_that_is_asked_for_already(autojump_clock: MockClock) -> None:
+    async with exec_in(Polls.NEVER, PLAIN) as (_, scripted, _, one):
+        # it goes on without its output, and outlives the init for a while
+        scripted.close_output()
+        await trio.sleep(1)
+        began = trio.current_time()
+        await one.stop()
+        assert trio.current_time() - began == pytest.approx(DEFAULT_LIMITS.drain_grace_seconds)
 
 
 REFUSALS = [AgentError("ESRCH"), NotFound("who?"), AgentError("EPIPE", status="INTERNAL")]

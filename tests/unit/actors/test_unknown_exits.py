@@ -6,10 +6,11 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
-from actors.errors import OutcomeUnknown
+from actors.errors import AgentUnreachable, OutcomeUnknown
 from actors.wire.spec import ContainerSpec, ProcessSpec, Stopped
-from tests.support.agents import ScriptedGuest, scripted_system
+from tests.support.agents import ScriptedGuest, one_running, scripted_system
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -37,6 +38,21 @@ async def test_a_wait_is_unknown_with_the_signal_at_once_and_for_good(autojump_c
         async with other.open_stdout() as parts:
             assert b"".join([part.data async for part in parts]) == b"its last words"
         assert (await one.info()).children == (), "it does not run any more"
+
+
+@pytest.mark.parametrize("lost", [OutcomeUnknown("the link broke under it"), AgentUnreachable("no link")], ids=str)
+async def test_a_wait_whose_reply_was_lost_is_asked_for_again(
+    lost: OutcomeUnknown | AgentUnreachable, autojump_clock: MockClock
+) -> None:
+    guest = ScriptedGuest()
+    async with one_running(guest) as one:
+        guest.failures["wait_process"] = lost
+        other = await one.exec("e1", ProcessSpec(args=("sleep",)))
+        await trio.sleep(10)
+        assert (await one.info()).children == ("e1",), "it runs, for all that is known"
+        del guest.failures["wait_process"]
+        guest.processes["one", "e1"].exit(3)
+        assert (await other.wait()).code == 3
 
 
 async def test_a_stop_that_is_done_is_no_failure(autojump_clock: MockClock) -> None:

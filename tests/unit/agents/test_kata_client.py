@@ -179,14 +179,14 @@ async def test_an_answer_that_would_fill_our_memory_is_the_agents_fault(
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "relative.sock", "unix:///" + 200 * "x"])
-async def test_an_address_that_cannot_be_is_told_at_once(address: str) -> None:
+async def test_an_address_that_cannot_be_is_told_at_once(address: str, autojump_clock: MockClock) -> None:
     with pytest.raises(InvalidArgument) as caught:
         async with open_kata_client(address):
             raise AssertionError("it opened")
     assert caught.value.details["field"] == "address"
 
 
-async def test_nobody_there_is_told_in_time(tmp_path: Path) -> None:
+async def test_nobody_there_is_told_in_time(tmp_path: Path, autojump_clock: MockClock) -> None:
     limits = replace(DEFAULT_LIMITS, guest_start_seconds=0.1)
     with trio.fail_after(5), pytest.raises(AgentUnreachable):
         async with open_kata_client(f"unix://{tmp_path}/no.sock", limits=limits):

@@ -57,20 +57,20 @@ def failing(code: int, message: str, details: tuple[bytes, ...] = ()) -> Callabl
 
 
 @pytest.mark.parametrize("method", ["ReadStdout", "ReadStderr"])
-async def test_the_words_of_an_end_are_an_end(method: str) -> None:
+async def test_the_words_of_an_end_are_an_end(method: str, autojump_clock: MockClock) -> None:
     async with linked(failing(StatusCode.UNKNOWN, "EOF")) as link:
         assert await link.call(RPCS[method], api.ReadStreamRequest()) == api.ReadStreamResponse()
         with pytest.raises(AgentError):
             await link.call(RPCS["WaitProcess"], api.WaitProcessRequest())
 
 
-async def test_other_words_are_none() -> None:
+async def test_other_words_are_none(autojump_clock: MockClock) -> None:
     async with linked(failing(StatusCode.UNKNOWN, "read |0: file already closed")) as link:
         with pytest.raises(AgentError, match="already closed"):
             await link.call(RPCS["ReadStdout"], api.ReadStreamRequest())
 
 
-async def test_an_error_s_details_travel() -> None:
+async def test_an_error_s_details_travel(autojump_clock: MockClock) -> None:
     code, message, details = status_from_error(NotFound("no such container", container="one", field="container_id"))
     async with linked(failing(code, message, details)) as link:
         with pytest.raises(NotFound) as caught:
@@ -78,7 +78,7 @@ async def test_an_error_s_details_travel() -> None:
     assert caught.value.details == {"container": "one", "field": "container_id"}
 
 
-async def test_what_1_x_has_not_got_is_refused_and_not_sent() -> None:
+async def test_what_1_x_has_not_got_is_refused_and_not_sent(autojump_clock: MockClock) -> None:
     async with linked(failing(StatusCode.INTERNAL, "it was sent")) as link:
         with pytest.raises(Unsupported, match="GetMetrics: the grpc dialect"):
             await link.call(RPCS["GetMetrics"], api.GetMetricsRequest())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
+import weakref
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -267,6 +269,16 @@ async def test_the_first_failure_of_a_removal_of_all_is_told_after_all_were_trie
         assert cleared == ["cleared", "cleared"]
         conductor.machine.create_sandbox("next")
         await conductor.create("one", SPEC)
+
+
+async def test_nothing_is_kept_of_a_container_that_was_removed(autojump_clock: MockClock) -> None:
+    async with a_guest() as (_, conductor):
+        await conductor.exec("one", "e1", IDLE)
+        kept = [weakref.ref(conductor.process("one", process)) for process in ("", "e1")]
+        await conductor.remove("one")
+        await trio.testing.wait_all_tasks_blocked()
+        gc.collect()
+        assert [process() for process in kept] == [None, None], "a guest lives long, and makes many"
 
 
 async def test_a_remove_that_came_too_late_leaves_the_next_container_of_that_id_alone(

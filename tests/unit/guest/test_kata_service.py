@@ -84,7 +84,7 @@ def test_a_guest_has_a_handler_for_every_call_of_either_dialect() -> None:
 
 
 async def test_without_a_network_of_its_own_a_guest_looks_at_nobody_elses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     for end in ("save", "restore"):
         program = tmp_path / f"iptables-{end}"

@@ -275,7 +275,7 @@ async def test_a_link_comes_back_and_everybody_who_waited_for_it_asks(autojump_c
     ],
 )
 async def test_an_ask_that_its_link_took_along_says_how_the_link_ended(
-    cause: TransportError | None, reason: str, link: str
+    cause: TransportError | None, reason: str, link: str, autojump_clock: MockClock
 ) -> None:
     ask = PendingAsk(7, "work")
     pending = {7: ask}

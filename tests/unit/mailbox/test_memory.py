@@ -93,6 +93,8 @@ async def test_an_end_of_any_kind_gives_everything_back(autojump_clock: MockCloc
             for mail in taken:
                 for _ in range(200):
                     mail.offer({"text": "x" * 100})
+            # one end before its events were read, one by its caller, one with its link
+            taken[2].answer()
             await peer.say(Cancel(1))
             await peer.endpoint.aclose()
             await trio.testing.wait_all_tasks_blocked()

@@ -59,14 +59,17 @@ class _Narrow:
 
 
 class _Way:
-    """An outbox over such an endpoint, whose drains run in a nursery."""
+    """An outbox over such an endpoint, whose drains run in a nursery unless the test runs them."""
 
-    def __init__(self, nursery: trio.Nursery, *, room: int, limit: int = 1000, most: int = 10_000) -> None:
+    def __init__(
+        self, nursery: trio.Nursery, *, room: int, limit: int = 1000, most: int = 10_000, drains_itself: bool = True
+    ) -> None:
         self.endpoint = _Narrow(room)
         self.bound = SharedBound(most)
         self.overflows = 0
         self.drains = 0
         self._nursery = nursery
+        self._drains_itself = drains_itself
         self.box = Outbox(
             self.endpoint,
             backlog_bytes=limit,
@@ -77,7 +80,8 @@ class _Way:
 
     def _drain_soon(self, outbox: Outbox) -> None:
         self.drains += 1
-        self._nursery.start_soon(outbox.drain)
+        if self._drains_itself:
+            self._nursery.start_soon(outbox.drain)
 
     def _overflow(self) -> None:
         self.overflows += 1
@@ -102,6 +106,24 @@ async def test_what_waits_leaves_first_and_every_sender_behind_it_goes_on(autoju
         await way.box.send(b"last")
         way.box.post(b"really")
         assert way.endpoint.sent[-2:] == [b"last", b"really"]
+
+
+async def test_who_waits_behind_a_backlog_waits_behind_the_next_one_as_well(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        way = _Way(nursery, room=0, drains_itself=False)
+        way.box.post(b"first")
+        nursery.start_soon(way.box.send, b"behind")
+        await trio.testing.wait_all_tasks_blocked()
+        way.endpoint.take(1)
+        await way.box.drain()
+        # posted before the sender has run again
+        way.box.post(b"second")
+        way.endpoint.take(2)
+        await trio.testing.wait_all_tasks_blocked()
+        assert way.endpoint.sent == [b"first"]
+        await way.box.drain()
+        await trio.testing.wait_all_tasks_blocked()
+        assert way.endpoint.sent == [b"first", b"second", b"behind"]
 
 
 async def test_what_waits_is_on_its_peers_account_until_it_has_left(autojump_clock: MockClock) -> None:

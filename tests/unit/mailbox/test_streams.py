@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,26 @@ async def test_a_stream_waits_for_its_reader_and_arrives_whole(autojump_clock: M
                 assert part.offset == len(got)
                 got += part.data
         assert got == data
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000])
+async def test_what_is_sent_ahead_of_a_reader_is_its_window_with_what_each_part_costs(
+    size: int, autojump_clock: MockClock
+) -> None:
+    window = 8192
+    async with an_office() as office:
+        peer = await office.peer()
+        await peer.say(an_ask(1, window=window))
+        mail = await office.inbox.receive()
+
+        async def push() -> None:
+            for number in itertools.count():
+                await mail.push(bytes(size), offset=number * size)
+
+        office.nursery.start_soon(push)
+        assert len(await peer.say()) == window // (CHUNK_COST + size)
+        # and as much again as it says that it took
+        assert len(await peer.say(Credit(1, 3 * (CHUNK_COST + size)))) == 3
 
 
 async def test_a_reader_that_leaves_stops_the_pusher(autojump_clock: MockClock) -> None:

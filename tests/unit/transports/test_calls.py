@@ -36,7 +36,7 @@ def protocol(request: pytest.FixtureRequest) -> Protocol:
     return PROTOCOLS[request.param]
 
 
-async def test_a_call_gives_its_reply(protocol: Protocol) -> None:
+async def test_a_call_gives_its_reply(protocol: Protocol, autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         client = await connect(nursery, server_of(protocol=protocol))
         assert await client.call("t.S", "Echo", b"hello") == b"hello"
@@ -63,7 +63,7 @@ async def test_replies_come_as_they_are_ready(protocol: Protocol, autojump_clock
 
 
 @pytest.mark.parametrize("real", [False, True])
-async def test_many_calls_of_many_sizes_at_once(protocol: Protocol, *, real: bool) -> None:
+async def test_many_calls_of_many_sizes_at_once(protocol: Protocol, *, real: bool, autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         if real:
             near, far = map(SocketStream, socket.socketpair())
@@ -83,7 +83,9 @@ async def test_many_calls_of_many_sizes_at_once(protocol: Protocol, *, real: boo
         await client.aclose()
 
 
-async def test_a_largest_payload_passes_both_ways_over_a_real_socket(protocol: Protocol) -> None:
+async def test_a_largest_payload_passes_both_ways_over_a_real_socket(
+    protocol: Protocol, autojump_clock: MockClock
+) -> None:
     async with trio.open_nursery() as nursery:
         near, far = map(SocketStream, socket.socketpair())
         nursery.start_soon(server_of(protocol=protocol).serve_stream, far)
@@ -100,7 +102,9 @@ async def test_a_largest_payload_passes_both_ways_over_a_real_socket(protocol: P
     ("service", "method", "message"),
     [("t.S", "Nope", "method Nope"), ("t.T", "Echo", "service t.T")],
 )
-async def test_what_nobody_serves_is_answered_12(protocol: Protocol, service: str, method: str, message: str) -> None:
+async def test_what_nobody_serves_is_answered_12(
+    protocol: Protocol, service: str, method: str, message: str, autojump_clock: MockClock
+) -> None:
     async with trio.open_nursery() as nursery:
         client = await connect(nursery, server_of(protocol=protocol))
         error = await failure_of(lambda: client.call(service, method, b""))
@@ -109,7 +113,9 @@ async def test_what_nobody_serves_is_answered_12(protocol: Protocol, service: st
         await client.aclose()
 
 
-async def test_a_handler_s_failure_is_its_own_and_a_bug_gives_away_its_type_alone(protocol: Protocol) -> None:
+async def test_a_handler_s_failure_is_its_own_and_a_bug_gives_away_its_type_alone(
+    protocol: Protocol, autojump_clock: MockClock
+) -> None:
     errors: Errors = []
 
     async def fail(_payload: bytes, _context: CallContext) -> bytes:
@@ -132,7 +138,9 @@ async def test_a_handler_s_failure_is_its_own_and_a_bug_gives_away_its_type_alon
         await client.aclose()
 
 
-async def test_a_reply_over_4_mib_is_answered_8_and_the_connection_lives(protocol: Protocol) -> None:
+async def test_a_reply_over_4_mib_is_answered_8_and_the_connection_lives(
+    protocol: Protocol, autojump_clock: MockClock
+) -> None:
     async def huge(_payload: bytes, _context: CallContext) -> bytes:
         await trio.lowlevel.checkpoint()
         return bytes(MAX_BODY + 1)
@@ -165,7 +173,9 @@ async def test_the_server_ends_a_call_at_its_deadline_with_4(protocol: Protocol,
 
 
 @pytest.mark.parametrize("nanos", [-1, 2**63])
-async def test_a_timeout_out_of_range_is_refused_and_nothing_is_sent(protocol: Protocol, nanos: int) -> None:
+async def test_a_timeout_out_of_range_is_refused_and_nothing_is_sent(
+    protocol: Protocol, nanos: int, autojump_clock: MockClock
+) -> None:
     async with trio.open_nursery() as nursery:
         client = await connect(nursery, server_of(protocol=protocol))
         error = await failure_of(lambda: client.call("t.S", "Echo", b"", timeout_nano=nanos))
@@ -173,7 +183,7 @@ async def test_a_timeout_out_of_range_is_refused_and_nothing_is_sent(protocol: P
         await client.aclose()
 
 
-async def test_calls_end_when_the_client_s_task_is_cancelled(protocol: Protocol) -> None:
+async def test_calls_end_when_the_client_s_task_is_cancelled(protocol: Protocol, autojump_clock: MockClock) -> None:
     near, far = trio.testing.memory_stream_pair()
     errors: list[TransportError] = []
     async with far, trio.open_nursery() as outer, trio.open_nursery() as owner:
@@ -188,7 +198,7 @@ async def test_calls_end_when_the_client_s_task_is_cancelled(protocol: Protocol)
     assert [type(error) for error in errors] == [EndpointClosed]
 
 
-async def test_closing_twice_is_fine(protocol: Protocol) -> None:
+async def test_closing_twice_is_fine(protocol: Protocol, autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         client = await connect(nursery, server_of(protocol=protocol))
         await client.aclose()

@@ -245,6 +245,16 @@ async def test_a_link_that_is_cut_on_our_side_says_which(autojump_clock: MockClo
     assert str(end) == f"the link to {ADDRESS} was cut on our side"
 
 
+async def test_a_hub_that_went_away_before_our_hello_is_told_so_at_once(autojump_clock: MockClock) -> None:
+    with QueuedSocket() as socket:
+        socket.takes = False
+        began = trio.current_time()
+        with pytest.raises(Unreachable, match="went away again"):
+            async with open_plain_nursery() as links:
+                await links.start(a_link(socket, Ear()).run)
+        assert trio.current_time() == began
+
+
 @pytest.mark.parametrize(
     ("first", "error", "says"),
     [

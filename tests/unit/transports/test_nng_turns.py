@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transports.errors import EndpointBusy, EndpointClosed, EndpointSilent, RemoteProtocolError, TransportError
 from transports.nng.endpoint import IDLE_FRAMES, Heartbeat, NngEndpoint
 from transports.nng.frames import MAX_MESSAGES, Frame, Kind, decode_frame, encode_frame
-from transports.nng.turns import ALONE_MESSAGES, NEW_PEERS, SHARE_BYTES, SHARE_MESSAGES, Turns
+from transports.nng.turns import ALONE_MESSAGES, FEW_PEERS, NEW_PEERS, SHARE_BYTES, SHARE_MESSAGES, Turns
 from transports.nng.window import CREDIT, Window
 from transports.shared_bound import SharedBound
 
@@ -21,13 +21,15 @@ class Owner:
 
     def __init__(self) -> None:
         self.turns = Turns()
+        self.takes = True
         self.sent: list[tuple[str, Kind]] = []
         self.heard: list[tuple[str, bytes]] = []
         self.ended: dict[str, TransportError | None] = {}
 
     def transmit(self, endpoint: NngEndpoint, frame: bytes) -> bool:
-        self.sent.append((endpoint.peer, decode_frame(frame).kind))
-        return True
+        if self.takes:
+            self.sent.append((endpoint.peer, decode_frame(frame).kind))
+        return self.takes
 
     def flush_soon(self, endpoint: NngEndpoint) -> None: ...
 
@@ -115,6 +117,20 @@ def test_floods_share_what_is_left_evenly_and_one_costs_a_pass_no_more_than_many
     assert max(counts.values()) - min(counts.values()) <= SHARE_MESSAGES, counts
 
 
+def test_many_peers_have_one_bound_for_what_waits_and_a_few_are_bounded_by_their_credit() -> None:
+    owner = Owner()
+    large = data(bytes(64 * 1024))
+    for number in range(FEW_PEERS + 1):
+        assert not owner.turns.full
+        peer = owner.peer(f"peer {number}")
+        for _ in range(CREDIT):
+            peer.frame(large)
+    assert owner.turns.full
+    while owner.turns.full:
+        assert owner.one_pass() > 0
+    assert owner.turns.waiting
+
+
 def test_a_peer_that_is_alone_is_given_more_in_a_pass() -> None:
     owner = Owner()
     alone = owner.peer("alone")
@@ -170,6 +186,23 @@ def test_frames_that_carry_nothing_are_counted_between_looks(kind: Kind) -> None
     assert not isinstance(owner.ended["idler"], EndpointClosed)
 
 
+def test_a_frame_that_nng_does_not_take_leaves_once_and_before_what_comes_after_it() -> None:
+    owner = Owner()
+    peer = owner.peer("peer")
+    owner.takes = False
+    peer.frame(encode_frame(Kind.PING, 0, []))
+    peer.send_nowait(b"x")
+    peer.flush()
+    assert owner.sent == []
+    owner.takes = True
+    for _ in range(2):
+        peer.flush()
+        assert owner.sent == [("peer", Kind.PONG), ("peer", Kind.DATA)]
+    peer.frame(encode_frame(Kind.PING, 0, []))
+    peer.flush()
+    assert owner.sent[2:] == [("peer", Kind.PONG)], "and what nng takes leaves once as well"
+
+
 def test_a_peer_that_answers_pings_and_acks_nothing_is_given_up() -> None:
     owner = Owner()
     heartbeat = Heartbeat()
@@ -178,7 +211,8 @@ def test_a_peer_that_answers_pings_and_acks_nothing_is_given_up() -> None:
         for _ in range(CREDIT + 1):
             peer.send_nowait(b"x")
             peer.flush()
-    for look in range(heartbeat.looks_before_death + 1):
+    for look in range(heartbeat.looks_before_death):
+        assert owner.ended == {}, "not before its time"
         for peer in (frozen, slow):
             peer.frame(encode_frame(Kind.PONG, 0, []))
         if look == 3:

@@ -23,7 +23,7 @@ from transports.ttrpc.codec import (
 )
 
 if TYPE_CHECKING:
-    from trio.testing import MemoryReceiveStream, MemorySendStream
+    from trio.testing import MemoryReceiveStream, MemorySendStream, MockClock
 
     from transports.calls.server import CallContext
 
@@ -56,7 +56,7 @@ class _Counting(trio.abc.Stream):
         await self._inner.aclose()
 
 
-async def test_frames_of_one_pass_leave_in_one_send() -> None:
+async def test_frames_of_one_pass_leave_in_one_send(autojump_clock: MockClock) -> None:
     near, far = trio.testing.memory_stream_pair()
     counting = _Counting(near)
     async with trio.open_nursery() as nursery:
@@ -70,7 +70,7 @@ async def test_frames_of_one_pass_leave_in_one_send() -> None:
         await far.aclose()
 
 
-async def test_callers_wait_while_too_much_is_unsent_and_go_on_in_order_of_ids() -> None:
+async def test_callers_wait_while_too_much_is_unsent_and_go_on_in_order_of_ids(autojump_clock: MockClock) -> None:
     near, far = trio.testing.memory_stream_pair()
     counting = _Counting(near)
     payload = bytes(300_000)
@@ -96,7 +96,7 @@ async def test_callers_wait_while_too_much_is_unsent_and_go_on_in_order_of_ids()
         await client.aclose()
 
 
-async def test_a_client_that_sends_and_never_reads_is_not_read_for_ever() -> None:
+async def test_a_client_that_sends_and_never_reads_is_not_read_for_ever(autojump_clock: MockClock) -> None:
     near, far = trio.testing.memory_stream_pair()
     counting = _Counting(far)
     served = 0
@@ -120,7 +120,9 @@ async def test_a_client_that_sends_and_never_reads_is_not_read_for_ever() -> Non
         nursery.cancel_scope.cancel()
 
 
-async def test_a_client_that_floods_with_offences_and_never_reads_is_not_read_for_ever() -> None:
+async def test_a_client_that_floods_with_offences_and_never_reads_is_not_read_for_ever(
+    autojump_clock: MockClock,
+) -> None:
     near, far = trio.testing.memory_stream_pair()
     counting = _Counting(far)
     flood = encode_frame(DATA, 2, b"") * 1000
@@ -134,7 +136,7 @@ async def test_a_client_that_floods_with_offences_and_never_reads_is_not_read_fo
         nursery.cancel_scope.cancel()
 
 
-async def test_a_frame_that_the_kernel_takes_in_part_is_finished_by_the_writer() -> None:
+async def test_a_frame_that_the_kernel_takes_in_part_is_finished_by_the_writer(autojump_clock: MockClock) -> None:
     near, far = map(SocketStream, socket.socketpair())
     async with trio.open_nursery() as nursery:
         client = await client_on(nursery, near)
@@ -158,7 +160,9 @@ async def test_a_frame_that_the_kernel_takes_in_part_is_finished_by_the_writer()
         await far.aclose()
 
 
-async def test_a_peer_that_dies_under_an_inline_send_breaks_the_call_and_nothing_else() -> None:
+async def test_a_peer_that_dies_under_an_inline_send_breaks_the_call_and_nothing_else(
+    autojump_clock: MockClock,
+) -> None:
     near, far = map(SocketStream, socket.socketpair())
     async with trio.open_nursery() as nursery:
         client = await client_on(nursery, near)

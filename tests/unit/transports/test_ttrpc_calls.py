@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # The two together
 
 
-async def test_no_deadline_is_infinite_and_the_context_says_what_was_called() -> None:
+async def test_no_deadline_is_infinite_and_the_context_says_what_was_called(autojump_clock: MockClock) -> None:
     contexts: list[CallContext] = []
 
     async def look(_payload: bytes, context: CallContext) -> bytes:
@@ -75,7 +75,7 @@ async def test_a_cancelled_call_forgets_its_id_and_its_late_reply_is_dropped(aut
         await client.aclose()
 
 
-async def test_a_call_in_a_scope_that_is_cancelled_already_sends_nothing() -> None:
+async def test_a_call_in_a_scope_that_is_cancelled_already_sends_nothing(autojump_clock: MockClock) -> None:
     near, far = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
         client = await client_on(nursery, near)
@@ -127,7 +127,7 @@ async def test_all_calls_end_at_once_when_the_peer_breaks_the_protocol(autojump_
     assert [type(error) for error in errors] == [RemoteProtocolError] * 4
 
 
-async def test_a_reply_that_arrives_in_the_very_pass_of_the_close_comes_too_late() -> None:
+async def test_a_reply_that_arrives_in_the_very_pass_of_the_close_comes_too_late(autojump_clock: MockClock) -> None:
     near, _far = trio.testing.memory_stream_pair()
     errors: list[TransportError] = []
     async with trio.open_nursery() as nursery:
@@ -143,7 +143,7 @@ async def test_a_reply_that_arrives_in_the_very_pass_of_the_close_comes_too_late
     assert [type(error) for error in errors] == [EndpointClosed]
 
 
-async def test_a_reply_that_arrives_in_the_very_pass_of_the_cancel_is_dropped() -> None:
+async def test_a_reply_that_arrives_in_the_very_pass_of_the_cancel_is_dropped(autojump_clock: MockClock) -> None:
     near, _far = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
         client = await client_on(nursery, near)
@@ -157,7 +157,7 @@ async def test_a_reply_that_arrives_in_the_very_pass_of_the_cancel_is_dropped() 
         await client.aclose()
 
 
-async def test_a_handler_that_ends_in_the_very_pass_of_its_client_s_end_is_dropped() -> None:
+async def test_a_handler_that_ends_in_the_very_pass_of_its_client_s_end_is_dropped(autojump_clock: MockClock) -> None:
     near, far = trio.testing.memory_stream_pair()
     go = trio.Event()
 
@@ -176,7 +176,7 @@ async def test_a_handler_that_ends_in_the_very_pass_of_its_client_s_end_is_dropp
     assert await near.receive_some() == b""
 
 
-async def test_handlers_are_cancelled_when_their_client_is_gone() -> None:
+async def test_handlers_are_cancelled_when_their_client_is_gone(autojump_clock: MockClock) -> None:
     cancelled: list[bytes] = []
 
     async def wait(payload: bytes, _: CallContext) -> bytes:
@@ -196,7 +196,7 @@ async def test_handlers_are_cancelled_when_their_client_is_gone() -> None:
     assert sorted(cancelled) == [b"a", b"b"]
 
 
-async def test_a_half_close_counts_as_gone_and_nothing_is_answered() -> None:
+async def test_a_half_close_counts_as_gone_and_nothing_is_answered(autojump_clock: MockClock) -> None:
     near, far = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server_of().serve_stream, far)
@@ -205,7 +205,7 @@ async def test_a_half_close_counts_as_gone_and_nothing_is_answered() -> None:
         assert await near.receive_some() == b""
 
 
-async def test_a_client_that_breaks_the_rules_is_answered_and_served_on() -> None:
+async def test_a_client_that_breaks_the_rules_is_answered_and_served_on(autojump_clock: MockClock) -> None:
     near, far = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server_of().serve_stream, far)

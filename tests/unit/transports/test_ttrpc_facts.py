@@ -19,6 +19,8 @@ from transports.ttrpc.connection import ClientConnection, ServerConnection
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from trio.testing import MockClock
+
     from transports.calls.client import CallClient
     from transports.calls.server import CallContext
 
@@ -86,7 +88,7 @@ def test_a_server_connection_whose_call_is_answered(row: Received) -> None:
 
 
 @pytest.mark.parametrize("row", _named(SERVER))
-async def test_a_server_over_a_real_socket(row: Received) -> None:
+async def test_a_server_over_a_real_socket(row: Received, autojump_clock: MockClock) -> None:
     near, far = map(SocketStream, socket.socketpair())
     async with near, trio.open_nursery() as nursery:
         nursery.start_soon(server_of().serve_stream, far)
@@ -107,7 +109,7 @@ async def _still_serves(near: trio.abc.Stream, row: Received) -> None:
 
 
 @pytest.mark.parametrize("row", _named(SPOILED))
-async def test_a_spoiled_call_over_a_real_socket_is_answered_once(row: Received) -> None:
+async def test_a_spoiled_call_over_a_real_socket_is_answered_once(row: Received, autojump_clock: MockClock) -> None:
     near, far = map(SocketStream, socket.socketpair())
     go = trio.Event()
 
@@ -126,7 +128,7 @@ async def test_a_spoiled_call_over_a_real_socket_is_answered_once(row: Received)
 
 
 @pytest.mark.parametrize("row", _named(FINISHED))
-async def test_a_finished_call_over_a_real_socket(row: Received) -> None:
+async def test_a_finished_call_over_a_real_socket(row: Received, autojump_clock: MockClock) -> None:
     near, far = map(SocketStream, socket.socketpair())
     async with near, trio.open_nursery() as nursery:
         nursery.start_soon(server_of().serve_stream, far)
@@ -167,7 +169,9 @@ ANSWERS = (
 
 
 @pytest.mark.parametrize(("sent", "code", "begins"), [pytest.param(*row, id=name) for name, *row in ANSWERS])
-async def test_what_a_server_answers_over_a_real_socket(sent: bytes, code: int, begins: str) -> None:
+async def test_what_a_server_answers_over_a_real_socket(
+    sent: bytes, code: int, begins: str, autojump_clock: MockClock
+) -> None:
     near, far = map(SocketStream, socket.socketpair())
     async with near, trio.open_nursery() as nursery:
         server = server_of([], Huge=_huge, Largest=_largest, Fail=_plain_error)
@@ -182,7 +186,7 @@ async def test_what_a_server_answers_over_a_real_socket(sent: bytes, code: int, 
         nursery.cancel_scope.cancel()
 
 
-async def test_closing_a_half_closed_client_is_gone_over_a_real_socket() -> None:
+async def test_closing_a_half_closed_client_is_gone_over_a_real_socket(autojump_clock: MockClock) -> None:
     ours, theirs = socket.socketpair()
     cancelled = trio.Event()
 
@@ -222,7 +226,7 @@ def test_a_client_connection_at_any_chunking(row: Answered) -> None:
 
 
 @pytest.mark.parametrize("row", _named(CLIENT))
-async def test_a_client_over_a_real_socket(row: Answered) -> None:
+async def test_a_client_over_a_real_socket(row: Answered, autojump_clock: MockClock) -> None:
     near, far = map(SocketStream, socket.socketpair())
     async with far, trio.open_nursery() as nursery:
         client = await client_on(nursery, near)
@@ -279,7 +283,7 @@ async def _half_a_frame(far: SocketStream, _: socket.socket) -> None:
 
 @pytest.mark.parametrize("end", [_close, _half_close, _half_a_frame])
 async def test_every_call_ends_when_the_server_does(
-    end: Callable[[SocketStream, socket.socket], Awaitable[None]],
+    end: Callable[[SocketStream, socket.socket], Awaitable[None]], autojump_clock: MockClock
 ) -> None:
     ours, theirs = socket.socketpair()
     near, far = SocketStream(ours), SocketStream(theirs)
@@ -295,7 +299,7 @@ async def test_every_call_ends_when_the_server_does(
         assert isinstance(await failure_of(lambda: client.call("t.S", "Echo", b"")), EndpointBroken)
 
 
-async def test_a_late_reply_is_dropped_and_the_next_call_gets_its_own() -> None:
+async def test_a_late_reply_is_dropped_and_the_next_call_gets_its_own(autojump_clock: MockClock) -> None:
     near, far = map(SocketStream, socket.socketpair())
     async with far, trio.open_nursery() as nursery:
         client = await client_on(nursery, near)
