@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
     from actors.sandbox import GuestLauncher, Images
-    from actors.scenario.world import World
+    from actors.scenario.stage.world import World
     from transports.telling import Told
 
 __all__ = ["WORLDS", "connect_system", "open_system", "open_world"]

@@ -64,7 +64,7 @@ async def _steps(effort: Effort) -> Measured:
 
 def _play_seeds(count: int) -> float:
     """Seeds a second."""
-    from actors.scenario.load import load_file
+    from actors.scenario.reading.load import load_file
     from actors.simulation.scenarios import play
 
     loaded = load_file(FLAGSHIP)
@@ -80,7 +80,7 @@ def _play_seeds(count: int) -> float:
 
 def _play_calm(count: int) -> float:
     """Virtual seconds in one real second."""
-    from actors.scenario.load import load_text
+    from actors.scenario.reading.load import load_text
     from actors.simulation.scenarios import play
 
     loaded = load_text(CALM, "calm")

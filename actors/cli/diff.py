@@ -1,6 +1,6 @@
 """`katrio run --diff A B`: says what differs between two journals, a line each; runs nothing.
 
-Not for comparing: `actors.scenario.diff`.
+Not for comparing: `actors.scenario.report.diff`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from actors.cli.exits import Exit
 from actors.cli.say import say, tell_error
 from actors.host.named_files import read_named
-from actors.scenario.diff import Difference, JournalError, RecordedRun, compare, read_journal
 from actors.scenario.report.base import json_text
+from actors.scenario.report.diff import Difference, JournalError, RecordedRun, compare, read_journal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from actors.scenario.events import Outcome
+    from actors.scenario.stage.events import Outcome
 
 __all__ = ["Exit", "exit_code", "unwritten"]
 
@@ -30,7 +30,7 @@ class Exit(IntEnum):
 
 def exit_code(outcomes: Sequence[Outcome]) -> Exit:
     """The code for the outcomes of all files that ran: the worst one counts, skipped ones only when all are."""
-    from actors.scenario.events import Outcome
+    from actors.scenario.stage.events import Outcome
 
     if Outcome.ERROR in outcomes:
         return Exit.INFRASTRUCTURE

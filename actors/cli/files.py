@@ -15,10 +15,10 @@ from actors.cli.find import find_files
 from actors.cli.programs import load_any
 from actors.cli.say import complain, note, say
 from actors.errors import KatrioError
-from actors.scenario.describe import describe
-from actors.scenario.foreign import TOOLS
-from actors.scenario.load import Sources, looks_like_scenario, read_file, steps_of
-from actors.scenario.problems import Problem, ScenarioError
+from actors.scenario.reading.foreign import TOOLS
+from actors.scenario.reading.load import Sources, looks_like_scenario, read_file
+from actors.scenario.reading.problems import Problem, ScenarioError
+from actors.scenario.reading.scenario import steps_of
 from actors.scenario.report.base import json_text
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from actors.cli.options import FileOptions, RunOptions
-    from actors.scenario.load import Loaded
+    from actors.scenario.reading.scenario import Loaded
 
 __all__ = ["list_files", "load_all", "load_to_run", "tell_problems", "validate"]
 
@@ -145,7 +145,7 @@ def _dry_run(loaded: Sequence[Loaded]) -> Exit:
             continue
         say(f"  containers: {', '.join(containers) or 'none'}")
         for path, step in steps_of(one):
-            say(f"  {'  ' * path.count('.')}line {one.lines[path]:<4} {step.name or describe(step)}")
+            say(f"  {'  ' * path.count('.')}line {one.lines[path]:<4} {step.name or step.describe()}")
     return Exit.HELD
 
 

@@ -12,7 +12,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from actors.scenario.problems import Problem
+from actors.scenario.reading.problems import Problem
 
 __all__ = ["Found", "find_files"]
 

@@ -387,7 +387,7 @@ def _print_text(parser: argparse.ArgumentParser, words: argparse.Namespace) -> i
         # as `katrio COMMAND --help` does
         parser.parse_args([*([words.about] if words.about else []), "--help"])
     elif words.command == "schema":
-        from actors.scenario.schema import schema_text
+        from actors.scenario.reading.schema import schema_text
 
         say(*schema_text().splitlines())
     else:

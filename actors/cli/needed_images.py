@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, NotFound
 from actors.host.images import check_reference
-from actors.scenario.load import steps_of
-from actors.scenario.problems import Problem
-from actors.scenario.scalars import substitute, variables_in
-from actors.scenario.verbs import Create
+from actors.scenario.language.values import substitute, variables_in
+from actors.scenario.reading.problems import Problem
+from actors.scenario.reading.scenario import steps_of
+from actors.scenario.steps.lifecycle import Create
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from actors.scenario.load import Loaded
+    from actors.scenario.reading.scenario import Loaded
 
 __all__ = ["missing_images"]
 

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from actors.likeness import nearest
-from actors.scenario.load import Loaded, Sources, load_file, load_text
-from actors.scenario.model import LimitsDecl, Scenario
-from actors.scenario.needs import NEEDS
-from actors.scenario.problems import Problem, ScenarioError
-from actors.scenario.yamltree import MAX_BYTES
+from actors.scenario.language.declared import LimitsDecl
+from actors.scenario.language.needs import NEEDS
+from actors.scenario.reading.load import Sources, load_file, load_text
+from actors.scenario.reading.problems import Problem, ScenarioError
+from actors.scenario.reading.scenario import Loaded, Scenario
+from actors.scenario.reading.yamltree import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from actors.scenario.python import PythonWorld
+    from actors.scenario.stage.python import PythonWorld
 
 __all__ = ["describe_program", "load_any", "load_program"]
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
     from contextlib import AbstractAsyncContextManager
 
-    from actors.scenario.load import Loaded
-    from actors.scenario.python import PythonWorld
-    from actors.scenario.runner import Result
-    from actors.scenario.world import World
+    from actors.scenario.reading.scenario import Loaded
+    from actors.scenario.stage.python import PythonWorld
+    from actors.scenario.stage.results import Result
+    from actors.scenario.stage.world import World
 
 __all__ = ["Katrio"]
 
@@ -107,7 +107,7 @@ class Katrio:
         **limits: float,
     ) -> Result:
         """Like `run`; the test is skipped when the world lacks something, and fails when it does not hold."""
-        from actors.scenario.problems import ScenarioError
+        from actors.scenario.reading.problems import ScenarioError
 
         try:
             result = self.run(scenario, needs=needs, **limits)
@@ -124,7 +124,7 @@ class Katrio:
             ).result
         import trio
 
-        from actors.scenario.runner import run_scenario
+        from actors.scenario.run.runner import run_scenario
 
         async def main() -> Result:
             async with self.open_world() as world:
@@ -146,8 +146,8 @@ def _loaded(
 
 
 def _judged(result: Result) -> Result:
-    from actors.scenario.events import Outcome
     from actors.scenario.report.base import last_line, reasons
+    from actors.scenario.stage.events import Outcome
     from transports.plain import printable
 
     if result.outcome is Outcome.SKIPPED:

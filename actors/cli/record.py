@@ -1,7 +1,7 @@
 """`katrio record OUT.yaml PROGRAM.py`: runs a Python scenario and writes what it asked as a scenario file.
 
 The file is written whatever became of the program, and checked before it is: what comes out can be run. Not for turning
-asks into YAML: `actors.scenario.transcript`.
+asks into YAML: `actors.scenario.run.transcript`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from actors.cli.say import complain, say, tell_error, tell_unwritten
 from actors.cli.signals import heed_interrupts
 from actors.errors import InvalidArgument, KatrioError
 from actors.nurseries import open_plain_nursery
-from actors.scenario.load import load_text
-from actors.scenario.problems import ScenarioError
-from actors.scenario.recording import Asked, Heard, recorded
+from actors.scenario.reading.load import load_text
+from actors.scenario.reading.problems import ScenarioError
 from actors.scenario.report.plain import PlainReport
-from actors.scenario.runner import run_scenario
-from actors.scenario.transcript import transcript
+from actors.scenario.run.runner import run_scenario
+from actors.scenario.run.transcript import transcript
+from actors.scenario.stage.recording import Asked, Heard, recorded
 from transports.errors import TransportError
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from actors.handles import SystemHandle
-    from actors.scenario.load import Loaded
-    from actors.scenario.python import PythonWorld
-    from actors.scenario.world import World
+    from actors.scenario.reading.scenario import Loaded
+    from actors.scenario.stage.python import PythonWorld
+    from actors.scenario.stage.world import World
 
 __all__ = ["record"]
 

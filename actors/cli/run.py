@@ -25,11 +25,11 @@ from actors.host.facts import choose_engine, read_facts
 from actors.host.rundir import default_run_root, make_run_root
 from actors.limits import DEFAULT_LIMITS, slow_limits
 from actors.nurseries import open_plain_nursery
-from actors.scenario.events import Outcome
+from actors.scenario.reading.slowed import slowed
 from actors.scenario.report.gathered import Gathered
-from actors.scenario.runner import Result, run_scenario
-from actors.scenario.slowed import slowed
-from actors.scenario.summary import Totals
+from actors.scenario.report.summary import Totals
+from actors.scenario.run.runner import run_scenario
+from actors.scenario.stage.events import Outcome
 from actors.system.agents import choose_agent
 from transports.errors import TransportError
 
@@ -38,10 +38,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from actors.cli.options import RunOptions
-    from actors.scenario.events import Event
-    from actors.scenario.load import Loaded
+    from actors.scenario.reading.scenario import Loaded
     from actors.scenario.report.base import Report
-    from actors.scenario.world import World
+    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.results import Result
+    from actors.scenario.stage.world import World
 
 __all__ = ["run"]
 
@@ -166,7 +167,7 @@ class _Session:
         if self._options.jobs == 1:
             result = await self._run_one(loaded, self._report.event)
         else:
-            events = Gathered(self._report.watch(loaded))
+            events = Gathered(self._report.watch(loaded.scenario.name))
             result = await self._run_one(loaded, events.add)
             for event in events:
                 self._report.event(event)

@@ -16,8 +16,8 @@ from actors.cli.replay import replay_command
 from actors.cli.reports import open_report
 from actors.cli.say import complain, tell_error
 from actors.errors import KatrioError
-from actors.scenario.events import Outcome
-from actors.scenario.summary import Totals
+from actors.scenario.report.summary import Totals
+from actors.scenario.stage.events import Outcome
 from actors.seams import real_seams
 from actors.system.agents import choose_agent
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from actors.cli.options import RunOptions
-    from actors.scenario.load import Loaded
+    from actors.scenario.reading.scenario import Loaded
     from actors.scenario.report.base import Report
 
 __all__ = ["run_simulated"]

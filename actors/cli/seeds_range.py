@@ -22,13 +22,13 @@ from actors.cli.say import tell_error
 from actors.cli.seeds_report import JsonRange, PlainRange, RangeReport, Summary
 from actors.cli.seeds_worker import SeedResult, Task
 from actors.cli.signals import heed_interrupts
-from actors.scenario.events import Outcome
+from actors.scenario.stage.events import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from actors.cli.options import RunOptions
-    from actors.scenario.load import Loaded
+    from actors.scenario.reading.scenario import Loaded
 
 __all__ = ["run_ranges"]
 

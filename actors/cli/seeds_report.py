@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 import trio
 
-from actors.scenario.events import Outcome
 from actors.scenario.report.base import json_text
+from actors.scenario.stage.events import Outcome
 from transports.plain import printable
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from actors.cli.programs import load_any
-from actors.scenario.load import Sources
+from actors.scenario.reading.load import Sources
 from actors.simulation.scenarios import play
 
 __all__ = ["SeedResult", "Task", "main"]

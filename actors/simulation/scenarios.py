@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.limits import SIMULATED_LIMITS
-from actors.scenario.events import Outcome, RunEnded, StepEnded
-from actors.scenario.runner import Result, run_scenario
+from actors.scenario.run.runner import run_scenario
+from actors.scenario.stage.events import Outcome, RunEnded, StepEnded
+from actors.scenario.stage.results import Result
 from actors.simulation.deadlock import Deadlock
 from actors.simulation.fence import EscapedSimulation
 from actors.simulation.run import simulate
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from actors.limits import Limits
-    from actors.scenario.events import Event
-    from actors.scenario.load import Loaded
+    from actors.scenario.reading.scenario import Loaded
+    from actors.scenario.stage.events import Event
     from actors.simulation.run import Simulation
 
 __all__ = ["Played", "play"]

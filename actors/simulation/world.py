@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,7 +17,7 @@ import trio
 from actors.errors import InvalidArgument, NotFound, Unsupported
 from actors.host.protocols import GuestProtocol
 from actors.limits import SIMULATED_LIMITS, Limits
-from actors.scenario.needs import FAULTS, NEEDS, PROBES
+from actors.scenario.language.needs import NEEDS, PROBES
 from actors.schemas import descriptors
 from actors.simulation.engine import SimulatedEngine
 from actors.simulation.guests import SimulatedGuests
@@ -26,7 +27,7 @@ from actors.system.agents import LACKS, AgentConfig, AgentType, choose_agent
 from actors.system.compose import Parts, open_actors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from actors.handles import SystemHandle
     from actors.simulation.run import Simulation
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 # inside a simulation there are no files
 descriptors.load()
 
-__all__ = ["SimulatedWorld", "open_simulated"]
+__all__ = ["FAULTS", "SimulatedWorld", "open_simulated"]
 
+# what a scenario may break here, by the kind of its fault
+FAULTS: Mapping[str, Callable[[SimulatedGuests, str], None]] = MappingProxyType({"kill_guest": SimulatedGuests.kill})
 _ADDRESS = "memory://system"
 _IMAGE = "busybox"
 
@@ -84,7 +87,7 @@ class SimulatedWorld:
         """Break a part of the world. Raises: Unsupported, NotFound."""
         if kind not in FAULTS:
             raise Unsupported(f"fault {kind!r}: the simulated world knows {', '.join(FAULTS)}")
-        self.guests.kill(sandbox)
+        FAULTS[kind](self.guests, sandbox)
         await trio.lowlevel.checkpoint()
 
 

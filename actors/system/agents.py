@@ -159,7 +159,7 @@ def _decoded(given: object, kind: type[S], agent: AgentType, elsewhere: Mapping[
     return decode_settings(cast("Mapping[str, Any]", given), kind, agent=agent, elsewhere=elsewhere)
 
 
-# what a scenario may need (`actors.scenario.needs`) and can't have with an agent, whatever runs in the guest; and why.
+# what a scenario may need (`actors.scenario.language.needs`) and can't have with an agent, whatever runs in the guest; and why.
 # Of agents that somebody else made: `actors.system.lacks`
 LACKS: Mapping[AgentType, Mapping[str, str]] = {
     AgentType.NOOP: {},

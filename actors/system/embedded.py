@@ -11,6 +11,7 @@ import signal
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import trio
@@ -30,7 +31,7 @@ from transports.errors import Exhausted, TransportError
 from transports.stream import dial_with_backoff, unix_dialer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from actors.handles import SystemHandle
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from actors.limits import Limits
     from actors.seams import ChildProcess, Seams
 
-__all__ = ["EmbeddedGuest", "EmbeddedGuests", "EmbeddedImages", "EmbeddedWorld"]
+__all__ = ["FAULTS", "EmbeddedGuest", "EmbeddedGuests", "EmbeddedImages", "EmbeddedWorld"]
 
 _log = logging.getLogger("katrio")
 
@@ -231,6 +232,12 @@ class EmbeddedGuest:
             kill_guest(self._launcher)
 
 
+# what a scenario may break here, by the kind of its fault
+FAULTS: Mapping[str, Callable[[EmbeddedGuests, str], Awaitable[None]]] = MappingProxyType(
+    {"kill_guest": EmbeddedGuests.kill}
+)
+
+
 class EmbeddedImages:
     """Unpacked roots on this host; see `actors.sandbox.Images`."""
 
@@ -284,6 +291,6 @@ class EmbeddedWorld:
 
     async def fault(self, kind: str, sandbox: str) -> None:
         """Break a part of it. Raises: Unsupported, NotFound."""
-        if kind != "kill_guest":
-            raise Unsupported(f"fault {kind!r}: the embedded world knows kill_guest")
-        await self.guests.kill(sandbox)
+        if kind not in FAULTS:
+            raise Unsupported(f"fault {kind!r}: the embedded world knows {', '.join(FAULTS)}")
+        await FAULTS[kind](self.guests, sandbox)

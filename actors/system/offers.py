@@ -1,4 +1,4 @@
-"""What a scenario may need of a world (`actors.scenario.needs`), and what can't be had with an engine, or with an agent that
+"""What a scenario may need of a world (`actors.scenario.language.needs`), and what can't be had with an engine, or with an agent that
 somebody else made; and why.
 
 For worlds, which pass the reasons on. What can't be had stands here and all else can: an agent of a kind that nobody knows is

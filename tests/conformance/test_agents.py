@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from actors.agents.support import read_verb_table
-from actors.scenario.events import Outcome
-from actors.scenario.load import load_file
+from actors.scenario.reading.load import load_file
+from actors.scenario.stage.events import Outcome
 from actors.simulation.run import simulate
 from actors.simulation.scenarios import play
 from actors.simulation.world import open_simulated

@@ -11,7 +11,7 @@ from actors.agents.hyperstart import HyperConfig
 from actors.agents.kata import KataAgentConfig
 from actors.agents.settings import keys_of
 from actors.agents.support import VerbTable, read_verb_table
-from actors.scenario.load import load_file
+from actors.scenario.reading.load import load_file
 from actors.system.agents import LACKS, AgentType
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -25,6 +25,7 @@ SABOTAGE = {
     "actors layers": ("actors.host", "import actors.wire"),
     "transports layers": ("transports.stream", "import transports.ttrpc"),
     "calls layers": ("transports.calls.writer", "import transports.calls.client"),
+    "scenario layers": ("actors.scenario.language.kinds", "import actors.scenario.stage.events"),
     "ttrpc layers": ("transports.ttrpc.codec", "import transports.ttrpc.client"),
     "grpc layers": ("transports.grpc.codec", "import transports.grpc.http2"),
     "hyperstart layers": ("transports.hyperstart.codec", "import transports.hyperstart.control"),

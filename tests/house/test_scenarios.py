@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.scenario.load import load_file
+from actors.scenario.reading.load import load_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = sorted((ROOT / "scenarios").iterdir())

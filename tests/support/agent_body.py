@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from actors.handles import ContainerHandle, ProcessHandle, SandboxHandle, SeenEvent
-    from actors.scenario.world import World
+    from actors.scenario.stage.world import World
 
 __all__ = ["EXERCISES", "differences"]
 

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.scenario.load import load_text
-from actors.scenario.needs import NEEDS
-from actors.scenario.runner import Result, run_scenario
+from actors.scenario.language.needs import NEEDS
+from actors.scenario.reading.load import load_text
+from actors.scenario.run.runner import run_scenario
 from tests.support.agents import ScriptedGuest, ScriptedProcess, scripted_system
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from actors.handles import SystemHandle
-    from actors.scenario.events import Event
-    from actors.scenario.load import Loaded
+    from actors.scenario.reading.scenario import Loaded
+    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.results import Result
     from actors.wire.spec import ProcessSpec
 
 __all__ = ["HEAD", "Ran", "ScriptedWorld", "run", "scenario"]

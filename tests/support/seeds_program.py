@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from actors.lane import Lane
-from actors.scenario.load import load_file
+from actors.scenario.reading.load import load_file
 from actors.simulation import schedule
 from actors.simulation.run import simulate
 from actors.simulation.scenarios import play

@@ -54,8 +54,8 @@ class CallOptions:
 def _seconds(text: str | None) -> float | None:
     if text is None:
         return None
-    from actors.scenario.model import Kind
-    from actors.scenario.scalars import parse
+    from actors.scenario.language.kinds import Kind
+    from actors.scenario.language.scalars import parse
 
     seconds = parse(Kind.DURATION, text if text[-1:].isalpha() else f"{text}s")
     if not isinstance(seconds, float) or seconds <= 0:

@@ -23,8 +23,8 @@ from actors.cli.options import MAX_REPEAT
 from actors.cli.say import note, say
 from actors.cli.signals import asked_to_end
 from actors.errors import InvalidArgument
-from actors.scenario.model import Kind
-from actors.scenario.scalars import parse
+from actors.scenario.language.kinds import Kind
+from actors.scenario.language.scalars import parse
 from actors.schemas.naming import find_rpc
 
 if TYPE_CHECKING:

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from actors.scenario.events import Outcome
-from actors.scenario.thresholds import judgement
+from actors.scenario.stage.events import Outcome
+from actors.scenario.stage.results import judgement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from actors.scenario.events import Event, StepEnded
-    from actors.scenario.load import Loaded
-    from actors.scenario.runner import Result
-    from actors.scenario.summary import Total
+    from actors.scenario.report.summary import Total
+    from actors.scenario.stage.events import Event, StepEnded
+    from actors.scenario.stage.results import Result
 
 __all__ = ["Report", "headline", "is_worth_a_line", "json_text", "last_line", "reasons", "threshold_lines", "where"]
 
@@ -31,8 +30,8 @@ class Report(Protocol):
         """Something happened; the journal's listener."""
         ...
 
-    def watch(self, loaded: Loaded) -> Callable[[Event], None] | None:
-        """A listener for one of several runs that go on at once; None: nothing of them is shown until they end."""
+    def watch(self, name: str) -> Callable[[Event], None] | None:
+        """A listener for one of several runs that go on at once, by its scenario's name; None: nothing of them is shown until they end."""
         ...
 
     def result(self, result: Result) -> None:

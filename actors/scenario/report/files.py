@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from actors.scenario.events import Event
-    from actors.scenario.load import Loaded
-    from actors.scenario.runner import Result
-    from actors.scenario.summary import Total
+    from actors.scenario.report.summary import Total
+    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.results import Result
 
 __all__ = ["FileReport"]
 
@@ -24,7 +23,7 @@ class FileReport:
     def event(self, event: Event) -> None:
         """Take note of an event."""
 
-    def watch(self, loaded: Loaded) -> None:
+    def watch(self, name: str) -> None:
         """Nothing is shown."""
 
     def result(self, result: Result) -> None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.scenario.events import Printed
+from actors.scenario.stage.events import Printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from actors.scenario.events import Event
+    from actors.scenario.stage.events import Event
 
 __all__ = ["Gathered"]
 

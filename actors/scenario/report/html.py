@@ -9,20 +9,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.scenario.events import Outcome, Printed, RunStarted, StepEnded
-from actors.scenario.outputs import tail_text
 from actors.scenario.report.base import last_line, reasons, where
 from actors.scenario.report.files import FileReport
 from actors.scenario.report.lanes import OUTCOME_COLOURS, STATE_COLOURS, Lanes
 from actors.scenario.report.page import html_text, page_end, page_start
-from actors.scenario.thresholds import judgement
+from actors.scenario.stage.events import Outcome, Printed, RunStarted, StepEnded
+from actors.scenario.stage.outputs import tail_text
+from actors.scenario.stage.results import judgement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
-    from actors.scenario.events import Event
-    from actors.scenario.runner import Result
+    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.results import Result
 
 __all__ = ["HtmlReport"]
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from actors.scenario.events import Printed, RunStarted
-from actors.scenario.outputs import Decoding
 from actors.scenario.report.base import json_text
 from actors.scenario.report.files import FileReport
+from actors.scenario.stage.events import Printed, RunStarted
+from actors.scenario.stage.outputs import Decoding
 
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from actors.scenario.events import Event
-    from actors.scenario.runner import Result
+    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.results import Result
 
 __all__ = ["JournalReport"]
 

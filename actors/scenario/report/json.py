@@ -1,6 +1,6 @@
 """A run as one JSON object on one line, when it has ended: for programs.
 
-Its fields are those of `actors.scenario.runner.Result`; fields may be added, none changes its meaning.
+Its fields are those of `actors.scenario.stage.results.Result`; fields may be added, none changes its meaning.
 Notices go to the error stream, so that the output is JSON alone.
 """
 
@@ -16,10 +16,9 @@ from transports.plain import printable
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from actors.scenario.events import Event
-    from actors.scenario.load import Loaded
-    from actors.scenario.runner import Result
-    from actors.scenario.summary import Total
+    from actors.scenario.report.summary import Total
+    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.results import Result
 
 __all__ = ["JsonReport"]
 
@@ -34,7 +33,7 @@ class JsonReport:
     def event(self, event: Event) -> None:
         pass
 
-    def watch(self, loaded: Loaded) -> None:
+    def watch(self, name: str) -> None:
         return None
 
     def result(self, result: Result) -> None:

@@ -11,16 +11,16 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from actors.scenario.events import Outcome
 from actors.scenario.report.base import is_worth_a_line, reasons
 from actors.scenario.report.files import FileReport
+from actors.scenario.stage.events import Outcome
 from transports.plain import printable
 
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from actors.scenario.events import StepEnded
-    from actors.scenario.runner import Result
+    from actors.scenario.stage.events import StepEnded
+    from actors.scenario.stage.results import Result
 
 __all__ = ["JunitReport", "count_cases", "xml_text"]
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.scenario.events import Outcome, StateSeen, StepEnded
 from actors.scenario.report.page import html_text
+from actors.scenario.stage.events import Outcome, StateSeen, StepEnded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from actors.scenario.events import AskRecord, Event
+    from actors.scenario.stage.events import AskRecord, Event
 
 __all__ = ["Lanes"]
 

@@ -15,19 +15,18 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from actors.scenario.events import Outcome, Printed, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
-from actors.scenario.outputs import Decoding
 from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, threshold_lines, where
+from actors.scenario.report.summary import summarised
 from actors.scenario.report.words import Words
-from actors.scenario.summary import summarised
+from actors.scenario.stage.events import Outcome, Printed, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
+from actors.scenario.stage.outputs import Decoding
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from actors.scenario.events import Event
-    from actors.scenario.load import Loaded
-    from actors.scenario.runner import Result
-    from actors.scenario.summary import Total
+    from actors.scenario.report.summary import Total
+    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.results import Result
 
 __all__ = ["LiveReport"]
 
@@ -93,7 +92,7 @@ class LiveReport:
             case _:
                 pass
 
-    def watch(self, loaded: Loaded) -> None:
+    def watch(self, name: str) -> None:
         return None
 
     def result(self, result: Result) -> None:

@@ -12,21 +12,20 @@ import trio
 from rich.console import Console, Group
 from rich.live import Live
 
-from actors.scenario.events import Outcome, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
 from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, where
 from actors.scenario.report.live import FPS, STYLES
+from actors.scenario.report.summary import summarised
 from actors.scenario.report.words import Words
-from actors.scenario.summary import summarised
+from actors.scenario.stage.events import Outcome, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import RenderableType
 
-    from actors.scenario.events import Event
-    from actors.scenario.load import Loaded
-    from actors.scenario.runner import Result
-    from actors.scenario.summary import Total
+    from actors.scenario.report.summary import Total
+    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.results import Result
 
 __all__ = ["ManyReport"]
 
@@ -52,9 +51,9 @@ class ManyReport:
         self._head = ""
         self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
 
-    def watch(self, loaded: Loaded) -> Callable[[Event], None]:
+    def watch(self, name: str) -> Callable[[Event], None]:
         """A listener for one run that goes on; what it hears is shown at once."""
-        row = _Row(loaded.scenario.name, trio.current_time())
+        row = _Row(name, trio.current_time())
         self._rows.append(row)
 
         def listener(event: Event) -> None:

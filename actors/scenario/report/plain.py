@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.scenario.events import RunStarted, StepEnded
 from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, threshold_lines, where
-from actors.scenario.summary import summarised
+from actors.scenario.report.summary import summarised
+from actors.scenario.stage.events import RunStarted, StepEnded
 from transports.plain import printable
 
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from actors.scenario.events import Event
-    from actors.scenario.load import Loaded
-    from actors.scenario.runner import Result
-    from actors.scenario.summary import Total
+    from actors.scenario.report.summary import Total
+    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.results import Result
 
 __all__ = ["PlainReport"]
 
@@ -39,7 +38,7 @@ class PlainReport:
             for reason in reasons(event):
                 self._line(f"      {reason}")
 
-    def watch(self, loaded: Loaded) -> None:
+    def watch(self, name: str) -> None:
         return None
 
     def result(self, result: Result) -> None:

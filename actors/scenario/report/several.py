@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from actors.scenario.events import Event
-    from actors.scenario.load import Loaded
     from actors.scenario.report.base import Report
-    from actors.scenario.runner import Result
-    from actors.scenario.summary import Total
+    from actors.scenario.report.summary import Total
+    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.results import Result
 
 __all__ = ["SeveralReports"]
 
@@ -30,8 +29,8 @@ class SeveralReports:
         for report in self._all:
             report.event(event)
 
-    def watch(self, loaded: Loaded) -> Callable[[Event], None] | None:
-        return self._first.watch(loaded)
+    def watch(self, name: str) -> Callable[[Event], None] | None:
+        return self._first.watch(name)
 
     def result(self, result: Result) -> None:
         for report in self._all:

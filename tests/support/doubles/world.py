@@ -15,8 +15,8 @@ import trio
 
 from actors.errors import InvalidArgument
 from actors.limits import DEFAULT_LIMITS
-from actors.scenario.load import load_text
-from actors.scenario.runner import run_scenario
+from actors.scenario.reading.load import load_text
+from actors.scenario.run.runner import run_scenario
 from actors.seams import real_seams
 from actors.system.agents import choose_agent
 from actors.system.attached import AttachedWorld
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from actors.agents.base import Channels
     from actors.host.protocols import GuestProtocol
-    from actors.scenario.load import Loaded
-    from actors.scenario.runner import Result
+    from actors.scenario.reading.scenario import Loaded
+    from actors.scenario.stage.results import Result
     from tests.support.doubles.power import Options
 
 __all__ = ["SCENARIOS", "load", "load_named", "open_doubled_world", "run_at"]

@@ -11,7 +11,7 @@ import pytest
 from actors.cli.files import list_files, load_all, validate
 from actors.cli.find import find_files
 from actors.cli.options import FileOptions
-from actors.scenario.load import looks_like_scenario
+from actors.scenario.reading.load import looks_like_scenario
 
 GOOD = "name: a\nwhy: b\nsteps:\n  - sleep: 1s\n"
 

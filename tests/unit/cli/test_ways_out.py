@@ -29,7 +29,16 @@ from actors.conformance.report.json import as_json
 from actors.conformance.report.junit import as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 from actors.errors import AgentError
-from actors.scenario.events import (
+from actors.scenario.reading.problems import Problem
+from actors.scenario.reading.scenario import Loaded, Scenario
+from actors.scenario.report.html import HtmlReport
+from actors.scenario.report.journal import JournalReport
+from actors.scenario.report.json import JsonReport
+from actors.scenario.report.junit import JunitReport
+from actors.scenario.report.live import LiveReport
+from actors.scenario.report.many import ManyReport
+from actors.scenario.report.plain import PlainReport
+from actors.scenario.stage.events import (
     Failure,
     Happened,
     Outcome,
@@ -42,17 +51,7 @@ from actors.scenario.events import (
     StepStarted,
     Tail,
 )
-from actors.scenario.load import Loaded
-from actors.scenario.model import Scenario
-from actors.scenario.problems import Problem
-from actors.scenario.report.html import HtmlReport
-from actors.scenario.report.journal import JournalReport
-from actors.scenario.report.json import JsonReport
-from actors.scenario.report.junit import JunitReport
-from actors.scenario.report.live import LiveReport
-from actors.scenario.report.many import ManyReport
-from actors.scenario.report.plain import PlainReport
-from actors.scenario.runner import Result
+from actors.scenario.stage.results import Result
 from actors.schemas.naming import find_rpc
 from actors.schemas.shapes import request_shape, response_shape
 from transports.errors import RemoteProtocolError, RpcStatusError
@@ -157,7 +156,7 @@ async def test_a_terminal_with_many_runs(autojump_clock: MockClock) -> None:
     console, out = terminal()
     many = ManyReport(console, 1)
     loaded = Loaded(NASTY, Scenario(name=NASTY, why=NASTY, steps=()), (), {}, {}, {})
-    many.watch(loaded)(StepStarted(at=0.2, path="steps[1]", title=NASTY, line=2))
+    many.watch(loaded.scenario.name)(StepStarted(at=0.2, path="steps[1]", title=NASTY, line=2))
     console.print(many._now())
     feed(many)
     check(out.getvalue(), half=True, lines="")

@@ -9,8 +9,8 @@ import pytest
 from actors.agents.base import Channels
 from actors.conformance.case import Spoken
 from actors.host.protocols import GuestProtocol
-from actors.scenario.events import Outcome
-from actors.scenario.needs import NEEDS
+from actors.scenario.language.needs import NEEDS
+from actors.scenario.stage.events import Outcome
 from actors.system.offers import OFFERS, lacks_of_engine
 from tests.support.conformance import open_simulated_kata
 from tests.support.doubles.opening import DOUBLES, open_double

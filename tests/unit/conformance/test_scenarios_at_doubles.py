@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.scenario.events import Outcome
+from actors.scenario.stage.events import Outcome
 from tests.support.doubles.opening import DOUBLES
 from tests.support.doubles.world import SCENARIOS, load, run_at
 

@@ -12,11 +12,10 @@ import fastjsonschema
 import pytest
 import yaml
 
-from actors.scenario.examples import EXAMPLES
-from actors.scenario.load import load_text
-from actors.scenario.problems import ScenarioError
-from actors.scenario.schema import scenario_schema
-from actors.scenario.verbs import VERBS
+from actors.scenario.reading.load import load_text
+from actors.scenario.reading.problems import ScenarioError
+from actors.scenario.reading.schema import scenario_schema
+from actors.scenario.steps import STEPS
 
 ROOT = Path(__file__).resolve().parents[3]
 SCENARIOS = sorted((ROOT / "scenarios").rglob("*.yaml"))
@@ -48,7 +47,7 @@ class Case(NamedTuple):
 
 
 # faults of steps: HEAD stands before them
-STEPS = {
+FAULTS = {
     "unknown verb": Case("- paus: one", "1:3", "steps[0]: found 'paus', expected a verb; did you mean pause?"),
     "no verb": Case("- {name: nothing}", "1:3", "found no verb, expected a verb"),
     "a text that became a mapping": Case(
@@ -288,7 +287,7 @@ FILES = {
     "huge": Case("#" * 300_000, "", "found 262145 bytes", schema=False),
 }
 ALL = [
-    *((f"step: {name}", case, FIRST) for name, case in STEPS.items()),
+    *((f"step: {name}", case, FIRST) for name, case in FAULTS.items()),
     *((f"file: {name}", case, 1) for name, case in FILES.items()),
 ]
 CASES = [pytest.param(case, first, id=name) for name, case, first in ALL]
@@ -338,9 +337,9 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
     assert [problem.line for problem in caught.value.problems] == [FIRST, FIRST + 1, FIRST + 2]
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", STEPS)
 def test_the_reference_has_an_example_of_every_verb_that_loads(verb: str) -> None:
-    text = f"{EXAMPLE_HEAD}steps:\n  - {EXAMPLES[verb]}\n"
+    text = f"{EXAMPLE_HEAD}steps:\n  - {STEPS[verb].example}\n"
     part = b"vars: {which: two}\nsteps: [{sleep: 1s}]"
     (step,) = load_text(text.encode(), "file.yaml", read=lambda name: part).scenario.steps
     assert step.word == verb

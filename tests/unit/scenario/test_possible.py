@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.scenario.expect import UnknownValue, contradiction, holds
-from actors.scenario.load import load_text
-from actors.scenario.model import Conditions
-from actors.scenario.problems import ScenarioError
+from actors.scenario.language.conditions import Conditions, contradiction, holds
+from actors.scenario.language.values import UnknownValue
+from actors.scenario.reading.load import load_text
+from actors.scenario.reading.problems import ScenarioError
 from tests.support.scenarios import HEAD, run, scenario
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import yaml
 
 from actors.cli.programs import describe_program, load_program
 from actors.errors import Unsupported
-from actors.scenario.events import Outcome
-from actors.scenario.load import load_text
-from actors.scenario.problems import ScenarioError
-from actors.scenario.recording import Asked, Heard, recorded
-from actors.scenario.transcript import transcript
+from actors.scenario.reading.load import load_text
+from actors.scenario.reading.problems import ScenarioError
+from actors.scenario.run.transcript import transcript
+from actors.scenario.stage.events import Outcome
+from actors.scenario.stage.recording import Asked, Heard, recorded
 from actors.wire.spec import ProcessSpec
 from tests.support.agents import ScriptedGuest
 from tests.support.scenarios import Ran, run
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from actors.scenario.python import PythonWorld
+    from actors.scenario.stage.python import PythonWorld
 
 
 async def played(function: Callable[[PythonWorld], Awaitable[None]], **words: Any) -> Ran:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from actors.scenario.diff import JournalError, compare, read_journal
+from actors.scenario.report.diff import JournalError, compare, read_journal
 from actors.scenario.report.gathered import Gathered
 from actors.scenario.report.html import HtmlReport
 from actors.scenario.report.journal import JournalReport

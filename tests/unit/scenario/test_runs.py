@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from actors.errors import AgentError, AgentUnreachable, GuestDied, Unsupported
-from actors.scenario.events import Outcome, StateSeen, StepEnded
-from actors.scenario.load import load_text
+from actors.scenario.reading.load import load_text
 from actors.scenario.report.base import last_line
+from actors.scenario.stage.events import Outcome, StateSeen, StepEnded
 from tests.support.agents import ScriptedGuest
 from tests.support.scenarios import HEAD, run, scenario
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from actors.scenario.runner import Result
+    from actors.scenario.stage.results import Result
 
 
 def reason(result: Result) -> str:
@@ -175,6 +175,35 @@ async def test_a_rate_is_kept_whether_or_not_rounds_have_ended(autojump_clock: M
 async def test_eventually_says_what_it_saw_last(autojump_clock: MockClock) -> None:
     said = await failed("- {eventually: {state: one, expect: paused}, within: 2s}")
     assert "expected 'paused' within 2 s, saw 'running' at last" in said
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "parallel: [{sleep: 2s}, {sleep: 1s}]",
+        "race: [{sleep: 2s}, {sleep: 1s}]",
+        "repeat: 2\n  steps: [{sleep: 1s}]",
+        "for_each: [a, b]\n  as: item\n  steps: [{sleep: 1s}]",
+        "always: {state: one, expect: running}\n  during: 2s",
+        "unchanged: {state: one}\n  while: [{sleep: 2s}]",
+    ],
+)
+async def test_a_step_that_holds_others_may_be_expected_to_take_so_long(block: str, autojump_clock: MockClock) -> None:
+    await held(f"- {block}\n  expect: {{took: {{range: [1.9, 2.5]}}}}")
+    assert "expected seconds at most 1, saw seconds 2" in await failed(f"- {block}\n  expect: {{took: {{at_most: 1}}}}")
+
+
+@pytest.mark.parametrize(
+    ("step", "about"),
+    [
+        ("fault: {kill_guest: box}\n  within: 1ms\n  expect: {error: not_found}", "box"),
+        ("eventually: {probe: {freezer: one}, expect: nothing}\n  within: 1s", "box/one"),
+        ("rate: 1\n  during: 1s\n  steps: [{sleep: 1ms}]\n  expect: 2", ""),
+    ],
+)
+async def test_a_failure_is_about_what_its_step_was_about(step: str, about: str, autojump_clock: MockClock) -> None:
+    result = (await run(scenario(f"- {step}"))).result
+    assert [ended.failure.about for ended in result.steps if ended.failure is not None] == [about]
 
 
 async def test_always_notices_a_moment(autojump_clock: MockClock) -> None:

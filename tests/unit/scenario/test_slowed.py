@@ -14,10 +14,10 @@ from msgspec import Struct
 from actors.cli.programs import describe_program
 from actors.errors import InvalidArgument
 from actors.limits import DEFAULT_LIMITS, MOST_SLOW, slow_limits
-from actors.scenario.events import Outcome
-from actors.scenario.load import load_file
+from actors.scenario.reading.load import load_file
+from actors.scenario.reading.slowed import slowed
 from actors.scenario.report.base import last_line
-from actors.scenario.slowed import slowed
+from actors.scenario.stage.events import Outcome
 from tests.support.doubles.world import SCENARIOS
 from tests.support.scenarios import run, scenario
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from actors.scenario.python import PythonWorld
+    from actors.scenario.stage.python import PythonWorld
 
 STEPS = """\
 - {wait: one, within: 2s, expect: {took: {at_most: 3}}}

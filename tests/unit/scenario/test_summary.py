@@ -13,7 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from actors.scenario.events import (
+from actors.scenario.report.journal import JournalReport
+from actors.scenario.report.json import JsonReport
+from actors.scenario.report.junit import JunitReport
+from actors.scenario.report.live import LiveReport
+from actors.scenario.report.plain import PlainReport
+from actors.scenario.report.summary import Totals, summarised
+from actors.scenario.stage.events import (
     SEEN_KEPT,
     SEEN_KEPT_IN_ALL,
     AskRecord,
@@ -26,14 +32,8 @@ from actors.scenario.events import (
     Seen,
     StateSeen,
 )
-from actors.scenario.outputs import Decoding, Output, tail_text
-from actors.scenario.report.journal import JournalReport
-from actors.scenario.report.json import JsonReport
-from actors.scenario.report.junit import JunitReport
-from actors.scenario.report.live import LiveReport
-from actors.scenario.report.plain import PlainReport
-from actors.scenario.runner import Result
-from actors.scenario.summary import Totals, duration, percentile, summarised
+from actors.scenario.stage.outputs import Decoding, Output, tail_text
+from actors.scenario.stage.results import Result, duration, percentile
 from tests.support.scenarios import run, scenario
 
 if TYPE_CHECKING:

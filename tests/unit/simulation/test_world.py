@@ -21,7 +21,7 @@ from actors.errors import (
     Unsupported,
 )
 from actors.limits import DEFAULT_LIMITS, SIMULATED_LIMITS
-from actors.scenario.load import load_text
+from actors.scenario.reading.load import load_text
 from actors.simulation.run import simulate
 from actors.simulation.scenarios import play
 from actors.simulation.world import open_simulated

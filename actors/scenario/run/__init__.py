@@ -1,0 +1,1 @@
+"""Scenarios run in a world, and asks of a program written down as one."""

@@ -1,0 +1,1 @@
+"""What a running scenario has at hand: the world, handles by name, processes and their output, the journal."""

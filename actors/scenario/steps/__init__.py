@@ -1,0 +1,37 @@
+"""Every step of the scenario language, by its word in a file.
+
+A new one is a class in one of the modules here, named in that module's `STEPS`; nothing else knows it by name.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from actors.scenario.steps import asks, blocks, lifecycle, looks, processes, watching, world
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.scenario.steps.base import Step
+
+__all__ = ["STEPS"]
+
+# in the order of the reference
+STEPS: Mapping[str, type[Step]] = MappingProxyType(
+    {
+        step.word: step
+        for steps in (
+            lifecycle.STEPS,
+            processes.STEPS,
+            looks.STEPS,
+            asks.STEPS,
+            world.STEPS,
+            asks.CALL,
+            blocks.SLEEP,
+            watching.STEPS,
+            blocks.STEPS,
+        )
+        for step in steps
+    }
+)
