@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.agents.base import Polls
+from actors.agents.base import Polls, SandboxAgent
 from actors.agents.identity import ASKING_SECONDS, AgentKind, Identity, has_unified_groups, identify
 from actors.agents.kata.brief import BriefLink
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
@@ -87,11 +87,10 @@ SHARED_DIRECTORY = "/run/kata-containers/shared/containers"
 _POLLS = {AgentKind.KATA: Polls.SELDOM, AgentKind.KATA_1X: Polls.OFTEN}
 
 
-class KataAgent:
+class KataAgent(SandboxAgent):
     """See `actors.agents.base.AgentConnection`."""
 
-    follows_processes = True
-    isolates_processes = True
+    guest = "a Kata guest"
 
     def __init__(
         self,
@@ -159,11 +158,6 @@ class KataAgent:
     def lease(self) -> KataAgent:
         """See `actors.agents.base.SandboxAgent`: a link of its own, so that a lost one concerns one actor."""
         return KataAgent(self._open_link, self._kernel_modules, self._identity)
-
-    async def wait_lost(self) -> str:
-        """Never: the link dials again for as long as the guest lives."""
-        await trio.sleep_forever()
-        raise AssertionError
 
     async def check(self) -> Checked:
         health = await self._client.check()
