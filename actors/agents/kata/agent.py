@@ -160,11 +160,11 @@ class KataAgent(SandboxAgent):
         return KataAgent(self._open_link, self._kernel_modules, self._identity)
 
     async def check(self) -> Checked:
-        health = await self._client.check()
+        health = await self._client.call(api.CheckRequest())
         return Checked(serving=health.status == api.ServingStatus.SERVING, agent_version=await self._version())
 
     async def _version(self) -> str:
-        version = await self._client.version()
+        version = await self._client.call(api.VersionRequest())
         return checked_name("agent_version", version.agent_version)
 
     async def disconnect(self) -> None:
@@ -175,7 +175,7 @@ class KataAgent(SandboxAgent):
 
     async def get_guest_details(self) -> GuestDetails:
         request = api.GuestDetailsRequest(mem_block_size=True, mem_hotplug_probe=True)
-        return guest_details(await self._client.get_guest_details(request))
+        return guest_details(await self._client.call(request))
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
         self.identity.check_no_sandbox()
@@ -192,7 +192,7 @@ class KataAgent(SandboxAgent):
         request = api.CreateSandboxRequest(hostname=hostname, sandbox_id=sandbox, kernel_modules=self._kernel_modules)
         self._made_sandbox = True
         try:
-            await self._client.create_sandbox(request)
+            await self._client.call(request)
         except AlreadyExists:
             self._made_sandbox = False
             raise
@@ -201,7 +201,7 @@ class KataAgent(SandboxAgent):
         if not self._made_sandbox:
             return
         try:
-            await self._client.destroy_sandbox()
+            await self._client.call(api.DestroySandboxRequest())
         except (OutcomeUnknown, GuestDied):
             # a real agent exits while it answers
             return
@@ -223,7 +223,7 @@ class KataAgent(SandboxAgent):
                 string_user=string_user(spec.process) if self.identity.own else None,
                 OCI=oci_spec(spec, rootfs, user),
             )
-            await self._client.create_container(request)
+            await self._client.call(request)
         if not self.identity.own and spec.process.size is not None:
             self._sizes[container] = spec.process.size
 
@@ -245,11 +245,11 @@ class KataAgent(SandboxAgent):
         )
 
     async def start_container(self, container: str) -> None:
-        await self._client.start_container(api.StartContainerRequest(container_id=container))
+        await self._client.call(api.StartContainerRequest(container_id=container))
         await self._first_size(container, container, self._sizes.pop(container, None))
 
     async def remove_container(self, container: str) -> None:
-        await self._client.remove_container(api.RemoveContainerRequest(container_id=container))
+        await self._client.call(api.RemoveContainerRequest(container_id=container))
         self._exits.forget(container)
         self._users.pop(container, None)
         self._sizes.pop(container, None)
@@ -262,14 +262,14 @@ class KataAgent(SandboxAgent):
                 string_user=string_user(spec) if self.identity.own else None,
                 process=oci_process(spec, self._user(container, spec)),
             )
-            await self._client.exec_process(request)
+            await self._client.call(request)
         await self._first_size(container, process, spec.size)
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
         request = api.SignalProcessRequest(container_id=container, exec_id=process, signal=signum)
         try:
             with self._exits.killing(container, process) if signum == signal.SIGKILL else nullcontext():
-                await self._client.signal_process(request)
+                await self._client.call(request)
         except KatrioError as error:
             if not says_ended(error):
                 raise
@@ -280,7 +280,7 @@ class KataAgent(SandboxAgent):
         request = api.SignalProcessRequest(container_id=container, exec_id="", signal=signal.SIGKILL)
         try:
             with self._exits.killing(container, None):
-                await self._client.signal_process(request)
+                await self._client.call(request)
         except NotFound:
             raise
         except KatrioError as error:
@@ -290,7 +290,7 @@ class KataAgent(SandboxAgent):
     async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
         request = api.TtyWinResizeRequest(container_id=container, exec_id=process, row=size.rows, column=size.columns)
         try:
-            await self._client.tty_win_resize(request)
+            await self._client.call(request)
         except AgentError as error:
             if error.details.get("status") != StatusCode.UNAVAILABLE.name:
                 raise
@@ -301,25 +301,25 @@ class KataAgent(SandboxAgent):
 
     async def write_stdin(self, container: str, process: str, data: bytes) -> int:
         request = api.WriteStreamRequest(container_id=container, exec_id=process, data=data)
-        written = (await self._client.write_stdin(request)).len
+        written = (await self._client.call(request)).len
         if written > len(data):
             raise AgentProtocolError(f"WriteStdin: the agent took {written} of {len(data)} bytes")
         return written
 
     async def close_stdin(self, container: str, process: str) -> None:
-        await self._client.close_stdin(api.CloseStdinRequest(container_id=container, exec_id=process))
+        await self._client.call(api.CloseStdinRequest(container_id=container, exec_id=process))
 
     async def read_stdout(self, container: str, process: str, limit: int) -> bytes:
-        request = api.ReadStreamRequest(container_id=container, exec_id=process, len=limit)
-        return _within("ReadStdout", (await self._client.read_stdout(request)).data, limit)
+        request = api.ReadStdoutRequest(container_id=container, exec_id=process, len=limit)
+        return _within("ReadStdout", (await self._client.call(request)).data, limit)
 
     async def read_stderr(self, container: str, process: str, limit: int) -> bytes:
-        request = api.ReadStreamRequest(container_id=container, exec_id=process, len=limit)
-        return _within("ReadStderr", (await self._client.read_stderr(request)).data, limit)
+        request = api.ReadStderrRequest(container_id=container, exec_id=process, len=limit)
+        return _within("ReadStderr", (await self._client.call(request)).data, limit)
 
     async def wait_process(self, container: str, process: str) -> ExitStatus:
         request = api.WaitProcessRequest(container_id=container, exec_id=process)
-        told = checked_status((await self._client.wait_process(request)).status)
+        told = checked_status((await self._client.call(request)).status)
         return ExitStatus(self._exits.code(container, process, told))
 
     async def poll_process(self, container: str, process: str) -> ExitStatus | None:
@@ -335,15 +335,15 @@ class KataAgent(SandboxAgent):
         return None if told is None else ExitStatus(self._exits.code(container, process, checked_status(told)))
 
     async def pause_container(self, container: str) -> None:
-        await self._client.pause_container(api.PauseContainerRequest(container_id=container))
+        await self._client.call(api.PauseContainerRequest(container_id=container))
 
     async def resume_container(self, container: str) -> None:
-        await self._client.resume_container(api.ResumeContainerRequest(container_id=container))
+        await self._client.call(api.ResumeContainerRequest(container_id=container))
 
     async def container_state(self, container: str) -> ContainerState | None:
         request = api.GetDiagnosticDataRequest(log_type=STATE_DIAGNOSTIC, container_id=container)
         try:
-            told = (await self._client.get_diagnostic_data(request)).data
+            told = (await self._client.call(request)).data
         except (InvalidArgument, Unsupported):
             # a real agent knows one type of diagnostic data, the termination log
             return None
@@ -355,11 +355,11 @@ class KataAgent(SandboxAgent):
     async def update_container(self, container: str, resources: ResourceSpec) -> None:
         request = api.UpdateContainerRequest(container_id=container, resources=oci_resources(resources))
         with named_as_asked("resources"):
-            await self._client.update_container(request)
+            await self._client.call(request)
 
     async def stats_container(self, container: str) -> ContainerStats:
         request = api.StatsContainerRequest(container_id=container)
-        return container_stats(await self._client.stats_container(request))
+        return container_stats(await self._client.call(request))
 
     async def list_pids(self, container: str) -> tuple[int, ...]:
         return checked_pids(await self._list(container, "json", ()))
@@ -370,20 +370,20 @@ class KataAgent(SandboxAgent):
     async def _list(self, container: str, form: str, args: tuple[str, ...]) -> bytes:
         # of the 1.x API: today's agent answers UNIMPLEMENTED
         request = api.ListProcessesRequest(container_id=container, format=form, args=args)
-        return (await self._client.list_processes(request)).process_list
+        return (await self._client.call(request)).process_list
 
     async def next_oom(self) -> str:
-        return (await self._client.get_oom_event()).container_id
+        return (await self._client.call(api.GetOOMEventRequest())).container_id
 
     async def online_cpu_mem(self, args: OnlineCpuMem) -> None:
         request = OnlineCPUMemRequest(wait=args.wait, nb_cpus=args.cpus, cpu_only=args.cpu_only)
-        await self._client.online_cpu_mem(request)
+        await self._client.call(request)
 
     async def set_guest_time(self, args: SetGuestTime) -> None:
-        await self._client.set_guest_date_time(api.SetGuestDateTimeRequest(Sec=args.seconds, Usec=args.microseconds))
+        await self._client.call(api.SetGuestDateTimeRequest(Sec=args.seconds, Usec=args.microseconds))
 
     async def reseed_random(self, data: bytes) -> None:
-        await self._client.reseed_random_dev(api.ReseedRandomDevRequest(data=data))
+        await self._client.call(api.ReseedRandomDevRequest(data=data))
 
     async def copy_file(self, args: CopyFile) -> None:
         request = api.CopyFileRequest(
@@ -397,24 +397,24 @@ class KataAgent(SandboxAgent):
             data=args.data,
         )
         with named_as_asked("path", COPIED_AS):
-            await self._client.copy_file(request)
+            await self._client.call(request)
 
     async def list_interfaces(self) -> tuple[Interface, ...]:
-        found = await self._client.list_interfaces()
+        found = await self._client.call(net.ListInterfacesRequest())
         return tuple(plain_interface(one) for one in found.Interfaces)
 
     async def update_interface(self, interface: Interface) -> Interface:
         request = net.UpdateInterfaceRequest(interface=api_interface(interface))
         with named_as_asked("interface", INTERFACE_AS):
-            return plain_interface(await self._client.update_interface(request))
+            return plain_interface(await self._client.call(request))
 
     async def list_routes(self) -> tuple[Route, ...]:
-        return _plain_routes(await self._client.list_routes())
+        return _plain_routes(await self._client.call(net.ListRoutesRequest()))
 
     async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
         request = net.UpdateRoutesRequest(routes=net.Routes(tuple(api_route(route) for route in routes)))
         with named_as_asked("routes", {}):
-            return _plain_routes(await self._client.update_routes(request))
+            return _plain_routes(await self._client.call(request))
 
 
 def _within(rpc: str, data: bytes, limit: int) -> bytes:

@@ -147,7 +147,7 @@ async def test_a_size_without_a_terminal_has_the_code_of_todays_agent(
         link = target.link()
         await nursery.start(link.run)
         client = KataClient(link, seconds=60)
-        await client.create_sandbox(api.CreateSandboxRequest(sandbox_id="box"))
+        await client.call(api.CreateSandboxRequest(sandbox_id="box"))
         await Stage(client, "simulated", "/").running("one", "sleep", "1000")
         stream = await target.dialer()
         asked = api.TtyWinResizeRequest(container_id="one", exec_id="one", row=2, column=3)
