@@ -16,14 +16,14 @@ import trio
 from actors.errors import Unsupported
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails
 from actors.wire.spec import ExitStatus
-from actors.wire.verbs import Checked
+from actors.wire.verbs import Checked, Interfaces, Routes
 
 if TYPE_CHECKING:
     from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
-    from actors.wire.reports import Interface, Route
-    from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
-    from actors.wire.verbs import CopyFile, OnlineCpuMem, SetGuestTime
+    from actors.wire.reports import Interface
+    from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec, TerminalSize
+    from actors.wire.verbs import CopyFile, OnlineCpuMem, ReseedRandom, SetGuestTime, Update, UpdateInterface
     from transports.base import Dialer
 
 __all__ = ["AgentConnection", "AgentFactory", "Channels", "Polls", "SandboxAgent"]
@@ -200,7 +200,7 @@ class AgentConnection:
         await trio.lowlevel.checkpoint()
         return None
 
-    async def update_container(self, container: str, resources: ResourceSpec) -> None:
+    async def update_container(self, container: str, args: Update) -> None:
         """Change limits, all or none. Raises: NotFound, InvalidArgument, Unsupported (the field)."""
         await self._without("update", None)
 
@@ -228,29 +228,29 @@ class AgentConnection:
         """Set the guest's clock. Raises: Unsupported outside a VM."""
         await self._without("set_guest_time", None)
 
-    async def reseed_random(self, data: bytes) -> None:
-        """Mix `data` into the kernel's pool."""
+    async def reseed_random(self, args: ReseedRandom) -> None:
+        """Mix its bytes into the kernel's pool."""
         await self._without("reseed_random", None)
 
     async def copy_file(self, args: CopyFile) -> None:
         """One piece of a file. Raises: InvalidArgument, PermissionDenied, ResourceExhausted."""
         await self._without("copy_file", None)
 
-    async def list_interfaces(self) -> tuple[Interface, ...]:
+    async def list_interfaces(self) -> Interfaces:
         """The sandbox's network devices. Raises: Unsupported where it has no network of its own."""
-        return await self._without("list_interfaces", ())
+        return await self._without("list_interfaces", Interfaces())
 
-    async def update_interface(self, interface: Interface) -> Interface:
+    async def update_interface(self, args: UpdateInterface) -> Interface:
         """Change one; how it is then. Raises: NotFound, InvalidArgument, Unsupported."""
-        return await self._without("update_interface", interface)
+        return await self._without("update_interface", args.interface)
 
-    async def list_routes(self) -> tuple[Route, ...]:
+    async def list_routes(self) -> Routes:
         """The sandbox's routes. Raises: Unsupported where it has no network of its own."""
-        return await self._without("list_routes", ())
+        return await self._without("list_routes", Routes())
 
-    async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
+    async def update_routes(self, args: Routes) -> Routes:
         """Replace them; how they are then. Raises: InvalidArgument, Unsupported."""
-        return await self._without("update_routes", routes)
+        return await self._without("update_routes", args)
 
 
 class SandboxAgent(AgentConnection, ABC):

@@ -400,7 +400,7 @@ class CallProblem(NamedTuple):
     like: str = ""
 
 
-def verb_rows(name: str) -> list[Verb]:
+def verb_rows(name: str) -> list[Verb[Any, Any]]:
     """The rows of the verb tables with this name: a sandbox's, a container's."""
     return [table[name] for table in (SANDBOX_VERBS, CONTAINER_VERBS) if name in table]
 

@@ -21,8 +21,8 @@ from actors.seams import real_seams
 from actors.system.absent import AnyImage
 from actors.system.compose import Parts, open_actors
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails
-from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
-from actors.wire.verbs import Checked
+from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
+from actors.wire.verbs import Checked, Update
 from transports.errors import Unreachable
 from transports.memory import MemoryTransport
 
@@ -339,7 +339,7 @@ class ScriptedConnection(SandboxAgent):
         await self._call("container_state", container)
         return self._guest.states.get(container)
 
-    async def update_container(self, container: str, resources: ResourceSpec) -> None:
+    async def update_container(self, container: str, args: Update) -> None:
         await self._call("update_container", container)
 
     async def stats_container(self, container: str) -> ContainerStats:

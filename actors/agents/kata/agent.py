@@ -60,7 +60,7 @@ from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
 from actors.wire.spec import ExitStatus
-from actors.wire.verbs import Checked
+from actors.wire.verbs import Checked, Interfaces, Routes
 from transports.errors import StatusCode
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ if TYPE_CHECKING:
     from actors.agents.kata.rpclink import RpcLink
     from actors.host.users import ResolvedUser
     from actors.limits import Limits
-    from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
-    from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
-    from actors.wire.verbs import CopyFile, OnlineCpuMem, SetGuestTime
+    from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface
+    from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec, TerminalSize
+    from actors.wire.verbs import CopyFile, OnlineCpuMem, ReseedRandom, SetGuestTime, Update, UpdateInterface
 
 __all__ = ["KataAgent", "connect_kata", "identify_kata"]
 
@@ -352,8 +352,8 @@ class KataAgent(SandboxAgent):
         except ValueError:
             raise AgentProtocolError(f"GetDiagnosticData: {told[:40]!r} is no state of a container") from None
 
-    async def update_container(self, container: str, resources: ResourceSpec) -> None:
-        request = api.UpdateContainerRequest(container_id=container, resources=oci_resources(resources))
+    async def update_container(self, container: str, args: Update) -> None:
+        request = api.UpdateContainerRequest(container_id=container, resources=oci_resources(args.resources))
         with named_as_asked("resources"):
             await self._client.call(request)
 
@@ -382,8 +382,8 @@ class KataAgent(SandboxAgent):
     async def set_guest_time(self, args: SetGuestTime) -> None:
         await self._client.call(api.SetGuestDateTimeRequest(Sec=args.seconds, Usec=args.microseconds))
 
-    async def reseed_random(self, data: bytes) -> None:
-        await self._client.call(api.ReseedRandomDevRequest(data=data))
+    async def reseed_random(self, args: ReseedRandom) -> None:
+        await self._client.call(api.ReseedRandomDevRequest(data=args.data))
 
     async def copy_file(self, args: CopyFile) -> None:
         request = api.CopyFileRequest(
@@ -399,20 +399,20 @@ class KataAgent(SandboxAgent):
         with named_as_asked("path", COPIED_AS):
             await self._client.call(request)
 
-    async def list_interfaces(self) -> tuple[Interface, ...]:
+    async def list_interfaces(self) -> Interfaces:
         found = await self._client.call(net.ListInterfacesRequest())
-        return tuple(plain_interface(one) for one in found.Interfaces)
+        return Interfaces(tuple(plain_interface(one) for one in found.Interfaces))
 
-    async def update_interface(self, interface: Interface) -> Interface:
-        request = net.UpdateInterfaceRequest(interface=api_interface(interface))
+    async def update_interface(self, args: UpdateInterface) -> Interface:
+        request = net.UpdateInterfaceRequest(interface=api_interface(args.interface))
         with named_as_asked("interface", INTERFACE_AS):
             return plain_interface(await self._client.call(request))
 
-    async def list_routes(self) -> tuple[Route, ...]:
+    async def list_routes(self) -> Routes:
         return _plain_routes(await self._client.call(net.ListRoutesRequest()))
 
-    async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
-        request = net.UpdateRoutesRequest(routes=net.Routes(tuple(api_route(route) for route in routes)))
+    async def update_routes(self, args: Routes) -> Routes:
+        request = net.UpdateRoutesRequest(routes=net.Routes(tuple(api_route(route) for route in args.routes)))
         with named_as_asked("routes", {}):
             return _plain_routes(await self._client.call(request))
 
@@ -423,8 +423,8 @@ def _within(rpc: str, data: bytes, limit: int) -> bytes:
     return data
 
 
-def _plain_routes(routes: net.Routes) -> tuple[Route, ...]:
-    return tuple(plain_route(route) for route in routes.Routes)
+def _plain_routes(routes: net.Routes) -> Routes:
+    return Routes(tuple(plain_route(route) for route in routes.Routes))
 
 
 def connect_kata(channels: Channels, limits: Limits, config: KataAgentConfig | None = None) -> KataAgent:

@@ -56,7 +56,7 @@ async def _answers_first(args: Nothing, mail: Mail) -> Nothing:
 
 
 @asynccontextmanager
-async def an_actor(**verbs: tuple[Verb, Any]) -> AsyncGenerator[tuple[Office, Courier]]:
+async def an_actor(**verbs: tuple[Verb[Nothing, Nothing], Any]) -> AsyncGenerator[tuple[Office, Courier]]:
     async with asking(LIMITS) as (office, courier):
         table = {name: verb for name, (verb, _) in verbs.items()}
         handlers = {name: handler for name, (_, handler) in verbs.items()}
@@ -80,7 +80,12 @@ async def an_actor(**verbs: tuple[Verb, Any]) -> AsyncGenerator[tuple[Office, Co
     ],
 )
 async def test_a_verb_is_answered_once_and_in_time(
-    verb: Verb, handler: Any, budget: float | None, code: str, seconds: float, autojump_clock: MockClock
+    verb: Verb[Nothing, Nothing],
+    handler: Any,
+    budget: float | None,
+    code: str,
+    seconds: float,
+    autojump_clock: MockClock,
 ) -> None:
     async with an_actor(work=(verb, handler)) as (office, courier):
         began = trio.current_time()
