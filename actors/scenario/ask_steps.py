@@ -34,20 +34,20 @@ async def ask(step: Step, attempt: Attempt) -> tuple[str, str]:
         case Update():
             return target, await _update(step, attempt)
         case ReseedRandom(data=data):
-            seeding = attempt.sandbox(target).reseed_random(attempt.text(data).encode(), budget=attempt.budget)
+            seeding = attempt.sandbox(target).reseed_random(attempt.text(data).encode(), timeout=attempt.budget)
             await attempt.ask(step.word, attempt.address(target), seeding)
             return target, "{}"
         case CopyFile(path=path, data=data):
             content = attempt.text(data).encode()
-            copying = attempt.sandbox(target).copy_file(attempt.text(path), content, budget=attempt.budget)
+            copying = attempt.sandbox(target).copy_file(attempt.text(path), content, timeout=attempt.budget)
             await attempt.ask(step.word, attempt.address(target), copying)
             return target, "{}"
         case ListProcesses(table=True):
             words = [attempt.text(word) for word in step.args]
-            table = attempt.container(target).process_table(*words, budget=attempt.budget)
+            table = attempt.container(target).process_table(*words, timeout=attempt.budget)
             return target, await attempt.ask(step.word, attempt.address(target), table)
         case ListProcesses():
-            pids = attempt.container(target).list_processes(budget=attempt.budget)
+            pids = attempt.container(target).list_processes(timeout=attempt.budget)
             return target, _json(await attempt.ask(step.word, attempt.address(target), pids))
         case _:
             names = [item.name for item in msgspec.structs.fields(step)]
@@ -67,7 +67,7 @@ async def _update(step: Update, attempt: Attempt) -> str:
         pids=step.pids,
         **cpu_quota(attempt.text(step.cpus) if step.cpus else None),
     )
-    asking = attempt.container(step.update).update(resources, budget=attempt.budget)
+    asking = attempt.container(step.update).update(resources, timeout=attempt.budget)
     await attempt.ask("update", attempt.address(step.update), asking)
     return "{}"
 
@@ -79,7 +79,7 @@ async def _send(target: str, verb: str, args: dict[str, Any], attempt: Attempt) 
     if row is None:
         raise InvalidArgument(f"{address} has no verb {verb!r}: it has {', '.join(table)}", field="verb")
     message = convert_args(_filled(args, attempt), row.args)
-    asking = attempt.stage.world.system.courier.ask(address, verb, message, row.result, budget=attempt.budget)
+    asking = attempt.stage.world.system.courier.ask(address, verb, message, row.result, timeout=attempt.budget)
     return _json(await attempt.ask(verb, address, asking))
 
 

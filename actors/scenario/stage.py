@@ -174,7 +174,7 @@ class Attempt:
         self.stage = stage
         self.path = path
         self.scope = scope
-        # the step's own limit always comes first; the ask's budget is there for the far side
+        # the step's own limit always comes first; the ask's timeout is there for the far side
         self.budget = None if limit == inf else limit + 1.0
         self.began = stage.journal.now()
         self.asks: list[AskRecord] = []

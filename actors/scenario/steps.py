@@ -75,23 +75,23 @@ async def _start(step: verbs.Start, attempt: Attempt) -> Observed:
 
 async def _pause(step: verbs.Pause, attempt: Attempt) -> Observed:
     address = attempt.address(step.pause)
-    await attempt.ask("pause", address, attempt.container(step.pause).pause(budget=attempt.budget))
+    await attempt.ask("pause", address, attempt.container(step.pause).pause(timeout=attempt.budget))
     return Observed(step.pause)
 
 
 async def _resume(step: verbs.Resume, attempt: Attempt) -> Observed:
     address = attempt.address(step.resume)
-    await attempt.ask("resume", address, attempt.container(step.resume).resume(budget=attempt.budget))
+    await attempt.ask("resume", address, attempt.container(step.resume).resume(timeout=attempt.budget))
     return Observed(step.resume)
 
 
 async def _stop(step: verbs.Stop, attempt: Attempt) -> Observed:
     address = attempt.address(step.stop)
     if attempt.is_sandbox(step.stop):
-        await attempt.ask("stop", address, attempt.sandbox(address).stop(grace=step.grace, budget=attempt.budget))
+        await attempt.ask("stop", address, attempt.sandbox(address).stop(grace=step.grace, timeout=attempt.budget))
         return Observed(step.stop)
     handle = attempt.container(step.stop)
-    ending = handle.stop(signum=step.with_, grace=step.grace, budget=attempt.budget)
+    ending = handle.stop(signum=step.with_, grace=step.grace, timeout=attempt.budget)
     status = await attempt.ask("stop", address, ending)
     return Observed(step.stop, status.code, status.code, await _whole(attempt.view(step.stop), attempt.stage.slow))
 
@@ -100,11 +100,11 @@ async def _delete(step: verbs.Delete, attempt: Attempt) -> Observed:
     stage = attempt.stage
     address = attempt.address(step.delete)
     if attempt.is_sandbox(step.delete):
-        await attempt.ask("delete", address, attempt.sandbox(address).delete(budget=attempt.budget))
+        await attempt.ask("delete", address, attempt.sandbox(address).delete(timeout=attempt.budget))
         stage.standing.pop(address, None)
         stage.deleted.add(address)
     else:
-        await attempt.ask("delete", address, attempt.container(step.delete).delete(budget=attempt.budget))
+        await attempt.ask("delete", address, attempt.container(step.delete).delete(timeout=attempt.budget))
     return Observed(step.delete)
 
 
@@ -123,7 +123,7 @@ async def _exec(step: verbs.Exec, attempt: Attempt) -> Observed:
     process = stage.fresh_process(name)
     container = attempt.container(step.exec)
     try:
-        handle = await attempt.ask("exec", address, container.exec(process, spec, budget=attempt.budget))
+        handle = await attempt.ask("exec", address, container.exec(process, spec, timeout=attempt.budget))
     except KatrioError as error:
         if name is not None and error.code in attempt.expected:
             attempt.refused(name, address, container.process(process), _refused(name, step, attempt, error))
@@ -136,33 +136,33 @@ async def _signal(step: verbs.Signal, attempt: Attempt) -> Observed:
     address = attempt.address(step.signal)
     if step.all:
         handle = attempt.container(address)
-        sending = handle.signal(step.with_, all_processes=True, budget=attempt.budget)
+        sending = handle.signal(step.with_, all_processes=True, timeout=attempt.budget)
     else:
-        sending = attempt.process(step.signal).signal(step.with_, budget=attempt.budget)
+        sending = attempt.process(step.signal).signal(step.with_, timeout=attempt.budget)
     sent = await attempt.ask("signal", address, sending)
     return Observed(step.signal, sent.processes)
 
 
 async def _winsize(step: verbs.Winsize, attempt: Attempt) -> Observed:
-    resizing = attempt.process(step.winsize).winsize(step.rows, step.columns, budget=attempt.budget)
+    resizing = attempt.process(step.winsize).winsize(step.rows, step.columns, timeout=attempt.budget)
     await attempt.ask("winsize", attempt.address(step.winsize), resizing)
     return Observed(step.winsize)
 
 
 async def _stdin(step: verbs.Stdin, attempt: Attempt) -> Observed:
-    writing = attempt.process(step.stdin).write(attempt.text(step.text).encode(), budget=attempt.budget)
+    writing = attempt.process(step.stdin).write(attempt.text(step.text).encode(), timeout=attempt.budget)
     return Observed(step.stdin, await attempt.ask("write_stdin", attempt.address(step.stdin), writing))
 
 
 async def _close_stdin(step: verbs.CloseStdin, attempt: Attempt) -> Observed:
-    closing = attempt.process(step.close_stdin).close_stdin(budget=attempt.budget)
+    closing = attempt.process(step.close_stdin).close_stdin(timeout=attempt.budget)
     await attempt.ask("close_stdin", attempt.address(step.close_stdin), closing)
     return Observed(step.close_stdin)
 
 
 async def _wait(step: verbs.Wait, attempt: Attempt) -> Observed:
     address = attempt.address(step.wait)
-    status = await attempt.ask("wait", address, attempt.process(step.wait).wait(budget=attempt.budget))
+    status = await attempt.ask("wait", address, attempt.process(step.wait).wait(timeout=attempt.budget))
     view = attempt.view(step.wait)
     return Observed(step.wait, status.code, status.code, await _whole(view, attempt.stage.slow))
 
@@ -202,12 +202,12 @@ async def _look_state(step: verbs.State, attempt: Attempt) -> Observed:
 async def _state_of(name: str, attempt: Attempt) -> str:
     address = attempt.address(name)
     handle = attempt.sandbox(name) if attempt.is_sandbox(name) else attempt.container(address)
-    info = await attempt.ask("info", address, handle.info(budget=attempt.budget))
+    info = await attempt.ask("info", address, handle.info(timeout=attempt.budget))
     return info.state
 
 
 async def _check(step: verbs.Check, attempt: Attempt) -> Observed:
-    checking = attempt.sandbox(step.check).check(budget=attempt.budget)
+    checking = attempt.sandbox(step.check).check(timeout=attempt.budget)
     answer = await attempt.ask("check", step.check, checking)
     return Observed(step.check, "serving" if answer.serving else "not serving")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -79,4 +79,4 @@ class Verb(Generic[A, R]):
 
 def verbs_of(owner: type) -> Mapping[str, Verb[Any, Any]]:
     """The verbs that a class declares, by name, in their order there."""
-    return {name: verb for name, verb in vars(owner).items() if isinstance(verb, Verb)}
+    return {name: cast("Verb[Any, Any]", verb) for name, verb in vars(owner).items() if isinstance(verb, Verb)}

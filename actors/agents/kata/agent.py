@@ -104,7 +104,7 @@ class KataAgent(SandboxAgent):
         self._kernel_modules = kernel_modules
         self._link = open_link()
         # its owner has bounds of its own for every call
-        self._client = KataClient(self._link, seconds=None)
+        self._client = KataClient(self._link, timeout=None)
         self._exits = ExitCodes()
         self._identity = identity
         self._asking_seconds = asking_seconds
@@ -330,7 +330,7 @@ class KataAgent(SandboxAgent):
             link = self._open_link()
             async with open_plain_nursery() as nursery:
                 await nursery.start(link.run)
-                told = await poll_by_wait(KataClient(link, seconds=None), request)
+                told = await poll_by_wait(KataClient(link, timeout=None), request)
                 nursery.cancel_scope.cancel()
         return None if told is None else ExitStatus(self._exits.code(container, process, checked_status(told)))
 

@@ -54,20 +54,20 @@ class KataClient:
     Calls that change nothing tell the agent how much time is left; the others run to their own end in the guest.
     """
 
-    def __init__(self, link: RpcLink, *, seconds: float | None, waits_seconds: float | None = None) -> None:
-        """`seconds` bounds each call, `waits_seconds` those that wait for something to happen; None: for ever."""
+    def __init__(self, link: RpcLink, *, timeout: float | None, waits_timeout: float | None = None) -> None:
+        """`timeout` bounds each call, in seconds, `waits_timeout` those that wait for something to happen; None: for ever."""
         self._link = link
-        self._seconds = seconds
-        self._waits_seconds = waits_seconds
+        self._timeout = timeout
+        self._waits_timeout = waits_timeout
 
-    def within(self, seconds: float | None) -> KataClient:
+    def within(self, timeout: float | None) -> KataClient:
         """The same link with another bound for every call, also for those that wait."""
-        return KataClient(self._link, seconds=seconds, waits_seconds=seconds)
+        return KataClient(self._link, timeout=timeout, waits_timeout=timeout)
 
     async def call(self, request: Request[R]) -> R:
         """Make the call that `request` is the request of; its answer, of the type that the request's type names."""
         rpc = rpc_of(request)
-        seconds = self._waits_seconds if rpc.method in WAITING else self._seconds
+        seconds = self._waits_timeout if rpc.method in WAITING else self._timeout
         reply = await (self._link.call(rpc, request) if seconds is None else self._bounded(rpc, request, seconds))
         if not isinstance(reply, rpc.response):
             raise AgentProtocolError(f"{rpc.method}: the agent answered with {type(reply).__name__}")
@@ -86,7 +86,7 @@ async def open_kata_client(
     address: str,
     *,
     dialect: Dialect = Dialect.TTRPC,
-    seconds: float | None = DEFAULT_LIMITS.ask_seconds,
+    timeout: float | None = DEFAULT_LIMITS.ask_seconds,  # noqa: ASYNC109  # of each call, not of this block
     limits: Limits = DEFAULT_LIMITS,
     told: Told | None = None,
 ) -> AsyncGenerator[KataClient]:
@@ -97,8 +97,8 @@ async def open_kata_client(
     Args:
         address: where it listens, as `unix:///path`; docs/addresses.md has every form.
         dialect: today's, or that of Kata 1.x.
-        seconds: how long a call may take, None for ever. Calls that wait for something to happen are not bound by it:
-            output, input, an exit, an OOM kill; `client.within(seconds)` bounds those.
+        timeout: how long a call may take, in seconds; None for ever. Calls that wait for something to happen are not bound by it:
+            output, input, an exit, an OOM kill; `client.within(timeout)` bounds those.
         limits: `guest_start_seconds` is how long nobody may answer, `reconnect_seconds` the same for a link that broke.
         told: for a person who waits: is told once that nobody answers yet. A path where nobody listens is refused at once then.
 
@@ -113,5 +113,5 @@ async def open_kata_client(
     async with open_plain_nursery() as nursery, opening as dialer:
         link = open_rpc_link(dialer, limits, dialect)
         await nursery.start(link.run)
-        yield KataClient(link, seconds=seconds)
+        yield KataClient(link, timeout=timeout)
         nursery.cancel_scope.cancel()

@@ -90,7 +90,7 @@ async def test_a_verb_is_answered_once_and_in_time(
     async with an_actor(work=(verb, handler)) as (office, courier):
         began = trio.current_time()
         try:
-            await courier.ask("box", "work", Nothing(), Nothing, budget=budget)
+            await courier.ask("box", "work", Nothing(), Nothing, timeout=budget)
             said = ""
         except KatrioError as error:
             said = error.code
@@ -119,7 +119,7 @@ async def test_what_waits_for_its_turn_in_vain_was_not_begun(how: str, code: str
 
         async def second() -> None:
             try:
-                await courier.ask("box", "second", Nothing(), Nothing, budget=5 if how == "deadline" else math.inf)
+                await courier.ask("box", "second", Nothing(), Nothing, timeout=5 if how == "deadline" else math.inf)
                 answers.append("")
             except KatrioError as error:
                 answers.append(error.code)

@@ -53,7 +53,7 @@ async def client_of(dial: Dialer, dialect: Dialect) -> AsyncGenerator[KataClient
     async with trio.open_nursery() as nursery:
         link = open_rpc_link(dial, DEFAULT_LIMITS, dialect)
         await nursery.start(link.run)
-        yield KataClient(link, seconds=60)
+        yield KataClient(link, timeout=60)
         nursery.cancel_scope.cancel()
 
 

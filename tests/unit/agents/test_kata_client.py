@@ -77,7 +77,7 @@ async def client_of(peer: Peer, *, seconds: float | None = 60) -> AsyncGenerator
     async with trio.open_nursery() as nursery:
         link = open_rpc_link(memory_dialer(server, nursery), DEFAULT_LIMITS)
         await nursery.start(link.run)
-        yield KataClient(link, seconds=seconds)
+        yield KataClient(link, timeout=seconds)
         nursery.cancel_scope.cancel()
 
 

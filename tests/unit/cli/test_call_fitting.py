@@ -37,7 +37,7 @@ async def client(autojump_clock: MockClock) -> AsyncGenerator[KataClient]:
         assert isinstance(target, KataTarget)
         link = target.link()
         await nursery.start(link.run)
-        client = KataClient(link, seconds=60)
+        client = KataClient(link, timeout=60)
         await client.call(api.CreateSandboxRequest(hostname="box", sandbox_id="box"))
         yield client
         nursery.cancel_scope.cancel()

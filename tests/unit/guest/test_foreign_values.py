@@ -98,7 +98,7 @@ async def test_another_clients_values_are_refused_in_a_create_and_in_an_exec(aut
     async with open_simulated_kata() as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)
-        client = KataClient(link, seconds=60)
+        client = KataClient(link, timeout=60)
         await client.call(api.CreateSandboxRequest(hostname="box", sandbox_id="box"))
         spec = oci_spec(ContainerSpec(process=SLEEP), "/")
         await client.call(api.CreateContainerRequest(container_id="one", OCI=spec))
@@ -147,7 +147,7 @@ async def test_string_user_is_read_to_the_last_field(autojump_clock: MockClock) 
     async with open_simulated_kata() as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)
-        client = KataClient(link, seconds=60)
+        client = KataClient(link, timeout=60)
         await client.call(api.CreateSandboxRequest(hostname="box", sandbox_id="box"))
         for number, (asked, expected) in enumerate(WHO.items()):
             spec = oci_spec(ContainerSpec(process=ProcessSpec(args=("id",))), "/")
