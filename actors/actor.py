@@ -25,6 +25,7 @@ from actors.errors import (
 )
 from actors.host.exhaustion import told_when_exhausted
 from actors.lane import Lane
+from actors.wire.verbs import Nothing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Any, Mail], Awaitable[object]]
 
-__all__ = ["Actor"]
+__all__ = ["Actor", "plain_handlers"]
 
 _log = logging.getLogger("katrio")
 
@@ -53,7 +54,7 @@ class Actor:
         self,
         name: str,
         inbox: Inbox,
-        verbs: Mapping[str, Verb],
+        verbs: Mapping[str, Verb[Any, Any]],
         handlers: Mapping[str, Handler],
         limits: Limits,
     ) -> None:
@@ -112,7 +113,7 @@ class Actor:
                     name=f"{self.name}:{mail.verb}",
                 )
 
-    async def _attend(self, mail: Mail, verb: Verb, args: Any, ticket: Lane.Ticket) -> None:
+    async def _attend(self, mail: Mail, verb: Verb[Any, Any], args: Any, ticket: Lane.Ticket) -> None:
         """One verb from its place in the lane to its answer; one that ends with the actor is answered as well."""
         told = self._pending.get(mail.verb)
         try:
@@ -122,7 +123,7 @@ class Actor:
             if not mail.settled:
                 mail.fail(unknown(mail) if verb.changes_state else _stopped(mail))
 
-    async def _take_turn(self, mail: Mail, verb: Verb, args: Any, ticket: Lane.Ticket) -> None:
+    async def _take_turn(self, mail: Mail, verb: Verb[Any, Any], args: Any, ticket: Lane.Ticket) -> None:
         with ticket:
             with trio.CancelScope() as waiting:
                 waiting.deadline = mail.deadline
@@ -166,6 +167,27 @@ class Actor:
         near = difflib.get_close_matches(verb, self._verbs, 1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; it knows {', '.join(sorted(self._verbs))}"
         return InvalidArgument(f"{self.name or 'the system'} knows no verb {verb!r}{hint}", field="verb")
+
+
+def plain_handlers(
+    verbs: Mapping[str, Verb[Any, Any]], limits: Limits, method: Callable[[str], Callable[..., Awaitable[object]]]
+) -> dict[str, Handler]:
+    """The handlers of the plain verbs among `verbs`.
+
+    Each checks the arguments against the limits, and passes them on to `method(verb)`, which first refuses the verb where the
+    actor's state does not allow it.
+    """
+
+    def handler(verb: Verb[Any, Any]) -> Handler:
+        async def handle(args: Any, mail: Mail) -> object:
+            if verb.valid is not None:
+                verb.valid(args, limits)
+            answer = await method(verb.name)(*(() if verb.args is Nothing else (args,)))
+            return Nothing() if answer is None else answer
+
+        return handle
+
+    return {name: handler(verb) for name, verb in verbs.items() if verb.plain}
 
 
 def late(mail: Mail) -> bool:

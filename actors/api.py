@@ -84,7 +84,7 @@ async def open_system(
             be 0700 and is made when missing.
         require_isolation: refuse rather than run plain processes, which are kept from nothing: with "auto" they are what is
             left without root or a runtime, and the logger "katrio" warns of it.
-        limits: every bound, for the actors and for this handle: its default budget is `limits.ask_seconds`.
+        limits: every bound, for the actors and for this handle: its default `timeout` is `limits.ask_seconds`.
 
     Raises:
         InvalidArgument: no such agent or engine; a wrong configuration, by its key; or `listen` can't be used.

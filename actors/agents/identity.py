@@ -100,7 +100,7 @@ async def identify(client: KataClient, *, seconds: float = ASKING_SECONDS) -> Id
         AgentUnreachable, AgentProtocolError: as any call.
     """
     client = client.within(seconds)
-    told = await client.version(api.CheckRequest(service=SERVICE))
+    told = await client.call(api.VersionRequest(service=SERVICE))
     words = read_words(told.grpc_version)
     if words is not None:
         return Identity(AgentKind.KATRIO, told.agent_version, words.sandbox, words.engine)
@@ -111,13 +111,13 @@ async def identify(client: KataClient, *, seconds: float = ASKING_SECONDS) -> Id
 
 
 async def _identify_other(client: KataClient, version: str) -> Identity:
-    details = await _answer(client.get_guest_details())
+    details = await _answer(client.call(api.GuestDetailsRequest()))
     listed = (
         isinstance(details, api.GuestDetailsResponse)
         and details.agent_details is not None
         and bool(details.agent_details.storage_handlers)
     )
-    answer = await _answer(client.stats_container(api.StatsContainerRequest(container_id=_NOBODY)))
+    answer = await _answer(client.call(api.StatsContainerRequest(container_id=_NOBODY)))
     if isinstance(answer, InvalidTransition):
         return Identity(AgentKind.KATA_1X if listed else AgentKind.OTHER, version, sandbox=False)
     if listed and isinstance(answer, NotFound):
@@ -134,7 +134,7 @@ async def has_unified_groups(client: KataClient, *, seconds: float = ASKING_SECO
 
 
 async def _has_file(client: KataClient, path: str) -> bool | None:
-    answer = await _answer(client.get_volume_stats(VolumeStatsRequest(volume_guest_path=path)))
+    answer = await _answer(client.call(VolumeStatsRequest(volume_guest_path=path)))
     if isinstance(answer, AgentError):
         return False if any(word in answer.message for word in _MISSING) else None
     # agents before 2.4 have no such call, and a policy may forbid it

@@ -1,21 +1,29 @@
-"""The verb table: which verb which agent does, from `verbs.toml` beside this file.
+"""The support table: which verb which agent does, from the verbs' declarations, and which events it tells.
 
-For the command line, the page `docs/agent-interface.md` and the tests that hold both to what they observe. Not for
+For the command line, the page `docs/agents.md` and the tests that hold both to what they observe. Not for
 refusing a verb: an agent that can't do one says so itself.
 """
 
 from __future__ import annotations
 
-import tomllib
 from enum import StrEnum
-from importlib import resources
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["Row", "Support", "VerbTable", "read_verb_table"]
+from actors.wire.verb import COLUMNS, EVERYWHERE, KATA, NOOP
+from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Row", "Support", "VerbTable", "verb_table"]
 
 
 class Support(StrEnum):
-    """What becomes of a verb with an agent."""
+    """What becomes of a verb with an agent.
+
+    OK: it does what docs/agent-interface.md says, as far as docs/agents.md does not say otherwise; with noop it answers at once
+    with a zero result. UNSUPPORTED: it answers `unsupported`, and nothing was done. NOT_APPLICABLE: it can't come up there.
+    """
 
     OK = "ok"
     UNSUPPORTED = "unsupported"
@@ -31,7 +39,7 @@ class Row(NamedTuple):
 
 
 class VerbTable(NamedTuple):
-    """The table as it is in the file."""
+    """The whole table."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -42,13 +50,27 @@ class VerbTable(NamedTuple):
         return {(row.kind, row.verb): row.supports[index] for row in self.rows}
 
 
-def read_verb_table() -> VerbTable:
-    """The table that this version ships."""
-    document = tomllib.loads(resources.files("actors.agents").joinpath("verbs.toml").read_text("utf-8"))
-    columns = tuple(str(name) for name in document.pop("columns"))
-    rows = tuple(
-        Row(kind, verb, tuple(Support(word) for word in words))
-        for kind, verbs in document.items()
-        for verb, words in verbs.items()
-    )
-    return VerbTable(columns, rows)
+# kind of event -> where it is told, and where it can't come up: with noop nothing runs, so nothing ends; processes alone have
+# no limit of memory
+_EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    "state": (EVERYWHERE, frozenset()),
+    "deleted": (EVERYWHERE, frozenset()),
+    "exit": (EVERYWHERE - NOOP, NOOP),
+    "oom": (KATA - NOOP - {"kata/processes"}, NOOP | {"kata/processes"}),
+}
+
+
+def verb_table() -> VerbTable:
+    """The table of this version."""
+    tables = (("sandbox", SANDBOX_VERBS), ("container", CONTAINER_VERBS))
+    verbs = (_row(kind, name, verb.support) for kind, table in tables for name, verb in table.items())
+    return VerbTable(COLUMNS, (*verbs, *(_row("event", name, *where) for name, where in _EVENTS.items())))
+
+
+def _row(kind: str, name: str, done: frozenset[str], absent: frozenset[str] = frozenset()) -> Row:
+    def word(column: str) -> Support:
+        if column in absent:
+            return Support.NOT_APPLICABLE
+        return Support.OK if column in done else Support.UNSUPPORTED
+
+    return Row(kind, name, tuple(map(word, COLUMNS)))

@@ -5,7 +5,7 @@ Not for asking an agent: the table is what this version was tested to do.
 
 from __future__ import annotations
 
-from actors.agents.support import read_verb_table
+from actors.agents.support import verb_table
 from actors.cli.exits import Exit
 from actors.cli.say import say
 from actors.scenario.report.base import json_text
@@ -15,7 +15,7 @@ __all__ = ["verbs"]
 
 def verbs(*, as_json: bool) -> int:
     """Print it; the exit code."""
-    table = read_verb_table()
+    table = verb_table()
     if as_json:
         rows = [
             {"kind": row.kind, "verb": row.verb, "agents": dict(zip(table.columns, row.supports, strict=True))}

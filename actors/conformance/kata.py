@@ -106,7 +106,7 @@ class KataTarget:
     async def _asked_who(self) -> Identity:
         """Raises: KatrioError when it can't be talked to; what it refuses is for cases to tell."""
         try:
-            return await identify(KataClient(self.control, seconds=None), seconds=PREPARED_SECONDS * self.slow)
+            return await identify(KataClient(self.control, timeout=None), seconds=PREPARED_SECONDS * self.slow)
         except KatrioError as error:
             if is_loss(error) or isinstance(error, AgentProtocolError):
                 raise

@@ -7,12 +7,13 @@ Not for OCI: the agent translates. Its connection is its own, so that a stuck ca
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from trio_util import AsyncValue
 
-from actors.actor import Actor
+from actors.actor import Actor, plain_handlers
 from actors.container.listing import Listing
 from actors.container.processes import Processes
 from actors.errors import (
@@ -39,9 +40,8 @@ if TYPE_CHECKING:
     from actors.agents.base import AgentConnection
     from actors.limits import Limits
     from actors.mailbox import Inbox, Mail
-    from actors.wire.reports import ContainerStats
     from actors.wire.spec import ContainerSpec
-    from actors.wire.verbs import Delete, Exec, Update
+    from actors.wire.verbs import Delete, Exec
 
 __all__ = ["ContainerActor"]
 
@@ -109,10 +109,7 @@ class ContainerActor:
                 "read_stdout": self._processes.read_stdout,
                 "read_stderr": self._processes.read_stderr,
                 "wait": self._processes.wait,
-                "list_processes": self._judged(
-                    "list_processes", Listing(name, connection, limits, self._check).list_processes
-                ),
-                **{verb: self._judged(verb, handler) for verb, handler in self._refusable()},
+                **{verb: self._judged(verb, handler) for verb, handler in self._refusable().items()},
                 "info": self._info,
                 "events": self.events.serve,
             },
@@ -215,10 +212,21 @@ class ContainerActor:
     def _check(self, verb: str) -> None:
         CONTAINER.check(verb, self.state.value, self.id)
 
-    def _refusable(self) -> Iterator[tuple[str, Callable[[Any, Mail], Awaitable[object]]]]:
+    def _refusable(self) -> Mapping[str, Callable[[Any, Mail], Awaitable[object]]]:
         """What an agent does while a container lives, and refuses when that has just ended."""
-        yield from (("pause", self._pause), ("resume", self._resume), ("exec", self._exec))
-        yield from (("stats", self._stats), ("update", self._update))
+        listing = Listing(self.id, self._agent, self._limits, self._check)
+        return {
+            "pause": self._pause,
+            "resume": self._resume,
+            "exec": self._exec,
+            "list_processes": listing.list_processes,
+            **plain_handlers(CONTAINER_VERBS, self._limits, self._method),
+        }
+
+    def _method(self, verb: str) -> Callable[..., Awaitable[object]]:
+        """The agent's, of a plain verb."""
+        self._check(verb)
+        return partial(getattr(self._agent, f"{verb}_container"), self.id)
 
     def _judged(
         self, verb: str, handler: Callable[[Any, Mail], Awaitable[object]]
@@ -301,15 +309,6 @@ class ContainerActor:
             for event in _TOLD.get((self.state.value, found), ()):
                 self._move_if(event)
             return
-
-    async def _update(self, args: Update, mail: Mail) -> Nothing:
-        self._check("update")
-        await self._agent.update_container(self.id, args.resources)
-        return Nothing()
-
-    async def _stats(self, args: Nothing, mail: Mail) -> ContainerStats:
-        self._check("stats")
-        return await self._agent.stats_container(self.id)
 
     async def _exec(self, args: Exec, mail: Mail) -> Nothing:
         assert self._following is not None

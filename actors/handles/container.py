@@ -8,31 +8,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.handles.base import DEFAULT, Allowance, SeenEvent, delete_at, open_events_of, with_grace
+from actors.handles.base import UNSET, Handle, SeenEvent, Timeout, with_grace
 from actors.handles.process import ProcessHandle
-from actors.wire.reports import ContainerStats
-from actors.wire.spec import ProcessSpec, ResourceSpec, Stopped
-from actors.wire.verbs import Exec, Info, ListedProcesses, ListProcesses, Nothing, Signal, Signalled, Stop, Update
+from actors.wire.verbs import (
+    ContainerVerbs,
+    Exec,
+    Info,
+    ListedProcesses,
+    ListProcesses,
+    Nothing,
+    Signal,
+    Signalled,
+    Stop,
+    Update,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
-    from actors.mailbox import Courier
+    from actors.wire.reports import ContainerStats
+    from actors.wire.spec import ProcessSpec, ResourceSpec, Stopped
+
 
 __all__ = ["ContainerHandle"]
 
 
 @dataclass(frozen=True, slots=True)
-class ContainerHandle:
+class ContainerHandle(Handle):
     """One container of a sandbox."""
-
-    courier: Courier
-    address: str
 
     def open_events(self) -> AbstractAsyncContextManager[AsyncIterator[SeenEvent]]:
         """Subscribe to its state and its processes' ends: what is the case, then what changes; ends with its delete."""
-        return open_events_of(self.courier, self.address)
+        return self._open_events()
 
     @property
     def init(self) -> ProcessHandle:
@@ -43,58 +51,52 @@ class ContainerHandle:
         """A handle on a process that `exec` made; asks nothing."""
         return ProcessHandle(self.courier, self.address, name)
 
-    async def start(self, *, budget: Allowance = DEFAULT) -> None:
+    async def start(self, *, timeout: Timeout = UNSET) -> None:
         """Let its init run. Raises: InvalidTransition."""
-        await self.courier.ask(self.address, "start", Nothing(), Nothing, budget=budget)
+        await self._ask(ContainerVerbs.start, Nothing(), timeout)
 
-    async def pause(self, *, budget: Allowance = DEFAULT) -> None:
+    async def pause(self, *, timeout: Timeout = UNSET) -> None:
         """Freeze every process of it; its neighbours run on. Raises: InvalidTransition, Unsupported."""
-        await self.courier.ask(self.address, "pause", Nothing(), Nothing, budget=budget)
+        await self._ask(ContainerVerbs.pause, Nothing(), timeout)
 
-    async def resume(self, *, budget: Allowance = DEFAULT) -> None:
+    async def resume(self, *, timeout: Timeout = UNSET) -> None:
         """Thaw it. Raises: InvalidTransition."""
-        await self.courier.ask(self.address, "resume", Nothing(), Nothing, budget=budget)
+        await self._ask(ContainerVerbs.resume, Nothing(), timeout)
 
-    async def exec(self, name: str, spec: ProcessSpec, *, budget: Allowance = DEFAULT) -> ProcessHandle:
+    async def exec(self, name: str, spec: ProcessSpec, *, timeout: Timeout = UNSET) -> ProcessHandle:
         """Start one more process, named `name`. Raises: AlreadyExists, InvalidTransition, InvalidArgument."""
-        await self.courier.ask(self.address, "exec", Exec(name, spec), Nothing, budget=budget)
+        await self._ask(ContainerVerbs.exec, Exec(name, spec), timeout)
         return ProcessHandle(self.courier, self.address, name)
 
-    async def update(self, resources: ResourceSpec, *, budget: Allowance = DEFAULT) -> None:
+    async def update(self, resources: ResourceSpec, *, timeout: Timeout = UNSET) -> None:
         """Change its limits while it runs; all of them or none. Raises: InvalidArgument, Unsupported (the field)."""
-        await self.courier.ask(self.address, "update", Update(resources), Nothing, budget=budget)
+        await self._ask(ContainerVerbs.update, Update(resources), timeout)
 
-    async def stats(self, *, budget: Allowance = DEFAULT) -> ContainerStats:
+    async def stats(self, *, timeout: Timeout = UNSET) -> ContainerStats:
         """What it uses. Raises: Unsupported where nothing counts that."""
-        return await self.courier.ask(self.address, "stats", Nothing(), ContainerStats, budget=budget)
+        return await self._ask(ContainerVerbs.stats, Nothing(), timeout)
 
-    async def list_processes(self, *, budget: Allowance = DEFAULT) -> tuple[int, ...]:
+    async def list_processes(self, *, timeout: Timeout = UNSET) -> tuple[int, ...]:
         """The pids of all of its processes, as its guest numbers them."""
-        return (await self._list(ListProcesses(), budget)).pids
+        return (await self._list(ListProcesses(), timeout)).pids
 
-    async def process_table(self, *args: str, budget: Allowance = DEFAULT) -> str:
+    async def process_table(self, *args: str, timeout: Timeout = UNSET) -> str:
         """What `ps ARGS` prints of its processes; "-ef" when there are no arguments."""
-        return (await self._list(ListProcesses("table", args), budget)).table
+        return (await self._list(ListProcesses("table", args), timeout)).table
 
-    async def _list(self, args: ListProcesses, budget: Allowance) -> ListedProcesses:
-        return await self.courier.ask(self.address, "list_processes", args, ListedProcesses, budget=budget)
+    async def _list(self, args: ListProcesses, timeout: Timeout) -> ListedProcesses:
+        return await self._ask(ContainerVerbs.list_processes, args, timeout)
 
-    async def signal(self, signum: int, *, all_processes: bool = False, budget: Allowance = DEFAULT) -> Signalled:
+    async def signal(self, signum: int, *, all_processes: bool = False, timeout: Timeout = UNSET) -> Signalled:
         """Signal its init, or every process of it."""
-        return await self.courier.ask(
-            self.address,
-            "signal",
-            Signal(signum, all=all_processes),
-            Signalled,
-            budget=budget,
-        )
+        return await self._ask(ContainerVerbs.signal, Signal(signum, all=all_processes), timeout)
 
-    async def disconnect(self, *, budget: Allowance = DEFAULT) -> None:
+    async def disconnect(self, *, timeout: Timeout = UNSET) -> None:
         """Close its own connection to the agent; it is dialled again when it is next needed. Repeated is fine.
 
         What was in flight on it ends at once; waits and readers go on over the next one.
         """
-        await self.courier.ask(self.address, "disconnect", Nothing(), Nothing, budget=budget)
+        await self._ask(ContainerVerbs.disconnect, Nothing(), timeout)
 
     async def stop(
         self,
@@ -102,7 +104,7 @@ class ContainerHandle:
         signum: int = 15,
         grace: float | None = None,
         force: bool = False,
-        budget: Allowance = DEFAULT,
+        timeout: Timeout = UNSET,
     ) -> Stopped:
         """Polite signal, `grace` seconds, SIGKILL to all; how its init ended. Repeated is fine.
 
@@ -110,15 +112,15 @@ class ContainerHandle:
 
         With `force` it ends stopped whatever fails. Raises then: OutcomeUnknown when nobody can tell how it ended.
         """
-        budget = with_grace(self.courier, budget, grace)
-        return await self.courier.ask(self.address, "stop", Stop(signum, grace, force), Stopped, budget=budget)
+        timeout = with_grace(self.courier, timeout, grace)
+        return await self._ask(ContainerVerbs.stop, Stop(signum, grace, force), timeout)
 
-    async def delete(self, *, force: bool = False, budget: Allowance = DEFAULT) -> None:
+    async def delete(self, *, force: bool = False, timeout: Timeout = UNSET) -> None:
         """Forget it and its cached results. Raises: InvalidTransition while it runs, unless `force`: then it is
         stopped first, without grace. With `force` one that is not there is fine.
         """
-        await delete_at(self.courier, self.address, force=force, budget=budget)
+        await self._delete(ContainerVerbs.delete, timeout, force=force)
 
-    async def info(self, *, budget: Allowance = DEFAULT) -> Info:
+    async def info(self, *, timeout: Timeout = UNSET) -> Info:
         """Its state; its execs that run as `children`; how its init ended, once it has."""
-        return await self.courier.ask(self.address, "info", Nothing(), Info, budget=budget)
+        return await self._ask(ContainerVerbs.info, Nothing(), timeout)

@@ -12,17 +12,25 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import InvalidArgument, KatrioError
-from actors.handles.base import DEFAULT, Allowance, Deadline, check_bytes
+from actors.handles.base import UNSET, Deadline, Handle, Timeout, check_bytes
 from actors.mailbox import checked_seconds
 from actors.nurseries import open_plain_nursery
 from actors.wire.spec import ExitStatus, TerminalSize
-from actors.wire.verbs import Nothing, ProcessRef, ReadOutput, Signal, Signalled, Winsize, WriteStdin, Written
+from actors.wire.verbs import (
+    ContainerVerbs,
+    ProcessRef,
+    ReadOutput,
+    Signal,
+    Signalled,
+    Winsize,
+    WriteStdin,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
-    from actors.mailbox import Courier, StreamPart
+    from actors.mailbox import StreamPart
 
 __all__ = ["Completed", "ProcessHandle"]
 
@@ -68,42 +76,40 @@ class _Gathered:
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessHandle:
+class ProcessHandle(Handle):
     """One process of a container; the empty id is the container's init."""
 
-    courier: Courier
-    address: str
     id: str
 
-    async def wait(self, *, budget: float | None = None) -> ExitStatus:
+    async def wait(self, *, timeout: float | None = None) -> ExitStatus:
         """Wait for its end; the same answer for every asker until the container is deleted."""
-        return await self.courier.ask(self.address, "wait", ProcessRef(self.id), ExitStatus, budget=budget)
+        return await self._ask(ContainerVerbs.wait, ProcessRef(self.id), timeout)
 
-    async def signal(self, signum: int, *, budget: Allowance = DEFAULT) -> Signalled:
+    async def signal(self, signum: int, *, timeout: Timeout = UNSET) -> Signalled:
         """Signal it; one that has ended is fine and counts 0."""
-        return await self.courier.ask(self.address, "signal", Signal(signum, self.id), Signalled, budget=budget)
+        return await self._ask(ContainerVerbs.signal, Signal(signum, self.id), timeout)
 
-    async def winsize(self, rows: int, columns: int, *, budget: Allowance = DEFAULT) -> None:
+    async def winsize(self, rows: int, columns: int, *, timeout: Timeout = UNSET) -> None:
         """Resize its terminal. Raises: InvalidTransition when it has none."""
         args = Winsize(TerminalSize(rows, columns), self.id)
-        await self.courier.ask(self.address, "winsize", args, Nothing, budget=budget)
+        await self._ask(ContainerVerbs.winsize, args, timeout)
 
-    async def write(self, data: bytes, *, budget: Allowance = DEFAULT) -> int:
+    async def write(self, data: bytes, *, timeout: Timeout = UNSET) -> int:
         """Write to its input, in chunks; how many bytes went in, less than given once it was closed.
 
-        Up to 1 MiB, a pipe's buffer, goes in before the process reads any of it. `budget` is for all of it together.
+        Up to 1 MiB, a pipe's buffer, goes in before the process reads any of it. `timeout` is for all of it together.
 
         Raises: KatrioError, `details["written"]` of which says how many bytes went in; when it is OutcomeUnknown (the
-            budget was over, the link broke), up to one chunk more may have.
+            timeout was over, the link broke), up to one chunk more may have.
         """
         check_bytes(data)
         sent = 0
-        deadline = Deadline(self.courier, budget)
+        deadline = Deadline(self.courier, timeout)
         while sent < len(data):
             chunk = data[sent : sent + self.courier.limits.chunk_bytes]
             args = WriteStdin(chunk, self.id)
             try:
-                answer = await self.courier.ask(self.address, "write_stdin", args, Written, budget=deadline.left())
+                answer = await self._ask(ContainerVerbs.write_stdin, args, deadline.left())
             except KatrioError as error:
                 error.details["written"] = sent
                 raise
@@ -112,9 +118,9 @@ class ProcessHandle:
                 break
         return sent
 
-    async def close_stdin(self, *, budget: Allowance = DEFAULT) -> None:
+    async def close_stdin(self, *, timeout: Timeout = UNSET) -> None:
         """End of file on its input; repeated is fine."""
-        await self.courier.ask(self.address, "close_stdin", ProcessRef(self.id), Nothing, budget=budget)
+        await self._ask(ContainerVerbs.close_stdin, ProcessRef(self.id), timeout)
 
     @asynccontextmanager
     async def _open(self, verb: str) -> AsyncGenerator[AsyncIterator[StreamPart]]:
@@ -129,7 +135,9 @@ class ProcessHandle:
         """Like `open_stdout`; ends at once for a process with a terminal."""
         return self._open("read_stderr")
 
-    async def collect(self, *, timeout: float | None = None, max_bytes: int | None = None) -> Completed:  # noqa: ASYNC109  # a cancel scope would lose what was read
+    async def collect(
+        self, *, timeout: float | None = None, max_bytes: int | None = None
+    ) -> Completed:  # a cancel scope would lose what was read
         """Read both outputs to their end, then wait.
 
         What was read is gone for the next reader, so a cancel scope around this throws it away; `timeout` does not.

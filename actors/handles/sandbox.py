@@ -8,29 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.handles.base import (
-    DEFAULT,
-    Allowance,
-    Deadline,
-    SeenEvent,
-    check_bytes,
-    delete_at,
-    open_events_of,
-    with_grace,
-)
+from actors.handles.base import UNSET, Deadline, Handle, SeenEvent, Timeout, check_bytes, with_grace
 from actors.handles.container import ContainerHandle
-from actors.wire.reports import Capabilities, GuestDetails, Interface, Route
 from actors.wire.verbs import (
     Checked,
     CopyFile,
     CreateContainer,
-    Created,
     Info,
-    Interfaces,
     Nothing,
     OnlineCpuMem,
     ReseedRandom,
     Routes,
+    SandboxVerbs,
     SetGuestTime,
     Stop,
     UpdateInterface,
@@ -40,77 +29,74 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
-    from actors.mailbox import Courier
+    from actors.wire.reports import Capabilities, GuestDetails, Interface, Route
     from actors.wire.spec import ContainerSpec
 
 __all__ = ["SandboxHandle"]
 
 
 @dataclass(frozen=True, slots=True)
-class SandboxHandle:
+class SandboxHandle(Handle):
     """One sandbox: a guest and the containers in it."""
 
-    courier: Courier
-    address: str
-
-    async def start(self, *, budget: Allowance = DEFAULT) -> None:
+    async def start(self, *, timeout: Timeout = UNSET) -> None:
         """Bring up its guest and connect. Raises: GuestDied, AgentUnreachable, InvalidTransition."""
-        await self.courier.ask(self.address, "start", Nothing(), Nothing, budget=budget)
+        await self._ask(SandboxVerbs.start, Nothing(), timeout)
 
-    async def stop(self, *, grace: float | None = None, budget: Allowance = DEFAULT) -> None:
+    async def stop(self, *, grace: float | None = None, timeout: Timeout = UNSET) -> None:
         """Stop every container (polite signal, `grace` seconds, SIGKILL), then the guest. Repeated is fine."""
-        budget = with_grace(self.courier, budget, grace)
-        await self.courier.ask(self.address, "stop", Stop(grace_seconds=grace), Nothing, budget=budget)
+        timeout = with_grace(self.courier, timeout, grace)
+        await self._ask(SandboxVerbs.stop, Stop(grace_seconds=grace), timeout)
 
-    async def delete(self, *, force: bool = False, budget: Allowance = DEFAULT) -> None:
+    async def delete(self, *, force: bool = False, timeout: Timeout = UNSET) -> None:
         """Forget it. Raises: InvalidTransition while it runs, unless `force`: then it is stopped first, without grace.
 
         With `force` one that is not there is fine.
         """
-        await delete_at(self.courier, self.address, force=force, budget=budget)
+        await self._delete(SandboxVerbs.delete, timeout, force=force)
 
-    async def check(self, *, budget: Allowance = DEFAULT) -> Checked:
+    async def check(self, *, timeout: Timeout = UNSET) -> Checked:
         """Ask its agent whether it serves."""
-        return await self.courier.ask(self.address, "check", Nothing(), Checked, budget=budget)
+        return await self._ask(SandboxVerbs.check, Nothing(), timeout)
 
-    async def info(self, *, budget: Allowance = DEFAULT) -> Info:
+    async def info(self, *, timeout: Timeout = UNSET) -> Info:
         """Its state, and its containers as `children`."""
-        return await self.courier.ask(self.address, "info", Nothing(), Info, budget=budget)
+        return await self._ask(SandboxVerbs.info, Nothing(), timeout)
 
     def open_events(self) -> AbstractAsyncContextManager[AsyncIterator[SeenEvent]]:
         """Subscribe to it and its containers: what is the case, then what changes; ends when it is deleted."""
-        return open_events_of(self.courier, self.address)
+        return self._open_events()
 
-    async def capabilities(self, *, budget: Allowance = DEFAULT) -> Capabilities:
+    async def capabilities(self, *, timeout: Timeout = UNSET) -> Capabilities:
         """What its agent can be given."""
-        return await self.courier.ask(self.address, "capabilities", Nothing(), Capabilities, budget=budget)
+        return await self._ask(SandboxVerbs.capabilities, Nothing(), timeout)
 
-    async def get_guest_details(self, *, budget: Allowance = DEFAULT) -> GuestDetails:
+    async def get_guest_details(self, *, timeout: Timeout = UNSET) -> GuestDetails:
         """What its guest says of itself."""
-        return await self.courier.ask(self.address, "get_guest_details", Nothing(), GuestDetails, budget=budget)
+        return await self._ask(SandboxVerbs.get_guest_details, Nothing(), timeout)
 
-    async def disconnect(self, *, budget: Allowance = DEFAULT) -> None:
+    async def disconnect(self, *, timeout: Timeout = UNSET) -> None:
         """Close its own connection to the agent; it is dialled again when it is next needed. Repeated is fine.
 
         What was in flight on it ends at once; its containers have connections of their own.
         """
-        await self.courier.ask(self.address, "disconnect", Nothing(), Nothing, budget=budget)
+        await self._ask(SandboxVerbs.disconnect, Nothing(), timeout)
 
     async def online_cpu_mem(
-        self, cpus: int, *, cpu_only: bool = False, wait: bool = False, budget: Allowance = DEFAULT
+        self, cpus: int, *, cpu_only: bool = False, wait: bool = False, timeout: Timeout = UNSET
     ) -> None:
         """Bring up what was plugged into its machine. Raises: Unsupported where the guest is no VM."""
         args = OnlineCpuMem(cpus, cpu_only, wait)
-        await self.courier.ask(self.address, "online_cpu_mem", args, Nothing, budget=budget)
+        await self._ask(SandboxVerbs.online_cpu_mem, args, timeout)
 
-    async def set_guest_time(self, seconds: int, microseconds: int = 0, *, budget: Allowance = DEFAULT) -> None:
+    async def set_guest_time(self, seconds: int, microseconds: int = 0, *, timeout: Timeout = UNSET) -> None:
         """Set its clock, since 1970. Raises: Unsupported where the guest shares this machine's clock."""
         args = SetGuestTime(seconds, microseconds)
-        await self.courier.ask(self.address, "set_guest_time", args, Nothing, budget=budget)
+        await self._ask(SandboxVerbs.set_guest_time, args, timeout)
 
-    async def reseed_random(self, data: bytes, *, budget: Allowance = DEFAULT) -> None:
+    async def reseed_random(self, data: bytes, *, timeout: Timeout = UNSET) -> None:
         """Mix 1 to 512 random bytes into its kernel's pool. Raises: InvalidArgument."""
-        await self.courier.ask(self.address, "reseed_random", ReseedRandom(data), Nothing, budget=budget)
+        await self._ask(SandboxVerbs.reseed_random, ReseedRandom(data), timeout)
 
     async def copy_file(
         self,
@@ -121,17 +107,17 @@ class SandboxHandle:
         directory_mode: int = 0o755,
         uid: int = 0,
         gid: int = 0,
-        budget: Allowance = DEFAULT,
+        timeout: Timeout = UNSET,
     ) -> None:
         """Put a file into its guest's shared directory, in pieces; it appears there whole, or not at all.
 
         A container mounts it by its path below /run/kata-containers/shared/containers. One writer to a path.
-        `budget` is for all pieces together.
+        `timeout` is for all pieces together.
         Raises: InvalidArgument, PermissionDenied for a path that leads elsewhere, ResourceExhausted.
         """
         check_bytes(data)
         chunk_bytes = self.courier.limits.chunk_bytes
-        deadline = Deadline(self.courier, budget)
+        deadline = Deadline(self.courier, timeout)
         for offset in range(0, max(len(data), 1), chunk_bytes):
             piece = CopyFile(
                 path=path,
@@ -143,35 +129,29 @@ class SandboxHandle:
                 uid=uid,
                 gid=gid,
             )
-            await self.courier.ask(self.address, "copy_file", piece, Nothing, budget=deadline.left())
+            await self._ask(SandboxVerbs.copy_file, piece, deadline.left())
 
-    async def list_interfaces(self, *, budget: Allowance = DEFAULT) -> tuple[Interface, ...]:
+    async def list_interfaces(self, *, timeout: Timeout = UNSET) -> tuple[Interface, ...]:
         """Its network devices. Raises: Unsupported where the guest has no network of its own."""
-        answer = await self.courier.ask(self.address, "list_interfaces", Nothing(), Interfaces, budget=budget)
+        answer = await self._ask(SandboxVerbs.list_interfaces, Nothing(), timeout)
         return answer.interfaces
 
-    async def update_interface(self, interface: Interface, *, budget: Allowance = DEFAULT) -> Interface:
+    async def update_interface(self, interface: Interface, *, timeout: Timeout = UNSET) -> Interface:
         """Give a network device its addresses, and what else is named; how it is then."""
         args = UpdateInterface(interface)
-        return await self.courier.ask(self.address, "update_interface", args, Interface, budget=budget)
+        return await self._ask(SandboxVerbs.update_interface, args, timeout)
 
-    async def list_routes(self, *, budget: Allowance = DEFAULT) -> tuple[Route, ...]:
+    async def list_routes(self, *, timeout: Timeout = UNSET) -> tuple[Route, ...]:
         """Its routes. Raises: Unsupported where the guest has no network of its own."""
-        return (await self.courier.ask(self.address, "list_routes", Nothing(), Routes, budget=budget)).routes
+        return (await self._ask(SandboxVerbs.list_routes, Nothing(), timeout)).routes
 
-    async def update_routes(self, routes: tuple[Route, ...], *, budget: Allowance = DEFAULT) -> tuple[Route, ...]:
+    async def update_routes(self, routes: tuple[Route, ...], *, timeout: Timeout = UNSET) -> tuple[Route, ...]:
         """Replace its routes; how they are then."""
-        return (await self.courier.ask(self.address, "update_routes", Routes(routes), Routes, budget=budget)).routes
+        return (await self._ask(SandboxVerbs.update_routes, Routes(routes), timeout)).routes
 
-    async def create_container(self, name: str, spec: ContainerSpec, *, budget: Allowance = DEFAULT) -> ContainerHandle:
+    async def create_container(self, name: str, spec: ContainerSpec, *, timeout: Timeout = UNSET) -> ContainerHandle:
         """Make a container whose init waits for `start`. Raises: AlreadyExists, InvalidArgument."""
-        made = await self.courier.ask(
-            self.address,
-            "create_container",
-            CreateContainer(name, spec),
-            Created,
-            budget=budget,
-        )
+        made = await self._ask(SandboxVerbs.create_container, CreateContainer(name, spec), timeout)
         return ContainerHandle(self.courier, made.address)
 
     def container(self, name: str) -> ContainerHandle:

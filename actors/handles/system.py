@@ -8,16 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.handles.base import DEFAULT, Allowance, SeenEvent, open_events_of
+from actors.handles.base import UNSET, Handle, SeenEvent, Timeout
 from actors.handles.sandbox import SandboxHandle
 from actors.wire.spec import SandboxSpec
-from actors.wire.verbs import Created, CreateSandbox, Info, Nothing
+from actors.wire.verbs import CreateSandbox, Info, Nothing, SystemVerbs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
-    from actors.mailbox import Courier
 
 __all__ = ["SystemHandle"]
 
@@ -26,35 +25,31 @@ SYSTEM_ADDRESS = ""
 
 
 @dataclass(frozen=True, slots=True)
-class SystemHandle:
+class SystemHandle(Handle):
     """The root of one system of actors."""
 
-    courier: Courier
+    address: str = SYSTEM_ADDRESS
 
     async def create_sandbox(
         self,
         name: str,
         spec: SandboxSpec | None = None,
         *,
-        budget: Allowance = DEFAULT,
+        timeout: Timeout = UNSET,
     ) -> SandboxHandle:
         """Make a sandbox actor; nothing runs before its `start`. Raises: AlreadyExists, InvalidArgument."""
-        made = await self.courier.ask(
-            SYSTEM_ADDRESS,
-            "create_sandbox",
-            CreateSandbox(name, SandboxSpec() if spec is None else spec),
-            Created,
-            budget=budget,
+        made = await self._ask(
+            SystemVerbs.create_sandbox, CreateSandbox(name, SandboxSpec() if spec is None else spec), timeout
         )
         return SandboxHandle(self.courier, made.address)
 
-    async def info(self, *, budget: Allowance = DEFAULT) -> Info:
+    async def info(self, *, timeout: Timeout = UNSET) -> Info:
         """The system's own view: its sandboxes are the `children`."""
-        return await self.courier.ask(SYSTEM_ADDRESS, "info", Nothing(), Info, budget=budget)
+        return await self._ask(SystemVerbs.info, Nothing(), timeout)
 
     def open_events(self) -> AbstractAsyncContextManager[AsyncIterator[SeenEvent]]:
         """Subscribe to every sandbox and container: what is the case, then what changes."""
-        return open_events_of(self.courier, SYSTEM_ADDRESS)
+        return self._open_events()
 
     def sandbox(self, name: str) -> SandboxHandle:
         """A handle on a sandbox that exists already; asks nothing."""

@@ -8,20 +8,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from actors.lifecycle.table import Lifecycle
+from actors.lifecycle.states import ContainerState
+from actors.lifecycle.table import Lifecycle, states_of
+from actors.wire.verbs import CONTAINER_VERBS
 
 __all__ = ["CONTAINER", "ContainerEvent", "ContainerState"]
-
-
-class ContainerState(StrEnum):
-    CREATING = "creating"
-    READY = "ready"
-    STARTING = "starting"
-    RUNNING = "running"
-    PAUSED = "paused"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    LOST = "lost"
 
 
 class ContainerEvent(StrEnum):
@@ -37,7 +28,6 @@ class ContainerEvent(StrEnum):
 
 
 _S, _E = ContainerState, ContainerEvent
-_LIVE = frozenset({_S.READY, _S.RUNNING, _S.PAUSED})
 
 _STOP = "stop it first, or delete it with force"
 _NOT_PAUSED = "it is not paused, so there is nothing to do"
@@ -68,25 +58,7 @@ CONTAINER = Lifecycle(
         (_S.PAUSED, _E.LOST): _S.LOST,
         (_S.STOPPING, _E.LOST): _S.LOST,
     },
-    verbs={
-        "start": frozenset({_S.READY}),
-        "pause": frozenset({_S.RUNNING}),
-        "resume": frozenset({_S.PAUSED}),
-        # OCI allows an exec in a created container; in a paused one the child would be born frozen
-        "exec": frozenset({_S.READY, _S.RUNNING}),
-        # the guest forgets a stopped container, and a frozen one's control group can be read and written
-        "update": _LIVE,
-        "list_processes": _LIVE | {_S.STARTING, _S.STOPPING},
-        "stats": _LIVE | {_S.STARTING, _S.STOPPING},
-        "signal": _LIVE | {_S.STARTING, _S.STOPPING},
-        "winsize": _LIVE | {_S.STARTING},
-        "write_stdin": _LIVE | {_S.STARTING, _S.STOPPING},
-        "close_stdin": frozenset(_S) - {_S.CREATING, _S.LOST},
-        "stop": _LIVE | {_S.STARTING, _S.STOPPING, _S.STOPPED},
-        "delete": frozenset({_S.STOPPED, _S.LOST}),
-        # what is not connected is disconnected already
-        "disconnect": frozenset(_S),
-    },
+    verbs=states_of(CONTAINER_VERBS, ContainerState),
     advice={
         _S.CREATING: "wait for the answer to its create",
         _S.READY: "start it first",

@@ -7,18 +7,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from actors.lifecycle.table import Lifecycle
+from actors.lifecycle.states import SandboxState
+from actors.lifecycle.table import Lifecycle, states_of
+from actors.wire.verbs import SANDBOX_VERBS
 
 __all__ = ["SANDBOX", "SandboxEvent", "SandboxState"]
-
-
-class SandboxState(StrEnum):
-    READY = "ready"
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    LOST = "lost"
 
 
 class SandboxEvent(StrEnum):
@@ -48,26 +41,7 @@ SANDBOX = Lifecycle(
         (_S.STARTING, _E.LOST): _S.LOST,
         (_S.RUNNING, _E.LOST): _S.LOST,
     },
-    verbs={
-        "start": frozenset({_S.READY}),
-        "create_container": frozenset({_S.RUNNING}),
-        # what asks its guest, or changes it
-        "check": frozenset({_S.RUNNING}),
-        "capabilities": frozenset({_S.RUNNING}),
-        "get_guest_details": frozenset({_S.RUNNING}),
-        "online_cpu_mem": frozenset({_S.RUNNING}),
-        "set_guest_time": frozenset({_S.RUNNING}),
-        "reseed_random": frozenset({_S.RUNNING}),
-        "copy_file": frozenset({_S.RUNNING}),
-        "list_interfaces": frozenset({_S.RUNNING}),
-        "update_interface": frozenset({_S.RUNNING}),
-        "list_routes": frozenset({_S.RUNNING}),
-        "update_routes": frozenset({_S.RUNNING}),
-        # what is not connected is disconnected already
-        "disconnect": frozenset(_S),
-        "stop": frozenset(_S),
-        "delete": frozenset({_S.READY, _S.STOPPED, _S.LOST}),
-    },
+    verbs=states_of(SANDBOX_VERBS, SandboxState),
     advice={
         _S.READY: "start it first",
         _S.STARTING: "wait for the answer to its start",

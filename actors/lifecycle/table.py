@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from actors.errors import GuestDied, InternalError, InvalidTransition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Lifecycle"]
+    from actors.wire.verb import Verb
+
+__all__ = ["Lifecycle", "states_of"]
 
 S = TypeVar("S", bound=StrEnum)
 E = TypeVar("E", bound=StrEnum)
@@ -73,3 +75,8 @@ class Lifecycle(Generic[S, E]):
             state=str(state),
             verb=verb,
         )
+
+
+def states_of(verbs: Mapping[str, Verb[Any, Any]], kind: type[S]) -> Mapping[str, frozenset[S]]:
+    """Where each verb is allowed, as its declaration says; without those that are not checked."""
+    return {name: frozenset(map(kind, verb.states)) for name, verb in verbs.items() if verb.states}

@@ -6,7 +6,7 @@ means is between its sender and the actor.
 
 from __future__ import annotations
 
-from actors.mailbox.courier import Budget, Courier, open_courier
+from actors.mailbox.courier import Courier, Unset, open_courier
 from actors.mailbox.deadlines import checked_seconds
 from actors.mailbox.hub import Hub
 from actors.mailbox.inbox import Inbox
@@ -16,7 +16,6 @@ from actors.mailbox.stream import AskStream, EventPart, EventStream, StreamPart
 
 __all__ = [
     "AskStream",
-    "Budget",
     "Counters",
     "Courier",
     "EventPart",
@@ -25,6 +24,7 @@ __all__ = [
     "Inbox",
     "Mail",
     "StreamPart",
+    "Unset",
     "checked_seconds",
     "open_courier",
 ]

@@ -1,6 +1,6 @@
 """The client side of mailboxes: one link to a hub, any number of askers.
 
-An ask ends with its answer, with the budget, or with the link; it is never sent again on its own. A broken
+An ask ends with its answer, with the timeout, or with the link; it is never sent again on its own. A broken
 link is dialled again, with backoff. Not for typed verbs: `actors.handles` wraps this.
 """
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from actors.wire.envelope import Failure
     from transports.base import Transport
 
-__all__ = ["Budget", "Courier", "open_courier"]
+__all__ = ["Courier", "Unset", "open_courier"]
 
 T = TypeVar("T")
 P = TypeVar("P", AskStream, EventStream)
@@ -57,10 +57,13 @@ NAME_LENGTH = 256
 WATERMARK_EVERY = 16
 
 
-class Budget(Enum):
-    """`DEFAULT`: the budget that the limits name."""
+class Unset(Enum):
+    """A timeout that was not given: the limits' `ask_seconds`."""
 
-    DEFAULT = "default"
+    UNSET = "the limits' ask_seconds"
+
+    def __repr__(self) -> str:
+        return "UNSET"
 
 
 class Courier:
@@ -130,7 +133,7 @@ class Courier:
         args: object,
         result: type[T],
         *,
-        budget: float | Budget | None = Budget.DEFAULT,
+        timeout: float | Unset | None = Unset.UNSET,
         trace: str | None = None,
         repeat: int | None = None,
     ) -> T:
@@ -140,21 +143,21 @@ class Courier:
             to: a mailbox's name.
             args: a struct of `actors.wire.verbs`, or anything that msgpack has.
             result: the shape of the answer.
-            budget: seconds until the answer is of no use; None: no end.
+            timeout: seconds until the answer is of no use; None: no end.
             repeat: `details["counter"]` of an `OutcomeUnknown` of this courier: asks again with that id, which
                 returns the answer if the hub still has it, and never runs the ask twice.
 
         Raises:
             KatrioError: what the actor answered; or, of our own:
-            OutcomeUnknown: sent, and then the budget or the link was over.
-            AgentUnreachable: there was no link within the budget; nothing was sent.
-            Busy: the link, or the mailbox, stayed full for all of the budget; nothing was done.
-            Expired: the budget was over before an actor took it up; nothing was done.
-            InvalidArgument: `args` are too large or hold what no message carries, the budget is no time, or `repeat` is not the counter of such an outcome.
+            OutcomeUnknown: sent, and then the timeout or the link was over.
+            AgentUnreachable: there was no link within the timeout; nothing was sent.
+            Busy: the link, or the mailbox, stayed full for all of the timeout; nothing was done.
+            Expired: the timeout was over before an actor took it up; nothing was done.
+            InvalidArgument: `args` are too large or hold what no message carries, the timeout is no time, or `repeat` is not the counter of such an outcome.
         """
         if repeat is not None and repeat not in self._repeatable:
             raise _not_repeatable(repeat)
-        deadline = self._deadline(budget)
+        deadline = self._deadline(timeout)
         link = self._link
         if link is None or self._turn or self._called or len(self._pending) >= self._permits:
             link = await self._wait_for_turn(deadline)
@@ -192,19 +195,19 @@ class Courier:
         args: object,
         *,
         window_bytes: int | None = None,
-        budget: float | None = None,
+        timeout: float | None = None,
         trace: str | None = None,
     ) -> AsyncGenerator[AskStream]:
         """Open a stream of bytes and iterate over its parts; leaving early tells the hub to stop.
 
         Args:
             window_bytes: what may be under way to us; at least 4096. Default: the limits'.
-            budget: seconds the whole stream may take; None: no end.
+            timeout: seconds the whole stream may take; None: no end.
 
         Raises:
             KatrioError: from the iteration, as `ask` does; parts that came before are delivered first.
         """
-        async with self._open_parts(AskStream, to, verb, args, window_bytes, budget, trace) as stream:
+        async with self._open_parts(AskStream, to, verb, args, window_bytes, timeout, trace) as stream:
             yield stream
 
     @asynccontextmanager
@@ -226,10 +229,10 @@ class Courier:
         verb: str,
         args: object,
         window_bytes: int | None,
-        budget: float | None,
+        timeout: float | None,
         trace: str | None,
     ) -> AsyncGenerator[P]:
-        deadline = self._deadline(budget)
+        deadline = self._deadline(timeout)
         window = window_bytes or self.limits.stream_window_bytes
         link = self._link
         if link is None or self._turn or self._called or len(self._pending) >= self._permits:
@@ -250,10 +253,10 @@ class Courier:
             if self._turn:
                 self._call_next()
 
-    def _deadline(self, budget: float | Budget | None) -> float:
-        if isinstance(budget, Budget):
+    def _deadline(self, timeout: float | Unset | None) -> float:
+        if isinstance(timeout, Unset):
             return trio.current_time() + self.limits.ask_seconds
-        return trio.current_time() + checked_seconds(budget, "budget")
+        return trio.current_time() + checked_seconds(timeout, "timeout")
 
     def _next_counter(self) -> int:
         self._counter += 1
@@ -334,7 +337,7 @@ class Courier:
                     return self._link
         if self._link is not None:
             raise Busy(f"{self._permits} asks of this client were in flight all the time; nothing was sent")
-        raise self._unreachable(f"no link to {self._address} within the budget; nothing was sent")
+        raise self._unreachable(f"no link to {self._address} within the timeout; nothing was sent")
 
     def _call_next(self) -> None:
         """Let the first that waits go on, when there is a link and a place; it calls the next."""

@@ -50,7 +50,7 @@ class PendingAsk:
         self._abandoned = True
 
     def expire(self) -> None:
-        """The budget is over and the hub has not said what became of the ask."""
+        """Its time is over and the hub has not said what became of the ask."""
         self.lose(OutcomeUnknown(f"{self.verb} was sent and not answered in time", counter=self.counter))
 
     def arrived(self, part: Chunk | Event) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 import trio
 from trio_util import AsyncValue
 
-from actors.actor import Actor, late, unknown
+from actors.actor import Actor, late, plain_handlers, unknown
 from actors.container import ContainerActor
 from actors.errors import (
     AlreadyExists,
@@ -30,8 +30,8 @@ from actors.events import Events
 from actors.lifecycle.container import ContainerState
 from actors.lifecycle.sandbox import SANDBOX, SandboxEvent, SandboxState
 from actors.owned import OwnedTask
-from actors.sandbox.guest_verbs import GuestVerbs, watch_oom
 from actors.sandbox.health import watch_health
+from actors.sandbox.oom import watch_oom
 from actors.wire.events import ActorEvent
 from actors.wire.ids import check_id
 from actors.wire.verbs import (
@@ -108,7 +108,7 @@ class SandboxActor:
                 "info": self._info,
                 "events": self.events.serve,
                 "create_container": self._create_container,
-                **GuestVerbs(self._agent_for, limits).handlers(),
+                **plain_handlers(SANDBOX_VERBS, limits, lambda verb: getattr(self._agent_for(verb), verb)),
             },
             limits,
         )

@@ -14,7 +14,9 @@ from msgspec import Struct
 
 from actors.limits import MOST_GROUPS
 from actors.schemas.oci import LinuxResources, Process, Spec
+from actors.schemas.request import Empty, Request
 from actors.schemas.resources import Device, SharedMount, Storage
+from actors.schemas.stats import StatsContainerResponse
 from actors.wire.fields import GroupText, KillSignal, OneUser, at_most, between
 
 __all__ = [
@@ -40,6 +42,8 @@ __all__ = [
     "Metrics",
     "OOMEvent",
     "PauseContainerRequest",
+    "ReadStderrRequest",
+    "ReadStdoutRequest",
     "ReadStreamRequest",
     "ReadStreamResponse",
     "RemoveContainerRequest",
@@ -57,6 +61,7 @@ __all__ = [
     "TtyWinResizeRequest",
     "UpdateContainerRequest",
     "VersionCheckResponse",
+    "VersionRequest",
     "WaitProcessRequest",
     "WaitProcessResponse",
     "WriteStreamRequest",
@@ -72,13 +77,10 @@ class ServingStatus(IntEnum):
     NOT_SERVING = 2
 
 
-class Empty(Struct, frozen=True):
-    """The reply of every RPC that has nothing to say."""
+class CreateContainerRequest(Request[Empty], frozen=True):
+    """Make a container, its init waiting to be started.
 
-
-class CreateContainerRequest(Struct, frozen=True):
-    """Request of `CreateContainer`: `OCI` is its specification; ports are vsock ports for its stdio, 0 for none.
-
+    `OCI` is its specification; ports are vsock ports for its stdio, 0 for none.
     `agent_pidns` is of the 1.x API.
     """
 
@@ -96,21 +98,24 @@ class CreateContainerRequest(Struct, frozen=True):
     agent_pidns: bool = False
 
 
-class StartContainerRequest(Struct, frozen=True):
-    """Request of `StartContainer`."""
+class StartContainerRequest(Request[Empty], frozen=True):
+    """Let a container's init run."""
 
     container_id: str = ""
 
 
-class RemoveContainerRequest(Struct, frozen=True):
-    """Request of `RemoveContainer`: `timeout` in seconds, 0 for none."""
+class RemoveContainerRequest(Request[Empty], frozen=True):
+    """Kill what runs in a container, and forget it.
+
+    `timeout` is in seconds, 0 for none.
+    """
 
     container_id: str = ""
     timeout: int = 0
 
 
-class ExecProcessRequest(Struct, frozen=True):
-    """Request of `ExecProcess`."""
+class ExecProcessRequest(Request[Empty], frozen=True):
+    """Start one more process in a container."""
 
     container_id: str = ""
     exec_id: str = ""
@@ -121,19 +126,15 @@ class ExecProcessRequest(Struct, frozen=True):
     stderr_port: int = 0
 
 
-class SignalProcessRequest(Struct, frozen=True):
-    """Request of `SignalProcess`: `signal` by number; an empty `exec_id` means every process of the container."""
+class SignalProcessRequest(Request[Empty], frozen=True):
+    """Send a signal to one process; SIGKILL with an empty `exec_id` to all of the container.
+
+    `signal` is a number.
+    """
 
     container_id: str = ""
     exec_id: str = ""
     signal: KillSignal = 0
-
-
-class WaitProcessRequest(Struct, frozen=True):
-    """Request of `WaitProcess`."""
-
-    container_id: str = ""
-    exec_id: str = ""
 
 
 class WaitProcessResponse(Struct, frozen=True):
@@ -142,37 +143,36 @@ class WaitProcessResponse(Struct, frozen=True):
     status: int = 0
 
 
-class UpdateContainerRequest(Struct, frozen=True):
-    """Request of `UpdateContainer`."""
+class WaitProcessRequest(Request[WaitProcessResponse], frozen=True):
+    """A process's exit code, once it has ended. A real agent closes its streams and forgets it then."""
+
+    container_id: str = ""
+    exec_id: str = ""
+
+
+class UpdateContainerRequest(Request[Empty], frozen=True):
+    """Change a running container's limits."""
 
     container_id: str = ""
     resources: LinuxResources | None = None
 
 
-class StatsContainerRequest(Struct, frozen=True):
-    """Request of `StatsContainer`."""
+class StatsContainerRequest(Request[StatsContainerResponse], frozen=True):
+    """What a container's control groups count."""
 
     container_id: str = ""
 
 
-class PauseContainerRequest(Struct, frozen=True):
-    """Request of `PauseContainer`."""
+class PauseContainerRequest(Request[Empty], frozen=True):
+    """Freeze a container."""
 
     container_id: str = ""
 
 
-class ResumeContainerRequest(Struct, frozen=True):
-    """Request of `ResumeContainer`."""
+class ResumeContainerRequest(Request[Empty], frozen=True):
+    """Thaw a container."""
 
     container_id: str = ""
-
-
-class WriteStreamRequest(Struct, frozen=True):
-    """Request of `WriteStdin`."""
-
-    container_id: str = ""
-    exec_id: str = ""
-    data: bytes = b""
 
 
 class WriteStreamResponse(Struct, frozen=True):
@@ -181,12 +181,12 @@ class WriteStreamResponse(Struct, frozen=True):
     len: int = 0
 
 
-class ReadStreamRequest(Struct, frozen=True):
-    """Request of `ReadStdout`, `ReadStderr`: at most `len` bytes."""
+class WriteStreamRequest(Request[WriteStreamResponse], frozen=True):
+    """Write to a process; how much of it was taken. A real agent takes an empty write for the end of input."""
 
     container_id: str = ""
     exec_id: str = ""
-    len: int = 0
+    data: bytes = b""
 
 
 class ReadStreamResponse(Struct, frozen=True):
@@ -195,15 +195,31 @@ class ReadStreamResponse(Struct, frozen=True):
     data: bytes = b""
 
 
-class CloseStdinRequest(Struct, frozen=True):
-    """Request of `CloseStdin`."""
+class ReadStreamRequest(Struct, frozen=True):
+    """What the requests of both outputs have: at most `len` bytes are wanted."""
+
+    container_id: str = ""
+    exec_id: str = ""
+    len: int = 0
+
+
+class ReadStdoutRequest(ReadStreamRequest, Request[ReadStreamResponse], frozen=True):
+    """Wait for output; empty at its end. What was read is gone from the guest."""
+
+
+class ReadStderrRequest(ReadStreamRequest, Request[ReadStreamResponse], frozen=True):
+    """Wait for error output; empty at its end. What was read is gone from the guest."""
+
+
+class CloseStdinRequest(Request[Empty], frozen=True):
+    """End a process's input."""
 
     container_id: str = ""
     exec_id: str = ""
 
 
-class TtyWinResizeRequest(Struct, frozen=True):
-    """Request of `TtyWinResize`."""
+class TtyWinResizeRequest(Request[Empty], frozen=True):
+    """Set the size of a process's terminal."""
 
     container_id: str = ""
     exec_id: str = ""
@@ -218,8 +234,8 @@ class KernelModule(Struct, frozen=True):
     parameters: tuple[str, ...] = ()
 
 
-class CreateSandboxRequest(Struct, frozen=True):
-    """Request of `CreateSandbox`."""
+class CreateSandboxRequest(Request[Empty], frozen=True):
+    """Begin the sandbox. A real agent empties its bundle directory, whatever is in it."""
 
     hostname: str = ""
     dns: tuple[str, ...] = ()
@@ -230,12 +246,12 @@ class CreateSandboxRequest(Struct, frozen=True):
     kernel_modules: tuple[KernelModule, ...] = ()
 
 
-class DestroySandboxRequest(Struct, frozen=True):
-    """Request of `DestroySandbox`."""
+class DestroySandboxRequest(Request[Empty], frozen=True):
+    """End every container, and the sandbox. A real agent exits while it answers."""
 
 
-class ReseedRandomDevRequest(Struct, frozen=True):
-    """Request of `ReseedRandomDev`."""
+class ReseedRandomDevRequest(Request[Empty], frozen=True):
+    """Mix bytes into the kernel's randomness."""
 
     data: bytes = b""
 
@@ -251,13 +267,6 @@ class AgentDetails(Struct, frozen=True):
     extra_features: tuple[str, ...] = ()
 
 
-class GuestDetailsRequest(Struct, frozen=True):
-    """Request of `GetGuestDetails`: which of the slower answers are wanted."""
-
-    mem_block_size: bool = False
-    mem_hotplug_probe: bool = False
-
-
 class GuestDetailsResponse(Struct, frozen=True):
     """Reply to `GetGuestDetails`."""
 
@@ -266,8 +275,21 @@ class GuestDetailsResponse(Struct, frozen=True):
     support_mem_hotplug_probe: bool = False
 
 
-class SetGuestDateTimeRequest(Struct, frozen=True):
-    """Request of `SetGuestDateTime`: seconds and microseconds since 1970."""
+class GuestDetailsRequest(Request[GuestDetailsResponse], frozen=True):
+    """What the guest and its agent are and can do.
+
+    The fields say which of the slower answers are wanted.
+    """
+
+    mem_block_size: bool = False
+    mem_hotplug_probe: bool = False
+
+
+class SetGuestDateTimeRequest(Request[Empty], frozen=True):
+    """Set the guest's clock.
+
+    Seconds and microseconds since 1970.
+    """
 
     Sec: int = 0
     Usec: int = 0
@@ -285,8 +307,11 @@ class StringUser(Struct, frozen=True):
 _Owner: TypeAlias = Annotated[int, between(0, 2**31 - 1)]
 
 
-class CopyFileRequest(Struct, frozen=True):
-    """Request of `CopyFile`: one piece, `data` at `offset`, of a file of `file_size` bytes."""
+class CopyFileRequest(Request[Empty], frozen=True):
+    """Put a piece of a file below the shared directory; it appears once it is whole.
+
+    One piece, `data` at `offset`, of a file of `file_size` bytes.
+    """
 
     path: str = ""
     file_size: int = 0
@@ -298,18 +323,14 @@ class CopyFileRequest(Struct, frozen=True):
     data: bytes = b""
 
 
-class GetOOMEventRequest(Struct, frozen=True):
-    """Request of `GetOOMEvent`."""
-
-
 class OOMEvent(Struct, frozen=True):
     """Reply to `GetOOMEvent`: waits until one happens."""
 
     container_id: str = ""
 
 
-class GetMetricsRequest(Struct, frozen=True):
-    """Request of `GetMetrics`."""
+class GetOOMEventRequest(Request[OOMEvent], frozen=True):
+    """The container of the next kill for want of memory, waiting for it. One caller gets each."""
 
 
 class Metrics(Struct, frozen=True):
@@ -318,17 +339,14 @@ class Metrics(Struct, frozen=True):
     metrics: str = ""
 
 
-class SetPolicyRequest(Struct, frozen=True):
-    """Request of `SetPolicy`."""
+class GetMetricsRequest(Request[Metrics], frozen=True):
+    """What the agent counts, as Prometheus text."""
+
+
+class SetPolicyRequest(Request[Empty], frozen=True):
+    """Replace the policy by which the agent refuses calls."""
 
     policy: str = ""
-
-
-class GetDiagnosticDataRequest(Struct, frozen=True):
-    """Request of `GetDiagnosticData`."""
-
-    log_type: str = ""
-    container_id: str = ""
 
 
 class GetDiagnosticDataResponse(Struct, frozen=True):
@@ -337,16 +355,26 @@ class GetDiagnosticDataResponse(Struct, frozen=True):
     data: str = ""
 
 
-class CheckRequest(Struct, frozen=True):
-    """Request of `Check`, `Version`: `service` is ignored by agents, but for one of our guest's."""
+class GetDiagnosticDataRequest(Request[GetDiagnosticDataResponse], frozen=True):
+    """Words that a container left, such as its termination log."""
 
-    service: str = ""
+    log_type: str = ""
+    container_id: str = ""
 
 
 class HealthCheckResponse(Struct, frozen=True):
     """Reply to `Check`."""
 
     status: int = 0
+
+
+class CheckRequest(Request[HealthCheckResponse], frozen=True):
+    """Whether the agent serves. It takes no lock, so it may be green while all else hangs.
+
+    `service` is ignored by agents.
+    """
+
+    service: str = ""
 
 
 class VersionCheckResponse(Struct, frozen=True):
@@ -356,23 +384,35 @@ class VersionCheckResponse(Struct, frozen=True):
     agent_version: str = ""
 
 
-class StartTracingRequest(Struct, frozen=True):
-    """Request of `StartTracing`: of the 1.x API."""
+class VersionRequest(Request[VersionCheckResponse], frozen=True):
+    """The agent's version, and the API's.
+
+    `service` is ignored by agents, but for one of our guest's.
+    """
+
+    service: str = ""
 
 
-class StopTracingRequest(Struct, frozen=True):
-    """Request of `StopTracing`: of the 1.x API."""
+class StartTracingRequest(Request[Empty], frozen=True):
+    """Begin to record spans. Of 1.x's API alone."""
 
 
-class ListProcessesRequest(Struct, frozen=True):
-    """Request of `ListProcesses`: of the 1.x API; `format` is `json` or `table`, `args` go to ps."""
-
-    container_id: str = ""
-    format: str = ""
-    args: tuple[str, ...] = ()
+class StopTracingRequest(Request[Empty], frozen=True):
+    """End the recording of spans. Of 1.x's API alone."""
 
 
 class ListProcessesResponse(Struct, frozen=True):
     """Reply to `ListProcesses`: of the 1.x API."""
 
     process_list: bytes = b""
+
+
+class ListProcessesRequest(Request[ListProcessesResponse], frozen=True):
+    """A container's processes, as a JSON list of pids or as ps prints them. Of 1.x's API alone.
+
+    `format` is `json` or `table`, `args` go to ps.
+    """
+
+    container_id: str = ""
+    format: str = ""
+    args: tuple[str, ...] = ()

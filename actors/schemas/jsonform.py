@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
+    from actors.schemas.request import Request
     from actors.schemas.rpcs import Rpc
     from actors.schemas.shapes import Field, Shape
 
@@ -32,9 +33,9 @@ _HALF = "half a surrogate pair, or a byte that is no UTF-8, is none"
 _ZEROS: Mapping[str, object] = {"string": "", "bytes": b"", "bool": False}
 
 
-def request_from_json(rpc: Rpc, value: object) -> msgspec.Struct:
+def request_from_json(rpc: Rpc, value: object) -> Request[Any]:
     """The request that a JSON value says; what it leaves out is zero. Raises: InvalidArgument."""
-    return _struct(request_shape(rpc), value, rpc.method, "")
+    return cast("Request[Any]", _struct(request_shape(rpc), value, rpc.method, ""))
 
 
 def request_to_json(rpc: Rpc, request: msgspec.Struct) -> dict[str, Any]:

@@ -5,7 +5,6 @@ For whoever lets a call be named: `katrio call`, its shell, its completion. Not 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument
@@ -15,16 +14,9 @@ from actors.schemas.rpcs import RPCS
 if TYPE_CHECKING:
     from actors.schemas.rpcs import Rpc
 
-__all__ = ["find_rpc", "snake_name"]
+__all__ = ["find_rpc"]
 
-# a new word begins at a capital, and the last capital of several begins one
-_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PLAIN = str.maketrans("", "", "_-. ")
-
-
-def snake_name(method: str) -> str:
-    """`GetOOMEvent` as `get_oom_event`: the name of its method in Python."""
-    return _WORD.sub("_", method).lower()
 
 
 def find_rpc(name: str) -> Rpc:

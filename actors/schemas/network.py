@@ -9,6 +9,8 @@ from enum import IntEnum
 
 from msgspec import Struct
 
+from actors.schemas.request import Empty, Request
+
 __all__ = [
     "ARPNeighbor",
     "ARPNeighbors",
@@ -93,24 +95,24 @@ class Routes(Struct, frozen=True):
     Routes: tuple[Route, ...] = ()
 
 
-class UpdateInterfaceRequest(Struct, frozen=True):
-    """Request of `UpdateInterface`."""
+class UpdateInterfaceRequest(Request[Interface], frozen=True):
+    """Change one network device; how it is then."""
 
     interface: Interface | None = None
 
 
-class UpdateRoutesRequest(Struct, frozen=True):
-    """Request of `UpdateRoutes`."""
+class UpdateRoutesRequest(Request[Routes], frozen=True):
+    """Replace the routes; how they are then."""
 
     routes: Routes | None = None
 
 
-class ListInterfacesRequest(Struct, frozen=True):
-    """Request of `ListInterfaces`."""
+class ListInterfacesRequest(Request[Interfaces], frozen=True):
+    """The sandbox's network devices."""
 
 
-class ListRoutesRequest(Struct, frozen=True):
-    """Request of `ListRoutes`."""
+class ListRoutesRequest(Request[Routes], frozen=True):
+    """The sandbox's routes."""
 
 
 class ARPNeighbors(Struct, frozen=True):
@@ -119,16 +121,10 @@ class ARPNeighbors(Struct, frozen=True):
     ARPNeighbors: tuple[ARPNeighbor, ...] = ()
 
 
-class AddARPNeighborsRequest(Struct, frozen=True):
-    """Request of `AddARPNeighbors`."""
+class AddARPNeighborsRequest(Request[Empty], frozen=True):
+    """Add entries to the table of neighbours."""
 
     neighbors: ARPNeighbors | None = None
-
-
-class GetIPTablesRequest(Struct, frozen=True):
-    """Request of `GetIPTables`."""
-
-    is_ipv6: bool = False
 
 
 class GetIPTablesResponse(Struct, frozen=True):
@@ -137,14 +133,20 @@ class GetIPTablesResponse(Struct, frozen=True):
     data: bytes = b""
 
 
-class SetIPTablesRequest(Struct, frozen=True):
-    """Request of `SetIPTables`."""
+class GetIPTablesRequest(Request[GetIPTablesResponse], frozen=True):
+    """The packet filter, as iptables-save prints it."""
 
     is_ipv6: bool = False
-    data: bytes = b""
 
 
 class SetIPTablesResponse(Struct, frozen=True):
     """Reply to `SetIPTables`."""
 
+    data: bytes = b""
+
+
+class SetIPTablesRequest(Request[SetIPTablesResponse], frozen=True):
+    """Replace the packet filter; what iptables-restore said."""
+
+    is_ipv6: bool = False
     data: bytes = b""

@@ -9,6 +9,8 @@ from enum import IntEnum
 
 from msgspec import Struct
 
+from actors.schemas.request import Empty, Request
+
 __all__ = [
     "AddSwapPathRequest",
     "AddSwapRequest",
@@ -63,12 +65,6 @@ class VolumeCondition(Struct, frozen=True):
     message: str = ""
 
 
-class VolumeStatsRequest(Struct, frozen=True):
-    """Request of `GetVolumeStats`."""
-
-    volume_guest_path: str = ""
-
-
 class VolumeStatsResponse(Struct, frozen=True):
     """Reply to `GetVolumeStats`."""
 
@@ -76,41 +72,59 @@ class VolumeStatsResponse(Struct, frozen=True):
     volume_condition: VolumeCondition | None = None
 
 
-class ResizeVolumeRequest(Struct, frozen=True):
-    """Request of `ResizeVolume`."""
+class VolumeStatsRequest(Request[VolumeStatsResponse], frozen=True):
+    """How full a volume is."""
+
+    volume_guest_path: str = ""
+
+
+class ResizeVolumeRequest(Request[Empty], frozen=True):
+    """Give a volume another size."""
 
     volume_guest_path: str = ""
     size: int = 0
 
 
-class OnlineCPUMemRequest(Struct, frozen=True):
-    """Request of `OnlineCPUMem`: bring up what was plugged in; `wait` for `nb_cpus` of them."""
+class OnlineCPUMemRequest(Request[Empty], frozen=True):
+    """Bring up processors and memory that were plugged in.
+
+    `wait`: until `nb_cpus` of them are up.
+    """
 
     wait: bool = False
     nb_cpus: int = 0
     cpu_only: bool = False
 
 
-class MemHotplugByProbeRequest(Struct, frozen=True):
-    """Request of `MemHotplugByProbe`: physical addresses."""
+class MemHotplugByProbeRequest(Request[Empty], frozen=True):
+    """Tell the kernel of memory that was plugged in.
+
+    `memHotplugProbeAddr`: physical addresses.
+    """
 
     memHotplugProbeAddr: tuple[int, ...] = ()
 
 
-class AddSwapRequest(Struct, frozen=True):
-    """Request of `AddSwap`: PCI slots on the way to the device."""
+class AddSwapRequest(Request[Empty], frozen=True):
+    """Swap to a device, by its PCI path.
+
+    `PCIPath`: PCI slots on the way to it.
+    """
 
     PCIPath: tuple[int, ...] = ()
 
 
-class AddSwapPathRequest(Struct, frozen=True):
-    """Request of `AddSwapPath`."""
+class AddSwapPathRequest(Request[Empty], frozen=True):
+    """Swap to a device, by its path."""
 
     path: str = ""
 
 
-class MemAgentMemcgConfig(Struct, frozen=True):
-    """Request of `MemAgentMemcgSet`: `None` leaves a setting alone."""
+class MemAgentMemcgConfig(Request[Empty], frozen=True):
+    """Tune the memory agent's control group part.
+
+    `None` leaves a setting alone.
+    """
 
     disabled: bool | None = None
     swap: bool | None = None
@@ -121,8 +135,11 @@ class MemAgentMemcgConfig(Struct, frozen=True):
     eviction_run_aging_count_min: int | None = None
 
 
-class MemAgentCompactConfig(Struct, frozen=True):
-    """Request of `MemAgentCompactSet`: `None` leaves a setting alone."""
+class MemAgentCompactConfig(Request[Empty], frozen=True):
+    """Tune the memory agent's compaction.
+
+    `None` leaves a setting alone.
+    """
 
     disabled: bool | None = None
     period_secs: int | None = None
@@ -174,11 +191,11 @@ class Device(Struct, frozen=True):
     options: tuple[str, ...] = ()
 
 
-class UpdateEphemeralMountsRequest(Struct, frozen=True):
-    """Request of `UpdateEphemeralMounts`."""
+class UpdateEphemeralMountsRequest(Request[Empty], frozen=True):
+    """Give tmpfs storages of the sandbox new options, their size for one."""
 
     storages: tuple[Storage, ...] = ()
 
 
-class RemoveStaleVirtiofsShareMountsRequest(Struct, frozen=True):
-    """Request of `RemoveStaleVirtiofsShareMounts`."""
+class RemoveStaleVirtiofsShareMountsRequest(Request[Empty], frozen=True):
+    """Look at every virtiofs mount, so that stale ones are dropped."""

@@ -10,15 +10,19 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from actors.schemas import agent, network, resources, stats
+from actors.errors import InvalidArgument
+from actors.schemas import agent, network, resources
 from actors.schemas.convert import NoSuchField, SchemaError, decode, encode
 from actors.schemas.descriptors import method_types
 from actors.schemas.dialect import Dialect
+from actors.schemas.request import response_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from msgspec import Struct
+
+    from actors.schemas.request import Request
 
 __all__ = [
     "RPCS",
@@ -30,6 +34,7 @@ __all__ = [
     "decode_response",
     "encode_request",
     "encode_response",
+    "rpc_of",
     "rpcs_of",
 ]
 
@@ -42,72 +47,87 @@ class Rpc(NamedTuple):
 
     Attributes:
         method, service: the names on the wire.
-        request, response: the structs; each is named like its protobuf message.
+        request, response: the structs. The request is bound to its response, and is the request of no other call.
         changes_state: a lost reply leaves the outcome unknown. So it is too for reads that take something away (output,
             an OOM event): their reply can be had only once.
     """
 
     method: str
     service: str
-    request: type[Struct]
+    request: type[Request[Any]]
     response: type[Struct]
     changes_state: bool
 
 
+def _row(method: str, service: str, request: type[Request[Any]], changes_state: bool) -> Rpc:
+    return Rpc(method, service, request, response_type(request), changes_state)
+
+
 _ROWS = (
-    Rpc("Check", HEALTH, agent.CheckRequest, agent.HealthCheckResponse, READS),
-    Rpc("Version", HEALTH, agent.CheckRequest, agent.VersionCheckResponse, READS),
-    Rpc("CreateContainer", AGENT, agent.CreateContainerRequest, agent.Empty, CHANGES),
-    Rpc("StartContainer", AGENT, agent.StartContainerRequest, agent.Empty, CHANGES),
-    Rpc("RemoveContainer", AGENT, agent.RemoveContainerRequest, agent.Empty, CHANGES),
-    Rpc("ExecProcess", AGENT, agent.ExecProcessRequest, agent.Empty, CHANGES),
-    Rpc("SignalProcess", AGENT, agent.SignalProcessRequest, agent.Empty, CHANGES),
-    Rpc("WaitProcess", AGENT, agent.WaitProcessRequest, agent.WaitProcessResponse, READS),
-    Rpc("UpdateContainer", AGENT, agent.UpdateContainerRequest, agent.Empty, CHANGES),
-    Rpc("UpdateEphemeralMounts", AGENT, resources.UpdateEphemeralMountsRequest, agent.Empty, CHANGES),
-    Rpc("StatsContainer", AGENT, agent.StatsContainerRequest, stats.StatsContainerResponse, READS),
-    Rpc("PauseContainer", AGENT, agent.PauseContainerRequest, agent.Empty, CHANGES),
-    Rpc("ResumeContainer", AGENT, agent.ResumeContainerRequest, agent.Empty, CHANGES),
-    Rpc("RemoveStaleVirtiofsShareMounts", AGENT, resources.RemoveStaleVirtiofsShareMountsRequest, agent.Empty, CHANGES),
-    Rpc("GetDiagnosticData", AGENT, agent.GetDiagnosticDataRequest, agent.GetDiagnosticDataResponse, READS),
-    Rpc("WriteStdin", AGENT, agent.WriteStreamRequest, agent.WriteStreamResponse, CHANGES),
-    Rpc("ReadStdout", AGENT, agent.ReadStreamRequest, agent.ReadStreamResponse, CHANGES),
-    Rpc("ReadStderr", AGENT, agent.ReadStreamRequest, agent.ReadStreamResponse, CHANGES),
-    Rpc("CloseStdin", AGENT, agent.CloseStdinRequest, agent.Empty, CHANGES),
-    Rpc("TtyWinResize", AGENT, agent.TtyWinResizeRequest, agent.Empty, CHANGES),
-    Rpc("UpdateInterface", AGENT, network.UpdateInterfaceRequest, network.Interface, CHANGES),
-    Rpc("UpdateRoutes", AGENT, network.UpdateRoutesRequest, network.Routes, CHANGES),
-    Rpc("ListInterfaces", AGENT, network.ListInterfacesRequest, network.Interfaces, READS),
-    Rpc("ListRoutes", AGENT, network.ListRoutesRequest, network.Routes, READS),
-    Rpc("AddARPNeighbors", AGENT, network.AddARPNeighborsRequest, agent.Empty, CHANGES),
-    Rpc("GetIPTables", AGENT, network.GetIPTablesRequest, network.GetIPTablesResponse, READS),
-    Rpc("SetIPTables", AGENT, network.SetIPTablesRequest, network.SetIPTablesResponse, CHANGES),
-    Rpc("GetMetrics", AGENT, agent.GetMetricsRequest, agent.Metrics, READS),
-    Rpc("MemAgentMemcgSet", AGENT, resources.MemAgentMemcgConfig, agent.Empty, CHANGES),
-    Rpc("MemAgentCompactSet", AGENT, resources.MemAgentCompactConfig, agent.Empty, CHANGES),
-    Rpc("CreateSandbox", AGENT, agent.CreateSandboxRequest, agent.Empty, CHANGES),
-    Rpc("DestroySandbox", AGENT, agent.DestroySandboxRequest, agent.Empty, CHANGES),
-    Rpc("OnlineCPUMem", AGENT, resources.OnlineCPUMemRequest, agent.Empty, CHANGES),
-    Rpc("ReseedRandomDev", AGENT, agent.ReseedRandomDevRequest, agent.Empty, CHANGES),
-    Rpc("GetGuestDetails", AGENT, agent.GuestDetailsRequest, agent.GuestDetailsResponse, READS),
-    Rpc("MemHotplugByProbe", AGENT, resources.MemHotplugByProbeRequest, agent.Empty, CHANGES),
-    Rpc("SetGuestDateTime", AGENT, agent.SetGuestDateTimeRequest, agent.Empty, CHANGES),
-    Rpc("CopyFile", AGENT, agent.CopyFileRequest, agent.Empty, CHANGES),
-    Rpc("GetOOMEvent", AGENT, agent.GetOOMEventRequest, agent.OOMEvent, CHANGES),
-    Rpc("AddSwap", AGENT, resources.AddSwapRequest, agent.Empty, CHANGES),
-    Rpc("AddSwapPath", AGENT, resources.AddSwapPathRequest, agent.Empty, CHANGES),
-    Rpc("GetVolumeStats", AGENT, resources.VolumeStatsRequest, resources.VolumeStatsResponse, READS),
-    Rpc("ResizeVolume", AGENT, resources.ResizeVolumeRequest, agent.Empty, CHANGES),
-    Rpc("SetPolicy", AGENT, agent.SetPolicyRequest, agent.Empty, CHANGES),
-    Rpc("ListProcesses", AGENT, agent.ListProcessesRequest, agent.ListProcessesResponse, READS),
+    _row("Check", HEALTH, agent.CheckRequest, READS),
+    _row("Version", HEALTH, agent.VersionRequest, READS),
+    _row("CreateContainer", AGENT, agent.CreateContainerRequest, CHANGES),
+    _row("StartContainer", AGENT, agent.StartContainerRequest, CHANGES),
+    _row("RemoveContainer", AGENT, agent.RemoveContainerRequest, CHANGES),
+    _row("ExecProcess", AGENT, agent.ExecProcessRequest, CHANGES),
+    _row("SignalProcess", AGENT, agent.SignalProcessRequest, CHANGES),
+    _row("WaitProcess", AGENT, agent.WaitProcessRequest, READS),
+    _row("UpdateContainer", AGENT, agent.UpdateContainerRequest, CHANGES),
+    _row("UpdateEphemeralMounts", AGENT, resources.UpdateEphemeralMountsRequest, CHANGES),
+    _row("StatsContainer", AGENT, agent.StatsContainerRequest, READS),
+    _row("PauseContainer", AGENT, agent.PauseContainerRequest, CHANGES),
+    _row("ResumeContainer", AGENT, agent.ResumeContainerRequest, CHANGES),
+    _row("RemoveStaleVirtiofsShareMounts", AGENT, resources.RemoveStaleVirtiofsShareMountsRequest, CHANGES),
+    _row("GetDiagnosticData", AGENT, agent.GetDiagnosticDataRequest, READS),
+    _row("WriteStdin", AGENT, agent.WriteStreamRequest, CHANGES),
+    _row("ReadStdout", AGENT, agent.ReadStdoutRequest, CHANGES),
+    _row("ReadStderr", AGENT, agent.ReadStderrRequest, CHANGES),
+    _row("CloseStdin", AGENT, agent.CloseStdinRequest, CHANGES),
+    _row("TtyWinResize", AGENT, agent.TtyWinResizeRequest, CHANGES),
+    _row("UpdateInterface", AGENT, network.UpdateInterfaceRequest, CHANGES),
+    _row("UpdateRoutes", AGENT, network.UpdateRoutesRequest, CHANGES),
+    _row("ListInterfaces", AGENT, network.ListInterfacesRequest, READS),
+    _row("ListRoutes", AGENT, network.ListRoutesRequest, READS),
+    _row("AddARPNeighbors", AGENT, network.AddARPNeighborsRequest, CHANGES),
+    _row("GetIPTables", AGENT, network.GetIPTablesRequest, READS),
+    _row("SetIPTables", AGENT, network.SetIPTablesRequest, CHANGES),
+    _row("GetMetrics", AGENT, agent.GetMetricsRequest, READS),
+    _row("MemAgentMemcgSet", AGENT, resources.MemAgentMemcgConfig, CHANGES),
+    _row("MemAgentCompactSet", AGENT, resources.MemAgentCompactConfig, CHANGES),
+    _row("CreateSandbox", AGENT, agent.CreateSandboxRequest, CHANGES),
+    _row("DestroySandbox", AGENT, agent.DestroySandboxRequest, CHANGES),
+    _row("OnlineCPUMem", AGENT, resources.OnlineCPUMemRequest, CHANGES),
+    _row("ReseedRandomDev", AGENT, agent.ReseedRandomDevRequest, CHANGES),
+    _row("GetGuestDetails", AGENT, agent.GuestDetailsRequest, READS),
+    _row("MemHotplugByProbe", AGENT, resources.MemHotplugByProbeRequest, CHANGES),
+    _row("SetGuestDateTime", AGENT, agent.SetGuestDateTimeRequest, CHANGES),
+    _row("CopyFile", AGENT, agent.CopyFileRequest, CHANGES),
+    _row("GetOOMEvent", AGENT, agent.GetOOMEventRequest, CHANGES),
+    _row("AddSwap", AGENT, resources.AddSwapRequest, CHANGES),
+    _row("AddSwapPath", AGENT, resources.AddSwapPathRequest, CHANGES),
+    _row("GetVolumeStats", AGENT, resources.VolumeStatsRequest, READS),
+    _row("ResizeVolume", AGENT, resources.ResizeVolumeRequest, CHANGES),
+    _row("SetPolicy", AGENT, agent.SetPolicyRequest, CHANGES),
+    _row("ListProcesses", AGENT, agent.ListProcessesRequest, READS),
 )
 
 RPCS: Mapping[str, Rpc] = MappingProxyType({rpc.method: rpc for rpc in _ROWS})
 
+_BY_REQUEST = {rpc.request: rpc for rpc in _ROWS}
+
+
+def rpc_of(request: Request[Any]) -> Rpc:
+    """The call that is made by this request. Raises: InvalidArgument."""
+    rpc = _BY_REQUEST.get(type(request))
+    if rpc is None:
+        raise InvalidArgument(f"{type(request).__name__} is the request of no call", field="request")
+    return rpc
+
+
 # of 1.x alone; our guest refuses them
 _TRACING = (
-    Rpc("StartTracing", AGENT, agent.StartTracingRequest, agent.Empty, CHANGES),
-    Rpc("StopTracing", AGENT, agent.StopTracingRequest, agent.Empty, CHANGES),
+    _row("StartTracing", AGENT, agent.StartTracingRequest, CHANGES),
+    _row("StopTracing", AGENT, agent.StopTracingRequest, CHANGES),
 )
 
 

@@ -1,16 +1,17 @@
-"""Every verb: its name, the shapes of its arguments and its result, and how it may overlap others.
+"""Every verb, declared once: its name, its arguments and its answer, who it may run beside, and in which states.
 
-For handles, which send verbs, and actors, which serve them; the one table of each actor's verbs stands here.
-Not for what a verb does, nor for the states it is allowed in: `actors.lifecycle` has those.
+For handles, which send verbs, and actors, which serve them; `actors.wire.verb` says what else is derived of a row. Not for
+what a verb does.
 """
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from actors.errors import InvalidArgument
+from actors.lifecycle.states import ContainerState, SandboxState
 from actors.wire.fields import CString, Path, SignalNumber, between
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
 from actors.wire.spec import (
@@ -22,15 +23,20 @@ from actors.wire.spec import (
     Stopped,
     TerminalSize,
 )
+from actors.wire.verb import EVERYWHERE, KATA, NOOP, Overlap, Verb, verbs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from enum import StrEnum
+
+    from actors.limits import Limits
 
 __all__ = [
     "CONTAINER_VERBS",
     "SANDBOX_VERBS",
     "SYSTEM_VERBS",
     "Checked",
+    "ContainerVerbs",
     "CopyFile",
     "CreateContainer",
     "CreateSandbox",
@@ -48,10 +54,12 @@ __all__ = [
     "ReadOutput",
     "ReseedRandom",
     "Routes",
+    "SandboxVerbs",
     "SetGuestTime",
     "Signal",
     "Signalled",
     "Stop",
+    "SystemVerbs",
     "Update",
     "UpdateInterface",
     "Verb",
@@ -60,6 +68,8 @@ __all__ = [
     "Written",
 ]
 
+A = TypeVar("A", bound=msgspec.Struct)
+R = TypeVar("R", bound=msgspec.Struct)
 
 _Natural: TypeAlias = Annotated[int, between(0, 2**63 - 1)]
 # the kernel's twelve bits
@@ -68,19 +78,6 @@ _Mode: TypeAlias = Annotated[int, between(0, 0o7777)]
 _Owner: TypeAlias = Annotated[int, between(0, 2**31 - 1)]
 # longer than a day nobody waits for a process that was told to end
 _Grace: TypeAlias = Annotated[float, between(0, 86_400)]
-
-
-class Overlap(Enum):
-    """How a verb may run beside others of the same actor."""
-
-    # changes the actor's state: one at a time, in arrival order, after the shared ones before it have ended
-    EXCLUSIVE = "exclusive"
-    # like EXCLUSIVE, but does not wait for shared ones: a stuck exec must not hold up a stop
-    PREEMPTIVE = "preemptive"
-    # runs beside other shared ones, never beside an exclusive one
-    SHARED = "shared"
-    # runs beside anything: waits, streams, and what must reach a process in whatever state
-    BESIDE = "beside"
 
 
 class Nothing(msgspec.Struct, frozen=True):
@@ -269,80 +266,126 @@ class Delete(msgspec.Struct, frozen=True):
     force: bool = False
 
 
-class Verb(msgspec.Struct, frozen=True):
-    """One row of a verb table.
-
-    A verb that changes nothing stops when its caller stops waiting. One that does runs to its own bound
-    (its caller alone stops waiting, and gets `unknown`), unless it is `stoppable`.
-    """
-
-    args: type[msgspec.Struct]
-    result: type[msgspec.Struct]
-    overlap: Overlap
-    changes_state: bool = True
-    stoppable: bool = False
-    streams: bool = False
+def _between(field: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InvalidArgument(f"{field} is {value}: expected {low} to {high}", field=field.partition("'")[0])
 
 
-def _reading(args: type[msgspec.Struct], result: type[msgspec.Struct], *, streams: bool = False) -> Verb:
+def _valid_processors(args: OnlineCpuMem, limits: Limits) -> None:
+    _between("cpus", args.cpus, 1, limits.processors)
+
+
+def _valid_random(args: ReseedRandom, limits: Limits) -> None:
+    _between("data's length", len(args.data), 1, limits.random_bytes)
+
+
+def _valid_piece(args: CopyFile, limits: Limits) -> None:
+    _between("size", args.size, 0, limits.copied_bytes)
+    _between("offset", args.offset, 0, args.size)
+    _between("data's length", len(args.data), 0 if args.size == 0 else 1, args.size - args.offset)
+
+
+def _reading(
+    args: type[A],
+    result: type[R],
+    states: frozenset[StrEnum] = frozenset(),
+    *,
+    plain: bool = False,
+    support: frozenset[str] = EVERYWHERE,
+    streams: bool = False,
+) -> Verb[A, R]:
+    """One that changes nothing."""
     return Verb(
         args,
         result,
         Overlap.BESIDE,
+        states,
+        plain=plain,
+        support=support,
         changes_state=False,
         stoppable=True,
         streams=streams,
     )
 
 
-SYSTEM_VERBS: Mapping[str, Verb] = {
-    "create_sandbox": Verb(CreateSandbox, Created, Overlap.EXCLUSIVE),
-    "info": _reading(Nothing, Info),
-    "events": _reading(Nothing, Nothing, streams=True),
-}
+class SystemVerbs:
+    """What the system actor serves."""
 
-SANDBOX_VERBS: Mapping[str, Verb] = {
-    "start": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
-    "stop": Verb(Stop, Nothing, Overlap.PREEMPTIVE),
-    "delete": Verb(Delete, Nothing, Overlap.PREEMPTIVE),
-    "check": _reading(Nothing, Checked),
-    "capabilities": _reading(Nothing, Capabilities),
-    "get_guest_details": _reading(Nothing, GuestDetails),
-    # the connection is dialled again when it is next needed
-    "disconnect": Verb(Nothing, Nothing, Overlap.BESIDE),
-    "online_cpu_mem": Verb(OnlineCpuMem, Nothing, Overlap.SHARED),
-    "set_guest_time": Verb(SetGuestTime, Nothing, Overlap.SHARED),
-    "reseed_random": Verb(ReseedRandom, Nothing, Overlap.SHARED),
-    "copy_file": Verb(CopyFile, Nothing, Overlap.SHARED),
-    "list_interfaces": _reading(Nothing, Interfaces),
-    "update_interface": Verb(UpdateInterface, Interface, Overlap.SHARED),
-    "list_routes": _reading(Nothing, Routes),
-    "update_routes": Verb(Routes, Routes, Overlap.SHARED),
-    "info": _reading(Nothing, Info),
-    "events": _reading(Nothing, Nothing, streams=True),
-    "create_container": Verb(CreateContainer, Created, Overlap.SHARED),
-}
+    create_sandbox = Verb(CreateSandbox, Created, Overlap.EXCLUSIVE)
+    info = _reading(Nothing, Info)
+    events = _reading(Nothing, Nothing, streams=True)
 
-CONTAINER_VERBS: Mapping[str, Verb] = {
-    "start": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
-    "pause": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
-    "resume": Verb(Nothing, Nothing, Overlap.EXCLUSIVE),
-    "stop": Verb(Stop, Stopped, Overlap.PREEMPTIVE),
-    "delete": Verb(Delete, Nothing, Overlap.PREEMPTIVE),
-    "update": Verb(Update, Nothing, Overlap.EXCLUSIVE),
-    "exec": Verb(Exec, Nothing, Overlap.SHARED),
+
+_SANDBOX = frozenset(SandboxState)
+# where it has a guest that can be asked
+_UP = frozenset({SandboxState.RUNNING})
+# of a simulated guest there is neither a pool of randomness nor a network; elsewhere the guest made the network namespace
+_MACHINE = KATA - {"kata/simulated"}
+
+
+class SandboxVerbs:
+    """What a sandbox's actor serves."""
+
+    start = Verb(Nothing, Nothing, Overlap.EXCLUSIVE, frozenset({SandboxState.READY}))
+    stop = Verb(Stop, Nothing, Overlap.PREEMPTIVE, _SANDBOX)
+    delete = Verb(
+        Delete, Nothing, Overlap.PREEMPTIVE, frozenset({SandboxState.READY, SandboxState.STOPPED, SandboxState.LOST})
+    )
+    check = _reading(Nothing, Checked, _UP, plain=True)
+    capabilities = _reading(Nothing, Capabilities, _UP, plain=True)
+    get_guest_details = _reading(Nothing, GuestDetails, _UP, plain=True)
+    # the connection is dialled again when it is next needed; what is not connected is disconnected already
+    disconnect = Verb(Nothing, Nothing, Overlap.BESIDE, _SANDBOX, support=KATA)
+    # only inside a VM: elsewhere the processors and the clock are everybody's
+    online_cpu_mem = Verb(OnlineCpuMem, Nothing, Overlap.SHARED, _UP, plain=True, valid=_valid_processors, support=NOOP)
+    set_guest_time = Verb(SetGuestTime, Nothing, Overlap.SHARED, _UP, plain=True, support=NOOP)
+    reseed_random = Verb(ReseedRandom, Nothing, Overlap.SHARED, _UP, plain=True, valid=_valid_random, support=_MACHINE)
+    copy_file = Verb(CopyFile, Nothing, Overlap.SHARED, _UP, plain=True, valid=_valid_piece, support=KATA)
+    list_interfaces = _reading(Nothing, Interfaces, _UP, plain=True, support=_MACHINE)
+    update_interface = Verb(UpdateInterface, Interface, Overlap.SHARED, _UP, plain=True, support=_MACHINE)
+    list_routes = _reading(Nothing, Routes, _UP, plain=True, support=_MACHINE)
+    update_routes = Verb(Routes, Routes, Overlap.SHARED, _UP, plain=True, support=_MACHINE)
+    info = _reading(Nothing, Info)
+    events = _reading(Nothing, Nothing, streams=True)
+    create_container = Verb(CreateContainer, Created, Overlap.SHARED, _UP)
+
+
+_C = ContainerState
+_LIVE = frozenset({_C.READY, _C.RUNNING, _C.PAUSED})
+# its init may still be there
+_THERE = _LIVE | {_C.STARTING, _C.STOPPING}
+# control groups alone limit and count
+_GROUPS = KATA - {"kata/processes"}
+
+
+class ContainerVerbs:
+    """What a container's actor serves."""
+
+    start = Verb(Nothing, Nothing, Overlap.EXCLUSIVE, frozenset({_C.READY}))
+    pause = Verb(Nothing, Nothing, Overlap.EXCLUSIVE, frozenset({_C.RUNNING}), support=KATA)
+    resume = Verb(Nothing, Nothing, Overlap.EXCLUSIVE, frozenset({_C.PAUSED}), support=KATA)
+    stop = Verb(Stop, Stopped, Overlap.PREEMPTIVE, _THERE | {_C.STOPPED})
+    delete = Verb(Delete, Nothing, Overlap.PREEMPTIVE, frozenset({_C.STOPPED, _C.LOST}))
+    # the guest forgets a stopped container, and a frozen one's control group can be read and written
+    update = Verb(Update, Nothing, Overlap.EXCLUSIVE, _LIVE, plain=True, support=_GROUPS)
+    # OCI allows an exec in a created container; in a paused one the child would be born frozen
+    exec = Verb(Exec, Nothing, Overlap.SHARED, frozenset({_C.READY, _C.RUNNING}))
     # see the sandbox's
-    "disconnect": Verb(Nothing, Nothing, Overlap.BESIDE),
-    "signal": Verb(Signal, Signalled, Overlap.BESIDE),
-    "winsize": Verb(Winsize, Nothing, Overlap.BESIDE),
+    disconnect = Verb(Nothing, Nothing, Overlap.BESIDE, frozenset(_C), support=KATA)
+    signal = Verb(Signal, Signalled, Overlap.BESIDE, _THERE)
+    winsize = Verb(Winsize, Nothing, Overlap.BESIDE, _LIVE | {_C.STARTING})
     # waits for room as long as the process does not read: the caller alone knows when that is too long
-    "write_stdin": Verb(WriteStdin, Written, Overlap.BESIDE, stoppable=True),
-    "close_stdin": Verb(ProcessRef, Nothing, Overlap.BESIDE),
-    "read_stdout": _reading(ReadOutput, Nothing, streams=True),
-    "read_stderr": _reading(ReadOutput, Nothing, streams=True),
-    "wait": _reading(ProcessRef, ExitStatus),
-    "list_processes": _reading(ListProcesses, ListedProcesses),
-    "stats": _reading(Nothing, ContainerStats),
-    "info": _reading(Nothing, Info),
-    "events": _reading(Nothing, Nothing, streams=True),
-}
+    write_stdin = Verb(WriteStdin, Written, Overlap.BESIDE, _THERE, stoppable=True)
+    close_stdin = Verb(ProcessRef, Nothing, Overlap.BESIDE, frozenset(_C) - {_C.CREATING, _C.LOST})
+    read_stdout = _reading(ReadOutput, Nothing, streams=True)
+    read_stderr = _reading(ReadOutput, Nothing, streams=True)
+    wait = _reading(ProcessRef, ExitStatus)
+    list_processes = _reading(ListProcesses, ListedProcesses, _THERE, support=KATA)
+    stats = _reading(Nothing, ContainerStats, _THERE, plain=True, support=_GROUPS)
+    info = _reading(Nothing, Info)
+    events = _reading(Nothing, Nothing, streams=True)
+
+
+SYSTEM_VERBS: Mapping[str, Verb[Any, Any]] = verbs_of(SystemVerbs)
+SANDBOX_VERBS: Mapping[str, Verb[Any, Any]] = verbs_of(SandboxVerbs)
+CONTAINER_VERBS: Mapping[str, Verb[Any, Any]] = verbs_of(ContainerVerbs)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.agents.support import read_verb_table
+from actors.agents.support import verb_table
 from actors.scenario.reading.load import load_file
 from actors.scenario.stage.events import Outcome
 from actors.simulation.run import simulate
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from actors.agents.support import Support
     from actors.simulation.run import Simulation
 
-TABLE = read_verb_table()
+TABLE = verb_table()
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from actors.agents.hyperstart import HyperConfig
 from actors.agents.kata import KataAgentConfig
 from actors.agents.settings import keys_of
-from actors.agents.support import VerbTable, read_verb_table
+from actors.agents.support import VerbTable, verb_table
 from actors.scenario.reading.load import load_file
 from actors.system.agents import LACKS, AgentType
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "agents.md"
 
 
-def verb_table(table: VerbTable) -> str:
+def drawn(table: VerbTable) -> str:
     lines = ["| | verb | " + " | ".join(table.columns) + " |", "|---" * (len(table.columns) + 2) + "|"]
     lines += [f"| {row.kind} | {row.verb} | " + " | ".join(row.supports) + " |" for row in table.rows]
     return "\n".join(lines) + "\n"
@@ -34,7 +34,7 @@ def scenarios(agent: AgentType) -> str:
 
 
 def rendered() -> dict[str, str]:
-    return {"verb table": verb_table(read_verb_table()), "scenarios": scenarios(AgentType.HYPERSTART)}
+    return {"verb table": drawn(verb_table()), "scenarios": scenarios(AgentType.HYPERSTART)}
 
 
 def parts(text: str, name: str) -> tuple[str, str, str]:

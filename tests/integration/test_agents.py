@@ -1,4 +1,4 @@
-"""Every verb over every agent on real guests, compared with the verb table (`actors/agents/verbs.toml`).
+"""Every verb over every agent on real guests, compared with the verb table (`actors/agents/support.py`).
 
 What is observed, "ok" or "unsupported", must be the table's word, for every row; nothing is left out but "n/a". The
 simulated guest's column is `tests/conformance/test_agents.py`'s, with the same body.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.agents.support import read_verb_table
+from actors.agents.support import verb_table
 from actors.api import open_embedded
 from actors.host.facts import RUNTIMES, missing_for, read_facts
 from tests.support.agent_body import differences
@@ -19,7 +19,7 @@ from tests.support.agent_body import differences
 if TYPE_CHECKING:
     from pathlib import Path
 
-TABLE = read_verb_table()
+TABLE = verb_table()
 FACTS = read_facts()
 
 

@@ -19,7 +19,7 @@ from actors.cli.call.arguments import MAX_ARGUMENT_BYTES
 from actors.errors import NotFound
 from actors.host.protocols import GuestProtocol
 from actors.nurseries import open_plain_nursery
-from actors.schemas.agent import StartContainerRequest
+from actors.schemas.agent import GuestDetailsRequest, StartContainerRequest
 from actors.schemas.dialect import Dialect
 from actors.system.served import serve_at
 from tests.support.terminals import open_terminal
@@ -222,8 +222,8 @@ async def test_a_program_makes_calls_without_the_actors(dialect: Dialect, tmp_pa
             a_guest(tmp_path, GuestProtocol(dialect)) as address,
             open_kata_client(address, dialect=dialect) as client,
         ):
-            details = await client.get_guest_details()
+            details = await client.call(GuestDetailsRequest())
             assert details.agent_details is not None
             assert details.agent_details.version.startswith("katrio ")
             with pytest.raises(NotFound, match="no such container"):
-                await client.within(5).start_container(StartContainerRequest(container_id="none"))
+                await client.within(5).call(StartContainerRequest(container_id="none"))

@@ -74,8 +74,8 @@ async def test_a_flood_of_output_that_nobody_reads_is_bounded_and_its_gap_told(t
         with trio.fail_after(60):
             while not enough.is_set():
                 # whoever has the other guest is served meanwhile
-                await other.pause(budget=10)
-                await other.resume(budget=10)
+                await other.pause(timeout=10)
+                await other.resume(timeout=10)
         assert _resident() - before < 32 * MIB
         received = lost = 0
         async with container.process("flood").open_stdout() as parts:
@@ -113,11 +113,11 @@ async def test_a_flood_of_answers_to_nobody_costs_its_own_link_and_nobody_else(t
             flooding.set()
             with trio.fail_after(30):
                 while flooded < links:
-                    await other.pause(budget=10)
-                    await other.resume(budget=10)
+                    await other.pause(timeout=10)
+                    await other.resume(timeout=10)
             # nobody asked it anything, so nothing was dialled again
             assert liar.connections == links
-            await other.pause(budget=10)
+            await other.pause(timeout=10)
             floods.cancel_scope.cancel()
 
 

@@ -60,7 +60,7 @@ class Served:
             async def ask() -> None:
                 nonlocal answered
                 while not done.is_set() or answered < 50:
-                    await system.info(budget=10)
+                    await system.info(timeout=10)
                     answered += 1
 
             nursery.start_soon(ask)

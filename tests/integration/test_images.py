@@ -62,7 +62,7 @@ async def test_an_image_that_takes_long_ends_with_its_caller(tmp_path: Path) -> 
         box = await system.create_sandbox("box")
         await box.start()
         with pytest.raises(Expired, match="nothing was made"):
-            await box.create_container("one", slow, budget=0.3)
+            await box.create_container("one", slow, timeout=0.3)
         container = await box.create_container("one", ContainerSpec(process=ProcessSpec(args=("true",))))
         assert (await container.info()).state == "ready"
         async with trio.open_nursery() as nursery:
@@ -73,7 +73,7 @@ async def test_an_image_that_takes_long_ends_with_its_caller(tmp_path: Path) -> 
 
 async def _refused(box: SandboxHandle, spec: ContainerSpec) -> None:
     with pytest.raises(InvalidTransition):
-        await box.create_container("two", spec, budget=None)
+        await box.create_container("two", spec, timeout=None)
 
 
 @pytest.mark.skipif(ENGINE == "processes" or BUSYBOX is None, reason="plain processes have no images")

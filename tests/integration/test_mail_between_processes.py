@@ -83,9 +83,9 @@ class Outcomes:
         self.answers: list[Any] = []
         self.last = 0.0
 
-    async def ask(self, courier: Courier, verb: str, *, budget: float | None = None) -> None:
+    async def ask(self, courier: Courier, verb: str, *, timeout: float | None = None) -> None:
         try:
-            self.answers.append(await courier.ask("box", verb, {}, dict, budget=budget))
+            self.answers.append(await courier.ask("box", verb, {}, dict, timeout=timeout))
         except (OutcomeUnknown, AgentUnreachable) as error:
             self.errors.append(error)
         self.last = trio.current_time()
@@ -173,10 +173,10 @@ async def test_no_ask_of_before_reaches_a_hub_that_was_restarted(address: str) -
             assert lost, "what was sent to a stopped hub is not known"
             async with program("hub", address):
                 # the courier dials again by itself
-                assert await courier.ask("box", "tally", {}, dict, budget=10) == {"ran": 1}
+                assert await courier.ask("box", "tally", {}, dict, timeout=10) == {"ran": 1}
                 with pytest.raises(OutcomeUnknown, match="older"):
                     await courier.ask("box", "echo", {}, dict, repeat=lost[-1].details["counter"])
-                assert await courier.ask("box", "tally", {}, dict, budget=10) == {"ran": 2}
+                assert await courier.ask("box", "tally", {}, dict, timeout=10) == {"ran": 2}
                 await courier.aclose()
 
 

@@ -126,7 +126,7 @@ async def test_copied_directories_and_links_are_made_as_asked_and_lead_nowhere_e
     async with a_client(RUNTIME, tmp_path) as client:
 
         async def copy(path: str, mode: int, data: bytes = b"") -> None:
-            await client.copy_file(api.CopyFileRequest(f"{SHARED}/{path}", len(data), mode, 0o750, 7, 8, 0, data))
+            await client.call(api.CopyFileRequest(f"{SHARED}/{path}", len(data), mode, 0o750, 7, 8, 0, data))
 
         await copy("d", 0o040710)
         await copy("d/data", 0o100600, b"words")
@@ -140,7 +140,7 @@ async def test_copied_directories_and_links_are_made_as_asked_and_lead_nowhere_e
                 await copy(path, 0o100600, b"x")
         for path in ("out", "d/link"):
             with pytest.raises(PermissionDenied):
-                await client.get_volume_stats(resources.VolumeStatsRequest(f"{SHARED}/{path}"))
+                await client.call(resources.VolumeStatsRequest(f"{SHARED}/{path}"))
         for path, mode, data, error in (
             ("d/data", 0o040700, b"", InvalidArgument),
             ("d", 0o100600, b"x", InvalidArgument),
@@ -151,12 +151,12 @@ async def test_copied_directories_and_links_are_made_as_asked_and_lead_nowhere_e
         ):
             with pytest.raises(error):
                 await copy(path, mode, data)
-        assert (await client.get_volume_stats(resources.VolumeStatsRequest(SHARED))).usage
+        assert (await client.call(resources.VolumeStatsRequest(SHARED))).usage
         with pytest.raises(NotFound):
-            await client.get_volume_stats(resources.VolumeStatsRequest(f"{SHARED}/nothing"))
+            await client.call(resources.VolumeStatsRequest(f"{SHARED}/nothing"))
         with pytest.raises(PermissionDenied):
-            await client.get_volume_stats(resources.VolumeStatsRequest("/etc"))
-        await client.create_sandbox(api.CreateSandboxRequest(sandbox_id="box"))
+            await client.call(resources.VolumeStatsRequest("/etc"))
+        await client.call(api.CreateSandboxRequest(sandbox_id="box"))
         stage = Stage(client, RUNTIME, rootfs(RUNTIME))
         await stage.running("one", "sleep", "100", mounts=((f"{SHARED}/d", "/copied"),))
         told = await stage.said("one", "sh", "-c", "cd /copied; stat -c '%n %a %u:%g' . data; readlink link; cat data")
@@ -174,24 +174,24 @@ async def test_a_guest_has_the_habits_of_real_agents(protocol: GuestProtocol, en
 async def test_settings_and_last_words_as_kubernetes_has_them(tmp_path: Path) -> None:
     async with a_client(RUNTIME, tmp_path) as client:
         stage = Stage(client, RUNTIME, rootfs(RUNTIME))
-        await client.create_sandbox(api.CreateSandboxRequest(sandbox_id="box"))
+        await client.call(api.CreateSandboxRequest(sandbox_id="box"))
         await settings_of_a_sandbox(stage)
         await words_through_a_mount(stage, tmp_path)
         route = net.Route(dest="203.0.113.0/24", device="lo", scope=253, mtu=1300)
-        await client.update_routes(net.UpdateRoutesRequest(net.Routes((route,))))
-        assert route in (await client.list_routes()).Routes
+        await client.call(net.UpdateRoutesRequest(net.Routes((route,))))
+        assert route in (await client.call(net.ListRoutesRequest())).Routes
         for wrong, error in ((replace(route, flags=1), Unsupported), (replace(route, mtu=70_000), InvalidArgument)):
             with pytest.raises(error):
-                await client.update_routes(net.UpdateRoutesRequest(net.Routes((wrong,))))
+                await client.call(net.UpdateRoutesRequest(net.Routes((wrong,))))
         with pytest.raises(Unsupported):
-            await client.update_interface(net.UpdateInterfaceRequest(net.Interface(device="lo", devicePath="00/01")))
+            await client.call(net.UpdateInterfaceRequest(net.Interface(device="lo", devicePath="00/01")))
 
 
 async def test_neighbours_that_cannot_be_are_told_with_their_field(tmp_path: Path) -> None:
     right = net.ARPNeighbor(net.IPAddress(0, "198.51.100.9"), device="lo", lladdr="02:00:00:00:00:09")
     async with a_client("processes", tmp_path) as client:
         with pytest.raises(InvalidArgument) as caught:
-            await client.add_arp_neighbors(net.AddARPNeighborsRequest())
+            await client.call(net.AddARPNeighborsRequest())
         assert caught.value.details["field"] == "neighbors"
         for wrong, field in (
             (net.IPAddress(0, "198.51.100.9/24"), "toIPAddress.address"),
@@ -199,7 +199,7 @@ async def test_neighbours_that_cannot_be_are_told_with_their_field(tmp_path: Pat
         ):
             one = net.ARPNeighbor(wrong, device="lo", lladdr=right.lladdr)
             with pytest.raises(InvalidArgument) as caught:
-                await client.add_arp_neighbors(net.AddARPNeighborsRequest(net.ARPNeighbors((right, one))))
+                await client.call(net.AddARPNeighborsRequest(net.ARPNeighbors((right, one))))
             assert caught.value.details["field"] == field
         for one, field in (
             (net.ARPNeighbor(right.toIPAddress, "lo", "02:00"), "lladdr"),
@@ -207,17 +207,17 @@ async def test_neighbours_that_cannot_be_are_told_with_their_field(tmp_path: Pat
             (net.ARPNeighbor(right.toIPAddress, "lo", right.lladdr, flags=-1), "flags"),
         ):
             with pytest.raises(InvalidArgument) as caught:
-                await client.add_arp_neighbors(net.AddARPNeighborsRequest(net.ARPNeighbors((one,))))
+                await client.call(net.AddARPNeighborsRequest(net.ARPNeighbors((one,))))
             assert caught.value.details["field"] == field
         one = net.ARPNeighbor(right.toIPAddress, "eth7", right.lladdr)
         with pytest.raises(NotFound):
-            await client.add_arp_neighbors(net.AddARPNeighborsRequest(net.ARPNeighbors((one,))))
+            await client.call(net.AddARPNeighborsRequest(net.ARPNeighbors((one,))))
         if HAS_FILTER:
             with pytest.raises(InvalidArgument, match="iptables-restore refuses it"):
-                await client.set_ip_tables(net.SetIPTablesRequest(data=b"*filter\n-A NOWHERE -j DROP\nCOMMIT\n"))
+                await client.call(net.SetIPTablesRequest(data=b"*filter\n-A NOWHERE -j DROP\nCOMMIT\n"))
         else:
             with pytest.raises(Unsupported, match="no iptables-restore"):
-                await client.set_ip_tables(net.SetIPTablesRequest(data=b"*filter\nCOMMIT\n"))
+                await client.call(net.SetIPTablesRequest(data=b"*filter\nCOMMIT\n"))
 
 
 @pytest.mark.parametrize("engine", [RUNTIME] if RUNTIME == "processes" else [RUNTIME, "processes"])
@@ -227,38 +227,38 @@ async def test_a_sandbox_finds_nothing_of_the_one_before_it(engine: str, tmp_pat
         stage = Stage(client, engine, rootfs(engine))
 
         async def begin(name: str) -> dict[str, object]:
-            await client.create_sandbox(api.CreateSandboxRequest(sandbox_id=name))
+            await client.call(api.CreateSandboxRequest(sandbox_id=name))
             await stage.running("one", "sleep", "100")
             with pytest.raises(NotFound):
-                await client.get_volume_stats(resources.VolumeStatsRequest(f"{SHARED}/file"))
+                await client.call(resources.VolumeStatsRequest(f"{SHARED}/file"))
             return {
                 # a program of the guest's and a container see the same network, whichever thread has started it
                 "seen": await stage.said("one", "cat", "/proc/net/fib_trie", "/proc/net/arp", "/proc/sysvipc/shm"),
-                "interfaces": (await client.list_interfaces()).Interfaces,
-                "routes": (await client.list_routes()).Routes,
-                "filter": _rules((await client.get_ip_tables(net.GetIPTablesRequest())).data) if HAS_FILTER else b"",
+                "interfaces": (await client.call(net.ListInterfacesRequest())).Interfaces,
+                "routes": (await client.call(net.ListRoutesRequest())).Routes,
+                "filter": _rules((await client.call(net.GetIPTablesRequest())).data) if HAS_FILTER else b"",
             }
 
         first = await begin("first")
         wanted = net.Interface(device="lo", name="lo9", mtu=4321, IPAddresses=(net.IPAddress(0, "198.51.100.1", "24"),))
-        await client.update_interface(net.UpdateInterfaceRequest(wanted))
+        await client.call(net.UpdateInterfaceRequest(wanted))
         routes = net.Routes((net.Route(dest="203.0.113.0/24", device="lo9", scope=253),))
-        await client.update_routes(net.UpdateRoutesRequest(routes))
+        await client.call(net.UpdateRoutesRequest(routes))
         neighbor = net.ARPNeighbor(net.IPAddress(0, "198.51.100.9"), device="lo9", lladdr="02:00:00:00:00:09")
-        await client.add_arp_neighbors(net.AddARPNeighborsRequest(net.ARPNeighbors((neighbor,))))
+        await client.call(net.AddARPNeighborsRequest(net.ARPNeighbors((neighbor,))))
         if HAS_FILTER:
             rules = b"*filter\n-A INPUT -s 192.0.2.7/32 -j DROP\nCOMMIT\n"
-            await client.set_ip_tables(net.SetIPTablesRequest(data=rules))
+            await client.call(net.SetIPTablesRequest(data=rules))
         size = DEFAULT_LIMITS.copied_bytes
         begun = api.CopyFileRequest(f"{SHARED}/begun", size - 1, 0o100600, 0o750, 0, 0, 0, b"x")
-        await client.copy_file(begun)
-        await client.copy_file(api.CopyFileRequest(f"{SHARED}/file", 1, 0o100600, 0o750, 0, 0, 0, b"x"))
-        await client.destroy_sandbox()
+        await client.call(begun)
+        await client.call(api.CopyFileRequest(f"{SHARED}/file", 1, 0o100600, 0o750, 0, 0, 0, b"x"))
+        await client.call(api.DestroySandboxRequest())
         assert await begin("second") == first
         # the room for copies is the whole again, and a copy that was begun is none
-        await client.copy_file(api.CopyFileRequest(f"{SHARED}/other", size, 0o100600, 0o750, 0, 0, 0, b"x"))
-        await client.destroy_sandbox()
-        await client.destroy_sandbox()
+        await client.call(api.CopyFileRequest(f"{SHARED}/other", size, 0o100600, 0o750, 0, 0, 0, b"x"))
+        await client.call(api.DestroySandboxRequest())
+        await client.call(api.DestroySandboxRequest())
         assert await begin("third") == first
 
 

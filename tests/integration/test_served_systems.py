@@ -77,7 +77,7 @@ async def test_a_system_that_ends_says_goodbye_and_later_asks_are_told_so(tmp_pa
             system = await nursery.start(_hold, address)
             await system.info()
         with pytest.raises(AgentUnreachable):
-            await system.info(budget=0.5)
+            await system.info(timeout=0.5)
         nursery.cancel_scope.cancel()
 
 

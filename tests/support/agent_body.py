@@ -1,6 +1,6 @@
 """Each verb of the agent interface, exercised on a running sandbox, with its effect looked at where something really runs.
 
-One body for every agent, engine and world that the verb table (`actors/agents/verbs.toml`) has a column for. Not for edges and
+One body for every agent, engine and world that the verb table (`actors/agents/support.py`) has a column for. Not for edges and
 errors: `tests/integration/test_edges*.py`.
 """
 

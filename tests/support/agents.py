@@ -10,19 +10,19 @@ import signal
 from collections import Counter, deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from actors.agents.base import Channels, Polls
+from actors.agents.base import Channels, Polls, SandboxAgent
 from actors.errors import AgentUnreachable, AlreadyExists, KatrioError, NotFound, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
 from actors.system.absent import AnyImage
 from actors.system.compose import Parts, open_actors
-from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
-from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
-from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
+from actors.wire.reports import Capabilities, ContainerStats, GuestDetails
+from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
+from actors.wire.verbs import Checked, Update
 from transports.errors import Unreachable
 from transports.memory import MemoryTransport
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
     from actors.sandbox import Images
+
+R = TypeVar("R")
 
 
 class ScriptedProcess:
@@ -166,11 +168,8 @@ class ScriptedGuest:
         return ScriptedConnection(self)
 
 
-class ScriptedConnection:
-    """See `actors.agents.base.AgentConnection`."""
-
-    isolates_processes = True
-    spoils_roots = False
+class ScriptedConnection(SandboxAgent):
+    """See `actors.agents.base.AgentConnection`; what is not defined here is counted, and answers what noop does."""
 
     def __init__(self, guest: ScriptedGuest) -> None:
         self._guest = guest
@@ -191,9 +190,9 @@ class ScriptedConnection:
     def lease(self) -> ScriptedConnection:
         return ScriptedConnection(self._guest)
 
-    async def wait_lost(self) -> str:
-        await trio.sleep_forever()
-        raise AssertionError
+    @property
+    def spoils_roots(self) -> bool:
+        return False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         if (dialled := self._guest.gates.get("dial")) is not None:
@@ -206,6 +205,10 @@ class ScriptedConnection:
         finally:
             self._up = False
             self._guest.connections -= 1
+
+    async def _without(self, verb: str, zero: R) -> R:
+        await self._call(verb, "")
+        return zero
 
     async def _call(self, verb: str, container: str) -> None:
         guest = self._guest
@@ -339,7 +342,7 @@ class ScriptedConnection:
         await self._call("container_state", container)
         return self._guest.states.get(container)
 
-    async def update_container(self, container: str, resources: ResourceSpec) -> None:
+    async def update_container(self, container: str, args: Update) -> None:
         await self._call("update_container", container)
 
     async def stats_container(self, container: str) -> ContainerStats:
@@ -360,34 +363,6 @@ class ScriptedConnection:
             await self._guest.oom_told.wait()
             self._guest.oom_told = trio.Event()
         return self._guest.ooms.popleft()
-
-    async def online_cpu_mem(self, args: OnlineCpuMem) -> None:
-        await self._call("online_cpu_mem", "")
-
-    async def set_guest_time(self, args: SetGuestTime) -> None:
-        await self._call("set_guest_time", "")
-
-    async def reseed_random(self, data: bytes) -> None:
-        await self._call("reseed_random", "")
-
-    async def copy_file(self, args: CopyFile) -> None:
-        await self._call("copy_file", "")
-
-    async def list_interfaces(self) -> tuple[Interface, ...]:
-        await self._call("list_interfaces", "")
-        return ()
-
-    async def update_interface(self, interface: Interface) -> Interface:
-        await self._call("update_interface", "")
-        return interface
-
-    async def list_routes(self) -> tuple[Route, ...]:
-        await self._call("list_routes", "")
-        return ()
-
-    async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
-        await self._call("update_routes", "")
-        return routes
 
 
 @asynccontextmanager

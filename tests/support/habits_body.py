@@ -36,31 +36,31 @@ POLITE = "trap 'exit 3' TERM; echo up; while :; do sleep 0.1; done"
 async def as_real_agents_do(stage: Stage) -> None:
     """On a guest without a sandbox."""
     # a stock runtime's sandbox may have no name
-    await stage.client.create_sandbox(api.CreateSandboxRequest(sandbox_id=""))
+    await stage.client.call(api.CreateSandboxRequest(sandbox_id=""))
     await _a_polite_end(stage)
     await _ids(stage)
     await _nothing_dropped(stage)
 
 
 async def _signal(stage: Stage, container: str, process: str, signum: int) -> None:
-    await stage.client.signal_process(api.SignalProcessRequest(container_id=container, exec_id=process, signal=signum))
+    await stage.client.call(api.SignalProcessRequest(container_id=container, exec_id=process, signal=signum))
 
 
 async def _code(stage: Stage, container: str, process: str = "") -> int:
     request = api.WaitProcessRequest(container_id=container, exec_id=process or container)
     with trio.fail_after(30):
-        return (await stage.client.wait_process(request)).status
+        return (await stage.client.call(request)).status
 
 
 async def _read(stage: Stage, container: str, process: str, size: int = 100) -> bytes:
-    request = api.ReadStreamRequest(container_id=container, exec_id=process, len=size)
+    request = api.ReadStdoutRequest(container_id=container, exec_id=process, len=size)
     with trio.fail_after(30):
-        return (await stage.client.read_stdout(request)).data
+        return (await stage.client.call(request)).data
 
 
 async def _removed(stage: Stage, *containers: str) -> None:
     for name in containers:
-        await stage.client.remove_container(api.RemoveContainerRequest(container_id=name))
+        await stage.client.call(api.RemoveContainerRequest(container_id=name))
 
 
 async def _a_polite_end(stage: Stage) -> None:
@@ -71,7 +71,7 @@ async def _a_polite_end(stage: Stage) -> None:
         await _removed(stage, "idle")
     # not started: whatever the init is by then, it has no handler of its own
     spec = stage.spec("sh", "-c", POLITE)
-    await stage.client.create_container(api.CreateContainerRequest(container_id="made", exec_id="made", OCI=spec))
+    await stage.client.call(api.CreateContainerRequest(container_id="made", exec_id="made", OCI=spec))
     await _signal(stage, "made", "", signal.SIGTERM)
     assert await _code(stage, "made") == 137
     await stage.running("polite", "sh", "-c", POLITE)
@@ -82,7 +82,7 @@ async def _a_polite_end(stage: Stage) -> None:
     assert await _code(stage, "polite") == 3
     # an exec is no init
     process = oci_process(ProcessSpec(args=("sleep", "1000")))
-    await stage.client.exec_process(api.ExecProcessRequest(container_id="deaf", exec_id="job", process=process))
+    await stage.client.call(api.ExecProcessRequest(container_id="deaf", exec_id="job", process=process))
     await _signal(stage, "deaf", "job", signal.SIGTERM)
     assert await _code(stage, "deaf", "job") == 143
     assert await stage.said("deaf", "echo", "on") == "on\n"
@@ -92,7 +92,7 @@ async def _a_polite_end(stage: Stage) -> None:
 async def _ids(stage: Stage) -> None:
     async def execute(name: str, *args: str) -> None:
         process = oci_process(ProcessSpec(args=args))
-        await stage.client.exec_process(api.ExecProcessRequest(container_id=LONG, exec_id=name, process=process))
+        await stage.client.call(api.ExecProcessRequest(container_id=LONG, exec_id=name, process=process))
 
     await stage.running(LONG, "sleep", "1000")
     assert await stage.said(LONG, "echo", "on") == "on\n"
@@ -109,7 +109,7 @@ async def _ids(stage: Stage) -> None:
     assert await _read(stage, LONG, job, 0) == b"", "also while there is nothing to read"
     with pytest.raises(AlreadyExists):
         await execute(job, "true")
-    await stage.client.write_stdin(api.WriteStreamRequest(container_id=LONG, exec_id=job, data=b"\n"))
+    await stage.client.call(api.WriteStreamRequest(container_id=LONG, exec_id=job, data=b"\n"))
     assert await _read(stage, LONG, job) == b"second\n"
     assert await _code(stage, LONG, job) == 2
     # the init's id is never free
@@ -137,7 +137,7 @@ async def _nothing_dropped(stage: Stage) -> None:
     for field, value in refused.items():
         spec = given(stage.spec("true"), field, value)
         with pytest.raises(Unsupported) as caught:
-            await stage.client.create_container(api.CreateContainerRequest(container_id="odd", exec_id="odd", OCI=spec))
+            await stage.client.call(api.CreateContainerRequest(container_id="odd", exec_id="odd", OCI=spec))
         assert caught.value.details["field"] == field
 
 
@@ -154,7 +154,7 @@ async def settings_of_a_sandbox(stage: Stage) -> None:
 
     async def create(name: str, sysctl: dict[str, str]) -> None:
         spec = given(stage.spec("sleep", "1000"), "linux.sysctl", sysctl)
-        await stage.client.create_container(api.CreateContainerRequest(container_id=name, exec_id=name, OCI=spec))
+        await stage.client.call(api.CreateContainerRequest(container_id=name, exec_id=name, OCI=spec))
 
     await stage.running("plain", "sleep", "1000")
     before = await stage.said("plain", *read)
@@ -196,9 +196,9 @@ async def words_through_a_mount(stage: Stage, place: Path) -> None:
     ):
         spec = stage.spec("sh", "-c", script)
         spec = structs.replace(spec, mounts=(*spec.mounts, *mounts), annotations={TERMINATION: path})
-        await stage.client.create_container(api.CreateContainerRequest(container_id="one", exec_id="one", OCI=spec))
-        await stage.client.start_container(api.StartContainerRequest(container_id="one"))
+        await stage.client.call(api.CreateContainerRequest(container_id="one", exec_id="one", OCI=spec))
+        await stage.client.call(api.StartContainerRequest(container_id="one"))
         assert await _code(stage, "one") == 0
         request = api.GetDiagnosticDataRequest(log_type="termination_log", container_id="one")
-        assert (await stage.client.get_diagnostic_data(request)).data == told, path
+        assert (await stage.client.call(request)).data == told, path
         await _removed(stage, "one")

@@ -99,7 +99,7 @@ async def client(address: str, count: int) -> None:
 
 
 async def _hold(courier: Courier) -> None:
-    await courier.ask("box", "hold", {}, dict, budget=None)
+    await courier.ask("box", "hold", {}, dict, timeout=None)
 
 
 async def _read(courier: Courier) -> None:

@@ -127,7 +127,7 @@ async def not_there(place: Place) -> Codes:
     limits = replace(LIMITS, guest_start_seconds=0.5)
     async with open_dialled_system({"box": unix_dialer(str(place.directory / "none.sock"))}, limits) as system:
         box = await system.create_sandbox("box")
-        return [await WATCH.code(partial(box.start, budget=5))]
+        return [await WATCH.code(partial(box.start, timeout=5))]
 
 
 async def silent(place: Place) -> Codes:
@@ -135,7 +135,7 @@ async def silent(place: Place) -> Codes:
         await trio.sleep_forever()
 
     async with place.peer(serve) as box:
-        return [await WATCH.code(partial(box.start, budget=1))]
+        return [await WATCH.code(partial(box.start, timeout=1))]
 
 
 async def garbage(place: Place) -> Codes:
@@ -144,7 +144,7 @@ async def garbage(place: Place) -> Codes:
         await trio.sleep_forever()
 
     async with place.peer(serve) as box:
-        return [await WATCH.code(partial(box.start, budget=3))]
+        return [await WATCH.code(partial(box.start, timeout=3))]
 
 
 async def _lied_to(place: Place, method: str, lie: Callable[[Asked], Awaitable[object]], call: str) -> Codes:
@@ -159,8 +159,8 @@ async def _lied_to(place: Place, method: str, lie: Callable[[Asked], Awaitable[o
         container = await idle(box)
         guest.lies[method] = lie
         calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "pause": partial(container.pause, budget=3),
-            "check": partial(box.check, budget=3),
+            "pause": partial(container.pause, timeout=3),
+            "check": partial(box.check, timeout=3),
         }
         return [await WATCH.code(calls[call])]
 

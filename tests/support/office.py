@@ -117,8 +117,8 @@ def failure_code(envelopes: list[Envelope]) -> str:
     return failure.code
 
 
-async def ask_and_keep(courier: Courier, results: list[object], *, budget: float | None = None) -> None:
+async def ask_and_keep(courier: Courier, results: list[object], *, timeout: float | None = None) -> None:
     try:
-        results.append(await courier.ask("box", "work", {}, dict[str, Any], budget=budget))
+        results.append(await courier.ask("box", "work", {}, dict[str, Any], timeout=timeout))
     except (AgentUnreachable, Busy, Expired, OutcomeUnknown) as error:
         results.append(type(error))

@@ -71,20 +71,20 @@ class Stage:
         self, name: str, *args: str, memory: int | None = None, mounts: tuple[tuple[str, str], ...] = ()
     ) -> None:
         spec = self.spec(*args, memory=memory, mounts=mounts)
-        await self.client.create_container(api.CreateContainerRequest(container_id=name, exec_id=name, OCI=spec))
-        await self.client.start_container(api.StartContainerRequest(container_id=name))
+        await self.client.call(api.CreateContainerRequest(container_id=name, exec_id=name, OCI=spec))
+        await self.client.call(api.StartContainerRequest(container_id=name))
 
     async def said(self, container: str, *args: str) -> str:
         """The output of one more process in it."""
         name = f"said-{len(self.outcomes)}-{args[0]}"
         process = oci_process(ProcessSpec(args=args))
-        await self.client.exec_process(api.ExecProcessRequest(container_id=container, exec_id=name, process=process))
-        request = api.ReadStreamRequest(container_id=container, exec_id=name, len=65536)
+        await self.client.call(api.ExecProcessRequest(container_id=container, exec_id=name, process=process))
+        request = api.ReadStdoutRequest(container_id=container, exec_id=name, len=65536)
         output = b""
-        while part := (await self.client.read_stdout(request)).data:
+        while part := (await self.client.call(request)).data:
             output += part
         # its id is free from then on
-        await self.client.wait_process(api.WaitProcessRequest(container_id=container, exec_id=name))
+        await self.client.call(api.WaitProcessRequest(container_id=container, exec_id=name))
         return output.decode()
 
 
@@ -103,22 +103,22 @@ async def observe(client: KataClient, engine: str, rootfs: str) -> dict[str, str
 
 
 async def check(stage: Stage) -> None:
-    assert (await stage.client.check()).status == api.ServingStatus.SERVING
+    assert (await stage.client.call(api.CheckRequest())).status == api.ServingStatus.SERVING
 
 
 async def version(stage: Stage) -> None:
-    assert (await stage.client.version()).agent_version.startswith("katrio ")
+    assert (await stage.client.call(api.VersionRequest())).agent_version.startswith("katrio ")
 
 
 async def details(stage: Stage) -> None:
-    found = await stage.client.get_guest_details(api.GuestDetailsRequest(mem_block_size=True, mem_hotplug_probe=True))
+    found = await stage.client.call(api.GuestDetailsRequest(mem_block_size=True, mem_hotplug_probe=True))
     assert found.agent_details is not None
     assert found.agent_details.extra_features == (f"katrio.engine={stage.engine}",)
     assert not found.support_mem_hotplug_probe
 
 
 async def create_sandbox(stage: Stage) -> None:
-    await stage.client.create_sandbox(api.CreateSandboxRequest(sandbox_id="box", hostname="box-host"))
+    await stage.client.call(api.CreateSandboxRequest(sandbox_id="box", hostname="box-host"))
 
 
 async def create(stage: Stage) -> None:
@@ -126,45 +126,45 @@ async def create(stage: Stage) -> None:
     if stage.isolated:
         script = f"echo farewell >/last-words; {script}"
     request = api.CreateContainerRequest(container_id="one", exec_id="one", OCI=stage.spec("sh", "-c", script))
-    await stage.client.create_container(request)
+    await stage.client.call(request)
 
 
 async def start(stage: Stage) -> None:
-    await stage.client.start_container(api.StartContainerRequest(container_id="one"))
+    await stage.client.call(api.StartContainerRequest(container_id="one"))
 
 
 async def write(stage: Stage) -> None:
     request = api.WriteStreamRequest(container_id="one", exec_id="one", data=b"words\n")
-    assert (await stage.client.write_stdin(request)).len == 6
+    assert (await stage.client.call(request)).len == 6
 
 
 async def close_stdin(stage: Stage) -> None:
-    await stage.client.close_stdin(api.CloseStdinRequest(container_id="one", exec_id="one"))
+    await stage.client.call(api.CloseStdinRequest(container_id="one", exec_id="one"))
 
 
 async def stdout(stage: Stage) -> None:
-    request = api.ReadStreamRequest(container_id="one", exec_id="one", len=100)
-    assert (await stage.client.read_stdout(request)).data == b"got words\n"
+    request = api.ReadStdoutRequest(container_id="one", exec_id="one", len=100)
+    assert (await stage.client.call(request)).data == b"got words\n"
 
 
 async def stderr(stage: Stage) -> None:
-    request = api.ReadStreamRequest(container_id="one", exec_id="one", len=100)
-    assert (await stage.client.read_stderr(request)).data == b"wrong\n"
+    request = api.ReadStderrRequest(container_id="one", exec_id="one", len=100)
+    assert (await stage.client.call(request)).data == b"wrong\n"
 
 
 async def wait(stage: Stage) -> None:
-    assert (await stage.client.wait_process(api.WaitProcessRequest(container_id="one", exec_id="one"))).status == 3
+    assert (await stage.client.call(api.WaitProcessRequest(container_id="one", exec_id="one"))).status == 3
 
 
 async def diagnostic(stage: Stage) -> None:
     request = api.GetDiagnosticDataRequest(log_type="termination_log", container_id="one")
-    found = (await stage.client.get_diagnostic_data(request)).data
+    found = (await stage.client.call(request)).data
     assert found == ("farewell\n" if stage.isolated else "")
 
 
 async def remove(stage: Stage) -> None:
-    await stage.client.remove_container(api.RemoveContainerRequest(container_id="one"))
-    assert 'state="stopped"} 0' in (await stage.client.get_metrics()).metrics
+    await stage.client.call(api.RemoveContainerRequest(container_id="one"))
+    assert 'state="stopped"} 0' in (await stage.client.call(api.GetMetricsRequest())).metrics
 
 
 async def execute(stage: Stage) -> None:
@@ -174,29 +174,29 @@ async def execute(stage: Stage) -> None:
 
 async def resize(stage: Stage) -> None:
     process = oci_process(ProcessSpec(args=("sleep", "1000"), tty=True, size=TerminalSize(24, 80)))
-    await stage.client.exec_process(api.ExecProcessRequest(container_id="two", exec_id="tty", process=process))
+    await stage.client.call(api.ExecProcessRequest(container_id="two", exec_id="tty", process=process))
     request = api.TtyWinResizeRequest(container_id="two", exec_id="tty", row=40, column=120)
-    await stage.client.tty_win_resize(request)
+    await stage.client.call(request)
 
 
 async def send_signal(stage: Stage) -> None:
     request = api.SignalProcessRequest(container_id="two", exec_id="tty", signal=signal.SIGKILL)
-    await stage.client.signal_process(request)
-    assert (await stage.client.wait_process(api.WaitProcessRequest("two", "tty"))).status == 128 + signal.SIGKILL
+    await stage.client.call(request)
+    assert (await stage.client.call(api.WaitProcessRequest("two", "tty"))).status == 128 + signal.SIGKILL
 
 
 async def processes(stage: Stage) -> None:
     request = api.ListProcessesRequest(container_id="two", format="json")
-    assert len(msgspec.json.decode((await stage.client.list_processes(request)).process_list)) == 1
+    assert len(msgspec.json.decode((await stage.client.call(request)).process_list)) == 1
 
 
 async def update(stage: Stage) -> None:
     limits = oci.LinuxResources(memory=oci.LinuxMemory(limit=64 << 20))
-    await stage.client.update_container(api.UpdateContainerRequest(container_id="two", resources=limits))
+    await stage.client.call(api.UpdateContainerRequest(container_id="two", resources=limits))
 
 
 async def stats(stage: Stage) -> None:
-    found = (await stage.client.stats_container(api.StatsContainerRequest(container_id="two"))).cgroup_stats
+    found = (await stage.client.call(api.StatsContainerRequest(container_id="two"))).cgroup_stats
     assert found is not None
     assert found.memory_stats is not None
     assert found.memory_stats.usage is not None
@@ -204,26 +204,26 @@ async def stats(stage: Stage) -> None:
 
 
 async def pause(stage: Stage) -> None:
-    await stage.client.pause_container(api.PauseContainerRequest(container_id="two"))
-    assert 'katrio_containers{state="paused"} 1' in (await stage.client.get_metrics()).metrics
+    await stage.client.call(api.PauseContainerRequest(container_id="two"))
+    assert 'katrio_containers{state="paused"} 1' in (await stage.client.call(api.GetMetricsRequest())).metrics
 
 
 async def resume(stage: Stage) -> None:
-    await stage.client.resume_container(api.ResumeContainerRequest(container_id="two"))
-    assert 'katrio_containers{state="running"} 1' in (await stage.client.get_metrics()).metrics
+    await stage.client.call(api.ResumeContainerRequest(container_id="two"))
+    assert 'katrio_containers{state="running"} 1' in (await stage.client.call(api.GetMetricsRequest())).metrics
 
 
 async def oom(stage: Stage) -> None:
     if stage.isolated:
         await stage.running("hog", "sh", "-c", "x=a; while true; do x=$x$x; done", memory=16 << 20)
-        assert (await stage.client.get_oom_event()).container_id == "hog"
-        await stage.client.remove_container(api.RemoveContainerRequest(container_id="hog"))
+        assert (await stage.client.call(api.GetOOMEventRequest())).container_id == "hog"
+        await stage.client.call(api.RemoveContainerRequest(container_id="hog"))
     else:
-        await stage.client.get_oom_event()
+        await stage.client.call(api.GetOOMEventRequest())
 
 
 async def metrics(stage: Stage) -> None:
-    text = (await stage.client.get_metrics()).metrics
+    text = (await stage.client.call(api.GetMetricsRequest())).metrics
     numbers = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert numbers['katrio_containers{state="running"}'] == "1"
     assert numbers['katrio_container_started_processes{container="two"}'] == "1"
@@ -238,13 +238,13 @@ async def metrics(stage: Stage) -> None:
 
 
 async def interfaces(stage: Stage) -> None:
-    assert [one.device for one in (await stage.client.list_interfaces()).Interfaces] == ["lo"]
+    assert [one.device for one in (await stage.client.call(net.ListInterfacesRequest())).Interfaces] == ["lo"]
 
 
 async def update_interface(stage: Stage) -> None:
     addresses = (net.IPAddress(0, "127.0.0.1", "8"), net.IPAddress(0, "198.51.100.1", "24"))
     wanted = net.Interface(device="lo", name="lo", mtu=4321, IPAddresses=addresses)
-    made = await stage.client.update_interface(net.UpdateInterfaceRequest(wanted))
+    made = await stage.client.call(net.UpdateInterfaceRequest(wanted))
     assert (made.mtu, made.IPAddresses[1].address) == (4321, "198.51.100.1")
 
 
@@ -252,30 +252,30 @@ async def update_routes(stage: Stage) -> None:
     if stage.isolated:
         mixed = net.Routes((net.Route(dest="198.51.100.0/24", gateway="::1", device="lo"),))
         with pytest.raises(InvalidArgument):
-            await stage.client.update_routes(net.UpdateRoutesRequest(mixed))
+            await stage.client.call(net.UpdateRoutesRequest(mixed))
     wanted = net.Routes((net.Route(dest="203.0.113.0/24", device="lo", scope=253),))
-    made = await stage.client.update_routes(net.UpdateRoutesRequest(wanted))
+    made = await stage.client.call(net.UpdateRoutesRequest(wanted))
     assert "203.0.113.0/24" in [one.dest for one in made.Routes]
 
 
 async def routes(stage: Stage) -> None:
-    assert "203.0.113.0/24" in [one.dest for one in (await stage.client.list_routes()).Routes]
+    assert "203.0.113.0/24" in [one.dest for one in (await stage.client.call(net.ListRoutesRequest())).Routes]
 
 
 async def neighbors(stage: Stage) -> None:
     one = net.ARPNeighbor(net.IPAddress(0, "198.51.100.9"), device="lo", lladdr="02:00:00:00:00:09")
-    await stage.client.add_arp_neighbors(net.AddARPNeighborsRequest(net.ARPNeighbors((one,))))
+    await stage.client.call(net.AddARPNeighborsRequest(net.ARPNeighbors((one,))))
     if stage.isolated:
         # the kernel has one neighbour for all of a loopback's addresses
         assert "02:00:00:00:00:09" in await stage.said("two", "cat", "/proc/net/arp")
 
 
 async def set_filter(stage: Stage) -> None:
-    await stage.client.set_ip_tables(net.SetIPTablesRequest(data=RULES))
+    await stage.client.call(net.SetIPTablesRequest(data=RULES))
 
 
 async def get_filter(stage: Stage) -> None:
-    assert b"-A INPUT -s 192.0.2.7/32 -j DROP" in (await stage.client.get_ip_tables(net.GetIPTablesRequest())).data
+    assert b"-A INPUT -s 192.0.2.7/32 -j DROP" in (await stage.client.call(net.GetIPTablesRequest())).data
 
 
 async def copy(stage: Stage) -> None:
@@ -283,11 +283,11 @@ async def copy(stage: Stage) -> None:
     for offset in (0, 6):
         piece = whole[offset : offset + 6]
         request = api.CopyFileRequest(f"{SHARED}/d/file", len(whole), 0o640, 0o750, 0, 0, offset, piece)
-        await stage.client.copy_file(request)
+        await stage.client.call(request)
 
 
 async def volume(stage: Stage) -> None:
-    found = await stage.client.get_volume_stats(resources.VolumeStatsRequest(f"{SHARED}/d/file"))
+    found = await stage.client.call(resources.VolumeStatsRequest(f"{SHARED}/d/file"))
     sizes, inodes = found.usage
     assert (sizes.unit, inodes.unit) == (resources.VolumeUnit.BYTES, resources.VolumeUnit.INODES)
     assert sizes.total > sizes.available > 0
@@ -297,19 +297,19 @@ async def volume(stage: Stage) -> None:
 
 
 async def reseed(stage: Stage) -> None:
-    await stage.client.reseed_random_dev(api.ReseedRandomDevRequest(data=b"some randomness"))
+    await stage.client.call(api.ReseedRandomDevRequest(data=b"some randomness"))
 
 
 async def destroy(stage: Stage) -> None:
-    await stage.client.destroy_sandbox()
-    assert 'katrio_containers{state="running"} 0' in (await stage.client.get_metrics()).metrics
+    await stage.client.call(api.DestroySandboxRequest())
+    assert 'katrio_containers{state="running"} 0' in (await stage.client.call(api.GetMetricsRequest())).metrics
 
 
 def _bare(name: str) -> Callable[[Stage], Awaitable[None]]:
     """A call whose request says nothing: it is refused before anybody would look at it."""
 
     async def make(stage: Stage) -> None:
-        await stage.client.call(RPCS[name], RPCS[name].request())
+        await stage.client.call(RPCS[name].request())
 
     return make
 

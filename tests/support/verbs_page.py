@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import inspect as shapes
@@ -35,7 +35,7 @@ ways; a field that a reader does not know is ignored; "none" is the empty map. *
 A value out of the range in brackets is `invalid_argument`, with the field's path as `details.field`; what a create makes is named
 without `spec.`. *stream*: opened with a `window`, answered by chunks of bytes and then by its reply; *events*: the same with events.
 """
-TABLES: tuple[tuple[str, Mapping[str, Verb]], ...] = (
+TABLES: tuple[tuple[str, Mapping[str, Verb[Any, Any]]], ...] = (
     ('The system, to ""', SYSTEM_VERBS),
     ("A sandbox, to its id", SANDBOX_VERBS),
     ('A container, to "SANDBOX/CONTAINER"', CONTAINER_VERBS),

@@ -202,6 +202,6 @@ CALLS: Mapping[tuple[str, str], Callable[[Any, Any], Awaitable[object]]] = {
     ("container", "close_stdin"): _one(lambda one, a: one.process(a.process).close_stdin()),
     ("container", "read_stdout"): _one(lambda one, a: _read(one.process(a.process))),
     ("container", "read_stderr"): _one(lambda one, a: _read(one.process(a.process), stderr=True)),
-    ("container", "wait"): _one(lambda one, a: one.process(a.process).wait(budget=1)),
+    ("container", "wait"): _one(lambda one, a: one.process(a.process).wait(timeout=1)),
     ("container", "list_processes"): _one(_table),
 }

@@ -1,26 +1,27 @@
 """The hyperstart agent: the agent interface as commands of API 4244, over a link that all actors of a sandbox share.
 
-`HyperstartAgent` is the sandbox's; `lease` gives one to a container, over the same link. What the guest has no command
-for raises Unsupported, never a silent success as virtcontainers' had it. Not for channels (`link`).
+`HyperstartAgent` is the sandbox's; `lease` gives one to a container, over the same link. What API 4244 has no command
+for, or none that tells whether it was done, is not defined here, and so raises Unsupported: never a silent success as
+virtcontainers' had it. Not for channels (`link`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import signal
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import trio
 
-from actors.agents.base import Polls
+from actors.agents.base import SandboxAgent
 from actors.agents.hyperstart.config import HyperConfig
 from actors.agents.hyperstart.link import HyperstartLink
 from actors.agents.hyperstart.pod import Pod, PodContainer, check_spec, container_body, exec_body, refusal_text
-from actors.errors import AgentError, AlreadyExists, GuestDied, InvalidTransition, NotFound, OutcomeUnknown, Unsupported
+from actors.errors import AgentError, AlreadyExists, GuestDied, InvalidTransition, NotFound, OutcomeUnknown
 from actors.host.usertable import read_user_table
-from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
-from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
-from actors.wire.verbs import Checked, CopyFile, OnlineCpuMem, SetGuestTime
+from actors.wire.reports import Capabilities, GuestDetails
+from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
+from actors.wire.verbs import Checked
 from transports.hyperstart import messages
 from transports.hyperstart.codec import Code
 
@@ -38,7 +39,7 @@ SHARE = "/tmp/hyper/shared"  # the guest's own, and fixed
 HOSTNAME_BYTES = 64
 
 
-class HyperstartAgent:
+class HyperstartAgent(SandboxAgent):
     """See `actors.agents.base.AgentConnection`.
 
     Args:
@@ -47,13 +48,7 @@ class HyperstartAgent:
         own: the guest is known to be katrio's, which looks users up in the container itself; of any other this host does.
     """
 
-    follows_processes = True
-    isolates_processes = False
-    # output that was read over the link is kept here
-    keeps_output_after_wait = True
-    polls = Polls.NEVER
-    # a real one writes into it, and nothing tells ours from one
-    spoils_roots = True
+    guest = "a hyperstart guest"
 
     def __init__(
         self, link: HyperstartLink, limits: Limits, *, share: str = SHARE, tag: str = "", own: bool = False
@@ -65,6 +60,21 @@ class HyperstartAgent:
         self._own = own
         self._pod = Pod()
         self._leased = False
+
+    @property
+    def isolates_processes(self) -> bool:
+        """See `actors.agents.base.AgentConnection`."""
+        return False
+
+    @property
+    def keeps_output_after_wait(self) -> bool:
+        """See `actors.agents.base.AgentConnection`: output that was read over the link is kept here."""
+        return True
+
+    @property
+    def spoils_roots(self) -> bool:
+        """See `actors.agents.base.SandboxAgent`: a real one writes into it, and nothing tells ours from one."""
+        return True
 
     def lease(self) -> HyperstartAgent:
         """For one container's actor: its verbs go over this agent's link, which is neither run nor closed by it."""
@@ -86,7 +96,7 @@ class HyperstartAgent:
 
     async def disconnect(self) -> None:
         """Refused: the one link is everybody's, and what a guest of this kind says while nobody listens may be lost."""
-        _unsupported("disconnect")
+        await self._without("disconnect", None)
 
     async def check(self) -> Checked:
         await self._command(Code.PING)
@@ -309,57 +319,6 @@ class HyperstartAgent:
         assert never_ran is not None
         return never_ran
 
-    # what API 4244 has no command for, or none that tells whether it was done
-
-    async def poll_process(self, container: str, process: str) -> ExitStatus | None:
-        await trio.lowlevel.checkpoint()
-        return None
-
-    async def pause_container(self, container: str) -> None:
-        _unsupported("pause")
-
-    async def resume_container(self, container: str) -> None:
-        _unsupported("resume")
-
-    async def update_container(self, container: str, resources: ResourceSpec) -> None:
-        _unsupported("update")
-
-    async def stats_container(self, container: str) -> ContainerStats:
-        _unsupported("stats")
-
-    async def list_pids(self, container: str) -> tuple[int, ...]:
-        _unsupported("list_processes")
-
-    async def list_table(self, container: str, args: tuple[str, ...]) -> str:
-        _unsupported("list_processes")
-
-    async def next_oom(self) -> str:
-        _unsupported("oom events")
-
-    async def online_cpu_mem(self, args: OnlineCpuMem) -> None:
-        _unsupported("online_cpu_mem")
-
-    async def set_guest_time(self, args: SetGuestTime) -> None:
-        _unsupported("set_guest_time")
-
-    async def reseed_random(self, data: bytes) -> None:
-        _unsupported("reseed_random")
-
-    async def copy_file(self, args: CopyFile) -> None:
-        _unsupported("copy_file")
-
-    async def list_interfaces(self) -> tuple[Interface, ...]:
-        _unsupported("list_interfaces")
-
-    async def update_interface(self, interface: Interface) -> Interface:
-        _unsupported("update_interface")
-
-    async def list_routes(self) -> tuple[Route, ...]:
-        _unsupported("list_routes")
-
-    async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
-        _unsupported("update_routes")
-
 
 def connect_hyperstart(channels: Channels, limits: Limits, config: HyperConfig | None = None) -> HyperstartAgent:
     """The factory that the agents table names."""
@@ -369,7 +328,3 @@ def connect_hyperstart(channels: Channels, limits: Limits, config: HyperConfig |
     # a guest at an address may be anybody's, and nothing tells ours from a real one
     own = config.addresses() is None
     return HyperstartAgent(link, limits, share=config.share_dir, tag=config.share_tag, own=own)
-
-
-def _unsupported(verb: str) -> NoReturn:
-    raise Unsupported(f"{verb}: a hyperstart guest can't do it", verb=verb)

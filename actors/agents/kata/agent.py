@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.agents.base import Polls
+from actors.agents.base import Polls, SandboxAgent
 from actors.agents.identity import ASKING_SECONDS, AgentKind, Identity, has_unified_groups, identify
 from actors.agents.kata.brief import BriefLink
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
@@ -60,7 +60,7 @@ from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
 from actors.wire.spec import ExitStatus
-from actors.wire.verbs import Checked
+from actors.wire.verbs import Checked, Interfaces, Routes
 from transports.errors import StatusCode
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ if TYPE_CHECKING:
     from actors.agents.kata.rpclink import RpcLink
     from actors.host.users import ResolvedUser
     from actors.limits import Limits
-    from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface, Route
-    from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
-    from actors.wire.verbs import CopyFile, OnlineCpuMem, SetGuestTime
+    from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface
+    from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec, TerminalSize
+    from actors.wire.verbs import CopyFile, OnlineCpuMem, ReseedRandom, SetGuestTime, Update, UpdateInterface
 
 __all__ = ["KataAgent", "connect_kata", "identify_kata"]
 
@@ -87,11 +87,10 @@ SHARED_DIRECTORY = "/run/kata-containers/shared/containers"
 _POLLS = {AgentKind.KATA: Polls.SELDOM, AgentKind.KATA_1X: Polls.OFTEN}
 
 
-class KataAgent:
+class KataAgent(SandboxAgent):
     """See `actors.agents.base.AgentConnection`."""
 
-    follows_processes = True
-    isolates_processes = True
+    guest = "a Kata guest"
 
     def __init__(
         self,
@@ -105,7 +104,7 @@ class KataAgent:
         self._kernel_modules = kernel_modules
         self._link = open_link()
         # its owner has bounds of its own for every call
-        self._client = KataClient(self._link, seconds=None)
+        self._client = KataClient(self._link, timeout=None)
         self._exits = ExitCodes()
         self._identity = identity
         self._asking_seconds = asking_seconds
@@ -160,17 +159,12 @@ class KataAgent:
         """See `actors.agents.base.SandboxAgent`: a link of its own, so that a lost one concerns one actor."""
         return KataAgent(self._open_link, self._kernel_modules, self._identity)
 
-    async def wait_lost(self) -> str:
-        """Never: the link dials again for as long as the guest lives."""
-        await trio.sleep_forever()
-        raise AssertionError
-
     async def check(self) -> Checked:
-        health = await self._client.check()
+        health = await self._client.call(api.CheckRequest())
         return Checked(serving=health.status == api.ServingStatus.SERVING, agent_version=await self._version())
 
     async def _version(self) -> str:
-        version = await self._client.version()
+        version = await self._client.call(api.VersionRequest())
         return checked_name("agent_version", version.agent_version)
 
     async def disconnect(self) -> None:
@@ -181,7 +175,7 @@ class KataAgent:
 
     async def get_guest_details(self) -> GuestDetails:
         request = api.GuestDetailsRequest(mem_block_size=True, mem_hotplug_probe=True)
-        return guest_details(await self._client.get_guest_details(request))
+        return guest_details(await self._client.call(request))
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
         self.identity.check_no_sandbox()
@@ -198,7 +192,7 @@ class KataAgent:
         request = api.CreateSandboxRequest(hostname=hostname, sandbox_id=sandbox, kernel_modules=self._kernel_modules)
         self._made_sandbox = True
         try:
-            await self._client.create_sandbox(request)
+            await self._client.call(request)
         except AlreadyExists:
             self._made_sandbox = False
             raise
@@ -207,7 +201,7 @@ class KataAgent:
         if not self._made_sandbox:
             return
         try:
-            await self._client.destroy_sandbox()
+            await self._client.call(api.DestroySandboxRequest())
         except (OutcomeUnknown, GuestDied):
             # a real agent exits while it answers
             return
@@ -229,7 +223,7 @@ class KataAgent:
                 string_user=string_user(spec.process) if self.identity.own else None,
                 OCI=oci_spec(spec, rootfs, user),
             )
-            await self._client.create_container(request)
+            await self._client.call(request)
         if not self.identity.own and spec.process.size is not None:
             self._sizes[container] = spec.process.size
 
@@ -251,11 +245,11 @@ class KataAgent:
         )
 
     async def start_container(self, container: str) -> None:
-        await self._client.start_container(api.StartContainerRequest(container_id=container))
+        await self._client.call(api.StartContainerRequest(container_id=container))
         await self._first_size(container, container, self._sizes.pop(container, None))
 
     async def remove_container(self, container: str) -> None:
-        await self._client.remove_container(api.RemoveContainerRequest(container_id=container))
+        await self._client.call(api.RemoveContainerRequest(container_id=container))
         self._exits.forget(container)
         self._users.pop(container, None)
         self._sizes.pop(container, None)
@@ -268,14 +262,14 @@ class KataAgent:
                 string_user=string_user(spec) if self.identity.own else None,
                 process=oci_process(spec, self._user(container, spec)),
             )
-            await self._client.exec_process(request)
+            await self._client.call(request)
         await self._first_size(container, process, spec.size)
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
         request = api.SignalProcessRequest(container_id=container, exec_id=process, signal=signum)
         try:
             with self._exits.killing(container, process) if signum == signal.SIGKILL else nullcontext():
-                await self._client.signal_process(request)
+                await self._client.call(request)
         except KatrioError as error:
             if not says_ended(error):
                 raise
@@ -286,7 +280,7 @@ class KataAgent:
         request = api.SignalProcessRequest(container_id=container, exec_id="", signal=signal.SIGKILL)
         try:
             with self._exits.killing(container, None):
-                await self._client.signal_process(request)
+                await self._client.call(request)
         except NotFound:
             raise
         except KatrioError as error:
@@ -296,7 +290,7 @@ class KataAgent:
     async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
         request = api.TtyWinResizeRequest(container_id=container, exec_id=process, row=size.rows, column=size.columns)
         try:
-            await self._client.tty_win_resize(request)
+            await self._client.call(request)
         except AgentError as error:
             if error.details.get("status") != StatusCode.UNAVAILABLE.name:
                 raise
@@ -307,25 +301,25 @@ class KataAgent:
 
     async def write_stdin(self, container: str, process: str, data: bytes) -> int:
         request = api.WriteStreamRequest(container_id=container, exec_id=process, data=data)
-        written = (await self._client.write_stdin(request)).len
+        written = (await self._client.call(request)).len
         if written > len(data):
             raise AgentProtocolError(f"WriteStdin: the agent took {written} of {len(data)} bytes")
         return written
 
     async def close_stdin(self, container: str, process: str) -> None:
-        await self._client.close_stdin(api.CloseStdinRequest(container_id=container, exec_id=process))
+        await self._client.call(api.CloseStdinRequest(container_id=container, exec_id=process))
 
     async def read_stdout(self, container: str, process: str, limit: int) -> bytes:
-        request = api.ReadStreamRequest(container_id=container, exec_id=process, len=limit)
-        return _within("ReadStdout", (await self._client.read_stdout(request)).data, limit)
+        request = api.ReadStdoutRequest(container_id=container, exec_id=process, len=limit)
+        return _within("ReadStdout", (await self._client.call(request)).data, limit)
 
     async def read_stderr(self, container: str, process: str, limit: int) -> bytes:
-        request = api.ReadStreamRequest(container_id=container, exec_id=process, len=limit)
-        return _within("ReadStderr", (await self._client.read_stderr(request)).data, limit)
+        request = api.ReadStderrRequest(container_id=container, exec_id=process, len=limit)
+        return _within("ReadStderr", (await self._client.call(request)).data, limit)
 
     async def wait_process(self, container: str, process: str) -> ExitStatus:
         request = api.WaitProcessRequest(container_id=container, exec_id=process)
-        told = checked_status((await self._client.wait_process(request)).status)
+        told = checked_status((await self._client.call(request)).status)
         return ExitStatus(self._exits.code(container, process, told))
 
     async def poll_process(self, container: str, process: str) -> ExitStatus | None:
@@ -336,20 +330,20 @@ class KataAgent:
             link = self._open_link()
             async with open_plain_nursery() as nursery:
                 await nursery.start(link.run)
-                told = await poll_by_wait(KataClient(link, seconds=None), request)
+                told = await poll_by_wait(KataClient(link, timeout=None), request)
                 nursery.cancel_scope.cancel()
         return None if told is None else ExitStatus(self._exits.code(container, process, checked_status(told)))
 
     async def pause_container(self, container: str) -> None:
-        await self._client.pause_container(api.PauseContainerRequest(container_id=container))
+        await self._client.call(api.PauseContainerRequest(container_id=container))
 
     async def resume_container(self, container: str) -> None:
-        await self._client.resume_container(api.ResumeContainerRequest(container_id=container))
+        await self._client.call(api.ResumeContainerRequest(container_id=container))
 
     async def container_state(self, container: str) -> ContainerState | None:
         request = api.GetDiagnosticDataRequest(log_type=STATE_DIAGNOSTIC, container_id=container)
         try:
-            told = (await self._client.get_diagnostic_data(request)).data
+            told = (await self._client.call(request)).data
         except (InvalidArgument, Unsupported):
             # a real agent knows one type of diagnostic data, the termination log
             return None
@@ -358,14 +352,14 @@ class KataAgent:
         except ValueError:
             raise AgentProtocolError(f"GetDiagnosticData: {told[:40]!r} is no state of a container") from None
 
-    async def update_container(self, container: str, resources: ResourceSpec) -> None:
-        request = api.UpdateContainerRequest(container_id=container, resources=oci_resources(resources))
+    async def update_container(self, container: str, args: Update) -> None:
+        request = api.UpdateContainerRequest(container_id=container, resources=oci_resources(args.resources))
         with named_as_asked("resources"):
-            await self._client.update_container(request)
+            await self._client.call(request)
 
     async def stats_container(self, container: str) -> ContainerStats:
         request = api.StatsContainerRequest(container_id=container)
-        return container_stats(await self._client.stats_container(request))
+        return container_stats(await self._client.call(request))
 
     async def list_pids(self, container: str) -> tuple[int, ...]:
         return checked_pids(await self._list(container, "json", ()))
@@ -376,20 +370,20 @@ class KataAgent:
     async def _list(self, container: str, form: str, args: tuple[str, ...]) -> bytes:
         # of the 1.x API: today's agent answers UNIMPLEMENTED
         request = api.ListProcessesRequest(container_id=container, format=form, args=args)
-        return (await self._client.list_processes(request)).process_list
+        return (await self._client.call(request)).process_list
 
     async def next_oom(self) -> str:
-        return (await self._client.get_oom_event()).container_id
+        return (await self._client.call(api.GetOOMEventRequest())).container_id
 
     async def online_cpu_mem(self, args: OnlineCpuMem) -> None:
         request = OnlineCPUMemRequest(wait=args.wait, nb_cpus=args.cpus, cpu_only=args.cpu_only)
-        await self._client.online_cpu_mem(request)
+        await self._client.call(request)
 
     async def set_guest_time(self, args: SetGuestTime) -> None:
-        await self._client.set_guest_date_time(api.SetGuestDateTimeRequest(Sec=args.seconds, Usec=args.microseconds))
+        await self._client.call(api.SetGuestDateTimeRequest(Sec=args.seconds, Usec=args.microseconds))
 
-    async def reseed_random(self, data: bytes) -> None:
-        await self._client.reseed_random_dev(api.ReseedRandomDevRequest(data=data))
+    async def reseed_random(self, args: ReseedRandom) -> None:
+        await self._client.call(api.ReseedRandomDevRequest(data=args.data))
 
     async def copy_file(self, args: CopyFile) -> None:
         request = api.CopyFileRequest(
@@ -403,24 +397,24 @@ class KataAgent:
             data=args.data,
         )
         with named_as_asked("path", COPIED_AS):
-            await self._client.copy_file(request)
+            await self._client.call(request)
 
-    async def list_interfaces(self) -> tuple[Interface, ...]:
-        found = await self._client.list_interfaces()
-        return tuple(plain_interface(one) for one in found.Interfaces)
+    async def list_interfaces(self) -> Interfaces:
+        found = await self._client.call(net.ListInterfacesRequest())
+        return Interfaces(tuple(plain_interface(one) for one in found.Interfaces))
 
-    async def update_interface(self, interface: Interface) -> Interface:
-        request = net.UpdateInterfaceRequest(interface=api_interface(interface))
+    async def update_interface(self, args: UpdateInterface) -> Interface:
+        request = net.UpdateInterfaceRequest(interface=api_interface(args.interface))
         with named_as_asked("interface", INTERFACE_AS):
-            return plain_interface(await self._client.update_interface(request))
+            return plain_interface(await self._client.call(request))
 
-    async def list_routes(self) -> tuple[Route, ...]:
-        return _plain_routes(await self._client.list_routes())
+    async def list_routes(self) -> Routes:
+        return _plain_routes(await self._client.call(net.ListRoutesRequest()))
 
-    async def update_routes(self, routes: tuple[Route, ...]) -> tuple[Route, ...]:
-        request = net.UpdateRoutesRequest(routes=net.Routes(tuple(api_route(route) for route in routes)))
+    async def update_routes(self, args: Routes) -> Routes:
+        request = net.UpdateRoutesRequest(routes=net.Routes(tuple(api_route(route) for route in args.routes)))
         with named_as_asked("routes", {}):
-            return _plain_routes(await self._client.update_routes(request))
+            return _plain_routes(await self._client.call(request))
 
 
 def _within(rpc: str, data: bytes, limit: int) -> bytes:
@@ -429,8 +423,8 @@ def _within(rpc: str, data: bytes, limit: int) -> bytes:
     return data
 
 
-def _plain_routes(routes: net.Routes) -> tuple[Route, ...]:
-    return tuple(plain_route(route) for route in routes.Routes)
+def _plain_routes(routes: net.Routes) -> Routes:
+    return Routes(tuple(plain_route(route) for route in routes.Routes))
 
 
 def connect_kata(channels: Channels, limits: Limits, config: KataAgentConfig | None = None) -> KataAgent:

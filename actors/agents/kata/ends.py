@@ -51,7 +51,7 @@ async def poll_by_wait(client: KataClient, request: api.WaitProcessRequest) -> i
     async def wait() -> None:
         # one that is refused is none that ended; the host's own wait is told why
         with suppress(KatrioError):
-            told.append((await client.wait_process(request)).status)
+            told.append((await client.call(request)).status)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
@@ -59,7 +59,7 @@ async def poll_by_wait(client: KataClient, request: api.WaitProcessRequest) -> i
         await trio.lowlevel.checkpoint()
         for _ in range(_TURNS):
             try:
-                await client.stats_container(api.StatsContainerRequest(container_id=_NOBODY))
+                await client.call(api.StatsContainerRequest(container_id=_NOBODY))
             except (AgentUnreachable, Expired, OutcomeUnknown):
                 break
             except KatrioError:
@@ -72,14 +72,14 @@ async def poll_by_signal(client: KataClient, request: api.WaitProcessRequest) ->
     """What a wait tells, of a process that can't be signalled any more. Raises: KatrioError."""
     signalling = api.SignalProcessRequest(container_id=request.container_id, exec_id=request.exec_id, signal=0)
     try:
-        await client.signal_process(signalling)
+        await client.call(signalling)
     except KatrioError as error:
         if not says_ended(error):
             return None
     else:
         return None
     await trio.sleep(_LAST_OUTPUT_SECONDS)
-    return (await client.wait_process(request)).status
+    return (await client.call(request)).status
 
 
 async def until_it_ends(client: KataClient) -> None:
@@ -87,7 +87,7 @@ async def until_it_ends(client: KataClient) -> None:
     with trio.move_on_after(_ENDING_SECONDS):
         while True:
             try:
-                await client.check()
+                await client.call(api.CheckRequest())
             except KatrioError:
                 return
             await trio.sleep(_LOOK_SECONDS)

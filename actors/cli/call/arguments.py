@@ -23,8 +23,7 @@ from actors.schemas.shapes import request_shape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import msgspec
-
+    from actors.schemas.request import Request
     from actors.schemas.rpcs import Rpc
     from actors.schemas.shapes import Field, Shape
     from actors.seams import Seams
@@ -41,7 +40,7 @@ class Call:
     """One call, ready to be sent."""
 
     rpc: Rpc
-    request: msgspec.Struct
+    request: Request[Any]
     # what was left out may be filled in
     defaults: bool = True
     # what its root is unpacked from when it is made: seconds, in which nothing else shall stand still

@@ -14,7 +14,7 @@ import dataclasses
 import os
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from actors.agents.kata.client import KataClient
     from actors.cli.call.arguments import Call
     from actors.schemas.oci import Process, Spec
+    from actors.schemas.request import Request
 
 __all__ = ["Fitter", "with_root"]
 
@@ -53,10 +54,10 @@ class Fitter:
         """Make it; the answer. Raises: KatrioError."""
         call = await with_root(call)
         if not call.defaults:
-            return await client.call(call.rpc, call.request)
+            return await client.call(call.request)
         request = await self._fitted(client, call)
         try:
-            response = await client.call(call.rpc, request)
+            response: msgspec.Struct = await client.call(request)
         except OutcomeUnknown:
             raise
         except KatrioError:
@@ -70,7 +71,7 @@ class Fitter:
             await real_seams().threads.run(self._roots.remove_all)
         return response
 
-    async def _fitted(self, client: KataClient, call: Call) -> msgspec.Struct:
+    async def _fitted(self, client: KataClient, call: Call) -> Request[Any]:
         match call.request:
             case api.CreateSandboxRequest() as request:
                 await self._check_sandbox(client)

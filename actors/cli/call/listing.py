@@ -10,9 +10,7 @@ import inspect
 import json
 from typing import TYPE_CHECKING, Any
 
-from actors.agents.kata.client import KataClient
 from actors.cli.call.defaults import SHORTHANDS
-from actors.schemas.naming import snake_name
 from actors.schemas.rpcs import RPCS
 from actors.schemas.shapes import request_shape, response_shape
 
@@ -57,7 +55,8 @@ def calls_json(rpcs: list[Rpc]) -> str:
 
 
 def _doc(rpc: Rpc) -> str:
-    return " ".join((inspect.getdoc(getattr(KataClient, snake_name(rpc.method))) or "").split())
+    """What the call does: the first paragraph of its request's docstring."""
+    return " ".join((inspect.getdoc(rpc.request) or "").partition("\n\n")[0].split())
 
 
 def _fields(shape: Shape, depth: int) -> Iterator[str]:

@@ -71,7 +71,7 @@ class GuestCalls:
     async def _check(self, _: api.CheckRequest) -> msgspec.Struct:
         return api.HealthCheckResponse(status=1)
 
-    async def _get_version(self, request: api.CheckRequest) -> msgspec.Struct:
+    async def _get_version(self, request: api.VersionRequest) -> msgspec.Struct:
         told = _GRPC_VERSION
         if request.service == SERVICE:
             told = say_words(GuestWords(self._engine, self._machine.sandbox is not None))

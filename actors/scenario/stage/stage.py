@@ -197,7 +197,7 @@ class Attempt:
         self.stage = stage
         self.path = path
         self.scope = scope
-        # the step's own limit always comes first; the ask's budget is there for the far side
+        # the step's own limit always comes first; the ask's timeout is there for the far side
         self.budget = None if limit == inf else limit + 1.0
         self.began = stage.journal.now()
         self.asks: list[AskRecord] = []
@@ -273,7 +273,7 @@ class Attempt:
         """The state that the actor of a sandbox or container is in. Raises: KatrioError."""
         address = self.address(name)
         handle = self.sandbox(name) if self.is_sandbox(name) else self.container(address)
-        return (await self.ask("info", address, handle.info(budget=self.budget))).state
+        return (await self.ask("info", address, handle.info(timeout=self.budget))).state
 
     def absence(self, name: str) -> Absence | None:
         """Why what a step is about never came to be; None when it did, or should have."""

@@ -80,11 +80,11 @@ async def create(attempt: Attempt, name: str) -> None:
         stage.standing.setdefault(name, stage.sandbox(name))
         hostname = stage.scenario.sandboxes[name].hostname or ""
         spec = SandboxSpec(hostname=attempt.text(hostname))
-        await attempt.ask("create", name, stage.world.system.create_sandbox(name, spec, budget=attempt.budget))
+        await attempt.ask("create", name, stage.world.system.create_sandbox(name, spec, timeout=attempt.budget))
         return
     sandbox, container = address.split("/")
     asked = container_spec(attempt, address)
-    making = stage.sandbox(sandbox).create_container(container, asked, budget=attempt.budget)
+    making = stage.sandbox(sandbox).create_container(container, asked, timeout=attempt.budget)
     await attempt.ask("create", address, making)
 
 
@@ -93,10 +93,10 @@ async def start(attempt: Attempt, name: str) -> None:
     stage = attempt.stage
     address = attempt.address(name)
     if (name := address) in stage.names.sandboxes:
-        await attempt.ask("start", name, stage.sandbox(name).start(budget=attempt.budget))
+        await attempt.ask("start", name, stage.sandbox(name).start(timeout=attempt.budget))
         return
     handle = stage.container(address)
-    await attempt.ask("start", address, handle.start(budget=attempt.budget))
+    await attempt.ask("start", address, handle.start(timeout=attempt.budget))
     attempt.watch(address, address, handle.init)
 
 
@@ -143,8 +143,8 @@ async def take_down(attempt: Attempt) -> list[str]:
     for name, handle in reversed(list(stage.standing.items())):
         try:
             grace = DEFAULT_LIMITS.cancel_grace_seconds * stage.slow
-            await attempt.ask("stop", name, handle.stop(grace=grace, budget=attempt.budget))
-            await attempt.ask("delete", name, handle.delete(budget=attempt.budget))
+            await attempt.ask("stop", name, handle.stop(grace=grace, timeout=attempt.budget))
+            await attempt.ask("delete", name, handle.delete(timeout=attempt.budget))
             stage.deleted.add(name)
         except NotFound:
             pass
@@ -152,6 +152,6 @@ async def take_down(attempt: Attempt) -> list[str]:
             troubles.append(f"{name}: {error.code}: {error.message}")
             # a world that is shared has its name for the next file
             with suppress(KatrioError):
-                await attempt.ask("delete", name, handle.delete(force=True, budget=attempt.budget))
+                await attempt.ask("delete", name, handle.delete(force=True, timeout=attempt.budget))
         stage.standing.pop(name, None)
     return troubles

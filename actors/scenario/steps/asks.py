@@ -100,9 +100,9 @@ class ListProcesses(Look, frozen=True, kw_only=True, omit_defaults=True):
         container, address = attempt.container(self.list_processes), attempt.address(self.list_processes)
         if self.table:
             words = [attempt.text(word) for word in self.args]
-            table = container.process_table(*words, budget=attempt.budget)
+            table = container.process_table(*words, timeout=attempt.budget)
             return Observed(await attempt.ask(self.word, address, table))
-        pids = await attempt.ask(self.word, address, container.list_processes(budget=attempt.budget))
+        pids = await attempt.ask(self.word, address, container.list_processes(timeout=attempt.budget))
         return Observed(_json(pids))
 
 
@@ -127,7 +127,7 @@ class Update(Valued, frozen=True, kw_only=True, omit_defaults=True):
         """See `Single.perform`."""
         quota = cpu_quota(attempt.text(self.cpus) if self.cpus else None)
         resources = ResourceSpec(memory_bytes=self.memory, pids=self.pids, **quota)
-        asking = attempt.container(self.update).update(resources, budget=attempt.budget)
+        asking = attempt.container(self.update).update(resources, timeout=attempt.budget)
         await attempt.ask("update", attempt.address(self.update), asking)
         return Observed("{}")
 
@@ -144,7 +144,7 @@ class CopyFile(Valued, frozen=True, kw_only=True, omit_defaults=True):
     async def perform(self, attempt: Attempt) -> Observed:
         """See `Single.perform`."""
         sandbox, content = attempt.sandbox(self.copy_file), attempt.text(self.data).encode()
-        copying = sandbox.copy_file(attempt.text(self.path), content, budget=attempt.budget)
+        copying = sandbox.copy_file(attempt.text(self.path), content, timeout=attempt.budget)
         await attempt.ask(self.word, attempt.address(self.copy_file), copying)
         return Observed("{}")
 
@@ -195,7 +195,7 @@ class Call(Valued, frozen=True, kw_only=True, omit_defaults=True):
         return [{**step, **({"args": written(fields)} if fields else {})}]
 
 
-def _row(target: str, verb: str, attempt: Attempt) -> Verb:
+def _row(target: str, verb: str, attempt: Attempt) -> Verb[Any, Any]:
     """Raises: InvalidArgument, when what is meant has no such verb."""
     table = SANDBOX_VERBS if attempt.is_sandbox(target) else CONTAINER_VERBS
     if verb not in table:
@@ -207,7 +207,7 @@ def _row(target: str, verb: str, attempt: Attempt) -> Verb:
 async def _send(target: str, verb: str, args: object, attempt: Attempt) -> str:
     address, row = attempt.address(target), _row(target, verb, attempt)
     message = convert_args(args, row.args)
-    asking = attempt.stage.world.system.courier.ask(address, verb, message, row.result, budget=attempt.budget)
+    asking = attempt.stage.world.system.courier.ask(address, verb, message, row.result, timeout=attempt.budget)
     return _json(await attempt.ask(verb, address, asking))
 
 

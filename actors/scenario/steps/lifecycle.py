@@ -81,7 +81,7 @@ class Pause(Acting, frozen=True, kw_only=True, omit_defaults=True):
 
     async def perform(self, attempt: Attempt) -> Observed:
         """See `Single.perform`."""
-        asking = attempt.container(self.pause).pause(budget=attempt.budget)
+        asking = attempt.container(self.pause).pause(timeout=attempt.budget)
         await attempt.ask("pause", attempt.address(self.pause), asking)
         return Observed()
 
@@ -102,7 +102,7 @@ class Resume(Acting, frozen=True, kw_only=True, omit_defaults=True):
 
     async def perform(self, attempt: Attempt) -> Observed:
         """See `Single.perform`."""
-        asking = attempt.container(self.resume).resume(budget=attempt.budget)
+        asking = attempt.container(self.resume).resume(timeout=attempt.budget)
         await attempt.ask("resume", attempt.address(self.resume), asking)
         return Observed()
 
@@ -127,11 +127,11 @@ class Stop(Valued, frozen=True, kw_only=True, omit_defaults=True):
         """See `Single.perform`."""
         address = attempt.address(self.stop)
         if attempt.is_sandbox(self.stop):
-            ending = attempt.sandbox(address).stop(grace=self.grace, budget=attempt.budget)
+            ending = attempt.sandbox(address).stop(grace=self.grace, timeout=attempt.budget)
             await attempt.ask("stop", address, ending)
             return Observed()
         handle = attempt.container(self.stop)
-        stopping = handle.stop(signum=self.with_, grace=self.grace, budget=attempt.budget)
+        stopping = handle.stop(signum=self.with_, grace=self.grace, timeout=attempt.budget)
         code = (await attempt.ask("stop", address, stopping)).code
         return Observed(code, code, await attempt.whole(self.stop))
 
@@ -163,11 +163,11 @@ class Delete(Single, frozen=True, kw_only=True, omit_defaults=True):
         """See `Single.perform`."""
         address = attempt.address(self.delete)
         if attempt.is_sandbox(self.delete):
-            await attempt.ask("delete", address, attempt.sandbox(address).delete(budget=attempt.budget))
+            await attempt.ask("delete", address, attempt.sandbox(address).delete(timeout=attempt.budget))
             attempt.stage.standing.pop(address, None)
             attempt.stage.deleted.add(address)
         else:
-            await attempt.ask("delete", address, attempt.container(self.delete).delete(budget=attempt.budget))
+            await attempt.ask("delete", address, attempt.container(self.delete).delete(timeout=attempt.budget))
         return Observed()
 
     @classmethod

@@ -116,7 +116,7 @@ class Check(Look, frozen=True, kw_only=True, omit_defaults=True):
 
     async def perform(self, attempt: Attempt) -> Observed:
         """See `Single.perform`."""
-        checking = attempt.sandbox(self.check).check(budget=attempt.budget)
+        checking = attempt.sandbox(self.check).check(timeout=attempt.budget)
         answer = await attempt.ask("check", self.check, checking)
         return Observed("serving" if answer.serving else "not serving")
 

@@ -78,7 +78,7 @@ class Exec(Acting, frozen=True, kw_only=True, omit_defaults=True):
         process = attempt.stage.fresh_process(name)
         container = attempt.container(self.exec)
         try:
-            handle = await attempt.ask("exec", address, container.exec(process, spec, budget=attempt.budget))
+            handle = await attempt.ask("exec", address, container.exec(process, spec, timeout=attempt.budget))
         except KatrioError as error:
             if name is not None and error.code in attempt.expected:
                 why = refused(name, self.word, attempt, error)
@@ -123,9 +123,9 @@ class Signal(Valued, frozen=True, kw_only=True, omit_defaults=True):
         address = attempt.address(self.signal)
         if self.all:
             handle = attempt.container(address)
-            sending = handle.signal(self.with_, all_processes=True, budget=attempt.budget)
+            sending = handle.signal(self.with_, all_processes=True, timeout=attempt.budget)
         else:
-            sending = attempt.process(self.signal).signal(self.with_, budget=attempt.budget)
+            sending = attempt.process(self.signal).signal(self.with_, timeout=attempt.budget)
         return Observed((await attempt.ask("signal", address, sending)).processes)
 
     @classmethod
@@ -159,7 +159,7 @@ class Winsize(Acting, frozen=True, kw_only=True, omit_defaults=True):
 
     async def perform(self, attempt: Attempt) -> Observed:
         """See `Single.perform`."""
-        resizing = attempt.process(self.winsize).winsize(self.rows, self.columns, budget=attempt.budget)
+        resizing = attempt.process(self.winsize).winsize(self.rows, self.columns, timeout=attempt.budget)
         await attempt.ask("winsize", attempt.address(self.winsize), resizing)
         return Observed()
 
@@ -188,7 +188,7 @@ class Stdin(Valued, frozen=True, kw_only=True, omit_defaults=True):
 
     async def perform(self, attempt: Attempt) -> Observed:
         """See `Single.perform`."""
-        writing = attempt.process(self.stdin).write(attempt.text(self.text).encode(), budget=attempt.budget)
+        writing = attempt.process(self.stdin).write(attempt.text(self.text).encode(), timeout=attempt.budget)
         return Observed(await attempt.ask("write_stdin", attempt.address(self.stdin), writing))
 
     @classmethod
@@ -210,7 +210,7 @@ class CloseStdin(Acting, frozen=True, kw_only=True, omit_defaults=True):
 
     async def perform(self, attempt: Attempt) -> Observed:
         """See `Single.perform`."""
-        closing = attempt.process(self.close_stdin).close_stdin(budget=attempt.budget)
+        closing = attempt.process(self.close_stdin).close_stdin(timeout=attempt.budget)
         await attempt.ask("close_stdin", attempt.address(self.close_stdin), closing)
         return Observed()
 
@@ -234,7 +234,7 @@ class Wait(Valued, frozen=True, kw_only=True, omit_defaults=True):
 
     async def perform(self, attempt: Attempt) -> Observed:
         """See `Single.perform`."""
-        waiting = attempt.process(self.wait).wait(budget=attempt.budget)
+        waiting = attempt.process(self.wait).wait(timeout=attempt.budget)
         code = (await attempt.ask("wait", attempt.address(self.wait), waiting)).code
         return Observed(code, code, await attempt.whole(self.wait))
 

@@ -137,9 +137,9 @@ def _requests_of_a_life() -> list[tuple[str, Any]]:
     return [
         *_pod("cat"),
         ("WriteStdin", api.WriteStreamRequest(**one, data=b"in")),
-        ("ReadStdout", api.ReadStreamRequest(**one, len=10)),
+        ("ReadStdout", api.ReadStdoutRequest(**one, len=10)),
         ("ExecProcess", api.ExecProcessRequest(container_id="c1", exec_id="p1", process=echo)),
-        ("ReadStdout", api.ReadStreamRequest(**other, len=100)),
+        ("ReadStdout", api.ReadStdoutRequest(**other, len=100)),
         ("WaitProcess", api.WaitProcessRequest(**other)),
         ("PauseContainer", api.PauseContainerRequest(container_id="c1")),
         ("ResumeContainer", api.ResumeContainerRequest(container_id="c1")),

@@ -245,12 +245,12 @@ async def _check_courier(pieces: Frames) -> None:
 
     async def ask(name: str) -> None:
         with contextlib.suppress(KatrioError):
-            await courier.ask("box", name, {}, dict[str, Any], budget=20)
+            await courier.ask("box", name, {}, dict[str, Any], timeout=20)
         end(name)
 
     async def stream(name: str) -> None:
         try:
-            async with courier.open_stream("box", name, {}, budget=20) as parts:
+            async with courier.open_stream("box", name, {}, timeout=20) as parts:
                 async for _ in parts:
                     pass
         except KatrioError:

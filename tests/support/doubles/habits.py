@@ -46,7 +46,7 @@ __all__ = [
 class SaysNoWords(GuestCalls):
     """Version is answered whatever it is asked about: nobody but katrio's own guest says more."""
 
-    async def _get_version(self, request: api.CheckRequest) -> msgspec.Struct:
+    async def _get_version(self, request: api.VersionRequest) -> msgspec.Struct:
         return await super()._get_version(msgspec.structs.replace(request, service=""))
 
 

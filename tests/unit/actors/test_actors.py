@@ -355,7 +355,7 @@ async def test_a_caller_that_gives_up_does_not_stop_what_changes_state(autojump_
     async with a_sandbox(guest) as box:
         one = await box.create_container("one", SPEC)
         with pytest.raises(OutcomeUnknown):
-            await one.start(budget=2)
+            await one.start(timeout=2)
         assert (await one.info()).state == "starting"
         guest.gates["start_container one"].set()
         await trio.testing.wait_all_tasks_blocked()
@@ -368,7 +368,7 @@ async def test_a_verb_that_never_ends_is_bounded_and_its_outcome_unknown(autojum
         one = await running(box, "one")
         began = trio.current_time()
         with pytest.raises(OutcomeUnknown):
-            await one.pause(budget=None)
+            await one.pause(timeout=None)
         assert trio.current_time() - began == pytest.approx(LIMITS.mutate_seconds)
 
 
@@ -460,7 +460,7 @@ async def test_a_cancelled_wait_frees_its_place(autojump_clock: MockClock) -> No
             with trio.move_on_after(1):
                 await one.init.wait()
         with pytest.raises((CallerCancelled, KatrioError)):
-            await one.init.wait(budget=1)
+            await one.init.wait(timeout=1)
 
 
 async def test_many_asks_one_after_the_other(autojump_clock: MockClock) -> None:

@@ -24,7 +24,7 @@ async def test_a_write_that_runs_out_of_time_says_how_much_went_in(autojump_cloc
         process.input_room = 2 * DEFAULT_LIMITS.chunk_bytes
         began = trio.current_time()
         with pytest.raises(OutcomeUnknown) as caught:
-            await one.init.write(b"x" * 10 * DEFAULT_LIMITS.chunk_bytes, budget=3.0)
+            await one.init.write(b"x" * 10 * DEFAULT_LIMITS.chunk_bytes, timeout=3.0)
         assert caught.value.details["written"] == 2 * DEFAULT_LIMITS.chunk_bytes == len(process.input)
         assert 3.0 <= trio.current_time() - began <= 3.0 + DEFAULT_LIMITS.answer_grace_seconds
 
@@ -35,7 +35,7 @@ async def test_a_write_in_many_chunks_has_one_budget(autojump_clock: MockClock) 
         process = guest.init("one")
         process.input_seconds = 1.0
         with pytest.raises(OutcomeUnknown) as caught:
-            await one.init.write(b"x" * 10 * DEFAULT_LIMITS.chunk_bytes, budget=3.5)
+            await one.init.write(b"x" * 10 * DEFAULT_LIMITS.chunk_bytes, timeout=3.5)
         assert caught.value.details["written"] == 3 * DEFAULT_LIMITS.chunk_bytes
         assert await one.init.write(b"y" * 10 * DEFAULT_LIMITS.chunk_bytes) == 10 * DEFAULT_LIMITS.chunk_bytes
 

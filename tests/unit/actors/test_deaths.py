@@ -55,5 +55,5 @@ async def test_a_guest_that_dies_before_its_agent_answers_is_the_answer_to_start
 
             nursery.start_soon(die)
             with pytest.raises(GuestDied):
-                await box.start(budget=5)
+                await box.start(timeout=5)
         assert (await box.info()).state == "lost"

@@ -56,7 +56,7 @@ async def _answers_first(args: Nothing, mail: Mail) -> Nothing:
 
 
 @asynccontextmanager
-async def an_actor(**verbs: tuple[Verb, Any]) -> AsyncGenerator[tuple[Office, Courier]]:
+async def an_actor(**verbs: tuple[Verb[Nothing, Nothing], Any]) -> AsyncGenerator[tuple[Office, Courier]]:
     async with asking(LIMITS) as (office, courier):
         table = {name: verb for name, (verb, _) in verbs.items()}
         handlers = {name: handler for name, (_, handler) in verbs.items()}
@@ -80,12 +80,17 @@ async def an_actor(**verbs: tuple[Verb, Any]) -> AsyncGenerator[tuple[Office, Co
     ],
 )
 async def test_a_verb_is_answered_once_and_in_time(
-    verb: Verb, handler: Any, budget: float | None, code: str, seconds: float, autojump_clock: MockClock
+    verb: Verb[Nothing, Nothing],
+    handler: Any,
+    budget: float | None,
+    code: str,
+    seconds: float,
+    autojump_clock: MockClock,
 ) -> None:
     async with an_actor(work=(verb, handler)) as (office, courier):
         began = trio.current_time()
         try:
-            await courier.ask("box", "work", Nothing(), Nothing, budget=budget)
+            await courier.ask("box", "work", Nothing(), Nothing, timeout=budget)
             said = ""
         except KatrioError as error:
             said = error.code
@@ -114,7 +119,7 @@ async def test_what_waits_for_its_turn_in_vain_was_not_begun(how: str, code: str
 
         async def second() -> None:
             try:
-                await courier.ask("box", "second", Nothing(), Nothing, budget=5 if how == "deadline" else math.inf)
+                await courier.ask("box", "second", Nothing(), Nothing, timeout=5 if how == "deadline" else math.inf)
                 answers.append("")
             except KatrioError as error:
                 answers.append(error.code)

@@ -80,7 +80,7 @@ async def test_an_exec_that_failed_leaves_its_id_free_and_its_waiters_told(autoj
 
         async def wait() -> None:
             try:
-                await one.process("e1").wait(budget=None)
+                await one.process("e1").wait(timeout=None)
             except KatrioError as error:
                 waits.append(error.message)
 
@@ -101,7 +101,7 @@ async def test_an_exec_that_took_too_long_leaves_its_id_free(autojump_clock: Moc
     guest = ScriptedGuest(gates={"exec_process one": trio.Event()})
     async with a_container(guest) as (_, one):
         with pytest.raises(OutcomeUnknown):
-            await one.exec("e1", SH, budget=None)
+            await one.exec("e1", SH, timeout=None)
         del guest.gates["exec_process one"]
         await one.exec("e1", SH)
         assert (await one.info()).children == ("e1",)
@@ -130,7 +130,7 @@ async def test_a_create_that_was_cut_off_is_undone_over_its_link_and_its_id_and_
 
         async def create() -> None:
             try:
-                await box.create_container("two", SPEC, budget=None)
+                await box.create_container("two", SPEC, timeout=None)
             except KatrioError as error:
                 codes.append(error.code)
 

@@ -43,12 +43,12 @@ async def test_an_image_is_unpacked_for_as_long_as_its_caller_waits(autojump_clo
         await box.start()
         began = trio.current_time()
         with pytest.raises(Expired, match="nothing was made"):
-            await box.create_container("one", SPEC, budget=5)
+            await box.create_container("one", SPEC, timeout=5)
         with trio.move_on_after(5):
-            await box.create_container("one", SPEC, budget=None)
+            await box.create_container("one", SPEC, timeout=None)
         assert trio.current_time() - began == pytest.approx(10, abs=1)
         # its id is free, and whoever waits longer gets it
-        one = await box.create_container("one", SPEC, budget=600)
+        one = await box.create_container("one", SPEC, timeout=600)
         assert (await one.info()).state == "ready"
 
 
@@ -60,7 +60,7 @@ async def test_stop_of_the_sandbox_ends_the_unpacking_of_an_image(autojump_clock
 
         async def create() -> None:
             try:
-                await box.create_container("slow", SPEC, budget=None)
+                await box.create_container("slow", SPEC, timeout=None)
             except KatrioError as error:
                 codes.append(error.code)
 
@@ -78,5 +78,5 @@ async def test_a_create_is_bounded_once_its_image_is_there(autojump_clock: MockC
         await box.start()
         began = trio.current_time()
         with pytest.raises(OutcomeUnknown):
-            await box.create_container("slow", SPEC, budget=None)
+            await box.create_container("slow", SPEC, timeout=None)
         assert trio.current_time() - began < 2 * LIMITS.mutate_seconds + 5

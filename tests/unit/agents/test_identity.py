@@ -18,7 +18,7 @@ from actors.agents.kata.link import open_rpc_link
 from actors.conformance.case import Spoken
 from actors.errors import AlreadyExists, Expired, InvalidArgument, Unsupported
 from actors.limits import DEFAULT_LIMITS
-from actors.schemas.agent import CreateSandboxRequest
+from actors.schemas.agent import CreateSandboxRequest, DestroySandboxRequest, VersionRequest
 from actors.schemas.dialect import Dialect
 from actors.schemas.guestwords import GuestWords, read_words, say_words
 from actors.schemas.oci import User
@@ -53,7 +53,7 @@ async def client_of(dial: Dialer, dialect: Dialect) -> AsyncGenerator[KataClient
     async with trio.open_nursery() as nursery:
         link = open_rpc_link(dial, DEFAULT_LIMITS, dialect)
         await nursery.start(link.run)
-        yield KataClient(link, seconds=60)
+        yield KataClient(link, timeout=60)
         nursery.cancel_scope.cancel()
 
 
@@ -93,7 +93,7 @@ async def test_the_doubles_that_run_containers_are_known_alike(
         client_of(running.channels.agent, KINDS[name].dialect) as client,
     ):
         assert await identify(client) == Identity(kind, KINDS[name].version, without)
-        await client.create_sandbox(CreateSandboxRequest(sandbox_id="box"))
+        await client.call(CreateSandboxRequest(sandbox_id="box"))
         assert await identify(client) == Identity(kind, KINDS[name].version, beside)
 
 
@@ -101,11 +101,11 @@ async def test_the_doubles_that_run_containers_are_known_alike(
 async def test_katrio_s_own_guest_says_so_in_either_dialect(spoken: Spoken, autojump_clock: MockClock) -> None:
     dialect = Dialect.GRPC if spoken is Spoken.GRPC else Dialect.TTRPC
     async with open_simulated_kata(spoken) as target, client_of(target.dialer, dialect) as client:
-        version = (await client.version()).agent_version
+        version = (await client.call(VersionRequest())).agent_version
         assert await identify(client) == Identity(AgentKind.KATRIO, version, sandbox=False, engine="simulated")
-        await client.create_sandbox(CreateSandboxRequest(sandbox_id="box"))
+        await client.call(CreateSandboxRequest(sandbox_id="box"))
         assert (await identify(client)).sandbox is True
-        await client.destroy_sandbox()
+        await client.call(DestroySandboxRequest())
         found = await identify(client)
         assert found.own
         assert found.sandbox is False

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, assert_type
 
-import msgspec
 import pytest
 import trio
 
@@ -23,22 +23,26 @@ from actors.errors import (
     OutcomeUnknown,
 )
 from actors.limits import DEFAULT_LIMITS
-from actors.schemas import agent, network, resources, stats
-from actors.schemas.naming import find_rpc, snake_name
-from actors.schemas.rpcs import RPCS, WAITING, decode_request, encode_response
+from actors.schemas import agent, network, resources
+from actors.schemas.naming import find_rpc
+from actors.schemas.request import Empty, Request
+from actors.schemas.rpcs import RPCS, WAITING, decode_request, encode_response, rpc_of
 from tests.support.calls import memory_dialer
 from transports.errors import RpcStatusError, StatusCode
 from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
+    import msgspec
     from trio.testing import MockClock
 
     from transports.calls.server import CallContext, Handler
 
-HINTS: dict[str, Any] = {"api": agent, "net": network, "resources": resources, "stats": stats}
+
+class Foreign(Request[Empty], frozen=True):
+    """Of no call."""
 
 
 class Peer:
@@ -73,45 +77,34 @@ async def client_of(peer: Peer, *, seconds: float | None = 60) -> AsyncGenerator
     async with trio.open_nursery() as nursery:
         link = open_rpc_link(memory_dialer(server, nursery), DEFAULT_LIMITS)
         await nursery.start(link.run)
-        yield KataClient(link, seconds=seconds)
+        yield KataClient(link, timeout=seconds)
         nursery.cancel_scope.cancel()
 
 
-def method_of(client: KataClient, name: str) -> Callable[..., Any]:
-    found: Callable[..., Any] = getattr(client, snake_name(name))
-    return found
-
-
-def test_there_is_one_method_for_each_call_and_none_besides() -> None:
-    own = {"call", "within"}
-    methods = {name for name, _ in inspect.getmembers(KataClient, inspect.isfunction) if not name.startswith("_")}
-    assert methods - own == {snake_name(name) for name in RPCS}
-    assert len(methods - own) == 44 + 1
-
-
-@pytest.mark.parametrize("name", RPCS)
-def test_it_takes_the_request_and_returns_the_response_of_its_row(name: str) -> None:
-    rpc = RPCS[name]
-    method = getattr(KataClient, snake_name(name))
-    hints = get_type_hints(method, localns=HINTS)
-    expected = type(None) if rpc.response is agent.Empty else rpc.response
-    assert hints.pop("return") is expected
-    if msgspec.structs.fields(rpc.request):
-        assert hints in ({"request": rpc.request}, {"request": rpc.request | None})
-    else:
-        assert hints == {}
-    assert inspect.getdoc(method)
+def test_each_call_has_a_request_of_its_own_that_says_what_it_does() -> None:
+    assert len({rpc.request for rpc in RPCS.values()}) == len(RPCS) == 44 + 1
+    for rpc in RPCS.values():
+        assert rpc_of(rpc.request()) is rpc
+        assert inspect.getdoc(rpc.request) != inspect.getdoc(Request)
 
 
 @pytest.mark.parametrize("name", RPCS)
 async def test_it_is_that_call_on_the_wire(name: str, autojump_clock: MockClock) -> None:
     rpc, peer = RPCS[name], Peer()
     async with client_of(peer) as client:
-        given = (rpc.request(),) if msgspec.structs.fields(rpc.request) else ()
-        answer = await method_of(client, name)(*given)
-        assert answer == (None if rpc.response is agent.Empty else rpc.response())
-        assert await client.call(rpc, rpc.request()) == rpc.response()
-    assert peer.asked == [(name, rpc.request())] * 2
+        assert await client.call(rpc.request()) == rpc.response()
+    assert peer.asked == [(name, rpc.request())]
+
+
+async def test_the_type_of_the_answer_is_known_by_the_request(autojump_clock: MockClock) -> None:
+    async with client_of(Peer()) as client:
+        assert_type(await client.call(agent.CheckRequest()), agent.HealthCheckResponse)
+        assert_type(await client.call(agent.VersionRequest()), agent.VersionCheckResponse)
+        assert_type(await client.call(agent.ReadStdoutRequest()), agent.ReadStreamResponse)
+        assert_type(await client.call(agent.PauseContainerRequest()), Empty)
+        assert_type(await client.call(network.ListRoutesRequest()), network.Routes)
+        with pytest.raises(InvalidArgument, match="Foreign is the request of no call"):
+            await client.call(Foreign())
 
 
 @pytest.mark.parametrize("name", RPCS)
@@ -122,14 +115,14 @@ async def test_time_that_runs_out_says_whether_anything_may_have_happened(name: 
         began = trio.current_time()
         expected: type[KatrioError] = OutcomeUnknown if rpc.changes_state else Expired
         with pytest.raises(expected, match=f"{name}: no answer within 3 s"):
-            await client.within(3).call(rpc, rpc.request())
+            await client.within(3).call(rpc.request())
         assert trio.current_time() - began == pytest.approx(3)
         if name not in WAITING:
             with pytest.raises(expected, match=f"{name}: no answer within 7 s"):
-                await client.call(rpc, rpc.request())
+                await client.call(rpc.request())
         else:
             with trio.move_on_after(3600) as patience:
-                await client.call(rpc, rpc.request())
+                await client.call(rpc.request())
             assert patience.cancelled_caught
 
 
@@ -138,9 +131,9 @@ async def test_a_call_in_a_scope_that_is_cancelled_already_is_cancelled(autojump
     async with client_of(peer) as client:
         with trio.CancelScope() as scope:
             scope.cancel()
-            await client.check()
+            await client.call(agent.CheckRequest())
         assert scope.cancelled_caught
-        await client.check()
+        await client.call(agent.CheckRequest())
     assert len(peer.asked) == 1
 
 
@@ -149,9 +142,9 @@ async def test_a_status_is_a_typed_error(autojump_clock: MockClock) -> None:
     peer.fails = RpcStatusError(StatusCode.NOT_FOUND, "no such container")
     async with client_of(peer) as client:
         with pytest.raises(NotFound, match="no such container"):
-            await client.pause_container(agent.PauseContainerRequest(container_id="one"))
+            await client.call(agent.PauseContainerRequest(container_id="one"))
         with pytest.raises(InvalidArgument, match=r"row"):
-            await client.tty_win_resize(agent.TtyWinResizeRequest(row=-1))
+            await client.call(agent.TtyWinResizeRequest(row=-1))
 
 
 @pytest.mark.parametrize(
@@ -173,9 +166,9 @@ async def test_an_answer_that_would_fill_our_memory_is_the_agents_fault(
     peer.answers[name] = answer
     async with client_of(peer) as client:
         with pytest.raises(AgentProtocolError, match=says):
-            await client.call(rpc, rpc.request())
+            await client.call(rpc.request())
         # and the link goes on
-        await client.check()
+        await client.call(agent.CheckRequest())
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "relative.sock", "unix:///" + 200 * "x"])
@@ -212,7 +205,7 @@ def test_a_call_is_found_however_it_is_written(written: str, meant: str) -> None
 
 @pytest.mark.parametrize("name", RPCS)
 def test_every_call_is_found_by_each_of_its_names(name: str) -> None:
-    snake = snake_name(name)
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
     assert {find_rpc(one).method for one in (name, snake, snake.replace("_", "-"), name.upper())} == {name}
 
 

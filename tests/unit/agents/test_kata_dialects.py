@@ -59,7 +59,7 @@ def failing(code: int, message: str, details: tuple[bytes, ...] = ()) -> Callabl
 @pytest.mark.parametrize("method", ["ReadStdout", "ReadStderr"])
 async def test_the_words_of_an_end_are_an_end(method: str, autojump_clock: MockClock) -> None:
     async with linked(failing(StatusCode.UNKNOWN, "EOF")) as link:
-        assert await link.call(RPCS[method], api.ReadStreamRequest()) == api.ReadStreamResponse()
+        assert await link.call(RPCS[method], RPCS[method].request()) == api.ReadStreamResponse()
         with pytest.raises(AgentError):
             await link.call(RPCS["WaitProcess"], api.WaitProcessRequest())
 
@@ -67,7 +67,7 @@ async def test_the_words_of_an_end_are_an_end(method: str, autojump_clock: MockC
 async def test_other_words_are_none(autojump_clock: MockClock) -> None:
     async with linked(failing(StatusCode.UNKNOWN, "read |0: file already closed")) as link:
         with pytest.raises(AgentError, match="already closed"):
-            await link.call(RPCS["ReadStdout"], api.ReadStreamRequest())
+            await link.call(RPCS["ReadStdout"], api.ReadStdoutRequest())
 
 
 async def test_an_error_s_details_travel(autojump_clock: MockClock) -> None:

@@ -37,8 +37,8 @@ async def client(autojump_clock: MockClock) -> AsyncGenerator[KataClient]:
         assert isinstance(target, KataTarget)
         link = target.link()
         await nursery.start(link.run)
-        client = KataClient(link, seconds=60)
-        await client.create_sandbox(api.CreateSandboxRequest(hostname="box", sandbox_id="box"))
+        client = KataClient(link, timeout=60)
+        await client.call(api.CreateSandboxRequest(hostname="box", sandbox_id="box"))
         yield client
         nursery.cancel_scope.cancel()
 
@@ -63,8 +63,8 @@ async def test_a_create_has_the_numbers_of_its_root(
     spec = replace(spec, process=replace(oci_process(ID), user=user))
     request = api.CreateContainerRequest(container_id="one", exec_id="one", OCI=spec, string_user=asked)
     await Fitter("unix:///nowhere").call(client, Call(RPCS["CreateContainer"], request))
-    await client.start_container(api.StartContainerRequest(container_id="one"))
-    said = await client.read_stdout(api.ReadStreamRequest(container_id="one", exec_id="one", len=1000))
+    await client.call(api.StartContainerRequest(container_id="one"))
+    said = await client.call(api.ReadStdoutRequest(container_id="one", exec_id="one", len=1000))
     assert said.data.decode().strip() == expected
 
 

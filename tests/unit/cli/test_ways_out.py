@@ -53,7 +53,7 @@ from actors.scenario.stage.events import (
 )
 from actors.scenario.stage.results import Result
 from actors.schemas.naming import find_rpc
-from actors.schemas.shapes import request_shape, response_shape
+from actors.schemas.shapes import response_shape
 from transports.errors import RemoteProtocolError, RpcStatusError
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def test_answers_of_an_agent(
     at_terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rpc = find_rpc("ReadStdout")
-    call = Call(rpc, request_shape(rpc).struct_type())
+    call = Call(rpc, rpc.request())
     monkeypatch.setattr(sys.stdout, "isatty", lambda: at_terminal)
     answer = Answer(call, 0.1, response=response_shape(rpc).struct_type(NASTY.encode()))
     show(answer, as_json=False)

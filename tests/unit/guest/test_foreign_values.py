@@ -98,48 +98,48 @@ async def test_another_clients_values_are_refused_in_a_create_and_in_an_exec(aut
     async with open_simulated_kata() as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)
-        client = KataClient(link, seconds=60)
-        await client.create_sandbox(api.CreateSandboxRequest(hostname="box", sandbox_id="box"))
+        client = KataClient(link, timeout=60)
+        await client.call(api.CreateSandboxRequest(hostname="box", sandbox_id="box"))
         spec = oci_spec(ContainerSpec(process=SLEEP), "/")
-        await client.create_container(api.CreateContainerRequest(container_id="one", OCI=spec))
-        await client.start_container(api.StartContainerRequest(container_id="one"))
+        await client.call(api.CreateContainerRequest(container_id="one", OCI=spec))
+        await client.call(api.StartContainerRequest(container_id="one"))
         for field, process in WRONG.items():
             with pytest.raises(InvalidArgument) as caught:
-                await client.exec_process(api.ExecProcessRequest(container_id="one", exec_id="x1", process=process))
+                await client.call(api.ExecProcessRequest(container_id="one", exec_id="x1", process=process))
             assert caught.value.details["field"] == field
             # below the whole specification, but for what the engine finds
             wrong = replace(spec, process=process)
             with pytest.raises(InvalidArgument) as caught:
-                await client.create_container(api.CreateContainerRequest(container_id="two", OCI=wrong))
+                await client.call(api.CreateContainerRequest(container_id="two", OCI=wrong))
             assert str(caught.value.details["field"]).removeprefix("process.") == field
         for field, linux in WRONG_LINUX.items():
             asked = api.CreateContainerRequest(container_id="two", OCI=replace(spec, linux=linux))
             with pytest.raises(InvalidArgument) as caught:
-                await client.create_container(asked)
+                await client.call(asked)
             assert caught.value.details["field"] == f"linux.{field}"
         for field, limits in WRONG_LIMITS.items():
             wrong = replace(spec, linux=Linux(resources=limits))
             with pytest.raises(InvalidArgument) as caught:
-                await client.create_container(api.CreateContainerRequest(container_id="two", OCI=wrong))
+                await client.call(api.CreateContainerRequest(container_id="two", OCI=wrong))
             assert caught.value.details["field"] == f"linux.resources.{field}"
             with pytest.raises(InvalidArgument) as caught:
-                await client.update_container(api.UpdateContainerRequest(container_id="one", resources=limits))
+                await client.call(api.UpdateContainerRequest(container_id="one", resources=limits))
             assert caught.value.details["field"] == field
         wrong = replace(spec, mounts=(Mount(destination="/a\0", type="tmpfs"),))
         with pytest.raises(InvalidArgument) as caught:
-            await client.create_container(api.CreateContainerRequest(container_id="two", OCI=wrong))
+            await client.call(api.CreateContainerRequest(container_id="two", OCI=wrong))
         assert caught.value.details["field"] == "mounts[0].destination"
         path = "/run/kata-containers/shared/containers/file"
         with pytest.raises(InvalidArgument) as caught:
-            await client.copy_file(api.CopyFileRequest(path=path, uid=-1))
+            await client.call(api.CopyFileRequest(path=path, uid=-1))
         assert caught.value.details["field"] == "uid"
         for number in (65, 2**31 - 1, 2**31, UNSET):
             for exec_id in ("one", ""):
                 with pytest.raises(InvalidArgument) as caught:
-                    await client.signal_process(api.SignalProcessRequest("one", exec_id, number))
+                    await client.call(api.SignalProcessRequest("one", exec_id, number))
                 assert caught.value.details["field"] == "signal"
         # nothing is sent by it, as by kill(2) and by real agents
-        await client.signal_process(api.SignalProcessRequest("one", "one", 0))
+        await client.call(api.SignalProcessRequest("one", "one", 0))
         nursery.cancel_scope.cancel()
 
 
@@ -147,19 +147,19 @@ async def test_string_user_is_read_to_the_last_field(autojump_clock: MockClock) 
     async with open_simulated_kata() as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)
-        client = KataClient(link, seconds=60)
-        await client.create_sandbox(api.CreateSandboxRequest(hostname="box", sandbox_id="box"))
+        client = KataClient(link, timeout=60)
+        await client.call(api.CreateSandboxRequest(hostname="box", sandbox_id="box"))
         for number, (asked, expected) in enumerate(WHO.items()):
             spec = oci_spec(ContainerSpec(process=ProcessSpec(args=("id",))), "/")
             name = f"c{number}"
             asking = api.CreateContainerRequest(container_id=name, OCI=spec, string_user=asked)
             if expected.startswith("string_user"):
                 with pytest.raises(InvalidArgument) as caught:
-                    await client.create_container(asking)
+                    await client.call(asking)
                 assert caught.value.details["field"] == expected
                 continue
-            await client.create_container(asking)
-            await client.start_container(api.StartContainerRequest(container_id=name))
-            said = await client.read_stdout(api.ReadStreamRequest(container_id=name, exec_id=name, len=1000))
+            await client.call(asking)
+            await client.call(api.StartContainerRequest(container_id=name))
+            said = await client.call(api.ReadStdoutRequest(container_id=name, exec_id=name, len=1000))
             assert said.data.decode().strip() == expected
         nursery.cancel_scope.cancel()

@@ -62,7 +62,7 @@ async def test_what_a_simulated_guest_answers_is_what_the_page_says(autojump_clo
     async with open_simulated_kata() as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)
-        assert await observe(KataClient(link, seconds=60), "simulated", "/") == promised("simulated")
+        assert await observe(KataClient(link, timeout=60), "simulated", "/") == promised("simulated")
         nursery.cancel_scope.cancel()
 
 
@@ -71,7 +71,7 @@ async def test_a_simulated_guest_has_the_habits_of_real_agents(spoken: Spoken, a
     async with open_simulated_kata(spoken) as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)
-        await as_real_agents_do(Stage(KataClient(link, seconds=60), "simulated", "/"))
+        await as_real_agents_do(Stage(KataClient(link, timeout=60), "simulated", "/"))
         nursery.cancel_scope.cancel()
 
 
@@ -146,8 +146,8 @@ async def test_a_size_without_a_terminal_has_the_code_of_todays_agent(
     async with open_simulated_kata() as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)
-        client = KataClient(link, seconds=60)
-        await client.create_sandbox(api.CreateSandboxRequest(sandbox_id="box"))
+        client = KataClient(link, timeout=60)
+        await client.call(api.CreateSandboxRequest(sandbox_id="box"))
         await Stage(client, "simulated", "/").running("one", "sleep", "1000")
         stream = await target.dialer()
         asked = api.TtyWinResizeRequest(container_id="one", exec_id="one", row=2, column=3)

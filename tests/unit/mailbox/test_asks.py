@@ -106,7 +106,7 @@ async def test_an_outcome_that_was_unknown_can_be_asked_for_again(autojump_clock
 
         office.nursery.start_soon(slow)
         with pytest.raises(OutcomeUnknown) as caught:
-            await courier.ask("box", "work", {}, dict[str, bool], budget=1)
+            await courier.ask("box", "work", {}, dict[str, bool], timeout=1)
         await trio.sleep(10)
         repeat = caught.value.details["counter"]
         assert await courier.ask("box", "work", {}, dict[str, bool], repeat=repeat) == {"ran": True}
@@ -121,7 +121,7 @@ async def test_so_many_unknown_outcomes_can_be_asked_for_again_and_the_oldest_gi
 
         async def ask() -> None:
             with pytest.raises(OutcomeUnknown) as caught:
-                await courier.ask("box", "work", {}, dict, budget=1)
+                await courier.ask("box", "work", {}, dict, timeout=1)
             unknown.append(caught.value.details["counter"])
 
         taken: list[Mail] = []
@@ -152,12 +152,12 @@ async def test_an_unknown_outcome_is_asked_for_by_one_and_stays_when_that_one_gi
 ) -> None:
     async with asking(replace(DEFAULT_LIMITS, asks_in_flight=1)) as (office, courier):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(ask_and_keep, courier, [], budget=1))
+            nursery.start_soon(partial(ask_and_keep, courier, [], timeout=1))
             mail = await office.inbox.receive()
         repeat = mail.id[2]
         again = partial(courier.ask, "box", "work", {}, dict[str, int], repeat=repeat)
         with trio.move_on_after(1):
-            await again(budget=None)
+            await again(timeout=None)
         # the one place is taken, three wait for it: one of two that ask for the same is refused, and the last goes on
         mail.answer({"n": 1})
         await trio.testing.wait_all_tasks_blocked()
@@ -203,7 +203,7 @@ async def test_what_may_still_be_wanted_is_not_forgotten_however_many_asks_come_
 
         async def ask_briefly() -> None:
             with pytest.raises(OutcomeUnknown) as caught:
-                await courier.ask("box", "work", {}, dict, budget=1)
+                await courier.ask("box", "work", {}, dict, timeout=1)
             unknown.append(caught.value.details["counter"])
 
         def floor() -> int:
@@ -272,7 +272,7 @@ async def test_an_ask_that_is_not_taken_up_in_time_is_expired_and_leaves_the_que
     async with asking() as (office, courier):
         began = trio.current_time()
         with pytest.raises(Expired):
-            await courier.ask("box", "work", {}, dict, budget=2)
+            await courier.ask("box", "work", {}, dict, timeout=2)
         assert trio.current_time() - began == pytest.approx(2, abs=0.01)
         assert len(office.inbox) == 0
 
@@ -282,7 +282,7 @@ async def test_a_full_mailbox_says_busy_at_the_deadline_and_the_link_lives(autoj
         results: list[object] = []
         async with trio.open_nursery() as nursery:
             for budget in (1.0, 1.0, 0.5):
-                nursery.start_soon(partial(ask_and_keep, courier, results, budget=budget))
+                nursery.start_soon(partial(ask_and_keep, courier, results, timeout=budget))
                 await trio.testing.wait_all_tasks_blocked()
             with pytest.raises(NotFound):
                 await courier.ask("nobody", "work", {}, dict)
@@ -296,7 +296,7 @@ async def test_what_waits_before_a_full_mailbox_is_taken_up_when_there_is_room_i
         results: list[object] = []
         async with trio.open_nursery() as nursery:
             for _ in range(6):
-                nursery.start_soon(partial(ask_and_keep, courier, results, budget=10))
+                nursery.start_soon(partial(ask_and_keep, courier, results, timeout=10))
             await trio.sleep(9)
             office.nursery.start_soon(office.answer_all)
         assert results == [{"verb": "work"}] * 6

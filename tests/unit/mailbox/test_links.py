@@ -84,8 +84,8 @@ async def test_asks_that_were_given_up_keep_no_place(autojump_clock: MockClock) 
         office.nursery.start_soon(serve)
         for _ in range(600):
             with trio.move_on_after(0.001):
-                await courier.ask("box", "wait", {}, dict, budget=None)
-        assert await courier.ask("box", "work", {}, dict, budget=1) == {"verb": "work"}
+                await courier.ask("box", "wait", {}, dict, timeout=None)
+        assert await courier.ask("box", "work", {}, dict, timeout=1) == {"verb": "work"}
         assert office.hub.counters.unwanted_answers == 600
 
 
@@ -121,7 +121,7 @@ async def test_a_hub_that_dies_ends_a_hundred_asks_at_once_and_later_ones_get_a_
         assert results == [OutcomeUnknown] * 100
         assert trio.current_time() == began
         with pytest.raises(AgentUnreachable) as unreachable:
-            await courier.ask("box", "work", {}, dict, budget=1)
+            await courier.ask("box", "work", {}, dict, timeout=1)
         assert unreachable.value.details == {"address": HUB}, "no hub, rather than a sandbox without its agent"
         async with an_office(transport) as office:
             office.nursery.start_soon(office.answer_all)

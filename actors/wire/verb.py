@@ -1,0 +1,83 @@
+"""What a verb's declaration says: one row, from which everything that is the same for all verbs is derived.
+
+`actors.wire.verbs` declares them. Derived are the actor's check of arguments and states, its order of work, the handler of a
+plain verb, the pages docs/verbs.md and docs/agents.md, and `katrio verbs`. Not for what a verb does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from enum import StrEnum
+
+    from actors.limits import Limits
+
+__all__ = ["COLUMNS", "EVERYWHERE", "KATA", "NOOP", "Overlap", "Verb", "verbs_of"]
+
+A = TypeVar("A", bound=msgspec.Struct)
+R = TypeVar("R", bound=msgspec.Struct)
+
+# the agents and, where it matters, the engine of the guest behind one
+_ENGINES = ("runc", "crun", "processes", "simulated")
+NOOP = frozenset({"noop"})
+KATA = NOOP | {f"kata/{engine}" for engine in _ENGINES}
+EVERYWHERE = KATA | {f"hyperstart/{engine}" for engine in _ENGINES}
+COLUMNS = ("noop", *(f"{agent}/{engine}" for agent in ("hyperstart", "kata") for engine in _ENGINES))
+
+
+class Overlap(Enum):
+    """How a verb may run beside others of the same actor."""
+
+    # changes the actor's state: one at a time, in arrival order, after the shared ones before it have ended
+    EXCLUSIVE = "exclusive"
+    # like EXCLUSIVE, but does not wait for shared ones: a stuck exec must not hold up a stop
+    PREEMPTIVE = "preemptive"
+    # runs beside other shared ones, never beside an exclusive one
+    SHARED = "shared"
+    # runs beside anything: waits, streams, and what must reach a process in whatever state
+    BESIDE = "beside"
+
+
+@dataclass(frozen=True)
+class Verb(Generic[A, R]):
+    """One verb; its name is that of the class attribute that it is.
+
+    A verb that changes nothing stops when its caller stops waiting. One that does runs to its own bound
+    (its caller alone stops waiting, and gets `unknown`), unless it is `stoppable`.
+
+    Attributes:
+        args, result: the shapes of its arguments and of its answer.
+        states: where it is allowed; empty: the actor does not look at its state.
+        plain: it is one call of the agent's method of its name (of a container: `NAME_container`, given the id), which takes
+            the arguments, if there are any, and returns the answer, if it has anything in it. No handler is written.
+        valid: refuses arguments of a plain verb that the limits do not allow. Raises: InvalidArgument.
+        support: the columns of the support table where it is done; `unsupported` in the others.
+        streams: it is opened as a stream.
+    """
+
+    args: type[A]
+    result: type[R]
+    overlap: Overlap
+    states: frozenset[StrEnum] = frozenset()
+    plain: bool = False
+    valid: Callable[[A, Limits], None] | None = None
+    support: frozenset[str] = EVERYWHERE
+    changes_state: bool = True
+    stoppable: bool = False
+    streams: bool = False
+    name: str = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        object.__setattr__(self, "name", name)
+
+
+def verbs_of(owner: type) -> Mapping[str, Verb[Any, Any]]:
+    """The verbs that a class declares, by name, in their order there."""
+    found = {name: verb for name, verb in vars(owner).items() if isinstance(verb, Verb)}
+    return cast("Mapping[str, Verb[Any, Any]]", found)
