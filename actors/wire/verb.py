@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
@@ -79,5 +79,5 @@ class Verb(Generic[A, R]):
 
 def verbs_of(owner: type) -> Mapping[str, Verb[Any, Any]]:
     """The verbs that a class declares, by name, in their order there."""
-    found = {name: verb for name, verb in vars(owner).items() if isinstance(verb, Verb)}
-    return cast("Mapping[str, Verb[Any, Any]]", found)
+    declared: list[tuple[str, Any]] = [(name, verb) for name, verb in vars(owner).items() if isinstance(verb, Verb)]
+    return dict(declared)

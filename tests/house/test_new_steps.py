@@ -29,7 +29,7 @@ class Children(Look, frozen=True, kw_only=True, omit_defaults=True):
 
     async def perform(self, attempt: Attempt) -> Observed:
         """See `Single.perform`."""
-        info = await attempt.ask("info", self.children, attempt.sandbox(self.children).info(budget=attempt.budget))
+        info = await attempt.ask("info", self.children, attempt.sandbox(self.children).info(timeout=attempt.budget))
         return Observed(len(info.children))
 
 

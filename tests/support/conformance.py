@@ -71,9 +71,11 @@ async def open_simulated_kata(spoken: Spoken = Spoken.TTRPC, seed: int = 0) -> A
         platform=NamedPlatform(engine),
         on_error=lambda _service, _method, error: bugs.append(error),
     )
-    serve = composed.faces[GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC].channels[Channel.AGENT]
+    face = composed.faces[GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC]
+    serve = face.channels[Channel.AGENT]
     async with trio.open_nursery() as nursery:
         await nursery.start(composed.conductor.run)
+        await nursery.start(face.run)
         async with trio.open_nursery() as links:
 
             async def dial() -> trio.abc.Stream:

@@ -69,10 +69,11 @@ def _composed(kit: Kit, seed: int) -> Composed:
 async def open_kata(kit: Kit, spoken: Spoken, seed: int = 0) -> AsyncGenerator[KataTarget]:
     """Its kata service in a dialect."""
     composed = _composed(kit, seed)
-    protocol = GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC
-    serve = composed.faces[protocol].channels[Channel.AGENT]
+    face = composed.faces[GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC]
     async with trio.open_nursery() as nursery:
         await nursery.start(composed.conductor.run)
+        await nursery.start(face.run)
+        serve = face.channels[Channel.AGENT]
         yield KataTarget(dialer(nursery, serve), rootfs="/", ids=real_seams().ids, spoken=spoken)
         nursery.cancel_scope.cancel()
 
