@@ -59,6 +59,7 @@ PACKAGES: Sequence[Package] = (
         ("transports/ttrpc", "transports/calls"),
         (
             ("tests/unit/transports", "-k", "ttrpc or calls or tiny"),
+            ("tests/unit/transports", "-k", "grpc"),
             ("tests/unit/agents", "tests/conformance"),
             ("tests/integration/test_foreign_clients.py", "tests/integration/test_hostile_guest.py"),
         ),
@@ -67,7 +68,7 @@ PACKAGES: Sequence[Package] = (
         "guest",
         ("actors/guest/conductor.py", "actors/guest/machine.py", "actors/guest/process_io.py", "actors/guest/services"),
         (
-            ("tests/unit/guest",),
+            ("tests/unit/guest", "tests/unit/agents/test_hyperstart.py", "tests/unit/agents/test_kata_client.py"),
             ("tests/unit/conformance/test_suite.py", "tests/unit/agents", "tests/unit/simulation"),
             ("tests/integration/test_rpcs.py", "tests/integration/test_system.py", "tests/integration/test_edges.py"),
         ),

@@ -118,6 +118,24 @@ async def test_status_0_after_our_signal_is_unknown_and_names_it(autojump_clock:
                 await one.wait_process("c1", process)
 
 
+async def test_a_code_like_a_death_s_is_a_fact_when_nobody_sent_that_signal(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec())
+        one = await run(agent, "c1", LOOP)
+        for code in (128 + signal.SIGKILL, 128 + signal.SIGTERM):
+            await one.exec_process("c1", f"e{code}", ProcessSpec(args=("sh", "-c", f"exit {code}")))
+            assert await one.wait_process("c1", f"e{code}") == ExitStatus(code)
+
+
+async def test_programs_see_the_pod_s_name(autojump_clock: trio.testing.MockClock) -> None:
+    async with open_guest() as guest, open_agent(guest) as agent:
+        await agent.create_sandbox("box", SandboxSpec(hostname="tower"))
+        one = await run(agent, "c1", "hostname")
+        assert await drain(one.read_stdout, "c1", "c1") == b"tower\n"
+
+
 async def test_a_handler_s_exit_code_and_output_after_a_signal_are_facts(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

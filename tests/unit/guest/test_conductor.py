@@ -67,6 +67,10 @@ class Engine(SimulatedEngine):
         await self._gate("pause")
         await super().pause(container)
 
+    async def delete(self, container: str) -> None:
+        await self._gate("delete")
+        await super().delete(container)
+
     async def kill_all(self, container: str) -> None:
         await self._gate("kill_all")
         await super().kill_all(container)
@@ -279,6 +283,20 @@ async def test_nothing_is_kept_of_a_container_that_was_removed(autojump_clock: M
         await trio.testing.wait_all_tasks_blocked()
         gc.collect()
         assert [process() for process in kept] == [None, None], "a guest lives long, and makes many"
+
+
+async def test_one_that_is_removed_meanwhile_keeps_none_after_it(autojump_clock: MockClock) -> None:
+    async with a_guest() as (engine, conductor):
+        for container in ("two", "three"):
+            await conductor.create(container, SPEC)
+        gate = engine.gates["delete"] = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(conductor.remove_all)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(conductor.remove, "two")
+            await trio.testing.wait_all_tasks_blocked()
+            gate.set()
+        assert conductor.machine.containers == {}
 
 
 async def test_a_remove_that_came_too_late_leaves_the_next_container_of_that_id_alone(

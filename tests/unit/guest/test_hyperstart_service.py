@@ -29,6 +29,8 @@ class Host:
         self._stream = stream
         self._decoder = ControlDecoder()
         self._frames: list[ControlFrame] = []
+        # ends of processes, as (process, status)
+        self.ended: list[tuple[str, int]] = []
 
     async def ask(self, code: int, body: object = None) -> ControlFrame:
         """The answer to one command."""
@@ -36,6 +38,8 @@ class Host:
         await self._stream.send_all(encode_control(code, payload))
         while not (found := [frame for frame in self._frames if frame.code in (Code.ACK, Code.ERROR)]):
             self._frames += self._decoder.feed(bytes(await self._stream.receive_some()))
+        events = [json.loads(frame.payload) for frame in self._frames if frame.code == Code.PROCESSASYNCEVENT]
+        self.ended += [(event["process"], event["status"]) for event in events]
         self._frames.clear()
         return found[0]
 
@@ -97,6 +101,24 @@ async def test_a_bug_ends_its_own_command_alone(autojump_clock: trio.testing.Moc
         after = {**talker, "id": "three", "args": ["true"]}
         assert (await host.ask(Code.EXECCMD, {"container": "one", "process": after})).code == Code.ACK
         assert (await host.ask(Code.PING)).code == Code.ACK
+        assert host.ended[0] == ("two", 128 + 9), "what could not be carried was killed"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"args": []}, {"stdio": 0}, {"id": "two;"}, {"id": ""}],
+    ids=["no arguments", "no sequence", "id", "no id"],
+)
+async def test_a_process_that_would_harm_a_real_guest_is_refused_and_takes_no_id(
+    wrong: dict[str, object], autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_guest() as guest:
+        host = Host(await guest.dial_control())
+        await host.begin()
+        right = {**PROCESS, "id": "two", "stdio": 20, "stderr": 21}
+        asked = {"container": "one", "process": {**right, **wrong}}
+        assert (await host.ask(Code.EXECCMD, asked)).code == Code.ERROR
+        assert (await host.ask(Code.EXECCMD, {"container": "one", "process": right})).code == Code.ACK
 
 
 @pytest.mark.parametrize("signal", [65, 2**31, 2**63, -1])

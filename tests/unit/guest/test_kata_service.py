@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from actors.agents.kata.client import KataClient
 from actors.conformance.case import Spoken
-from actors.errors import Unsupported
+from actors.errors import InvalidArgument, Unsupported
 from actors.guest.conductor import Conductor
 from actors.guest.embedded import EmbeddedPlatform
 from actors.guest.machine import Machine
 from actors.guest.metrics import Family, Sample, render
 from actors.guest.platform import BarePlatform
 from actors.guest.services.kata import KataService
+from actors.guest.services.kata_guest import GuestCalls
 from actors.guest.services.kata_refused import REFUSED
+from actors.guest.shared import SHARED_DIRECTORY
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas import rpcs
 from actors.schemas.dialect import Dialect
+from actors.schemas.guestwords import SERVICE, GuestWords, read_words
 from actors.schemas.rpcs import RPCS, rpcs_of
 from actors.schemas.status import TAKES_DETAILS
 from actors.simulation.engine import SimulatedEngine
@@ -72,6 +76,49 @@ async def test_a_simulated_guest_has_the_habits_of_real_agents(spoken: Spoken, a
         link = target.link()
         await nursery.start(link.run)
         await as_real_agents_do(Stage(KataClient(link, timeout=60), "simulated", "/"))
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_guest_says_what_it_is_to_who_asks_by_its_name(autojump_clock: MockClock) -> None:
+    """Others are told what every Kata agent says."""
+    platform = BarePlatform()
+    guest = GuestCalls(Machine(DEFAULT_LIMITS), platform, DEFAULT_LIMITS, version="1.2", engine="processes")
+    ask = guest.methods()["Version"]
+    for asked, words in ((SERVICE, GuestWords("processes", sandbox=False)), ("grpc.Health", None), ("", None)):
+        answer = await ask(api.CheckRequest(asked))
+        assert isinstance(answer, api.VersionCheckResponse)
+        assert read_words(answer.grpc_version) == words
+        assert answer.agent_version == "1.2"
+
+
+async def test_a_name_may_be_as_long_as_the_kernel_takes_it_in_bytes(autojump_clock: MockClock) -> None:
+    async with open_simulated_kata() as target, trio.open_nursery() as nursery:
+        link = target.link()
+        await nursery.start(link.run)
+        client = KataClient(link, seconds=60)
+        for long in ("x" * 65, "\u00fc" * 33, "x\0"):
+            with pytest.raises(InvalidArgument) as caught:
+                await client.create_sandbox(api.CreateSandboxRequest(hostname=long, sandbox_id="box"))
+            assert caught.value.details["field"] == "hostname"
+        for name in ("x" * 64, "\u00fc" * 32):
+            await client.create_sandbox(api.CreateSandboxRequest(hostname=name, sandbox_id="box"))
+            await client.destroy_sandbox()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_file_that_was_begun_ends_with_its_sandbox(autojump_clock: MockClock) -> None:
+    begun = api.CopyFileRequest(path=f"{SHARED_DIRECTORY}/file", file_size=6, data=b"abc")
+    async with open_simulated_kata() as target, trio.open_nursery() as nursery:
+        link = target.link()
+        await nursery.start(link.run)
+        client = KataClient(link, seconds=60)
+        await client.create_sandbox(api.CreateSandboxRequest(sandbox_id="box"))
+        await client.copy_file(begun)
+        await client.destroy_sandbox()
+        await client.create_sandbox(api.CreateSandboxRequest(sandbox_id="next"))
+        with pytest.raises(InvalidArgument) as caught:
+            await client.copy_file(replace(begun, offset=3, data=b"def"))
+        assert caught.value.details["field"] == "offset"
         nursery.cancel_scope.cancel()
 
 

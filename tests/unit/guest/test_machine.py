@@ -296,3 +296,12 @@ class AnyOrder(RuleBasedStateMachine):
 
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [("/" + "x" * 79, "/" + "x" * 79), ("/" + "x" * 80, "/" + "x" * 79 + "..."), ("", "")]
+)
+def test_of_an_id_that_is_none_so_much_is_shown(value: str, shown: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        Machine(Limits()).begin_create(value)
+    assert caught.value.message.startswith(f"container id {shown!r}: ")

@@ -6,12 +6,14 @@ import pytest
 import trio
 import trio.testing
 
+from tests.support.calls import PROTOCOLS, server_of
 from transports.errors import RemoteProtocolError
 from transports.grpc.calling import ClientConnection
 from transports.grpc.client import GrpcClient
 from transports.grpc.serving import ServerConnection
 
 NO_SETTINGS = bytes(9)
+GOAWAY = 7
 
 
 async def test_all_calls_in_flight_are_told_of_an_agent_that_breaks_http2(
@@ -56,3 +58,26 @@ def test_what_begins_like_http2_is_not_taken_for_ttrpc_however_it_was_read(piece
     other = ServerConnection(8, lambda: 0.0)
     other.receive_data(b"\0\0\0")
     assert "ttRPC" in str(other.failure)
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["nothing waits", "a call waits"])
+async def test_a_client_that_breaks_http2_is_told_so_before_its_connection_ends(
+    waits: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    near, far = trio.testing.memory_stream_pair()
+    client = ClientConnection(lambda: 0.0)
+    if waits:
+        client.send_request("t.S", "Never", b"")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server_of(protocol=PROTOCOLS["grpc"]).serve_stream, far)
+        # a frame of data on no stream
+        await near.send_all(client.data_to_send() + bytes(9))
+        said = b""
+        while data := await near.receive_some():
+            said += data
+    kinds: list[int] = []
+    while said:
+        length, kind = int.from_bytes(said[:3]), said[3]
+        kinds.append(kind)
+        said = said[9 + length :]
+    assert kinds[-1] == GOAWAY

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
+import pytest
 import trio
 import trio.testing
 
@@ -170,3 +171,42 @@ async def test_a_peer_that_dies_under_an_inline_send_breaks_the_call_and_nothing
         await far.aclose()
         error = await failure_of(lambda: client.call("t.S", "Echo", b"x"))
         assert isinstance(error, EndpointBroken)
+
+
+class Counted(SocketStream):
+    """Keeps how many frames each write has, and whether it waited for the writer's task."""
+
+    def __init__(self, end: socket.socket) -> None:
+        super().__init__(end)
+        self.writes: list[tuple[str, int]] = []
+
+    def send_nowait(self, data: bytes) -> int:
+        self.writes.append(("at once", len(FrameDecoder().feed(data))))
+        return super().send_nowait(data)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.writes.append(("by the task", len(FrameDecoder().feed(bytes(data)))))
+        await super().send_all(data)
+
+
+@pytest.mark.parametrize("asked", ["Nope", "Echo", "Nope Nope", "Echo Echo"])
+async def test_what_is_answered_in_one_pass_leaves_at_once_and_together(asked: str, autojump_clock: MockClock) -> None:
+    near, far = SocketStream((ends := socket.socketpair())[0]), Counted(ends[1])
+    calls = [request(2 * number + 1, method) for number, method in enumerate(asked.split())]
+    async with near, trio.open_nursery() as nursery:
+        nursery.start_soon(server_of().serve_stream, far)
+        await near.send_all(b"".join(calls))
+        await responses(near, len(calls))
+        assert far.writes == [("at once", len(calls))]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_lone_call_leaves_at_once(autojump_clock: MockClock) -> None:
+    near, far = Counted((ends := socket.socketpair())[0]), SocketStream(ends[1])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server_of().serve_stream, far)
+        client = await client_on(nursery, near)
+        for number in range(1, 4):
+            assert await client.call("t.S", "Echo", b"x") == b"x"
+            assert near.writes == [("at once", 1)] * number
+        await client.aclose()

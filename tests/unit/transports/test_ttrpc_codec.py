@@ -25,6 +25,7 @@ from transports.ttrpc.codec import (
     decode_request,
     decode_response,
     encode_frame,
+    encode_metadata,
     encode_method,
     encode_request,
     encode_response,
@@ -78,14 +79,15 @@ def _decode_response(body: bytes) -> Response:
     return decode_response(b"xx" + body + b"\x12\x01y", 2, 2 + len(body))
 
 
-@given(TEXT, TEXT, st.binary(max_size=300), st.integers(0, 2**63 - 1))
+@given(TEXT, TEXT, st.binary(max_size=300), st.integers(0, 2**63 - 1), st.lists(st.tuples(TEXT, TEXT), max_size=3))
 def test_protobuf_reads_our_requests_and_writes_the_same_bytes(
-    service: str, method: str, payload: bytes, nanos: int
+    service: str, method: str, payload: bytes, nanos: int, metadata: list[tuple[str, str]]
 ) -> None:
-    body = encode_request(encode_method(service, method), payload, nanos)
-    peer = PEER["Request"](service=service, method=method, payload=payload, timeout_nano=nanos)
+    body = encode_request(encode_method(service, method), payload, nanos, encode_metadata(tuple(metadata)))
+    pairs = [PEER["KeyValue"](key=key, value=value) for key, value in metadata]
+    peer = PEER["Request"](service=service, method=method, payload=payload, timeout_nano=nanos, metadata=pairs)
     assert body == peer.SerializeToString()
-    assert _decode_request(body) == Request(service, method, payload, nanos, ())
+    assert _decode_request(body) == Request(service, method, payload, nanos, tuple(metadata))
 
 
 @given(st.integers(-(2**63), 2**63 - 1), st.lists(st.tuples(TEXT, TEXT), max_size=5))
@@ -250,3 +252,15 @@ def test_an_oversize_frame_is_told_before_its_body_and_holds_no_memory() -> None
     for _ in range(100):
         assert decoder.feed(bytes(65536)) == []
     assert len(decoder._partial) == 0  # what is held is the point
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_what_a_frame_lacks_is_told_at_every_byte(first: bytes, second: bytes) -> None:
+    decoder = FrameDecoder()
+    for body in (first, second):
+        frame = encode_frame(REQUEST, 1, body)
+        for number in range(len(frame)):
+            whole = len(frame) if number >= HEADER_BYTES else HEADER_BYTES
+            assert decoder.lacking == (whole - number if number else 0)
+            assert decoder.in_frame is (number > 0)
+            assert len(decoder.feed(frame[number : number + 1])) == (number == len(frame) - 1)
