@@ -76,6 +76,11 @@ class AgentConnection(Protocol):
         ...
 
     @property
+    def tells_ended(self) -> bool:
+        """Whether it says so when it refuses something because the process, or the container, has ended: our guest alone."""
+        ...
+
+    @property
     def isolates_processes(self) -> bool:
         """Whether `ps` in a container shows that container's processes alone.
 

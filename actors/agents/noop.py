@@ -31,6 +31,7 @@ class NoopAgent:
     isolates_processes = True
     keeps_output_after_wait = True
     polls = Polls.NEVER
+    tells_ended = True
     spoils_roots = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -52,6 +52,8 @@ class HyperstartAgent:
     # output that was read over the link is kept here
     keeps_output_after_wait = True
     polls = Polls.NEVER
+    # its refusals have no words, our guest's neither
+    tells_ended = False
     # a real one writes into it, and nothing tells ours from one
     spoils_roots = True
 
