@@ -43,9 +43,9 @@ class Account:
         self._bound = bound
         self.held = 0
 
-    def allows(self, size: int) -> bool:
-        """Whether `size` bytes more may be taken."""
-        return self.held + size <= self._bound.most - self._bound.held
+    def allows(self, size: int, *, freed: int = 0) -> bool:
+        """Whether `size` bytes more may be taken, where `freed` of those that are held are about to be given back."""
+        return self.held + size <= self._bound.most - self._bound.held + freed
 
     def take(self, size: int) -> None:
         """Hold so much more, or less; whether it is allowed was asked before."""

@@ -86,6 +86,11 @@ class AgentConnection:
         return Polls.NEVER
 
     @property
+    def tells_ended(self) -> bool:
+        """Whether it says so when it refuses something because the process, or the container, has ended: our guest alone."""
+        return True
+
+    @property
     def isolates_processes(self) -> bool:
         """Whether `ps` in a container shows that container's processes alone.
 

@@ -32,7 +32,7 @@ __all__ = ["guest"]
 
 
 def guest(options: GuestOptions) -> int:
-    """Serve; the exit code. Being asked to end is how it ends."""
+    """Serve; the exit code. Being asked to end is how it ends, once it was ready: before, nobody has had a guest."""
     try:
         return trio.run(_serve, options)
     except (InvalidArgument, AddressError) as error:
@@ -45,6 +45,7 @@ def guest(options: GuestOptions) -> int:
 
 async def _serve(options: GuestOptions) -> Exit:
     protocol = GuestProtocol(options.dialect if options.agent == "kata" else options.agent)
+    code = Exit.INTERRUPTED
     async with open_plain_nursery() as nursery:
         with trio.CancelScope() as serving:
             await nursery.start(heed_interrupts, serving.cancel, lambda: None)
@@ -55,11 +56,12 @@ async def _serve(options: GuestOptions) -> Exit:
             ):
                 await listeners.start(serve_at, running, options.addresses)
                 _tell_ready(options, engine)
+                code = Exit.HELD
                 if isinstance(sys.stdout, Output) and sys.stdout.lost:
                     # whoever started us waits for a line that can't come
                     serving.cancel()
         nursery.cancel_scope.cancel()
-    return Exit.HELD
+    return code
 
 
 def _tell_ready(options: GuestOptions, engine: str) -> None:

@@ -6,8 +6,10 @@ For the shell. Not for work: each command is a module of its own, imported when 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -29,7 +31,7 @@ from actors.cli.options import (
 from actors.cli.say import complain, note, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Protocol
 
     class _Commands(Protocol):
@@ -119,10 +121,11 @@ def build_parser() -> argparse.ArgumentParser:
     verbs.add_argument("--json", action="store_true", help="print one JSON list")
     _add_call(commands)
     commands.add_parser("version", help="print the version", allow_abbrev=False)
-    helping = commands.add_parser("help", help="say how a command is used", allow_abbrev=False)
-    helping.add_argument("about", nargs="?", metavar="COMMAND", choices=sorted(commands.choices))
     completion = commands.add_parser("completion", help="print a shell's completion script", allow_abbrev=False)
     completion.add_argument("shell", choices=SHELLS)
+    # the last, so that it knows them all
+    helping = commands.add_parser("help", help="say how a command is used", allow_abbrev=False)
+    helping.add_argument("about", nargs="?", metavar="COMMAND", choices=sorted(commands.choices))
     return parser
 
 
@@ -281,33 +284,51 @@ def _nearest(word: str, right: Sequence[str]) -> str:
 
 
 def main() -> int:
-    """Run the command that this process was started as; the exit code."""
-    streams.take_streams()
-    signals.take_signals()
+    """Run the command that this process was started as; the exit code. No signal that asks for the end counts after it."""
     try:
-        code = _run(sys.argv[1:])
+        code = _interruptible()
+        signals.end_at_once_from_now_on()
     except KeyboardInterrupt:
-        # before the command itself was there to stop in order, or past it
-        complain("interrupted")
-        code = Exit.INTERRUPTED
+        # one more, while the one before was on its way
+        try:
+            signals.end_now()
+        except KeyboardInterrupt:
+            # and another: nothing is called here in which a signal could raise
+            os._exit(signals.asked.code)
+    code = streams.settle(signals.settle(code))
+    signals.ignore_from_now_on()
+    return code
+
+
+def _interruptible() -> int:
+    try:
+        streams.take_streams()
+        return _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        signals.end_at_once_from_now_on()
     except BaseExceptionGroup as group:
+        signals.end_at_once_from_now_on()
         if group.subgroup(KeyboardInterrupt) is None:
             raise
-        complain("interrupted")
-        code = Exit.INTERRUPTED
-    return streams.settle(signals.settle(code))
+    # before the command itself was there to stop in order, or past it
+    complain("interrupted")
+    return Exit.INTERRUPTED
 
 
 def _run(argv: Sequence[str]) -> int:
     parser = build_parser()
     try:
-        return _command(parser, argv)
+        command = _command(parser, argv)
+        # until now there was nothing that had to be ended in order
+        signals.take_signals()
+        return command()
     except SystemExit as end:
         # --help, --version, and words that argparse can't read
         return int(end.code or 0)
 
 
-def _command(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
+def _command(parser: argparse.ArgumentParser, argv: Sequence[str]) -> Callable[[], int]:
+    """What the words ask for, with all that it needs imported."""
     words, unknown = parser.parse_known_args(argv)
     try:
         if words.command == "call" and all(not word.startswith("-") or word == "-" for word in unknown):
@@ -320,63 +341,63 @@ def _command(parser: argparse.ArgumentParser, argv: Sequence[str]) -> int:
     except UsageError as error:
         command = f"katrio {words.command}"
         note(f"{command}: error: {error}", f"what there is: {command} --help")
-        return Exit.USAGE
+        return lambda: Exit.USAGE
 
 
-def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int:
+def _dispatch(parser: argparse.ArgumentParser, words: argparse.Namespace) -> Callable[[], int]:
     match words.command:
         case "run":
             options = RunOptions.parsed(words)
             if options.diff is not None:
                 from actors.cli.diff import diff
 
-                return diff(*options.diff, json=options.json)
+                return partial(diff, *options.diff, json=options.json)
             if options.world == "simulated":
                 from actors.cli.seeds import run_simulated
 
-                return run_simulated(options)
+                return partial(run_simulated, options)
             from actors.cli.run import run
 
-            return run(options)
+            return partial(run, options)
         case "validate":
             from actors.cli.files import validate
 
-            return validate(FileOptions.parsed(words))
+            return partial(validate, FileOptions.parsed(words))
         case "list":
             from actors.cli.files import list_files
 
-            return list_files(FileOptions.parsed(words))
+            return partial(list_files, FileOptions.parsed(words))
         case "record":
             from actors.cli.record import record
 
-            return record(Path(words.out), Path(words.program), engine=words.engine, force=words.force)
+            return partial(record, Path(words.out), Path(words.program), engine=words.engine, force=words.force)
         case "conformance":
             from actors.cli.conformance import conformance
 
-            return conformance(ConformanceOptions.parsed(words))
+            return partial(conformance, ConformanceOptions.parsed(words))
         case "guest":
             from actors.cli.guest import guest
 
-            return guest(GuestOptions.parsed(words))
+            return partial(guest, GuestOptions.parsed(words))
         case "doctor":
             from actors.cli.doctor import doctor
 
-            return doctor(as_json=words.json, run_dir=words.run_dir)
+            return partial(doctor, as_json=words.json, run_dir=words.run_dir)
         case "sweep":
             from actors.cli.sweep import sweep
 
-            return sweep(words.run_dir)
+            return partial(sweep, words.run_dir)
         case "call":
             from actors.cli.call.command import call
             from actors.cli.call.options import CallOptions
 
-            return call(CallOptions.parsed(words))
+            return partial(call, CallOptions.parsed(words))
         case "verbs":
             from actors.cli.verbs import verbs
 
-            return verbs(as_json=words.json)
+            return partial(verbs, as_json=words.json)
         case _:
-            return _print_text(parser, words)
+            return partial(_print_text, parser, words)
 
 
 def _print_text(parser: argparse.ArgumentParser, words: argparse.Namespace) -> int:
@@ -395,7 +416,3 @@ def _print_text(parser: argparse.ArgumentParser, words: argparse.Namespace) -> i
 
         say(*completion(parser, words.shell).splitlines())
     return Exit.HELD
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,8 @@
 """Being asked to end: SIGTERM and SIGHUP are what ^C is, for every command; the exit code says which it was.
 
 Each is handed to whatever answers SIGINT at that moment (Trio, a receiver of a command, the shell's loop), so that no
-command has two ways to end. A second ^C or SIGTERM ends at once: guests notice that by their lifeline, and the next sweep
-does the rest. A terminal that hangs up, and a service manager that sends SIGTERM and SIGHUP together, asked once.
+command has two ways to end. A second ^C or SIGTERM ends at once, with the exit code that tells: guests notice that by their
+lifeline, and the next sweep does the rest. A terminal that hangs up, and a service manager that sends SIGTERM and SIGHUP together, asked once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from actors.cli.exits import Exit
 from actors.cli.say import OneLine
@@ -23,11 +23,33 @@ if TYPE_CHECKING:
 
     import trio
 
-__all__ = ["asked_to_end", "heed_interrupts", "settle", "take_signals"]
+__all__ = [
+    "asked",
+    "asked_to_end",
+    "end_at_once_from_now_on",
+    "end_now",
+    "heed_interrupts",
+    "ignore_from_now_on",
+    "settle",
+    "take_signals",
+]
 
 _ASKING = (signal.SIGTERM, signal.SIGHUP)
 _EXITS = {signal.SIGTERM: Exit.TERMINATED, signal.SIGHUP: Exit.HUNG_UP}
 _came: list[int] = []
+
+
+class _Asked:
+    """What came so far.
+
+    Attributes:
+        code: the exit code that tells.
+    """
+
+    code = Exit.INTERRUPTED
+
+
+asked = _Asked()
 # an orderly end that no signal asked for
 _stopped_unread: list[bool] = []
 
@@ -36,11 +58,10 @@ def take_signals() -> None:
     """Answer them, and undo what whoever started us ignores; once, at the start of the process."""
     # with it ignored nobody learns how a child ended; an ignored ^C is a background job's, and Trio needs its handler
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for signum in _ASKING:
         # nohup has SIGHUP ignored, and means it
-        if signal.getsignal(signum) is signal.SIG_DFL:
+        if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, _ask)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(OneLine())
@@ -50,12 +71,33 @@ def _ask(signum: int, frame: FrameType | None) -> None:
     again = signum in _came and signum != signal.SIGHUP
     first = not _came
     _came.append(signum)
+    # of both the one that asks for the end itself, whichever was delivered first
+    asked.code = _EXITS[signal.Signals(max(_came))]
     if not (first or again):
         return
     answer = signal.getsignal(signal.SIGINT)
     if not callable(answer):
         raise KeyboardInterrupt
     answer(signal.SIGINT, frame)
+
+
+def end_at_once_from_now_on() -> None:
+    """The work is over, or was given up: no order is left to keep, and an exception would only hide what came of it."""
+    signal.signal(signal.SIGINT, lambda *_: end_now())
+
+
+def end_now() -> NoReturn:
+    """With the exit code that tells who asked, and what was said."""
+    try:
+        sys.stdout.flush()
+    finally:
+        os._exit(settle(Exit.INTERRUPTED))
+
+
+def ignore_from_now_on() -> None:
+    """The exit code stands; the interpreter's own end would make a signal a death by it."""
+    for signum in (signal.SIGINT, *_ASKING):
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def asked_to_end() -> bool:
@@ -68,8 +110,7 @@ def settle(code: int) -> int:
     if code != Exit.INTERRUPTED:
         return code
     if _came:
-        # of both the one that asks for the end itself, whichever was delivered first
-        return _EXITS[signal.Signals(max(_came))]
+        return asked.code
     return Exit.INFRASTRUCTURE if _stopped_unread else code
 
 
@@ -84,11 +125,11 @@ async def heed_interrupts(
     """
     import trio
 
-    asked = False
+    begun = False
     token = trio.lowlevel.current_trio_token()
 
     def nobody_reads() -> None:
-        if not asked:
+        if not begun:
             _stopped_unread.append(True)
             stop()
 
@@ -99,9 +140,10 @@ async def heed_interrupts(
     ):
         task_status.started()
         async for _ in signals:
-            if asked:
-                at_once()
-                sys.stdout.flush()
-                os._exit(settle(Exit.INTERRUPTED))
-            asked = True
+            if begun:
+                try:
+                    at_once()
+                finally:
+                    end_now()
+            begun = True
             stop()

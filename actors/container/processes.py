@@ -7,7 +7,7 @@ container's own state. Not for what a process looks like from outside: `actors.c
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -26,7 +26,7 @@ from actors.wire.ids import check_id
 from actors.wire.verbs import Nothing, Signalled, Written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from actors.agents.base import AgentConnection
     from actors.container.output import Output
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["Processes"]
+
+T = TypeVar("T")
 
 # asking a process that has ended to end is fine; virtcontainers' CLI came to the same rule (runtime #1084)
 _ENDING = frozenset({signal.SIGTERM, signal.SIGKILL})
@@ -189,16 +191,22 @@ class Processes:
 
     async def _reached(self, process: FollowedProcess, signum: int) -> bool:
         """Whether it may have had the signal: it has not when it had ended, in whatever words its agent says so."""
+        signalled = self._agent.signal_process(self._container, process.agent_name, signum)
+        return await self._unless_ended(process, _done(signalled)) is not None
+
+    async def _unless_ended(self, process: FollowedProcess, asked: Awaitable[T]) -> T | None:
+        """What its agent answers; None when it refuses as the process has ended, in whatever words."""
         try:
-            await self._agent.signal_process(self._container, process.agent_name, signum)
+            return await asked
         except (AgentError, NotFound) as error:
             if "process" not in error.details and not await self.ends(process):
                 raise
-            return False
-        return True
+            return None
 
     async def ends(self, process: FollowedProcess) -> bool:
-        """Whether what was refused of it was so because it has ended: no agent has a code for that, but its end is told soon."""
+        """Whether what was refused of it was so because it has ended: few agents have a code for that, but its end is told soon."""
+        if self._agent.tells_ended:
+            return process.settled
         with trio.move_on_after(
             self._limits.drain_grace_seconds if process.is_ending else self._limits.answer_grace_seconds
         ):
@@ -218,12 +226,9 @@ class Processes:
                 f"winsize: process {process.agent_name!r} has ended",
                 process=args.process,
             )
-        try:
-            await self._agent.winsize_process(self._container, process.agent_name, args.size)
-        except AgentError:
-            if await self.ends(process):
-                raise NotFound(f"winsize: process {process.agent_name!r} has ended", process=args.process) from None
-            raise
+        resized = self._agent.winsize_process(self._container, process.agent_name, args.size)
+        if await self._unless_ended(process, _done(resized)) is None:
+            raise NotFound(f"winsize: process {process.agent_name!r} has ended", process=args.process)
         return Nothing()
 
     async def write_stdin(self, args: WriteStdin, mail: Mail) -> Written:
@@ -232,22 +237,14 @@ class Processes:
         # an empty write would be an end of file for today's Rust agent
         if not args.data or process.settled:
             return Written(0)
-        try:
-            return Written(await self._agent.write_stdin(self._container, process.agent_name, args.data))
-        except (AgentError, NotFound):
-            if not await self.ends(process):
-                raise
-            return Written(0)
+        asked = self._agent.write_stdin(self._container, process.agent_name, args.data)
+        return Written(await self._unless_ended(process, asked) or 0)
 
     async def close_stdin(self, args: ProcessRef, mail: Mail) -> Nothing:
         """End of file; on a terminal nothing happens, as closing its master would hang up the session."""
         process = self._open_process("close_stdin", args.process)
         if not process.settled and not process.tty:
-            try:
-                await self._agent.close_stdin(self._container, process.agent_name)
-            except (AgentError, NotFound):
-                if not await self.ends(process):
-                    raise
+            await self._unless_ended(process, self._agent.close_stdin(self._container, process.agent_name))
         return Nothing()
 
     async def wait(self, args: ProcessRef, mail: Mail) -> ExitStatus:
@@ -279,6 +276,11 @@ class Processes:
         finally:
             output.detach()
         return Nothing()
+
+
+async def _done(asked: Awaitable[object]) -> bool:
+    await asked
+    return True
 
 
 def _nothing() -> None:

@@ -24,6 +24,7 @@ from actors.guest import syscalls
 from actors.host import rundir
 from actors.host.cgroups import hold_group, read_layout, thaw_tree
 from actors.host.facts import ENGINES
+from actors.host.marks import kill_descendants
 from actors.host.protocols import GuestProtocol
 from actors.limits import guest_limits
 
@@ -163,6 +164,9 @@ class _Launcher:
             signal.set_wakeup_fd(-1)
             os.close(wake_write)
             self._become_guest(launcher_alive, guest_end, namespaces=namespaces)
+        if not namespaces:
+            # what outlives the guest is ours then, whatever it did to its environment
+            syscalls.become_subreaper()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
         os.close(launcher_alive)
         os.close(guest_end)
@@ -239,6 +243,8 @@ class _Launcher:
             thaw_tree(self._layout, self._owner.group)
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         _, status = os.waitpid(guest, 0)
+        # of a pid namespace nobody is left now
+        kill_descendants(os.getpid())
         if os.waitstatus_to_exitcode(status) != 0:
             print(
                 f"the guest of sandbox {self._options.sandbox!r} ended with {os.waitstatus_to_exitcode(status)}",

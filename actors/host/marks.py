@@ -2,7 +2,7 @@
 
 For the plain-process engine, whose containers have no control group, and for those who sweep or probe them from
 outside. A mark is a variable in a process's first environment: children inherit it, and what drops it can't be
-found by it. Not for containers of a runtime: membership of their group is proof enough (`cgroups`).
+found by it, but by its descent, as long as its guest, or the guest's launcher, lives to inherit it. Not for containers of a runtime: membership of their group is proof enough (`cgroups`).
 """
 
 from __future__ import annotations
@@ -10,17 +10,22 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from actors.host.cgroups import CgroupLayout, FreezerState, container_group, freezer_state
 from actors.host.exhaustion import raise_if_exhausted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "CONTAINER_VARIABLE",
     "TOKEN_VARIABLE",
     "ProcessFact",
     "container_state",
+    "descendants",
     "every_process",
+    "kill_descendants",
     "kill_marked",
     "marked",
     "read_process",
@@ -127,12 +132,34 @@ def signal_exactly(fact: ProcessFact, signum: int) -> bool:
 
 def kill_marked(token: str, *, rounds: int = 20) -> bool:
     """SIGKILL everything with a guest's token, stopped or not, until nothing has it; whether that came true."""
+    return _kill(lambda: marked(TOKEN_VARIABLE, token), rounds)
+
+
+def descendants(ancestor: int) -> list[ProcessFact]:
+    """Live processes that are children of `ancestor`, or of one of those. An orphan is its nearest living subreaper's child."""
+    children: dict[int, list[ProcessFact]] = {}
+    for fact in every_process():
+        children.setdefault(fact.parent, []).append(fact)
+    found, todo = [], [ancestor]
+    while todo:
+        mine = children.pop(todo.pop(), [])
+        found += [fact for fact in mine if fact.alive]
+        todo += [fact.pid for fact in mine]
+    return found
+
+
+def kill_descendants(ancestor: int, *, rounds: int = 20) -> bool:
+    """SIGKILL all of them, until there is none; whether that came true."""
+    return _kill(lambda: descendants(ancestor), rounds)
+
+
+def _kill(look: Callable[[], list[ProcessFact]], rounds: int) -> bool:
     for _ in range(rounds):
-        holders = marked(TOKEN_VARIABLE, token)
-        if not holders:
+        found = look()
+        if not found:
             return True
-        for holder in holders:
-            signal_exactly(holder, signal.SIGKILL)
+        for fact in found:
+            signal_exactly(fact, signal.SIGKILL)
     return False
 
 

@@ -61,17 +61,18 @@ class Clients:
         """Whether the hub may hold `size` bytes more for this client.
 
         Who holds little is not refused for others' sake: those without a link are forgotten, and then the link of the
-        one that holds the most is closed.
+        one that holds the most is closed. What links hold that are being closed already is as good as free: a burst of asks
+        closes no more of them than it needs.
         """
         account = sender.account
         while self._departed and not account.allows(size):
             self._forget_departed()
         if account.allows(size):
             return True
-        largest = max(
-            (other for other in self._senders.values() if other.session is not None and not other.session.closing),
-            key=lambda other: other.account.held,
-        )
+        linked = [(other, other.session) for other in self._senders.values() if other.session is not None]
+        if account.allows(size, freed=sum(other.account.held for other, session in linked if session.closing)):
+            return True
+        largest = max((other for other, session in linked if not session.closing), key=lambda other: other.account.held)
         if largest.account.held < MUCH_MORE * (account.held + size):
             return False
         assert largest.session is not None

@@ -23,7 +23,7 @@ FACTS = read_facts()
 
 
 def doctor(*words: str, environment: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "actors.cli.main", "doctor", *words]
+    argv = [sys.executable, "-m", "actors.cli.start", "doctor", *words]
     return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False, env=dict(environment))
 
 

@@ -167,7 +167,7 @@ def test_killed_in_the_flagship_scenario(number: int, run_dir: Path) -> None:
     what = f"seed {SEED}, number {number}: {victim} at {moment:.3f} s"
     print(what)
     before = snapshot()
-    argv = [sys.executable, "-m", "actors.cli.main", "run", str(FLAGSHIP), "--run-dir", str(run_dir), "--json"]
+    argv = [sys.executable, "-m", "actors.cli.start", "run", str(FLAGSHIP), "--run-dir", str(run_dir), "--json"]
     with subprocess.Popen(
         argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
     ) as host:
@@ -189,7 +189,7 @@ def test_killed_in_the_flagship_scenario(number: int, run_dir: Path) -> None:
             host.wait(10)
     if victim == "both":
         since = time.monotonic()
-        sweeping = [sys.executable, "-m", "actors.cli.main", "sweep", "--run-dir", str(run_dir)]
+        sweeping = [sys.executable, "-m", "actors.cli.start", "sweep", "--run-dir", str(run_dir)]
         assert subprocess.run(sweeping, cwd=ROOT, check=False, stdout=subprocess.DEVNULL).returncode == 0, what
     as_before(before, since, what)
 

@@ -128,6 +128,8 @@ class ScriptedGuest:
     # with the answer to a wait, what is unread; and whether an end can be asked for
     forgets: bool = False
     polls: Polls = Polls.NEVER
+    # a refusal says that the process has ended
+    tells_ended: bool = False
 
     def init(self, container: str) -> ScriptedProcess:
         return self.processes[container, container]
@@ -178,6 +180,10 @@ class ScriptedConnection(SandboxAgent):
     @property
     def keeps_output_after_wait(self) -> bool:
         return not self._guest.forgets
+
+    @property
+    def tells_ended(self) -> bool:
+        return self._guest.tells_ended
 
     @property
     def polls(self) -> Polls:

@@ -67,6 +67,11 @@ class HyperstartAgent(SandboxAgent):
         return False
 
     @property
+    def tells_ended(self) -> bool:
+        """See `actors.agents.base.AgentConnection`: its refusals have no words, and neither have our guest's."""
+        return False
+
+    @property
     def keeps_output_after_wait(self) -> bool:
         """See `actors.agents.base.AgentConnection`: output that was read over the link is kept here."""
         return True

@@ -146,6 +146,11 @@ class KataAgent(SandboxAgent):
         return self._identity is not None and self._identity.own
 
     @property
+    def tells_ended(self) -> bool:
+        """See `actors.agents.base.AgentConnection`."""
+        return self._identity is not None and self._identity.own
+
+    @property
     def polls(self) -> Polls:
         """See `actors.agents.base.AgentConnection`."""
         return _POLLS.get(self._identity.kind, Polls.NEVER) if self._identity is not None else Polls.NEVER

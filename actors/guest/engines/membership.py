@@ -2,7 +2,8 @@
 
 For the plain-process engine. A process belongs by its session, by its parent, by having belonged before, or by the
 mark in its environment; one that changes all four between two looks (a daemon that forks twice, starts a session
-and clears its environment at once) escapes, and only the guest's end takes it. Not for containers of a runtime.
+and clears its environment at once) escapes: it runs on as long as its guest has any container, and goes with the last
+of them. Not for containers of a runtime.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from actors.guest.engines.rootfs import Root
 from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal_ends
 from actors.host.cgroups import container_group
 from actors.host.exhaustion import is_exhaustion, raise_if_exhausted, told_when_exhausted
-from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, signal_exactly
+from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, descendants, signal_exactly
 from actors.host.users import run_as
 from actors.schemas.oci import LinuxResources
 from actors.wire.spec import TerminalSize
@@ -240,6 +240,20 @@ class ProcessEngine:
         found = self._containers.pop(container, None)
         if found is not None:
             found.gate.unlink(missing_ok=True)
+        await self._kill_strays()
+
+    async def _kill_strays(self) -> None:
+        """What left its container (see `Membership`) is the guest's child all the same; it goes once it can be nobody's."""
+        # what the guest runs for itself stays in the guest's session, and nothing of a container can come back into that
+        own = os.getsid(0)
+        with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
+            while not self._containers:
+                strays = [fact for fact in descendants(os.getpid()) if fact.session != own]
+                if not strays:
+                    return
+                for fact in strays:
+                    signal_exactly(fact, signal.SIGKILL)
+                await trio.sleep(_POLL_SECONDS)
 
     async def update(self, container: str, resources: LinuxResources) -> None:
         await trio.lowlevel.checkpoint()

@@ -154,6 +154,21 @@ async def test_an_agent_that_says_that_a_process_has_ended_is_taken_at_its_word(
         del guest.failures["signal_process"]
 
 
+async def test_a_refusal_of_an_agent_that_tells_ends_is_passed_on_at_once(autojump_clock: MockClock) -> None:
+    async with exec_in(Polls.NEVER, PLAIN) as (guest, _, process, one):
+        guest.tells_ended = True
+        guest.failures |= dict.fromkeys(
+            ("signal_process", "write_stdin", "close_stdin", "pause_container"), AgentError("no")
+        )
+        began = trio.current_time()
+        asked = (partial(process.signal, 10), partial(process.write, b"x"), process.close_stdin, one.pause)
+        for ask in asked:
+            with pytest.raises(AgentError):
+                await ask()
+        assert trio.current_time() == began
+        guest.failures.clear()
+
+
 async def test_a_resize_of_what_has_ended_says_so(autojump_clock: MockClock) -> None:
     async with exec_in(Polls.NEVER) as (guest, scripted, process, _), trio.open_nursery() as nursery:
         guest.failures["winsize_process"] = AgentError("EIO")

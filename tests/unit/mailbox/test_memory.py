@@ -208,16 +208,23 @@ class _Held:
         self.kicked = True
 
 
-def test_who_is_being_closed_already_can_not_make_room_once_more() -> None:
+@pytest.mark.parametrize(("freed", "kicked"), [(500, []), (79, ["large"]), (80, []), (0, ["large"])])
+def test_what_a_link_holds_that_is_being_closed_is_as_good_as_free(freed: int, kicked: list[str]) -> None:
     limits = replace(DEFAULT_LIMITS, hub_bytes=1000)
     clients = Clients(limits, Counters())
-    links = {"largest": _Held(closing=True), "large": _Held(), "small": _Held(), "newcomer": _Held()}
+    links = {"closing": _Held(closing=True), "large": _Held(), "small": _Held(), "newcomer": _Held()}
+    held = {"closing": freed, "large": 950 - freed, "small": 50}
     senders: dict[str, Sender] = {}
     for name, link in links.items():
         sender = clients.arrived(Hello(VERSIONS, name, 1, 1))
         assert sender is not None
         sender.session = link
-        sender.account.take({"largest": 500, "large": 450, "small": 50}.get(name, 0))
+        sender.account.take(held.get(name, 0))
         senders[name] = sender
-    assert clients.has_room(senders["newcomer"], 40)
-    assert [name for name, link in links.items() if link.kicked] == ["large"]
+    assert clients.has_room(senders["newcomer"], 80)
+    assert [name for name, link in links.items() if link.kicked] == kicked
+    # the next of the burst closes no other
+    for link in links.values():
+        link.closing, link.kicked = link.closing or link.kicked, False
+    assert clients.has_room(senders["newcomer"], 80)
+    assert not any(link.kicked for link in links.values())
