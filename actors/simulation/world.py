@@ -17,7 +17,7 @@ import trio
 from actors.errors import InvalidArgument, NotFound, Unsupported
 from actors.host.protocols import GuestProtocol
 from actors.limits import SIMULATED_LIMITS, Limits
-from actors.scenario.language.needs import NEEDS, PROBES
+from actors.scenario.language.needs import NEEDS
 from actors.schemas import descriptors
 from actors.simulation.engine import SimulatedEngine
 from actors.simulation.guests import SimulatedGuests
@@ -35,9 +35,16 @@ if TYPE_CHECKING:
 # inside a simulation there are no files
 descriptors.load()
 
-__all__ = ["FAULTS", "SimulatedWorld", "open_simulated"]
+__all__ = ["FAULTS", "PROBES", "SimulatedWorld", "open_simulated"]
 
-# what a scenario may break here, by the kind of its fault
+# what a scenario may ask past the guest, by the kind of its probe
+PROBES: Mapping[str, Callable[[SimulatedEngine, str], str]] = MappingProxyType(
+    {
+        "freezer": lambda engine, container: "frozen" if engine.is_frozen(container) else "thawed",
+        "processes": lambda engine, container: str(engine.count_processes(container)),
+    }
+)
+# what it may break here, by the kind of its fault
 FAULTS: Mapping[str, Callable[[SimulatedGuests, str], None]] = MappingProxyType({"kill_guest": SimulatedGuests.kill})
 _ADDRESS = "memory://system"
 _IMAGE = "busybox"
@@ -78,10 +85,7 @@ class SimulatedWorld:
         await trio.lowlevel.checkpoint()
         if kind not in PROBES:
             raise Unsupported(f"probe {kind!r}: the simulated world knows {', '.join(PROBES)}")
-        engine = self.guests.engine(sandbox)
-        if kind == "freezer":
-            return "frozen" if engine.is_frozen(container) else "thawed"
-        return str(engine.count_processes(container))
+        return PROBES[kind](self.guests.engine(sandbox), container)
 
     async def fault(self, kind: str, sandbox: str) -> None:
         """Break a part of the world. Raises: Unsupported, NotFound."""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.scenario.language.needs import FAULTS
+from actors.host import probes
+from actors.scenario.language.needs import FAULTS, PROBES
 from actors.simulation import world as simulated
 from actors.system import embedded
 
@@ -94,8 +95,9 @@ def test_a_scenario_runs_with_it(tree: Path) -> None:
     ]
 
 
-def test_every_fault_that_a_world_knows_is_declared_and_some_world_knows_it() -> None:
+def test_what_the_worlds_know_is_what_the_language_has() -> None:
     assert {*embedded.FAULTS, *simulated.FAULTS} == set(FAULTS)
+    assert {*probes.PROBES, *simulated.PROBES} == set(PROBES)
 
 
 def test_a_file_is_checked_by_it(tree: Path) -> None:
