@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from actors.errors import InvalidArgument
-from actors.scenario.asks import CopyFile, ListProcesses, ReseedRandom, Update
+from actors.scenario.asks import CopyFile, ListProcesses, Update
 from actors.scenario.model import Step
 from actors.scenario.topology import cpu_quota
 from actors.wire.codec import convert_args
+from actors.wire.sandbox_verbs import SANDBOX_VERBS
 from actors.wire.spec import ResourceSpec
-from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS
+from actors.wire.verbs import CONTAINER_VERBS
 
 if TYPE_CHECKING:
     from actors.scenario.stage import Attempt
     from actors.scenario.verbs import Call
+    from actors.wire.verb import Verb
 
 __all__ = ["ask", "call"]
 
@@ -33,10 +35,6 @@ async def ask(step: Step, attempt: Attempt) -> tuple[str, str]:
     match step:
         case Update():
             return target, await _update(step, attempt)
-        case ReseedRandom(data=data):
-            seeding = attempt.sandbox(target).reseed_random(attempt.text(data).encode(), timeout=attempt.budget)
-            await attempt.ask(step.word, attempt.address(target), seeding)
-            return target, "{}"
         case CopyFile(path=path, data=data):
             content = attempt.text(data).encode()
             copying = attempt.sandbox(target).copy_file(attempt.text(path), content, timeout=attempt.budget)
@@ -53,6 +51,10 @@ async def ask(step: Step, attempt: Attempt) -> tuple[str, str]:
             names = [item.name for item in msgspec.structs.fields(step)]
             given = {name: getattr(step, name) for name in names if name not in _OWN and name != step.word}
             args = {name: value for name, value in given.items() if value is not None}
+            row = _row(target, step.word, attempt)
+            for item in msgspec.structs.fields(row.args):
+                if item.type is bytes and item.name in args:
+                    args[item.name] = attempt.text(args[item.name]).encode()
             return target, await _send(target, step.word, args, attempt)
 
 
@@ -72,12 +74,17 @@ async def _update(step: Update, attempt: Attempt) -> str:
     return "{}"
 
 
-async def _send(target: str, verb: str, args: dict[str, Any], attempt: Attempt) -> str:
-    address = attempt.address(target)
+def _row(target: str, verb: str, attempt: Attempt) -> Verb[Any, Any]:
+    """Raises: InvalidArgument, when what is meant has no such verb."""
     table = SANDBOX_VERBS if attempt.is_sandbox(target) else CONTAINER_VERBS
-    row = table.get(verb)
-    if row is None:
-        raise InvalidArgument(f"{address} has no verb {verb!r}: it has {', '.join(table)}", field="verb")
+    if verb not in table:
+        known = ", ".join(table)
+        raise InvalidArgument(f"{attempt.address(target)} has no verb {verb!r}: it has {known}", field="verb")
+    return table[verb]
+
+
+async def _send(target: str, verb: str, args: dict[str, Any], attempt: Attempt) -> str:
+    address, row = attempt.address(target), _row(target, verb, attempt)
     message = convert_args(_filled(args, attempt), row.args)
     asking = attempt.stage.world.system.courier.ask(address, verb, message, row.result, timeout=attempt.budget)
     return _json(await attempt.ask(verb, address, asking))

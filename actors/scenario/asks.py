@@ -1,22 +1,31 @@
 """Verbs of the scenario language that pass their fields on as they are: one ask each, the answer as JSON.
 
-For `verbs`, whose table they join, and `steps`, which performs them all alike: a field that is given goes into
+A verb of the wire that says what its step is (`actors.wire.verb.StepWords`) has one made of it. For `verbs`, whose table they join, and `steps`, which performs them all alike: a field that is given goes into
 the wire's own argument of that name. Not for verbs with a meaning of their own here, such as exec.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from types import GenericAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast, get_args, get_origin
 
 import msgspec
 
 from actors.scenario.bases import ContainerName, Look, SandboxName, Target, Valued
 from actors.scenario.model import Bytes, Kind, Number, Step, Text
+from actors.wire.sandbox_verbs import SANDBOX_VERBS
+from actors.wire.verbs import CONTAINER_VERBS
 
-__all__ = ["ASKS", "CopyFile", "ListProcesses", "ReseedRandom", "Update"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.wire.verb import StepWords, Verb
+
+__all__ = ["ASKS", "ASK_EXAMPLES", "ASK_FIELDS", "ASK_WORDS", "CopyFile", "ListProcesses", "Update"]
 
 # a whole number that may be a value
 Whole = Annotated[str, Kind.NUMBER]
+_Object = Annotated[dict[str, Any], Kind.ARGS]
 
 
 class Info(Look, frozen=True, kw_only=True, omit_defaults=True):
@@ -24,14 +33,6 @@ class Info(Look, frozen=True, kw_only=True, omit_defaults=True):
 
     word = "info"
     info: Target
-
-
-class Stats(Look, frozen=True, kw_only=True, omit_defaults=True):
-    """What the container uses: cpu, memory, pids, block_io, huge_pages, network."""
-
-    word = "stats"
-    needs: ClassVar[tuple[str, ...]] = ("stats",)
-    stats: ContainerName
 
 
 class ListProcesses(Look, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,54 +56,6 @@ class Update(Valued, frozen=True, kw_only=True, omit_defaults=True):
     cpus: Number | None = None
 
 
-class Capabilities(Look, frozen=True, kw_only=True, omit_defaults=True):
-    """What the sandbox's agent can be given."""
-
-    word = "capabilities"
-    capabilities: SandboxName
-
-
-class GetGuestDetails(Look, frozen=True, kw_only=True, omit_defaults=True):
-    """What the guest says of itself."""
-
-    word = "get_guest_details"
-    get_guest_details: SandboxName
-
-
-class Disconnect(Valued, frozen=True, kw_only=True, omit_defaults=True):
-    """Closes the sandbox's own connection to its agent; the next verb dials again."""
-
-    word = "disconnect"
-    disconnect: SandboxName
-
-
-class OnlineCpuMem(Valued, frozen=True, kw_only=True, omit_defaults=True):
-    """Brings up processors, and memory, that were plugged into the guest's machine."""
-
-    word = "online_cpu_mem"
-    online_cpu_mem: SandboxName
-    cpus: int
-    cpu_only: bool = False
-    wait: bool = False
-
-
-class SetGuestTime(Valued, frozen=True, kw_only=True, omit_defaults=True):
-    """Sets the guest's clock."""
-
-    word = "set_guest_time"
-    set_guest_time: SandboxName
-    seconds: Whole
-    microseconds: Whole | None = None
-
-
-class ReseedRandom(Valued, frozen=True, kw_only=True, omit_defaults=True):
-    """Mixes bytes into the random pool of the guest's kernel."""
-
-    word = "reseed_random"
-    reseed_random: SandboxName
-    data: Text
-
-
 class CopyFile(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """Puts a small file into the guest's shared directory."""
 
@@ -112,50 +65,58 @@ class CopyFile(Valued, frozen=True, kw_only=True, omit_defaults=True):
     data: Text
 
 
-class ListInterfaces(Look, frozen=True, kw_only=True, omit_defaults=True):
-    """The sandbox's network devices."""
-
-    word = "list_interfaces"
-    list_interfaces: SandboxName
-
-
-class UpdateInterface(Valued, frozen=True, kw_only=True, omit_defaults=True):
-    """Gives a network device of the sandbox its addresses; the value is how it is then."""
-
-    word = "update_interface"
-    update_interface: SandboxName
-    interface: Annotated[dict[str, Any], Kind.ARGS]
-
-
-class ListRoutes(Look, frozen=True, kw_only=True, omit_defaults=True):
-    """The sandbox's routes."""
-
-    word = "list_routes"
-    list_routes: SandboxName
-
-
-class UpdateRoutes(Valued, frozen=True, kw_only=True, omit_defaults=True):
-    """Replaces the sandbox's routes; the value is how they are then."""
-
-    word = "update_routes"
-    update_routes: SandboxName
-    routes: tuple[Annotated[dict[str, Any], Kind.ARGS], ...] = msgspec.field(default=())
-
-
-ASKS: tuple[type[Step], ...] = (
-    Info,
-    Stats,
-    ListProcesses,
-    Update,
-    Capabilities,
-    GetGuestDetails,
-    Disconnect,
-    OnlineCpuMem,
-    SetGuestTime,
-    ReseedRandom,
-    CopyFile,
-    ListInterfaces,
-    UpdateInterface,
-    ListRoutes,
-    UpdateRoutes,
+_SCOPES: tuple[tuple[Any, str, Mapping[str, Verb[Any, Any]]], ...] = (
+    (SandboxName, "The sandbox.", SANDBOX_VERBS),
+    (ContainerName, "The container.", CONTAINER_VERBS),
 )
+
+
+def _kind(annotation: Any) -> Any:
+    """What a file writes for an argument of this type."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is tuple:
+        return GenericAlias(tuple, (_kind(get_args(annotation)[0]), ...))
+    if annotation in (str, bytes):
+        return Text
+    return _Object if issubclass(annotation, msgspec.Struct) else annotation
+
+
+def _field(item: msgspec.structs.FieldInfo, *, value: bool) -> tuple[str, Any] | tuple[str, Any, Any]:
+    kind: Any = Whole if value else _kind(item.type)
+    if item.required:
+        return item.name, kind
+    # what the file leaves out is the wire's own default
+    return (item.name, kind, item.default) if kind is bool else (item.name, kind | None, None)
+
+
+def _step(about: Any, verb: Verb[Any, Any], words: StepWords) -> type[Step]:
+    fields = (_field(item, value=item.name in words.values) for item in msgspec.structs.fields(verb.args))
+    made = msgspec.defstruct(
+        verb.name.title().replace("_", ""),
+        [(verb.name, about), *fields],
+        bases=(Valued if verb.changes_state else Look,),
+        namespace={"__doc__": words.does, "word": verb.name, "needs": words.needs},
+        module=__name__,
+        frozen=True,
+        kw_only=True,
+        omit_defaults=True,
+    )
+    return cast("type[Step]", made)
+
+
+_MADE = {
+    _step(about, verb, verb.step): {verb.name: subject, **verb.step.fields}
+    for about, subject, table in _SCOPES
+    for verb in table.values()
+    if verb.step is not None
+}
+ASKS: tuple[type[Step], ...] = (Info, ListProcesses, Update, CopyFile, *_MADE)
+ASK_WORDS = frozenset(ask.word for ask in _MADE)
+# for `words` and `examples`
+ASK_FIELDS: Mapping[str, str] = {
+    f"{step.__name__}.{name}": text for step, fields in _MADE.items() for name, text in fields.items()
+}
+ASK_EXAMPLES: Mapping[str, str] = {
+    name: verb.step.example for _, _, table in _SCOPES for name, verb in table.items() if verb.step is not None
+}

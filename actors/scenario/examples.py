@@ -8,6 +8,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from actors.scenario.asks import ASK_EXAMPLES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,6 +18,7 @@ __all__ = ["EXAMPLES"]
 # `box` is a sandbox; `one` and `two` are containers in it
 EXAMPLES: Mapping[str, str] = MappingProxyType(
     {
+        **ASK_EXAMPLES,
         "create": "{create: one, expect: {state: ready}}",
         "start": "{start: one, within: 5s}",
         "pause": "{pause: one, expect: {state: paused}}",
@@ -36,20 +39,9 @@ EXAMPLES: Mapping[str, str] = MappingProxyType(
         "state": "{state: one, expect: running}",
         "check": "{check: box, expect: serving}",
         "info": "{info: one, expect: {json: {oom_kills: 0}}}",
-        "stats": "{stats: one, save: {used: memory.usage.bytes}}",
         "list_processes": '{list_processes: one, table: true, args: ["-ef"], expect: {contains: sleep}}',
         "update": "{update: one, memory: 128MiB, cpus: 0.5}",
-        "capabilities": "{capabilities: box}",
-        "get_guest_details": "{get_guest_details: box}",
-        "disconnect": "{disconnect: box}",
-        "online_cpu_mem": "{online_cpu_mem: box, cpus: 2, wait: true}",
-        "set_guest_time": "{set_guest_time: box, seconds: 1700000000}",
-        "reseed_random": "{reseed_random: box, data: some text}",
         "copy_file": "{copy_file: box, path: etc/motd, data: hello}",
-        "list_interfaces": "{list_interfaces: box}",
-        "update_interface": "{update_interface: box, interface: {device: eth0, name: eth0, mtu: 1400}}",
-        "list_routes": "{list_routes: box}",
-        "update_routes": "{update_routes: box, routes: [{destination: 10.0.0.0/8, device: eth0}]}",
         "probe": "{probe: {freezer: one}, expect: frozen}",
         "fault": "{fault: {kill_guest: box}}",
         "call": "{call: one, verb: signal, args: {signal: 9}}",

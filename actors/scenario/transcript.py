@@ -15,23 +15,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import yaml
 
-from actors.scenario.asks import ASKS
+from actors.scenario.asks import ASK_WORDS
 from actors.scenario.recording import HEARD_BYTES, Heard
 from actors.scenario.scalars import SIGNALS, size_text
+from actors.wire.sandbox_verbs import Checked, CreateContainer
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, Stopped
-from actors.wire.verbs import (
-    Checked,
-    CreateContainer,
-    CreateSandbox,
-    Exec,
-    Info,
-    ProcessRef,
-    Signal,
-    Signalled,
-    Stop,
-    Winsize,
-    WriteStdin,
-)
+from actors.wire.verbs import CreateSandbox, Exec, Info, ProcessRef, Signal, Signalled, Stop, Winsize, WriteStdin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +33,6 @@ Tree = dict[str, Any]
 _SIGNAL_NAMES = {number: name for name, number in SIGNALS.items()}
 # asks of a target alone, which a step of the same name repeats
 _PLAIN = frozenset({"start", "pause", "resume", "delete", "disconnect"})
-_LOOKS = frozenset(ask.word for ask in ASKS) - {"update", "copy_file", "reseed_random", "list_processes", "info"}
 
 
 def transcript(asks: Sequence[Asked], *, name: str, why: str, heard: Heard | None = None) -> str:
@@ -155,7 +143,7 @@ class _Writer:
             serving = isinstance(ask.answer, Checked) and ask.answer.serving
             return {"check": self._target(ask.to), "expect": "serving" if serving else "not serving"}
         fields: Tree = msgspec.to_builtins(ask.args)
-        if ask.verb in _LOOKS and not fields:
+        if ask.verb in ASK_WORDS and not fields:
             return {ask.verb: self._target(ask.to)}
         return {"call": self._target(ask.to), "verb": ask.verb, **({"args": _texts(fields)} if fields else {})}
 

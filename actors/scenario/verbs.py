@@ -39,7 +39,8 @@ from actors.scenario.model import (
     Step,
     Text,
 )
-from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS, SYSTEM_VERBS, Verb
+from actors.wire.sandbox_verbs import SANDBOX_VERBS
+from actors.wire.verbs import CONTAINER_VERBS, SYSTEM_VERBS, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,6 +8,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from actors.scenario.asks import ASK_FIELDS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -15,6 +17,7 @@ __all__ = ["FIELDS"]
 
 FIELDS: Mapping[str, str] = MappingProxyType(
     {
+        **ASK_FIELDS,
         "Scenario.name": "What it shows, in a few words.",
         "Scenario.why": "The sentence that says why anybody should care.",
         "Scenario.group": "A heading, for people and `--filter`.",
@@ -104,7 +107,6 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "State.state": "The sandbox or container.",
         "Check.check": "The sandbox whose agent is asked.",
         "Info.info": "The sandbox or container.",
-        "Stats.stats": "The container.",
         "ListProcesses.list_processes": "The container.",
         "ListProcesses.table": "The value is the table of `ps` instead.",
         "ListProcesses.args": "Of `ps`; `-ef` when there are none.",
@@ -112,27 +114,9 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "Update.memory": "How much memory it may use from now on.",
         "Update.pids": "How many processes it may have from now on.",
         "Update.cpus": "How many processors it may use from now on.",
-        "Capabilities.capabilities": "The sandbox.",
-        "GetGuestDetails.get_guest_details": "The sandbox.",
-        "Disconnect.disconnect": "The sandbox.",
-        "OnlineCpuMem.online_cpu_mem": "The sandbox.",
-        "OnlineCpuMem.cpus": "How many processors.",
-        "OnlineCpuMem.cpu_only": "No memory.",
-        "OnlineCpuMem.wait": "Until that many are up.",
-        "SetGuestTime.set_guest_time": "The sandbox.",
-        "SetGuestTime.seconds": "Since 1970.",
-        "SetGuestTime.microseconds": "And so many more.",
-        "ReseedRandom.reseed_random": "The sandbox.",
-        "ReseedRandom.data": "1 to 512 bytes, as text.",
         "CopyFile.copy_file": "The sandbox.",
         "CopyFile.path": "Relative to the shared directory.",
         "CopyFile.data": "Its content.",
-        "ListInterfaces.list_interfaces": "The sandbox.",
-        "UpdateInterface.update_interface": "The sandbox.",
-        "UpdateInterface.interface": "`device`, `name`, `addresses` (`address`, `prefix`), `mtu`, `hardware_address`.",
-        "ListRoutes.list_routes": "The sandbox.",
-        "UpdateRoutes.update_routes": "The sandbox.",
-        "UpdateRoutes.routes": "Each with `destination`, `gateway`, `device` and the like; see docs/protocol.md.",
         "Probe.probe": "What to ask, and the container to ask it of.",
         "Fault.fault": "What to break, and the sandbox that it happens to.",
         "Call.call": "The sandbox or container.",
