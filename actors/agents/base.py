@@ -15,15 +15,16 @@ import trio
 
 from actors.errors import Unsupported
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails
+from actors.wire.sandbox_verbs import Checked, Interfaces, Routes
 from actors.wire.spec import ExitStatus
-from actors.wire.verbs import Checked, Interfaces, Routes
 
 if TYPE_CHECKING:
     from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
     from actors.wire.reports import Interface
+    from actors.wire.sandbox_verbs import CopyFile, OnlineCpuMem, ReseedRandom, SetGuestTime, UpdateInterface
     from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec, TerminalSize
-    from actors.wire.verbs import CopyFile, OnlineCpuMem, ReseedRandom, SetGuestTime, Update, UpdateInterface
+    from actors.wire.verbs import Update
     from transports.base import Dialer
 
 __all__ = ["AgentConnection", "AgentFactory", "Channels", "Polls", "SandboxAgent"]

@@ -13,7 +13,7 @@ import trio
 
 from actors.agents.base import SandboxAgent
 from actors.wire.reports import GuestDetails
-from actors.wire.verbs import Checked
+from actors.wire.sandbox_verbs import Checked
 
 if TYPE_CHECKING:
     from actors.agents.base import Channels

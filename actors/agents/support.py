@@ -9,8 +9,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from actors.wire.sandbox_verbs import SANDBOX_VERBS
 from actors.wire.verb import COLUMNS, EVERYWHERE, KATA, NOOP
-from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS
+from actors.wire.verbs import CONTAINER_VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

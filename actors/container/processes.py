@@ -34,14 +34,7 @@ if TYPE_CHECKING:
     from actors.limits import Limits
     from actors.mailbox import Mail
     from actors.wire.spec import ExitStatus
-    from actors.wire.verbs import (
-        Exec,
-        ProcessRef,
-        ReadOutput,
-        Signal,
-        Winsize,
-        WriteStdin,
-    )
+    from actors.wire.verbs import Exec, ProcessRef, ReadOutput, Signal, Winsize, WriteStdin
 
 __all__ = ["Processes"]
 

@@ -16,15 +16,7 @@ from actors.handles.base import UNSET, Deadline, Handle, Timeout, check_bytes
 from actors.mailbox import checked_seconds
 from actors.nurseries import open_plain_nursery
 from actors.wire.spec import ExitStatus, TerminalSize
-from actors.wire.verbs import (
-    ContainerVerbs,
-    ProcessRef,
-    ReadOutput,
-    Signal,
-    Signalled,
-    Winsize,
-    WriteStdin,
-)
+from actors.wire.verbs import ContainerVerbs, ProcessRef, ReadOutput, Signal, Signalled, Winsize, WriteStdin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator

@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING
 
 from actors.handles.base import UNSET, Deadline, Handle, SeenEvent, Timeout, check_bytes, with_grace
 from actors.handles.container import ContainerHandle
-from actors.wire.verbs import (
+from actors.wire.sandbox_verbs import (
     Checked,
     CopyFile,
     CreateContainer,
-    Info,
-    Nothing,
     OnlineCpuMem,
     ReseedRandom,
     Routes,
     SandboxVerbs,
     SetGuestTime,
-    Stop,
     UpdateInterface,
 )
+from actors.wire.verbs import Info, Nothing, Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from actors.lifecycle.states import SandboxState
 from actors.lifecycle.table import Lifecycle, states_of
-from actors.wire.verbs import SANDBOX_VERBS
+from actors.wire.sandbox_verbs import SANDBOX_VERBS
 
 __all__ = ["SANDBOX", "SandboxEvent", "SandboxState"]
 

@@ -34,14 +34,8 @@ from actors.sandbox.health import watch_health
 from actors.sandbox.oom import watch_oom
 from actors.wire.events import ActorEvent
 from actors.wire.ids import check_id
-from actors.wire.verbs import (
-    SANDBOX_VERBS,
-    Created,
-    Info,
-    Nothing,
-    Overlap,
-    Stop,
-)
+from actors.wire.sandbox_verbs import SANDBOX_VERBS
+from actors.wire.verbs import Created, Info, Nothing, Overlap, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -51,8 +45,9 @@ if TYPE_CHECKING:
     from actors.limits import Limits
     from actors.mailbox import Hub, Inbox, Mail
     from actors.sandbox.guest import Guest, GuestLauncher, Images
+    from actors.wire.sandbox_verbs import CreateContainer
     from actors.wire.spec import SandboxSpec
-    from actors.wire.verbs import CreateContainer, Delete
+    from actors.wire.verbs import Delete
 
 __all__ = ["SandboxActor"]
 
@@ -60,7 +55,7 @@ _log = logging.getLogger("katrio")
 
 
 class SandboxActor:
-    """See `actors.wire.verbs.SANDBOX_VERBS` for what it serves. `forget` frees its name; repeated is fine."""
+    """See `actors.wire.sandbox_verbs.SANDBOX_VERBS` for what it serves. `forget` frees its name; repeated is fine."""
 
     def __init__(
         self,

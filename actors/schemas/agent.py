@@ -5,6 +5,8 @@ An `exec_id` equal to the container's id, or empty where the RPC allows it, mean
 here: `network`, `resources`, `stats`, and the container's specification, `oci`.
 """
 
+# Made by scripts/make-structs from tables/kata-agent.json, kata-agent-1x.json and structs.toml.
+
 from __future__ import annotations
 
 from enum import IntEnum

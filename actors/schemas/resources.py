@@ -3,6 +3,8 @@
 Fields are named as in agent.proto and csi.proto; sizes in bytes. Not for limits of one container: those are `oci.Resources`.
 """
 
+# Made by scripts/make-structs from tables/kata-agent.json, kata-agent-1x.json and structs.toml.
+
 from __future__ import annotations
 
 from enum import IntEnum

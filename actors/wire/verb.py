@@ -1,14 +1,15 @@
 """What a verb's declaration says: one row, from which everything that is the same for all verbs is derived.
 
 `actors.wire.verbs` declares them. Derived are the actor's check of arguments and states, its order of work, the handler of a
-plain verb, the pages docs/verbs.md and docs/agents.md, and `katrio verbs`. Not for what a verb does.
+plain verb, its step in a scenario file, the pages docs/verbs.md and docs/agents.md, and `katrio verbs`. Not for what a verb does.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from actors.limits import Limits
 
-__all__ = ["COLUMNS", "EVERYWHERE", "KATA", "NOOP", "Overlap", "Verb", "verbs_of"]
+__all__ = ["COLUMNS", "EVERYWHERE", "KATA", "NOOP", "Overlap", "StepWords", "Verb", "reading", "verbs_of"]
 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
@@ -44,6 +45,24 @@ class Overlap(Enum):
     BESIDE = "beside"
 
 
+class StepWords(NamedTuple):
+    """What the scenario language says of a verb that a file asks as it is, by a step of its name.
+
+    Attributes:
+        does: a sentence, for the reference.
+        example: the step as it is written in a file where `box` is a sandbox and `one` a container in it.
+        fields: of each argument that the step has a field for, a sentence. Texts are bytes where the argument is.
+        values: those of them that are numbers and may be a value, as `${seconds}`.
+        needs: of the world, beside what the file lists.
+    """
+
+    does: str
+    example: str
+    fields: Mapping[str, str] = MappingProxyType({})
+    values: frozenset[str] = frozenset()
+    needs: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Verb(Generic[A, R]):
     """One verb; its name is that of the class attribute that it is.
@@ -59,6 +78,7 @@ class Verb(Generic[A, R]):
         valid: refuses arguments of a plain verb that the limits do not allow. Raises: InvalidArgument.
         support: the columns of the support table where it is done; `unsupported` in the others.
         streams: it is opened as a stream.
+        step: the step of a scenario file that asks it, where that has no meaning of its own.
     """
 
     args: type[A]
@@ -71,13 +91,39 @@ class Verb(Generic[A, R]):
     changes_state: bool = True
     stoppable: bool = False
     streams: bool = False
+    step: StepWords | None = None
     name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         object.__setattr__(self, "name", name)
 
 
+def reading(
+    args: type[A],
+    result: type[R],
+    states: frozenset[StrEnum] = frozenset(),
+    *,
+    plain: bool = False,
+    support: frozenset[str] = EVERYWHERE,
+    streams: bool = False,
+    step: StepWords | None = None,
+) -> Verb[A, R]:
+    """One that changes nothing."""
+    return Verb(
+        args,
+        result,
+        Overlap.BESIDE,
+        states,
+        plain=plain,
+        support=support,
+        changes_state=False,
+        stoppable=True,
+        streams=streams,
+        step=step,
+    )
+
+
 def verbs_of(owner: type) -> Mapping[str, Verb[Any, Any]]:
     """The verbs that a class declares, by name, in their order there."""
-    declared: list[tuple[str, Any]] = [(name, verb) for name, verb in vars(owner).items() if isinstance(verb, Verb)]
-    return dict(declared)
+    found: dict[str, Verb[Any, Any]] = {name: verb for name, verb in vars(owner).items() if isinstance(verb, Verb)}
+    return found

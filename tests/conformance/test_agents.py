@@ -16,7 +16,8 @@ from actors.scenario.stage.events import Outcome
 from actors.simulation.run import simulate
 from actors.simulation.scenarios import play
 from actors.simulation.world import open_simulated
-from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS
+from actors.wire.sandbox_verbs import SANDBOX_VERBS
+from actors.wire.verbs import CONTAINER_VERBS
 from tests.support.agent_body import EXERCISES, differences
 
 if TYPE_CHECKING:

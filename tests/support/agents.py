@@ -21,8 +21,8 @@ from actors.seams import real_seams
 from actors.system.absent import AnyImage
 from actors.system.compose import Parts, open_actors
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails
+from actors.wire.sandbox_verbs import Checked
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
-from actors.wire.verbs import Checked, Update
 from transports.errors import Unreachable
 from transports.memory import MemoryTransport
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from actors.lifecycle.container import ContainerState
     from actors.limits import Limits
     from actors.sandbox import Images
+    from actors.wire.verbs import Update
 
 R = TypeVar("R")
 

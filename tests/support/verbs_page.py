@@ -14,7 +14,8 @@ from msgspec import inspect as shapes
 
 from actors.wire.events import ActorEvent
 from actors.wire.fields import rule_of
-from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS, SYSTEM_VERBS, Nothing
+from actors.wire.sandbox_verbs import SANDBOX_VERBS
+from actors.wire.verbs import CONTAINER_VERBS, SYSTEM_VERBS, Nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +27,7 @@ HEAD = """\
 # Verbs
 
 What an `ask` may say to whom, for whoever writes a client in another language; the envelopes themselves are in
-[protocol.md](protocol.md). Made from [actors/wire/verbs.py](../actors/wire/verbs.py) by
+[protocol.md](protocol.md). Made from [actors/wire](../actors/wire)'s declarations of them by
 `python -m tests.support.verbs_page`.
 
 Arguments and answers are msgpack maps with the field names below as keys. A field with a default may be left out, both

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import inspect as shapes
 
-from actors.wire import verbs
+from actors.wire import sandbox_verbs, verbs
 from actors.wire.fields import own_path
 from actors.wire.reports import Address, Interface, Route
 from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
@@ -31,17 +31,13 @@ _PROCESS = ProcessSpec(args=("true",))
 # what is asked when nothing is spoiled
 _RIGHT: Mapping[type[msgspec.Struct], msgspec.Struct] = {
     verbs.CreateSandbox: verbs.CreateSandbox("new"),
-    verbs.CreateContainer: verbs.CreateContainer("new", ContainerSpec(process=_PROCESS)),
+    sandbox_verbs.CreateContainer: sandbox_verbs.CreateContainer("new", ContainerSpec(process=_PROCESS)),
     verbs.Exec: verbs.Exec("new", _PROCESS),
     verbs.Signal: verbs.Signal(10),
     verbs.Winsize: verbs.Winsize(TerminalSize(24, 80)),
-    verbs.WriteStdin: verbs.WriteStdin(b"x"),
     verbs.Update: verbs.Update(ResourceSpec()),
-    verbs.OnlineCpuMem: verbs.OnlineCpuMem(1),
-    verbs.SetGuestTime: verbs.SetGuestTime(1),
-    verbs.ReseedRandom: verbs.ReseedRandom(b"x"),
-    verbs.CopyFile: verbs.CopyFile(path="file", size=1, data=b"x"),
-    verbs.UpdateInterface: verbs.UpdateInterface(Interface(device="lo")),
+    sandbox_verbs.CopyFile: sandbox_verbs.CopyFile(path="file", size=1, data=b"x"),
+    sandbox_verbs.UpdateInterface: sandbox_verbs.UpdateInterface(Interface(device="lo")),
 }
 # one of each part that is not there when nothing is said
 _PARTS: Mapping[type[msgspec.Struct], msgspec.Struct] = {
@@ -52,13 +48,14 @@ _PARTS: Mapping[type[msgspec.Struct], msgspec.Struct] = {
     Address: Address("127.0.0.1", 8),
     Route: Route(destination="192.0.2.0/24"),
 }
+_TABLES = {
+    "system": verbs.SYSTEM_VERBS,
+    "sandbox": sandbox_verbs.SANDBOX_VERBS,
+    "container": verbs.CONTAINER_VERBS,
+}
 ARGUMENTS: Mapping[tuple[str, str], type[msgspec.Struct]] = {
     (kind, name): verb.args
-    for kind, table in (
-        ("system", verbs.SYSTEM_VERBS),
-        ("sandbox", verbs.SANDBOX_VERBS),
-        ("container", verbs.CONTAINER_VERBS),
-    )
+    for kind, table in _TABLES.items()
     for name, verb in table.items()
     if verb.args is not verbs.Nothing
 }
@@ -84,9 +81,19 @@ def _below(kind: shapes.Type, place: Place) -> Iterator[Place]:
             yield from ((*place, "key"), (*place, "value"))
 
 
+def _least(args: type[msgspec.Struct]) -> msgspec.Struct:
+    """Arguments with what they must have, of the plainest kind."""
+    simple: Mapping[type[shapes.Type], object] = {shapes.IntType: 1, shapes.StrType: "x", shapes.BytesType: b"x"}
+    info = shapes.type_info(args)
+    assert isinstance(info, shapes.StructType)
+    kinds = {field.name: field.type for field in info.fields if field.required}
+    bare = {name: kind.type if isinstance(kind, shapes.Metadata) else kind for name, kind in kinds.items()}
+    return args(**{name: simple[type(kind)] for name, kind in bare.items()})
+
+
 def spoiled(args: type[msgspec.Struct], place: Place, wild: object) -> Any:
     """Right arguments but for one value."""
-    return _put(args, _RIGHT[args] if args in _RIGHT else args(), place, wild)
+    return _put(args, _RIGHT[args] if args in _RIGHT else _least(args), place, wild)
 
 
 def _put(kind: Any, value: Any, place: Place, wild: object) -> Any:
@@ -174,23 +181,30 @@ def _one(act: Callable[[ContainerHandle, Any], Awaitable[object]]) -> Any:
     return act
 
 
+def _plain(verb: str) -> Callable[[Any, Any], Awaitable[object]]:
+    """By the method of a plain verb, which takes the fields of the arguments by their names."""
+
+    def act(handle: Any, args: Any) -> Awaitable[object]:
+        asked: Awaitable[object] = getattr(handle, verb)(
+            **{name: getattr(args, name) for name in args.__struct_fields__}
+        )
+        return asked
+
+    return act
+
+
 # each verb by its handle's own method, given the arguments that the method would send
 CALLS: Mapping[tuple[str, str], Callable[[Any, Any], Awaitable[object]]] = {
+    **{(kind, name): _plain(name) for kind, name in ARGUMENTS if _TABLES[kind][name].plain},
     ("system", "create_sandbox"): _system(lambda system, a: system.create_sandbox(a.id, a.spec)),
     ("sandbox", "stop"): _box(lambda box, a: box.stop(grace=a.grace_seconds)),
     ("sandbox", "delete"): _box(lambda box, a: box.delete(force=a.force)),
-    ("sandbox", "online_cpu_mem"): _box(lambda box, a: box.online_cpu_mem(a.cpus, cpu_only=a.cpu_only, wait=a.wait)),
-    ("sandbox", "set_guest_time"): _box(lambda box, a: box.set_guest_time(a.seconds, a.microseconds)),
-    ("sandbox", "reseed_random"): _box(lambda box, a: box.reseed_random(a.data)),
     ("sandbox", "copy_file"): _box(
         lambda box, a: box.copy_file(a.path, a.data, mode=a.mode, directory_mode=a.directory_mode, uid=a.uid, gid=a.gid)
     ),
-    ("sandbox", "update_interface"): _box(lambda box, a: box.update_interface(a.interface)),
-    ("sandbox", "update_routes"): _box(lambda box, a: box.update_routes(a.routes)),
     ("sandbox", "create_container"): _box(lambda box, a: box.create_container(a.id, a.spec)),
     ("container", "stop"): _one(lambda one, a: one.stop(signum=a.signal, grace=a.grace_seconds, force=a.force)),
     ("container", "delete"): _one(lambda one, a: one.delete(force=a.force)),
-    ("container", "update"): _one(lambda one, a: one.update(a.resources)),
     ("container", "exec"): _one(lambda one, a: one.exec(a.id, a.process)),
     ("container", "signal"): _one(_signal),
     ("container", "winsize"): _one(

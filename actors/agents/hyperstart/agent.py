@@ -20,8 +20,8 @@ from actors.agents.hyperstart.pod import Pod, PodContainer, check_spec, containe
 from actors.errors import AgentError, AlreadyExists, GuestDied, InvalidTransition, NotFound, OutcomeUnknown
 from actors.host.usertable import read_user_table
 from actors.wire.reports import Capabilities, GuestDetails
+from actors.wire.sandbox_verbs import Checked
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
-from actors.wire.verbs import Checked
 from transports.hyperstart import messages
 from transports.hyperstart.codec import Code
 

@@ -59,8 +59,8 @@ from actors.nurseries import open_plain_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
+from actors.wire.sandbox_verbs import Checked, Interfaces, Routes
 from actors.wire.spec import ExitStatus
-from actors.wire.verbs import Checked, Interfaces, Routes
 from transports.errors import StatusCode
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ if TYPE_CHECKING:
     from actors.host.users import ResolvedUser
     from actors.limits import Limits
     from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface
+    from actors.wire.sandbox_verbs import CopyFile, OnlineCpuMem, ReseedRandom, SetGuestTime, UpdateInterface
     from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec, TerminalSize
-    from actors.wire.verbs import CopyFile, OnlineCpuMem, ReseedRandom, SetGuestTime, Update, UpdateInterface
+    from actors.wire.verbs import Update
 
 __all__ = ["KataAgent", "connect_kata", "identify_kata"]
 

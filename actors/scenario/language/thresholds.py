@@ -10,7 +10,8 @@ import re
 
 import msgspec
 
-from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS, SYSTEM_VERBS
+from actors.wire.sandbox_verbs import SANDBOX_VERBS
+from actors.wire.verbs import CONTAINER_VERBS, SYSTEM_VERBS
 
 __all__ = ["ASKED", "Threshold", "impossible", "parse_threshold"]
 

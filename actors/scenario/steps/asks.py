@@ -1,13 +1,14 @@
 """Steps that pass their fields on as they are: one ask each, the answer as JSON; and calls of any verb by its name.
 
-Each row of `_ASKS` is such a verb: a class is made of it, whose fields that are given go into the wire's own arguments of those
-names. Where a field is no argument of the wire's the step is a class like any other. The answer becomes JSON with every field in it,
+A verb of the wire that says what its step is (`actors.wire.verb.StepWords`) has one made of it, whose fields that are given go into
+the arguments of those names. Where a field is no argument of the wire's the step is a class like any other. The answer becomes JSON with every field in it,
 zeros included, so that a path always leads somewhere.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, cast
+from types import GenericAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast, get_args, get_origin
 
 import msgspec
 
@@ -18,8 +19,10 @@ from actors.scenario.stage.draft import written
 from actors.scenario.stage.topology import cpu_quota
 from actors.scenario.steps.base import Look, Observed, Single, Valued, Wrong, same
 from actors.wire.codec import convert_args
+from actors.wire.sandbox_verbs import SANDBOX_VERBS
 from actors.wire.spec import ResourceSpec
-from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS
+from actors.wire.verb import StepWords
+from actors.wire.verbs import CONTAINER_VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from actors.scenario.stage.draft import Draft, Tree
     from actors.scenario.stage.recording import Asked
     from actors.scenario.stage.stage import Attempt
-    from actors.wire.verbs import Verb
+    from actors.wire.verb import Verb
 
 __all__ = ["CALL", "STEPS", "Call", "CopyFile", "ListProcesses", "Update"]
 
@@ -36,18 +39,6 @@ Whole = Annotated[str, Kind.NUMBER]
 Object = Annotated[dict[str, Any], Kind.ARGS]
 _OWN = frozenset(item.name for item in msgspec.structs.fields(Valued))
 _SANDBOX = Annotated[SandboxName, "The sandbox."]
-
-
-class _Ask(NamedTuple):
-    """A verb of the wire that a file asks as it is. `fields`: of its arguments, as `msgspec.defstruct` takes them."""
-
-    word: str
-    does: str
-    about: Any
-    example: str
-    looks: bool = False
-    needs: tuple[str, ...] = ()
-    fields: tuple[tuple[str, Any] | tuple[str, Any, Any], ...] = ()
 
 
 class _Asked(Valued, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,12 +61,38 @@ class _Asked(Valued, frozen=True, kw_only=True, omit_defaults=True):
         return same(cls, ask, draft) if ask.to and not msgspec.to_builtins(ask.args) else []
 
 
-def _step(row: _Ask) -> type[Single]:
+def _kind(annotation: Any) -> Any:
+    """What a file writes for an argument of this type."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is tuple:
+        return GenericAlias(tuple, (_kind(get_args(annotation)[0]), ...))
+    if annotation in (str, bytes):
+        return Text
+    return Object if issubclass(annotation, msgspec.Struct) else annotation
+
+
+def _field(item: msgspec.structs.FieldInfo, words: StepWords) -> tuple[str, Any] | tuple[str, Any, Any]:
+    kind: Any = Whole if item.name in words.values else _kind(item.type)
+    if item.required:
+        return item.name, Annotated[kind, words.fields[item.name]]
+    # what the file leaves out is the wire's own default, where nothing says the same
+    nothing = kind is bool or get_origin(kind) is tuple
+    kind, default = (kind, item.default) if nothing else (kind | None, None)
+    return item.name, Annotated[kind, words.fields[item.name]], default
+
+
+def _steps(about: Any, *verbs: Verb[Any, Any]) -> tuple[type[Single], ...]:
+    """Of those that say what their step is."""
+    return tuple(_step(about, verb, verb.step) for verb in verbs if verb.step is not None)
+
+
+def _step(about: Any, verb: Verb[Any, Any], words: StepWords) -> type[Single]:
     made = msgspec.defstruct(
-        row.word.title().replace("_", ""),
-        [(row.word, row.about), *row.fields],
-        bases=(_Asked, Look) if row.looks else (_Asked,),
-        namespace={"__doc__": row.does, "word": row.word, "example": row.example, "needs": row.needs},
+        verb.name.title().replace("_", ""),
+        [(verb.name, about), *(_field(item, words) for item in msgspec.structs.fields(verb.args))],
+        bases=(_Asked,) if verb.changes_state else (_Asked, Look),
+        namespace={"__doc__": words.does, "word": verb.name, "example": words.example, "needs": words.needs},
         module=__name__,
         frozen=True,
         kw_only=True,
@@ -234,116 +251,15 @@ def _plain(value: object) -> object:
     return value
 
 
-_ASKS: tuple[_Ask | type[Single], ...] = (
-    _Ask(
-        "info",
-        "What the actor says of itself: state, children, exit, oom_kills.",
-        Annotated[Target, "The sandbox or container."],
-        "{info: one, expect: {json: {oom_kills: 0}}}",
-        looks=True,
-    ),
-    _Ask(
-        "stats",
-        "What the container uses: cpu, memory, pids, block_io, huge_pages, network.",
-        Annotated[ContainerName, "The container."],
-        "{stats: one, save: {used: memory.usage.bytes}}",
-        looks=True,
-        needs=("stats",),
-    ),
+_INFO = StepWords(
+    "What the actor says of itself: state, children, exit, oom_kills.", "{info: one, expect: {json: {oom_kills: 0}}}"
+)
+STEPS: tuple[type[Single], ...] = (
+    _step(Annotated[Target, "The sandbox or container."], CONTAINER_VERBS["info"], _INFO),
+    *_steps(Annotated[ContainerName, "The container."], *CONTAINER_VERBS.values()),
     ListProcesses,
     Update,
-    _Ask(
-        "capabilities",
-        "What the sandbox's agent can be given.",
-        _SANDBOX,
-        "{capabilities: box}",
-        looks=True,
-    ),
-    _Ask(
-        "get_guest_details",
-        "What the guest says of itself.",
-        _SANDBOX,
-        "{get_guest_details: box}",
-        looks=True,
-    ),
-    _Ask(
-        "disconnect",
-        "Closes the sandbox's own connection to its agent; the next verb dials again.",
-        _SANDBOX,
-        "{disconnect: box}",
-    ),
-    _Ask(
-        "online_cpu_mem",
-        "Brings up processors, and memory, that were plugged into the guest's machine.",
-        _SANDBOX,
-        "{online_cpu_mem: box, cpus: 2, wait: true}",
-        fields=(
-            ("cpus", Annotated[int, "How many processors."]),
-            ("cpu_only", Annotated[bool, "No memory."], False),
-            ("wait", Annotated[bool, "Until that many are up."], False),
-        ),
-    ),
-    _Ask(
-        "set_guest_time",
-        "Sets the guest's clock.",
-        _SANDBOX,
-        "{set_guest_time: box, seconds: 1700000000}",
-        fields=(
-            ("seconds", Annotated[Whole, "Since 1970."]),
-            ("microseconds", Annotated[Whole | None, "And so many more."], None),
-        ),
-    ),
-    _Ask(
-        "reseed_random",
-        "Mixes bytes into the random pool of the guest's kernel.",
-        _SANDBOX,
-        "{reseed_random: box, data: some text}",
-        fields=(("data", Annotated[Text, "1 to 512 bytes, as text."]),),
-    ),
+    *_steps(_SANDBOX, *SANDBOX_VERBS.values()),
     CopyFile,
-    _Ask(
-        "list_interfaces",
-        "The sandbox's network devices.",
-        _SANDBOX,
-        "{list_interfaces: box}",
-        looks=True,
-    ),
-    _Ask(
-        "update_interface",
-        "Gives a network device of the sandbox its addresses; the value is how it is then.",
-        _SANDBOX,
-        "{update_interface: box, interface: {device: eth0, name: eth0, mtu: 1400}}",
-        fields=(
-            (
-                "interface",
-                Annotated[Object, "`device`, `name`, `addresses` (`address`, `prefix`), `mtu`, `hardware_address`."],
-            ),
-        ),
-    ),
-    _Ask(
-        "list_routes",
-        "The sandbox's routes.",
-        _SANDBOX,
-        "{list_routes: box}",
-        looks=True,
-    ),
-    _Ask(
-        "update_routes",
-        "Replaces the sandbox's routes; the value is how they are then.",
-        _SANDBOX,
-        "{update_routes: box, routes: [{destination: 10.0.0.0/8, device: eth0}]}",
-        fields=(
-            (
-                "routes",
-                Annotated[
-                    tuple[Object, ...],
-                    "Each with `destination`, `gateway`, `device` and the like; see docs/protocol.md.",
-                ],
-                (),
-            ),
-        ),
-    ),
 )
-
-STEPS: tuple[type[Single], ...] = tuple(_step(row) if isinstance(row, _Ask) else row for row in _ASKS)
 CALL = (Call,)

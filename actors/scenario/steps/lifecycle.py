@@ -11,8 +11,9 @@ from actors.scenario.language.scalars import SIGNALS
 from actors.scenario.stage import topology
 from actors.scenario.stage.draft import container_tree
 from actors.scenario.steps.base import CODE, Acting, Observed, Single, Valued, same
+from actors.wire.sandbox_verbs import CreateContainer
 from actors.wire.spec import Stopped
-from actors.wire.verbs import CreateContainer, CreateSandbox
+from actors.wire.verbs import CreateSandbox
 from actors.wire.verbs import Stop as StopArgs
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from actors.scenario.language.conditions import STATES
 from actors.scenario.language.kinds import ProcessName, SandboxName, Target
 from actors.scenario.steps.base import COUNT, Look, Observed, Values
-from actors.wire.verbs import Checked, Info
+from actors.wire.sandbox_verbs import Checked
+from actors.wire.verbs import Info
 
 if TYPE_CHECKING:
     from actors.scenario.stage.draft import Draft, Tree

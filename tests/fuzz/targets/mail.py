@@ -33,8 +33,9 @@ from actors.wire.envelope import (
     Reply,
     Welcome,
 )
+from actors.wire.sandbox_verbs import SANDBOX_VERBS, CreateContainer
 from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec
-from actors.wire.verbs import CONTAINER_VERBS, SANDBOX_VERBS, SYSTEM_VERBS, CreateContainer, Exec, Signal, Update
+from actors.wire.verbs import CONTAINER_VERBS, SYSTEM_VERBS, Exec, Signal, Update
 from tests.fuzz.layout import Body, Frames, Layout
 from tests.fuzz.target import Target, expect, in_virtual_time
 from tests.support.office import Office, an_ask, an_office

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
+from actors.agents.base import AgentConnection
 from actors.errors import AgentError, InvalidArgument, InvalidTransition, Unsupported
 from actors.limits import DEFAULT_LIMITS
+from actors.wire.sandbox_verbs import SANDBOX_VERBS
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec
+from actors.wire.verbs import CONTAINER_VERBS, Nothing
 from tests.support.agents import ScriptedGuest, ScriptedProcess, scripted_system
 
 if TYPE_CHECKING:
@@ -163,3 +167,14 @@ async def test_a_stopped_container_has_no_stats_and_takes_no_limits(autojump_clo
             await one.stats()
         with pytest.raises(InvalidTransition):
             await one.list_processes()
+
+
+def test_every_plain_verb_is_a_method_of_agents_that_takes_its_arguments_and_returns_its_answer() -> None:
+    for suffix, table in (("", SANDBOX_VERBS), ("_container", CONTAINER_VERBS)):
+        for verb in table.values():
+            if not verb.plain:
+                continue
+            method = inspect.signature(getattr(AgentConnection, verb.name + suffix))
+            takes = [] if verb.args is Nothing else [verb.args.__name__]
+            assert [one.annotation for one in method.parameters.values()][1 + bool(suffix) :] == takes, verb.name
+            assert method.return_annotation == ("None" if verb.result is Nothing else verb.result.__name__), verb.name

@@ -21,8 +21,9 @@ from actors.errors import (
 )
 from actors.handles import SandboxHandle
 from actors.lifecycle.container import CONTAINER, ContainerState
+from actors.wire.sandbox_verbs import CopyFile
 from actors.wire.spec import ContainerSpec, ProcessSpec, Stopped
-from actors.wire.verbs import CopyFile, Nothing, Signal, Signalled
+from actors.wire.verbs import Nothing, Signal, Signalled
 from tests.support.agents import ScriptedGuest, one_running, scripted_system
 
 if TYPE_CHECKING:

@@ -95,14 +95,14 @@ async def test_a_name_may_be_as_long_as_the_kernel_takes_it_in_bytes(autojump_cl
     async with open_simulated_kata() as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)
-        client = KataClient(link, seconds=60)
+        client = KataClient(link, timeout=60)
         for long in ("x" * 65, "\u00fc" * 33, "x\0"):
             with pytest.raises(InvalidArgument) as caught:
-                await client.create_sandbox(api.CreateSandboxRequest(hostname=long, sandbox_id="box"))
+                await client.call(api.CreateSandboxRequest(hostname=long, sandbox_id="box"))
             assert caught.value.details["field"] == "hostname"
         for name in ("x" * 64, "\u00fc" * 32):
-            await client.create_sandbox(api.CreateSandboxRequest(hostname=name, sandbox_id="box"))
-            await client.destroy_sandbox()
+            await client.call(api.CreateSandboxRequest(hostname=name, sandbox_id="box"))
+            await client.call(api.DestroySandboxRequest())
         nursery.cancel_scope.cancel()
 
 
@@ -111,13 +111,13 @@ async def test_a_file_that_was_begun_ends_with_its_sandbox(autojump_clock: MockC
     async with open_simulated_kata() as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)
-        client = KataClient(link, seconds=60)
-        await client.create_sandbox(api.CreateSandboxRequest(sandbox_id="box"))
-        await client.copy_file(begun)
-        await client.destroy_sandbox()
-        await client.create_sandbox(api.CreateSandboxRequest(sandbox_id="next"))
+        client = KataClient(link, timeout=60)
+        await client.call(api.CreateSandboxRequest(sandbox_id="box"))
+        await client.call(begun)
+        await client.call(api.DestroySandboxRequest())
+        await client.call(api.CreateSandboxRequest(sandbox_id="next"))
         with pytest.raises(InvalidArgument) as caught:
-            await client.copy_file(replace(begun, offset=3, data=b"def"))
+            await client.call(replace(begun, offset=3, data=b"def"))
         assert caught.value.details["field"] == "offset"
         nursery.cancel_scope.cancel()
 

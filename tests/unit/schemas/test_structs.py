@@ -40,6 +40,11 @@ def test_the_descriptor_set_is_what_the_tables_say() -> None:
     assert sum(len(service["methods"]) for service in table["services"].values()) == 44 + 1
 
 
+def test_the_structs_are_what_the_tables_say() -> None:
+    maker: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "make-structs"))
+    assert maker["main"](["--check"]) == 0, "run scripts/make-structs"
+
+
 def test_the_rpc_table_has_every_method_of_the_api_with_structs_named_like_its_messages() -> None:
     methods = {**method_types("grpc.Health"), **method_types("grpc.AgentService")}
     assert set(RPCS) == set(methods)

@@ -12,8 +12,9 @@ from actors.schemas.oci import Box, Mount, POSIXRlimit, Process, User
 from actors.wire.codec import decode_value, encode_args
 from actors.wire.fields import check_fields
 from actors.wire.reports import Address, Interface, Route
+from actors.wire.sandbox_verbs import CopyFile, CreateContainer
 from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
-from actors.wire.verbs import CopyFile, CreateContainer, Exec, Signal, Stop, Update, Winsize
+from actors.wire.verbs import Exec, Signal, Stop, Update, Winsize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

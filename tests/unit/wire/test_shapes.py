@@ -12,19 +12,10 @@ from msgspec import inspect as shapes
 from actors.errors import InvalidArgument
 from actors.wire.codec import encode_args
 from actors.wire.reports import Interface
+from actors.wire.sandbox_verbs import SANDBOX_VERBS, CreateContainer, Routes, UpdateInterface
 from actors.wire.shapes import check_structs
 from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec, SandboxSpec, TerminalSize
-from actors.wire.verbs import (
-    CONTAINER_VERBS,
-    SANDBOX_VERBS,
-    SYSTEM_VERBS,
-    CreateContainer,
-    CreateSandbox,
-    Exec,
-    Routes,
-    Update,
-    UpdateInterface,
-)
+from actors.wire.verbs import CONTAINER_VERBS, SYSTEM_VERBS, CreateSandbox, Exec, Update
 
 RUN = ProcessSpec(args=("true",))
 NO: Any = {"memory": 5}
