@@ -168,8 +168,8 @@ def test_a_plain_verb_is_at_most_six_files(tree: Path, tmp_path: Path) -> None:
     assert by_hand == set(ADDED)
     assert len(by_hand) <= MOST
 
-    assert "get_metrics" in run(tree, "-m", "actors.cli.main", "verbs")
-    run(tree, "-m", "actors.cli.main", "run", "--world", "simulated", "counted.yaml")
+    assert "get_metrics" in run(tree, "-m", "actors.cli.start", "verbs")
+    run(tree, "-m", "actors.cli.start", "run", "--world", "simulated", "counted.yaml")
     run(
         tree,
         *("-m", "pytest", "-q", "-p", "no:cacheprovider"),

@@ -85,7 +85,7 @@ def said(tree: Path, *words: str, code: int = 0) -> str:
 
 
 def test_a_scenario_runs_with_it(tree: Path) -> None:
-    ran = said(tree, "-m", "actors.cli.main", "run", "--world", "simulated", "--json", "file.yaml")
+    ran = said(tree, "-m", "actors.cli.start", "run", "--world", "simulated", "--json", "file.yaml")
     result = json.loads(ran.splitlines()[0])
     assert [(step["title"], step["outcome"]) for step in result["steps"]] == [
         ("children box", "held"),
@@ -103,7 +103,7 @@ def test_what_the_worlds_know_is_what_the_language_has() -> None:
 def test_a_file_is_checked_by_it(tree: Path) -> None:
     wrong = "  - {children: box, expect: many}\n  - {offspring: box}\n  - {unchanged: {children: bx}, during: 1s}\n"
     (tree / "wrong.yaml").write_text(SCENARIO + wrong, "utf-8")
-    told = said(tree, "-m", "actors.cli.main", "validate", "wrong.yaml", code=2)
+    told = said(tree, "-m", "actors.cli.start", "validate", "wrong.yaml", code=2)
     assert "found 'many', expected a number" in told
     assert "did you mean children?" in told
 
