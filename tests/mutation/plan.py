@@ -29,7 +29,7 @@ PACKAGES: Sequence[Package] = (
         ("actors/mailbox",),
         (
             ("tests/unit/mailbox",),
-            ("tests/unit/actors", "tests/unit/transports/test_shared_bound.py", "tests/conformance"),
+            ("tests/unit/actors", "tests/unit/transports/test_shared_bound.py"),
             (*_MAIL, "tests/integration/test_lost_replies.py", "tests/integration/test_served_systems.py"),
         ),
     ),
@@ -50,7 +50,7 @@ PACKAGES: Sequence[Package] = (
         ("transports/nng", "transports/portions.py", "transports/strays.py"),
         (
             ("tests/unit/transports", "-k", "nng or portions or strays"),
-            ("tests/conformance",),
+            ("tests/conformance/test_endpoints.py", "tests/conformance/test_nng_links.py"),
             (*_MAIL, "tests/unit/mailbox", "tests/integration/test_served_systems.py"),
         ),
     ),
@@ -60,7 +60,7 @@ PACKAGES: Sequence[Package] = (
         (
             ("tests/unit/transports", "-k", "ttrpc or calls or tiny"),
             ("tests/unit/transports", "-k", "grpc"),
-            ("tests/unit/agents", "tests/conformance"),
+            ("tests/unit/agents", "tests/conformance/test_agents.py"),
             ("tests/integration/test_foreign_clients.py", "tests/integration/test_hostile_guest.py"),
         ),
     ),

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import trio
-import trio.testing
 
 from actors.mailbox.inbox import BURST
 from tests.support.office import an_ask, an_office
