@@ -12,7 +12,7 @@ from actors.cli.exits import Exit
 from actors.cli.say import say, tell_error
 from actors.host.named_files import read_named
 from actors.scenario.diff import Difference, JournalError, RecordedRun, compare, read_journal
-from actors.scenario.report.base import json_text
+from actors.scenario.report.base import agent_words, json_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def _read(path: Path) -> bytes:
 
 def _tell(left: Path, right: Path, runs: list[list[RecordedRun]], found: list[Difference]) -> None:
     for sign, path, recorded in (("<", left, runs[0]), (">", right, runs[1])):
-        say(f"{sign} {path}: {recorded[0].world} world, {recorded[0].agent} agent")
+        say(f"{sign} {path}: {recorded[0].world} world, {agent_words(recorded[0].agent)}")
     run = None
     for one in found:
         if one.run != run:
