@@ -99,7 +99,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
         (("--jobs", "0"), "--jobs 0: expected 1 to"),
         (("--html", "/no/such/directory/page.html"), "/no/such/directory"),
         (("--agent", "noop"), "invalid choice"),
-        (("--slow", "0.5"), "--slow 0.5: expected 1 to 100"),
+        (("--slow", "0.5"), "--slow 0.5: expected how many times as slow, 1 to 1000"),
         (("--agent-command", "true"), "--agent-command goes with --address"),
         (("--address", "unix:///run/x", "--agent-command", "a 'b"), "No closing quotation"),
         (("--address", "unix:///run/x", "--agent-command", "/no/such/program"), "No such file or directory"),
