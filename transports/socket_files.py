@@ -27,7 +27,7 @@ from transports.locks import take_lock
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-__all__ = ["bound_socket_file"]
+__all__ = ["bound_socket_file", "remove_stale"]
 
 # another listener holds the directory's lock for a few system calls; longer means that it hangs
 LOCK_SECONDS = 5.0
@@ -59,7 +59,7 @@ async def bound_socket_file(path: str, bind: Callable[[str], None], *, guard_way
     if guard_way:
         _check_way_to(directory)
     async with _locked(directory, LOCK_SECONDS) as held:
-        _remove_stale(path)
+        remove_stale(path)
         own = _bind(path, directory, held, bind)
     try:
         yield
@@ -129,7 +129,13 @@ def _check_way_to(directory: str) -> None:
         way = os.path.dirname(way)
 
 
-def _remove_stale(path: str) -> None:
+def remove_stale(path: str) -> None:
+    """Take away a socket that nobody answers on; none there is fine.
+
+    Raises:
+        AddressInUse: somebody answers there.
+        AddressError: something else than a socket is there, or it can't be looked at.
+    """
     with _as_address_error(path):
         try:
             mode = os.lstat(path).st_mode
@@ -141,7 +147,10 @@ def _remove_stale(path: str) -> None:
             try:
                 probe.connect(path)
             except ConnectionRefusedError:
-                os.unlink(path)
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+                return
+            except FileNotFoundError:
                 return
             except BlockingIOError:
                 pass  # a full backlog is somebody too

@@ -89,7 +89,11 @@ class Identity:
     def check_no_sandbox(self) -> None:
         """Before CreateSandbox. Raises: AlreadyExists."""
         if self.sandbox:
-            raise AlreadyExists(f"{self.kind} has a sandbox already, which somebody else made; that has to end first")
+            raise AlreadyExists(
+                f"{self.kind} has a sandbox already, which somebody else made: end it first (whoever made it, or "
+                "`katrio call --address URL DestroySandbox`), or name an agent without one",
+                agent=str(self.kind),
+            )
 
 
 async def identify(client: KataClient, *, seconds: float = ASKING_SECONDS) -> Identity:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import socket
 import tempfile
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,7 +18,9 @@ import trio
 
 from actors.errors import AgentUnreachable, InvalidArgument
 from actors.nurseries import open_plain_nursery
+from transports.errors import AddressError, AddressInUse
 from transports.plain import printable
+from transports.socket_files import remove_stale
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -34,8 +35,6 @@ __all__ = ["START_SECONDS", "Started", "open_command"]
 START_SECONDS = 30.0
 # from SIGTERM to SIGKILL
 GRACE_SECONDS = 5.0
-# a listener takes a connection at once, or its backlog is full and it is there all the same
-TAKEN_SECONDS = 1.0
 # of a command's output, the last of it
 SHOWN_BYTES = 600
 
@@ -127,19 +126,14 @@ def _check_free(address: Address) -> None:
 
     Raises: InvalidArgument.
     """
-    path = Path(address.target)
-    if not address.target.startswith("/") or not path.is_socket():
+    # a device has a path as well, and is not the agent's to make
+    if not address.target.startswith("/") or not Path(address.target).is_socket():
         return
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.settimeout(TAKEN_SECONDS)
-        try:
-            asking.connect(address.target)
-        except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-            return
-        except OSError:
-            # whoever that is takes no more than it has: told below
-            pass
-    raise InvalidArgument(
-        f"somebody serves at {address}: --agent-command starts agents of its own there", field="agent-command"
-    )
+    try:
+        remove_stale(address.target)
+    except AddressInUse as error:
+        raise InvalidArgument(
+            f"somebody serves at {address}: --agent-command starts agents of its own there", field="agent-command"
+        ) from error
+    except AddressError as error:
+        raise InvalidArgument(f"--agent-command: {error}", field="agent-command") from error

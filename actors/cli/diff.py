@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from actors.cli.exits import Exit
 from actors.cli.say import say, tell_error
 from actors.host.named_files import read_named
-from actors.scenario.report.base import json_text
+from actors.scenario.report.base import agent_words, json_text
 from actors.scenario.report.diff import Difference, JournalError, RecordedRun, compare, read_journal
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _read(path: Path) -> bytes:
 
 def _tell(left: Path, right: Path, runs: list[list[RecordedRun]], found: list[Difference]) -> None:
     for sign, path, recorded in (("<", left, runs[0]), (">", right, runs[1])):
-        say(f"{sign} {path}: {recorded[0].world} world, {recorded[0].agent} agent")
+        say(f"{sign} {path}: {recorded[0].world} world, {agent_words(recorded[0].agent)}")
     run = None
     for one in found:
         if one.run != run:

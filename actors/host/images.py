@@ -42,6 +42,14 @@ _REFERENCE_LENGTH = 4096 + 512
 _KINDS = ("dir", "oci", "docker-archive")
 # what references to these begin with, which may have to be unpacked
 ARCHIVES = ("oci:", "docker-archive:")
+_ROOT, _LAYOUT, _FILE = "a directory", "an OCI layout", "a file"
+# what each kind of reference names, and how what was found there instead is named
+_FOUND = {"dir": _ROOT, "oci": _LAYOUT, "docker-archive": _FILE}
+_HINTS = {
+    _LAYOUT: "a layout is named oci:{path}",
+    _FILE: "the file of `docker save` is named docker-archive:{path}, and any other archive is to be unpacked first",
+    _ROOT: "the root of a file system is named dir:{path}",
+}
 _FORMS = "dir:/PATH, oci:/PATH[:TAG], docker-archive:/PATH[:REFERENCE]"
 
 
@@ -51,26 +59,36 @@ def default_image_root(environment: Mapping[str, str], uid: int) -> Path:
 
 
 def check_reference(image: str) -> Path | None:
-    """Whether there is something that it names; nothing is opened, and nothing unpacked. A root that is one already is told.
+    """Whether there is what it names; nothing is opened, and nothing unpacked. A root that is one already is told.
 
     Raises:
-        InvalidArgument: no reference at all, or no root (`dir:/proc`).
+        InvalidArgument: no reference at all, something of another kind, or no root (`dir:/proc`).
         NotFound: no such file or directory.
     """
     if image == BUSYBOX:
         return None
     kind, path, _ = _parsed(image)
-    if kind == "docker-archive":
-        if not os.path.exists(path):
-            raise NotFound(f"image {image!r}: no such file", field="image")
-        return None
-    if not os.path.isdir(path):
-        raise NotFound(f"image {image!r}: no such directory", field="image")
+    found = _found(path)
+    if not found:
+        missing = "file" if kind == "docker-archive" else "directory"
+        raise NotFound(f"image {image!r}: no such {missing}", field="image")
+    if found != _FOUND[kind]:
+        hint = _HINTS[found].format(path=path)
+        raise InvalidArgument(f"image {image!r}: found {found}, expected {_FOUND[kind]}; {hint}", field="image")
     if kind != "dir":
         return None
     root = Path(os.path.realpath(path))
     check_root(root)
     return root
+
+
+def _found(path: str) -> str:
+    """What lies there, by its names alone; empty when nothing does."""
+    if os.path.isdir(path):
+        # a root may have a file of either name; one that lost its mark on the way is told by `open_oci_layout`
+        has = [name for name in ("oci-layout", "index.json", "blobs") if os.path.lexists(os.path.join(path, name))]
+        return _LAYOUT if len(has) > 1 else _ROOT
+    return _FILE if os.path.exists(path) else ""
 
 
 def _parsed(image: str) -> tuple[str, str, str]:

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from actors.scenario.stage.events import Event, StepEnded
     from actors.scenario.stage.results import Result
 
-__all__ = ["Report", "headline", "is_worth_a_line", "json_text", "last_line", "reasons", "threshold_lines", "where"]
+__all__ = [
+    "Report",
+    "agent_words",
+    "headline",
+    "is_worth_a_line",
+    "json_text",
+    "last_line",
+    "reasons",
+    "threshold_lines",
+    "where",
+]
 
 
 class Report(Protocol):
@@ -66,6 +76,11 @@ def headline(name: str, file: str) -> str:
     return f"{name} ({file})"
 
 
+def agent_words(agent: str) -> str:
+    """Which agent it was; a system of another program does not say which one is behind it."""
+    return "another program's agent" if agent == "unknown" else f"{agent} agent"
+
+
 def last_line(result: Result) -> str:
     """What held, or why not, and where: the last line of a run."""
     top = [step for step in result.steps if _is_top(step)]
@@ -75,7 +90,7 @@ def last_line(result: Result) -> str:
     seed = "" if result.seed is None else f"seed {result.seed}"
     slow = "" if result.slow == 1 else f"slow {result.slow:g}"
     engine = "" if result.engine in (None, result.world) else str(result.engine)
-    where = ", ".join(part for part in (f"{result.world} world", f"{result.agent} agent", engine, seed, slow) if part)
+    where = ", ".join(part for part in (f"{result.world} world", agent_words(result.agent), engine, seed, slow) if part)
     if result.outcome is Outcome.HELD:
         return f"held: {steps}{',' if skipped else ''} in {result.duration_s:.1f} s, {where}"
     return f"{result.outcome}: {result.reason} (after {steps}, {result.duration_s:.1f} s, {where})"

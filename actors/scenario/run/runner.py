@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.errors import KatrioError
+from actors.errors import AlreadyExists, KatrioError
 from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import open_lasting_nursery
 from actors.scenario.language.conditions import Mismatch
@@ -281,7 +281,9 @@ async def _begin(attempt: Attempt) -> list[tuple[Outcome, str]]:
     except UnknownValue as trouble:
         return [(Outcome.FAILED, f"bringing up: {trouble}")]
     except KatrioError as error:
-        outcome = Outcome.ERROR if error.code in INFRASTRUCTURE else Outcome.FAILED
+        # names of one file are never the same: what is there already is somebody else's
+        foreign = isinstance(error, AlreadyExists)
+        outcome = Outcome.ERROR if foreign or error.code in INFRASTRUCTURE else Outcome.FAILED
         last = f" {attempt.asks[-1].to}" if attempt.asks else ""
         return [(outcome, f"bringing up{last}: {error.code}: {error.message}")]
     return []

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import trio
 from msgspec.structs import replace
 
-from actors.errors import InvalidArgument, KatrioError, Unsupported
+from actors.errors import AlreadyExists, InvalidArgument, KatrioError, Unsupported
 from actors.nurseries import plain_error
 from actors.scenario.language.conditions import Conditions, Mismatch, holds
 from actors.scenario.language.values import UnknownValue
@@ -268,7 +268,9 @@ def _judged(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failur
     if isinstance(error, Unsupported) and "probe" in error.details:
         return Outcome.SKIPPED, Failure(expected="a world that can tell", seen=error.message)
     if isinstance(error, KatrioError):
-        outcome = Outcome.ERROR if error.code in INFRASTRUCTURE else Outcome.FAILED
+        # an agent's sandbox that is there already is none of this program's
+        foreign = isinstance(error, AlreadyExists) and "agent" in error.details
+        outcome = Outcome.ERROR if foreign or error.code in INFRASTRUCTURE else Outcome.FAILED
         return outcome, stage.failure(Mismatch("no error", f"{error.code}: {error.message}"), about, code=error.code)
     # a bug of the scenario's own: neither the machine nor katrio is to blame
     return Outcome.FAILED, stage.failure(Mismatch("no error", f"{type(error).__name__}: {error}"), about)

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +64,42 @@ def test_the_same_content_is_unpacked_once(store: ImageStore, tmp_path: Path) ->
     before = first.stat().st_ino
     assert store.resolve(f"oci:{oci_layout(tmp_path / 'two', LOWER, compress=False)}").stat().st_ino == before
     assert len(images_of(tmp_path / "store")) == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "hint"),
+    [
+        ("{0}/layout", "named oci:{0}/layout"),
+        ("dir:{0}/layout", "named oci:{0}/layout"),
+        ("docker-archive:{0}/layout", "named oci:{0}/layout"),
+        ("{0}/saved.tar", "named docker-archive:{0}/saved.tar"),
+        ("oci:{0}/saved.tar", "named docker-archive:{0}/saved.tar"),
+        ("oci:{0}/saved.tar:v1", "named docker-archive:{0}/saved.tar"),
+        ("{0}/plain.tar", "any other archive is to be unpacked first"),
+        ("oci:{0}/root", "named dir:{0}/root"),
+        ("docker-archive:{0}/root:v1", "named dir:{0}/root"),
+        ("{0}/none", "no such directory"),
+        ("oci:{0}/none", "no such directory"),
+        ("docker-archive:{0}/none", "no such file"),
+        ("layout", "oci:/PATH"),
+        ("alpine:3", "oci:/PATH"),
+        ("docker-archive:{0}/plain.tar", "manifest.json"),
+    ],
+)
+def test_what_is_named_as_another_kind_is_told_how_it_is_named(
+    store: ImageStore, tmp_path: Path, image: str, hint: str
+) -> None:
+    oci_layout(tmp_path / "layout", LOWER)
+    docker_archive(tmp_path / "saved.tar", LOWER, tags=("v1",))
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/index.json").write_text("a web page's")
+    with tarfile.open(tmp_path / "plain.tar", "w") as tar:
+        tar.add(tmp_path / "root", "etc")
+    with pytest.raises((InvalidArgument, NotFound)) as error:
+        store.resolve(image.format(tmp_path))
+    assert hint.format(tmp_path) in error.value.message
+    assert error.value.details["field"] == "image"
+    assert store.resolve(f"{tmp_path}/root") == tmp_path / "root"
 
 
 def test_directories(store: ImageStore, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.errors import AgentError, AgentUnreachable, GuestDied, Unsupported
+from actors.errors import AgentError, AgentUnreachable, AlreadyExists, GuestDied, KatrioError, Unsupported
 from actors.scenario.reading.load import load_text
 from actors.scenario.report.base import last_line
 from actors.scenario.stage.events import Outcome, StateSeen, StepEnded
@@ -344,10 +344,20 @@ async def test_equal_runs_tell_the_same_story(autojump_clock: MockClock) -> None
     assert await story() == await story()
 
 
-async def test_a_system_that_can_not_be_brought_up_is_no_failure_of_the_scenario(autojump_clock: MockClock) -> None:
-    guest = ScriptedGuest(failures={"create_container": AgentError("no room")})
-    result = (await run(scenario("- {state: one}"), guest=guest)).result
-    assert "bringing up box/one: agent_error" in reason(result)
+@pytest.mark.parametrize(
+    ("call", "error", "told"),
+    [
+        ("create_container", AgentUnreachable("gone"), "bringing up box/one: agent_unreachable: gone"),
+        ("create_container", AlreadyExists("it is there"), "bringing up box/one: already_exists: it is there"),
+        ("create_sandbox", AlreadyExists("end it first", agent="an agent"), "bringing up box: already_exists: end it"),
+    ],
+)
+async def test_a_system_that_can_not_be_brought_up_is_no_failure_of_the_scenario(
+    call: str, error: KatrioError, told: str, autojump_clock: MockClock
+) -> None:
+    result = (await run(scenario("- {state: one}"), guest=ScriptedGuest(failures={call: error}))).result
+    assert result.outcome is Outcome.ERROR
+    assert told in reason(result)
 
 
 @pytest.mark.parametrize(

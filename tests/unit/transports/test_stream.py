@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ import trio
 import trio.testing
 
 from transports.errors import AddressError, AddressInUse, Unreachable
+from transports.socket_files import remove_stale
 from transports.stream import SocketStream, dial_with_backoff, serve_unix, unix_dialer
 
 if TYPE_CHECKING:
@@ -28,6 +30,27 @@ def directory(tmp_path: Path) -> Path:
 async def _echo(stream: SocketStream) -> None:
     while data := await stream.receive_some():
         await stream.send_all(data)
+
+
+def test_a_socket_that_nobody_answers_on_is_removed_and_nothing_else(directory: Path) -> None:
+    path = directory / "a.sock"
+    remove_stale(str(path))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen(0)
+        with pytest.raises(AddressInUse):
+            remove_stale(str(path))
+        # that look is the one that its backlog has room for
+        with pytest.raises(AddressInUse):
+            remove_stale(str(path))
+    assert path.exists()
+    remove_stale(str(path))
+    assert not path.exists()
+    for make in (path.touch, partial(path.symlink_to, directory), path.mkdir):
+        make()
+        with pytest.raises(AddressError, match="not a socket"):
+            remove_stale(str(path))
+        path.rename(directory / f"other-{len(os.listdir(directory))}")
 
 
 async def test_a_unix_stream_behaves_as_trio_wants_its_streams() -> None:
