@@ -210,7 +210,6 @@ class Single(Step, frozen=True, kw_only=True, omit_defaults=True):
         raise NotImplementedError
 
     async def act(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Step.act`."""
         expect = self.expect or Expect()
         attempt.expected = expect.error or ()
         began = attempt.stage.journal.now()
@@ -273,7 +272,6 @@ class Valued(Single, frozen=True, kw_only=True, omit_defaults=True):
     save: Annotated[Saves, "Keeps the value for `${name}`; `{name: path}` keeps what its JSON has at a path."] = ()
 
     def keep(self, value: str | float | None, attempt: Attempt) -> None:
-        """See `Single.keep`."""
         for name, path in self.save:
             found = json_at(value, path) if path else value
             if found is None:
@@ -281,7 +279,6 @@ class Valued(Single, frozen=True, kw_only=True, omit_defaults=True):
             attempt.scope.values[name] = str(found).rstrip("\r\n")
 
     def leave_out(self, attempt: Attempt, why: str) -> None:
-        """See `Step.leave_out`."""
         for name, _ in self.save:
             attempt.scope.unsaved[name] = f"it needs {name!r}, and the step on {attempt.where()} was skipped"
 
@@ -304,7 +301,6 @@ class Block(Step, frozen=True, kw_only=True, omit_defaults=True):
         raise NotImplementedError
 
     async def act(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Step.act`."""
         began = attempt.stage.journal.now()
         return await self.perform(attempt, inner) or self.judge_time(began, attempt)
 
