@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, get_type_hints
 
 import msgspec
 
 from actors.errors import KatrioError
 from actors.scenario.language.conditions import Conditions, Expect, Mismatch, holds
-from actors.scenario.language.kinds import Duration, Kind, Saves, Text
+from actors.scenario.language.kinds import Duration, Kind, Saves, Text, unwrap
 from actors.scenario.language.scalars import NO_ERROR
 from actors.scenario.language.values import UnknownValue, json_at
 from actors.scenario.stage.events import Seen
@@ -317,8 +317,14 @@ Branches = tuple[Annotated[tuple[Step, ...], Kind.BRANCH], ...]
 
 
 def same(cls: type[Step], ask: Asked, draft: Draft) -> list[Tree]:
-    """For `recorded`: an ask of a target alone, by a verb that is called as the step is."""
-    return [{cls.word: draft.target(ask.to)}] if ask.verb == cls.word else []
+    """For `recorded`: an ask of a target alone, by a verb that is called as the step is, of what the step can be about."""
+    if ask.verb != cls.word:
+        return []
+    kind = unwrap(get_type_hints(cls, include_extras=True)[cls.word])[1]
+    of_container = "/" in ask.to
+    if (kind is Kind.SANDBOX and of_container) or (kind is Kind.CONTAINER and not of_container):
+        return []
+    return [{cls.word: draft.target(ask.to)}]
 
 
 def refused(name: str, word: str, attempt: Attempt, error: KatrioError) -> str:

@@ -94,8 +94,11 @@ class Exec(Acting, frozen=True, kw_only=True, omit_defaults=True):
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
         if not isinstance(ask.args, ExecArgs):
             return []
-        named = draft.named(f"{ask.to} {ask.args.id}", ask.args.id, again=not ask.code)
-        return [{cls.word: draft.target(ask.to), **process_tree(ask.args.process), "as": named}]
+        key, step = f"{ask.to} {ask.args.id}", {cls.word: draft.target(ask.to), **process_tree(ask.args.process)}
+        # a name that is taken already stays with the process that has it
+        if not ask.code or not draft.has(key):
+            step["as"] = draft.named(key, ask.args.id, again=not ask.code)
+        return [step]
 
 
 class Signal(Valued, frozen=True, kw_only=True, omit_defaults=True):
