@@ -44,7 +44,7 @@ __all__ = ["record"]
 
 @dataclass(frozen=True)
 class _RecordedWorld:
-    """See `actors.scenario.world.World`: another one, with a system that writes down."""
+    """See `actors.scenario.stage.world.World`: another one, with a system that writes down."""
 
     world: World
     system: SystemHandle

@@ -52,7 +52,7 @@ _IMAGE = "busybox"
 
 @dataclass(frozen=True)
 class SimulatedWorld:
-    """See `actors.scenario.world.World`."""
+    """See `actors.scenario.stage.world.World`."""
 
     system: SystemHandle
     agent: str

@@ -28,7 +28,7 @@ _FAULTS = "what somebody else runs is not ours to break"
 
 
 class AttachedWorld:
-    """See `actors.scenario.world.World`.
+    """See `actors.scenario.stage.world.World`.
 
     Args:
         agent: which one speaks to `guests`; of another program's system neither is known.

@@ -258,7 +258,7 @@ class EmbeddedImages:
 
 @dataclass(frozen=True)
 class EmbeddedWorld:
-    """See `actors.scenario.world.World`. `engine` is None with an agent that runs nothing."""
+    """See `actors.scenario.stage.world.World`. `engine` is None with an agent that runs nothing."""
 
     system: SystemHandle
     agent: str

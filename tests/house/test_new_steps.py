@@ -13,12 +13,14 @@ import pytest
 
 from actors.host import probes
 from actors.scenario.language.needs import FAULTS, PROBES
+from actors.scenario.steps import STEPS
+from actors.scenario.steps.base import Step
 from actors.simulation import world as simulated
 from actors.system import embedded
 
 ROOT = Path(__file__).resolve().parents[2]
 
-STEP = '''
+ADDED = '''
 class Children(Look, frozen=True, kw_only=True, omit_defaults=True):
     """How many children its actor has."""
 
@@ -58,7 +60,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
     (tree / "docs").mkdir()
     for path, old, new in (
-        ("actors/scenario/steps/looks.py", "\nSTEPS = (", STEP),
+        ("actors/scenario/steps/looks.py", "\nSTEPS = (", ADDED),
         ("actors/scenario/language/needs.py", '"kill_guest": "', '"lose_guest": "the guest is lost",\n"kill_guest": "'),
         ("actors/simulation/world.py", '{"kill_guest": ', '{"lose_guest": SimulatedGuests.kill, "kill_guest": '),
     ):
@@ -93,6 +95,13 @@ def test_a_scenario_runs_with_it(tree: Path) -> None:
         ("fault lose_guest box", "held"),
         ("eventually state one", "held"),
     ]
+
+
+def test_every_step_is_listed() -> None:
+    below = list(Step.__subclasses__())
+    for one in below:
+        below += one.__subclasses__()
+    assert {one for one in below if "word" in vars(one)} == set(STEPS.values())
 
 
 def test_what_the_worlds_know_is_what_the_language_has() -> None:

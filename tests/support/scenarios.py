@@ -42,7 +42,7 @@ sandboxes:
 
 @dataclass
 class ScriptedWorld:
-    """See `actors.scenario.world.World`."""
+    """See `actors.scenario.stage.world.World`."""
 
     system: SystemHandle
     guest: ScriptedGuest

@@ -23,6 +23,7 @@ __all__ = [
     "each_range",
     "parse",
     "regex_trouble",
+    "signal_name",
     "size_text",
 ]
 
@@ -37,6 +38,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _EACH_RANGE = re.compile(r"([0-9]{1,9})\.\.([0-9]{1,9})")
 
 SIGNALS = {name.name.removeprefix("SIG"): int(name) for name in signal.Signals}
+_SIGNAL_NAMES = {number: name for name, number in SIGNALS.items()}
 CODES = frozenset(error.code for error in KatrioError.__subclasses__())
 # among the codes of `expect.error`: it may also go well
 NO_ERROR = "none"
@@ -72,6 +74,11 @@ def _signal(text: str) -> int | None:
     if text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= 64:
         return int(text)
     return SIGNALS.get(text.removeprefix("SIG"))
+
+
+def signal_name(number: int) -> str | int:
+    """How a file writes a signal: by its name, where it has one."""
+    return _SIGNAL_NAMES.get(number, number)
 
 
 def parse(kind: Kind, text: str) -> str | int | float | None:

@@ -1,6 +1,6 @@
 """What never came to be, because its start was refused as a step expected: what steps about it mean then.
 
-For `stage`, which keeps one table a run, and `steps`. A step that expects an error of its own is performed as it stands, and so
+For the stage, which keeps one table a run, and for steps. One that expects an error of its own is performed as it stands, and so
 is what can be asked of a container that was created and not started. The rest is skipped with the reason, and the run goes on:
 the file allowed it. Not for starts that failed unexpectedly: those are failures.
 """

@@ -47,6 +47,10 @@ class Draft:
             self._names[key] = stem if self._used[stem] == 1 else f"{stem}-{self._used[stem]}"
         return self._names[key]
 
+    def has(self, key: str) -> bool:
+        """Whether something on the wire has a name already."""
+        return key in self._names
+
     def target(self, address: str) -> str:
         """The name of a sandbox or container."""
         return self.named(address, address.rpartition("/")[2])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from actors.scenario.steps import asks, blocks, lifecycle, looks, processes, watching, world
+from actors.scenario.steps import asks, blocks, calls, lifecycle, looks, processes, watching, world
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,20 +18,5 @@ if TYPE_CHECKING:
 __all__ = ["STEPS"]
 
 # in the order of the reference
-STEPS: Mapping[str, type[Step]] = MappingProxyType(
-    {
-        step.word: step
-        for steps in (
-            lifecycle.STEPS,
-            processes.STEPS,
-            looks.STEPS,
-            asks.STEPS,
-            world.STEPS,
-            asks.CALL,
-            blocks.SLEEP,
-            watching.STEPS,
-            blocks.STEPS,
-        )
-        for step in steps
-    }
-)
+_MODULES = (lifecycle, processes, looks, asks, world, calls, watching, blocks)
+STEPS: Mapping[str, type[Step]] = MappingProxyType({step.word: step for module in _MODULES for step in module.STEPS})

@@ -1,8 +1,7 @@
-"""Steps that pass their fields on as they are: one ask each, the answer as JSON; and calls of any verb by its name.
+"""Steps that pass their fields on as they are: one ask each, the answer as JSON.
 
 A verb of the wire that says what its step is (`actors.wire.verb.StepWords`) has one made of it, whose fields that are given go into
-the arguments of those names. Where a field is no argument of the wire's the step is a class like any other. The answer becomes JSON with every field in it,
-zeros included, so that a path always leads somewhere.
+the arguments of those names. Where a field is no argument of the wire's the step is a class like any other.
 """
 
 from __future__ import annotations
@@ -12,27 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast, get_args, get_
 
 import msgspec
 
-from actors.errors import InvalidArgument
-from actors.likeness import nearest
 from actors.scenario.language.kinds import Bytes, ContainerName, Kind, Number, SandboxName, Target, Text
-from actors.scenario.stage.draft import written
+from actors.scenario.stage.asking import as_json, ask_by_name
 from actors.scenario.stage.topology import cpu_quota
-from actors.scenario.steps.base import Look, Observed, Single, Valued, Wrong, same
-from actors.wire.codec import convert_args
+from actors.scenario.steps.base import Look, Observed, Single, Valued, same
 from actors.wire.sandbox_verbs import SANDBOX_VERBS
 from actors.wire.spec import ResourceSpec
 from actors.wire.verb import StepWords
 from actors.wire.verbs import CONTAINER_VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from actors.scenario.stage.draft import Draft, Tree
     from actors.scenario.stage.recording import Asked
     from actors.scenario.stage.stage import Attempt
     from actors.wire.verb import Verb
 
-__all__ = ["CALL", "STEPS", "Call", "CopyFile", "ListProcesses", "Update"]
+__all__ = ["STEPS", "CopyFile", "ListProcesses", "Update"]
 
 # a number that may be a value
 Whole = Annotated[str, Kind.NUMBER]
@@ -45,15 +41,9 @@ class _Asked(Valued, frozen=True, kw_only=True, omit_defaults=True):
     """What is made of each row."""
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`; a text of the file is the bytes of the wire."""
-        shape = _row(self.about, self.word, attempt).args
-        binary = {item.name for item in msgspec.structs.fields(shape) if item.type is bytes}
-        args: dict[str, object] = {}
-        for name in self.__struct_fields__:
-            if name not in _OWN and name != self.word and (value := getattr(self, name)) is not None:
-                filled = _filled(value, attempt)
-                args[name] = filled.encode() if isinstance(filled, str) and name in binary else filled
-        return Observed(await _send(self.about, self.word, args, attempt))
+        names = [name for name in self.__struct_fields__ if name not in _OWN and name != self.word]
+        args = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return Observed(await ask_by_name(self.about, self.word, args, attempt, texts=True))
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
@@ -113,14 +103,13 @@ class ListProcesses(Look, frozen=True, kw_only=True, omit_defaults=True):
     args: Annotated[tuple[Text, ...], "Of `ps`; `-ef` when there are none."] = ()
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         container, address = attempt.container(self.list_processes), attempt.address(self.list_processes)
         if self.table:
             words = [attempt.text(word) for word in self.args]
             table = container.process_table(*words, timeout=attempt.budget)
             return Observed(await attempt.ask(self.word, address, table))
         pids = await attempt.ask(self.word, address, container.list_processes(timeout=attempt.budget))
-        return Observed(_json(pids))
+        return Observed(as_json(pids))
 
 
 class Update(Valued, frozen=True, kw_only=True, omit_defaults=True):
@@ -135,13 +124,11 @@ class Update(Valued, frozen=True, kw_only=True, omit_defaults=True):
     cpus: Annotated[Number | None, "How many processors it may use from now on."] = None
 
     def needed(self) -> Iterator[str]:
-        """See `Step.needed`."""
         yield from self.needs
         if self.pids is not None:
             yield "pids_limit"
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         quota = cpu_quota(attempt.text(self.cpus) if self.cpus else None)
         resources = ResourceSpec(memory_bytes=self.memory, pids=self.pids, **quota)
         asking = attempt.container(self.update).update(resources, timeout=attempt.budget)
@@ -159,96 +146,10 @@ class CopyFile(Valued, frozen=True, kw_only=True, omit_defaults=True):
     data: Annotated[Text, "Its content."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         sandbox, content = attempt.sandbox(self.copy_file), attempt.text(self.data).encode()
         copying = sandbox.copy_file(attempt.text(self.path), content, timeout=attempt.budget)
         await attempt.ask(self.word, attempt.address(self.copy_file), copying)
         return Observed("{}")
-
-
-class Call(Valued, frozen=True, kw_only=True, omit_defaults=True):
-    """Any verb of a sandbox or container by its name on the wire. Its value: the answer as JSON."""
-
-    word = "call"
-    example = "{call: one, verb: signal, args: {signal: 9}}"
-    call: Annotated[Target, "The sandbox or container."]
-    verb: Annotated[Text, "The verb's name in docs/protocol.md."]
-    args: Annotated[Object, "Its arguments."] = msgspec.field(default_factory=dict[str, Any])
-
-    def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
-        yield self.verb
-
-    def faults(self) -> Iterator[Wrong]:
-        """See `Step.faults`: whether there is such a verb, and whether it takes these arguments."""
-        tables = (SANDBOX_VERBS, CONTAINER_VERBS)
-        rows = [table[self.verb] for table in tables if self.verb in table and not table[self.verb].streams]
-        if not rows:
-            known = list(dict.fromkeys(name for table in tables for name, row in table.items() if not row.streams))
-            expected = f"a verb: {', '.join(known)}"
-            yield Wrong(("verb",), repr(self.verb), expected, nearest(self.verb, known), at=())
-            return
-        troubles: list[str] = []
-        for row in rows:
-            try:
-                msgspec.convert(self.args, row.args, strict=False)
-            except msgspec.ValidationError as error:
-                troubles.append(str(error))
-        if len(troubles) == len(rows):
-            fields = ", ".join(item.encode_name for item in msgspec.structs.fields(rows[0].args)) or "none"
-            yield Wrong(("args",), troubles[0], f"the arguments of {self.verb}: {fields}", at=())
-
-    async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
-        return Observed(await _send(self.call, self.verb, _filled(self.args, attempt), attempt))
-
-    @classmethod
-    def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`: whatever no other step repeats; of the system itself a file can't ask."""
-        if not ask.to:
-            return []
-        fields: Tree = msgspec.to_builtins(ask.args)
-        step: Tree = {cls.word: draft.target(ask.to), "verb": ask.verb}
-        return [{**step, **({"args": written(fields)} if fields else {})}]
-
-
-def _row(target: str, verb: str, attempt: Attempt) -> Verb[Any, Any]:
-    """Raises: InvalidArgument, when what is meant has no such verb."""
-    table = SANDBOX_VERBS if attempt.is_sandbox(target) else CONTAINER_VERBS
-    if verb not in table:
-        known = ", ".join(table)
-        raise InvalidArgument(f"{attempt.address(target)} has no verb {verb!r}: it has {known}", field="verb")
-    return table[verb]
-
-
-async def _send(target: str, verb: str, args: object, attempt: Attempt) -> str:
-    address, row = attempt.address(target), _row(target, verb, attempt)
-    message = convert_args(args, row.args)
-    asking = attempt.stage.world.system.courier.ask(address, verb, message, row.result, timeout=attempt.budget)
-    return _json(await attempt.ask(verb, address, asking))
-
-
-def _filled(args: object, attempt: Attempt) -> object:
-    if isinstance(args, dict):
-        return {key: _filled(value, attempt) for key, value in cast("dict[str, object]", args).items()}
-    if isinstance(args, (list, tuple)):
-        return [_filled(value, attempt) for value in cast("list[object]", args)]
-    return attempt.text(args) if isinstance(args, str) else args
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(_plain(value)).decode()
-
-
-def _plain(value: object) -> object:
-    """A value with all fields of its structs, those that the wire leaves out as well."""
-    if isinstance(value, msgspec.Struct):
-        return {item.encode_name: _plain(getattr(value, item.name)) for item in msgspec.structs.fields(value)}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in cast("list[object]", value)]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in cast("dict[str, object]", value).items()}
-    return value
 
 
 _INFO = StepWords(
@@ -262,4 +163,3 @@ STEPS: tuple[type[Single], ...] = (
     *_steps(_SANDBOX, *SANDBOX_VERBS.values()),
     CopyFile,
 )
-CALL = (Call,)

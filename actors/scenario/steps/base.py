@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, get_type_hints
 
 import msgspec
 
 from actors.errors import KatrioError
 from actors.scenario.language.conditions import Conditions, Expect, Mismatch, holds
-from actors.scenario.language.kinds import Duration, Kind, Saves, Text
+from actors.scenario.language.kinds import Duration, Kind, Saves, Text, unwrap
 from actors.scenario.language.scalars import NO_ERROR
 from actors.scenario.language.values import UnknownValue, json_at
 from actors.scenario.stage.events import Seen
@@ -210,7 +210,6 @@ class Single(Step, frozen=True, kw_only=True, omit_defaults=True):
         raise NotImplementedError
 
     async def act(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Step.act`."""
         expect = self.expect or Expect()
         attempt.expected = expect.error or ()
         began = attempt.stage.journal.now()
@@ -273,7 +272,6 @@ class Valued(Single, frozen=True, kw_only=True, omit_defaults=True):
     save: Annotated[Saves, "Keeps the value for `${name}`; `{name: path}` keeps what its JSON has at a path."] = ()
 
     def keep(self, value: str | float | None, attempt: Attempt) -> None:
-        """See `Single.keep`."""
         for name, path in self.save:
             found = json_at(value, path) if path else value
             if found is None:
@@ -281,7 +279,6 @@ class Valued(Single, frozen=True, kw_only=True, omit_defaults=True):
             attempt.scope.values[name] = str(found).rstrip("\r\n")
 
     def leave_out(self, attempt: Attempt, why: str) -> None:
-        """See `Step.leave_out`."""
         for name, _ in self.save:
             attempt.scope.unsaved[name] = f"it needs {name!r}, and the step on {attempt.where()} was skipped"
 
@@ -304,7 +301,6 @@ class Block(Step, frozen=True, kw_only=True, omit_defaults=True):
         raise NotImplementedError
 
     async def act(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Step.act`."""
         began = attempt.stage.journal.now()
         return await self.perform(attempt, inner) or self.judge_time(began, attempt)
 
@@ -321,8 +317,14 @@ Branches = tuple[Annotated[tuple[Step, ...], Kind.BRANCH], ...]
 
 
 def same(cls: type[Step], ask: Asked, draft: Draft) -> list[Tree]:
-    """For `recorded`: an ask of a target alone, by a verb that is called as the step is."""
-    return [{cls.word: draft.target(ask.to)}] if ask.verb == cls.word else []
+    """For `recorded`: an ask of a target alone, by a verb that is called as the step is, of what the step can be about."""
+    if ask.verb != cls.word:
+        return []
+    kind = unwrap(get_type_hints(cls, include_extras=True)[cls.word])[1]
+    of_container = "/" in ask.to
+    if (kind is Kind.SANDBOX and of_container) or (kind is Kind.CONTAINER and not of_container):
+        return []
+    return [{cls.word: draft.target(ask.to)}]
 
 
 def refused(name: str, word: str, attempt: Attempt, error: KatrioError) -> str:

@@ -1,4 +1,4 @@
-"""Steps that hold other steps: several at the same time, again and again, from another file; and the one that does nothing."""
+"""Steps that hold other steps: several at the same time, again and again, from another file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from actors.scenario.language.kinds import Duration, Each, Kind, Number, Text, V
 from actors.scenario.language.values import UnknownValue, number_of, variables_in
 from actors.scenario.stage.outcomes import StepStopped
 from actors.scenario.stage.tasks import together
-from actors.scenario.steps.base import COUNT, Block, Branches, Observed, Single, Steps, Wrong
+from actors.scenario.steps.base import COUNT, Block, Branches, Steps, Wrong
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -24,28 +24,10 @@ if TYPE_CHECKING:
 
     Branch = Callable[[], Awaitable[bool]]
 
-__all__ = ["SLEEP", "STEPS", "ForEach", "Include", "Parallel", "Race", "Rate", "Repeat", "Sleep"]
+__all__ = ["STEPS", "ForEach", "Include", "Parallel", "Race", "Rate", "Repeat"]
 
 # of `rate`, a second: what one event loop can begin at all
 MAX_RATE = 1000
-
-
-class Sleep(Single, frozen=True, kw_only=True, omit_defaults=True):
-    """Waits."""
-
-    word = "sleep"
-    example = "{sleep: 300ms}"
-    limited = False
-    sleep: Annotated[Duration, "How long."]
-
-    def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
-        yield f"{self.sleep:g} s"
-
-    async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
-        await trio.sleep(self.sleep)
-        return Observed()
 
 
 class Parallel(Block, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,11 +39,9 @@ class Parallel(Block, frozen=True, kw_only=True, omit_defaults=True):
     parallel: Annotated[Branches, "The branches: each a step, or a list of steps."]
 
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
         yield f"{len(self.parallel)} branches"
 
     async def perform(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Block.perform`."""
         await together(_branches(self.parallel, self.word, attempt, inner))
         return None
 
@@ -80,11 +60,9 @@ class Race(Block, frozen=True, kw_only=True, omit_defaults=True):
     race: Annotated[Branches, "The branches: each a step, or a list of steps."]
 
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
         yield f"{len(self.race)} branches"
 
     async def perform(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Block.perform`."""
         clean: list[bool] = []
         stops: list[StepStopped] = []
         waiting = 0
@@ -122,11 +100,9 @@ class Repeat(Block, frozen=True, kw_only=True, omit_defaults=True):
     steps: Annotated[Steps, "The steps of a round."]
 
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
         yield f"{self.repeat} times {len(self.steps)} steps"
 
     async def perform(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Block.perform`."""
         for number in range(1, self.repeat + 1):
             if self.round is not None:
                 attempt.scope.values[self.round] = str(number)
@@ -154,11 +130,9 @@ class ForEach(Block, frozen=True, kw_only=True, omit_defaults=True):
     steps: Annotated[Steps, "The steps of a round."]
 
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
         yield f"{len(self.for_each.texts)} times" if self.for_each.texts else f"{self.as_} by labels"
 
     async def perform(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Block.perform`."""
         each = self.for_each
         texts = labelled(attempt.stage.scenario, each.labels) if each.labels else each.texts
         rounds: list[Branch] = [
@@ -194,15 +168,12 @@ class Rate(Block, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def about(self) -> str:
-        """See `Step.about`."""
         return ""
 
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
         yield f"{text(self.rate)} a second for {self.during:g} s"
 
     def faults(self) -> Iterator[Wrong]:
-        """See `Step.faults`."""
         if not variables_in(self.rate) and not 0 < float(self.rate) <= MAX_RATE:
             yield Wrong(("rate",), self.rate, f"more than 0 and at most {MAX_RATE} rounds a second")
 
@@ -243,11 +214,9 @@ class Include(Block, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def about(self) -> str:
-        """See `Step.about`."""
         return ""
 
     def subject(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.subject`."""
         yield text(self.include)
 
     @classmethod
@@ -257,7 +226,6 @@ class Include(Block, frozen=True, kw_only=True, omit_defaults=True):
         schema["required"].remove("steps")
 
     async def perform(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Block.perform`."""
         given = {name: attempt.text(text) for name, text in self.with_.items()}
         await inner(self.steps, f"{attempt.path}.steps", attempt.scope.inner(**given))
         return None
@@ -269,5 +237,4 @@ def _branches(branches: Sequence[Sequence[Step]], word: str, attempt: Attempt, i
     ]
 
 
-SLEEP = (Sleep,)
 STEPS = (Parallel, Race, Repeat, ForEach, Rate, Include)

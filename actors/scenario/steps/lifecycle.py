@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import msgspec
 
 from actors.scenario.language.kinds import ContainerName, Duration, SignalNumber, Target
-from actors.scenario.language.scalars import SIGNALS
+from actors.scenario.language.scalars import SIGNALS, signal_name
 from actors.scenario.stage import topology
 from actors.scenario.stage.draft import container_tree
 from actors.scenario.steps.base import CODE, Acting, Observed, Single, Valued, same
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["STEPS", "Create", "Delete", "Pause", "Resume", "Start", "Stop"]
 
-_SIGNAL_NAMES = {number: name for name, number in SIGNALS.items()}
-
 
 class Create(Acting, frozen=True, kw_only=True, omit_defaults=True):
     """Creates it; nothing of it runs before its `start`."""
@@ -34,7 +32,6 @@ class Create(Acting, frozen=True, kw_only=True, omit_defaults=True):
     create: Annotated[Target, "What to create."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         await topology.create(attempt, self.create)
         return Observed()
 
@@ -61,13 +58,11 @@ class Start(Acting, frozen=True, kw_only=True, omit_defaults=True):
     start: Annotated[Target, "What to start."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         await topology.start(attempt, self.start)
         return Observed()
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`."""
         return same(cls, ask, draft)
 
 
@@ -81,14 +76,12 @@ class Pause(Acting, frozen=True, kw_only=True, omit_defaults=True):
     pause: Annotated[ContainerName, "The container to freeze."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         asking = attempt.container(self.pause).pause(timeout=attempt.budget)
         await attempt.ask("pause", attempt.address(self.pause), asking)
         return Observed()
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`."""
         return same(cls, ask, draft)
 
 
@@ -102,14 +95,12 @@ class Resume(Acting, frozen=True, kw_only=True, omit_defaults=True):
     resume: Annotated[ContainerName, "The container to thaw."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         asking = attempt.container(self.resume).resume(timeout=attempt.budget)
         await attempt.ask("resume", attempt.address(self.resume), asking)
         return Observed()
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`."""
         return same(cls, ask, draft)
 
 
@@ -125,7 +116,6 @@ class Stop(Valued, frozen=True, kw_only=True, omit_defaults=True):
     grace: Annotated[Duration | None, "How long it has before SIGKILL; 10s unless given."] = None
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         address = attempt.address(self.stop)
         if attempt.is_sandbox(self.stop):
             ending = attempt.sandbox(address).stop(grace=self.grace, timeout=attempt.budget)
@@ -138,12 +128,11 @@ class Stop(Valued, frozen=True, kw_only=True, omit_defaults=True):
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`."""
         if not isinstance(ask.args, StopArgs):
             return []
         step: Tree = {cls.word: draft.target(ask.to)}
         if ask.args.signal != SIGNALS["TERM"]:
-            step["with"] = _SIGNAL_NAMES.get(ask.args.signal, ask.args.signal)
+            step["with"] = signal_name(ask.args.signal)
         if ask.args.grace_seconds is not None:
             step["grace"] = f"{round(ask.args.grace_seconds * 1000)}ms"
         if isinstance(ask.answer, Stopped) and ask.answer.code is not None:
@@ -161,7 +150,6 @@ class Delete(Single, frozen=True, kw_only=True, omit_defaults=True):
     delete: Annotated[Target, "What to forget."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         address = attempt.address(self.delete)
         if attempt.is_sandbox(self.delete):
             await attempt.ask("delete", address, attempt.sandbox(address).delete(timeout=attempt.budget))
@@ -173,7 +161,6 @@ class Delete(Single, frozen=True, kw_only=True, omit_defaults=True):
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`."""
         return same(cls, ask, draft)
 
 

@@ -28,7 +28,6 @@ class Stdout(Look, frozen=True, kw_only=True, omit_defaults=True):
     stdout: Annotated[ProcessName, "The process whose output is looked at."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         return Observed(attempt.view(self.stdout).stdout.text())
 
 
@@ -41,7 +40,6 @@ class Stderr(Look, frozen=True, kw_only=True, omit_defaults=True):
     stderr: Annotated[ProcessName, "The process whose error output is looked at."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         return Observed(attempt.view(self.stderr).stderr.text())
 
 
@@ -55,7 +53,6 @@ class Lines(Look, frozen=True, kw_only=True, omit_defaults=True):
     lines: Annotated[ProcessName, "The process whose lines are counted."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         return Observed(attempt.view(self.lines).stdout.lines)
 
 
@@ -69,7 +66,6 @@ class Bytes(Look, frozen=True, kw_only=True, omit_defaults=True):
     bytes: Annotated[ProcessName, "The process whose bytes are counted."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         return Observed(attempt.view(self.bytes).stdout.size)
 
 
@@ -82,7 +78,6 @@ class Sha256(Look, frozen=True, kw_only=True, omit_defaults=True):
     sha256: Annotated[ProcessName, "The process whose output is summed."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         return Observed(attempt.view(self.sha256).stdout.digest.hexdigest())
 
 
@@ -95,7 +90,6 @@ class State(Look, frozen=True, kw_only=True, omit_defaults=True):
     state: Annotated[Target, "The sandbox or container."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         return Observed(await attempt.state_of(self.state))
 
     @classmethod
@@ -116,14 +110,12 @@ class Check(Look, frozen=True, kw_only=True, omit_defaults=True):
     check: Annotated[SandboxName, "The sandbox whose agent is asked."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         checking = attempt.sandbox(self.check).check(timeout=attempt.budget)
         answer = await attempt.ask("check", self.check, checking)
         return Observed("serving" if answer.serving else "not serving")
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`."""
         if ask.verb != "check" or not ask.to:
             return []
         serving = isinstance(ask.answer, Checked) and ask.answer.serving

@@ -9,7 +9,7 @@ import msgspec
 from actors.errors import KatrioError
 from actors.scenario.language.declared import SizeDecl
 from actors.scenario.language.kinds import Command, ContainerName, Kind, ProcessName, SignalNumber, Text
-from actors.scenario.language.scalars import SIGNALS
+from actors.scenario.language.scalars import signal_name
 from actors.scenario.stage.draft import process_tree, written
 from actors.scenario.stage.recording import HEARD_BYTES
 from actors.scenario.steps.base import CODE, COUNT, Acting, Observed, Valued, refused
@@ -40,7 +40,6 @@ __all__ = ["STEPS", "CloseStdin", "Exec", "Signal", "Stdin", "Wait", "Winsize"]
 
 # of a command, in a line for people
 COMMAND_SHOWN = 40
-_SIGNAL_NAMES = {number: name for name, number in SIGNALS.items()}
 
 
 class Exec(Acting, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,11 +59,9 @@ class Exec(Acting, frozen=True, kw_only=True, omit_defaults=True):
     as_: Annotated[str | None, Kind.NEW_PROCESS, "A name for later steps."] = msgspec.field(default=None, name="as")
 
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
         yield _shown(" ".join(text(word) for word in self.command))
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         address = attempt.address(self.exec)
         name = attempt.text(self.as_) if self.as_ else None
         spec = ProcessSpec(
@@ -95,11 +92,13 @@ class Exec(Acting, frozen=True, kw_only=True, omit_defaults=True):
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`."""
         if not isinstance(ask.args, ExecArgs):
             return []
-        named = draft.named(f"{ask.to} {ask.args.id}", ask.args.id, again=not ask.code)
-        return [{cls.word: draft.target(ask.to), **process_tree(ask.args.process), "as": named}]
+        key, step = f"{ask.to} {ask.args.id}", {cls.word: draft.target(ask.to), **process_tree(ask.args.process)}
+        # a name that is taken already stays with the process that has it
+        if not ask.code or not draft.has(key):
+            step["as"] = draft.named(key, ask.args.id, again=not ask.code)
+        return [step]
 
 
 class Signal(Valued, frozen=True, kw_only=True, omit_defaults=True):
@@ -115,11 +114,9 @@ class Signal(Valued, frozen=True, kw_only=True, omit_defaults=True):
     all: Annotated[bool, "To every process of the container."] = False
 
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
-        yield _SIGNAL_NAMES.get(self.with_, str(self.with_))
+        yield str(signal_name(self.with_))
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         address = attempt.address(self.signal)
         if self.all:
             handle = attempt.container(address)
@@ -130,11 +127,9 @@ class Signal(Valued, frozen=True, kw_only=True, omit_defaults=True):
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`."""
         if not isinstance(args := ask.args, SignalArgs):
             return []
-        number = args.signal
-        step: Tree = {cls.word: draft.process(ask.to, args.process), "with": _SIGNAL_NAMES.get(number, number)}
+        step: Tree = {cls.word: draft.process(ask.to, args.process), "with": signal_name(args.signal)}
         if args.all:
             step["all"] = True
         if isinstance(ask.answer, Signalled):
@@ -154,18 +149,15 @@ class Winsize(Acting, frozen=True, kw_only=True, omit_defaults=True):
     columns: Annotated[int, "Characters in a line."]
 
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
         yield f"{self.rows}x{self.columns}"
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         resizing = attempt.process(self.winsize).winsize(self.rows, self.columns, timeout=attempt.budget)
         await attempt.ask("winsize", attempt.address(self.winsize), resizing)
         return Observed()
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`."""
         if not isinstance(ask.args, WinsizeArgs):
             return []
         size = ask.args.size
@@ -183,17 +175,14 @@ class Stdin(Valued, frozen=True, kw_only=True, omit_defaults=True):
     text: Annotated[Text, "What to write."]
 
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
         yield f"{len(text(self.text).encode())} bytes"
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         writing = attempt.process(self.stdin).write(attempt.text(self.text).encode(), timeout=attempt.budget)
         return Observed(await attempt.ask("write_stdin", attempt.address(self.stdin), writing))
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`."""
         if not isinstance(ask.args, WriteStdin):
             return []
         text = written(ask.args.data.decode(errors="replace"))
@@ -209,14 +198,12 @@ class CloseStdin(Acting, frozen=True, kw_only=True, omit_defaults=True):
     close_stdin: Annotated[ProcessName, "The process whose input ends."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         closing = attempt.process(self.close_stdin).close_stdin(timeout=attempt.budget)
         await attempt.ask("close_stdin", attempt.address(self.close_stdin), closing)
         return Observed()
 
     @classmethod
     def recorded(cls, ask: Asked, draft: Draft) -> list[Tree]:
-        """See `Step.recorded`."""
         if ask.verb != cls.word or not isinstance(ask.args, ProcessRef):
             return []
         return [{cls.word: draft.process(ask.to, ask.args.process)}]
@@ -233,7 +220,6 @@ class Wait(Valued, frozen=True, kw_only=True, omit_defaults=True):
     wait: Annotated[ProcessName, "The process to wait for."]
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         waiting = attempt.process(self.wait).wait(timeout=attempt.budget)
         code = (await attempt.ask("wait", attempt.address(self.wait), waiting)).code
         return Observed(code, code, await attempt.whole(self.wait))

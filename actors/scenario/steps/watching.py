@@ -1,4 +1,4 @@
-"""Steps that look again and again: until something holds, or whether it holds for a time or while other steps run."""
+"""Steps that let time pass, and look again and again: until something holds, or whether it holds meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from actors.scenario.language.kinds import Duration
 from actors.scenario.stage.outcomes import INFRASTRUCTURE
 from actors.scenario.stage.stage import LOOK_EVERY
 from actors.scenario.stage.tasks import together
-from actors.scenario.steps.base import Block, LookField, Steps, Wrong
+from actors.scenario.steps.base import Block, LookField, Observed, Single, Steps, Wrong
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -20,7 +20,23 @@ if TYPE_CHECKING:
     from actors.scenario.stage.stage import Attempt
     from actors.scenario.steps.base import Inner, Look, Schema
 
-__all__ = ["STEPS", "Always", "Eventually", "Grows", "Unchanged"]
+__all__ = ["STEPS", "Always", "Eventually", "Grows", "Sleep", "Unchanged"]
+
+
+class Sleep(Single, frozen=True, kw_only=True, omit_defaults=True):
+    """Waits."""
+
+    word = "sleep"
+    example = "{sleep: 300ms}"
+    limited = False
+    sleep: Annotated[Duration, "How long."]
+
+    def details(self, text: Callable[[str], str]) -> Iterator[str]:
+        yield f"{self.sleep:g} s"
+
+    async def perform(self, attempt: Attempt) -> Observed:
+        await trio.sleep(self.sleep)
+        return Observed()
 
 
 class Watching(Block, frozen=True, kw_only=True, omit_defaults=True):
@@ -36,19 +52,15 @@ class Watching(Block, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def about(self) -> str:
-        """See `Step.about`."""
         return self.look.about
 
     def subject(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.subject`."""
         yield self.look.describe(text)
 
     def leave_out(self, attempt: Attempt, why: str) -> None:
-        """See `Step.leave_out`."""
         self.look.leave_out(attempt, why)
 
     def faults(self) -> Iterator[Wrong]:
-        """See `Step.faults`."""
         if self.judges and self.look.expect is None:
             yield Wrong((self.word,), "nothing", "what to expect of the inner step", at=())
         if not self.judges and self.look.expect is not None:
@@ -56,7 +68,6 @@ class Watching(Block, frozen=True, kw_only=True, omit_defaults=True):
 
     @classmethod
     def refine(cls, schema: Schema) -> None:
-        """See `Step.refine`."""
         wanted: Schema = {"required": ["expect"]}
         schema["properties"][cls.word]["allOf"].append(wanted if cls.judges else {"not": wanted})
 
@@ -69,7 +80,6 @@ class Eventually(Watching, frozen=True, kw_only=True, omit_defaults=True):
     eventually: Annotated[LookField, "A look, with what to expect of it."]
 
     async def perform(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Block.perform`."""
         while True:
             attempt.last = await self.eventually.act(attempt, inner)
             if attempt.last is None or attempt.last.code in INFRASTRUCTURE:
@@ -83,7 +93,6 @@ class Lasting(Watching, frozen=True, kw_only=True, omit_defaults=True):
     limited = False
 
     def faults(self) -> Iterator[Wrong]:
-        """See `Step.faults`."""
         yield from super().faults()
         during, while_ = self.span
         if (during is None) == (not while_):
@@ -96,7 +105,6 @@ class Lasting(Watching, frozen=True, kw_only=True, omit_defaults=True):
 
     @classmethod
     def refine(cls, schema: Schema) -> None:
-        """See `Step.refine`."""
         super().refine(schema)
         schema["properties"]["while"]["minItems"] = 1
         schema["oneOf"] = [{"required": ["during"]}, {"required": ["while"]}]
@@ -144,11 +152,9 @@ class Always(Lasting, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def span(self) -> tuple[float | None, Steps]:
-        """See `Lasting.span`."""
         return self.during, self.while_
 
     async def perform(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Block.perform`."""
         await self.unwatched(attempt, inner)
         return await self.watched(lambda: self.always.act(attempt, inner), attempt, inner)
 
@@ -166,11 +172,9 @@ class Unchanged(Lasting, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def span(self) -> tuple[float | None, Steps]:
-        """See `Lasting.span`."""
         return self.during, self.while_
 
     async def perform(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Block.perform`."""
         await self.unwatched(attempt, inner)
         await trio.sleep(self.settle)
         before = (await self.unchanged.observe(attempt)).value
@@ -192,11 +196,9 @@ class Grows(Watching, frozen=True, kw_only=True, omit_defaults=True):
     by: Annotated[int, "By how much; 1 unless given."] = 1
 
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.details`."""
         yield f"by {self.by}"
 
     async def perform(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
-        """See `Block.perform`."""
         before = _count((await self.grows.observe(attempt)).value)
         while True:
             now = _count((await self.grows.observe(attempt)).value)
@@ -213,4 +215,4 @@ def _count(value: str | float | None) -> float:
         return 0.0
 
 
-STEPS = (Eventually, Always, Unchanged, Grows)
+STEPS = (Sleep, Eventually, Always, Unchanged, Grows)

@@ -26,22 +26,18 @@ class Probe(Look, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def about(self) -> str:
-        """See `Step.about`."""
         return self.probe.container
 
     def subject(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.subject`."""
         yield from (self.probe.kind, text(self.probe.container))
 
     def untold(self, attempt: Attempt) -> CannotTell | None:
-        """See `Look.untold`."""
         world = attempt.stage.world
         if "probes" in world.provides:
             return None
         return CannotTell(world.missing.get("probes", f"the {world.name} world answers no probes"))
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         if (trouble := self.untold(attempt)) is not None:
             raise trouble
         kind, address = self.probe.kind, attempt.address(self.probe.container)
@@ -64,15 +60,12 @@ class Fault(Single, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def about(self) -> str:
-        """See `Step.about`."""
         return self.fault.sandbox
 
     def subject(self, text: Callable[[str], str]) -> Iterator[str]:
-        """See `Step.subject`."""
         yield from (self.fault.kind, text(self.fault.sandbox))
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """See `Single.perform`."""
         kind, sandbox = self.fault.kind, attempt.address(self.fault.sandbox)
         await attempt.ask(f"fault {kind}", sandbox, attempt.stage.world.fault(kind, sandbox))
         return Observed()

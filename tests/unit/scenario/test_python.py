@@ -18,6 +18,7 @@ from actors.scenario.run.transcript import transcript
 from actors.scenario.stage.events import Outcome
 from actors.scenario.stage.recording import Asked, Heard, recorded
 from actors.wire.spec import ProcessSpec
+from actors.wire.verbs import Exec, Nothing
 from tests.support.agents import ScriptedGuest
 from tests.support.scenarios import Ran, run
 
@@ -197,6 +198,20 @@ async def test_what_was_read_of_outputs_is_expected(autojump_clock: MockClock) -
     assert waits["left"] == waits["again"] == {"exit": 0}
     again = (await run(load_text(text.encode(), "recorded.yaml"))).result
     assert again.outcome is Outcome.HELD, f"{again.reason}\n{text}"
+
+
+def test_what_a_step_can_not_be_about_is_a_call() -> None:
+    asks = [Asked(to, "disconnect", Nothing(), 0.0, 1.0) for to in ("box", "box/one")]
+    steps = yaml.safe_load(transcript(asks, name="it", why="to see"))["steps"]
+    assert steps == [{"disconnect": "box"}, {"call": "one", "verb": "disconnect"}]
+
+
+def test_of_two_execs_with_one_id_the_refused_one_has_no_name() -> None:
+    asked = Exec("twice", ProcessSpec(args=("true",)))
+    asks = [Asked("box/one", "exec", asked, 0.0, 1.0), Asked("box/one", "exec", asked, 1.0, 2.0, code="already_exists")]
+    first, second = yaml.safe_load(transcript(asks, name="it", why="to see"))["steps"]
+    assert first == {"exec": "one", "command": ["true"], "as": "twice"}
+    assert second == {"exec": "one", "command": ["true"], "expect": {"error": "already_exists"}}
 
 
 @pytest.mark.parametrize(
