@@ -6,7 +6,7 @@ checkers know by it. Not for which call it is: `rpcs` has the table.
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 from msgspec import Struct
 
@@ -17,6 +17,10 @@ R_co = TypeVar("R_co", bound=Struct, covariant=True)
 
 class Request(Struct, Generic[R_co], frozen=True):
     """The request of a call that is answered by an `R_co`. The docstring's first paragraph says what the call does."""
+
+    if TYPE_CHECKING:
+        # of a request whose type is known no more closely, which has whatever fields that one has
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
 
 class Empty(Struct, frozen=True):

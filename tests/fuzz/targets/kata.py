@@ -34,6 +34,7 @@ from actors.schemas.rpcs import (
 )
 from actors.schemas.status import error_from_status
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec
+from actors.wire.verbs import Update
 from tests.fuzz.layout import Body, Field, Frames, Layout
 from tests.fuzz.target import Target, expect, in_virtual_time
 from tests.fuzz.targets.calls_live import talk
@@ -256,7 +257,7 @@ def _asked() -> tuple[tuple[str, Callable[[KataAgent], Awaitable[object]]], ...]
         ("ListProcesses", lambda agent: agent.list_table("c1", ())),
         ("ListInterfaces", lambda agent: agent.list_interfaces()),
         ("ListRoutes", lambda agent: agent.list_routes()),
-        ("UpdateContainer", lambda agent: agent.update_container("c1", ResourceSpec(pids=3))),
+        ("UpdateContainer", lambda agent: agent.update_container("c1", Update(ResourceSpec(pids=3)))),
         ("GetDiagnosticData", lambda agent: agent.container_state("c1")),
         ("GetOOMEvent", lambda agent: agent.next_oom()),
         ("SignalProcess", lambda agent: agent.signal_process("c1", "p1", 15)),
