@@ -83,7 +83,7 @@ def _ask(signum: int, frame: FrameType | None) -> None:
 
 def end_at_once_from_now_on() -> None:
     """The work is over, or was given up: no order is left to keep, and an exception would only hide what came of it."""
-    signal.signal(signal.SIGINT, lambda *_: end_now())
+    signal.signal(signal.SIGINT, lambda _signum, _frame: end_now())
 
 
 def end_now() -> NoReturn:

@@ -140,7 +140,8 @@ def descendants(ancestor: int) -> list[ProcessFact]:
     children: dict[int, list[ProcessFact]] = {}
     for fact in every_process():
         children.setdefault(fact.parent, []).append(fact)
-    found, todo = [], [ancestor]
+    found: list[ProcessFact] = []
+    todo = [ancestor]
     while todo:
         mine = children.pop(todo.pop(), [])
         found += [fact for fact in mine if fact.alive]
