@@ -18,6 +18,13 @@ from actors.errors import InvalidArgument, NotFound
 from actors.guest.engines.enforced import refuse_unenforced
 from actors.guest.engines.pids import refuse_if_full
 from actors.host.users import home_of, run_as
+from actors.simulation.box.kernel.execution import CALLS
+from actors.simulation.box.kernel.files import new_pipe
+from actors.simulation.box.kernel.kernel import Kernel
+from actors.simulation.box.kernel.process import Container, Identity, Launch
+from actors.simulation.box.kernel.terminal import Terminal
+from actors.simulation.box.programs.lookup import find_in_tree, has_format, interpreter_of
+from actors.simulation.box.programs.shell.state import Missing
 from actors.simulation.engine_process import (
     SimulatedProcess,
     Streams,
@@ -28,21 +35,14 @@ from actors.simulation.engine_process import (
 )
 from actors.simulation.engine_reports import MACHINE_BYTES, container_stats, process_table, set_limits
 from actors.simulation.image import busybox_tree
-from actors.simulation.kernel.execution import CALLS
-from actors.simulation.kernel.files import new_pipe
-from actors.simulation.kernel.kernel import Kernel
-from actors.simulation.kernel.process import Container, Identity, Launch
-from actors.simulation.kernel.terminal import Terminal
-from actors.simulation.programs.lookup import find_in_tree, has_format, interpreter_of
-from actors.simulation.programs.shell.state import Missing
 from actors.wire.spec import DEFAULT_PATH
 
 if TYPE_CHECKING:
     from actors.schemas.oci import LinuxResources, Process, Spec
     from actors.schemas.stats import CgroupStats
     from actors.seams import Rng
-    from actors.simulation.kernel.files import OpenFile
-    from actors.simulation.kernel.tree import Tree
+    from actors.simulation.box.kernel.files import OpenFile
+    from actors.simulation.box.kernel.tree import Tree
 
 __all__ = ["SimulatedEngine"]
 
@@ -71,7 +71,7 @@ class SimulatedEngine:
     """
 
     def __init__(self, rng: Rng, *, hostname: str = "simulated") -> None:
-        self.kernel = Kernel(rng, CALLS)
+        self.kernel = Kernel(rng.random, CALLS)
         self._rng = rng
         self._hostname = hostname
         self._containers: dict[str, _Running] = {}

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 import trio
 
 from actors.errors import InvalidArgument, InvalidTransition
-from actors.simulation.kernel.calls import CallFailed
+from actors.simulation.box.kernel.calls import CallFailed
 from actors.wire.fields import check_signal
 from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.simulation.kernel.files import PipeEnd, Waiters
-    from actors.simulation.kernel.kernel import Kernel
-    from actors.simulation.kernel.process import Process
-    from actors.simulation.kernel.terminal import Terminal
+    from actors.simulation.box.kernel.files import PipeEnd, Waiters
+    from actors.simulation.box.kernel.kernel import Kernel
+    from actors.simulation.box.kernel.process import Process
+    from actors.simulation.box.kernel.terminal import Terminal
     from actors.wire.spec import TerminalSize
 
 __all__ = [

@@ -1,7 +1,7 @@
 """What a simulated container's control group takes and counts, and what `ps` on a simulated guest prints.
 
 For `engine`. A simulated machine has control groups v1, with memory, pids, cpu and freezer. Not for `ps` inside a
-container: that is a program (`actors.simulation.programs.system`).
+container: that is a program (`actors.simulation.box.programs.system`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from actors.errors import InvalidArgument, Unsupported
 from actors.guest.engines.resources import plan_resources
 from actors.schemas.stats import BlkioStats, CgroupStats, CpuStats, CpuUsage, MemoryData, MemoryStats, PidsStats
-from actors.simulation.programs.system import user_name
+from actors.simulation.box.programs.system import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from actors.guest.engines.resources import Write
     from actors.schemas.oci import LinuxResources
-    from actors.simulation.kernel.process import Container, Process
+    from actors.simulation.box.kernel.process import Container, Process
 
 __all__ = ["MACHINE_BYTES", "container_stats", "process_table", "set_limits"]
 

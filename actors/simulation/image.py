@@ -8,8 +8,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from actors.simulation.kernel.tree import Tree
-from actors.simulation.programs.table import PROGRAMS
+from actors.simulation.box.kernel.tree import Tree
+from actors.simulation.box.programs.table import PROGRAMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,6 +26,7 @@ SABOTAGE = {
     "transports layers": ("transports.stream", "import transports.ttrpc"),
     "calls layers": ("transports.calls.writer", "import transports.calls.client"),
     "scenario layers": ("actors.scenario.language.kinds", "import actors.scenario.stage.events"),
+    "the simulated box knows nothing of katrio": ("actors.simulation.box.kernel.kernel", "import actors.seams"),
     "ttrpc layers": ("transports.ttrpc.codec", "import transports.ttrpc.client"),
     "grpc layers": ("transports.grpc.codec", "import transports.grpc.http2"),
     "hyperstart layers": ("transports.hyperstart.codec", "import transports.hyperstart.control"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from actors.simulation.programs.shell.builtins import BUILTINS, UNSUPPORTED
-from actors.simulation.programs.table import PROGRAMS
+from actors.simulation.box.programs.shell.builtins import BUILTINS, UNSUPPORTED
+from actors.simulation.box.programs.table import PROGRAMS
 
 PAGE = (Path(__file__).parents[2] / "docs/simulated-programs.md").read_text("utf-8")
 

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.schemas.oci import Linux, LinuxMemory, LinuxPids, LinuxResources, Process, Root, Spec
+from actors.simulation.box.kernel import calls
+from actors.simulation.box.kernel.execution import CALLS
+from actors.simulation.box.kernel.kernel import Kernel
+from actors.simulation.box.kernel.process import Container, Launch
+from actors.simulation.box.kernel.terminal import Terminal
 from actors.simulation.engine import SimulatedEngine
 from actors.simulation.image import busybox_tree
-from actors.simulation.kernel import calls
-from actors.simulation.kernel.execution import CALLS
-from actors.simulation.kernel.kernel import Kernel
-from actors.simulation.kernel.process import Container, Launch
-from actors.simulation.kernel.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from actors.simulation.box.kernel.calls import Body, Program
+    from actors.simulation.box.kernel.files import OpenFile
+    from actors.simulation.box.kernel.process import Process as KernelProcess
     from actors.simulation.engine_process import SimulatedProcess
-    from actors.simulation.kernel.calls import Body, Program
-    from actors.simulation.kernel.files import OpenFile
-    from actors.simulation.kernel.process import Process as KernelProcess
 
 __all__ = ["Ended", "Machine", "idle", "open_engine", "process", "result", "run_script", "spec"]
 
@@ -60,7 +60,7 @@ class Machine:
     """A kernel with one container whose init sleeps for ever."""
 
     def __init__(self) -> None:
-        self.kernel = Kernel(random.Random(0), CALLS)
+        self.kernel = Kernel(random.Random(0).random, CALLS)
         self.container = Container("box", busybox_tree(readonly=False))
         self.init = self.spawn(idle)
 

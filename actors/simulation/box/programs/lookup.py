@@ -1,0 +1,95 @@
+"""Where a program is found: by a path, or by its name along PATH; a script is run by the interpreter that it names. Pure.
+
+For the shell, for programs that run others, and for the engine. What there is to find, the container's tree knows.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from actors.simulation.box.programs.shell.state import Missing
+
+if TYPE_CHECKING:
+    from actors.simulation.box.kernel.calls import Body, Program
+    from actors.simulation.box.kernel.process import Process
+    from actors.simulation.box.kernel.tree import Tree
+
+__all__ = ["find_in_tree", "find_program", "has_format", "interpreter_of", "missing_status"]
+
+# where the image has busybox' applets
+_APPLETS = "/bin"
+# the kernel's own bounds: bytes of a first line, interpreters of interpreters
+_HEAD, _DEPTH = 256, 5
+
+
+def find_in_tree(tree: Tree, name: str, path: str, cwd: str) -> Program | Missing:
+    """As a shell finds it, which runs itself what the kernel has no format for."""
+    why = Missing.ABSENT
+    for folder in [""] if "/" in name else path.split(":"):
+        place = posixpath.normpath(posixpath.join(cwd, folder, name))
+        program = tree.program(place)
+        if program is not None:
+            return program
+        if (status := tree.status(place)) is not None:
+            if not status.executable:
+                why = Missing.DENIED
+            elif (script := _script(tree, place, name, cwd, _DEPTH)) is not None:
+                return script
+    return why
+
+
+def has_format(tree: Tree, name: str, path: str, cwd: str) -> bool:
+    """Whether the kernel would run what is found there, or what its first line names."""
+    for folder in [""] if "/" in name else path.split(":"):
+        place = posixpath.normpath(posixpath.join(cwd, folder, name))
+        if (status := tree.status(place)) is not None and status.executable:
+            return _has_format(tree, place, cwd, _DEPTH)
+    return True
+
+
+def _has_format(tree: Tree, place: str, cwd: str, depth: int) -> bool:
+    if tree.program(place) is not None or not depth:
+        return True
+    words = interpreter_of(tree, place)
+    if not words:
+        return False
+    return _has_format(tree, posixpath.normpath(posixpath.join(cwd, words[0])), cwd, depth - 1)
+
+
+def interpreter_of(tree: Tree, path: str) -> list[str] | None:
+    """What the first line of a script names: a program, and perhaps one argument. None: it names none."""
+    head = tree.text(path)[:_HEAD]
+    return head[2:].partition("\n")[0].strip().split(maxsplit=1) if head.startswith("#!") else None
+
+
+def _script(tree: Tree, place: str, called: str, cwd: str, depth: int) -> Program | None:
+    """A file that may be run, as a program: its interpreter in its place; without one a shell, as those who are refused by the
+    kernel then try. None: there is no such interpreter."""
+    words = interpreter_of(tree, place)
+    if words is None:
+        words = [f"{_APPLETS}/sh"]
+    path = posixpath.normpath(posixpath.join(cwd, words[0])) if words else ""
+    program = tree.program(path)
+    if program is None and depth and (status := tree.status(path)) is not None and status.executable:
+        program = _script(tree, path, words[0], cwd, depth - 1)
+    if program is None:
+        return None
+
+    def run(process: Process) -> Body:
+        process.argv = (*words, called, *process.argv[1:])
+        return program(process)
+
+    return run
+
+
+def find_program(process: Process, name: str, path: str) -> Program | Missing:
+    """As busybox' shell finds it: its own applets whatever PATH says."""
+    tree = process.container.tree
+    applet = tree.program(f"{_APPLETS}/{name}") if "/" not in name else None
+    return applet or find_in_tree(tree, name, path, process.cwd)
+
+
+def missing_status(why: Missing) -> int:
+    """What a program that runs others ends with."""
+    return 126 if why is Missing.DENIED else 127
