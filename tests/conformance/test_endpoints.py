@@ -183,7 +183,7 @@ async def test_a_listener_that_ends_breaks_its_links_and_they_are_told_once(plac
     hall, ours = Hall(), Recorder()
     async with trio.open_nursery() as nursery:
         async with trio.open_nursery() as serving:
-            await serving.start(transport.serve, address, hall.accept)
+            await started(serving, transport.serve, address, hall.accept)
             endpoint: Endpoint = await started(nursery, transport.connect, address, ours)
             serving.cancel_scope.cancel()
         await ours.until(gone=True)
@@ -200,7 +200,7 @@ async def test_a_cancelled_link_is_broken_for_its_peer(place: tuple[Transport, s
     async with trio.open_nursery() as nursery:
         await started(nursery, transport.serve, address, hall.accept)
         async with trio.open_nursery() as linking:
-            await linking.start(transport.connect, address, Recorder())
+            await started(linking, transport.connect, address, Recorder())
             linking.cancel_scope.cancel()
         await hall.recorders[0].until(gone=True)
         assert [type(cause) for cause in hall.recorders[0].causes] == [EndpointBroken]
