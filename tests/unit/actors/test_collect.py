@@ -99,7 +99,7 @@ async def test_a_bound_below_nothing_is_refused(autojump_clock: MockClock) -> No
         assert caught.value.details == {"field": "max_bytes"}
 
 
-async def test_an_ask_that_names_no_budget_has_that_of_the_limits(autojump_clock: MockClock) -> None:
+async def test_an_ask_that_names_no_timeout_has_that_of_the_limits(autojump_clock: MockClock) -> None:
     guest = ScriptedGuest()
     limits = replace(DEFAULT_LIMITS, ask_seconds=2.0)
     async with one_running(guest, limits) as one:

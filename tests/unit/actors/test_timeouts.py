@@ -1,4 +1,4 @@
-"""What a handle does with its budget, and what is told when time is over; whole actors in virtual time."""
+"""What a handle does with its timeout, and what is told when time is over; whole actors in virtual time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_a_write_that_runs_out_of_time_says_how_much_went_in(autojump_cloc
         assert 3.0 <= trio.current_time() - began <= 3.0 + DEFAULT_LIMITS.answer_grace_seconds
 
 
-async def test_a_write_in_many_chunks_has_one_budget(autojump_clock: MockClock) -> None:
+async def test_a_write_in_many_chunks_has_one_timeout(autojump_clock: MockClock) -> None:
     guest = ScriptedGuest()
     async with one_running(guest) as one:
         process = guest.init("one")
