@@ -54,11 +54,15 @@ def address(tmp_path: Path) -> Generator[str]:
 
 
 def test_every_program_of_the_page_is_run_here() -> None:
-    assert set(PROGRAMS) == {"calls.py", "events.py", "serve.py", "remote.py", "service.py"}
+    assert set(PROGRAMS) == {"calls.py", "streams.py", "events.py", "serve.py", "remote.py", "service.py"}
     assert PAGE.read_text("utf-8").count("```python") == len(PROGRAMS)
 
 
-def test_budgets_cancellation_and_errors(tmp_path: Path) -> None:
+def test_output_as_it_comes(tmp_path: Path) -> None:
+    check("streams.py", tmp_path)
+
+
+def test_timeouts_cancellation_and_errors(tmp_path: Path) -> None:
     check("calls.py", tmp_path)
 
 
