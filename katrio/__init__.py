@@ -5,7 +5,8 @@
         await box.start()
         container = await box.create_container("c", ContainerSpec(process=ProcessSpec(args=("sleep", "100"))))
         await container.start()
-        print(await container.run("hello", ProcessSpec(args=("echo", "hello"))))
+        hello = await container.exec("hello", ProcessSpec(args=("echo", "hello")))
+        print((await hello.collect()).stdout)
 
 Every error is a `KatrioError`, named by whose fault it was. `docs/embedding.md` goes on from here. What is not exported may change
 without a word.
