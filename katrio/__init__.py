@@ -3,7 +3,7 @@
     async with katrio.open_system() as system:
         box = await system.create_sandbox("box")
         await box.start()
-        container = await box.create_container("c", ContainerSpec(process=ProcessSpec(args=("sleep", "100"))))
+        container = await box.create_container("one", ContainerSpec(process=ProcessSpec(args=("sleep", "100"))))
         await container.start()
         hello = await container.exec("hello", ProcessSpec(args=("echo", "hello")))
         print((await hello.collect()).stdout)

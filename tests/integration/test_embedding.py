@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import katrio
 from actors.host.facts import choose_engine, read_facts
 
 if TYPE_CHECKING:
@@ -60,6 +61,22 @@ def test_every_program_of_the_page_is_run_here() -> None:
 
 def test_output_as_it_comes(tmp_path: Path) -> None:
     check("streams.py", tmp_path)
+
+
+def test_the_package_s_first_lines_are_a_program(tmp_path: Path) -> None:
+    body = re.search(r"^    async with.*?(?=\n\n)", katrio.__doc__ or "", re.MULTILINE | re.DOTALL)
+    assert body
+    lines = ["import trio, katrio", "from katrio import ContainerSpec, ProcessSpec", "async def main():", body[0]]
+    program = "\n".join([*lines, "trio.run(main)"])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=BOUND_SECONDS,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("b'hello\\n'\n", 0), done.stderr
 
 
 def test_timeouts_cancellation_and_errors(tmp_path: Path) -> None:

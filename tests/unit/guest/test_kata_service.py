@@ -11,6 +11,7 @@ import trio
 from msgspec.structs import replace
 
 from actors.agents.kata.client import KataClient
+from actors.agents.kata.spec import oci_spec
 from actors.conformance.case import Spoken
 from actors.errors import InvalidArgument, Unsupported
 from actors.guest.conductor import Conductor
@@ -31,6 +32,7 @@ from actors.schemas.guestwords import SERVICE, GuestWords, read_words
 from actors.schemas.rpcs import RPCS, rpcs_of
 from actors.schemas.status import TAKES_DETAILS
 from actors.simulation.engine import SimulatedEngine
+from actors.wire.spec import ContainerSpec, ProcessSpec
 from tests.support.conformance import open_simulated_kata
 from tests.support.habits_body import as_real_agents_do
 from tests.support.rpc_body import EXERCISES, Stage, observe, promised
@@ -91,7 +93,7 @@ async def test_a_guest_says_what_it_is_to_who_asks_by_its_name(autojump_clock: M
         assert answer.agent_version == "1.2"
 
 
-async def test_a_name_may_be_as_long_as_the_kernel_takes_it_in_bytes(autojump_clock: MockClock) -> None:
+async def test_programs_are_told_a_name_as_long_as_the_kernel_takes_it_in_bytes(autojump_clock: MockClock) -> None:
     async with open_simulated_kata() as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)
@@ -100,8 +102,13 @@ async def test_a_name_may_be_as_long_as_the_kernel_takes_it_in_bytes(autojump_cl
             with pytest.raises(InvalidArgument) as caught:
                 await client.call(api.CreateSandboxRequest(hostname=long, sandbox_id="box"))
             assert caught.value.details["field"] == "hostname"
-        for name in ("x" * 64, "\u00fc" * 32):
+        for name, told in (("x" * 64, "x" * 64), ("\u00fc" * 32, "\u00fc" * 32), ("", "box")):
             await client.call(api.CreateSandboxRequest(hostname=name, sandbox_id="box"))
+            spec = oci_spec(ContainerSpec(process=ProcessSpec(args=("hostname",))), "/")
+            await client.call(api.CreateContainerRequest(container_id="one", OCI=spec))
+            await client.call(api.StartContainerRequest(container_id="one"))
+            said = await client.call(api.ReadStdoutRequest(container_id="one", exec_id="one", len=1000))
+            assert said.data.decode() == f"{told}\n"
             await client.call(api.DestroySandboxRequest())
         nursery.cancel_scope.cancel()
 
