@@ -130,6 +130,8 @@ class _Session:
         self._results: dict[str, Result] = {}
         self._seconds = 0.0
         self._version = ""
+        # a dict for its order: fresh agents have much in common
+        self._notes: dict[str, None] = {}
         self._address = " and ".join(map(str, options.addresses)) or "a guest of katrio's own"
         self._interrupted = False
 
@@ -140,6 +142,7 @@ class _Session:
             spoken=self._spoken,
             address=self._address,
             version=self._version,
+            notes=tuple(self._notes),
             results=[self._results[case.id] for case in self._cases if case.id in self._results],
             not_run=[case for case in self._cases if case.id not in self._results],
             seconds=self._seconds,
@@ -185,6 +188,7 @@ class _Session:
                 yield target
             finally:
                 self._version = target.version or self._version
+                self._notes.update(dict.fromkeys(target.notes))
 
     def _watching(self, nursery: trio.Nursery) -> Progress | None:
         """On a terminal: what is under way. It is drawn on stderr, so that stdout has the results alone."""

@@ -123,7 +123,9 @@ def _target(
     ids = real_seams().ids
     start: Any = {} if start_seconds is None else {"start_seconds": start_seconds}
     if spoken is not Spoken.HYPERSTART:
-        return KataTarget(channels.agent, rootfs, ids, spoken=spoken, roots=roots, slow=slow, **start)
+        # a start is waited for where we have made it
+        new = start_seconds is not None
+        return KataTarget(channels.agent, rootfs, ids, spoken=spoken, roots=roots, slow=slow, new=new, **start)
     assert channels.streams is not None, "the options have named both"
     # a real guest's share has one place; ours names roots by their own path
     share = SHARE if rootfs.startswith(f"{SHARE}/") else "/"

@@ -73,6 +73,7 @@ class HyperstartTarget:
     slow: float = 1.0
     start_seconds: float = READY_SECONDS
     version: str = field(default="", init=False)
+    notes: tuple[str, ...] = field(default=(), init=False)
     control_tap: ControlTap = field(default_factory=ControlTap, init=False)
     streams_tap: StreamTap = field(default_factory=StreamTap, init=False)
     _link: HyperstartLink | None = field(default=None, init=False)

@@ -23,7 +23,7 @@ from actors.conformance.expect import SHOWN_BYTES, is_loss
 from actors.conformance.kata_calls import KataCalls
 from actors.conformance.kata_container import Container
 from actors.conformance.subject import REACHED_SECONDS, reaching, target_limits
-from actors.errors import AgentProtocolError, KatrioError, NotFound
+from actors.errors import AgentProtocolError, AlreadyExists, Expired, KatrioError, NotFound
 from actors.nurseries import open_plain_nursery
 from actors.schemas.dialect import Dialect
 from actors.schemas.oci import Mount
@@ -59,8 +59,10 @@ SIGKILL = 9
 GONE_SECONDS = 3.0
 # a call that needs nothing but the agent's lock, while others hold it by turns
 ANSWERED_SECONDS = 7.0
-# two calls before the first case
+# who it is, and again a sandbox, before the first case
 PREPARED_SECONDS = 10.0
+# each question to one that was just started: it has no sandbox, and little hangs on who it is
+NEW_ASKED_SECONDS = 3.0
 # cases write here and nowhere else: some agents give all containers the same root
 _SCRATCH = Mount(
     destination="/tmp", type="tmpfs", source="tmpfs", options=("nosuid", "nodev", "mode=1777", "size=65536k")
@@ -76,6 +78,7 @@ class KataTarget:
         roots: makes each case a copy of it; None: all have it as it is.
         slow: by how much every bound is stretched.
         start_seconds: how long it may take to come up.
+        new: it was started for this, so that it has no sandbox unless it says so.
     """
 
     dialer: Dialer
@@ -85,11 +88,15 @@ class KataTarget:
     roots: Roots | None = None
     slow: float = 1.0
     start_seconds: float = REACHED_SECONDS
+    new: bool = False
     # as it says itself, once it was asked
     version: str = field(default="", init=False)
+    notes: list[str] = field(default_factory=list[str], init=False)
     # or it had one before
     made_sandbox: bool = field(default=False, init=False)
     _control: RpcLink | None = field(default=None, init=False)
+    # by which it is seen to live: needs what other calls need, and was not found to hang by itself
+    _asked_of_nobody: str = field(default="StatsContainer", init=False)
 
     @asynccontextmanager
     async def open_target(self) -> AsyncGenerator[None]:
@@ -97,37 +104,61 @@ class KataTarget:
         async with open_plain_nursery() as nursery:
             self._control = self.link(self.start_seconds)
             await nursery.start(self._control.run)
-            with trio.move_on_after(PREPARED_SECONDS * self.slow), reaching():
+            with reaching():
                 # one that hangs is found out by the cases
-                await self.make_sandbox()
+                note = await self.make_sandbox()
+            self.notes.extend(filter(None, [note]))
             yield
             nursery.cancel_scope.cancel()
 
-    async def _asked_who(self) -> Identity:
-        """Raises: KatrioError when it can't be talked to; what it refuses is for cases to tell."""
+    async def _asked_who(self) -> tuple[Identity, str]:
+        """Who it is, and what it did not answer. Raises: KatrioError when it can't be talked to."""
+        client = KataClient(self.control, timeout=None)
+        seconds = (NEW_ASKED_SECONDS if self.new else PREPARED_SECONDS) * self.slow
         try:
-            return await identify(KataClient(self.control, timeout=None), seconds=PREPARED_SECONDS * self.slow)
+            return await identify(client, seconds=seconds), ""
+        except Expired as error:
+            if "StatsContainer" in error.message:
+                self._asked_of_nobody = "SignalProcess"
+            return Identity(AgentKind.OTHER), str(error.__cause__ or error)
         except KatrioError as error:
+            # what it refuses is for cases to tell
             if is_loss(error) or isinstance(error, AgentProtocolError):
                 raise
-            return Identity(AgentKind.OTHER)
+            return Identity(AgentKind.OTHER), ""
 
-    async def make_sandbox(self) -> None:
+    async def make_sandbox(self) -> str:
         """Where there is none, as far as one can ask: one that is there is as good, and a second may destroy what is in it.
 
-        What comes of a refusal, the cases will tell.
+        Why there may be none, for people: every case that needs one fails for it. Raises: KatrioError, when the link is lost.
         """
-        who = await self._asked_who()
+        who, silent = await self._asked_who()
         self.version = who.version[:SHOWN_BYTES]
-        if who.sandbox or (who.sandbox is None and who.second_sandbox_destroys):
-            return
-        request = RPCS["CreateSandbox"].request(sandbox_id=self.ids.fresh("conformance"), hostname="conformance")
-        try:
-            await self.control.call(RPCS["CreateSandbox"], request)
+        if who.sandbox:
+            return ""
+        if not self.new and (silent or (who.sandbox is None and who.second_sandbox_destroys)):
+            why = silent or f"{who.kind} that does not tell"
+            return f"{why}: it is not known whether it has a sandbox, and none was made"
+        return await self._create_sandbox()
+
+    async def _create_sandbox(self) -> str:
+        rpc = RPCS["CreateSandbox"]
+        request = rpc.request(sandbox_id=self.ids.fresh("conformance"), hostname="conformance")
+        seconds = PREPARED_SECONDS * self.slow
+        with trio.move_on_after(seconds):
+            try:
+                await self.control.call(rpc, request)
+            except AlreadyExists:
+                return ""
+            except KatrioError as error:
+                if is_loss(error) or isinstance(error, AgentProtocolError):
+                    raise
+                return (
+                    f"CreateSandbox was refused, there may be no sandbox: {error.code}: {error.message[:SHOWN_BYTES]}"
+                )
             self.made_sandbox = True
-        except KatrioError as error:
-            if is_loss(error) or isinstance(error, AgentProtocolError):
-                raise
+            return ""
+        return f"CreateSandbox: no answer within {seconds:g} s, there may be no sandbox"
 
     @property
     def control(self) -> RpcLink:
@@ -155,12 +186,12 @@ class KataTarget:
             link = self.link()
             await nursery.start(link.run)
             await link.call(RPCS["Check"], RPCS["Check"].request())
-            await self._asked_of_nobody(link)
+            await self._ask_of_nobody(link)
             nursery.cancel_scope.cancel()
 
-    async def _asked_of_nobody(self, link: RpcLink) -> None:
-        """Statistics of a container that there is not: any answer will do."""
-        rpc = RPCS["StatsContainer"]
+    async def _ask_of_nobody(self, link: RpcLink) -> None:
+        """About a container that there is not: any answer will do."""
+        rpc = RPCS[self._asked_of_nobody]
         with trio.move_on_after(ANSWERED_SECONDS * self.slow) as bound:
             try:
                 await link.call(rpc, rpc.request(container_id=self.ids.fresh("nobody")))

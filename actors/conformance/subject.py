@@ -13,7 +13,7 @@ from actors.errors import AgentUnreachable, GuestDied, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS, slow_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from actors.conformance.case import Spoken
@@ -71,6 +71,11 @@ class Target(Protocol):
     @property
     def version(self) -> str:
         """What it says it is, once the target is open."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What its preparation came to, where all cases suffer from it: lines for people."""
         ...
 
     def open_target(self) -> AbstractAsyncContextManager[None]:

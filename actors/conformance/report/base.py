@@ -32,6 +32,7 @@ class Told:
         results: of the cases that ended, in the order of the catalogue.
         not_run: those that an interrupt left out.
         known: what the agent's authors know of it.
+        notes: what all cases may suffer from, found before the first.
     """
 
     spoken: str
@@ -41,6 +42,7 @@ class Told:
     not_run: Sequence[Case]
     seconds: float
     known: Known = field(default_factory=dict[str, "Verdict | None"])
+    notes: Sequence[str] = ()
 
     @property
     def news(self) -> tuple[Result, ...]:

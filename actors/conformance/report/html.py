@@ -51,6 +51,7 @@ def _page(told: Told) -> Iterator[str]:
     version = f", which says it is <code>{html_text(told.version)}</code>" if told.version else ""
     yield f"<p class='why'>The agent at <code>{html_text(told.address)}</code>{version}.</p>"
     yield f"<p><strong>{html_text(summary_line(told))}</strong></p>"
+    yield from (f"<p>{html_text(note)}</p>" for note in told.notes)
     yield _bar(told)
     for title, some in (("What does not hold", told.news), ("What is known not to hold", told.expected)):
         if some:

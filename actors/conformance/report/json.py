@@ -14,11 +14,13 @@ __all__ = ["as_json"]
 
 def as_json(told: Told) -> str:
     """`summary` has a count for each verdict; `cases` id, title, verdict, expected, seen and seconds of each; `known` the ids of
-    those that fell short as was known, `known_that_hold` of those that were known to and hold by now."""
+    those that fell short as was known, `known_that_hold` of those that were known to and hold by now;
+    `notes` what all cases may suffer from."""
     document = {
         "agent": {"speaks": told.spoken, "address": told.address, "version": told.version},
         "seconds": round(told.seconds, 3),
         "summary": dict(told.counts),
+        "notes": list(told.notes),
         "not_run": [case.id for case in told.not_run],
         "known": [result.case.id for result in told.expected],
         "known_that_hold": [result.case.id for result in told.mended],

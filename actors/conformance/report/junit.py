@@ -32,6 +32,8 @@ def as_junit(told: Told) -> str:
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in (("agent", told.spoken), ("address", told.address), ("version", told.version)):
         ElementTree.SubElement(properties, "property", name=name, value=xml_text(value))
+    for note in told.notes:
+        ElementTree.SubElement(properties, "property", name="note", value=xml_text(note))
     known = {result.case.id for result in told.expected}
     for result in told.results:
         suite.append(_case(result, known=result.case.id in known))

@@ -52,6 +52,8 @@ def print_table(console: Console, told: Told) -> None:
         print_result(console, result, width)
     green = not told.news and not told.not_run
     console.print()
+    for note in told.notes:
+        console.print(Words(note, style="bold"), soft_wrap=True)
     if told.mended:
         ids = ", ".join(each.case.id for each in told.mended)
         console.print(Words(f"known not to hold, and hold by now: {ids}", style="bold"), soft_wrap=True)

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import types
 from enum import Enum
-from typing import Annotated, Any, Union, get_args, get_origin
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "Each",
     "FaultOf",
     "Kind",
     "ProbeOf",
+    "hints_of",
     "sentence_of",
     "unwrap",
 ]
@@ -99,6 +105,12 @@ class FaultOf(msgspec.Struct, frozen=True):
 
     kind: str
     sandbox: str
+
+
+@cache
+def hints_of(shape: type[msgspec.Struct]) -> Mapping[str, Any]:
+    """The annotations of a shape's fields, evaluated: once, as each is a text that has to be compiled."""
+    return MappingProxyType(get_type_hints(shape, include_extras=True))
 
 
 def unwrap(hint: Any) -> tuple[Any, Kind | None]:

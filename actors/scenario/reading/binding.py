@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import msgspec
 
@@ -16,7 +16,7 @@ from actors.likeness import nearest
 from actors.scenario.language import scalars
 from actors.scenario.language.conditions import Conditions, Expect
 from actors.scenario.language.declared import VarDecl
-from actors.scenario.language.kinds import Each, FaultOf, Kind, ProbeOf, unwrap
+from actors.scenario.language.kinds import Each, FaultOf, Kind, ProbeOf, hints_of, unwrap
 from actors.scenario.language.needs import FAULTS, PROBES
 from actors.scenario.language.thresholds import ASKED, Threshold, impossible, parse_threshold
 from actors.scenario.reading import yamltree
@@ -173,7 +173,7 @@ class Binder:
         return tuple(bound)
 
     def _struct(self, node: yamltree.Node, shape: type[msgspec.Struct], path: str) -> Any:
-        hints = get_type_hints(shape, include_extras=True)
+        hints = hints_of(shape)
         fields = {item.encode_name: item for item in msgspec.structs.fields(shape)}
         given = {key.value: (key, value) for key, value in self.pairs(node, path, "a mapping")}
         bound: dict[str, Any] = {}

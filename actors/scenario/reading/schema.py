@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import msgspec
 
 from actors.scenario.language.conditions import Conditions, Expect
 from actors.scenario.language.declared import VarDecl
-from actors.scenario.language.kinds import Kind, sentence_of, unwrap
+from actors.scenario.language.kinds import Kind, hints_of, sentence_of, unwrap
 from actors.scenario.language.needs import FAULTS, NEEDS, PROBES
 from actors.scenario.language.scalars import MAX_EACH, WORDS
 from actors.scenario.reading.scenario import Scenario
@@ -170,7 +170,7 @@ class _Builder:
         return self._ref(name)
 
     def _struct(self, shape: type[msgspec.Struct]) -> Schema:
-        hints = get_type_hints(shape, include_extras=True)
+        hints = hints_of(shape)
         properties: dict[str, Schema] = {}
         for item in msgspec.structs.fields(shape):
             hint = hints[item.name]
@@ -202,7 +202,7 @@ class _Builder:
     def _verb(self, verb: type[Step]) -> Schema:
         schema = self._struct(verb)
         properties = schema["properties"]
-        hint = get_type_hints(Step, include_extras=True)["expect"]
+        hint = hints_of(Step)["expect"]
         properties["expect"] = _described(self._expect(verb.facets), Step, "expect", hint)
         verb.refine(schema)
         return schema

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import msgspec
 
 from actors.scenario.language.conditions import Expect
-from actors.scenario.language.kinds import Kind
+from actors.scenario.language.kinds import Kind, hints_of
 from actors.scenario.language.thresholds import Threshold
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _slowed(part: Any, factor: float) -> Any:
 @cache
 def _times(kind: type[msgspec.Struct]) -> frozenset[str]:
     """The fields of it that are times, by their types."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = hints_of(kind)
     return frozenset(name for name, hint in hints.items() if name not in _OWN and _is_time(hint))
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Protocol
 
 import msgspec
 
 from actors.errors import KatrioError
 from actors.scenario.language.conditions import Conditions, Expect, Mismatch, holds
-from actors.scenario.language.kinds import Duration, Kind, Saves, Text, unwrap
+from actors.scenario.language.kinds import Duration, Kind, Saves, Text, hints_of, unwrap
 from actors.scenario.language.scalars import NO_ERROR
 from actors.scenario.language.values import UnknownValue, json_at
 from actors.scenario.stage.events import Seen
@@ -320,7 +320,7 @@ def same(cls: type[Step], ask: Asked, draft: Draft) -> list[Tree]:
     """For `recorded`: an ask of a target alone, by a verb that is called as the step is, of what the step can be about."""
     if ask.verb != cls.word:
         return []
-    kind = unwrap(get_type_hints(cls, include_extras=True)[cls.word])[1]
+    kind = unwrap(hints_of(cls)[cls.word])[1]
     of_container = "/" in ask.to
     if (kind is Kind.SANDBOX and of_container) or (kind is Kind.CONTAINER and not of_container):
         return []

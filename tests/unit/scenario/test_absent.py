@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, get_type_hints
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from actors.errors import AgentError
-from actors.scenario.language.kinds import Kind, unwrap
+from actors.scenario.language.kinds import Kind, hints_of, unwrap
 from actors.scenario.reading.load import load_text
 from actors.scenario.reading.problems import ScenarioError
 from actors.scenario.report.base import last_line, reasons
@@ -35,7 +35,7 @@ def more_of(word: str) -> str:
 
 def about(*kinds: Kind) -> dict[str, str]:
     """Every step about such a thing, with what else it must have."""
-    own = {word: get_type_hints(step, include_extras=True)[word] for word, step in STEPS.items()}
+    own = {word: hints_of(step)[word] for word, step in STEPS.items()}
     return {word: more_of(word) for word, hint in own.items() if unwrap(hint)[1] in kinds}
 
 
