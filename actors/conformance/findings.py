@@ -7,6 +7,7 @@ for asking an agent anything (`kata`, `hyperstart`).
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ import trio
 
 from actors.conformance.case import FallsShort, Late
 from actors.conformance.expect import SHOWN_BYTES, is_loss
-from actors.errors import AgentProtocolError, KatrioError, Unsupported
+from actors.errors import AgentProtocolError, AgentUnreachable, KatrioError, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sized
@@ -46,24 +47,53 @@ class Findings:
     agent_ended: bool = False
     _bounds: list[float] = field(default_factory=list[float])
     _late: bool = False
+    _cleaning: bool = False
     # with the instants when they were begun
     _given_up: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
+    _lost_since: float = math.inf
+    # and whether they had been sent for certain
+    _lost: list[tuple[float, str, bool]] = field(default_factory=list[tuple[float, str, bool]])
 
     @property
     def unanswered(self) -> list[str]:
         """The calls that were under way when a bound was over, in the order in which they were begun."""
         return [call for _, call in sorted(self._given_up)]
 
+    @property
+    def lost(self) -> list[str]:
+        """The calls that were under way when their link ended: those that were sent, the last of them first, or else the others
+        in the order in which they were begun."""
+        sent = [call for _, call, sent in sorted(self._lost, reverse=True) if sent]
+        return sent or [call for _, call, _ in sorted(self._lost)]
+
+    def begin_cleaning(self) -> None:
+        """The agent lives: the links that the case has lost are no matter any more."""
+        self._cleaning = True
+        self._lost.clear()
+        self._lost_since = math.inf
+
     @contextmanager
     def asking(self, call: str) -> Generator[None]:
-        """Around a call: it is named when it is given up because a bound was over."""
+        """Around a call: it is named when it is given up because a bound was over, and when its link ends."""
         began = trio.current_time()
+        if self._cleaning:
+            call = f"in the clean-up, in {call}"
         try:
             yield
         except trio.Cancelled:
-            if self._late or trio.current_time() >= min((self.deadline, *self._bounds)):
+            # the clean-up has bounds of its own
+            if self._cleaning or self._late or trio.current_time() >= min((self.deadline, *self._bounds)):
                 self._given_up.append((began, call))
             raise
+        except KatrioError as error:
+            self._note_loss(error, began, call)
+            raise
+
+    def _note_loss(self, error: KatrioError, began: float, call: str) -> None:
+        # what is begun over a link that has ended is no news
+        if is_loss(error) and began < self._lost_since:
+            self._lost_since = min(self._lost_since, trio.current_time())
+            self._lost.append((began, call, not isinstance(error, AgentUnreachable)))
 
     @contextmanager
     def quick(self, what: str, seconds: float = QUICK_SECONDS) -> Generator[None]:

@@ -7,7 +7,7 @@ Not for judging what comes back (`expect`).
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -293,35 +293,43 @@ class Kata(KataCalls):
         """See `Subject`: kill and remove, whatever state it is in."""
         async with open_plain_nursery() as nursery:
             for container in () if self.agent_ended else self._made:
-                nursery.start_soon(_remove, self.target.control, container, GONE_SECONDS * self.slow)
+                nursery.start_soon(self._remove, container)
         if self.target.roots is not None:
             await trio.to_thread.run_sync(self.target.roots.remove, self.rootfs)
 
+    async def _remove(self, container: str) -> None:
+        """1.x removes what has ended alone, and a frozen process may die only when it thaws."""
+        killed = await self._tidy("SignalProcess", container, exec_id="", signal=SIGKILL)
+        # nobody else is sent one: an agent is judged by what a case asks of it
+        if container in self.may_be_paused or not killed:
+            await self._tidy("ResumeContainer", container)
+        await self._tidy("WaitProcess", container, exec_id=container)
+        rpc = RPCS["RemoveContainer"]
+        try:
+            with self.asking(f"{rpc.method} {container}"):
+                await self.target.control.call(rpc, rpc.request(container_id=container))
+        except NotFound:
+            return
+        except KatrioError as error:
+            if is_loss(error):
+                raise
+            # Rust's agent has no code for "no such container" here; then stats can't be had either
+            if await _is_known(self.target.control, container):
+                raise FallsShort(
+                    "what a case made can be removed after it", f"{error.code}: {error.message}"
+                ) from error
 
-async def _remove(link: RpcLink, container: str, gone_seconds: float) -> None:
-    """1.x removes what has ended alone, and a frozen process may die only when it thaws."""
-    for method, fields in (
-        ("SignalProcess", {"exec_id": "", "signal": SIGKILL}),
-        ("ResumeContainer", {}),
-        ("WaitProcess", {"exec_id": container}),
-    ):
-        with trio.move_on_after(gone_seconds):
-            try:
-                await link.call(RPCS[method], RPCS[method].request(container_id=container, **fields))
-            except KatrioError:
-                # the removal says whether this mattered: an agent that forgets ended processes has none to wait for
-                continue
-    rpc = RPCS["RemoveContainer"]
-    try:
-        await link.call(rpc, rpc.request(container_id=container))
-    except NotFound:
-        return
-    except KatrioError as error:
-        if is_loss(error):
-            raise
-        # Rust's agent has no code for "no such container" here; then stats can't be had either
-        if await _is_known(link, container):
-            raise FallsShort("what a case made can be removed after it", f"{error.code}: {error.message}") from error
+    async def _tidy(self, method: str, container: str, **fields: Any) -> bool:
+        """Whether it was answered in time. The removal says whether it mattered: an agent that forgets ended processes has none
+        to wait for."""
+        rpc = RPCS[method]
+        with (
+            trio.move_on_after(GONE_SECONDS * self.slow) as bound,
+            suppress(KatrioError),
+            self.asking(f"{method} {container}"),
+        ):
+            await self.target.control.call(rpc, rpc.request(container_id=container, **fields))
+        return not bound.cancelled_caught
 
 
 async def _is_known(link: RpcLink, container: str) -> bool:

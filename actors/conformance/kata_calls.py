@@ -5,7 +5,7 @@ For `kata`, and for the containers and processes that stand on it (`kata_contain
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from actors.agents.kata.spec import oci_process
@@ -30,10 +30,15 @@ UNDER_WAY_SECONDS = 0.3
 
 @dataclass
 class KataCalls(Findings):
-    """What a case asks of its agent over a link of its own."""
+    """What a case asks of its agent over a link of its own.
+
+    Attributes:
+        may_be_paused: ids of containers that it asked to be paused: also a refusal may leave some of its processes frozen.
+    """
 
     link: RpcLink
     ids: Ids
+    may_be_paused: set[str] = field(default_factory=set[str], kw_only=True)
 
     def fresh(self, prefix: str = "cf") -> str:
         """An id that nobody else uses, neither here nor in another run."""
@@ -43,6 +48,8 @@ class KataCalls(Findings):
         """One RPC by its name, with the fields of its request; its response. Raises: KatrioError."""
         rpc = RPCS[method]
         words = "/".join(str(fields[name]) for name in ("container_id", "exec_id") if name in fields)
+        if method == "PauseContainer":
+            self.may_be_paused.add(fields["container_id"])
         with self.asking(f"{method} {words}".strip()):
             return await (link or self.link).call(rpc, rpc.request(**fields))
 

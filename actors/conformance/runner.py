@@ -289,11 +289,13 @@ class Life:
     def _lose(self, verdict: Verdict, why: str, case: Case, subject: list[Subject]) -> None:
         suspects = tuple(each for each, _ in self._running.values())
         what = "the agent hangs since" if verdict is Verdict.HUNG else "the agent was gone after"
+        # of an agent that is gone, what it did not answer before is older news
+        calls = _calls(subject, lost=verdict is Verdict.AGENT_DIED)
         if len(suspects) == 1:
-            calls = _calls(subject)
             who = f"{case.id}{calls and f' ({calls})'}"
         else:
             who = f"one of {', '.join(each.id for each in suspects)}"
+            who += calls and f", as {case.id} found ({calls})"
         self.lost = Loss(verdict, f"{what} {who}: {why}", suspects)
         for each, scope in self._running.values():
             if each is not case:
@@ -306,6 +308,7 @@ class Life:
         bound = trio.move_on_after(CLEAN_SECONDS * self._target.slow, shield=True)
         try:
             with bound:
+                subject[0].findings.begin_cleaning()
                 await subject[0].clean()
         except Exception as error:  # of several containers it may be several
             return await self._judged(case, _foremost(error), subject)
@@ -316,8 +319,13 @@ class Life:
         return None
 
 
-def _calls(subject: list[Subject]) -> str:
-    return ", ".join(dict.fromkeys(subject[0].findings.unanswered[:4])) if subject else ""
+def _calls(subject: list[Subject], *, lost: bool = False) -> str:
+    """Of a case: what was not answered, or what was under way when the agent was lost."""
+    if not subject:
+        return ""
+    findings = subject[0].findings
+    calls = (lost and findings.lost) or findings.unanswered
+    return ", ".join(dict.fromkeys(calls[:4]))
 
 
 def _with_findings(found: Found | None, findings: Findings | None) -> Found:
