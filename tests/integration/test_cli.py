@@ -184,6 +184,9 @@ def test_an_interrupted_run_is_in_every_report(signum: signal.Signals, tmp_path:
         while "step_started" not in (reports["journal"].read_text() if reports["journal"].exists() else ""):
             assert process.poll() is None
             time.sleep(0.02)
+        # as coreutils' timeout does: the child, and then its group
+        process.send_signal(signum)
+        time.sleep(0.01)
         process.send_signal(signum)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 128 + signum, out + err
