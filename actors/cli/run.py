@@ -149,8 +149,6 @@ class _Session:
         async def work() -> None:
             while todo and not self._interrupted:
                 result = await self._run_told(todo.popleft())
-                if result is None:
-                    return
                 outcomes.append(result.outcome)
                 if result.outcome in (Outcome.FAILED, Outcome.ERROR) and not self._options.keep_going:
                     todo.clear()
@@ -162,7 +160,7 @@ class _Session:
                 for _ in range(self._options.jobs):
                     nursery.start_soon(work)
 
-    async def _run_told(self, loaded: Loaded) -> Result | None:
+    async def _run_told(self, loaded: Loaded) -> Result:
         """Several at once are told one after the other, each when it has ended; what goes on is the report's to show."""
         if self._options.jobs == 1:
             result = await self._run_one(loaded, self._report.event)
@@ -171,20 +169,19 @@ class _Session:
             result = await self._run_one(loaded, events.add)
             for event in events:
                 self._report.event(event)
-        if result is not None:
-            self._report.result(result)
-            self._totals.add(result)
+        self._report.result(result)
+        self._totals.add(result)
         return result
 
-    async def _run_one(self, loaded: Loaded, listener: Callable[[Event], None]) -> Result | None:
-        """None: it was interrupted."""
+    async def _run_one(self, loaded: Loaded, listener: Callable[[Event], None]) -> Result:
+        scope = trio.CancelScope()
+        self._scopes.append(scope)
         async with self._open_world() as world:
-            with trio.CancelScope() as scope:
-                self._scopes.append(scope)
-                if self._interrupted:
-                    scope.cancel()
-                return await run_scenario(loaded, world, listener=listener, keep_going=self._options.keep_going)
-        return None
+            if self._interrupted:
+                scope.cancel()
+            return await run_scenario(
+                loaded, world, listener=listener, keep_going=self._options.keep_going, interrupt=scope
+            )
 
     def _open_world(self) -> AbstractAsyncContextManager[World]:
         options = self._options

@@ -2,7 +2,8 @@
 
 Each is handed to whatever answers SIGINT at that moment (Trio, a receiver of a command, the shell's loop), so that no
 command has two ways to end. A second ^C or SIGTERM ends at once, with the exit code that tells: guests notice that by their
-lifeline, and the next sweep does the rest. A terminal that hangs up, and a service manager that sends SIGTERM and SIGHUP together, asked once.
+lifeline, and the next sweep does the rest. What follows within `_ONCE` seconds is no second time: coreutils' `timeout` signals
+its child and then the whole group. A terminal that hangs up, and a service manager that sends SIGTERM and SIGHUP together, asked once.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ __all__ = [
 
 _ASKING = (signal.SIGTERM, signal.SIGHUP)
 _EXITS = {signal.SIGTERM: Exit.TERMINATED, signal.SIGHUP: Exit.HUNG_UP}
+# nobody types ^C twice as fast; a program that signals a process and its group is done by then
+_ONCE = 0.2
 _came: list[int] = []
 
 
@@ -125,7 +128,7 @@ async def heed_interrupts(
     """
     import trio
 
-    begun = False
+    begun = 0.0
     token = trio.lowlevel.current_trio_token()
 
     def nobody_reads() -> None:
@@ -140,10 +143,12 @@ async def heed_interrupts(
     ):
         task_status.started()
         async for _ in signals:
+            if begun and trio.current_time() - begun < _ONCE:
+                continue
             if begun:
                 try:
                     at_once()
                 finally:
                     end_now()
-            begun = True
+            begun = trio.current_time()
             stop()

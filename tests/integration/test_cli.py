@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -169,6 +171,34 @@ def test_an_interrupt_stops_everything_in_order(engine: str, tmp_path: Path) -> 
     assert process.returncode == 130, out + err
     assert "stopping in order" in out + err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_in_every_report(signum: signal.Signals, tmp_path: Path) -> None:
+    reports = {kind: tmp_path / f"report.{kind}" for kind in ("junit", "html", "journal")}
+    words = [word for kind, path in reports.items() for word in (f"--{kind}", str(path))]
+    # steps enough to fill the journal's buffer, which shows that the run is under way
+    file = LONG.replace("steps:\n", "steps:\n" + "  - sleep: 0s\n" * 100)
+    argv = [KATRIO, "run", "--agent", "noop", "--json", *words, written(tmp_path, file)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while "step_started" not in (reports["journal"].read_text() if reports["journal"].exists() else ""):
+            assert process.poll() is None
+            time.sleep(0.02)
+        # as coreutils' timeout does: the child, and then its group
+        process.send_signal(signum)
+        time.sleep(0.01)
+        process.send_signal(signum)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + signum, out + err
+    result = json.loads(out)
+    assert result["outcome"] == "interrupted"
+    assert {step["outcome"] for step in result["steps"][:-1]} == {"held"}
+    assert result["steps"][-1]["outcome"] == "cancelled"
+    suite = ElementTree.fromstring(reports["junit"].read_text()).find("testsuite")
+    assert suite is not None
+    assert suite.findall("testcase/error")
+    assert '"interrupted"' in reports["journal"].read_text()
+    assert 'class="badge interrupted"' in reports["html"].read_text()
 
 
 def test_sweep_with_nothing_to_do(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def _page(runs: list[_Run]) -> Iterator[str]:
 
 def _article(run: _Run) -> Iterator[str]:
     started, result = run.started, run.result
-    outcome = result.outcome if result is not None else Outcome.ERROR
+    outcome = result.outcome if result is not None else Outcome.INTERRUPTED
     yield f'<article>\n<h2><span class="badge {outcome}">{outcome}</span>{html_text(started.name)}</h2>'
     yield f'<p class="why">{html_text(started.why)}</p>'
     said = last_line(result) if result is not None else "interrupted before its end"

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["JunitReport", "count_cases", "xml_text"]
 
-_TAGS = {Outcome.FAILED: "failure", Outcome.ERROR: "error", Outcome.SKIPPED: "skipped", Outcome.CANCELLED: "skipped"}
+_TAGS = {
+    Outcome.FAILED: "failure",
+    Outcome.ERROR: "error",
+    Outcome.SKIPPED: "skipped",
+    Outcome.CANCELLED: "skipped",
+    Outcome.INTERRUPTED: "error",
+}
 
 
 class JunitReport(FileReport):

@@ -127,4 +127,5 @@ OUTCOME_COLOURS = {
     Outcome.ERROR: "#a346b5",
     Outcome.SKIPPED: "#d7a12f",
     Outcome.CANCELLED: "#9a9a9a",
+    Outcome.INTERRUPTED: "#a346b5",
 }

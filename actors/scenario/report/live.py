@@ -37,6 +37,7 @@ STYLES = {
     Outcome.ERROR: "bold magenta",
     Outcome.SKIPPED: "yellow",
     Outcome.CANCELLED: "dim",
+    Outcome.INTERRUPTED: "bold magenta",
 }
 STATES = {"running": "green", "paused": "cyan", "ready": "blue", "stopped": "dim", "gone": "dim", "lost": "red"}
 # of a line that has not ended yet

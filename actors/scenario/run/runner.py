@@ -136,32 +136,21 @@ async def run_scenario(
     listener: Callable[[Event], None],
     seed: int | None = None,
     keep_going: bool = False,
+    interrupt: trio.CancelScope | None = None,
 ) -> Result:
     """Run a scenario to its end; `keep_going`: with the next step of the file after one that did not hold.
 
     A step that does not hold is a result, not an exception. Cancelled: `finally` and the taking down still
-    happen, shielded and bounded, then the cancel goes on.
+    happen, shielded and bounded, then the cancel goes on. Cancelled by `interrupt` the same, but the result is
+    returned, `interrupted`, with the steps that ended.
     """
     journal = Journal(listener)
     scenario = loaded.scenario
-    # before anything is told: it decides what the world is
-    unknown = await _unidentified(world)
-    journal.tell(_started(loaded, world))
-    lacks = [need for need in loaded.needs if need not in world.provides]
-    outcome, reason = Outcome.ERROR, "interrupted"
+    outcome, reason = Outcome.INTERRUPTED, "asked to end before its end"
     thresholds: tuple[Judged, ...] = ()
     try:
-        if unknown is not None:
-            code = Outcome.ERROR if unknown.code in INFRASTRUCTURE else Outcome.FAILED
-            outcome, reason = code, f"before anything was made: {unknown.code}: {unknown.message}"
-        elif lacks:
-            reasons = [f"{need} ({world.missing.get(need, 'not provided')})" for need in lacks]
-            outcome, reason = Outcome.SKIPPED, f"the {world.name} world lacks {', '.join(reasons)}"
-        else:
-            outcome, reason = await _play(loaded, world, journal, keep_going)
-            thresholds = tuple(judge_threshold(one, journal.asks, journal.now()) for one in scenario.thresholds)
-            if outcome is Outcome.HELD and (broken := [one for one in thresholds if not one.held]):
-                outcome, reason = Outcome.FAILED, "; ".join(map(_broken, broken))
+        with interrupt or trio.CancelScope():
+            outcome, reason, thresholds = await _judged(loaded, world, journal, keep_going)
     finally:
         journal.tell(RunEnded(at=journal.now(), outcome=outcome, reason=reason))
     steps = tuple(event for event in journal.events if isinstance(event, StepEnded))
@@ -181,6 +170,28 @@ async def run_scenario(
         asks=tuple(ask for ask in journal.asks if id(ask) not in inside),
         thresholds=thresholds,
     )
+
+
+async def _judged(
+    loaded: Loaded, world: World, journal: Journal, keep_going: bool
+) -> tuple[Outcome, str, tuple[Judged, ...]]:
+    """The outcome, why, and the thresholds. Cancelled: the journal has what ended."""
+    try:
+        # before anything is told: it decides what the world is
+        unknown = await _unidentified(world)
+    finally:
+        journal.tell(_started(loaded, world))
+    if unknown is not None:
+        code = Outcome.ERROR if unknown.code in INFRASTRUCTURE else Outcome.FAILED
+        return code, f"before anything was made: {unknown.code}: {unknown.message}", ()
+    if lacks := [need for need in loaded.needs if need not in world.provides]:
+        reasons = [f"{need} ({world.missing.get(need, 'not provided')})" for need in lacks]
+        return Outcome.SKIPPED, f"the {world.name} world lacks {', '.join(reasons)}", ()
+    outcome, reason = await _play(loaded, world, journal, keep_going)
+    thresholds = tuple(judge_threshold(one, journal.asks, journal.now()) for one in loaded.scenario.thresholds)
+    if outcome is Outcome.HELD and (broken := [one for one in thresholds if not one.held]):
+        outcome, reason = Outcome.FAILED, "; ".join(map(_broken, broken))
+    return outcome, reason, thresholds
 
 
 def _started(loaded: Loaded, world: World) -> RunStarted:

@@ -42,13 +42,14 @@ SEEN_KEPT, SEEN_KEPT_IN_ALL = 64 * 1024, 16 * 1024 * 1024
 
 
 class Outcome(StrEnum):
-    """What became of a run or a step. `CANCELLED` is of steps alone: another's failure stopped it."""
+    """What became of a run or a step. `CANCELLED` is of steps alone: another's failure stopped it; `INTERRUPTED` of runs."""
 
     HELD = "held"
     FAILED = "failed"
     SKIPPED = "skipped"
     ERROR = "error"
     CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
