@@ -95,7 +95,7 @@ async def _open_elsewhere(
     async with AsyncExitStack() as stack:
         started = None
         if options.command:
-            opened = open_command(options.command, options.addresses, real_seams().processes)
+            opened = open_command(options.command, options.addresses, real_seams().processes, options.slow)
             started = await stack.enter_async_context(opened)
         # who starts an agent knows that it needs a while, and is not told so
         told = _told if started is None else None
