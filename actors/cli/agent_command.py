@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.cli.say import complain
 from actors.errors import AgentUnreachable, InvalidArgument
 from actors.nurseries import open_plain_nursery
 from transports.errors import AddressError, AddressInUse
@@ -33,6 +34,8 @@ __all__ = ["START_SECONDS", "Started", "open_command"]
 
 # from the command to the first connection that is taken: a VM boots in it
 START_SECONDS = 30.0
+# then it is told what is waited for
+PATIENT_SECONDS = 3.0
 # from SIGTERM to SIGKILL
 GRACE_SECONDS = 5.0
 # of a command's output, the last of it
@@ -69,9 +72,9 @@ class Started:
 
 @asynccontextmanager
 async def open_command(
-    command: Sequence[str], addresses: Sequence[Address], processes: Processes
+    command: Sequence[str], addresses: Sequence[Address], processes: Processes, slow: float = 1.0
 ) -> AsyncGenerator[Started]:
-    """The agent, from its start to its end. Hides a nursery.
+    """The agent, from its start to its end; `slow` is by how much it may take longer to come up. Hides a nursery.
 
     Raises: InvalidArgument: somebody serves at its address, or it can't be started. AgentUnreachable: it has failed before a
         connection was taken.
@@ -90,6 +93,7 @@ async def open_command(
         try:
             async with open_plain_nursery() as nursery:
                 nursery.start_soon(_watch, started)
+                nursery.start_soon(_tell, started, " and ".join(map(str, addresses)), slow)
                 try:
                     yield started
                 except AgentUnreachable as error:
@@ -104,6 +108,16 @@ async def _watch(started: Started) -> None:
     """One that has left a daemon behind ends with 0, and is not given up for it. Raises: AgentUnreachable."""
     if await started.child.wait() != 0 and not started.reached.is_set():
         raise AgentUnreachable(f"the agent did not come up: {started.trouble}")
+
+
+async def _tell(started: Started, where: str, slow: float) -> None:
+    """What is waited for, once that takes long."""
+    with trio.move_on_after(PATIENT_SECONDS):
+        await started.reached.wait()
+        return
+    complain(
+        f"nobody takes a connection at {where} yet; waiting {START_SECONDS * slow:g} s at the most, {started.trouble}"
+    )
 
 
 async def _end(child: ChildProcess) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from rich.console import Console
 
 from actors.cli.exits import Exit, unwritten
 from actors.cli.report_files import check_writable, write_whole
-from actors.cli.say import complain, say, tell_error, tell_unwritten
+from actors.cli.say import complain, note, say, tell_error, tell_unwritten
 from actors.cli.signals import heed_interrupts
 from actors.cli.under_test import open_under_test
 from actors.conformance.case import Spoken, Verdict
@@ -191,9 +191,9 @@ class _Session:
                 self._notes.update(dict.fromkeys(target.notes))
 
     def _watching(self, nursery: trio.Nursery) -> Progress | None:
-        """On a terminal: what is under way. It is drawn on stderr, so that stdout has the results alone."""
+        """What is under way on a terminal, elsewhere what has ended: on stderr, so that stdout has the results alone."""
         if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-            return None
+            return None if self._options.json else _Lines(len(self._cases))
         live = LiveProgress(Console(stderr=True), len(self._cases))
         nursery.start_soon(live.run)
         return live
@@ -202,6 +202,24 @@ class _Session:
         self._interrupted = True
         complain("cleaning up; ^C again stops at once")
         scope.cancel()
+
+
+class _Lines:
+    """See `runner.Progress`: a line for each case as it ends, so that a log grows, and of a run that is killed it is known how
+    far it came."""
+
+    def __init__(self, cases: int) -> None:
+        self._ended = 0
+        self._cases = cases
+
+    def started(self, case: Case) -> None:
+        pass
+
+    def ended(self, result: Result) -> None:
+        self._ended += 1
+        # who does not take them may still take the results
+        with suppress(OSError):
+            note(f"{self._ended}/{self._cases} {result.case.id}: {result.verdict}, {result.seconds:.1f} s")
 
 
 class _Kept:

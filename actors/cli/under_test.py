@@ -20,7 +20,7 @@ from actors.cli.say import complain
 from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
-from actors.errors import NotFound
+from actors.errors import InvalidArgument, NotFound
 from actors.host.busybox import find_static_busybox
 from actors.host.facts import choose_engine, read_facts
 from actors.host.images import BUSYBOX, ImageStore, default_image_root
@@ -77,6 +77,8 @@ async def open_under_test(options: ConformanceOptions, spoken: Spoken) -> AsyncG
             names = " and ".join(map(str, options.addresses))
             yield UnderTest(partial(_open_elsewhere, options, spoken, rootfs, roots), names, options.lacks)
         return
+    if options.rootfs and not _is_seen(options.rootfs):
+        raise InvalidArgument(f"--rootfs {options.rootfs}: there is no /bin/sh in it", field="rootfs")
     engine, _ = choose_engine(read_facts(), options.engine)
     # plain processes run in this machine's own root
     rootfs = options.rootfs or ("/" if engine == "processes" else await _busybox(""))
@@ -93,7 +95,7 @@ async def _open_elsewhere(
     async with AsyncExitStack() as stack:
         started = None
         if options.command:
-            opened = open_command(options.command, options.addresses, real_seams().processes)
+            opened = open_command(options.command, options.addresses, real_seams().processes, options.slow)
             started = await stack.enter_async_context(opened)
         # who starts an agent knows that it needs a while, and is not told so
         told = _told if started is None else None
@@ -104,7 +106,15 @@ async def _open_elsewhere(
         if started is not None:
             dialers = [started.through(dialer) for dialer in dialers]
         seconds = None if started is None else START_SECONDS
-        yield _target(spoken, Channels(*dialers), rootfs, roots, slow=options.slow, start_seconds=seconds)
+        target = _target(spoken, Channels(*dialers), rootfs, roots, slow=options.slow, start_seconds=seconds)
+        if isinstance(target, KataTarget):
+            target.doubted = roots is None and not _is_seen(rootfs)
+        yield target
+
+
+def _is_seen(rootfs: str) -> bool:
+    """Whether this machine has such a root; a link in it may lead to what is there in its own sight alone."""
+    return os.path.lexists(os.path.join(rootfs, "bin", "sh"))
 
 
 def _told(why: str) -> None:

@@ -23,7 +23,16 @@ from actors.conformance.expect import SHOWN_BYTES, is_loss
 from actors.conformance.kata_calls import KataCalls
 from actors.conformance.kata_container import Container
 from actors.conformance.subject import REACHED_SECONDS, reaching, target_limits
-from actors.errors import AgentProtocolError, AlreadyExists, Expired, KatrioError, NotFound
+from actors.errors import (
+    AgentProtocolError,
+    AgentUnreachable,
+    AlreadyExists,
+    Expired,
+    InvalidArgument,
+    KatrioError,
+    NotFound,
+    Unsupported,
+)
 from actors.nurseries import open_plain_nursery
 from actors.schemas.dialect import Dialect
 from actors.schemas.oci import Mount
@@ -63,6 +72,8 @@ ANSWERED_SECONDS = 7.0
 PREPARED_SECONDS = 10.0
 # each question to one that was just started: it has no sandbox, and little hangs on who it is
 NEW_ASKED_SECONDS = 3.0
+# of a refusal, where a root is missing or has no shell
+_MISSING = ("no such ", "enoent", "not a directory", "executable file not found")
 # cases write here and nowhere else: some agents give all containers the same root
 _SCRATCH = Mount(
     destination="/tmp", type="tmpfs", source="tmpfs", options=("nosuid", "nodev", "mode=1777", "size=65536k")
@@ -79,6 +90,7 @@ class KataTarget:
         slow: by how much every bound is stretched.
         start_seconds: how long it may take to come up.
         new: it was started for this, so that it has no sandbox unless it says so.
+        doubted: the root was named by somebody and is not seen here, where it need not be: a trial is made of it.
     """
 
     dialer: Dialer
@@ -89,6 +101,7 @@ class KataTarget:
     slow: float = 1.0
     start_seconds: float = REACHED_SECONDS
     new: bool = False
+    doubted: bool = False
     # as it says itself, once it was asked
     version: str = field(default="", init=False)
     notes: list[str] = field(default_factory=list[str], init=False)
@@ -100,7 +113,10 @@ class KataTarget:
 
     @asynccontextmanager
     async def open_target(self) -> AsyncGenerator[None]:
-        """A link for cleaning up, and the sandbox: an agent that has one already keeps it."""
+        """A link for cleaning up, and the sandbox: an agent that has one already keeps it.
+
+        Raises: InvalidArgument: the root is not there, says the agent.
+        """
         async with open_plain_nursery() as nursery:
             self._control = self.link(self.start_seconds)
             await nursery.start(self._control.run)
@@ -108,6 +124,8 @@ class KataTarget:
                 # one that hangs is found out by the cases
                 note = await self.make_sandbox()
             self.notes.extend(filter(None, [note]))
+            if self.doubted:
+                await self._try_root()
             yield
             nursery.cancel_scope.cancel()
 
@@ -159,6 +177,32 @@ class KataTarget:
             self.made_sandbox = True
             return ""
         return f"CreateSandbox: no answer within {seconds:g} s, there may be no sandbox"
+
+    async def _try_root(self) -> None:
+        """Run a container in it. What is refused for another reason, or not answered, is for the cases to tell.
+
+        Raises: InvalidArgument: it is not there. AgentUnreachable: the agent was lost in it.
+        """
+        seconds = PREPARED_SECONDS * self.slow
+        deadline = trio.current_time() + seconds
+        with trio.move_on_at(deadline):
+            try:
+                async with self.open_subject(deadline) as kata:
+                    try:
+                        await kata.run("sh", "-c", "true")
+                    finally:
+                        with trio.move_on_after(seconds, shield=True), suppress(KatrioError, FallsShort):
+                            await kata.clean()
+            except KatrioError as error:
+                if is_loss(error):
+                    raise AgentUnreachable(f"the agent was lost in a trial of its root: {error.message}") from error
+                if _says_missing(error, self.rootfs):
+                    said = f"{error.code}: {error.message[:SHOWN_BYTES]}"
+                    raise InvalidArgument(
+                        f"--rootfs {self.rootfs}: there is no /bin/sh in it on this machine, nor where the agent runs, "
+                        f"which says: {said}",
+                        field="rootfs",
+                    ) from error
 
     @property
     def control(self) -> RpcLink:
@@ -330,6 +374,14 @@ class Kata(KataCalls):
         ):
             await self.target.control.call(rpc, rpc.request(container_id=container, **fields))
         return not bound.cancelled_caught
+
+
+def _says_missing(error: KatrioError, root: str) -> bool:
+    """Codes differ between agents, and so do words."""
+    said = error.message.lower()
+    return (
+        isinstance(error, NotFound) or root.lower() in said or any(words in said for words in _MISSING)
+    ) and not isinstance(error, Unsupported)
 
 
 async def _is_known(link: RpcLink, container: str) -> bool:

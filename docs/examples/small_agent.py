@@ -32,6 +32,8 @@ class Process:
     """One process: created, then running, then ended. Its exit code and its output stay until its container is removed."""
 
     def __init__(self, asked):
+        if asked.terminal:
+            raise refuse(StatusCode.UNIMPLEMENTED, "there are no terminals here")
         self.asked = asked
         self.child = None
         self.claimed = False
@@ -261,8 +263,15 @@ async def answer(rpc, method, payload, _context):
 
 
 async def main(path):
-    server = TtrpcServer(SmallAgent().handlers(), on_error=lambda service, method, error: print(method, repr(error)))
-    await serve_unix(path, server.serve_stream)
+    agent = SmallAgent()
+    server = TtrpcServer(agent.handlers(), on_error=lambda service, method, error: print(method, repr(error)))
+    with trio.open_signal_receiver(signal.SIGTERM) as asked_to_end:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve_unix, path, server.serve_stream)
+            await anext(asked_to_end)
+            # its links end, its socket file goes
+            nursery.cancel_scope.cancel()
+    await agent.destroy_sandbox(api.DestroySandboxRequest())
 
 
 if __name__ == "__main__":

@@ -161,6 +161,7 @@ def test_a_report_that_can_not_be_written_costs_no_other(tmp_path: Path) -> None
     done = run("--engine", "processes", "--filter", "health.", "--junit", "/dev/full", "--html", str(page))
     assert done.returncode == 3, done.stderr
     assert "/dev/full: not all of it could be written: No space left on device" in done.stderr
+    assert "health.serving: holds, " in done.stderr, "each is a line as it ends"
     assert "holds" in done.stdout
     assert "health." in page.read_text()
 

@@ -60,6 +60,15 @@ class Told:
         return tuple(each for each in self.results if each.case.id in self.known and each.verdict is Verdict.HOLDS)
 
     @property
+    def unasked(self) -> Mapping[str, Sequence[Result]]:
+        """What was not asked and is news, by the reason, which many have in common."""
+        found: dict[str, list[Result]] = {}
+        for each in self.news:
+            if each.verdict is Verdict.NOT_ASKED:
+                found.setdefault(each.seen, []).append(each)
+        return found
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """How many of each verdict, also of those that there are none of."""
         verdicts = Counter(result.verdict for result in self.results)

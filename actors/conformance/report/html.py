@@ -53,10 +53,15 @@ def _page(told: Told) -> Iterator[str]:
     yield f"<p><strong>{html_text(summary_line(told))}</strong></p>"
     yield from (f"<p>{html_text(note)}</p>" for note in told.notes)
     yield _bar(told)
-    for title, some in (("What does not hold", told.news), ("What is known not to hold", told.expected)):
-        if some:
-            yield f"<h2>{title}</h2>"
-        yield from map(_article, some)
+    if told.news:
+        yield "<h2>What does not hold</h2>"
+    yield from (_article(each) for each in told.news if each.verdict is not Verdict.NOT_ASKED)
+    for why, unasked in told.unasked.items():
+        ids = ", ".join(f"<code>{html_text(each.case.id)}</code>" for each in unasked)
+        yield f"<p>{_badge(Verdict.NOT_ASKED)}{ids}: {html_text(why)}</p>"
+    if told.expected:
+        yield "<h2>What is known not to hold</h2>"
+    yield from map(_article, told.expected)
     if told.mended:
         yield "<h2>What was known not to hold, and holds by now</h2>"
         yield f"<p class='soft'>{', '.join(html_text(each.case.id) for each in told.mended)}</p>"

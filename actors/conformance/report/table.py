@@ -49,7 +49,12 @@ def print_table(console: Console, told: Told) -> None:
     for result in told.expected:
         _print_line(console, result, width, ("known ", "dim"))
     for result in told.news:
-        print_result(console, result, width)
+        if result.verdict is not Verdict.NOT_ASKED:
+            print_result(console, result, width)
+    for why, some in told.unasked.items():
+        for result in some:
+            _print_line(console, result, width)
+        console.print(Words(f"    {'seen':<8} {why}", style="red"), soft_wrap=True)
     green = not told.news and not told.not_run
     console.print()
     for note in told.notes:

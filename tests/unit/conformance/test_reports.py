@@ -91,6 +91,21 @@ def test_the_table_ends_with_what_does_not_hold_and_the_counts(told: Told) -> No
     assert any("why" in line for line in lines)
 
 
+def test_why_many_were_not_asked_is_told_once() -> None:
+    lost, other = "the agent hangs since family.case-9", "a fresh agent could not be had"
+    results = [
+        Result(case(number), Verdict.NOT_ASKED, "expected", lost if number < 5 else other, 0) for number in range(7)
+    ]
+    told = Told("kata ttrpc", "unix:///run/x", "", results, [], 1)
+    text = printed(told, terminal=False)
+    assert (text.count(lost), text.count(other)) == (1, 1)
+    # below those that it is true of
+    assert text.index("family.case-4") < text.index(lost) < text.index("family.case-5") < text.index(other)
+    news = as_html(told).partition('<td class="id">')[0]
+    assert (news.count(lost), news.count(other)) == (1, 1)
+    assert all(f"family.case-{number}" in page for number in range(7) for page in (text, news))
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_an_agents_words_move_no_cursor(told: Told, terminal: bool) -> None:
     text = printed(told, terminal=terminal)
