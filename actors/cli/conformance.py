@@ -34,6 +34,7 @@ from actors.conformance.report.junit import as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 from actors.conformance.runner import Settings, run_cases
 from actors.errors import InvalidArgument, KatrioError, NotFound
+from actors.likeness import nearest
 from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:
@@ -61,6 +62,13 @@ def conformance(options: ConformanceOptions) -> int:
     cases = chosen(
         spoken, words=options.words, skipped=options.skipped, destructive=options.destructive or options.listing
     )
+    for option, words in (("--filter", options.words), ("--skip", options.skipped)):
+        for word in words:
+            if not chosen(spoken, words=(word,), destructive=True):
+                like = nearest(word, {case.id for case in ALL} | {part for case in ALL for part in case.id.split(".")})
+                meant = f"; did you mean {like}?" if like else ""
+                complain(f"{option}: no case has {word!r} in id or title{meant}; katrio conformance --list")
+                return Exit.USAGE
     if not cases:
         without = f" and none of {', '.join(options.skipped)}" if options.skipped else ""
         complain(f"no case has one of {', '.join(options.words) or 'all words'}{without}; katrio conformance --list")

@@ -90,7 +90,8 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--filter", "nothing-has-this-word"), "no case has one of nothing-has-this-word"),
+        (("--filter", "nothing-has-this-word"), "--filter: no case has 'nothing-has-this-word'"),
+        (("--skip", "pasue"), "--skip: no case has 'pasue' in id or title; did you mean pause?"),
         (("--address", "tcp://localhost:1"), "--address"),
         (("--address", "unix:///run/x", "--engine", "runc"), "--engine is for a guest of our own"),
         (("--tty-address", "unix:///run/x"), "--tty-address goes with --address"),
