@@ -247,7 +247,7 @@ def streams_address(control: Address) -> Address:
         return Address(control.scheme, path)
     raise AddressError(
         f"{control}: which address has the stream channel? it is known for .../hyper.sock (tty.sock beside it) and port "
-        f"{HYPERSTART_CONTROL_PORT} (port {HYPERSTART_STREAMS_PORT}); name it otherwise"
+        f"{HYPERSTART_CONTROL_PORT} (port {HYPERSTART_STREAMS_PORT}); name it by --tty-address"
     )
 
 

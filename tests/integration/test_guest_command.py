@@ -60,7 +60,7 @@ def test_what_can_t_be_listened_on_is_told_and_leaves_nothing(directory: Path) -
             ("--address", f"unix://{loose}/a.sock", "--tty-address", "unix:///x"),
             "--tty-address is for --agent hyperstart",
         ),
-        (("--address", f"unix://{loose}/x.sock", "--agent", "hyperstart"), "name it otherwise"),
+        (("--address", f"unix://{loose}/x.sock", "--agent", "hyperstart"), "name it by --tty-address"),
     ):
         done = subprocess.run(
             [KATRIO, "guest", *words, *options(directory)], capture_output=True, text=True, timeout=60, check=False
