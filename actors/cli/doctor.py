@@ -204,7 +204,7 @@ def examine_images(facts: Facts) -> Check:
         return Check("images", Verdict.BROKEN, f"{root} {wrong}", "see docs/images.md")
     free = os.statvfs(place)
     used, most = used_bytes(root) >> 20, DEFAULT_LIMITS.image_store_bytes >> 20
-    room = f"{root}, {used} of at most {most} MiB used, {free.f_bavail * free.f_frsize >> 30} GiB free"
+    room = f"{root}, {used} MiB used (at most {most >> 10} GiB), {free.f_bavail * free.f_frsize >> 30} GiB free"
     if facts.busybox is None:
         return Check("images", Verdict.MISSING, f"{room}; no static busybox for the built-in image", INSTALL)
     return Check("images", Verdict.WORKS, f"{room}; built-in image from {facts.busybox}")
