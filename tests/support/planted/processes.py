@@ -9,6 +9,7 @@ import trio
 
 from actors.errors import AgentError, InvalidArgument, InvalidTransition, NotFound
 from actors.guest.conductor import Conductor
+from actors.guest.machine import Machine
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.lifecycle.container import ContainerState
 from actors.schemas.agent import Empty, WaitProcessResponse
@@ -96,6 +97,16 @@ class ExecIdUsedTwice(ProcessCalls):
         if request.exec_id in entry.processes:
             del entry.processes[request.exec_id]
         return await super()._exec(request)
+
+
+class FirstEndCounts(Machine):
+    """Of two processes with one id; the other's end concerns nobody, not even once the container is gone."""
+
+    def exited(self, container: str, process: str, status: ExitStatus) -> None:
+        entry = self.containers.get(container)
+        known = None if entry is None else entry.processes.get(process)
+        if known is not None and known.exit is None:
+            super().exited(container, process, status)
 
 
 class ExecOfEndedAccepted(ProcessCalls):
@@ -307,7 +318,7 @@ DEFECTS = (
     Defect(
         "an exec id is used twice",
         "kata-agent before 5f08cc75b3",
-        Kit(processes=ExecIdUsedTwice),
+        Kit(machine=FirstEndCounts, processes=ExecIdUsedTwice),
         ("exec.duplicate-refused",),
     ),
     Defect(
