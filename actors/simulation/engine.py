@@ -23,7 +23,7 @@ from actors.simulation.box.kernel.files import new_pipe
 from actors.simulation.box.kernel.kernel import Kernel
 from actors.simulation.box.kernel.process import Container, Identity, Launch
 from actors.simulation.box.kernel.terminal import Terminal
-from actors.simulation.box.programs.lookup import find_in_tree, has_format, interpreter_of
+from actors.simulation.box.programs.lookup import find_in_tree, interpreter_of
 from actors.simulation.box.programs.shell.state import Missing
 from actors.simulation.engine_process import (
     SimulatedProcess,
@@ -251,17 +251,16 @@ def _checked(tree: Tree, asked: Process) -> Launch:
     environment = {name: value for name, _, value in pairs}
     environment.setdefault("PATH", DEFAULT_PATH)
     environment.setdefault("HOME", home_of(identity.uid, tree.text("/etc/passwd")))
-    program = find_in_tree(tree, asked.args[0], environment["PATH"], cwd)
+    program = find_in_tree(tree, asked.args[0], environment["PATH"], cwd, by_kernel=True)
     if isinstance(program, Missing):
-        raise InvalidArgument(f"program {asked.args[0]!r}: {_why_not(tree, asked.args[0], cwd)}", field="args")
-    if not has_format(tree, asked.args[0], environment["PATH"], cwd):
-        reason = "no format that the kernel knows (exec format error)"
-        raise InvalidArgument(f"program {asked.args[0]!r}: {reason}", field="args")
+        raise InvalidArgument(f"program {asked.args[0]!r}: {_why_not(program, tree, asked.args[0], cwd)}", field="args")
     return Launch(program, asked.args, environment, posixpath.normpath(cwd), {}, identity)
 
 
-def _why_not(tree: Tree, name: str, cwd: str) -> str:
+def _why_not(missing: Missing, tree: Tree, name: str, cwd: str) -> str:
     """In the words of the real engines."""
+    if missing is Missing.FORMAT:
+        return "no format that the kernel knows (exec format error)"
     words = interpreter_of(tree, posixpath.join(cwd, name)) if "/" in name else None
     return (
         f"its interpreter {words[0]!r} is no executable in the container"

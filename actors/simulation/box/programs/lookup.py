@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from actors.simulation.box.kernel.process import Process
     from actors.simulation.box.kernel.tree import Tree
 
-__all__ = ["find_in_tree", "find_program", "has_format", "interpreter_of", "missing_status"]
+__all__ = ["find_in_tree", "find_program", "interpreter_of", "missing_status"]
 
 # where the image has busybox' applets
 _APPLETS = "/bin"
@@ -23,8 +23,9 @@ _APPLETS = "/bin"
 _HEAD, _DEPTH = 256, 5
 
 
-def find_in_tree(tree: Tree, name: str, path: str, cwd: str) -> Program | Missing:
-    """As a shell finds it, which runs itself what the kernel has no format for."""
+def find_in_tree(tree: Tree, name: str, path: str, cwd: str, *, by_kernel: bool = False) -> Program | Missing:
+    """As a shell finds it, which runs itself what the kernel has no format for, and looks on for what has no interpreter; or as
+    an exec does, `by_kernel`: the first that may be run decides."""
     why = Missing.ABSENT
     for folder in [""] if "/" in name else path.split(":"):
         place = posixpath.normpath(posixpath.join(cwd, folder, name))
@@ -34,27 +35,11 @@ def find_in_tree(tree: Tree, name: str, path: str, cwd: str) -> Program | Missin
         if (status := tree.status(place)) is not None:
             if not status.executable:
                 why = Missing.DENIED
-            elif (script := _script(tree, place, name, cwd, _DEPTH)) is not None:
+                continue
+            script = _script(tree, place, name, cwd, _DEPTH, by_kernel=by_kernel)
+            if by_kernel or not isinstance(script, Missing):
                 return script
     return why
-
-
-def has_format(tree: Tree, name: str, path: str, cwd: str) -> bool:
-    """Whether the kernel would run what is found there, or what its first line names."""
-    for folder in [""] if "/" in name else path.split(":"):
-        place = posixpath.normpath(posixpath.join(cwd, folder, name))
-        if (status := tree.status(place)) is not None and status.executable:
-            return _has_format(tree, place, cwd, _DEPTH)
-    return True
-
-
-def _has_format(tree: Tree, place: str, cwd: str, depth: int) -> bool:
-    if tree.program(place) is not None or not depth:
-        return True
-    words = interpreter_of(tree, place)
-    if not words:
-        return False
-    return _has_format(tree, posixpath.normpath(posixpath.join(cwd, words[0])), cwd, depth - 1)
 
 
 def interpreter_of(tree: Tree, path: str) -> list[str] | None:
@@ -63,22 +48,27 @@ def interpreter_of(tree: Tree, path: str) -> list[str] | None:
     return head[2:].partition("\n")[0].strip().split(maxsplit=1) if head.startswith("#!") else None
 
 
-def _script(tree: Tree, place: str, called: str, cwd: str, depth: int) -> Program | None:
+def _script(tree: Tree, place: str, called: str, cwd: str, depth: int, *, by_kernel: bool) -> Program | Missing:
     """A file that may be run, as a program: its interpreter in its place; without one a shell, as those who are refused by the
-    kernel then try. None: there is no such interpreter."""
+    kernel then try."""
     words = interpreter_of(tree, place)
     if words is None:
+        if by_kernel:
+            return Missing.FORMAT
         words = [f"{_APPLETS}/sh"]
     path = posixpath.normpath(posixpath.join(cwd, words[0])) if words else ""
-    program = tree.program(path)
+    program: Program | Missing | None = tree.program(path)
     if program is None and depth and (status := tree.status(path)) is not None and status.executable:
-        program = _script(tree, path, words[0], cwd, depth - 1)
+        program = _script(tree, path, words[0], cwd, depth - 1, by_kernel=by_kernel)
     if program is None:
-        return None
+        return Missing.ABSENT
+    if isinstance(program, Missing):
+        return program
+    interpreter = program
 
     def run(process: Process) -> Body:
         process.argv = (*words, called, *process.argv[1:])
-        return program(process)
+        return interpreter(process)
 
     return run
 

@@ -70,6 +70,8 @@ class Missing(Enum):
 
     ABSENT = "not found"
     DENIED = "Permission denied"
+    # what a shell takes for a script of its own
+    FORMAT = "Exec format error"
 
 
 @dataclass(slots=True)
