@@ -34,7 +34,7 @@ _CHUNK_BYTES = 1024 * 1024
 _BLOCK_BYTES = 512
 # file systems whose files are views of the kernel: there is nothing in them to run, and reading them may wait, act or never end
 _VIEWS = frozenset(
-    {
+    [
         "autofs",
         "binder",
         "binfmt_misc",
@@ -46,8 +46,6 @@ _VIEWS = frozenset(
         "devpts",
         "devtmpfs",
         "efivarfs",
-    }
-    | {
         "fusectl",
         "mqueue",
         "nsfs",
@@ -59,7 +57,7 @@ _VIEWS = frozenset(
         "smackfs",
         "sysfs",
         "tracefs",
-    }
+    ]
 )
 # of a line of /proc/PID/mountinfo (proc_pid_mountinfo(5)): the device, and after the separator the type
 _DEVICE, _SEPARATOR = 2, " - "
