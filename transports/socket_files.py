@@ -11,6 +11,7 @@ Not for dialling, nor for what an address may look like (`transports.address`).
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import socket
@@ -27,7 +28,10 @@ from transports.locks import take_lock
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-__all__ = ["bound_socket_file", "remove_stale"]
+__all__ = ["answers", "bound_socket_file", "remove_stale"]
+
+# of a connect(2): nobody listens there
+_NOBODY = (errno.ECONNREFUSED, errno.ENOENT, errno.ENOTDIR, errno.ENOTSOCK)
 
 # another listener holds the directory's lock for a few system calls; longer means that it hangs
 LOCK_SECONDS = 5.0
@@ -143,18 +147,27 @@ def remove_stale(path: str) -> None:
             return
         if not stat.S_ISSOCK(mode):
             raise AddressError(f"{path} exists and is not a socket; remove it or choose another path")
-        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)) as probe:
-            try:
-                probe.connect(path)
-            except ConnectionRefusedError:
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
-                return
-            except FileNotFoundError:
-                return
-            except BlockingIOError:
-                pass  # a full backlog is somebody too
-        raise AddressInUse(f"somebody answers on {path} already; stop it or choose another path")
+        if answers(path):
+            raise AddressInUse(f"somebody answers on {path} already; stop it or choose another path")
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def answers(name: str) -> bool:
+    """Whether somebody listens on a unix socket, by its path or its abstract name; nothing is sent.
+
+    Raises: OSError: it can't be told.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        try:
+            probe.connect(name)
+        except BlockingIOError:
+            pass  # a full backlog is somebody too
+        except OSError as error:
+            if error.errno not in _NOBODY:
+                raise
+            return False
+    return True
 
 
 def _bind(path: str, directory: str, held: int, bind: Callable[[str], None]) -> int:

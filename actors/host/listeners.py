@@ -7,14 +7,14 @@ speaking with agents.
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+
+from transports.socket_files import answers
 
 __all__ = ["Listener", "listener_at", "listener_lives", "read_listener", "write_listener"]
 
@@ -80,10 +80,6 @@ def _file(path: str | None) -> tuple[int, int] | None:
 
 
 def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
-        try:
-            probe.connect(f"\0{path[1:]}" if path.startswith("@") else path)
-        except OSError as error:
-            # a full backlog is somebody's
-            return error.errno not in (errno.ECONNREFUSED, errno.ENOENT, errno.ENOTDIR, errno.ENOTSOCK)
+    with suppress(OSError):
+        return answers(f"\0{path[1:]}" if path.startswith("@") else path)
     return True
