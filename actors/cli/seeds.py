@@ -15,6 +15,7 @@ from actors.cli.files import load_to_run
 from actors.cli.replay import replay_command
 from actors.cli.reports import open_report
 from actors.cli.say import complain, tell_error
+from actors.cli.signals import hold_signals
 from actors.errors import KatrioError
 from actors.scenario.report.summary import Totals
 from actors.scenario.stage.events import Outcome
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from actors.cli.options import RunOptions
+    from actors.cli.signals import Held
     from actors.scenario.reading.scenario import Loaded
     from actors.scenario.report.base import Report
 
@@ -58,16 +60,17 @@ def run_simulated(options: RunOptions) -> int:
     except OSError as error:
         tell_error(error)
         return Exit.USAGE
-    try:
-        code = exit_code(_run_all(options, loaded, config, _chosen_seed(options, report), report, log))
-    except KeyboardInterrupt:
-        report.notice("interrupted: everything was stopped in order")
-        code = Exit.INTERRUPTED
-    finally:
-        report.close()
-        if log is not None:
-            log.close()
-    return files.settle(code)
+    with hold_signals() as held:
+        try:
+            code = exit_code(_run_all(options, loaded, config, _chosen_seed(options, report), report, log, held))
+            if held.asked:
+                report.notice("interrupted: everything was stopped in order")
+                code = Exit.INTERRUPTED
+        finally:
+            report.close()
+            if log is not None:
+                log.close()
+        return files.settle(code)
 
 
 def _chosen_seed(options: RunOptions, report: Report) -> int:
@@ -86,12 +89,15 @@ def _run_all(
     seed: int,
     report: Report,
     log: TextIO | None,
+    held: Held,
 ) -> list[Outcome]:
     from actors.simulation.scenarios import play
 
     outcomes: list[Outcome] = []
     totals = Totals(len(loaded))
     for each in loaded:
+        if held.asked:
+            break
         played = play(
             each,
             seed,
@@ -99,6 +105,7 @@ def _run_all(
             config=config,
             keep_going=options.keep_going,
             log=None if log is None else partial(_write_line, log),
+            stop_by=held.stop_by,
         )
         for event in played.events:
             report.event(event)
@@ -109,7 +116,7 @@ def _run_all(
             report.notice(f"replay: {replay_command(options, each.file, seed)}")
             if not options.keep_going:
                 break
-    if (total := totals.total()) is not None:
+    if not held.asked and (total := totals.total()) is not None:
         report.total(total)
     return outcomes
 

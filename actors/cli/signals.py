@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from actors.cli.exits import Exit
@@ -19,17 +20,19 @@ from actors.cli.say import OneLine
 from actors.cli.streams import until_reader_leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from types import FrameType
 
     import trio
 
 __all__ = [
+    "Held",
     "asked",
     "asked_to_end",
     "end_at_once_from_now_on",
     "end_now",
     "heed_interrupts",
+    "hold_signals",
     "ignore_from_now_on",
     "settle",
     "take_signals",
@@ -115,6 +118,46 @@ def settle(code: int) -> int:
     if _came:
         return asked.code
     return Exit.INFRASTRUCTURE if _stopped_unread else code
+
+
+class Held:
+    """What `hold_signals` gives.
+
+    Attributes:
+        asked: somebody has asked to end.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._stop: Callable[[], None] | None = None
+
+    def stop_by(self, stop: Callable[[], None]) -> None:
+        """What ends the work that begins now, in order; called from a signal's handler, or now, when somebody has asked already."""
+        self._stop = stop
+        if self.asked:
+            stop()
+
+    def take(self, _signum: int, _frame: FrameType | None) -> None:
+        """The handler."""
+        if self.asked:
+            end_now()
+        self.asked = True
+        if self._stop is not None:
+            self._stop()
+
+
+@contextmanager
+def hold_signals() -> Generator[Held]:
+    """In the block nobody is interrupted: the first signal is told by `Held`, the second ends the process.
+
+    A KeyboardInterrupt may come in a finalizer, which swallows it, or in the middle of what must be put back.
+    """
+    held = Held()
+    before = signal.signal(signal.SIGINT, held.take)
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def heed_interrupts(

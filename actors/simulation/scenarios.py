@@ -6,10 +6,12 @@ outcome `error`; only a bug of the simulation itself is raised. Not for ranges o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
+import trio
 
 from actors.limits import SIMULATED_LIMITS
 from actors.scenario.run.runner import run_scenario
@@ -58,8 +60,12 @@ def play(
     keep_going: bool = False,
     limits: Limits = SIMULATED_LIMITS,
     log: Callable[[str], None] | None = None,
+    stop_by: Callable[[Callable[[], None]], None] | None = None,
 ) -> Played:
     """Run it to its end. `keep_going`: see `run_scenario`. `log` gets a line for everything in the trace.
+
+    Args:
+        stop_by: is given what ends it in order, outcome `interrupted`; that may be called from a signal's handler, at any time.
 
     Raises:
         InvalidArgument, Unsupported: see `actors.system.agents.choose_agent`.
@@ -68,10 +74,21 @@ def play(
     choose_agent(agent, config)
     events: list[Event] = []
     bugs: list[tuple[str, Exception]] = []
+    interrupt = trio.CancelScope()
 
     async def main(simulation: Simulation) -> Result:
+        token = trio.lowlevel.current_trio_token()
+
+        def stop() -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(interrupt.cancel)
+
+        if stop_by is not None:
+            stop_by(stop)
         async with open_simulated(simulation, agent=agent, config=config, limits=limits) as world:
-            result = await run_scenario(loaded, world, listener=events.append, seed=seed, keep_going=keep_going)
+            result = await run_scenario(
+                loaded, world, listener=events.append, seed=seed, keep_going=keep_going, interrupt=interrupt
+            )
             bugs.extend(world.guests.bugs)
         return result
 
