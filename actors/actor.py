@@ -23,8 +23,8 @@ from actors.errors import (
     KatrioError,
     OutcomeUnknown,
 )
-from actors.host.exhaustion import told_when_exhausted
 from actors.lane import Lane
+from actors.node.exhaustion import told_when_exhausted
 from actors.wire.verbs import Nothing
 
 if TYPE_CHECKING:

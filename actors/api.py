@@ -15,25 +15,26 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from actors.agents.choice import AgentConfig, AgentType, ChosenAgent, at_address, choose_agent
 from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument, Unsupported
 from actors.handles import SystemHandle
-from actors.host.busybox import find_static_busybox
-from actors.host.facts import AUTO, choose_engine, read_facts
-from actors.host.heap import keep_freed_buffers
-from actors.host.images import ImageStore, default_image_root
-from actors.host.protocols import GuestProtocol
-from actors.host.roots import default_roots
-from actors.host.rundir import as_run_root, default_run_root
+from actors.images.store import ImageStore, default_image_root
+from actors.launchers.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedImages
+from actors.launchers.external import ExternalGuests, open_channels, open_private_images
+from actors.launchers.nothing import AnyImage, launch_nothing
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_courier
+from actors.node.busybox import find_static_busybox
+from actors.node.facts import AUTO, choose_engine, read_facts
+from actors.node.heap import keep_freed_buffers
+from actors.node.protocols import GuestProtocol
+from actors.node.roots import default_roots
+from actors.node.rundir import as_run_root, default_run_root
 from actors.nurseries import open_plain_nursery
 from actors.seams import real_seams
-from actors.system.absent import AnyImage, launch_nothing
-from actors.system.agents import AgentConfig, AgentType, ChosenAgent, at_address, choose_agent
-from actors.system.attached import AttachedWorld
 from actors.system.compose import Parts, open_actors
-from actors.system.elsewhere import GuestsElsewhere, open_channels, open_private_images
-from actors.system.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedImages, EmbeddedWorld
+from actors.worlds.attached import AttachedWorld
+from actors.worlds.embedded import EmbeddedWorld
 from transports.address import Kind, parse_address
 from transports.errors import AddressError, AddressInUse, Unreachable
 from transports.schemes import transport_for
@@ -118,7 +119,7 @@ async def open_system(
 @asynccontextmanager
 async def _open_elsewhere(
     chosen: ChosenAgent, *, listen: str | None, limits: Limits, told: Told | None = None
-) -> AsyncGenerator[tuple[SystemHandle, GuestsElsewhere]]:
+) -> AsyncGenerator[tuple[SystemHandle, ExternalGuests]]:
     """Around an agent that runs already."""
     # a share of the guest's is the one place whose files it sees
     share = None if chosen.share == "/" else Path(chosen.share)
@@ -127,7 +128,7 @@ async def _open_elsewhere(
         open_private_images(_store(limits), place, real_seams(), limits, share=share) as images,
         open_channels(chosen, told=told) as channels,
     ):
-        guests = GuestsElsewhere(channels, chosen, limits)
+        guests = ExternalGuests(channels, chosen, limits)
         through = chosen._replace(connect=guests.connect)
         async with _open(through, guests, images, listen=listen, limits=limits) as system:
             yield system, guests
@@ -317,7 +318,7 @@ async def open_world(
         raise InvalidArgument(f"world {world!r}: expected one of {', '.join(WORLDS)}", field="world")
     if world == "simulated":
         from actors.simulation.run import current_simulation
-        from actors.simulation.world import open_simulated
+        from actors.worlds.simulated import open_simulated
 
         simulation = current_simulation()
         if simulation is None:

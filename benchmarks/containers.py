@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from actors.api import open_system
-from actors.host.busybox import find_static_busybox
-from actors.host.facts import choose_engine, read_facts
-from actors.host.images import BUSYBOX, ImageStore, default_image_root
+from actors.images.store import BUSYBOX, ImageStore, default_image_root
+from actors.node.busybox import find_static_busybox
+from actors.node.facts import choose_engine, read_facts
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from benchmarks.figure import Comparison, Effort, Figure, Goal, Measured, Skipped, take_turns
 

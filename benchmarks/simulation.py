@@ -65,7 +65,7 @@ async def _steps(effort: Effort) -> Measured:
 def _play_seeds(count: int) -> float:
     """Seeds a second."""
     from actors.scenario.reading.load import load_file
-    from actors.simulation.scenarios import play
+    from actors.worlds.simulated_runs import play
 
     loaded = load_file(FLAGSHIP)
     play(loaded, 0)
@@ -81,7 +81,7 @@ def _play_seeds(count: int) -> float:
 def _play_calm(count: int) -> float:
     """Virtual seconds in one real second."""
     from actors.scenario.reading.load import load_text
-    from actors.simulation.scenarios import play
+    from actors.worlds.simulated_runs import play
 
     loaded = load_text(CALM, "calm")
     began = process_time()

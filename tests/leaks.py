@@ -12,10 +12,10 @@ import time
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from actors.host.cgroups import PARENT, read_layout
-from actors.host.images import default_image_root
-from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, every_process
-from actors.host.rundir import default_run_root
+from actors.images.store import default_image_root
+from actors.node.cgroups import PARENT, read_layout
+from actors.node.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, every_process
+from actors.node.rundir import default_run_root
 
 __all__ = ["Snapshot", "assert_clean", "snapshot"]
 

@@ -1,6 +1,6 @@
 """The agent's configuration as the command line gives it: a file of TOML, YAML or JSON, and `--dialect`.
 
-For `katrio run` and the pytest plugin. Not for what its keys mean: `actors.system.agents`.
+For `katrio run` and the pytest plugin. Not for what its keys mean: `actors.agents.choice`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from actors.errors import InvalidArgument
-from actors.host.named_files import read_named
+from actors.node.named_files import read_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

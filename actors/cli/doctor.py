@@ -23,21 +23,21 @@ from actors.api import open_embedded
 from actors.cli.exits import Exit
 from actors.cli.say import say
 from actors.errors import InternalError, KatrioError
-from actors.host import rundir
-from actors.host.busybox import INSTALL
-from actors.host.cgroups import CgroupKind, read_layout
-from actors.host.facts import ENGINES, RUNTIMES, choose_engine, missing_for, read_facts
-from actors.host.images import default_image_root
-from actors.host.places import OWN_ADVICE, why_not_ours
-from actors.host.roots import default_roots, left_roots
-from actors.host.store import abandoned_images, used_bytes
+from actors.images.store import default_image_root
+from actors.images.unpacked import abandoned_images, used_bytes
 from actors.limits import DEFAULT_LIMITS
+from actors.node import rundir
+from actors.node.busybox import INSTALL
+from actors.node.cgroups import CgroupKind, read_layout
+from actors.node.facts import ENGINES, RUNTIMES, choose_engine, missing_for, read_facts
+from actors.node.places import OWN_ADVICE, why_not_ours
+from actors.node.roots import default_roots, left_roots
 from actors.nurseries import plain_error
 from actors.scenario.report.base import json_text
 from actors.wire.spec import ContainerSpec, ProcessSpec
 
 if TYPE_CHECKING:
-    from actors.host.facts import Facts
+    from actors.node.facts import Facts
 
 __all__ = ["Check", "Verdict", "doctor", "examine", "examine_images"]
 

@@ -115,7 +115,7 @@ def load_to_run(options: RunOptions) -> list[Loaded] | Exit:
 
 def _has_images(options: RunOptions) -> bool:
     """Whether containers get images of this machine: plain processes have none."""
-    from actors.host.facts import choose_engine, read_facts
+    from actors.node.facts import choose_engine, read_facts
 
     try:
         return options.agent != "noop" and choose_engine(read_facts(), options.engine)[0] != "processes"

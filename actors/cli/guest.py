@@ -18,11 +18,11 @@ from actors.cli.say import say, tell_error
 from actors.cli.signals import heed_interrupts
 from actors.cli.streams import Output
 from actors.errors import InvalidArgument, KatrioError
-from actors.host.facts import choose_engine, read_facts
-from actors.host.protocols import GuestProtocol
+from actors.launchers.addresses import serve_at
+from actors.node.facts import choose_engine, read_facts
+from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_plain_nursery
 from actors.scenario.report.base import json_text
-from actors.system.served import serve_at
 from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument, NotFound
-from actors.host.images import check_reference
+from actors.images.store import check_reference
 from actors.scenario.language.values import substitute, variables_in
 from actors.scenario.reading.problems import Problem
 from actors.scenario.reading.scenario import steps_of

@@ -15,7 +15,7 @@ import msgspec
 
 from actors.likeness import nearest
 from actors.scenario.language.declared import LimitsDecl
-from actors.scenario.language.needs import NEEDS
+from actors.scenario.language.needs import Need
 from actors.scenario.reading.load import Sources, load_file, load_text
 from actors.scenario.reading.problems import Problem, ScenarioError
 from actors.scenario.reading.scenario import Loaded, Scenario
@@ -76,13 +76,13 @@ def describe_program(
     """A function as a scenario, with what its module says of it. Raises: ScenarioError."""
     needs = tuple(words.get("needs", ()))
     for need in needs:
-        if need not in NEEDS:
+        if need not in set(Need):
             problem = Problem(
                 file=file,
                 field="needs",
                 found=repr(need),
                 expected="something a world can provide",
-                nearest=nearest(need, NEEDS),
+                nearest=nearest(need, Need),
             )
             raise ScenarioError([problem])
     try:

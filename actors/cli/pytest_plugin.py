@@ -75,9 +75,9 @@ class Katrio:
         )
 
     def _config_of_agent(self) -> dict[str, Any] | None:
+        from actors.agents.choice import choose_agent
         from actors.cli.agent_settings import agent_settings
         from actors.errors import KatrioError
-        from actors.system.agents import choose_agent
 
         path = self._option("agent_config")
         try:
@@ -117,7 +117,7 @@ class Katrio:
 
     def _run(self, loaded: Loaded) -> Result:
         if self._option("world") == "simulated":
-            from actors.simulation.scenarios import play
+            from actors.worlds.simulated_runs import play
 
             return play(
                 loaded, self._option("seed"), agent=self._option("agent"), config=self._config_of_agent()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from actors.handles import SystemHandle
+    from actors.scenario.language.needs import Fault, Need, Probe
     from actors.scenario.reading.scenario import Loaded
     from actors.scenario.stage.python import PythonWorld
     from actors.scenario.stage.world import World
@@ -65,17 +66,13 @@ class _RecordedWorld:
         await self.world.identify()
 
     @property
-    def provides(self) -> frozenset[str]:
-        return self.world.provides
-
-    @property
-    def missing(self) -> Mapping[str, str]:
+    def missing(self) -> Mapping[Need, str]:
         return self.world.missing
 
-    async def probe(self, kind: str, sandbox: str, container: str) -> str:
+    async def probe(self, kind: Probe, sandbox: str, container: str) -> str:
         return await self.world.probe(kind, sandbox, container)
 
-    async def fault(self, kind: str, sandbox: str) -> None:
+    async def fault(self, kind: Fault, sandbox: str) -> None:
         await self.world.fault(kind, sandbox)
 
 

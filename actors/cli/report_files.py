@@ -10,7 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from actors.host.named_files import open_for_writing
+from actors.node.named_files import open_for_writing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from actors.agents.choice import choose_agent
 from actors.api import open_attached, open_world
 from actors.cli.agent_settings import agent_settings
 from actors.cli.exits import Exit, exit_code
@@ -21,16 +22,15 @@ from actors.cli.say import complain, tell_error
 from actors.cli.signals import heed_interrupts
 from actors.cli.sweep import sweep_root
 from actors.errors import InvalidArgument, KatrioError
-from actors.host.facts import choose_engine, read_facts
-from actors.host.rundir import default_run_root, make_run_root
 from actors.limits import DEFAULT_LIMITS, slow_limits
+from actors.node.facts import choose_engine, read_facts
+from actors.node.rundir import default_run_root, make_run_root
 from actors.nurseries import open_plain_nursery
 from actors.scenario.reading.slowed import slowed
 from actors.scenario.report.gathered import Gathered
 from actors.scenario.report.summary import Totals
 from actors.scenario.run.runner import run_scenario
 from actors.scenario.stage.events import Outcome
-from actors.system.agents import choose_agent
 from transports.errors import TransportError
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from actors.agents.choice import choose_agent
 from actors.cli.agent_settings import agent_settings
 from actors.cli.exits import Exit, exit_code
 from actors.cli.files import load_to_run
@@ -20,7 +21,6 @@ from actors.errors import KatrioError
 from actors.scenario.report.summary import Totals
 from actors.scenario.stage.events import Outcome
 from actors.seams import real_seams
-from actors.system.agents import choose_agent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ def _run_all(
     log: TextIO | None,
     held: Held,
 ) -> list[Outcome]:
-    from actors.simulation.scenarios import play
+    from actors.worlds.simulated_runs import play
 
     outcomes: list[Outcome] = []
     totals = Totals(len(loaded))

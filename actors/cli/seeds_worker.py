@@ -16,7 +16,7 @@ import msgspec
 
 from actors.cli.programs import load_any
 from actors.scenario.reading.load import Sources
-from actors.simulation.scenarios import play
+from actors.worlds.simulated_runs import play
 
 __all__ = ["SeedResult", "Task", "main"]
 

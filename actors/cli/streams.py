@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from actors.cli.exits import unwritten
 from actors.cli.say import tell_unwritten
-from actors.host.named_files import open_for_writing
+from actors.node.named_files import open_for_writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -11,10 +11,10 @@ from pathlib import Path
 from actors.cli.exits import Exit
 from actors.cli.say import complain, say
 from actors.errors import KatrioError
-from actors.host import rundir
-from actors.host.images import default_image_root
-from actors.host.roots import default_roots, left_roots, sweep_roots
-from actors.host.store import sweep_images
+from actors.images.store import default_image_root
+from actors.images.unpacked import sweep_images
+from actors.node import rundir
+from actors.node.roots import default_roots, left_roots, sweep_roots
 
 __all__ = ["sweep", "sweep_root"]
 

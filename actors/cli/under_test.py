@@ -21,12 +21,12 @@ from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.errors import InvalidArgument, NotFound
-from actors.host.busybox import find_static_busybox
-from actors.host.facts import choose_engine, read_facts
-from actors.host.images import BUSYBOX, ImageStore, default_image_root
-from actors.host.protocols import GuestProtocol
-from actors.host.roots import default_roots, open_roots
+from actors.images.store import BUSYBOX, ImageStore, default_image_root
 from actors.limits import DEFAULT_LIMITS
+from actors.node.busybox import find_static_busybox
+from actors.node.facts import choose_engine, read_facts
+from actors.node.protocols import GuestProtocol
+from actors.node.roots import default_roots, open_roots
 from actors.seams import real_seams
 from transports.agent_sockets import open_dialer
 from transports.recognise import Peer

@@ -45,7 +45,7 @@ class Subject(Protocol):
 
 
 class Roots(Protocol):
-    """Where the roots of a target's containers come from; see `actors.host.roots.Roots`, whose methods these are."""
+    """Where the roots of a target's containers come from; see `actors.node.roots.Roots`, whose methods these are."""
 
     def copy(self, source: str) -> str:
         """A copy that its agent may spoil. Blocking."""

@@ -1,6 +1,6 @@
-"""A guest put together: engine, machine and conductor, and a face for each protocol that it may be asked in.
+"""A guest put together: engine, model and executor, and a face for each protocol that it may be asked in.
 
-For whoever runs a guest: `serve`, in a process of its own, and the simulation, as tasks. One conductor may show several
+For whoever runs a guest: `serve`, in a process of its own, and the simulation, as tasks. One executor may show several
 faces. Not for listening, nor for the order in which a guest ends.
 """
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import trio
 
-from actors.guest.conductor import Conductor
-from actors.guest.machine import Machine
+from actors.guest.executor import Executor
+from actors.guest.model import GuestModel
 from actors.guest.services.hyperstart import HyperstartService
 from actors.guest.services.kata import KataService
-from actors.host.protocols import Channel, GuestProtocol
+from actors.node.protocols import Channel, GuestProtocol
 from actors.schemas.dialect import Dialect
 from transports.ttrpc.server import TtrpcServer
 
@@ -45,9 +45,9 @@ class Face(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """Run `conductor.run` before any face."""
+    """Run `executor.run` before any face."""
 
-    conductor: Conductor
+    executor: Executor
     faces: Mapping[GuestProtocol, Face]
 
 
@@ -76,11 +76,11 @@ def compose(
     on_error: Callable[[str, str, Exception], None],
 ) -> Composed:
     """Nothing runs yet. `on_error`: see `transports.calls.server`."""
-    conductor = Conductor(engine, Machine(limits), limits)
-    conductor.when_empty(platform.clear)
-    kata = KataService(conductor, limits, version=version, engine=engine.name, platform=platform)
+    executor = Executor(engine, GuestModel(limits), limits)
+    executor.when_empty(platform.clear)
+    kata = KataService(executor, limits, version=version, engine=engine.name, platform=platform)
     ttrpc = TtrpcServer(kata.handlers(Dialect.TTRPC), on_error=on_error)
-    hyperstart = HyperstartService(conductor, limits, platform=platform, share=_SHARE, on_error=on_error)
+    hyperstart = HyperstartService(executor, limits, platform=platform, share=_SHARE, on_error=on_error)
     faces = {
         GuestProtocol.TTRPC: Face({Channel.AGENT: ttrpc.serve_stream}, _nothing_to_run),
         GuestProtocol.GRPC: _grpc_face(kata, on_error),
@@ -89,7 +89,7 @@ def compose(
             hyperstart.run,
         ),
     }
-    return Composed(conductor, {name: _apart(name, face, on_error) for name, face in faces.items()})
+    return Composed(executor, {name: _apart(name, face, on_error) for name, face in faces.items()})
 
 
 def _grpc_face(kata: KataService, on_error: Callable[[str, str, Exception], None]) -> Face:

@@ -21,19 +21,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from actors.errors import KatrioError
 from actors.guest import syscalls
-from actors.host import rundir
-from actors.host.cgroups import hold_group, read_layout, thaw_tree
-from actors.host.facts import ENGINES
-from actors.host.marks import kill_descendants
-from actors.host.protocols import GuestProtocol
 from actors.limits import guest_limits
+from actors.node import rundir
+from actors.node.cgroups import hold_group, read_layout, thaw_tree
+from actors.node.facts import ENGINES
+from actors.node.marks import kill_descendants
+from actors.node.protocols import GuestProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from actors.host.cgroups import CgroupLayout
-    from actors.host.rundir import Owner, RunDirectory
     from actors.limits import Limits
+    from actors.node.cgroups import CgroupLayout
+    from actors.node.rundir import Owner, RunDirectory
 
 __all__ = ["main"]
 

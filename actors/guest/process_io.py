@@ -1,8 +1,8 @@
 """One process's streams and its end, as the services use them: who reads takes turns, who writes waits for room.
 
-For the conductor, which makes one for each process. Reads wait for at least one byte, and empty means the end;
+For the executor, which makes one for each process. Reads wait for at least one byte, and empty means the end;
 writes hold no lock but their own stream's. A stream that has come to its end is closed, and what an ended process left
-unread is held in memory: it costs no descriptor. Not for signals' rules or states (the machine).
+unread is held in memory: it costs no descriptor. Not for the rules of signals or states (the model).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The guest's main: an engine, the conductor and one protocol's service on its unix sockets, until SIGTERM.
+"""The guest's main: an engine, the executor and one protocol's service on its unix sockets, until SIGTERM.
 
 For the launcher's child, after it has taken its place in its namespaces. The working directory is the state
 directory. An orderly end kills and deletes every container. Not for namespaces, ownership or sweeping (`launch`).
@@ -22,18 +22,18 @@ from actors.guest.engines.crun import hide_unified
 from actors.guest.engines.oci import OciEngine
 from actors.guest.engines.processes import ProcessEngine
 from actors.guest.engines.reaper import Reaper
-from actors.host.cgroups import read_layout
-from actors.host.facts import find_runtime
-from actors.host.heap import keep_freed_buffers
+from actors.node.cgroups import read_layout
+from actors.node.facts import find_runtime
+from actors.node.heap import keep_freed_buffers
 from actors.seams import real_seams
 from transports.stream import serve_unix
 
 if TYPE_CHECKING:
     from actors.guest.compose import Compose
     from actors.guest.engines.base import Engine
-    from actors.host.protocols import GuestProtocol
-    from actors.host.rundir import RunDirectory
     from actors.limits import Limits
+    from actors.node.protocols import GuestProtocol
+    from actors.node.rundir import RunDirectory
 
 __all__ = ["serve"]
 
@@ -98,12 +98,12 @@ async def _main(
         platform=EmbeddedPlatform(namespaces=namespaces),
         on_error=_Complaints(),
     )
-    conductor, face = composed.conductor, composed.faces[protocol]
+    executor, face = composed.executor, composed.faces[protocol]
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             # the launcher blocked them, so that none is lost before somebody listens
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            await nursery.start(conductor.run)
+            await nursery.start(executor.run)
             await nursery.start(face.run)
             async with trio.open_nursery() as listeners:
                 for channel, serve_stream in face.channels.items():
@@ -112,7 +112,7 @@ async def _main(
                     break
                 listeners.cancel_scope.cancel()
             with trio.CancelScope(shield=True, deadline=trio.current_time() + _ENDING_SECONDS):
-                await conductor.remove_all()
+                await executor.remove_all()
         nursery.cancel_scope.cancel()
     return 0
 

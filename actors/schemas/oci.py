@@ -128,7 +128,7 @@ class Box(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel")
 
 
 class User(Struct, frozen=True, omit_defaults=True, kw_only=True, rename="camel"):
-    """Numeric user and groups; a guest looks `username` up where the numbers are 0 (`actors.host.users.run_as`)."""
+    """Numeric user and groups; a guest looks `username` up where the numbers are 0 (`actors.node.users.run_as`)."""
 
     uid: _Id
     gid: _Id

@@ -1,6 +1,6 @@
 """The two ways in which a request says whom a process is to run as, made into one.
 
-For guests, which look the result up in the container's own files (`actors.host.users.run_as`), and for hosts that do it for an
+For guests, which look the result up in the container's own files (`actors.node.users.run_as`), and for hosts that do it for an
 agent that looks nobody up. Pure: nothing is looked up here.
 """
 
@@ -46,6 +46,6 @@ def with_user(process: Process, asked: StringUser | None) -> Process:
 
 
 def string_user_text(user: StringUser) -> str:
-    """As `actors.host.users.resolve_user` reads it."""
+    """As `actors.node.users.resolve_user` reads it."""
     parts = (user.uid, user.gid, ",".join(user.additionalGids))
     return ":".join(parts).rstrip(":")

@@ -17,7 +17,7 @@ import trio
 from actors.errors import InvalidArgument, NotFound
 from actors.guest.engines.enforced import refuse_unenforced
 from actors.guest.engines.pids import refuse_if_full
-from actors.host.users import home_of, run_as
+from actors.node.users import home_of, run_as
 from actors.simulation.box.kernel.execution import CALLS
 from actors.simulation.box.kernel.files import new_pipe
 from actors.simulation.box.kernel.kernel import Kernel

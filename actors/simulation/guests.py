@@ -1,4 +1,4 @@
-"""Simulated guests: the guest's own conductor and service over a simulated engine, as tasks of the same run.
+"""Simulated guests: the guest's own executor and service over a simulated engine, as tasks of the same run.
 
 For the simulated world, which launches one for each sandbox and can kill it. What a guest process is elsewhere is a
 shielded task here: asked to end, it ends in order; killed, it is gone with all that ran in it. Not for engines.
@@ -15,7 +15,7 @@ from actors.agents.base import Channels
 from actors.errors import NotFound
 from actors.guest.compose import Composed, compose
 from actors.guest.platform import BarePlatform
-from actors.host.protocols import Channel, GuestProtocol
+from actors.node.protocols import Channel, GuestProtocol
 from actors.simulation.links import stream_pair
 from transports.errors import Unreachable
 
@@ -128,7 +128,7 @@ class _Guest:
         self._sandbox = sandbox
         self._rng = rng
         self._note = note
-        self._conductor = composed.conductor
+        self._executor = composed.executor
         self._face = composed.faces[protocol]
         self._links: trio.Nursery | None = None
         self._dialled = 0
@@ -163,10 +163,10 @@ class _Guest:
 
         A call that changes something is not interrupted, also not by a kill: what it starts tasks in ends after it.
         """
-        conductor = self._conductor
+        executor = self._executor
         with trio.CancelScope(shield=True):
             async with trio.open_nursery() as nursery:
-                await nursery.start(conductor.run)
+                await nursery.start(executor.run)
                 await nursery.start(self._face.run)
                 with self._power:
                     async with trio.open_nursery() as links:
@@ -178,7 +178,7 @@ class _Guest:
                             self._links = None
                         links.cancel_scope.cancel()
                     with trio.move_on_after(_ENDING_SECONDS):
-                        await conductor.destroy()
+                        await executor.destroy()
                 nursery.cancel_scope.cancel()
         self._gone.set()
 

@@ -14,10 +14,10 @@ from actors.agents.support import verb_table
 from actors.scenario.reading.load import load_file
 from actors.scenario.stage.events import Outcome
 from actors.simulation.run import simulate
-from actors.simulation.scenarios import play
-from actors.simulation.world import open_simulated
 from actors.wire.sandbox_verbs import SANDBOX_VERBS
 from actors.wire.verbs import CONTAINER_VERBS
+from actors.worlds.simulated import open_simulated
+from actors.worlds.simulated_runs import play
 from tests.support.agent_body import EXERCISES, differences
 
 if TYPE_CHECKING:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from actors.agents.choice import AgentType
 from actors.agents.hyperstart import HyperConfig
 from actors.agents.kata import KataAgentConfig
 from actors.agents.settings import keys_of
 from actors.agents.support import VerbTable, verb_table
 from actors.scenario.reading.load import load_file
-from actors.system.agents import LACKS, AgentType
+from actors.worlds.lacks import lacks_of_type
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "agents.md"
@@ -28,7 +29,7 @@ def scenarios(agent: AgentType) -> str:
     """Which run and which are skipped, and for want of what."""
     lines = ["| scenario | |", "|---|---|"]
     for path in sorted((ROOT / "scenarios").glob("*.yaml")):
-        lacks = [need for need in load_file(path).needs if need in LACKS[agent]]
+        lacks = [need for need in load_file(path).needs if need in lacks_of_type(agent)]
         lines.append(f"| {path.stem} | {'skipped: ' + ', '.join(lacks) if lacks else 'runs'} |")
     return "\n".join(lines) + "\n"
 

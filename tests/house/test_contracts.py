@@ -22,7 +22,7 @@ BANNED: list[str] = sorted(PYPROJECT["tool"]["ruff"]["lint"]["flake8-tidy-import
 
 # contract -> (module that sins, its sin)
 SABOTAGE = {
-    "actors layers": ("actors.host", "import actors.wire"),
+    "actors layers": ("actors.node", "import actors.wire"),
     "transports layers": ("transports.stream", "import transports.ttrpc"),
     "calls layers": ("transports.calls.writer", "import transports.calls.client"),
     "scenario layers": ("actors.scenario.language.kinds", "import actors.scenario.stage.events"),
@@ -36,7 +36,7 @@ SABOTAGE = {
     "pure": ("actors.lifecycle.table", "import trio"),
     "only the schemas know protobuf": ("actors.agents.base", "import google.protobuf"),
     "nng is chosen by cli and api alone": ("actors.container", "import pynng"),
-    "the guest does not know the host's actors": ("actors.guest.machine", "import actors.handles"),
+    "the guest does not know the host's actors": ("actors.guest.model", "import actors.handles"),
     "katrio is for programs that embed it": ("actors.likeness", "import katrio"),
     "agents are independent": ("actors.agents.noop", "import actors.agents.kata"),
 }

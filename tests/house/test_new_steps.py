@@ -11,12 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.host import probes
-from actors.scenario.language.needs import FAULTS, PROBES
+from actors.scenario.language.needs import Fault, Probe
 from actors.scenario.steps import STEPS
 from actors.scenario.steps.base import Step
-from actors.simulation import world as simulated
-from actors.system import embedded
+from actors.worlds import embedded, simulated
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,7 +60,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path, old, new in (
         ("actors/scenario/steps/looks.py", "\nSTEPS = (", ADDED),
         ("actors/scenario/language/needs.py", '"kill_guest": "', '"lose_guest": "the guest is lost",\n"kill_guest": "'),
-        ("actors/simulation/world.py", '{"kill_guest": ', '{"lose_guest": SimulatedGuests.kill, "kill_guest": '),
+        ("actors/worlds/simulated.py", '{"kill_guest": ', '{"lose_guest": SimulatedGuests.kill, "kill_guest": '),
     ):
         text = (tree / path).read_text("utf-8")
         assert text.count(old) == 1
@@ -105,8 +103,8 @@ def test_every_step_is_listed() -> None:
 
 
 def test_what_the_worlds_know_is_what_the_language_has() -> None:
-    assert {*embedded.FAULTS, *simulated.FAULTS} == set(FAULTS)
-    assert {*probes.PROBES, *simulated.PROBES} == set(PROBES)
+    assert {*embedded.FAULTS, *simulated.FAULTS} == set(Fault)
+    assert {*embedded.PROBES, *simulated.PROBES} == set(Probe)
 
 
 def test_a_file_is_checked_by_it(tree: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from actors.conformance.case import Spoken
 from actors.conformance.report.base import GREEN
-from actors.host.facts import choose_engine, read_facts
+from actors.node.facts import choose_engine, read_facts
 from tests.support.conformance import MOST_EXCEPTIONS, exceptions
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from actors.agents.kata.client import open_kata_client
 from actors.api import open_guest
 from actors.cli.call.arguments import MAX_ARGUMENT_BYTES
 from actors.errors import NotFound
-from actors.host.protocols import GuestProtocol
+from actors.launchers.addresses import serve_at
+from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_plain_nursery
 from actors.schemas.agent import GuestDetailsRequest, StartContainerRequest
 from actors.schemas.dialect import Dialect
-from actors.system.served import serve_at
 from tests.support.terminals import open_terminal
 from transports.address import parse_agent_address
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from actors.host.facts import choose_engine, read_facts
+from actors.node.facts import choose_engine, read_facts
 from tests.support.command_line import KATRIO, ROOT, katrio, written
 
 if TYPE_CHECKING:

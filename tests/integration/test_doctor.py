@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors.host.facts import RUNTIMES, choose_engine, read_facts
-from actors.host.images import default_image_root
-from actors.host.roots import default_roots
+from actors.images.store import default_image_root
+from actors.node.facts import RUNTIMES, choose_engine, read_facts
+from actors.node.roots import default_roots
 from tests.support.command_line import katrio
 
 if TYPE_CHECKING:

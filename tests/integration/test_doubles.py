@@ -19,9 +19,9 @@ import trio
 from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
-from actors.host.busybox import find_static_busybox
-from actors.host.facts import choose_engine, read_facts
-from actors.host.images import BUSYBOX, ImageStore, default_image_root
+from actors.images.store import BUSYBOX, ImageStore, default_image_root
+from actors.node.busybox import find_static_busybox
+from actors.node.facts import choose_engine, read_facts
 from actors.seams import real_seams
 from tests.support.doubles.opening import DOUBLES
 from tests.support.doubles.power import Options

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from actors.agents.choice import AgentType
 from actors.errors import AlreadyExists, InvalidArgument, InvalidTransition, NotFound
-from actors.system.agents import AgentType
 from actors.wire.spec import ProcessSpec
 from tests.support.boxes import ENGINES, SLEEP, TICK, Room, a_room, code_of, in_state, refused, until
 

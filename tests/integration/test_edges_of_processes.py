@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from actors.errors import KatrioError
+from actors.scenario.language.needs import Fault
 from actors.wire.spec import ProcessSpec
 from tests.support.boxes import ENGINES, TICK, Room, a_room, code_of, in_state, refused, until
 
@@ -129,7 +130,7 @@ async def wait_when_the_guest_is_lost(room: Room) -> None:
 
             async def lose() -> None:
                 await one.info()
-                await room.world.fault("kill_guest", "box")
+                await room.world.fault(Fault.KILL_GUEST, "box")
 
             nursery.start_soon(lose)
             try:

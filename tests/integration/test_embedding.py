@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import katrio
-from actors.host.facts import choose_engine, read_facts
+from actors.node.facts import choose_engine, read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Generator

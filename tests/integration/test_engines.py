@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.host.facts import RUNTIMES, missing_for, read_facts
+from actors.node.facts import RUNTIMES, missing_for, read_facts
 from tests.support.engine_cases import CASES, names
 from tests.support.rooms import in_a_room
 

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from actors.guest import syscalls
-from actors.host.marks import every_process, kill_descendants
+from actors.node.marks import every_process, kill_descendants
 from tests.support.forks import run_in_a_fork
 from tests.support.rooms import in_a_room, read_until
 

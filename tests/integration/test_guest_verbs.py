@@ -12,9 +12,9 @@ import trio
 
 from actors.api import open_embedded
 from actors.errors import InvalidArgument, KatrioError, NotFound, PermissionDenied, ResourceExhausted, Unsupported
-from actors.host.cgroups import container_group, read_layout
-from actors.host.facts import choose_engine, read_facts
 from actors.limits import DEFAULT_LIMITS, Limits
+from actors.node.cgroups import container_group, read_layout
+from actors.node.facts import choose_engine, read_facts
 from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from actors.handles import ContainerHandle, SandboxHandle
-    from actors.system.embedded import EmbeddedWorld
+    from actors.worlds.embedded import EmbeddedWorld
 
 RUNTIME = choose_engine(read_facts())[0]
 ENGINES = sorted({"processes", RUNTIME})

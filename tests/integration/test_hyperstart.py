@@ -11,12 +11,12 @@ import trio
 
 from actors.agents.hyperstart import HyperstartAgent, HyperstartLink
 from actors.errors import GuestDied, OutcomeUnknown
-from actors.guest.conductor import Conductor
-from actors.guest.machine import Machine
+from actors.guest.executor import Executor
+from actors.guest.model import GuestModel
 from actors.guest.platform import BarePlatform
 from actors.guest.services.hyperstart import HyperstartService
-from actors.host.facts import RUNTIMES, missing_for, read_facts
 from actors.limits import DEFAULT_LIMITS
+from actors.node.facts import RUNTIMES, missing_for, read_facts
 from actors.nurseries import open_plain_nursery
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
 from tests.support.rooms import in_a_room
@@ -54,15 +54,15 @@ def socket_directory() -> Path:
 async def whole_life(room: Room) -> None:
     sockets = socket_directory()
     control, streams = str(sockets / "hyper.sock"), str(sockets / "tty.sock")
-    conductor = Conductor(cast("Engine", Started(room.engine)), Machine(), DEFAULT_LIMITS)
+    executor = Executor(cast("Engine", Started(room.engine)), GuestModel(), DEFAULT_LIMITS)
     bugs: list[Exception] = []
     service = HyperstartService(
-        conductor, DEFAULT_LIMITS, platform=BarePlatform(), share="/", on_error=lambda _, __, error: bugs.append(error)
+        executor, DEFAULT_LIMITS, platform=BarePlatform(), share="/", on_error=lambda _, __, error: bugs.append(error)
     )
     link = HyperstartLink(unix_dialer(control), unix_dialer(streams), DEFAULT_LIMITS)
     agent = HyperstartAgent(link, DEFAULT_LIMITS, share="/")
     async with open_plain_nursery() as nursery:
-        await nursery.start(conductor.run)
+        await nursery.start(executor.run)
         await nursery.start(service.run)
         await nursery.start(serve_unix, control, service.serve_control)
         await nursery.start(serve_unix, streams, service.serve_streams)
@@ -75,7 +75,7 @@ async def whole_life(room: Room) -> None:
         # one that ignores a polite signal is left to the end
         await begin(agent.lease(), "last", room.root, f"trap '' TERM; {LOOP}")
         await agent.destroy_sandbox()
-        assert not conductor.machine.containers
+        assert not executor.model.containers
         assert not bugs
         with pytest.raises(GuestDied):
             await agent.check()

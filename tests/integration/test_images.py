@@ -11,8 +11,8 @@ import trio
 
 from actors.api import open_system
 from actors.errors import Expired, InvalidArgument, InvalidTransition
-from actors.host.busybox import find_static_busybox
-from actors.host.facts import choose_engine, read_facts
+from actors.node.busybox import find_static_busybox
+from actors.node.facts import choose_engine, read_facts
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from tests.support.archives import blob_of, docker_archive, entry, layer, name_manifest, oci_layout
 
@@ -108,6 +108,6 @@ def _image(kind: str, place: Path) -> str:
     path = oci_layout(place / "layout", lower, layer(*UPPER), tag="v1")
     if kind == "oci":
         return f"oci:{path}:v1"
-    from actors.host.images import ImageStore
+    from actors.images.store import ImageStore
 
     return f"dir:{ImageStore(place / 'store', None).resolve(f'oci:{path}')}"

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from actors.api import open_system
-from actors.host.facts import choose_engine, read_facts
+from actors.node.facts import choose_engine, read_facts
 from actors.schemas.defaults import CAPABILITIES
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.host.cgroups import group_exists, read_layout, sandbox_group
-from actors.host.facts import choose_engine, read_facts
-from actors.host.marks import read_process
-from actors.host.rundir import RunDirectory, abandoned, held_log, sweep
+from actors.node.cgroups import group_exists, read_layout, sandbox_group
+from actors.node.facts import choose_engine, read_facts
+from actors.node.marks import read_process
+from actors.node.rundir import RunDirectory, abandoned, held_log, sweep
 from tests.leaks import assert_clean, snapshot
 
 if TYPE_CHECKING:

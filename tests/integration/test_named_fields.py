@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from actors.errors import InvalidArgument, NotFound, ResourceExhausted, Unsupported
-from actors.host.facts import choose_engine, read_facts
 from actors.limits import Limits
+from actors.node.facts import choose_engine, read_facts
 from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec
 from tests.support.boxes import ENGINES, SLEEP, a_room, until
 

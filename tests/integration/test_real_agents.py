@@ -14,9 +14,9 @@ import trio
 
 from actors.api import open_system
 from actors.errors import AlreadyExists, InvalidArgument
-from actors.host.busybox import find_static_busybox
-from actors.host.images import BUSYBOX, ImageStore, default_image_root
-from actors.host.roots import default_roots
+from actors.images.store import BUSYBOX, ImageStore, default_image_root
+from actors.node.busybox import find_static_busybox
+from actors.node.roots import default_roots
 from actors.schemas.oci import User
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from tests.support.command_line import katrio

@@ -21,17 +21,17 @@ from actors.api import open_guest
 from actors.errors import InvalidArgument, NotFound, PermissionDenied, Unsupported
 from actors.guest import netlink
 from actors.guest.packetfilter import PLACES
-from actors.host.busybox import find_static_busybox
-from actors.host.facts import choose_engine, missing_for, read_facts
-from actors.host.images import ImageStore, default_image_root
-from actors.host.protocols import GuestProtocol
+from actors.images.store import ImageStore, default_image_root
+from actors.launchers.addresses import serve_at
 from actors.limits import DEFAULT_LIMITS
+from actors.node.busybox import find_static_busybox
+from actors.node.facts import choose_engine, missing_for, read_facts
+from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_plain_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas import resources
 from actors.schemas.dialect import Dialect
-from actors.system.served import serve_at
 from tests.support.habits_body import as_real_agents_do, settings_of_a_sandbox, words_through_a_mount
 from tests.support.rpc_body import SHARED, Stage, observe, promised
 from transports.address import parse_agent_address

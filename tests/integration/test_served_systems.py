@@ -14,7 +14,7 @@ import trio
 
 from actors.api import connect_system, open_system
 from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument, InvalidTransition
-from actors.host.facts import choose_engine, read_facts
+from actors.node.facts import choose_engine, read_facts
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from tests.support.foreign import packb
 from tests.support.raw_peer import a_raw_peer

@@ -17,7 +17,8 @@ import trio
 from actors.api import open_embedded, open_world
 from actors.errors import GuestDied, InvalidArgument, InvalidTransition, KatrioError
 from actors.handles import Completed
-from actors.host.facts import choose_engine, read_facts
+from actors.node.facts import choose_engine, read_facts
+from actors.scenario.language.needs import Need, Probe
 from actors.wire.spec import ContainerSpec, ProcessSpec, TerminalSize
 from tests.support.boxes import guest_pid
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from actors.handles import ContainerHandle, ProcessHandle, SandboxHandle
-    from actors.system.embedded import EmbeddedWorld
+    from actors.worlds.embedded import EmbeddedWorld
 
 ENGINES = sorted({"processes", choose_engine(read_facts())[0]})
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,13 +73,13 @@ async def test_the_kernel_itself_says_that_one_stands_still(engine: str, tmp_pat
         still, going = await running(box, "still", *COUNT), await running(box, "going", *COUNT)
         await read_until(still.init, b"3\n")
         await still.pause()
-        assert await world.probe("freezer", "box", "still") == "frozen"
-        assert await world.probe("freezer", "box", "going") == "thawed"
+        assert await world.probe(Probe.FREEZER, "box", "still") == "frozen"
+        assert await world.probe(Probe.FREEZER, "box", "going") == "thawed"
         with pytest.raises(InvalidTransition):
             await still.exec("refused", ProcessSpec(args=("true",)))
         await read_until(going.init, b"\n20\n")
         await still.resume()
-        assert await world.probe("freezer", "box", "still") == "thawed"
+        assert await world.probe(Probe.FREEZER, "box", "still") == "thawed"
         await read_until(still.init, b"\n")
 
 
@@ -179,7 +180,7 @@ async def test_the_noop_agent_answers_every_verb_and_runs_nothing() -> None:
             assert (await one.stop()).code == 0
             await one.delete()
             await box.stop()
-            assert world.provides == frozenset()
+            assert set(world.missing) == set(Need)
 
 
 def test_the_program_in_the_readme_prints_what_it_says(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actors.host.facts import choose_engine, read_facts
+from actors.node.facts import choose_engine, read_facts
 from tests.support.command_line import ROOT, katrio
 
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))

@@ -66,7 +66,7 @@ PACKAGES: Sequence[Package] = (
     ),
     Package(
         "guest",
-        ("actors/guest/conductor.py", "actors/guest/machine.py", "actors/guest/process_io.py", "actors/guest/services"),
+        ("actors/guest/executor.py", "actors/guest/model.py", "actors/guest/process_io.py", "actors/guest/services"),
         (
             ("tests/unit/guest", "tests/unit/agents/test_hyperstart.py", "tests/unit/agents/test_kata_client.py"),
             ("tests/unit/conformance/test_suite.py", "tests/unit/agents", "tests/unit/simulation"),

@@ -16,6 +16,7 @@ import trio
 
 from actors.agents.support import Support, VerbTable
 from actors.errors import InvalidArgument, OutcomeUnknown, Unsupported
+from actors.scenario.language.needs import Need, Probe
 from actors.wire.reports import Address, Interface, Route
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, TerminalSize
 
@@ -67,7 +68,7 @@ async def ended_by(stage: Stage, process: ProcessHandle, signum: int) -> None:
     """A signal of ours has ended it; not every agent can tell."""
     if not stage.real:
         return
-    if "signal_exits" in stage.world.provides:
+    if Need.SIGNAL_EXITS not in stage.world.missing:
         assert (await process.wait()).code == 128 + signum
         return
     with pytest.raises(OutcomeUnknown) as unknown:
@@ -257,11 +258,11 @@ async def container_pause(stage: Stage) -> None:
     assert (await one.info()).state == "paused"
     name = one.address.rpartition("/")[2]
     if stage.real:
-        assert await stage.world.probe("freezer", "box", name) == "frozen"
+        assert await stage.world.probe(Probe.FREEZER, "box", name) == "frozen"
     await one.resume()
     assert (await one.info()).state == "running"
     if stage.real:
-        assert await stage.world.probe("freezer", "box", name) == "thawed"
+        assert await stage.world.probe(Probe.FREEZER, "box", name) == "thawed"
     await one.stop(grace=0)
 
 

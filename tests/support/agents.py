@@ -16,9 +16,9 @@ import trio
 
 from actors.agents.base import Channels, Polls, SandboxAgent
 from actors.errors import AgentUnreachable, AlreadyExists, KatrioError, NotFound, OutcomeUnknown
+from actors.launchers.nothing import AnyImage
 from actors.limits import DEFAULT_LIMITS
 from actors.seams import real_seams
-from actors.system.absent import AnyImage
 from actors.system.compose import Parts, open_actors
 from actors.wire.reports import Capabilities, ContainerStats, GuestDetails
 from actors.wire.sandbox_verbs import Checked

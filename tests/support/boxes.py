@@ -16,15 +16,16 @@ import trio
 
 from actors.api import open_embedded
 from actors.errors import KatrioError
-from actors.host.facts import choose_engine, read_facts
 from actors.limits import DEFAULT_LIMITS, Limits
+from actors.node.facts import choose_engine, read_facts
+from actors.scenario.language.needs import Probe
 from actors.wire.spec import ContainerSpec, ProcessSpec, TerminalSize
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from actors.handles import ContainerHandle, ProcessHandle, SandboxHandle
-    from actors.system.embedded import EmbeddedWorld
+    from actors.worlds.embedded import EmbeddedWorld
 
 __all__ = ["ENGINES", "SLEEP", "TICK", "Room", "a_room", "code_of", "guest_pid", "in_state", "refused", "until"]
 
@@ -51,7 +52,7 @@ class Room:
         return container
 
     async def frozen(self, container: ContainerHandle) -> str:
-        return await self.world.probe("freezer", "box", container.address.rpartition("/")[2])
+        return await self.world.probe(Probe.FREEZER, "box", container.address.rpartition("/")[2])
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.guest.compose import compose
-from actors.host.protocols import Channel, GuestProtocol
 from actors.limits import DEFAULT_LIMITS
+from actors.node.protocols import Channel, GuestProtocol
 from actors.seams import real_seams
 from actors.simulation.engine import SimulatedEngine
 from actors.simulation.links import stream_pair
@@ -74,7 +74,7 @@ async def open_simulated_kata(spoken: Spoken = Spoken.TTRPC, seed: int = 0) -> A
     face = composed.faces[GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC]
     serve = face.channels[Channel.AGENT]
     async with trio.open_nursery() as nursery:
-        await nursery.start(composed.conductor.run)
+        await nursery.start(composed.executor.run)
         await nursery.start(face.run)
         async with trio.open_nursery() as links:
 

@@ -15,13 +15,13 @@ import trio
 
 from actors.agents.base import Channels
 from actors.agents.kata import connect_kata
-from actors.host.busybox import find_static_busybox
-from actors.host.images import ImageStore, default_image_root
+from actors.images.store import ImageStore, default_image_root
+from actors.launchers.embedded import EmbeddedGuests, EmbeddedImages
+from actors.launchers.nothing import AnyImage
 from actors.limits import DEFAULT_LIMITS
+from actors.node.busybox import find_static_busybox
 from actors.seams import real_seams
-from actors.system.absent import AnyImage
 from actors.system.compose import Parts, open_actors
-from actors.system.embedded import EmbeddedGuests, EmbeddedImages
 from transports.memory import MemoryTransport
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import trio
 from msgspec import structs
 
 from actors.errors import InvalidArgument, InvalidTransition
-from actors.host.cgroups import container_group, group_exists, read_layout
-from actors.host.marks import read_process
+from actors.node.cgroups import container_group, group_exists, read_layout
+from actors.node.marks import read_process
 from actors.schemas.oci import Mount, POSIXRlimit, Root, User
 from actors.wire.spec import TerminalSize
 from tests.support.engine_cases import case

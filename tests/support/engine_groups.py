@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from actors.errors import InvalidArgument, KatrioError, ResourceExhausted, Unsupported
-from actors.host.cgroups import container_group, read_layout
+from actors.node.cgroups import container_group, read_layout
 from actors.schemas.oci import LinuxCPU, LinuxMemory, LinuxPids, LinuxResources
 from tests.support.engine_cases import case
 from tests.support.rooms import Room, read_until

@@ -14,10 +14,10 @@ import trio
 
 from actors.agents.base import Channels
 from actors.agents.kata.agent import connect_kata
+from actors.launchers.nothing import AnyImage
 from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import open_plain_nursery
 from actors.seams import real_seams
-from actors.system.absent import AnyImage
 from actors.system.compose import Parts, open_actors
 from transports.memory import MemoryTransport
 from transports.stream import serve_unix, unix_dialer

@@ -10,8 +10,8 @@ import trio
 from trio.testing import memory_stream_pair
 
 from actors.agents.hyperstart import HyperstartAgent, HyperstartLink
-from actors.guest.conductor import Conductor
-from actors.guest.machine import Machine
+from actors.guest.executor import Executor
+from actors.guest.model import GuestModel
 from actors.guest.platform import BarePlatform
 from actors.guest.services.hyperstart import HyperstartService
 from actors.limits import DEFAULT_LIMITS
@@ -31,7 +31,7 @@ class Guest:
     """A running guest; each dial is one more connection."""
 
     service: HyperstartService
-    conductor: Conductor
+    executor: Executor
     engine: SimulatedEngine
     nursery: trio.Nursery
     far_ends: list[trio.abc.Stream] = field(default_factory=list["trio.abc.Stream"])
@@ -80,11 +80,11 @@ async def open_guest(
         bugs.append((method, error))
 
     async with open_engine() as engine, trio.open_nursery() as nursery:
-        conductor = Conductor(engine, Machine(limits), limits)
-        service = kind(conductor, limits, platform=NamedPlatform(engine), share="/", on_error=complain)
-        await nursery.start(conductor.run)
+        executor = Executor(engine, GuestModel(limits), limits)
+        service = kind(executor, limits, platform=NamedPlatform(engine), share="/", on_error=complain)
+        await nursery.start(executor.run)
         await nursery.start(service.run)
-        yield Guest(service, conductor, engine, nursery)
+        yield Guest(service, executor, engine, nursery)
         nursery.cancel_scope.cancel()
 
 

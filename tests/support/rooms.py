@@ -18,10 +18,10 @@ import trio
 
 from actors.guest import syscalls
 from actors.guest.serve import make_engine
-from actors.host.busybox import find_static_busybox
-from actors.host.cgroups import read_layout, sandbox_group, sweep_group
-from actors.host.images import ImageStore
+from actors.images.store import ImageStore
 from actors.limits import DEFAULT_LIMITS
+from actors.node.busybox import find_static_busybox
+from actors.node.cgroups import read_layout, sandbox_group, sweep_group
 from actors.nurseries import open_plain_nursery
 from actors.schemas.oci import Box, Linux, LinuxCapabilities, LinuxResources, POSIXRlimit, Process, Root, Spec, User
 from actors.simulation.engine import SimulatedEngine

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.scenario.language.needs import NEEDS
+from actors.scenario.language.needs import Fault, Need, Probe
 from actors.scenario.reading.load import load_text
 from actors.scenario.run.runner import run_scenario
 from tests.support.agents import ScriptedGuest, ScriptedProcess, scripted_system
@@ -49,21 +49,20 @@ class ScriptedWorld:
     name: str = "scripted"
     agent: str = "scripted"
     engine: str | None = None
-    provides: frozenset[str] = frozenset(NEEDS)
-    missing: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    missing: Mapping[Need, str] = field(default_factory=lambda: MappingProxyType({}))
 
     async def identify(self) -> None:
         await trio.lowlevel.checkpoint()
         if failure := self.guest.failures.get("identify"):
             raise type(failure)(failure.message)
 
-    async def probe(self, kind: str, sandbox: str, container: str) -> str:
+    async def probe(self, kind: Probe, sandbox: str, container: str) -> str:
         await trio.lowlevel.checkpoint()
         if failure := self.guest.failures.get("probe"):
             raise type(failure)(failure.message)
         return f"{kind} of {sandbox}/{container}"
 
-    async def fault(self, kind: str, sandbox: str) -> None:
+    async def fault(self, kind: Fault, sandbox: str) -> None:
         await trio.lowlevel.checkpoint()
         self.guest.die()
 
@@ -103,7 +102,7 @@ async def run(
     async with trio.open_nursery() as nursery:
         guest.on_exec = lambda spec, process: nursery.start_soon(_perform, spec, process)
         async with scripted_system(guest) as system:
-            world = ScriptedWorld(system, guest, provides=frozenset(NEEDS) - {lacks})
+            world = ScriptedWorld(system, guest, missing={Need(lacks): "not here"} if lacks else {})
             result = None
             with trio.move_on_after(cancelled_after):
                 result = await run_scenario(loaded, world, listener=events.append, keep_going=keep_going)

@@ -19,9 +19,9 @@ from actors.lane import Lane
 from actors.scenario.reading.load import load_file
 from actors.simulation import schedule
 from actors.simulation.run import simulate
-from actors.simulation.scenarios import play
 from actors.simulation.trace import Trace
-from actors.simulation.world import open_simulated
+from actors.worlds.simulated import open_simulated
+from actors.worlds.simulated_runs import play
 from tests.support.busy import be_busy
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from actors.agents.hyperstart.config import HyperConfig
 from actors.agents.hyperstart.link import HyperstartLink
 from actors.agents.hyperstart.pod import Pod, PodContainer, check_spec, container_body, exec_body, refusal_text
 from actors.errors import AgentError, AlreadyExists, GuestDied, InvalidTransition, NotFound, OutcomeUnknown
-from actors.host.usertable import read_user_table
+from actors.node.usertable import read_user_table
 from actors.wire.reports import Capabilities, GuestDetails
 from actors.wire.sandbox_verbs import Checked
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize

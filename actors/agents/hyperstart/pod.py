@@ -21,7 +21,7 @@ from transports.hyperstart import messages
 
 if TYPE_CHECKING:
     from actors.agents.hyperstart.process import RunningProcess
-    from actors.host.usertable import UserTable
+    from actors.node.usertable import UserTable
     from actors.wire.spec import ContainerSpec, ProcessSpec
 
 __all__ = ["Pod", "PodContainer", "check_spec", "container_body", "exec_body", "refusal_text"]

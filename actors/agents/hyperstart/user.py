@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from actors.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from actors.host.usertable import UserTable
+    from actors.node.usertable import UserTable
 
 __all__ = ["numeric_user"]
 

@@ -53,8 +53,8 @@ from actors.errors import (
     OutcomeUnknown,
     Unsupported,
 )
-from actors.host.usertable import UserTable, read_user_table
 from actors.lifecycle.container import ContainerState
+from actors.node.usertable import UserTable, read_user_table
 from actors.nurseries import open_plain_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
@@ -68,8 +68,8 @@ if TYPE_CHECKING:
 
     from actors.agents.base import Channels
     from actors.agents.kata.rpclink import RpcLink
-    from actors.host.users import ResolvedUser
     from actors.limits import Limits
+    from actors.node.users import ResolvedUser
     from actors.wire.reports import Capabilities, ContainerStats, GuestDetails, Interface
     from actors.wire.sandbox_verbs import CopyFile, OnlineCpuMem, ReseedRandom, SetGuestTime, UpdateInterface
     from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec, TerminalSize

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from actors.errors import KatrioError
-from actors.host.users import ResolvedUser
+from actors.node.users import ResolvedUser
 from actors.schemas.agent import StringUser
 from actors.schemas.defaults import CAPABILITIES, MASKED, MOUNTS, OCI_VERSION, READONLY
 from actors.schemas.oci import (

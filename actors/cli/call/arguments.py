@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from actors.cli.call.defaults import SHORTHANDS, completed
 from actors.errors import InvalidArgument
-from actors.host.named_files import read_named
+from actors.node.named_files import read_named
 from actors.schemas.jsonform import request_from_json, text_to_json, unknown_field
 from actors.schemas.naming import find_rpc
 from actors.schemas.shapes import request_shape

@@ -19,8 +19,8 @@ import msgspec
 
 from actors.agents.kata.spec import oci_process, oci_spec, string_user
 from actors.errors import InvalidArgument
-from actors.host.images import check_reference
-from actors.host.named_files import read_named
+from actors.images.store import check_reference
+from actors.node.named_files import read_named
 from actors.schemas.jsonform import request_to_json
 from actors.schemas.oci import Spec, spec_from_json
 from actors.schemas.rpcs import RPCS, SchemaError

@@ -20,11 +20,11 @@ import msgspec
 
 from actors.agents.identity import ASKING_SECONDS, identify
 from actors.errors import InvalidArgument, KatrioError, OutcomeUnknown, Unsupported
-from actors.host.busybox import find_static_busybox
-from actors.host.images import ImageStore, default_image_root
-from actors.host.roots import CalledRoots, default_roots
-from actors.host.usertable import read_user_table
+from actors.images.store import ImageStore, default_image_root
 from actors.limits import DEFAULT_LIMITS
+from actors.node.busybox import find_static_busybox
+from actors.node.roots import CalledRoots, default_roots
+from actors.node.usertable import read_user_table
 from actors.schemas import agent as api
 from actors.schemas.oci import User
 from actors.schemas.users import string_user_text, with_user

@@ -1,6 +1,6 @@
 """The engine port: create, start, exec, freeze, signal, delete, and the streams of each process.
 
-For the guest's conductor, which has checked states and ids with the machine before it calls. Not for
+For the guest's executor, which has checked states and ids with the model before it calls. Not for
 protocols: an engine is given OCI values and knows nothing of who asked.
 """
 

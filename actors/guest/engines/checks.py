@@ -15,8 +15,8 @@ from actors.errors import InvalidArgument, InvalidTransition
 from actors.guest.engines.oci_config import Document, is_bind, process_document
 from actors.guest.engines.rlimits import check_rlimits
 from actors.guest.engines.rootfs import TEXT_BYTES
-from actors.host.exhaustion import raise_if_exhausted
-from actors.host.users import home_of, run_as
+from actors.node.exhaustion import raise_if_exhausted
+from actors.node.users import home_of, run_as
 
 if TYPE_CHECKING:
     from actors.guest.engines.rootfs import Root

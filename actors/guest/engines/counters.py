@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from actors.host.exhaustion import raise_if_exhausted
+from actors.node.exhaustion import raise_if_exhausted
 from actors.schemas.stats import (
     BlkioStats,
     BlkioStatsEntry,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from actors.host.cgroups import CgroupLayout
+    from actors.node.cgroups import CgroupLayout
 
 __all__ = ["read_counters"]
 

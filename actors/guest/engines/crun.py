@@ -19,8 +19,8 @@ import trio
 
 from actors.errors import Unsupported
 from actors.guest.syscalls import MNT_DETACH, hold_executions, umount
-from actors.host.cgroups import CgroupKind, read_layout
-from actors.host.exhaustion import raise_if_exhausted
+from actors.node.cgroups import CgroupKind, read_layout
+from actors.node.exhaustion import raise_if_exhausted
 from actors.nurseries import open_plain_nursery
 
 if TYPE_CHECKING:

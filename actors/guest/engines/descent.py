@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.host.marks import every_process, read_process, signal_exactly
+from actors.node.marks import every_process, read_process, signal_exactly
 
 if TYPE_CHECKING:
-    from actors.host.marks import ProcessFact
+    from actors.node.marks import ProcessFact
 
 __all__ = ["kill_tree"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument
-from actors.host.exhaustion import raise_if_exhausted
+from actors.node.exhaustion import raise_if_exhausted
 
 if TYPE_CHECKING:
     from actors.guest.engines.rootfs import Root

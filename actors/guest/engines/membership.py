@@ -8,7 +8,7 @@ of them. Not for containers of a runtime.
 
 from __future__ import annotations
 
-from actors.host.marks import CONTAINER_VARIABLE, ProcessFact, every_process, has_mark
+from actors.node.marks import CONTAINER_VARIABLE, ProcessFact, every_process, has_mark
 
 __all__ = ["Membership"]
 

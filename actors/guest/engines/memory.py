@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.errors import ResourceExhausted
-from actors.host.exhaustion import raise_if_exhausted
+from actors.node.exhaustion import raise_if_exhausted
 
 if TYPE_CHECKING:
-    from actors.host.cgroups import CgroupLayout
+    from actors.node.cgroups import CgroupLayout
 
 __all__ = ["MemoryLimit"]
 

@@ -1,7 +1,7 @@
 """Containers by an OCI runtime: runc, crun, or any program with the same verbs.
 
 The runtime is called to create, start, exec and delete; freezing, thawing and killing are file writes and
-signals of ours (0.4 ms against 7), and exits come by pidfd. Not for deciding whether a verb may run (the machine),
+signals of ours (0.4 ms against 7), and exits come by pidfd. Not for deciding whether a verb may run (the model),
 nor for documents (`oci_config`). Needs root, a freezer, and a working directory that is the guest's own tmpfs.
 """
 
@@ -38,19 +38,19 @@ from actors.guest.engines.rlimits import numbered_rlimits
 from actors.guest.engines.rootfs import Layers, Root
 from actors.guest.engines.runtime import Runtime, RuntimeFailed
 from actors.guest.engines.streams import open_pipes, receive_terminal
-from actors.host import cgroups
-from actors.host.cgroups import FreezerState
-from actors.host.exhaustion import is_exhaustion, told_when_exhausted
-from actors.host.marks import read_process, signal_exactly
 from actors.limits import LARGEST_ID
+from actors.node import cgroups
+from actors.node.cgroups import FreezerState
+from actors.node.exhaustion import is_exhaustion, told_when_exhausted
+from actors.node.marks import read_process, signal_exactly
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from actors.guest.descriptors import Descriptors
     from actors.guest.engines.reaper import Reaped, Reaper
-    from actors.host.cgroups import CgroupLayout
     from actors.limits import Limits
+    from actors.node.cgroups import CgroupLayout
     from actors.schemas.oci import LinuxResources, Process, Spec
     from actors.schemas.stats import CgroupStats
     from actors.seams import Threads

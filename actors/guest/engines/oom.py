@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.guest.syscalls import IN_MODIFY, inotify_watch
-from actors.host.exhaustion import raise_if_exhausted
+from actors.node.exhaustion import raise_if_exhausted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from actors.host.cgroups import CgroupLayout
+    from actors.node.cgroups import CgroupLayout
 
 __all__ = ["OomWatch"]
 

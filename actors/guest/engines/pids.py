@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.errors import ResourceExhausted
-from actors.host.exhaustion import raise_if_exhausted
+from actors.node.exhaustion import raise_if_exhausted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from actors.host.cgroups import CgroupLayout
+    from actors.node.cgroups import CgroupLayout
 
 __all__ = ["PidsLimit", "refuse_if_full"]
 

@@ -15,7 +15,7 @@ import trio
 
 from actors.errors import InvalidArgument, InvalidTransition
 from actors.guest.engines.streams import ReadEnd, WriteEnd, set_terminal_size
-from actors.host.exhaustion import raise_if_exhausted
+from actors.node.exhaustion import raise_if_exhausted
 from actors.schemas.text import plain_text
 from actors.wire.fields import check_signal
 from actors.wire.spec import ExitStatus

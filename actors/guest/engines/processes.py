@@ -31,10 +31,10 @@ from actors.guest.engines.resources import plan_resources
 from actors.guest.engines.rlimits import check_rlimits, numbered_rlimits, refuse_raising
 from actors.guest.engines.rootfs import Root
 from actors.guest.engines.streams import open_pipes, set_terminal_size, terminal_ends
-from actors.host.cgroups import container_group
-from actors.host.exhaustion import is_exhaustion, raise_if_exhausted, told_when_exhausted
-from actors.host.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, descendants, signal_exactly
-from actors.host.users import run_as
+from actors.node.cgroups import container_group
+from actors.node.exhaustion import is_exhaustion, raise_if_exhausted, told_when_exhausted
+from actors.node.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, descendants, signal_exactly
+from actors.node.users import run_as
 from actors.schemas.oci import LinuxResources
 from actors.wire.spec import TerminalSize
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from actors.guest.descriptors import Descriptors
     from actors.guest.engines.reaper import Reaped, Reaper
-    from actors.host.marks import ProcessFact
+    from actors.node.marks import ProcessFact
     from actors.schemas.oci import Process, Spec
     from actors.schemas.stats import CgroupStats
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import AgentError
-from actors.host.exhaustion import is_exhaustion
-from actors.host.marks import every_process
+from actors.node.exhaustion import is_exhaustion
+from actors.node.marks import every_process
 from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
-    from actors.host.marks import ProcessFact
+    from actors.node.marks import ProcessFact
 
 __all__ = ["Reaped", "Reaper", "name_of"]
 

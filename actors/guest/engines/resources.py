@@ -11,13 +11,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from actors.errors import InvalidArgument, NotFound, Unsupported
-from actors.host.cgroups import make_group, remove_group
+from actors.node.cgroups import make_group, remove_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from actors.host.cgroups import CgroupLayout
+    from actors.node.cgroups import CgroupLayout
     from actors.schemas.oci import LinuxBlockIO, LinuxCPU, LinuxMemory, LinuxResources
 
 __all__ = ["Write", "apply_resources", "blame_resources", "plan_resources"]

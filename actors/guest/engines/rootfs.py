@@ -19,10 +19,10 @@ import trio
 from actors.errors import AgentError, InvalidArgument
 from actors.guest.engines.oci_config import is_bind
 from actors.guest.syscalls import MNT_DETACH, MS_BIND, mount, umount
-from actors.host.copies import check_root, copy_root
-from actors.host.exhaustion import raise_if_exhausted
-from actors.host.inroot import open_in_root
-from actors.host.removal import remove_tree
+from actors.node.copies import check_root, copy_root
+from actors.node.exhaustion import raise_if_exhausted
+from actors.node.inroot import open_in_root
+from actors.node.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

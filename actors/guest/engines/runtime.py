@@ -15,7 +15,7 @@ import trio
 
 from actors.errors import AgentError
 from actors.guest.engines.descent import kill_tree
-from actors.host.exhaustion import is_exhaustion
+from actors.node.exhaustion import is_exhaustion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

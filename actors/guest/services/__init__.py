@@ -1,1 +1,1 @@
-"""What speaks to the guest's clients: one module for each agent's protocol, all over the same conductor."""
+"""What speaks to the guest's clients: one module for each agent's protocol, all over the same executor."""

@@ -1,8 +1,8 @@
-"""hyperstart's API 4244 over the conductor: the control and the stream channel of one pod.
+"""hyperstart's API 4244 over the executor: the control and the stream channel of one pod.
 
 For whoever serves two byte streams to a host of that kind. Where a real guest dies of what it is sent, this one answers
 ERROR or closes; what it can't do it answers ERROR, as a real one answers any code that it does not know. Not for what a
-process's bytes go through (`hyperstart_process`), nor for states: the conductor has those.
+process's bytes go through (`hyperstart_process`), nor for states: the executor has those.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from actors.errors import (
 )
 from actors.guest.services.hyperstart_bodies import oci_process, oci_spec
 from actors.guest.services.hyperstart_process import LiveProcess
-from actors.host.exhaustion import told_when_exhausted
+from actors.node.exhaustion import told_when_exhausted
 from actors.wire.fields import check_signal
 from actors.wire.spec import ExitStatus, TerminalSize
 from transports.errors import LocalProtocolError, RemoteProtocolError
@@ -35,7 +35,7 @@ from transports.hyperstart.streams import GuestStreams
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from actors.guest.conductor import Conductor
+    from actors.guest.executor import Executor
     from actors.guest.platform import Platform
     from actors.guest.process_io import ProcessIo
     from actors.limits import Limits
@@ -72,7 +72,7 @@ class HyperstartService:
 
     def __init__(
         self,
-        conductor: Conductor,
+        executor: Executor,
         limits: Limits,
         *,
         platform: Platform,
@@ -80,7 +80,7 @@ class HyperstartService:
         on_error: Callable[[str, str, Exception], None],
     ) -> None:
         self._on_error = on_error
-        self._conductor = conductor
+        self._executor = executor
         self._limits = limits
         self._platform = platform
         self._share = share
@@ -218,17 +218,17 @@ class HyperstartService:
             raise Unsupported("STARTPOD: this guest has its share already; leave shareDir out", field="shareDir")
         if not 0 < len(body.hostname.encode()) <= 64 or "\0" in body.hostname:
             raise InvalidArgument(f"hostname {body.hostname[:80]!r}: expected 1 to 64 bytes", field="hostname")
-        self._conductor.machine.create_sandbox(POD)
+        self._executor.model.create_sandbox(POD)
         self._platform.set_hostname(body.hostname)
         return b""
 
     async def _new_container(self, payload: bytes) -> bytes:
         body = messages.decode_json(payload, messages.Container)
-        if self._conductor.machine.sandbox is None:
+        if self._executor.model.sandbox is None:
             raise InvalidTransition("NEWCONTAINER before STARTPOD", state="no pod", verb="create_container")
         process = self._reserve(body.id, body.process, name=body.id)
         try:
-            await self._conductor.create(body.id, oci_spec(body, self._share))
+            await self._executor.create(body.id, oci_spec(body, self._share))
         except InvalidArgument as error:
             return self._never_ran(process, error)
         except BaseException:
@@ -237,10 +237,10 @@ class HyperstartService:
         self._inits[body.id] = process
         self._follow(process)
         try:
-            await self._conductor.start(body.id)
+            await self._executor.start(body.id)
         except KatrioError:
             # nothing of it may stay: a host of this kind has no other word for a container that does not run
-            await self._conductor.remove(body.id)
+            await self._executor.remove(body.id)
             raise
         return b""
 
@@ -250,7 +250,7 @@ class HyperstartService:
             raise NotFound(f"container {body.container[:80]!r}: no such container")
         process = self._reserve(body.container, body.process, name=body.process.id)
         try:
-            await self._conductor.exec(body.container, process.name, oci_process(body.process))
+            await self._executor.exec(body.container, process.name, oci_process(body.process))
         except InvalidArgument as error:
             return self._never_ran(process, error)
         except BaseException:
@@ -303,7 +303,7 @@ class HyperstartService:
     async def _winsize(self, payload: bytes) -> bytes:
         body = messages.decode_json(payload, messages.WinSize)
         process = self._process(body.container, body.process)
-        self._conductor.resize(process.container, process.name, TerminalSize(body.row, body.column))
+        self._executor.resize(process.container, process.name, TerminalSize(body.row, body.column))
         return b""
 
     def _process(self, container: str, process: str) -> LiveProcess:
@@ -317,7 +317,7 @@ class HyperstartService:
         check_signal(signum)
         if signum:
             process.told_signal(signum)
-        await self._conductor.signal(process.container, process.name, signum)
+        await self._executor.signal(process.container, process.name, signum)
 
     async def _destroy(self, control: GuestControl, command: Command) -> None:
         try:
@@ -337,7 +337,7 @@ class HyperstartService:
                 await self._signal(process, SIGTERM)
         while self._live:
             await self._changed.park()
-        await self._conductor.destroy()
+        await self._executor.destroy()
 
     async def _say_goodbye(self, control: GuestControl, command: Command) -> None:
         """Then both channels close."""
@@ -357,7 +357,7 @@ class HyperstartService:
 
     def _follow(self, process: LiveProcess) -> None:
         self._streams.open(process.stdio, process.stderr)
-        io = self._conductor.process(process.container, process.name)
+        io = self._executor.process(process.container, process.name)
         self._go_on_with("process", self._until_end, process, io)
 
     async def _until_end(self, process: LiveProcess, io: ProcessIo) -> None:
@@ -366,7 +366,7 @@ class HyperstartService:
         except Exception:
             # nobody could be told its end, or take its id: it goes, and is told as killed
             with contextlib.suppress(KatrioError):
-                await self._conductor.signal(process.container, process.name, SIGKILL)
+                await self._executor.signal(process.container, process.name, SIGKILL)
             if self._inits.get(process.container) is process:
                 await self._end_others(process)
                 await self._remove(process)
@@ -395,14 +395,14 @@ class HyperstartService:
                 other.told_signal(SIGKILL)
         # whoever still holds its output ends as well
         with contextlib.suppress(KatrioError):
-            await self._conductor.kill_all(init.container)
+            await self._executor.kill_all(init.container)
 
     async def _remove(self, init: LiveProcess) -> None:
         """A guest of this kind forgets a container with its init's end; the id is free once that is told."""
         while any(other.container == init.container and other is not init for other in self._live.values()):
             await self._changed.park()
         with contextlib.suppress(KatrioError):
-            await self._conductor.remove(init.container)
+            await self._executor.remove(init.container)
         del self._inits[init.container]
 
     async def _pump(self, sequence: int, read: Callable[[int], Awaitable[bytes]]) -> None:

@@ -21,7 +21,7 @@ __all__ = ["LiveProcess"]
 
 
 class LiveProcess:
-    """`id` is what the host calls it, `name` what the conductor does: of an init, its container's."""
+    """`id` is what the host calls it, `name` what the executor does: of an init, its container's."""
 
     def __init__(self, container: str, body: Process, *, name: str, limits: Limits) -> None:
         self.container = container

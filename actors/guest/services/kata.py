@@ -1,4 +1,4 @@
-"""The kata agent API over the conductor, in both dialects: every call, done or refused, and its errors as statuses.
+"""The kata agent API over the executor, in both dialects: every call, done or refused, and its errors as statuses.
 
 For `compose`, which puts `handlers()` behind a server. What it can't do it refuses (UNIMPLEMENTED), and it never
 answers success for a field that it would have to ignore. What the calls do: `kata_guest`, `kata_containers`,
@@ -18,7 +18,7 @@ from actors.guest.services.kata_guest import GuestCalls
 from actors.guest.services.kata_metrics import MetricsCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.guest.services.kata_refused import refusals
-from actors.host.exhaustion import told_when_exhausted
+from actors.node.exhaustion import told_when_exhausted
 from actors.schemas.agent import ReadStreamRequest, ReadStreamResponse
 from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import SchemaError, decode_request, encode_response, rpcs_of
@@ -28,7 +28,7 @@ from transports.errors import RpcStatusError, StatusCode
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from actors.guest.conductor import Conductor
+    from actors.guest.executor import Executor
     from actors.guest.platform import Platform
     from actors.guest.services.method import Method
     from actors.limits import Limits
@@ -48,20 +48,20 @@ class KataService:
 
     def __init__(
         self,
-        conductor: Conductor,
+        executor: Executor,
         limits: Limits,
         *,
         version: str,
         engine: str,
         platform: Platform,
     ) -> None:
-        guest = GuestCalls(conductor.machine, platform, limits, version=version, engine=engine)
-        conductor.when_empty(guest.forget_files)
+        guest = GuestCalls(executor.model, platform, limits, version=version, engine=engine)
+        executor.when_empty(guest.forget_files)
         self._methods: Mapping[str, Method] = {
             **guest.methods(),
-            **ContainerCalls(conductor, platform).methods(),
-            **ProcessCalls(conductor, limits).methods(),
-            **MetricsCalls(conductor, platform).methods(),
+            **ContainerCalls(executor, platform).methods(),
+            **ProcessCalls(executor, limits).methods(),
+            **MetricsCalls(executor, platform).methods(),
             **refusals(),
         }
 

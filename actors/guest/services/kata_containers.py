@@ -1,7 +1,7 @@
 """The calls of the kata agent API about the sandbox and its containers.
 
 For `kata`, which decodes and answers. A field that would have to be ignored is refused. Not for processes (`kata_processes`),
-nor for states: the conductor has those.
+nor for states: the executor has those.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from actors.schemas.users import with_user
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from actors.guest.conductor import Conductor
+    from actors.guest.executor import Executor
     from actors.guest.platform import Platform
     from actors.guest.services.method import Method
     from actors.schemas.oci import Mount
@@ -36,9 +36,9 @@ _TERMINATION_BYTES = 4096
 class ContainerCalls:
     """See the module."""
 
-    def __init__(self, conductor: Conductor, platform: Platform) -> None:
-        self._conductor = conductor
-        self._machine = conductor.machine
+    def __init__(self, executor: Executor, platform: Platform) -> None:
+        self._executor = executor
+        self._model = executor.model
         self._platform = platform
 
     def methods(self) -> Mapping[str, Method]:
@@ -63,19 +63,19 @@ class ContainerCalls:
         hostname = request.hostname or request.sandbox_id
         if len(hostname.encode()) > 64 or "\0" in hostname:
             raise InvalidArgument(f"hostname {hostname[:80]!r}: the kernel takes 64 bytes", field="hostname")
-        self._machine.create_sandbox(request.sandbox_id)
+        self._model.create_sandbox(request.sandbox_id)
         if hostname:
             self._platform.set_hostname(hostname)
         return api.Empty()
 
     async def _destroy_sandbox(self, _: api.DestroySandboxRequest) -> msgspec.Struct:
-        await self._conductor.destroy()
+        await self._executor.destroy()
         return api.Empty()
 
     async def _create(self, request: api.CreateContainerRequest) -> msgspec.Struct:
         container = request.container_id
         _refuse(request, "CreateContainer", "devices", "storages", "sandbox_pidns", "shared_mounts", "agent_pidns")
-        if self._machine.sandbox is None:
+        if self._model.sandbox is None:
             raise InvalidTransition(
                 f"create of container {container[:80]!r}: this guest has no sandbox; create one first",
                 state="no sandbox",
@@ -90,7 +90,7 @@ class ContainerCalls:
         spec = msgspec.structs.replace(request.OCI, process=process, mounts=mounts)
         before = await self._platform.set_sysctls(spec.linux.sysctl if spec.linux is not None else {})
         try:
-            await self._conductor.create(container, spec)
+            await self._executor.create(container, spec)
         except BaseException:
             with trio.CancelScope(shield=True):
                 await self._platform.set_sysctls(before)
@@ -104,11 +104,11 @@ class ContainerCalls:
         return msgspec.structs.replace(mount, source=self._platform.locate(shared_path(mount.source)))
 
     async def _start(self, request: api.StartContainerRequest) -> msgspec.Struct:
-        await self._conductor.start(request.container_id)
+        await self._executor.start(request.container_id)
         return api.Empty()
 
     async def _remove(self, request: api.RemoveContainerRequest) -> msgspec.Struct:
-        await self._conductor.remove(request.container_id)
+        await self._executor.remove(request.container_id)
         return api.Empty()
 
     async def _diagnostic(self, request: api.GetDiagnosticDataRequest) -> msgspec.Struct:
@@ -116,9 +116,9 @@ class ContainerCalls:
         match request.log_type:
             case "katrio.state":
                 # the host asks it when a reply was lost with its link: no other call tells a container's state
-                data = str(self._machine.container(container).state)
+                data = str(self._model.container(container).state)
             case "termination_log":
-                data = await self._conductor.annotated_text(container, _TERMINATION_PATH, _TERMINATION_BYTES)
+                data = await self._executor.annotated_text(container, _TERMINATION_PATH, _TERMINATION_BYTES)
             case _:
                 raise InvalidArgument(
                     f"diagnostic data {request.log_type[:40]!r}: this guest has termination_log and katrio.state",
@@ -127,32 +127,32 @@ class ContainerCalls:
         return api.GetDiagnosticDataResponse(data=data)
 
     async def _pause(self, request: api.PauseContainerRequest) -> msgspec.Struct:
-        await self._conductor.pause(request.container_id)
+        await self._executor.pause(request.container_id)
         return api.Empty()
 
     async def _resume(self, request: api.ResumeContainerRequest) -> msgspec.Struct:
-        await self._conductor.resume(request.container_id)
+        await self._executor.resume(request.container_id)
         return api.Empty()
 
     async def _update(self, request: api.UpdateContainerRequest) -> msgspec.Struct:
         # without resources there is nothing to change, which is how every kata agent takes it
-        await self._conductor.update(request.container_id, request.resources or LinuxResources())
+        await self._executor.update(request.container_id, request.resources or LinuxResources())
         return api.Empty()
 
     async def _stats(self, request: api.StatsContainerRequest) -> msgspec.Struct:
-        return StatsContainerResponse(cgroup_stats=await self._conductor.stats(request.container_id))
+        return StatsContainerResponse(cgroup_stats=await self._executor.stats(request.container_id))
 
     async def _next_oom(self, _: api.GetOOMEventRequest) -> msgspec.Struct:
-        return api.OOMEvent(container_id=await self._conductor.next_oom())
+        return api.OOMEvent(container_id=await self._executor.next_oom())
 
     async def _list_processes(self, request: api.ListProcessesRequest) -> msgspec.Struct:
         form = request.format or "table"
         if form == "json":
-            pids = await self._conductor.list_pids(request.container_id)
+            pids = await self._executor.list_pids(request.container_id)
             return api.ListProcessesResponse(process_list=msgspec.json.encode(pids))
         if form != "table":
             raise InvalidArgument(f"format {form[:40]!r}: expected json or table", field="format")
-        table = await self._conductor.list_table(request.container_id, request.args)
+        table = await self._executor.list_table(request.container_id, request.args)
         return api.ListProcessesResponse(process_list=table.encode())
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from actors.guest.machine import Machine
+    from actors.guest.model import GuestModel
     from actors.guest.platform import Platform
     from actors.guest.services.method import Method
     from actors.limits import Limits
@@ -35,8 +35,8 @@ _GRPC_VERSION = "0.0.1"
 class GuestCalls:
     """See the module."""
 
-    def __init__(self, machine: Machine, platform: Platform, limits: Limits, *, version: str, engine: str) -> None:
-        self._machine = machine
+    def __init__(self, model: GuestModel, platform: Platform, limits: Limits, *, version: str, engine: str) -> None:
+        self._model = model
         self._platform = platform
         self._limits = limits
         self._version = version
@@ -74,7 +74,7 @@ class GuestCalls:
     async def _get_version(self, request: api.VersionRequest) -> msgspec.Struct:
         told = _GRPC_VERSION
         if request.service == SERVICE:
-            told = say_words(GuestWords(self._engine, self._machine.sandbox is not None))
+            told = say_words(GuestWords(self._engine, self._model.sandbox is not None))
         return api.VersionCheckResponse(grpc_version=told, agent_version=self._version)
 
     async def _details(self, request: api.GuestDetailsRequest) -> msgspec.Struct:

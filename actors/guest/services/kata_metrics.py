@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from actors.guest.conductor import Conductor
+    from actors.guest.executor import Executor
     from actors.guest.platform import Platform
     from actors.guest.services.method import Method
     from actors.schemas.stats import CgroupStats
@@ -33,9 +33,9 @@ _MOST_CONTAINERS = 256
 class MetricsCalls:
     """See the module."""
 
-    def __init__(self, conductor: Conductor, platform: Platform) -> None:
-        self._conductor = conductor
-        self._machine = conductor.machine
+    def __init__(self, executor: Executor, platform: Platform) -> None:
+        self._executor = executor
+        self._model = executor.model
         self._platform = platform
         self._asked = 0
 
@@ -52,7 +52,7 @@ class MetricsCalls:
         return api.Metrics(metrics=render(families))
 
     def _counts(self) -> list[Family]:
-        containers = list(self._machine.containers.values())
+        containers = list(self._model.containers.values())
         states = {state: sum(one.state is state for one in containers) for state in ContainerState}
         running = {
             one.id: sum(process.state is ProcessState.RUNNING for process in one.processes.values())
@@ -75,9 +75,9 @@ class MetricsCalls:
 
     async def _uses(self) -> list[Family]:
         counted: dict[str, CgroupStats] = {}
-        for name in list(self._machine.containers)[:_MOST_CONTAINERS]:
+        for name in list(self._model.containers)[:_MOST_CONTAINERS]:
             try:
-                counted[name] = await self._conductor.stats(name)
+                counted[name] = await self._executor.stats(name)
             except (Unsupported, NotFound, InvalidTransition):
                 # not counted here, or not there any more
                 continue

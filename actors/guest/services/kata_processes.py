@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from actors.guest.conductor import Conductor
+    from actors.guest.executor import Executor
     from actors.guest.services.method import Method
     from actors.limits import Limits
 
@@ -30,8 +30,8 @@ __all__ = ["ProcessCalls"]
 class ProcessCalls:
     """See the module."""
 
-    def __init__(self, conductor: Conductor, limits: Limits) -> None:
-        self._conductor = conductor
+    def __init__(self, executor: Executor, limits: Limits) -> None:
+        self._executor = executor
         self._limits = limits
 
     def methods(self) -> Mapping[str, Method]:
@@ -51,37 +51,37 @@ class ProcessCalls:
         if request.process is None:
             raise InvalidArgument(f"exec {request.exec_id[:80]!r}: process is missing", field="process")
         process = with_user(request.process, request.string_user)
-        await self._conductor.exec(request.container_id, request.exec_id, process)
+        await self._executor.exec(request.container_id, request.exec_id, process)
         return api.Empty()
 
     async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
         check_fields(request)
         if not request.exec_id and request.signal == signal.SIGKILL:
-            await self._conductor.kill_all(request.container_id)
+            await self._executor.kill_all(request.container_id)
         else:
-            await self._conductor.signal(request.container_id, request.exec_id, request.signal)
+            await self._executor.signal(request.container_id, request.exec_id, request.signal)
         return api.Empty()
 
     async def _wait(self, request: api.WaitProcessRequest) -> msgspec.Struct:
-        status = await self._conductor.wait(request.container_id, request.exec_id)
+        status = await self._executor.wait(request.container_id, request.exec_id)
         return api.WaitProcessResponse(status=status.code)
 
     async def _write(self, request: api.WriteStreamRequest) -> msgspec.Struct:
-        process = self._conductor.process(request.container_id, request.exec_id)
+        process = self._executor.process(request.container_id, request.exec_id)
         return api.WriteStreamResponse(len=await process.write(request.data))
 
     async def _close_stdin(self, request: api.CloseStdinRequest) -> msgspec.Struct:
-        await self._conductor.process(request.container_id, request.exec_id).close_stdin()
+        await self._executor.process(request.container_id, request.exec_id).close_stdin()
         return api.Empty()
 
     async def _read_stdout(self, request: api.ReadStreamRequest) -> msgspec.Struct:
-        process = self._conductor.process(request.container_id, request.exec_id)
+        process = self._executor.process(request.container_id, request.exec_id)
         if request.len == 0:
             return api.ReadStreamResponse()
         return api.ReadStreamResponse(data=await process.read_stdout(self._bounded(request.len)))
 
     async def _read_stderr(self, request: api.ReadStreamRequest) -> msgspec.Struct:
-        process = self._conductor.process(request.container_id, request.exec_id)
+        process = self._executor.process(request.container_id, request.exec_id)
         if request.len == 0:
             return api.ReadStreamResponse()
         return api.ReadStreamResponse(data=await process.read_stderr(self._bounded(request.len)))
@@ -91,5 +91,5 @@ class ProcessCalls:
         return min(length, self._limits.read_bytes)
 
     async def _resize(self, request: api.TtyWinResizeRequest) -> msgspec.Struct:
-        self._conductor.resize(request.container_id, request.exec_id, TerminalSize(request.row, request.column))
+        self._executor.resize(request.container_id, request.exec_id, TerminalSize(request.row, request.column))
         return api.Empty()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, g
 
 import msgspec
 
+from actors.scenario.language.needs import Fault, Probe
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -96,14 +98,14 @@ class Each(msgspec.Struct, frozen=True):
 class ProbeOf(msgspec.Struct, frozen=True):
     """One question to the world about one container."""
 
-    kind: str
+    kind: Probe
     container: str
 
 
 class FaultOf(msgspec.Struct, frozen=True):
     """One thing that the world is to break."""
 
-    kind: str
+    kind: Fault
     sandbox: str
 
 

@@ -1,55 +1,88 @@
-"""What a scenario may need of the world it runs in: one fixed set, each with its meaning.
+"""What a scenario may need of the world it runs in, ask of it past the guest, and break in it: fixed sets, each word with its meaning.
 
-For the loader, which refuses other words, and for worlds, which say what they provide.
+For the loader, which refuses other words, and for worlds, which say what they lack.
 Not for how a world provides it.
 """
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import Self
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from actors.errors import InvalidArgument
+from actors.likeness import nearest
 
-__all__ = ["FAULTS", "NEEDS", "PROBES"]
+__all__ = ["Fault", "Need", "Probe"]
 
-NEEDS: Mapping[str, str] = MappingProxyType(
-    {
-        "containers": "processes of containers really run and end by themselves",
-        "exec": "more processes can be started in a running container",
-        "pause": "a container can be frozen while its neighbours run",
-        "tty": "processes can have a terminal, whose size can change",
-        "signals": "signals reach processes",
-        "signal_exits": "how a process ended is told though a signal ended it or was sent to it: its exit code, or 128 + N",
-        "exec_errors": "a program, directory or user that is not there is an error that names it",
-        "held_output": "a process's end is told though a child of it goes on holding its output",
-        "process_list": "the processes of a container can be listed",
-        "stdin": "processes can be written to",
-        "images": "containers have a root file system of their own",
-        "isolation": "containers see only their own processes and mounts",
-        "limits": "limits of memory and processors are enforced",
-        "pids_limit": "a limit of processes is enforced",
-        "oom": "a process that runs out of memory is killed",
-        "oom_told": "each kill for want of memory is told: `oom_kills` counts it",
-        "stats": "resource use can be read",
-        "cgroups": "containers are in control groups of the kernel",
-        "probes": "facts past the guest can be asked; without it steps that probe are skipped, and the others are not",
-        "faults": "the world can break its own parts: a guest can be killed",
-    }
-)
 
-# what a world can be told to break, and what that means
-FAULTS: Mapping[str, str] = MappingProxyType(
-    {
-        "kill_guest": "the guest of the sandbox dies at once, and with it everything in it",
-    }
-)
+class _Word(StrEnum):
+    """A word of a file.
 
-# what a probe may ask of a world, and what it answers
-PROBES: Mapping[str, str] = MappingProxyType(
-    {
-        "freezer": "`frozen` or `thawed`: what keeps its processes, asked past the guest",
-        "processes": "how many processes the container has",
-    }
-)
+    Attributes:
+        meaning: a sentence for people.
+    """
+
+    meaning: str
+
+    def __new__(cls, word: str, meaning: str = "") -> Self:
+        """A member is written as its word and its meaning, and found by its word."""
+        self = str.__new__(cls, word)
+        self._value_ = word
+        self.meaning = meaning
+        return self
+
+    @classmethod
+    def parse(cls, word: str) -> Self:
+        """Raises: InvalidArgument: it is none of them."""
+        if word not in set(cls):
+            like = nearest(word, cls)
+            hint = f"; did you mean {like}?" if like else ""
+            raise InvalidArgument(
+                f"unknown {cls.__name__.lower()} {word!r}: expected one of {', '.join(cls)}{hint}",
+                field=cls.__name__.lower(),
+            )
+        return cls(word)
+
+
+class Need(_Word):
+    """What a world may lack."""
+
+    CONTAINERS = "containers", "processes of containers really run and end by themselves"
+    EXEC = "exec", "more processes can be started in a running container"
+    PAUSE = "pause", "a container can be frozen while its neighbours run"
+    TTY = "tty", "processes can have a terminal, whose size can change"
+    SIGNALS = "signals", "signals reach processes"
+    SIGNAL_EXITS = (
+        "signal_exits",
+        "how a process ended is told though a signal ended it or was sent to it: its exit code, or 128 + N",
+    )
+    EXEC_ERRORS = "exec_errors", "a program, directory or user that is not there is an error that names it"
+    HELD_OUTPUT = "held_output", "a process's end is told though a child of it goes on holding its output"
+    PROCESS_LIST = "process_list", "the processes of a container can be listed"
+    STDIN = "stdin", "processes can be written to"
+    IMAGES = "images", "containers have a root file system of their own"
+    ISOLATION = "isolation", "containers see only their own processes and mounts"
+    LIMITS = "limits", "limits of memory and processors are enforced"
+    PIDS_LIMIT = "pids_limit", "a limit of processes is enforced"
+    OOM = "oom", "a process that runs out of memory is killed"
+    OOM_TOLD = "oom_told", "each kill for want of memory is told: `oom_kills` counts it"
+    STATS = "stats", "resource use can be read"
+    CGROUPS = "cgroups", "containers are in control groups of the kernel"
+    PROBES = (
+        "probes",
+        "facts past the guest can be asked; without it steps that probe are skipped, and the others are not",
+    )
+    FAULTS = "faults", "the world can break its own parts: a guest can be killed"
+
+
+class Fault(_Word):
+    """What a world can be told to break."""
+
+    KILL_GUEST = "kill_guest", "the guest of the sandbox dies at once, and with it everything in it"
+
+
+class Probe(_Word):
+    """What may be asked of a world past the guest, and what it answers."""
+
+    FREEZER = "freezer", "`frozen` or `thawed`: what keeps its processes, asked past the guest"
+    PROCESSES = "processes", "how many processes the container has"

@@ -11,7 +11,7 @@ import signal
 
 from actors.errors import KatrioError
 from actors.scenario.language.kinds import Kind
-from actors.scenario.language.needs import NEEDS
+from actors.scenario.language.needs import Need
 from actors.scenario.language.values import VARIABLE, json_steps
 
 __all__ = [
@@ -48,7 +48,7 @@ MAX_EACH = 1000
 # kinds whose texts come from a fixed list
 WORDS: dict[Kind, frozenset[str]] = {
     Kind.SIGNAL: frozenset(SIGNALS),
-    Kind.NEED: frozenset(NEEDS),
+    Kind.NEED: frozenset(Need),
     Kind.CODES: CODES | {NO_ERROR},
 }
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -17,7 +18,7 @@ from actors.scenario.language import scalars
 from actors.scenario.language.conditions import Conditions, Expect
 from actors.scenario.language.declared import VarDecl
 from actors.scenario.language.kinds import Each, FaultOf, Kind, ProbeOf, hints_of, unwrap
-from actors.scenario.language.needs import FAULTS, PROBES
+from actors.scenario.language.needs import Fault, Probe
 from actors.scenario.language.thresholds import ASKED, Threshold, impossible, parse_threshold
 from actors.scenario.reading import yamltree
 from actors.scenario.reading.problems import Problem, ScenarioError
@@ -28,6 +29,8 @@ from actors.scenario.steps.base import Look, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+W = TypeVar("W", bound=StrEnum)
 
 __all__ = ["Binder", "Sources"]
 
@@ -112,8 +115,8 @@ class Binder:
             Kind.EXPECT: lambda node, path: self._conditions(node, Expect, path),
             Kind.CONDITIONS: lambda node, path: self._conditions(node, Conditions, path),
             Kind.COMMAND: self._command,
-            Kind.PROBE: lambda node, path: ProbeOf(*self._one_of(node, path, Kind.PROBE, PROBES, Kind.CONTAINER)),
-            Kind.FAULT: lambda node, path: FaultOf(*self._one_of(node, path, Kind.FAULT, FAULTS, Kind.SANDBOX)),
+            Kind.PROBE: lambda node, path: ProbeOf(*self._one_of(node, path, Kind.PROBE, Probe, Kind.CONTAINER)),
+            Kind.FAULT: lambda node, path: FaultOf(*self._one_of(node, path, Kind.FAULT, Fault, Kind.SANDBOX)),
             Kind.CODES: self._codes,
             Kind.EACH: self._each,
             Kind.SAVE: self._save,
@@ -209,17 +212,15 @@ class Binder:
             raise self.fault(node, path, _or_quotes(node, Kind.COMMAND.value), found=_split_text(node))
         return self._items(node, Annotated[str, Kind.TEXT], path)
 
-    def _one_of(
-        self, node: yamltree.Node, path: str, kind: Kind, known: Mapping[str, str], about: Kind
-    ) -> tuple[str, str]:
-        """The one key of a mapping, out of a table, and the name that it is about."""
+    def _one_of(self, node: yamltree.Node, path: str, kind: Kind, known: type[W], about: Kind) -> tuple[W, str]:
+        """The one key of a mapping, out of a set of words, and the name that it is about."""
         pairs = self.pairs(node, path, kind.value)
         if len(pairs) != 1:
             raise self.fault(node, path, kind.value, found=f"{len(pairs)} things")
         key, value = pairs[0]
-        if key.value not in known:
+        if key.value not in set(known):
             raise self.fault(key, path, f"one of {', '.join(known)}", like=nearest(key.value, known))
-        return key.value, self.scalar(value, about, _join(path, key.value))
+        return known(key.value), self.scalar(value, about, _join(path, key.value))
 
     def _codes(self, node: yamltree.Node, path: str) -> tuple[str, ...]:
         if isinstance(node, yamltree.Sequence) and node.value:

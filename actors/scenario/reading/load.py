@@ -9,8 +9,8 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from actors.host.named_files import read_named
 from actors.likeness import nearest
+from actors.node.named_files import read_named
 from actors.scenario.language.kinds import Kind
 from actors.scenario.reading.binding import Binder, Sources
 from actors.scenario.reading.foreign import foreign_tree, top_words

@@ -15,7 +15,7 @@ import msgspec
 from actors.scenario.language.conditions import Conditions, Expect
 from actors.scenario.language.declared import VarDecl
 from actors.scenario.language.kinds import Kind, hints_of, sentence_of, unwrap
-from actors.scenario.language.needs import FAULTS, NEEDS, PROBES
+from actors.scenario.language.needs import Fault, Need, Probe
 from actors.scenario.language.scalars import MAX_EACH, WORDS
 from actors.scenario.reading.scenario import Scenario
 from actors.scenario.steps import STEPS
@@ -79,7 +79,7 @@ def _simple() -> dict[Kind, Schema]:
         Kind.NUMBER: _NUMBER,
         Kind.REGEX: {**_TEXT, "format": "regex"},
         Kind.COMMAND: {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]},
-        Kind.NEED: {"anyOf": [{"const": need, "description": text} for need, text in NEEDS.items()]},
+        Kind.NEED: {"anyOf": [{"const": need.value, "description": need.meaning} for need in Need]},
         Kind.CODES: {"anyOf": [code, {"type": "array", "items": code, "minItems": 1}]},
         Kind.NAME: _named(_NAME),
         Kind.ID: _named(_ID),
@@ -89,8 +89,8 @@ def _simple() -> dict[Kind, Schema]:
         Kind.CONTAINER: reference,
         Kind.TARGET: reference,
         Kind.PROCESS: reference,
-        Kind.PROBE: _one_key(dict(PROBES), reference),
-        Kind.FAULT: _one_key(dict(FAULTS), reference),
+        Kind.PROBE: _one_key({word.value: word.meaning for word in Probe}, reference),
+        Kind.FAULT: _one_key({word.value: word.meaning for word in Fault}, reference),
         Kind.JSON_PATH: {"type": ["string", "integer"], "pattern": f"^{_JSON_PATH}$"},
         Kind.RANGE: {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2},
         Kind.ARGS: {"type": "object"},

@@ -15,6 +15,7 @@ from actors.errors import AlreadyExists, KatrioError
 from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import open_lasting_nursery
 from actors.scenario.language.conditions import Mismatch
+from actors.scenario.language.needs import Need
 from actors.scenario.language.values import UnknownValue, fill
 from actors.scenario.stage.events import Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
 from actors.scenario.stage.outcomes import INFRASTRUCTURE, CannotTell, NeverStarted, StepStopped
@@ -184,8 +185,8 @@ async def _judged(
     if unknown is not None:
         code = Outcome.ERROR if unknown.code in INFRASTRUCTURE else Outcome.FAILED
         return code, f"before anything was made: {unknown.code}: {unknown.message}", ()
-    if lacks := [need for need in loaded.needs if need not in world.provides]:
-        reasons = [f"{need} ({world.missing.get(need, 'not provided')})" for need in lacks]
+    if lacks := [need for need in map(Need, loaded.needs) if need in world.missing]:
+        reasons = [f"{need} ({world.missing[need]})" for need in lacks]
         return Outcome.SKIPPED, f"the {world.name} world lacks {', '.join(reasons)}", ()
     outcome, reason = await _play(loaded, world, journal, keep_going)
     thresholds = tuple(judge_threshold(one, journal.asks, journal.now()) for one in loaded.scenario.thresholds)

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from actors.errors import AlreadyExists, InvalidArgument, KatrioError, Unsupported
 from actors.nurseries import plain_error
 from actors.scenario.language.conditions import Conditions, Mismatch, holds
+from actors.scenario.language.needs import Fault, Need, Probe
 from actors.scenario.language.values import UnknownValue
 from actors.scenario.stage.events import AskRecord, Failure, Outcome, Seen, StepEnded, StepStarted
 from actors.scenario.stage.outcomes import INFRASTRUCTURE, StepStopped
@@ -67,7 +68,7 @@ class PythonWorld:
     @property
     def provides(self) -> frozenset[str]:
         """The needs that it meets."""
-        return self._stage.world.provides
+        return frozenset(Need) - self._stage.world.missing.keys()
 
     async def sandbox(self, name: str, *, hostname: str = "", start: bool = True) -> SandboxHandle:
         """Create a sandbox, and start it. Raises: KatrioError."""
@@ -105,17 +106,17 @@ class PythonWorld:
 
         Raises:
             Unsupported: the world can't tell, and the step around it is skipped, unless the program catches this.
-            NotFound.
+            NotFound, InvalidArgument.
         """
         sandbox, name = container.address.split("/")
         try:
-            return await self._stage.world.probe(kind, sandbox, name)
+            return await self._stage.world.probe(Probe.parse(kind), sandbox, name)
         except Unsupported as error:
             raise Unsupported(error.message, probe=kind) from error
 
     async def fault(self, kind: str, sandbox: SandboxHandle) -> None:
-        """Break a part of the world: `kill_guest`. Raises: Unsupported, NotFound."""
-        await self._stage.world.fault(kind, sandbox.address)
+        """Break a part of the world: `kill_guest`. Raises: Unsupported, NotFound, InvalidArgument."""
+        await self._stage.world.fault(Fault.parse(kind), sandbox.address)
 
     def expect(self, value: str | float | None, equals: object = None, **conditions: Any) -> None:
         """Hold a value against the conditions of `expect` in a file: contains, matches, at_least. Raises: Unmet."""

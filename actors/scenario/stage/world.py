@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from actors.handles import SystemHandle
+    from actors.scenario.language.needs import Fault, Need, Probe
 
 __all__ = ["World"]
 
@@ -42,13 +43,8 @@ class World(Protocol):
         ...
 
     @property
-    def provides(self) -> frozenset[str]:
-        """The needs it meets, of `actors.scenario.needs.NEEDS`."""
-        ...
-
-    @property
-    def missing(self) -> Mapping[str, str]:
-        """A need that it does not meet -> why not."""
+    def missing(self) -> Mapping[Need, str]:
+        """A need that it does not meet -> why not; it meets all others."""
         ...
 
     @property
@@ -56,8 +52,8 @@ class World(Protocol):
         """The system to drive."""
         ...
 
-    async def probe(self, kind: str, sandbox: str, container: str) -> str:
-        """A fact that the world knows past actors, agent and guest; kinds: `actors.scenario.needs.PROBES`.
+    async def probe(self, kind: Probe, sandbox: str, container: str) -> str:
+        """A fact that the world knows past actors, agent and guest.
 
         Raises:
             Unsupported: this world can't tell.
@@ -65,8 +61,8 @@ class World(Protocol):
         """
         ...
 
-    async def fault(self, kind: str, sandbox: str) -> None:
-        """Break a part of the world, and return when it is broken; kinds: `actors.scenario.needs.FAULTS`.
+    async def fault(self, kind: Fault, sandbox: str) -> None:
+        """Break a part of the world, and return when it is broken.
 
         Raises:
             Unsupported: this world can't.

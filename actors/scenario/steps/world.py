@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from actors.errors import Unsupported
 from actors.scenario.language.kinds import FaultOf, Kind, ProbeOf
+from actors.scenario.language.needs import Need
 from actors.scenario.stage.outcomes import CannotTell
 from actors.scenario.steps.base import Look, Observed, Single
 
@@ -33,9 +34,7 @@ class Probe(Look, frozen=True, kw_only=True, omit_defaults=True):
 
     def untold(self, attempt: Attempt) -> CannotTell | None:
         world = attempt.stage.world
-        if "probes" in world.provides:
-            return None
-        return CannotTell(world.missing.get("probes", f"the {world.name} world answers no probes"))
+        return CannotTell(world.missing[Need.PROBES]) if Need.PROBES in world.missing else None
 
     async def perform(self, attempt: Attempt) -> Observed:
         if (trouble := self.untold(attempt)) is not None:

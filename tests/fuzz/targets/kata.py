@@ -18,8 +18,8 @@ from actors.agents.kata import KataAgent, connect_kata
 from actors.errors import KatrioError
 from actors.guest.compose import compose
 from actors.guest.platform import BarePlatform
-from actors.host.protocols import Channel, GuestProtocol
 from actors.limits import DEFAULT_LIMITS
+from actors.node.protocols import Channel, GuestProtocol
 from actors.schemas import agent as api
 from actors.schemas.dialect import Dialect
 from actors.schemas.oci import Process, Root, Spec
@@ -184,7 +184,7 @@ async def _check_service(pieces: Frames, protocol: GuestProtocol) -> None:
     async with open_engine() as engine, trio.open_nursery() as nursery:
         composed = compose(engine, DEFAULT_LIMITS, version="fuzzed", platform=BarePlatform(), on_error=on_error)
         face = composed.faces[protocol]
-        await nursery.start(composed.conductor.run)
+        await nursery.start(composed.executor.run)
         await nursery.start(face.run)
         serve_stream = face.channels[Channel.AGENT]
         near, far = trio.testing.memory_stream_pair()

@@ -7,7 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from actors.errors import KatrioError
-from actors.host.tar import TarReader
+from actors.images.tar import TarReader
 from tests.fuzz.layout import Body, Field, Frames, Layout
 from tests.fuzz.target import Target, expect
 

@@ -25,13 +25,13 @@ import trio
 
 from actors.api import _PASSED_ON  # what a guest's own launcher gets
 from actors.errors import GuestDied, KatrioError
-from actors.host.facts import AUTO, choose_engine, read_facts
-from actors.host.rundir import default_run_root
+from actors.launchers.addresses import serve_at
+from actors.launchers.embedded import EmbeddedGuest, EmbeddedGuests
 from actors.limits import DEFAULT_LIMITS
+from actors.node.facts import AUTO, choose_engine, read_facts
+from actors.node.rundir import default_run_root
 from actors.nurseries import open_plain_nursery
 from actors.seams import real_seams
-from actors.system.embedded import EmbeddedGuest, EmbeddedGuests
-from actors.system.served import serve_at
 from tests.support.doubles.opening import DOUBLES, Port
 from tests.support.doubles.power import Options
 from tests.support.doubles.serving import Double

@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from actors.errors import NotFound
-from actors.guest.conductor import Conductor
+from actors.guest.executor import Executor
 from actors.guest.services.kata_guest import GuestCalls
 from actors.simulation.engine import SimulatedEngine
 from actors.simulation.engine_process import SimulatedProcess
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.support.doubles.power import Options, Power
 
 __all__ = [
-    "DoubledConductor",
+    "DoubledExecutor",
     "ForgetsAtTheFirstWait",
     "NoConsoleSize",
     "SaysNoWords",
@@ -50,7 +50,7 @@ class SaysNoWords(GuestCalls):
         return await super()._get_version(msgspec.structs.replace(request, service=""))
 
 
-class DoubledConductor(Conductor):
+class DoubledExecutor(Executor):
     """With the machine that it is on."""
 
     def __init__(self, power: Power, options: Options, *args: Any) -> None:
@@ -64,7 +64,7 @@ class DoubledConductor(Conductor):
 
     def end_soon(self, reason: str, seconds: float) -> None:
         """Its machine ends after so long: an answer that is on its way arrives."""
-        assert self._nursery is not None, "the conductor runs"
+        assert self._nursery is not None, "the executor runs"
         self._nursery.start_soon(self._end, reason, seconds)
 
     async def _end(self, reason: str, seconds: float) -> None:
@@ -72,7 +72,7 @@ class DoubledConductor(Conductor):
         await self.power.off(reason)
 
 
-class NoConsoleSize(Conductor):
+class NoConsoleSize(Executor):
     """A terminal begins at 0x0, whatever the specification says."""
 
     async def create(self, container: str, spec: Spec) -> None:
@@ -84,7 +84,7 @@ class NoConsoleSize(Conductor):
         await super().exec(container, process, msgspec.structs.replace(document, console_size=None))
 
 
-class ForgetsAtTheFirstWait(Conductor):
+class ForgetsAtTheFirstWait(Executor):
     """With the first answer to a wait a process is gone: its id, its code, and the output that nobody has read."""
 
     def __init__(self, *args: Any) -> None:
@@ -92,7 +92,7 @@ class ForgetsAtTheFirstWait(Conductor):
         self._told: dict[tuple[str, str], None] = {}
 
     def process(self, container: str, process: str) -> ProcessIo:
-        self.machine.container(container)
+        self.model.container(container)
         if (container, process or container) in self._told:
             raise NotFound(f"process {process or container!r}: no such process", process=process or container)
         return super().process(container, process)
@@ -110,7 +110,7 @@ class ForgetsAtTheFirstWait(Conductor):
         found = cell.processes[process]
         if process != container:
             # its id may be used again
-            del cell.processes[process], self.machine.container(container).processes[process]
+            del cell.processes[process], self.model.container(container).processes[process]
         await found.aclose()
 
     async def exec(self, container: str, process: str, document: Process) -> None:

@@ -16,7 +16,7 @@ from actors.guest.services.hyperstart import HyperstartService
 from actors.guest.services.hyperstart_process import LiveProcess
 from actors.simulation.engine import SimulatedEngine
 from actors.wire.spec import ExitStatus
-from tests.support.doubles.habits import DoubledConductor, unread_input
+from tests.support.doubles.habits import DoubledExecutor, unread_input
 from tests.support.planted.defect import Kit
 from tests.support.planted.pods import ControlMeddler
 from transports.hyperstart import messages
@@ -64,9 +64,9 @@ class RealHyperstart(HyperstartService):
     live_process: type[LiveProcess] = ForgetfulProcess
 
     @property
-    def _own(self) -> DoubledConductor:
-        assert isinstance(self._conductor, DoubledConductor)
-        return self._conductor
+    def _own(self) -> DoubledExecutor:
+        assert isinstance(self._executor, DoubledExecutor)
+        return self._executor
 
     async def _start_pod(self, payload: bytes) -> bytes:
         if self._live:
@@ -97,14 +97,14 @@ class RealHyperstart(HyperstartService):
         await super()._tell_end(process, ExitStatus(0) if status.code in SIGNAL_ENDS else status)
 
 
-def _write_into(conductor: DoubledConductor, container: str, root: str) -> None:
+def _write_into(executor: DoubledExecutor, container: str, root: str) -> None:
     """Into the root that it shares with its host."""
-    engine = conductor.engine
+    engine = executor.engine
     if isinstance(engine, SimulatedEngine):
         tree: Any = engine._containers[container].container.tree  # nobody else writes past a container's programs
         tree._written["/etc/hostname"] = bytearray(b"hyperstart\n")
         tree._directories |= {"/lib": None, "/lib/modules": None}
-    elif conductor.options.harms_roots:
+    elif executor.options.harms_roots:
         (Path(root) / "etc").mkdir(exist_ok=True)
         (Path(root) / "etc/hostname").write_text("hyperstart\n")
         (Path(root) / "lib/modules").mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ class ReadyOnce(ControlMeddler):
 def hyperstart1(power: Power, options: Options) -> Kit:
     """Its parts."""
     return Kit(
-        conductor=partial(DoubledConductor, power, options),
+        executor=partial(DoubledExecutor, power, options),
         hyperstart=RealHyperstart,
         control=partial(ReadyOnce, []),
     )

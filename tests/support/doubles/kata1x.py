@@ -9,14 +9,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors.errors import AgentError, InvalidArgument, InvalidTransition, KatrioError
-from actors.guest.machine import Machine
+from actors.guest.model import GuestModel
 from actors.guest.services.kata_containers import ContainerCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.lifecycle.container import ContainerState
 from actors.schemas.agent import AgentDetails, GuestDetailsResponse, ReadStreamResponse
 from actors.schemas.status import status_from_error
 from tests.support.doubles.habits import (
-    DoubledConductor,
+    DoubledExecutor,
     ForgetsAtTheFirstWait,
     NoConsoleSize,
     SaysNoWords,
@@ -28,7 +28,7 @@ from transports.errors import RpcStatusError, StatusCode
 if TYPE_CHECKING:
     import msgspec
 
-    from actors.guest.machine import ContainerEntry
+    from actors.guest.model import ContainerEntry
     from actors.guest.services.method import Method
     from actors.schemas import agent as api
     from tests.support.doubles.power import Options, Power
@@ -41,7 +41,7 @@ HOSTNAME = "(none)"
 MACHINE_BYTES = 1 << 30
 
 
-class OldMachine(Machine):
+class OldMachine(GuestModel):
     """Without a sandbox there is nothing to look for."""
 
     def container(self, container: str) -> ContainerEntry:
@@ -50,7 +50,7 @@ class OldMachine(Machine):
         return super().container(container)
 
 
-class OldConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
+class OldExecutor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledExecutor):
     """Its states and its signals."""
 
     def __init__(self, *args: Any) -> None:
@@ -58,7 +58,7 @@ class OldConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
         self._still: dict[str, None] = {}
 
     async def pause(self, container: str) -> None:
-        if self.machine.container(container).state is ContainerState.READY:
+        if self.model.container(container).state is ContainerState.READY:
             self._still[container] = None
             return
         await super().pause(container)
@@ -95,8 +95,8 @@ class OldContainers(ContainerCalls):
         return answer
 
     async def _create(self, request: api.CreateContainerRequest) -> msgspec.Struct:
-        if request.OCI is None and self._machine.sandbox is not None:
-            await _panic(self._conductor, "nil pointer dereference in CreateContainer")
+        if request.OCI is None and self._model.sandbox is not None:
+            await _panic(self._executor, "nil pointer dereference in CreateContainer")
         return await super()._create(request)
 
 
@@ -105,7 +105,7 @@ class OldProcesses(ProcessCalls):
 
     async def _exec(self, request: api.ExecProcessRequest) -> msgspec.Struct:
         if request.process is None:
-            await _panic(self._conductor, "nil pointer dereference in ExecProcess")
+            await _panic(self._executor, "nil pointer dereference in ExecProcess")
         return await super()._exec(request)
 
     async def _read_stdout(self, request: api.ReadStreamRequest) -> msgspec.Struct:
@@ -115,19 +115,19 @@ class OldProcesses(ProcessCalls):
         return await self._read(request, super()._read_stderr)
 
     async def _read(self, request: api.ReadStreamRequest, read: Method) -> msgspec.Struct:
-        process = self._conductor.process(request.container_id, request.exec_id)
+        process = self._executor.process(request.container_id, request.exec_id)
         if request.len >= MACHINE_BYTES:
-            await _panic(self._conductor, f"out of memory: {request.len} bytes for a read")
+            await _panic(self._executor, f"out of memory: {request.len} bytes for a read")
         reply = await read(request)
         if isinstance(reply, ReadStreamResponse) and not reply.data and is_terminal(process):
             raise AgentError("read /dev/ptmx: input/output error", status="unknown")
         return reply
 
 
-async def _panic(conductor: object, why: str) -> None:
+async def _panic(executor: object, why: str) -> None:
     """PID 1 is gone, and so is the VM."""
-    assert isinstance(conductor, OldConductor)
-    await conductor.power.off(why)
+    assert isinstance(executor, OldExecutor)
+    await executor.power.off(why)
 
 
 def told(_method: str, error: KatrioError) -> RpcStatusError:
@@ -144,8 +144,8 @@ def told(_method: str, error: KatrioError) -> RpcStatusError:
 def kata1x(power: Power, options: Options) -> Kit:
     """Its parts."""
     return Kit(
-        machine=OldMachine,
-        conductor=partial(OldConductor, power, options),
+        model=OldMachine,
+        executor=partial(OldExecutor, power, options),
         guest=OldGuest,
         containers=OldContainers,
         processes=OldProcesses,

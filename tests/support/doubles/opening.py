@@ -19,8 +19,8 @@ from actors.agents.base import Channels
 from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
-from actors.host.protocols import Channel, GuestProtocol
 from actors.limits import DEFAULT_LIMITS
+from actors.node.protocols import Channel, GuestProtocol
 from actors.schemas import network as net
 from actors.seams import real_seams
 from actors.simulation.engine import SimulatedEngine
@@ -124,7 +124,7 @@ async def open_double(name: str, options: Options | None = None, seed: int = 0) 
         on_error=lambda _service, _method, error: bugs.append(error),
     )
     async with trio.open_nursery() as nursery:
-        machine = await nursery.start(_run, composed.conductor.run, composed.faces[double.protocol], power)
+        machine = await nursery.start(_run, composed.executor.run, composed.faces[double.protocol], power)
         face = composed.faces[double.protocol]
         if double.serial:
             serve = partial(serve_yamux, handler=face.channels[Channel.AGENT])
@@ -138,7 +138,7 @@ async def open_double(name: str, options: Options | None = None, seed: int = 0) 
 
 
 async def _run(
-    conductor: Callable[..., Awaitable[None]],
+    executor: Callable[..., Awaitable[None]],
     face: Face,
     power: Power,
     *,
@@ -146,7 +146,7 @@ async def _run(
 ) -> None:
     """The machine: its end ends all that it does, its connections first."""
     async with trio.open_nursery() as nursery:
-        await nursery.start(conductor)
+        await nursery.start(executor)
         await nursery.start(face.run)
         async with trio.open_nursery() as links:
             power.cut = links.cancel_scope.cancel

@@ -15,9 +15,9 @@ from tests.support.doubles.power import Options, Power
 from tests.support.planted.composing import compose_kit
 
 if TYPE_CHECKING:
-    from actors.host.protocols import GuestProtocol
-    from actors.host.rundir import RunDirectory
     from actors.limits import Limits
+    from actors.node.protocols import GuestProtocol
+    from actors.node.rundir import RunDirectory
 
 __all__ = ["Double", "serve"]
 

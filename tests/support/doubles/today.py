@@ -23,7 +23,7 @@ from actors.schemas.oci import Process
 from actors.schemas.resources import VolumeStatsRequest, VolumeStatsResponse
 from actors.schemas.rpcs import RPCS, SchemaError, decode_request
 from tests.support.doubles.habits import (
-    DoubledConductor,
+    DoubledExecutor,
     ForgetsAtTheFirstWait,
     NoConsoleSize,
     SaysNoWords,
@@ -123,7 +123,7 @@ class Lock:
             await trio.sleep_forever()
 
 
-class TodaysConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
+class TodaysExecutor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledExecutor):
     """Its states, its ends and its limits."""
 
     def __init__(self, *args: Any) -> None:
@@ -149,7 +149,7 @@ class TodaysConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
         self.roots[container] = spec.root.path if spec.root is not None else ""
 
     async def start(self, container: str) -> None:
-        if self.machine.container(container).state is not ContainerState.READY:  # A1
+        if self.model.container(container).state is not ContainerState.READY:  # A1
             raise Blocked
         await super().start(container)
 
@@ -158,7 +158,7 @@ class TodaysConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
 
     async def pause(self, container: str) -> None:
         """What does not run can be paused and resumed (A17); what was killed while it was paused stays so."""
-        state = self.machine.container(container).state
+        state = self.model.container(container).state
         if container in self._still:
             raise InvalidTransition(
                 "failed to pause container: current status is: Paused", state="paused", verb="pause"
@@ -168,7 +168,7 @@ class TodaysConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
         self._still[container] = None
 
     async def resume(self, container: str) -> None:
-        state = self.machine.container(container).state
+        state = self.model.container(container).state
         if container not in self._still:
             raise InvalidTransition(f"container status is: {state}, not paused", state=str(state), verb="resume")
         if state is ContainerState.PAUSED:
@@ -187,7 +187,7 @@ class TodaysConductor(ForgetsAtTheFirstWait, NoConsoleSize, DoubledConductor):
     async def wait(self, container: str, process: str) -> ExitStatus:
         found = self.process(container, process)
         status = await found.wait()
-        if container in self._removing or container not in self.machine.containers:  # A15
+        if container in self._removing or container not in self.model.containers:  # A15
             raise AgentError("Invalid container id", status="internal")
         if status.code in REAL_TIME_ENDS:  # A8
             await trio.sleep_forever()
@@ -228,12 +228,12 @@ class TodaysContainers(DuplicateCreateKills, ContainerCalls):
     """Create, and the sandbox."""
 
     @property
-    def _own(self) -> TodaysConductor:
-        assert isinstance(self._conductor, TodaysConductor)
-        return self._conductor
+    def _own(self) -> TodaysExecutor:
+        assert isinstance(self._executor, TodaysExecutor)
+        return self._executor
 
     async def _create_sandbox(self, request: api.CreateSandboxRequest) -> msgspec.Struct:
-        if self._machine.sandbox is None:
+        if self._model.sandbox is None:
             return await super()._create_sandbox(request)
         for container, root in self._own.roots.items():  # A4
             wipe(self._own.engine, container, root, self._own.options)
@@ -270,7 +270,7 @@ class TodaysProcesses(CloseEndsTerminal, EmptyWriteCloses, ProcessCalls):
     async def _exec(self, request: api.ExecProcessRequest) -> msgspec.Struct:
         if request.process is not None:
             _check_rlimits(request.process)
-        if self._conductor.machine.container(request.container_id).state is ContainerState.PAUSED:  # A3
+        if self._executor.model.container(request.container_id).state is ContainerState.PAUSED:  # A3
             await trio.sleep_forever()
         return await super()._exec(msgspec.structs.replace(request, string_user=None))
 
@@ -281,7 +281,7 @@ class TodaysProcesses(CloseEndsTerminal, EmptyWriteCloses, ProcessCalls):
         return await self._read(request, super()._read_stderr)
 
     async def _read(self, request: api.ReadStreamRequest, read: Method) -> msgspec.Struct:
-        process = self._conductor.process(request.container_id, request.exec_id)
+        process = self._executor.process(request.container_id, request.exec_id)
         reply = await (read(request) if process.ended.is_set() else _pending_read(process, request, read))
         if isinstance(reply, api.ReadStreamResponse) and not reply.data and is_terminal(process):  # A18
             raise AgentError("EIO: I/O error", status="internal")
@@ -313,7 +313,7 @@ class TodaysGuest(SaysNoWords):
 
     async def _volume_stats(self, request: VolumeStatsRequest) -> msgspec.Struct:
         """Of any file: that of the sandbox's ipc namespace, which CreateSandbox mounts, and that of control groups v2 are known."""
-        there = {SANDBOX_FILE: self._machine.sandbox is not None, UNIFIED_FILE: self._options.unified_groups}
+        there = {SANDBOX_FILE: self._model.sandbox is not None, UNIFIED_FILE: self._options.unified_groups}
         if request.volume_guest_path not in there:
             return await super()._volume_stats(request)
         if not there[request.volume_guest_path]:
@@ -366,7 +366,7 @@ def told(method: str, error: KatrioError) -> RpcStatusError:
 def today(power: Power, options: Options) -> Kit:
     """Its parts."""
     return Kit(
-        conductor=partial(TodaysConductor, power, options),
+        executor=partial(TodaysExecutor, power, options),
         guest=partial(TodaysGuest, options),
         containers=TodaysContainers,
         processes=TodaysProcesses,

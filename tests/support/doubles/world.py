@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.agents.choice import choose_agent
 from actors.errors import InvalidArgument
+from actors.launchers.external import ExternalGuests
 from actors.limits import DEFAULT_LIMITS
 from actors.scenario.reading.load import load_text
 from actors.scenario.run.runner import run_scenario
 from actors.seams import real_seams
-from actors.system.agents import choose_agent
-from actors.system.attached import AttachedWorld
 from actors.system.compose import Parts, open_actors
-from actors.system.elsewhere import GuestsElsewhere
+from actors.worlds.attached import AttachedWorld
 from tests.support.doubles.opening import DOUBLES, open_double
 from transports.memory import MemoryTransport
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from actors.agents.base import Channels
-    from actors.host.protocols import GuestProtocol
+    from actors.node.protocols import GuestProtocol
     from actors.scenario.reading.scenario import Loaded
     from actors.scenario.stage.results import Result
     from tests.support.doubles.power import Options
@@ -72,7 +72,7 @@ async def open_doubled_world(channels: Channels, protocol: GuestProtocol) -> Asy
     """A system whose agent is that double."""
     agent, config = _WORDS[protocol]
     chosen = choose_agent(agent, config)
-    guests = GuestsElsewhere(channels, chosen, DEFAULT_LIMITS)
+    guests = ExternalGuests(channels, chosen, DEFAULT_LIMITS)
     with TemporaryDirectory() as directory:
         parts = Parts(
             transport=MemoryTransport(),

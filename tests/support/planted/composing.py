@@ -13,7 +13,7 @@ import trio
 from actors.errors import KatrioError
 from actors.guest.compose import Composed, Face
 from actors.guest.services.kata import KataService
-from actors.host.protocols import Channel, GuestProtocol
+from actors.node.protocols import Channel, GuestProtocol
 from actors.schemas.dialect import Dialect
 from transports.grpc.serving import ServerConnection as GrpcConnection
 from transports.ttrpc.connection import ServerConnection
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from actors.guest.conductor import Conductor
     from actors.guest.engines.base import Engine
+    from actors.guest.executor import Executor
     from actors.guest.platform import Platform
     from actors.guest.services.method import Method
     from actors.limits import Limits
@@ -38,14 +38,14 @@ class _Service(KataService):
     """With calls of the kit's in their places, and its words for what fails."""
 
     def __init__(
-        self, kit: Kit, conductor: Conductor, limits: Limits, *, version: str, engine: str, platform: Platform
+        self, kit: Kit, executor: Executor, limits: Limits, *, version: str, engine: str, platform: Platform
     ) -> None:
-        super().__init__(conductor, limits, version=version, engine=engine, platform=platform)
+        super().__init__(executor, limits, version=version, engine=engine, platform=platform)
         methods = {
             **self._methods,
-            **kit.guest(conductor.machine, platform, limits, version=version, engine=engine).methods(),
-            **kit.containers(conductor, platform).methods(),
-            **kit.processes(conductor, limits).methods(),
+            **kit.guest(executor.model, platform, limits, version=version, engine=engine).methods(),
+            **kit.containers(executor, platform).methods(),
+            **kit.processes(executor, limits).methods(),
         }
         told = kit.told
         self._methods = (
@@ -78,9 +78,9 @@ def compose_kit(
     on_error: Callable[[str, str, Exception], None],
 ) -> Composed:
     """See `actors.guest.compose.compose`; the kit's own engine is not looked at."""
-    conductor = kit.conductor(engine, kit.machine(limits), limits)
-    kata = _Service(kit, conductor, limits, version=kit.version or version, engine=engine.name, platform=platform)
-    hyperstart = kit.hyperstart(conductor, limits, platform=platform, share="/", on_error=on_error)
+    executor = kit.executor(engine, kit.model(limits), limits)
+    kata = _Service(kit, executor, limits, version=kit.version or version, engine=engine.name, platform=platform)
+    hyperstart = kit.hyperstart(executor, limits, platform=platform, share="/", on_error=on_error)
 
     def kata_face(dialect: Dialect, connect: Callable[[int], ServingConnection]) -> Face:
         handlers = {
@@ -108,7 +108,7 @@ def compose_kit(
             {Channel.STREAMS: serve_streams, Channel.CONTROL: serve_control}, hyperstart.run
         ),
     }
-    return Composed(conductor, faces)
+    return Composed(executor, faces)
 
 
 async def _nothing_to_run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from actors.conformance.case import Spoken
-from actors.guest.conductor import Conductor
-from actors.guest.machine import Machine
+from actors.guest.executor import Executor
+from actors.guest.model import GuestModel
 from actors.guest.services.hyperstart import HyperstartService
 from actors.guest.services.kata_containers import ContainerCalls
 from actors.guest.services.kata_guest import GuestCalls
@@ -52,8 +52,8 @@ class Kit:
     """
 
     engine: type[SimulatedEngine] = SimulatedEngine
-    machine: type[Machine] = Machine
-    conductor: Callable[..., Conductor] = Conductor
+    model: type[GuestModel] = GuestModel
+    executor: Callable[..., Executor] = Executor
     guest: Callable[..., GuestCalls] = GuestCalls
     containers: Callable[..., ContainerCalls] = ContainerCalls
     processes: Callable[..., ProcessCalls] = ProcessCalls

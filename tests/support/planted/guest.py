@@ -16,8 +16,8 @@ from trio.testing import memory_stream_pair
 from actors.conformance.case import Spoken
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
-from actors.host.protocols import Channel, GuestProtocol
 from actors.limits import DEFAULT_LIMITS
+from actors.node.protocols import Channel, GuestProtocol
 from actors.seams import real_seams
 from tests.support.hyperstart_guest import NamedPlatform
 from tests.support.planted.composing import compose_kit, grpc_connection
@@ -71,7 +71,7 @@ async def open_kata(kit: Kit, spoken: Spoken, seed: int = 0) -> AsyncGenerator[K
     composed = _composed(kit, seed)
     face = composed.faces[GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC]
     async with trio.open_nursery() as nursery:
-        await nursery.start(composed.conductor.run)
+        await nursery.start(composed.executor.run)
         await nursery.start(face.run)
         serve = face.channels[Channel.AGENT]
         yield KataTarget(dialer(nursery, serve), rootfs="/", ids=real_seams().ids, spoken=spoken)
@@ -85,7 +85,7 @@ async def open_hyperstart(kit: Kit, seed: int = 0) -> AsyncGenerator[HyperstartT
     face = composed.faces[GuestProtocol.HYPERSTART]
     control, streams = face.channels[Channel.CONTROL], face.channels[Channel.STREAMS]
     async with trio.open_nursery() as nursery:
-        await nursery.start(composed.conductor.run)
+        await nursery.start(composed.executor.run)
         await nursery.start(face.run)
         yield HyperstartTarget(
             dialer(nursery, control), dialer(nursery, streams), rootfs="", share="/", ids=real_seams().ids

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from actors.errors import AgentError, AlreadyExists, InvalidTransition, KatrioError, NotFound
-from actors.guest.conductor import Conductor
-from actors.guest.machine import Machine
+from actors.guest.executor import Executor
+from actors.guest.model import GuestModel
 from actors.guest.services.kata_containers import ContainerCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.lifecycle.container import ContainerState
@@ -29,7 +29,7 @@ __all__ = ["DEFECTS"]
 PENDING_SECONDS = 0.1
 
 
-class _Stuck(Conductor):
+class _Stuck(Executor):
     """A lock that most of what changes something needs."""
 
     def __init__(self, *args: Any) -> None:
@@ -45,7 +45,7 @@ class _Stuck(Conductor):
             await super().exec(container, process, document)
 
 
-class CreateOutlivesSandbox(Conductor):
+class CreateOutlivesSandbox(Executor):
     """The sandbox is destroyed while a create is under way, which goes on as if nothing were."""
 
     async def create(self, container: str, spec: Spec) -> None:
@@ -58,14 +58,14 @@ class SecondStartFreezes(_Stuck):
 
     async def start(self, container: str) -> None:
         async with self.turn:
-            if self.machine.container(container).state is not ContainerState.READY:
+            if self.model.container(container).state is not ContainerState.READY:
                 await trio.sleep_forever()
             await super().start(container)
 
 
 class SecondStartAccepted(ContainerCalls):
     async def _start(self, request: api.StartContainerRequest) -> msgspec.Struct:
-        if self._conductor.machine.container(request.container_id).state is ContainerState.RUNNING:
+        if self._executor.model.container(request.container_id).state is ContainerState.RUNNING:
             return Empty()
         return await super()._start(request)
 
@@ -74,7 +74,7 @@ class DeadInitStarts(ContainerCalls):
     """A container that was killed before its start is started, and nobody says no."""
 
     async def _start(self, request: api.StartContainerRequest) -> msgspec.Struct:
-        if self._conductor.machine.container(request.container_id).state is ContainerState.STOPPED:
+        if self._executor.model.container(request.container_id).state is ContainerState.STOPPED:
             return Empty()
         return await super()._start(request)
 
@@ -86,18 +86,18 @@ class DuplicateCreateKills(ContainerCalls):
         try:
             return await super()._create(request)
         except AlreadyExists:
-            await self._conductor.remove(request.container_id)
+            await self._executor.remove(request.container_id)
             raise AgentError("exec fifo exists", status="internal") from None
 
 
 class DuplicateCreateAccepted(ContainerCalls):
     async def _create(self, request: api.CreateContainerRequest) -> msgspec.Struct:
-        if request.container_id in self._conductor.machine.containers:
+        if request.container_id in self._executor.model.containers:
             return Empty()
         return await super()._create(request)
 
 
-class FailedCreateKeepsId(Conductor):
+class FailedCreateKeepsId(Executor):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._taken: dict[str, None] = {}
@@ -112,7 +112,7 @@ class FailedCreateKeepsId(Conductor):
             raise
 
 
-class CutCreateLeaks(Conductor):
+class CutCreateLeaks(Executor):
     """The client goes while its create is under way: the child stays, and its name with it, for ever."""
 
     def __init__(self, *args: Any) -> None:
@@ -128,7 +128,7 @@ class CutCreateLeaks(Conductor):
         await super().create(container, spec)
 
 
-class RemovedIdStaysTaken(Conductor):
+class RemovedIdStaysTaken(Executor):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._taken: dict[str, None] = {}
@@ -153,7 +153,7 @@ class RemoveOfUnknownAccepted(ContainerCalls):
 
 class RemoveOfEndedFails(ContainerCalls):
     async def _remove(self, request: api.RemoveContainerRequest) -> msgspec.Struct:
-        if self._conductor.machine.container(request.container_id).state is ContainerState.STOPPED:
+        if self._executor.model.container(request.container_id).state is ContainerState.STOPPED:
             raise AgentError("Invalid container id", status="internal")
         return await super()._remove(request)
 
@@ -162,18 +162,18 @@ class SecondSandboxWipes(ContainerCalls):
     """A second CreateSandbox deletes the bundles of what runs."""
 
     async def _create_sandbox(self, request: api.CreateSandboxRequest) -> msgspec.Struct:
-        await self._conductor.destroy()
+        await self._executor.destroy()
         return await super()._create_sandbox(request)
 
 
 class SecondDestroyFails(ContainerCalls):
     async def _destroy_sandbox(self, _: api.DestroySandboxRequest) -> msgspec.Struct:
-        if self._conductor.machine.sandbox is None:
+        if self._executor.model.sandbox is None:
             raise AgentError("failed to get sandbox sender channel", status="internal")
         return await super()._destroy_sandbox(_)
 
 
-class AnyId(Machine):
+class AnyId(GuestModel):
     """Ids are not looked at."""
 
     def check_id(self, value: str, what: str) -> None:
@@ -206,7 +206,7 @@ class ResumeAnything(ContainerCalls):
             return Empty()
 
 
-class KilledStaysPaused(Machine):
+class KilledStaysPaused(GuestModel):
     """Kill-all thaws, and the state never leaves paused: a resume works on corpses."""
 
     def exited(self, container: str, process: str, status: ExitStatus) -> None:
@@ -227,9 +227,9 @@ class PausedKillWaits(ProcessCalls):
     """SIGKILL to a frozen init is kept until somebody thaws it."""
 
     async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
-        container = self._conductor.machine.container(request.container_id)
+        container = self._executor.model.container(request.container_id)
         if container.state is ContainerState.PAUSED and request.exec_id:
-            self._conductor.process(request.container_id, request.exec_id).signal(request.signal)
+            self._executor.process(request.container_id, request.exec_id).signal(request.signal)
             return Empty()
         return await super()._signal(request)
 
@@ -238,10 +238,10 @@ class PausedKillAllWaits(ProcessCalls):
     """So is SIGKILL to all."""
 
     async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
-        container = self._conductor.machine.container(request.container_id)
+        container = self._executor.model.container(request.container_id)
         if container.state is ContainerState.PAUSED:
             for process in list(container.processes):
-                self._conductor.process(request.container_id, process).signal(request.signal)
+                self._executor.process(request.container_id, process).signal(request.signal)
             return Empty()
         return await super()._signal(request)
 
@@ -313,13 +313,13 @@ DEFECTS = (
     Defect(
         "a pending create outlives its sandbox",
         "virtcontainers: a create in the guest ends after the teardown has begun",
-        Kit(conductor=CreateOutlivesSandbox),
+        Kit(executor=CreateOutlivesSandbox),
         ("sandbox.destroy-meets-create",),
     ),
     Defect(
         "a second start freezes the agent",
         f"{_KATA_AGENT} do_start_container",
-        Kit(conductor=SecondStartFreezes),
+        Kit(executor=SecondStartFreezes),
         ("start.twice-refused", "start.after-kill-refused"),
     ),
     Defect(
@@ -349,19 +349,19 @@ DEFECTS = (
     Defect(
         "a failed create keeps the id",
         "kata-containers #4749",
-        Kit(conductor=FailedCreateKeepsId),
+        Kit(executor=FailedCreateKeepsId),
         ("create.missing-program-refused",),
     ),
     Defect(
         "a create whose client goes leaks",
         f"{_KATA_AGENT} with ttrpc-rust",
-        Kit(conductor=CutCreateLeaks),
+        Kit(executor=CutCreateLeaks),
         ("race.create-cut",),
     ),
     Defect(
         "a removed id stays taken",
         "kata-containers #4749",
-        Kit(conductor=RemovedIdStaysTaken),
+        Kit(executor=RemovedIdStaysTaken),
         ("remove.ends-and-frees",),
     ),
     Defect(
@@ -388,7 +388,7 @@ DEFECTS = (
         Kit(containers=SecondDestroyFails),
         ("sandbox.destroy-ends-containers",),
     ),
-    Defect("any id is taken", "agent-side paths built of ids", Kit(machine=AnyId), ("create.parent-in-id-refused",)),
+    Defect("any id is taken", "agent-side paths built of ids", Kit(model=AnyId), ("create.parent-in-id-refused",)),
     Defect(
         "pause does nothing", "virtcontainers' hyperstart agent", Kit(engine=PauseDoesNothing), ("pause.stands-still",)
     ),
@@ -403,7 +403,7 @@ DEFECTS = (
     Defect(
         "a killed container stays paused",
         f"{_KATA_AGENT} do_signal_process",
-        Kit(machine=KilledStaysPaused, engine=ResumedCorpses),
+        Kit(model=KilledStaysPaused, engine=ResumedCorpses),
         ("resume.after-kill-refused", "race.kill-all-of-paused"),
     ),
     Defect(
@@ -420,7 +420,7 @@ DEFECTS = (
     ),
     Defect("counters are zeros", "virtcontainers' hyperstart agent", Kit(engine=StatsOfZeros), ("stats.memory",)),
     Defect(
-        "counting blocks a kill", "kata-containers #13452", Kit(conductor=StatsBlockKills), ("race.stats-meet-kill",)
+        "counting blocks a kill", "kata-containers #13452", Kit(executor=StatsBlockKills), ("race.stats-meet-kill",)
     ),
     Defect(
         "update does nothing",

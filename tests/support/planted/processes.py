@@ -8,8 +8,8 @@ import msgspec
 import trio
 
 from actors.errors import AgentError, InvalidArgument, InvalidTransition, NotFound
-from actors.guest.conductor import Conductor
-from actors.guest.machine import Machine
+from actors.guest.executor import Executor
+from actors.guest.model import GuestModel
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.lifecycle.container import ContainerState
 from actors.schemas.agent import Empty, WaitProcessResponse
@@ -32,7 +32,7 @@ class NamelessSignalKillsAll(ProcessCalls):
 
     async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
         if not request.exec_id:
-            await self._conductor.kill_all(request.container_id)
+            await self._executor.kill_all(request.container_id)
             return Empty()
         return await super()._signal(request)
 
@@ -42,8 +42,8 @@ class TermReachesAll(ProcessCalls):
 
     async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
         if request.exec_id in ("", request.container_id) and request.signal != SIGKILL:
-            for process in list(self._conductor.machine.container(request.container_id).processes):
-                await self._conductor.signal(request.container_id, process, request.signal)
+            for process in list(self._executor.model.container(request.container_id).processes):
+                await self._executor.signal(request.container_id, process, request.signal)
             return Empty()
         return await super()._signal(request)
 
@@ -55,14 +55,14 @@ class UnknownProcessIsInit(ProcessCalls):
         try:
             return await super()._signal(request)
         except NotFound:
-            await self._conductor.signal(request.container_id, request.container_id, request.signal)
+            await self._executor.signal(request.container_id, request.container_id, request.signal)
             return Empty()
 
 
 class SignalsGoNowhere(ProcessCalls):
     async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
         if request.signal != SIGKILL:
-            self._conductor.process(request.container_id, request.exec_id)
+            self._executor.process(request.container_id, request.exec_id)
             return Empty()
         return await super()._signal(request)
 
@@ -76,7 +76,7 @@ class SignalsBecomeKills(ProcessCalls):
 
 class SignalOfEndedFails(ProcessCalls):
     async def _signal(self, request: api.SignalProcessRequest) -> msgspec.Struct:
-        if self._conductor.process(request.container_id, request.exec_id).ended.is_set():
+        if self._executor.process(request.container_id, request.exec_id).ended.is_set():
             raise AgentError("ESRCH: No such process", status="internal")
         return await super()._signal(request)
 
@@ -93,13 +93,13 @@ class ExecIdUsedTwice(ProcessCalls):
     """A second exec of the same id takes the first one's place."""
 
     async def _exec(self, request: api.ExecProcessRequest) -> msgspec.Struct:
-        entry = self._conductor.machine.container(request.container_id)
+        entry = self._executor.model.container(request.container_id)
         if request.exec_id in entry.processes:
             del entry.processes[request.exec_id]
         return await super()._exec(request)
 
 
-class FirstEndCounts(Machine):
+class FirstEndCounts(GuestModel):
     """Of two processes with one id; the other's end concerns nobody, not even once the container is gone."""
 
     def exited(self, container: str, process: str, status: ExitStatus) -> None:
@@ -111,7 +111,7 @@ class FirstEndCounts(Machine):
 
 class ExecOfEndedAccepted(ProcessCalls):
     async def _exec(self, request: api.ExecProcessRequest) -> msgspec.Struct:
-        if self._conductor.machine.container(request.container_id).state is ContainerState.STOPPED:
+        if self._executor.model.container(request.container_id).state is ContainerState.STOPPED:
             return Empty()
         return await super()._exec(request)
 
@@ -125,7 +125,7 @@ class ExecOfPausedFreezes(ProcessCalls):
 
     async def _exec(self, request: api.ExecProcessRequest) -> msgspec.Struct:
         async with self._turn:
-            while self._conductor.machine.container(request.container_id).state is ContainerState.PAUSED:  # noqa: ASYNC110  # a state machine tells nobody
+            while self._executor.model.container(request.container_id).state is ContainerState.PAUSED:  # noqa: ASYNC110  # a state machine tells nobody
                 await trio.sleep(0.1)
             return await super()._exec(request)
 
@@ -166,7 +166,7 @@ class UserIgnored(SimulatedEngine):
         return await super().exec(container, msgspec.structs.replace(process, user=None))
 
 
-class CodesOfSignalsAreRaw(Conductor):
+class CodesOfSignalsAreRaw(Executor):
     """Death by signal N is told as N."""
 
     async def wait(self, container: str, process: str) -> ExitStatus:
@@ -174,13 +174,13 @@ class CodesOfSignalsAreRaw(Conductor):
         return ExitStatus(code - 128 if code > 128 else code)
 
 
-class EveryCodeIsZero(Conductor):
+class EveryCodeIsZero(Executor):
     async def wait(self, container: str, process: str) -> ExitStatus:
         await super().wait(container, process)
         return ExitStatus(0)
 
 
-class FailureIsOne(Conductor):
+class FailureIsOne(Executor):
     """Whatever is not success is told as 1."""
 
     async def wait(self, container: str, process: str) -> ExitStatus:
@@ -189,7 +189,7 @@ class FailureIsOne(Conductor):
 
 class WaitDoesNotWait(ProcessCalls):
     async def _wait(self, request: api.WaitProcessRequest) -> msgspec.Struct:
-        self._conductor.process(request.container_id, request.exec_id)
+        self._executor.process(request.container_id, request.exec_id)
         return WaitProcessResponse(status=0)
 
 
@@ -248,7 +248,7 @@ class CancelledWaiterForgets(ProcessCalls):
 
 class WaitOfPausedRefused(ProcessCalls):
     async def _wait(self, request: api.WaitProcessRequest) -> msgspec.Struct:
-        if self._conductor.machine.container(request.container_id).state is ContainerState.PAUSED:
+        if self._executor.model.container(request.container_id).state is ContainerState.PAUSED:
             raise InvalidTransition("impossible to wait", state="paused", verb="wait")
         return await super()._wait(request)
 
@@ -259,7 +259,7 @@ class RemoveDuringWaitFails(ProcessCalls):
     async def _wait(self, request: api.WaitProcessRequest) -> msgspec.Struct:
         told = await super()._wait(request)
         await trio.sleep(0.05)
-        if request.container_id not in self._conductor.machine.containers:
+        if request.container_id not in self._executor.model.containers:
             raise AgentError("Invalid container id", status="internal")
         return told
 
@@ -268,7 +268,7 @@ class WaitNeedsReaders(ProcessCalls):
     """A wait is answered once its output was read to its end: whoever holds the pipe holds the wait."""
 
     async def _wait(self, request: api.WaitProcessRequest) -> msgspec.Struct:
-        process = self._conductor.process(request.container_id, request.exec_id)
+        process = self._executor.process(request.container_id, request.exec_id)
         told = await super()._wait(request)
         while not process.read_to_end:  # noqa: ASYNC110  # a reader tells nobody
             await trio.sleep(0.05)
@@ -318,7 +318,7 @@ DEFECTS = (
     Defect(
         "an exec id is used twice",
         "kata-agent before 5f08cc75b3",
-        Kit(machine=FirstEndCounts, processes=ExecIdUsedTwice),
+        Kit(model=FirstEndCounts, processes=ExecIdUsedTwice),
         ("exec.duplicate-refused",),
     ),
     Defect(
@@ -361,16 +361,16 @@ DEFECTS = (
     Defect(
         "death by a signal has the raw number",
         "kata-containers #13251",
-        Kit(conductor=CodesOfSignalsAreRaw),
+        Kit(executor=CodesOfSignalsAreRaw),
         ("wait.signal-code",),
     ),
     Defect(
         "every exit code is 0",
         "virtcontainers' hyperstart agent",
-        Kit(conductor=EveryCodeIsZero),
+        Kit(executor=EveryCodeIsZero),
         ("wait.exit-code",),
     ),
-    Defect("every failure is 1", "an agent that keeps a boolean", Kit(conductor=FailureIsOne), ("wait.exit-code",)),
+    Defect("every failure is 1", "an agent that keeps a boolean", Kit(executor=FailureIsOne), ("wait.exit-code",)),
     Defect(
         "wait does not wait",
         "virtcontainers' noop agent",

@@ -24,7 +24,7 @@ KEPT_READS = 100
 
 
 def _process(service: ProcessCalls, request: api.CloseStdinRequest | api.ReadStreamRequest) -> ProcessIo:
-    return service._conductor.process(request.container_id, request.exec_id)  # a part of it, put outside
+    return service._executor.process(request.container_id, request.exec_id)  # a part of it, put outside
 
 
 class WaitClosesOutput(ProcessCalls):
@@ -32,7 +32,7 @@ class WaitClosesOutput(ProcessCalls):
 
     async def _wait(self, request: api.WaitProcessRequest) -> msgspec.Struct:
         told = await super()._wait(request)
-        await self._conductor.process(request.container_id, request.exec_id).aclose()
+        await self._executor.process(request.container_id, request.exec_id).aclose()
         return told
 
 
@@ -114,7 +114,7 @@ class WriteKeepsLittle(ProcessCalls):
 class EmptyWriteCloses(ProcessCalls):
     async def _write(self, request: api.WriteStreamRequest) -> msgspec.Struct:
         if not request.data:
-            await self._conductor.process(request.container_id, request.exec_id).close_stdin()
+            await self._executor.process(request.container_id, request.exec_id).close_stdin()
         return await super()._write(request)
 
 
@@ -237,8 +237,8 @@ class ResizeOfEndedForgets(ProcessCalls):
     """A failure of the resize takes the whole container down."""
 
     async def _resize(self, request: api.TtyWinResizeRequest) -> msgspec.Struct:
-        if self._conductor.process(request.container_id, request.exec_id).ended.is_set():
-            await self._conductor.remove(request.container_id)
+        if self._executor.process(request.container_id, request.exec_id).ended.is_set():
+            await self._executor.remove(request.container_id)
             return Empty()
         return await super()._resize(request)
 
@@ -250,7 +250,7 @@ class RowsAreColumns(ProcessCalls):
 
 class ResizeDoesNothing(ProcessCalls):
     async def _resize(self, request: api.TtyWinResizeRequest) -> msgspec.Struct:
-        self._conductor.process(request.container_id, request.exec_id)
+        self._executor.process(request.container_id, request.exec_id)
         return Empty()
 
 

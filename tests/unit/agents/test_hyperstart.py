@@ -220,7 +220,7 @@ async def test_a_sandbox_s_end_kills_what_ignores_a_polite_signal(autojump_clock
         one = await run(agent, "c1", f"trap '' TERM; echo up; {LOOP}")
         await until(one, "c1", b"up\n")
         await agent.destroy_sandbox()
-        assert not guest.conductor.machine.containers
+        assert not guest.executor.model.containers
         with pytest.raises(GuestDied):
             await agent.check()
 

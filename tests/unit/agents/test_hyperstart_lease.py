@@ -12,9 +12,9 @@ import trio
 from actors.agents.base import Channels
 from actors.agents.hyperstart import connect_hyperstart
 from actors.errors import GuestDied
+from actors.launchers.nothing import AnyImage
 from actors.limits import SIMULATED_LIMITS
 from actors.seams import real_seams
-from actors.system.absent import AnyImage
 from actors.system.compose import Parts, open_actors
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from tests.support.hyperstart_guest import Guest, open_guest

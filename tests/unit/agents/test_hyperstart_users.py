@@ -11,8 +11,8 @@ from actors.agents.base import Channels
 from actors.agents.hyperstart import HyperConfig, HyperstartAgent, connect_hyperstart
 from actors.agents.hyperstart.user import numeric_user
 from actors.errors import AgentError, InvalidArgument, NotFound
-from actors.host.usertable import UserTable
 from actors.limits import DEFAULT_LIMITS
+from actors.node.usertable import UserTable
 from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
 from tests.support.hyperstart_guest import open_guest
 

@@ -9,7 +9,7 @@ import pytest
 
 from actors.cli import doctor
 from actors.cli.doctor import Verdict, examine_images
-from actors.host.facts import read_facts
+from actors.node.facts import read_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,10 +8,9 @@ import pytest
 
 from actors.agents.base import Channels
 from actors.conformance.case import Spoken
-from actors.host.protocols import GuestProtocol
-from actors.scenario.language.needs import NEEDS
+from actors.node.protocols import GuestProtocol
 from actors.scenario.stage.events import Outcome
-from actors.system.offers import OFFERS, lacks_of_engine
+from actors.worlds.lacks import lacks_of_engine
 from tests.support.conformance import open_simulated_kata
 from tests.support.doubles.opening import DOUBLES, open_double
 from tests.support.doubles.power import Options
@@ -31,9 +30,8 @@ LACKS = {
 }
 
 
-def test_every_need_has_its_place_among_what_worlds_offer() -> None:
-    assert sorted(OFFERS) == sorted(NEEDS)
-    assert set(lacks_of_engine("processes")) <= set(NEEDS)
+def test_only_plain_processes_lack_something() -> None:
+    assert "cgroups" in lacks_of_engine("processes")
     assert not lacks_of_engine("crun")
 
 
@@ -42,7 +40,6 @@ async def test_it_knows_what_it_is_attached_to(name: str, autojump_clock: MockCl
     async with open_double(name) as running, open_doubled_world(running.channels, DOUBLES[name].protocol) as world:
         await world.identify()
         assert set(world.missing) == LACKS[name] | NEVER
-        assert world.provides == set(NEEDS) - set(world.missing)
         assert world.engine is None
         assert all(world.missing.values())
 

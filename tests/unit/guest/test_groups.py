@@ -12,7 +12,7 @@ from actors.guest.engines.counters import read_counters
 from actors.guest.engines.oom import OomWatch
 from actors.guest.engines.pstable import rows_of
 from actors.guest.engines.resources import apply_resources, plan_resources
-from actors.host.cgroups import CgroupLayout, Hierarchy
+from actors.node.cgroups import CgroupLayout, Hierarchy
 from actors.schemas.oci import (
     LinuxBlockIO,
     LinuxCPU,

@@ -14,10 +14,10 @@ from actors.agents.kata.client import KataClient
 from actors.agents.kata.spec import oci_spec
 from actors.conformance.case import Spoken
 from actors.errors import InvalidArgument, Unsupported
-from actors.guest.conductor import Conductor
 from actors.guest.embedded import EmbeddedPlatform
-from actors.guest.machine import Machine
+from actors.guest.executor import Executor
 from actors.guest.metrics import Family, Sample, render
+from actors.guest.model import GuestModel
 from actors.guest.platform import BarePlatform
 from actors.guest.services.kata import KataService
 from actors.guest.services.kata_guest import GuestCalls
@@ -84,7 +84,7 @@ async def test_a_simulated_guest_has_the_habits_of_real_agents(spoken: Spoken, a
 async def test_a_guest_says_what_it_is_to_who_asks_by_its_name(autojump_clock: MockClock) -> None:
     """Others are told what every Kata agent says."""
     platform = BarePlatform()
-    guest = GuestCalls(Machine(DEFAULT_LIMITS), platform, DEFAULT_LIMITS, version="1.2", engine="processes")
+    guest = GuestCalls(GuestModel(DEFAULT_LIMITS), platform, DEFAULT_LIMITS, version="1.2", engine="processes")
     ask = guest.methods()["Version"]
     for asked, words in ((SERVICE, GuestWords("processes", sandbox=False)), ("grpc.Health", None), ("", None)):
         answer = await ask(api.CheckRequest(asked))
@@ -131,8 +131,8 @@ async def test_a_file_that_was_begun_ends_with_its_sandbox(autojump_clock: MockC
 
 def test_a_guest_has_a_handler_for_every_call_of_either_dialect() -> None:
     limits = DEFAULT_LIMITS
-    conductor = Conductor(SimulatedEngine(random.Random(0)), Machine(limits), limits)
-    service = KataService(conductor, limits, version="x", engine="simulated", platform=BarePlatform())
+    executor = Executor(SimulatedEngine(random.Random(0)), GuestModel(limits), limits)
+    service = KataService(executor, limits, version="x", engine="simulated", platform=BarePlatform())
     for dialect in Dialect:
         assert {name for _, name in service.handlers(dialect)} == set(rpcs_of(dialect))
 

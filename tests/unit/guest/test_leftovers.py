@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.errors import ResourceExhausted
-from actors.guest.conductor import Conductor
+from actors.guest.executor import Executor
 from actors.guest.leftovers import Leftover, Leftovers
-from actors.guest.machine import Machine
+from actors.guest.model import GuestModel
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas.oci import Process, Root, Spec
 from actors.simulation.engine import SimulatedEngine
@@ -54,19 +54,19 @@ def test_the_oldest_go_first_whoever_has_them() -> None:
 
 async def test_what_was_dropped_is_told_once_and_the_rest_is_there(autojump_clock: trio.testing.MockClock) -> None:
     limits = replace(DEFAULT_LIMITS, leftover_bytes=10_000)
-    conductor = Conductor(SimulatedEngine(random.Random(0)), Machine(limits), limits)
+    executor = Executor(SimulatedEngine(random.Random(0)), GuestModel(limits), limits)
     async with trio.open_nursery() as nursery:
-        await nursery.start(conductor.run)
-        conductor.machine.create_sandbox("box")
+        await nursery.start(executor.run)
+        executor.model.create_sandbox("box")
         idle = Process(args=("sleep", "1000"), cwd="/")
-        await conductor.create("one", Spec(version="1.0.2", root=Root(path="/"), process=idle))
-        await conductor.start("one")
+        await executor.create("one", Spec(version="1.0.2", root=Root(path="/"), process=idle))
+        await executor.start("one")
         for name in ("old", "new"):
             args = ("sh", "-c", f"yes {name} | head -c 8000")
-            await conductor.exec("one", name, Process(args=args, cwd="/"))
-            assert (await conductor.wait("one", name)).code == 0
+            await executor.exec("one", name, Process(args=args, cwd="/"))
+            assert (await executor.wait("one", name)).code == 0
             await trio.sleep(1)
-        old, new = conductor.process("one", "old"), conductor.process("one", "new")
+        old, new = executor.process("one", "old"), executor.process("one", "new")
         with pytest.raises(ResourceExhausted, match="dropped unread") as lost:
             await old.read_stdout(100_000)
         rest = b""
@@ -79,19 +79,19 @@ async def test_what_was_dropped_is_told_once_and_the_rest_is_there(autojump_cloc
 
 
 async def test_what_is_there_is_read_though_a_grandchild_holds_the_pipe(autojump_clock: trio.testing.MockClock) -> None:
-    conductor = Conductor(SimulatedEngine(random.Random(0)), Machine(DEFAULT_LIMITS), DEFAULT_LIMITS)
+    executor = Executor(SimulatedEngine(random.Random(0)), GuestModel(DEFAULT_LIMITS), DEFAULT_LIMITS)
     async with trio.open_nursery() as nursery:
-        await nursery.start(conductor.run)
-        conductor.machine.create_sandbox("box")
+        await nursery.start(executor.run)
+        executor.model.create_sandbox("box")
         idle = Process(args=("sleep", "1000"), cwd="/")
-        await conductor.create("one", Spec(version="1.0.2", root=Root(path="/"), process=idle))
-        await conductor.start("one")
+        await executor.create("one", Spec(version="1.0.2", root=Root(path="/"), process=idle))
+        await executor.start("one")
         args = ("sh", "-c", "(sleep 20; echo late) & echo early")
-        await conductor.exec("one", "leader", Process(args=args, cwd="/"))
-        assert (await conductor.wait("one", "leader")).code == 0
+        await executor.exec("one", "leader", Process(args=args, cwd="/"))
+        assert (await executor.wait("one", "leader")).code == 0
         # what is unread is being brought into memory by now, and the pipe is still open
         await trio.sleep(1)
-        leader = conductor.process("one", "leader")
+        leader = executor.process("one", "leader")
         with trio.fail_after(1):
             assert await leader.read_stdout(100) == b"early\n"
         assert await leader.read_stdout(100) == b"late\n"

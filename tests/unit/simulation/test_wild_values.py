@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from actors.errors import InvalidArgument, KatrioError
 from actors.simulation.run import simulate
-from actors.simulation.world import open_simulated
 from actors.wire.spec import ContainerSpec, ProcessSpec
+from actors.worlds.simulated import open_simulated
 from tests.support.wild import ARGUMENTS, CALLS, Place, is_own_name, places, related, spoiled
 
 if TYPE_CHECKING:

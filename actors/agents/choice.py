@@ -1,0 +1,159 @@
+"""Virtcontainers' agent words and configurations, and the agent behind each.
+
+For composing a system. Not for what an agent does: `actors.agents`. An unknown word raises; virtcontainers
+fell back to noop there, with which everything seems to work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from actors.agents.hyperstart import HyperConfig, connect_hyperstart
+from actors.agents.kata import KataAgentConfig, connect_kata, identify_kata
+from actors.agents.kata.config import NOT_HERE
+from actors.agents.kata.dialects import DIALECTS
+from actors.agents.noop import connect_noop
+from actors.agents.settings import decode_settings, keys_of, plain_key
+from actors.errors import InvalidArgument
+from actors.likeness import nearest
+from actors.node.protocols import GuestProtocol
+from transports.recognise import Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from actors.agents.base import AgentFactory, Channels
+    from actors.agents.identity import Identity
+    from actors.limits import Limits
+    from transports.address import Address
+
+__all__ = ["AgentConfig", "AgentType", "ChosenAgent", "at_address", "choose_agent"]
+
+S = TypeVar("S", bound=Struct)
+
+
+class AgentType(StrEnum):
+    """The words, case-sensitive, nothing trimmed."""
+
+    NOOP = "noop"
+    HYPERSTART = "hyperstart"
+    KATA = "kata"
+
+    @classmethod
+    def parse(cls, word: str) -> AgentType:
+        """Raises: InvalidArgument."""
+        try:
+            return cls(word)
+        except ValueError:
+            known, like = ", ".join(cls), nearest(str(word).strip().lower(), list(cls))
+            hint = f"; did you mean {like}?" if like else ""
+            raise InvalidArgument(
+                f"unknown agent type {word!r}: expected one of {known}{hint}", field="agent"
+            ) from None
+
+
+class ChosenAgent(NamedTuple):
+    """An agent and its configuration, both looked through.
+
+    Attributes:
+        connect: what a sandbox's agent is made by.
+        protocol: what a guest of ours has to speak to it; None with noop, which speaks to none.
+        addresses: of a guest that runs already: its agent's, or hyperstart's two channels'. Empty: guests of ours.
+        peers: who is expected at each.
+        patience: seconds within which a guest must have answered, where its configuration says so.
+        identify: asks who answers there, and whether its machine has control groups v2; None: it can't be asked.
+        share: the directory below which a guest that runs already sees its containers' roots.
+    """
+
+    type: AgentType
+    connect: AgentFactory
+    protocol: GuestProtocol | None
+    addresses: tuple[Address, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    share: str = "/"
+    patience: int = 0
+    identify: Callable[[Channels, Limits], Awaitable[tuple[Identity, bool | None]]] | None = None
+
+
+AgentConfig: TypeAlias = "Mapping[str, Any] | HyperConfig | KataAgentConfig"
+
+
+def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
+    """The agent of that word, configured; a mapping holds what `HyperConfig` or `KataAgentConfig` do.
+
+    Raises:
+        InvalidArgument: no such agent; a configuration of another agent's, or one whose `field` is wrong.
+        Unsupported: a key of virtcontainers' that has no meaning here.
+    """
+    agent = AgentType.parse(word)
+    nothing: Mapping[str, Any] = {}
+    given = nothing if config is None else config
+    if agent is AgentType.NOOP:
+        if given != {}:
+            raise InvalidArgument("the noop agent takes no configuration: leave it out", field="config")
+        return ChosenAgent(agent, connect_noop, None)
+    _refuse_others(agent, given)
+    if agent is AgentType.HYPERSTART:
+        hyper = given if isinstance(given, HyperConfig) else _decoded(given, HyperConfig, agent, {})
+        connect = partial(connect_hyperstart, config=hyper)
+        peers = (Peer.CONTROL, Peer.STREAMS)
+        return ChosenAgent(agent, connect, GuestProtocol.HYPERSTART, hyper.addresses() or (), peers, hyper.share_dir)
+    kata = given if isinstance(given, KataAgentConfig) else _decoded(given, KataAgentConfig, agent, NOT_HERE)
+    address = kata.agent_address()
+    # the same words, of what is asked for and of what a guest is told
+    protocol = GuestProtocol(kata.dialect.value)
+    addresses = () if address is None else (address,)
+    expected = (DIALECTS[kata.dialect].peer,)
+    connect_to = partial(connect_kata, config=kata)
+    identify = partial(identify_kata, config=kata)
+    return ChosenAgent(agent, connect_to, protocol, addresses, expected, patience=kata.dial_timeout, identify=identify)
+
+
+def at_address(word: str, config: AgentConfig | None, address: str) -> AgentConfig:
+    """The same configuration for an agent that runs already, at that address. Raises: InvalidArgument."""
+    agent = AgentType.parse(word)
+    if agent is AgentType.NOOP:
+        raise InvalidArgument(f"the noop agent contacts nobody, and nobody at {address}", field="address")
+    key = "SockCtlName" if agent is AgentType.HYPERSTART else "Address"
+    if config is None:
+        return {key: address}
+    if isinstance(config, Mapping):
+        if any(plain_key(str(given)) == plain_key(key) for given in config):
+            raise InvalidArgument(f"{key}: the address is given twice", field=key)
+        return {**config, key: address}
+    return replace(config, **{_ADDRESS_FIELDS[agent]: address})
+
+
+_ADDRESS_FIELDS = {AgentType.HYPERSTART: "sock_ctl_name", AgentType.KATA: "address"}
+_CONFIGS: Mapping[AgentType, type[Struct]] = {AgentType.HYPERSTART: HyperConfig, AgentType.KATA: KataAgentConfig}
+
+
+def _refuse_others(agent: AgentType, given: Mapping[str, Any] | Struct) -> None:
+    """A configuration of another agent's, as an object or by its keys."""
+    own = {plain_key(key) for key in keys_of(_CONFIGS[agent])}
+    for other, kind in _CONFIGS.items():
+        if other is agent:
+            continue
+        if isinstance(given, kind):
+            raise InvalidArgument(f"a {kind.__name__} is the {other} agent's, and the agent is {agent}", field="config")
+        if isinstance(given, Mapping):
+            for key in keys_of(kind):
+                if plain_key(key) not in own and any(plain_key(str(word)) == plain_key(key) for word in given):
+                    raise InvalidArgument(
+                        f"configuration: {key} is the {other} agent's, and the agent is {agent}", field=key
+                    )
+
+
+def _decoded(given: object, kind: type[S], agent: AgentType, elsewhere: Mapping[str, str]) -> S:
+    if not isinstance(given, Mapping):
+        raise InvalidArgument(
+            f"configuration of the {agent} agent: expected a mapping or a {kind.__name__}, found {type(given).__name__}",
+            field="config",
+        )
+    return decode_settings(cast("Mapping[str, Any]", given), kind, agent=agent, elsewhere=elsewhere)

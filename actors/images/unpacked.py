@@ -1,0 +1,328 @@
+"""What has been unpacked on this machine: roots that are whole and as they were made, and what a killed katrio left of others.
+
+For `images`, which says what a root is made of, and for sweep and doctor. Not for what a root holds: to this module it is a
+tree with a size.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import select
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from actors.errors import PermissionDenied, ResourceExhausted
+from actors.images.budget import ENTRY_BYTES
+from actors.node.locks import lock_file
+from actors.node.places import OWN_ADVICE, check_own, make_own, why_not_ours
+from actors.node.removal import remove_tree
+from actors.node.rundir import Swept
+from actors.node.trees import Print, is_mounted, print_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from actors.limits import Limits
+
+__all__ = ["Half", "Store", "abandoned_images", "sweep_images", "used_bytes"]
+
+_log = logging.getLogger("katrio")
+
+# Below the store's directory each root has a directory of its own, open to its owner alone: an image may have
+# programs that run as root for whoever starts them, and other users of this machine shall not.
+#
+#     NAME/root                  the root itself, which is handed out
+#     NAME/manifest              what it held when it was made (`trees.Print`): looked at each time before it is handed out
+#     .building-NAME/            the same while it is made; its `lock` is held by the maker as long as that lives
+#     .removing-XXXXXXXX/        what is on its way out: a half one, or one that somebody has changed
+#     .lock                      held for moments, while one of these is taken, judged or moved
+#
+# One name is made by one process at a time, and others wait for it. A rename makes a root appear whole. A maker that is killed
+# leaves a directory whose lock is free: the next to make the same root removes it, and so does a sweep. A root that is not as
+# it was made (an agent that was given it may have emptied it) is moved away and made anew; what containers still have mounted
+# of it stays until no one has.
+
+_BUILDING, _REMOVING, _GATE = ".building-", ".removing-", ".lock"
+_ROOT, _MANIFEST, _LOCK = "root", "manifest", "lock"
+# as roots have ever been called
+_NAME = re.compile(r"(sha256-[0-9a-f]{64}-[0-9]+|busybox-[0-9]+-[0-9a-f]{16})\Z")
+# until another process has made what we need, or has let go of the gate
+_PAUSE_SECONDS = 0.02
+# 5 s
+_SWEEP_ROUNDS = 250
+# less room than this is none
+_LEAST_BYTES = 4 * 1024 * 1024
+_MANIFEST_BYTES = 4096
+
+
+class Half:
+    """A root that is being made, below `root`; `aside` is another empty directory, which does not become a part of it."""
+
+    def __init__(self, path: Path, room: int) -> None:
+        self.path = path
+        self.root = path / _ROOT
+        self.aside = path / "aside"
+        # in bytes, each entry counted as `ENTRY_BYTES` more
+        self.room = room
+
+
+class Store:
+    """Roots below one directory of ours, each made once."""
+
+    def __init__(self, place: Path, limits: Limits, checkpoint: Callable[[], None]) -> None:
+        """`checkpoint` is called in whatever may take long, and raises when it is not wanted any more."""
+        self._place = place
+        self._limits = limits
+        self._checkpoint = checkpoint
+
+    def made(self, name: str, fill: Callable[[Half], None]) -> Path:
+        """The root of that name, filled by `fill` if it is not there yet, or not as it was; never seen half full.
+
+        Raises:
+            PermissionDenied: the store can't be written, or is not ours alone to write.
+            ResourceExhausted: all roots together have as much as they may.
+        """
+        target = self._place / name
+        with _told(self._place):
+            # what lies there would be taken for made by us
+            check_own(self._place, "image store", OWN_ADVICE)
+            while True:
+                seen = _identity(target)
+                changed = self._change(target)
+                if changed == "":
+                    return target / _ROOT
+                make_own(self._place, 0o755, "image store", OWN_ADVICE)
+                half = self._claim(target, changed, seen)
+                if half is None:
+                    self._checkpoint()
+                    select.select((), (), (), _PAUSE_SECONDS)
+                    continue
+                with half as begun:
+                    # somebody else may have made it just before we had our turn
+                    if not os.path.lexists(target):
+                        fill(begun)
+                        self._complete(begun, target)
+                        return target / _ROOT
+
+    def _change(self, target: Path) -> str | None:
+        """What is wrong with a root that was made; empty when nothing is, None when there is none."""
+        manifest = _manifest(target)
+        if manifest is None:
+            return "it has no manifest" if os.path.lexists(target) else None
+        try:
+            found = print_of(target / _ROOT, self._checkpoint, manifest.entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return "it is gone"
+        if found == manifest:
+            return ""
+        return f"it had {manifest.entries} entries with {manifest.size} bytes and has {found.entries} with {found.size}"
+
+    def _claim(self, target: Path, changed: str | None, seen: tuple[int, int] | None) -> _Claimed | None:
+        """The right to make a root; None when somebody else is at it, or something was to be moved away first."""
+        half = self._place / f"{_BUILDING}{target.name}"
+        trash: Path | None = None
+        with _gate(self._place, self._checkpoint):
+            held = _lock_of(half) if os.path.lexists(half) else None
+            if held is not None:
+                trash = _moved_away(half)
+                os.close(held)
+            elif os.path.lexists(half):
+                return None
+            elif changed is not None and _identity(target) == seen:
+                _log.warning(
+                    "image %s has been changed since it was unpacked (%s): it is made anew", target.name, changed
+                )
+                trash = _moved_away(target)
+            else:
+                room = self._room()
+                half.mkdir(mode=0o700)
+                descriptor = lock_file(half / _LOCK, wait=False)
+                assert descriptor is not None
+                os.write(descriptor, b"%d" % room)
+                return _Claimed(Half(half, room), descriptor)
+        _remove_unused(trash)
+        return None
+
+    def _room(self) -> int:
+        """For one more root, in bytes; others that are being made have theirs. Raises: ResourceExhausted."""
+        most = self._limits.image_store_bytes
+        room = min(most - used_bytes(self._place), self._limits.image_bytes + ENTRY_BYTES * self._limits.image_entries)
+        if room < _LEAST_BYTES:
+            raise ResourceExhausted(
+                f"image store {self._place} is full: its images, and what is being unpacked, have {most - max(room, 0)} of "
+                f"{most} bytes; remove directories there that no container uses",
+                limit=most,
+                field="image",
+            )
+        return room
+
+    def _complete(self, half: Half, target: Path) -> None:
+        """It becomes the root that everybody sees."""
+        remove_tree(half.aside)
+        manifest = print_of(half.root, self._checkpoint)
+        (half.path / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
+        half.path.rename(target)
+        (target / _LOCK).unlink()
+
+
+class _Claimed:
+    """A half root of ours while it is made: it has gone, or become whole, when the block ends."""
+
+    def __init__(self, half: Half, descriptor: int) -> None:
+        self._half = half
+        self._descriptor = descriptor
+
+    def __enter__(self) -> Half:
+        try:
+            for directory in (self._half.root, self._half.aside):
+                directory.mkdir(mode=0o700)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self._half
+
+    def __exit__(self, *_: object) -> None:
+        if os.path.lexists(self._half.path):
+            # moved first: its name is free for another while this one is removed. Nobody else moves what we hold
+            remove_tree(_moved_away(self._half.path))
+        os.close(self._descriptor)
+
+
+@contextmanager
+def _told(place: Path) -> Generator[None]:
+    """The kernel's refusals as errors of the store."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise ResourceExhausted(f"image store {place}: {error.strerror}", field="image") from error
+        raise PermissionDenied(f"image store {place}: {error.strerror}; {OWN_ADVICE}") from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Of a directory: another one of the same name has another."""
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_ino, found.st_ctime_ns
+
+
+@contextmanager
+def _gate(place: Path, checkpoint: Callable[[], None]) -> Generator[None]:
+    """The store's own lock, held for moments only."""
+    while (descriptor := lock_file(place / _GATE, wait=False)) is None:
+        checkpoint()
+        select.select((), (), (), _PAUSE_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class _Patience:
+    """A checkpoint for those who are not cancelled: a holder that stands still (it may be stopped) is not waited for."""
+
+    def __init__(self) -> None:
+        self._left = _SWEEP_ROUNDS
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise BlockingIOError(
+                errno.EAGAIN, "the image store's lock is held by a process that does not let go of it"
+            )
+
+
+def _lock_of(half: Path) -> int | None:
+    """The lock of a half root whose maker is dead; None while that lives."""
+    return lock_file(half / _LOCK, wait=False)
+
+
+def _moved_away(path: Path) -> Path:
+    """Under a name of its own, from where it is removed."""
+    place = Path(tempfile.mkdtemp(prefix=_REMOVING, dir=path.parent))
+    try:
+        # onto the empty directory, which a rename replaces
+        return path.rename(place)
+    except OSError:
+        place.rmdir()
+        raise
+
+
+def _remove_unused(trash: Path | None) -> bool:
+    """Remove it unless somebody has it mounted; whether it is gone."""
+    return trash is not None and not is_mounted(trash.name) and remove_tree(trash)
+
+
+def _manifest(directory: Path) -> Print | None:
+    with suppress(OSError, msgspec.DecodeError), (directory / _MANIFEST).open("rb") as file:
+        return msgspec.json.decode(file.read(_MANIFEST_BYTES), type=Print)
+    return None
+
+
+def used_bytes(place: Path) -> int:
+    """By all roots that are there, and what those that are being made may come to have; each entry has `ENTRY_BYTES` more."""
+    used = 0
+    for name in _names(place):
+        manifest = _manifest(place / name)
+        if manifest is not None:
+            used += manifest.size + ENTRY_BYTES * manifest.entries
+        elif name.startswith(_BUILDING):
+            with suppress(OSError, ValueError):
+                used += int((place / name / _LOCK).read_bytes() or b"0")
+    return used
+
+
+def _names(place: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(place))
+    except OSError:
+        return []
+
+
+def _dead(place: Path) -> Generator[Path]:
+    """What no living process makes or uses, one after the other. The caller holds the gate."""
+    for name in _names(place):
+        path = place / name
+        if path.is_symlink() or not path.is_dir():
+            continue
+        if name.startswith(_BUILDING):
+            with suppress(OSError):
+                held = _lock_of(path)
+                if held is not None:
+                    os.close(held)
+                    yield path
+        # the latter was made by a katrio of before there were manifests
+        elif (name.startswith(_REMOVING) or (_NAME.match(name) and not _manifest(path))) and not is_mounted(name):
+            yield path
+
+
+def abandoned_images(place: Path) -> list[str]:
+    """The names below a store that a sweep would take, sorted; nothing of them is changed. Raises: OSError."""
+    if not os.access(place, os.W_OK) or why_not_ours(place):
+        return []
+    with _gate(place, _Patience()):
+        return [path.name for path in _dead(place)]
+
+
+def sweep_images(place: Path) -> list[Swept]:
+    """Remove what killed makers left below a store, and roots that were moved away and are no longer used.
+
+    A store that can't be looked through is not clean: a process that is stopped may hold its lock.
+    """
+    if not os.access(place, os.W_OK) or why_not_ours(place):
+        return []
+    try:
+        with _gate(place, _Patience()):
+            found = [(path, path if path.name.startswith(_REMOVING) else _moved_away(path)) for path in _dead(place)]
+    except OSError:
+        return [Swept(place, False)]
+    return [Swept(path, remove_tree(trash)) for path, trash in found]

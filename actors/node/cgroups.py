@@ -1,0 +1,370 @@
+"""Control groups by direct file access: freeze, thaw, kill, count and remove one group in every hierarchy.
+
+For the guest's engines (which drive their containers' groups), for the sweep of a dead guest, and for probes
+that must ask the kernel instead of the guest. Knows v1, hybrid and v2-only trees. Not for limits or
+statistics, and never for a group outside `/katrio`: membership below it is the proof that a process is ours.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from actors.node.exhaustion import raise_if_exhausted
+from transports.locks import take_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "PARENT",
+    "CgroupKind",
+    "CgroupLayout",
+    "FreezerState",
+    "Hierarchy",
+    "container_group",
+    "freezer_state",
+    "group_exists",
+    "group_is_held",
+    "groups",
+    "hold_group",
+    "kill_members",
+    "make_group",
+    "members",
+    "parse_layout",
+    "read_layout",
+    "remove_group",
+    "sandbox_group",
+    "set_frozen",
+    "sweep_group",
+    "sweep_orphan",
+    "thaw_tree",
+]
+
+PARENT = "/katrio"
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+class CgroupKind(StrEnum):
+    """Which tree this machine mounts; `NONE` where there is none (a minimal chroot)."""
+
+    V1 = "v1"
+    HYBRID = "hybrid"
+    V2 = "v2"
+    NONE = "none"
+
+
+class FreezerState(StrEnum):
+    """What the kernel says of one group; `ABSENT` when it has no such group, or no freezer."""
+
+    FROZEN = "frozen"
+    FREEZING = "freezing"
+    THAWED = "thawed"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """One mounted tree; `controllers` is empty for v2, whose freezer and kill are part of the core."""
+
+    mount: Path
+    version: Literal[1, 2]
+    controllers: frozenset[str] = frozenset()
+
+    def directory(self, group: str) -> Path:
+        """Where `group` (absolute, as in an OCI `cgroupsPath`) lies in this tree."""
+        return self.mount / group.lstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupLayout:
+    """Every hierarchy of a machine, in the order in which they were mounted."""
+
+    hierarchies: tuple[Hierarchy, ...]
+
+    @property
+    def kind(self) -> CgroupKind:
+        versions = {hierarchy.version for hierarchy in self.hierarchies}
+        if versions == {1, 2}:
+            # a v1 tree without controllers (systemd's own) beside v2 would still be driven as v2 by the runtimes
+            return CgroupKind.HYBRID
+        return {0: CgroupKind.NONE, 1: CgroupKind.V1, 2: CgroupKind.V2}[max(versions, default=0)]
+
+    @property
+    def freezer(self) -> Hierarchy | None:
+        """The tree whose freezer an OCI runtime's containers are in; None when there is none."""
+        for hierarchy in self.hierarchies:
+            if "freezer" in hierarchy.controllers:
+                return hierarchy
+        return self.hierarchies[0] if self.kind is CgroupKind.V2 else None
+
+    def controller(self, name: str) -> Hierarchy | None:
+        """The tree that has this controller (`memory`, `cpu`, ...); v2 has them all in one. None when there is none."""
+        for hierarchy in self.hierarchies:
+            if name in hierarchy.controllers:
+                return hierarchy
+        return self.hierarchies[0] if self.kind is CgroupKind.V2 else None
+
+
+def parse_layout(mountinfo: str) -> CgroupLayout:
+    """The layout that a `/proc/PID/mountinfo` describes; a hierarchy mounted twice counts once."""
+    found: dict[tuple[int, frozenset[str]], Hierarchy] = {}
+    for line in mountinfo.splitlines():
+        left, separator, right = line.partition(" - ")
+        fields, tail = left.split(" "), right.split(" ")
+        if not separator or len(fields) < 5 or len(tail) < 3 or tail[0] not in ("cgroup", "cgroup2"):
+            continue
+        mount = Path(_OCTAL.sub(lambda match: chr(int(match[1], 8)), fields[4]))
+        if tail[0] == "cgroup2":
+            hierarchy = Hierarchy(mount, 2)
+        else:
+            hierarchy = Hierarchy(mount, 1, frozenset(tail[2].split(",")) - {"rw", "ro"})
+        found.setdefault((hierarchy.version, hierarchy.controllers), hierarchy)
+    return CgroupLayout(tuple(found.values()))
+
+
+def read_layout() -> CgroupLayout:
+    """The layout that this process sees."""
+    return parse_layout(Path("/proc/self/mountinfo").read_text())
+
+
+def sandbox_group(sandbox_directory: str) -> str:
+    """The group above all containers of one sandbox; named after its run directory, which is unique."""
+    return f"{PARENT}/{sandbox_directory}"
+
+
+def container_group(sandbox_directory: str, container: str) -> str:
+    """The group of one container, as given to the runtime as `cgroupsPath`."""
+    return f"{PARENT}/{sandbox_directory}/{container}"
+
+
+def freezer_state(layout: CgroupLayout, group: str) -> FreezerState:
+    """What the kernel says now; reads files only, for any process that may see them."""
+    freezer = layout.freezer
+    if freezer is None:
+        return FreezerState.ABSENT
+    directory = freezer.directory(group)
+    try:
+        if freezer.version == 1:
+            return FreezerState((directory / "freezer.state").read_text().strip().lower())
+        events = dict(line.split() for line in (directory / "cgroup.events").read_text().splitlines())
+        asked = (directory / "cgroup.freeze").read_text().strip()
+    except OSError as error:
+        raise_if_exhausted(error)
+        return FreezerState.ABSENT
+    if events.get("frozen") == "1":
+        return FreezerState.FROZEN
+    return FreezerState.FREEZING if asked == "1" else FreezerState.THAWED
+
+
+def set_frozen(layout: CgroupLayout, group: str, frozen: bool) -> None:
+    """Ask for a freeze or a thaw; a freeze has happened once `freezer_state` says so.
+
+    Raises:
+        FileNotFoundError: no such group, or no freezer on this machine.
+        OSError: the kernel refused.
+    """
+    freezer = layout.freezer
+    if freezer is None:
+        raise FileNotFoundError("this machine has no freezer")
+    directory = freezer.directory(group)
+    if freezer.version == 1:
+        (directory / "freezer.state").write_text("FROZEN" if frozen else "THAWED")
+    else:
+        (directory / "cgroup.freeze").write_text("1" if frozen else "0")
+
+
+def group_exists(layout: CgroupLayout, group: str) -> bool:
+    """Whether any hierarchy has the group."""
+    return any(hierarchy.directory(group).is_dir() for hierarchy in layout.hierarchies)
+
+
+def make_group(layout: CgroupLayout, group: str) -> None:
+    """Make the group in every hierarchy, so that it stands while its parent is tidied by others.
+
+    Raises:
+        OSError: not permitted.
+    """
+    for hierarchy in layout.hierarchies:
+        for _ in range(100):
+            try:
+                hierarchy.directory(group).mkdir(parents=True, exist_ok=True)
+                break
+            except FileNotFoundError:
+                continue  # the parent was removed between its making and ours
+
+
+def hold_group(layout: CgroupLayout, group: str) -> int | None:
+    """Make the group, and hold it until the returned descriptor (shared with forks) is closed everywhere; None without groups.
+
+    Raises:
+        OSError: not permitted.
+    """
+    for _ in range(100):
+        make_group(layout, group)
+        try:
+            held = _open_group(layout, group)
+            if held is not None:
+                take_lock(held, shared=True, wait=True)
+        except FileNotFoundError:
+            continue  # a sweep took it, which nobody held yet, for a dead one's
+        if held is None or group_exists(layout, group):
+            return held
+        os.close(held)
+    raise FileNotFoundError(f"control group {group}: somebody removes it")
+
+
+def group_is_held(layout: CgroupLayout, group: str) -> bool:
+    """Whether its launcher lives, or the group is another user's."""
+    try:
+        held = _open_group(layout, group)
+    except FileNotFoundError:
+        return False  # the rest of one that was removed
+    except OSError:
+        return True
+    if held is None:
+        return True
+    try:
+        if os.fstat(held).st_uid != os.geteuid():
+            return True
+        return not take_lock(held)
+    finally:
+        os.close(held)
+
+
+def _open_group(layout: CgroupLayout, group: str) -> int | None:
+    """Its directory in one of the trees, the same one for everybody. Raises: OSError."""
+    tree = layout.freezer or next(iter(layout.hierarchies), None)
+    return None if tree is None else os.open(tree.directory(group), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def groups(layout: CgroupLayout) -> list[str]:
+    """Every sandbox's group in any hierarchy, sorted."""
+    found: set[str] = set()
+    for hierarchy in layout.hierarchies:
+        with suppress(OSError):
+            found.update(entry.name for entry in os.scandir(hierarchy.directory(PARENT)) if entry.is_dir())
+    return [f"{PARENT}/{name}" for name in sorted(found)]
+
+
+def sweep_orphan(layout: CgroupLayout, group: str, *, rounds: int = 100) -> bool:
+    """Thaw and remove a group, killing nobody; whether nothing is left after `rounds` of 5 ms."""
+    thaw_tree(layout, group)
+    for _ in range(rounds):
+        if remove_group(layout, group):
+            _tidy_parent(layout)
+            return True
+        select.select((), (), (), 0.005)
+    return False
+
+
+def _bottom_up(directory: Path) -> Iterator[Path]:
+    try:
+        # no directory below it: a look at all of its files is spared, on v1 a dozen times for one container
+        leaf = directory.stat().st_nlink == 2
+    except OSError:
+        return
+    if leaf:
+        yield directory
+        return
+    for path, _, _ in os.walk(directory, topdown=False, onerror=raise_if_exhausted):
+        yield Path(path)
+
+
+def members(layout: CgroupLayout, group: str) -> list[int]:
+    """Pids below `group` in any hierarchy, sorted, each once; a pid of another namespace can't be named and is left out.
+
+    Raises:
+        OSError: no descriptor is left to look with.
+    """
+    found: dict[int, None] = {}
+    for hierarchy in layout.hierarchies:
+        for directory in _bottom_up(hierarchy.directory(group)):
+            try:
+                text = (directory / "cgroup.procs").read_text()
+            except OSError as error:
+                raise_if_exhausted(error)
+                continue
+            for pid in text.split():
+                # the kernel writes 0 for a process that this pid namespace can't see: kill(0) would be ourselves
+                if pid != "0":
+                    found[int(pid)] = None
+    return sorted(found)
+
+
+def kill_members(layout: CgroupLayout, group: str) -> int:
+    """SIGKILL to each present member; how many there were. Safe against reused pids only while frozen."""
+    own = os.getpid()
+    pids = [pid for pid in members(layout, group) if pid != own]
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    return len(pids)
+
+
+def thaw_tree(layout: CgroupLayout, group: str) -> None:
+    """Thaw every group below `group` and it itself; missing ones are fine."""
+    freezer = layout.freezer
+    if freezer is None:
+        return
+    for directory in _bottom_up(freezer.directory(group)):
+        try:
+            set_frozen(layout, "/" + str(directory.relative_to(freezer.mount)), frozen=False)
+        except OSError:
+            continue
+
+
+def remove_group(layout: CgroupLayout, group: str) -> bool:
+    """Remove the group and those below it in every hierarchy; whether nothing is left (a dying member keeps it)."""
+    clean = True
+    for hierarchy in layout.hierarchies:
+        for directory in _bottom_up(hierarchy.directory(group)):
+            try:
+                directory.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError:
+                clean = False
+    return clean
+
+
+def _tidy_parent(layout: CgroupLayout) -> None:
+    """Remove the parent of all sandboxes where it has no more."""
+    for hierarchy in layout.hierarchies:
+        try:
+            hierarchy.directory(PARENT).rmdir()
+        except OSError:
+            continue
+
+
+def sweep_group(layout: CgroupLayout, group: str, *, rounds: int = 400) -> bool:
+    """Kill all that is below `group` and remove it; whether nothing is left after `rounds` of 5 ms.
+
+    Frozen first, so that no fork escapes and no pid is reused between its reading and its kill; thawed after,
+    since on v1 a frozen process does not even die of SIGKILL.
+    """
+    for _ in range(rounds):
+        if not group_exists(layout, group):
+            return True
+        # what runs out (of the whole machine, at worst) may be there again in the next round
+        with suppress(OSError):
+            if members(layout, group):
+                # without a freezer the kills are repeated until nobody is left
+                with suppress(OSError):
+                    set_frozen(layout, group, frozen=True)
+                kill_members(layout, group)
+                thaw_tree(layout, group)
+            if remove_group(layout, group):
+                _tidy_parent(layout)
+                return True
+        select.select((), (), (), 0.005)
+    return False

@@ -1,0 +1,270 @@
+"""Copies of unpacked roots, for whoever may not have the root itself: an agent that is not ours, a kernel that lays no layer over it.
+
+A root is whatever its user says, so nothing in it is trusted: a copy can be ended at each entry and each MiB, has bounds, reads
+regular files alone, and of these what they had when they were looked at, so that a file of the kernel's that never ends is
+none. Holes stay holes. Where the file system can share blocks (FICLONE) a copy costs next to nothing. Standard library only.
+Blocking. Not for keeping copies (`roots`).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from actors.errors import InvalidArgument, NotFound, PermissionDenied, ResourceExhausted
+from actors.node.exhaustion import is_exhaustion
+from actors.node.removal import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from actors.errors import KatrioError
+
+__all__ = ["check_root", "copy_root"]
+
+# linux/fs.h: _IOW(0x94, 9, int)
+_FICLONE = 0x40049409
+_CHUNK_BYTES = 1024 * 1024
+# st_blocks counts these, whatever the file system's own blocks are (stat(2))
+_BLOCK_BYTES = 512
+# file systems whose files are views of the kernel: there is nothing in them to run, and reading them may wait, act or never end
+_VIEWS = frozenset(
+    [
+        "autofs",
+        "binder",
+        "binfmt_misc",
+        "bpf",
+        "cgroup",
+        "cgroup2",
+        "configfs",
+        "debugfs",
+        "devpts",
+        "devtmpfs",
+        "efivarfs",
+        "fusectl",
+        "mqueue",
+        "nsfs",
+        "proc",
+        "pstore",
+        "rpc_pipefs",
+        "securityfs",
+        "selinuxfs",
+        "smackfs",
+        "sysfs",
+        "tracefs",
+    ]
+)
+# of a line of /proc/PID/mountinfo (proc_pid_mountinfo(5)): the device, and after the separator the type
+_DEVICE, _SEPARATOR = 2, " - "
+
+
+def check_root(root: Path, *, field: str = "image") -> None:
+    """Raises: InvalidArgument: it lies in a file system that holds no files of anybody's, as /proc; NotFound: nothing is there."""
+    try:
+        device = root.stat().st_dev
+    except (OSError, ValueError) as error:
+        raise NotFound(f"root {root}: {error}", field=field) from error
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    with suppress(OSError), open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            mount, separator, source = line.partition(_SEPARATOR)
+            if separator and mount.split(" ", _DEVICE + 1)[_DEVICE] == wanted and source.split(" ", 1)[0] in _VIEWS:
+                kind = source.split(" ", 1)[0]
+                raise InvalidArgument(
+                    f"root {root} is in a {kind} file system: a view of the kernel and no root of a container",
+                    field=field,
+                )
+
+
+def copy_root(
+    source: Path,
+    target: Path,
+    *,
+    most_bytes: int,
+    most_entries: int,
+    checkpoint: Callable[[], None],
+    field: str = "image",
+    name: str = "",
+) -> None:
+    """Copy a directory with its modes, owners, links and attributes to `target`, which must not be there. All of it or nothing.
+
+    Other file systems that are mounted in it, sockets, and without root devices, stay out, as does the copy itself where it
+    lies in the original.
+
+    Args:
+        most_bytes: of files, holes not counted.
+        most_entries: files and directories.
+        checkpoint: called wherever it can stop; what it raises ends the copy.
+        field, name: how errors call the root; by default as `source`.
+
+    Raises:
+        NotFound: there is no such directory.
+        InvalidArgument: see `check_root`.
+        ResourceExhausted: it has more than it may, or the disk is full.
+        PermissionDenied: a part of it can't be read, or the copy not be written.
+    """
+    check_root(source, field=field)
+    name = name or str(source)
+    try:
+        _Copy(source, target, most_bytes, most_entries, checkpoint).run()
+    except BaseException as error:
+        remove_tree(target)
+        if isinstance(error, _OverBoundError):
+            told = f"root {name}: over {error.most} {error.what}, too much to copy; name a smaller image"
+            raise ResourceExhausted(told, field=field, limit=error.most) from None
+        if isinstance(error, OSError):
+            raise _told(name, error, field) from error
+        raise
+
+
+def _told(name: str, error: OSError, field: str) -> KatrioError:
+    why = f"a copy of root {name}: {error.filename or ''}: {error.strerror}"
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return NotFound(why, field=field)
+    if is_exhaustion(error):
+        return ResourceExhausted(why, field=field)
+    return PermissionDenied(why, field=field)
+
+
+class _OverBoundError(Exception):
+    def __init__(self, most: int, what: str) -> None:
+        super().__init__(most, what)
+        self.most = most
+        self.what = what
+
+
+class _Copy:
+    def __init__(
+        self, source: Path, target: Path, most_bytes: int, most_entries: int, checkpoint: Callable[[], None]
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._most_bytes = most_bytes
+        self._most_entries = most_entries
+        self._checkpoint = checkpoint
+        self._device = source.stat().st_dev
+        self._root = os.geteuid() == 0
+        self._entries = self._bytes = 0
+        # the first copy of a file with several names; an overlay's files have the devices of its layers
+        self._linked: dict[tuple[int, int], Path] = {}
+        self._directories: list[tuple[Path, Path]] = []
+
+    def run(self) -> None:
+        self._directories.append((self._source, self._target))
+        own: tuple[int, int] | None = None
+        # it grows meanwhile
+        for source_directory, target_directory in self._directories:
+            target_directory.mkdir(mode=0o700)
+            own = own or _identity(target_directory.lstat())
+            with os.scandir(source_directory) as entries:
+                for entry in entries:
+                    self._checkpoint()
+                    found = entry.stat(follow_symlinks=False)
+                    if _identity(found) != own:
+                        self._entry(Path(entry.path), target_directory / entry.name, found)
+        # last, and the innermost first: it may take the right to write away
+        for source_directory, target_directory in reversed(self._directories):
+            self._checkpoint()
+            self._dress(source_directory, target_directory, source_directory.stat(follow_symlinks=False))
+
+    def _entry(self, source: Path, target: Path, found: os.stat_result) -> None:
+        self._entries += 1
+        if self._entries > self._most_entries:
+            raise _OverBoundError(self._most_entries, "files and directories")
+        kind = stat.S_IFMT(found.st_mode)
+        if kind == stat.S_IFDIR:
+            if found.st_dev == self._device:
+                self._directories.append((source, target))
+                return
+            target.mkdir()
+        elif kind == stat.S_IFLNK:
+            target.symlink_to(os.readlink(source))
+        elif kind == stat.S_IFREG:
+            first = self._linked.setdefault(_identity(found), target) if found.st_nlink > 1 else target
+            if first != target:
+                os.link(first, target, follow_symlinks=False)
+                return
+            self._file(source, target)
+        elif kind == stat.S_IFIFO or (kind in (stat.S_IFCHR, stat.S_IFBLK) and self._root):
+            os.mknod(target, found.st_mode, found.st_rdev)
+        else:
+            return
+        self._dress(source, target, found)
+
+    def _file(self, source: Path, target: Path) -> None:
+        # it may have become a pipe or a link since it was looked at
+        read = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            found = os.fstat(read)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(source))
+            write = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                self._content(read, write, found)
+            finally:
+                os.close(write)
+        finally:
+            os.close(read)
+
+    def _content(self, read: int, write: int, found: os.stat_result) -> None:
+        held = min(found.st_size, found.st_blocks * _BLOCK_BYTES)
+        if self._bytes + held > self._most_bytes:
+            raise _OverBoundError(self._most_bytes, "bytes")
+        try:
+            fcntl.ioctl(write, _FICLONE, read)
+        except OSError:
+            position = 0
+            while position < found.st_size:
+                start, stop = _data(read, position, found.st_size)
+                self._range(read, write, start, stop)
+                position = stop
+            os.ftruncate(write, found.st_size)
+        else:
+            self._bytes += held
+
+    def _range(self, read: int, write: int, start: int, stop: int) -> None:
+        while start < stop:
+            self._checkpoint()
+            piece = os.pread(read, min(_CHUNK_BYTES, stop - start), start)
+            if not piece:  # it has shrunk
+                return
+            self._bytes += len(piece)
+            if self._bytes > self._most_bytes:
+                raise _OverBoundError(self._most_bytes, "bytes")
+            left = memoryview(piece)
+            while left:
+                written = os.pwrite(write, left, start)
+                start += written
+                left = left[written:]
+
+    def _dress(self, source: Path, target: Path, found: os.stat_result) -> None:
+        if self._root:
+            os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
+        if not stat.S_ISLNK(found.st_mode):
+            target.chmod(stat.S_IMODE(found.st_mode))
+        # after the owner: a change of that drops a file's capabilities
+        with suppress(OSError):  # a file system without attributes
+            for name in os.listxattr(source, follow_symlinks=False):
+                with suppress(OSError):  # one that is not ours to give
+                    value = os.getxattr(source, name, follow_symlinks=False)
+                    os.setxattr(target, name, value, follow_symlinks=False)
+        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _data(read: int, position: int, size: int) -> tuple[int, int]:
+    """Where the next data of a file begins and ends; the file's end twice when there is none."""
+    try:
+        start = os.lseek(read, position, os.SEEK_DATA)
+        return min(start, size), min(os.lseek(read, start, os.SEEK_HOLE), size)
+    except OSError as error:
+        # a file system that can't tell has data alone
+        return (size, size) if error.errno == errno.ENXIO else (position, size)

@@ -1,0 +1,137 @@
+"""What this machine can do, and which engine follows from it.
+
+For the choice of an engine, the command line's `doctor`, and tests that need a runtime. `read_facts` looks, and
+`choose_engine` decides without looking. Not for what one sandbox has: that is its guest's to say.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from actors.errors import InvalidArgument, Unsupported
+from actors.node.busybox import end_of_child, find_static_busybox
+from actors.node.cgroups import CgroupKind, read_layout
+
+__all__ = ["AUTO", "ENGINES", "RUNTIMES", "Facts", "Tool", "choose_engine", "find_runtime", "missing_for", "read_facts"]
+
+AUTO = "auto"
+# OCI runtimes in the order in which they are preferred, then what needs none
+RUNTIMES = ("runc", "crun")
+ENGINES = (*RUNTIMES, "processes")
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One program that was found, and the first line of its `--version`."""
+
+    path: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One look at this machine."""
+
+    root: bool
+    runc: Tool | None
+    crun: Tool | None
+    cgroups: CgroupKind
+    freezer: bool
+    busybox: str | None
+    user_namespaces: bool
+    overlayfs: bool
+
+
+def find_runtime(name: str) -> str | None:
+    """Where a runtime's program is; system directories count even when PATH lacks them. None when it is not here."""
+    return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+
+
+def _tool(name: str) -> Tool | None:
+    path = find_runtime(name)
+    if path is None:
+        return None
+    read_end, write_end = os.pipe()
+    actions = [(os.POSIX_SPAWN_DUP2, write_end, 1), (os.POSIX_SPAWN_CLOSE, read_end)]
+    try:
+        pid = os.posix_spawn(path, [path, "--version"], dict(os.environ), file_actions=actions)
+    except OSError:
+        os.close(read_end)
+        return None
+    finally:
+        os.close(write_end)
+    with os.fdopen(read_end, encoding="utf-8", errors="replace") as file:
+        first = file.read(4096).partition("\n")[0].strip()
+    return Tool(path, first) if end_of_child(pid) == 0 else None
+
+
+def _number(path: str) -> int:
+    try:
+        return int(Path(path).read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _user_namespaces(root: bool) -> bool:
+    switch = Path("/proc/sys/kernel/unprivileged_userns_clone")
+    allowed = root or not switch.exists() or _number(str(switch)) == 1
+    return allowed and _number("/proc/sys/user/max_user_namespaces") > 0
+
+
+def read_facts() -> Facts:
+    """Look at this machine. Runs `runc --version` and `crun --version` (a few ms each); changes nothing."""
+    layout = read_layout()
+    busybox = find_static_busybox()
+    filesystems = Path("/proc/filesystems").read_text().split()
+    freezer = layout.freezer
+    root = os.geteuid() == 0
+    return Facts(
+        root=root,
+        runc=_tool("runc"),
+        crun=_tool("crun"),
+        cgroups=layout.kind,
+        freezer=freezer is not None and os.access(freezer.mount, os.W_OK),
+        busybox=None if busybox is None else str(busybox),
+        user_namespaces=_user_namespaces(root),
+        overlayfs="overlay" in filesystems,
+    )
+
+
+def missing_for(facts: Facts, runtime: str) -> str:
+    """Why this OCI runtime can't be used here, and what to install; empty when nothing is known to be missing."""
+    if getattr(facts, runtime) is None:
+        return f"no {runtime} here (apt-get install {runtime})"
+    if not facts.root:
+        return "not root, and containers with control groups need root"
+    if not facts.freezer:
+        return f"no writable freezer here (cgroups: {facts.cgroups})"
+    return ""
+
+
+def choose_engine(facts: Facts, wanted: str = AUTO) -> tuple[str, str]:
+    """The engine's name, and the reason in one line.
+
+    Raises:
+        InvalidArgument: no engine has that name.
+        Unsupported: it was named, and this machine can't run it; says what to do.
+    """
+    if wanted not in (AUTO, *ENGINES):
+        raise InvalidArgument(f"engine {wanted!r}: need {AUTO} or one of {', '.join(ENGINES)}", field="engine")
+    if wanted == "processes":
+        return "processes", "plain processes, as asked: no isolation"
+    if wanted != AUTO:
+        if missing := missing_for(facts, wanted):
+            raise Unsupported(f"engine {wanted!r}: {missing}")
+        return wanted, f"containers by {_version(facts, wanted)}, as asked"
+    for runtime in RUNTIMES:
+        if not missing_for(facts, runtime):
+            return runtime, f"containers by {_version(facts, runtime)}"
+    return "processes", f"plain processes without isolation: {missing_for(facts, RUNTIMES[0])}"
+
+
+def _version(facts: Facts, runtime: str) -> str:
+    tool: Tool | None = getattr(facts, runtime)
+    return runtime if tool is None else tool.version

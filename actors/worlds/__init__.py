@@ -1,0 +1,1 @@
+"""Where scenarios run: on this machine, in simulation, or at what somebody else serves; and what each one lacks."""
