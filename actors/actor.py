@@ -1,7 +1,7 @@
-"""The actor loop: takes mail from an inbox, checks it, and runs each verb as its row of the table says.
+"""The actor loop: takes requests from an inbox, checks it, and runs each verb as its row of the table says.
 
 For the system, sandbox and container actors, which bring a verb table and a handler for each row. Not for
-states and agents: handlers do that. Order and overlap live in `Lane`; deadlines and cancels in `_attend`.
+states and agents: handlers do that. Order and overlap live in `TurnQueue`; deadlines and cancels in `_attend`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from actors.errors import (
     KatrioError,
     OutcomeUnknown,
 )
-from actors.lane import Lane
 from actors.node.exhaustion import told_when_exhausted
+from actors.turns import TurnQueue
 from actors.wire.verbs import Nothing
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from actors.limits import Limits
-    from actors.mailbox import Inbox, Mail
+    from actors.mailbox import Inbox, Request
     from actors.wire.verbs import Verb
 
-    Handler = Callable[[Any, Mail], Awaitable[object]]
+    Handler = Callable[[Any, Request], Awaitable[object]]
 
 __all__ = ["Actor", "plain_handlers"]
 
@@ -45,7 +45,7 @@ _log = logging.getLogger("katrio")
 class Actor:
     """One actor's loop; the owner runs `serve` in a task of its own nursery.
 
-    `handlers[verb]` is given the decoded arguments and the mail (for what it wants to push), and returns
+    `handlers[verb]` is given the decoded arguments and the request (for what it wants to push), and returns
     the verb's result. A `KatrioError` it raises is the answer; any other exception is a bug: it is
     answered `internal`, logged, and the actor goes on, so that one bad verb can't orphan a guest.
     """
@@ -59,7 +59,7 @@ class Actor:
         limits: Limits,
     ) -> None:
         self.name = name
-        self.lane = Lane()
+        self.turns = TurnQueue()
         self._inbox = inbox
         self._verbs = verbs
         self._handlers = handlers
@@ -81,83 +81,85 @@ class Actor:
         async with trio.open_nursery() as work:
             while True:
                 try:
-                    mail = await self._inbox.receive()
+                    request = await self._inbox.receive()
                 except trio.ClosedResourceError:
                     return
-                verb = self._verbs.get(mail.verb)
+                verb = self._verbs.get(request.verb)
                 if verb is None:
-                    mail.fail(self._unknown_verb(mail.verb))
+                    request.fail(self._unknown_verb(request.verb))
                     continue
-                if verb.streams is not mail.is_stream:
+                if verb.streams is not request.is_stream:
                     how = "a stream" if verb.streams else "an ask"
-                    mail.fail(InvalidArgument(f"{mail.verb} is {how}: open it as one", field="verb"))
+                    request.fail(InvalidArgument(f"{request.verb} is {how}: open it as one", field="verb"))
                     continue
                 try:
-                    args = mail.decode(verb.args)
+                    args = request.decode(verb.args)
                 except KatrioError as error:
-                    mail.fail(error)
+                    request.fail(error)
                     continue
-                if self.lane.waiting >= self._limits.inbox_messages:
-                    mail.fail(
-                        Busy(f"{self.name or 'the system'} has {self.lane.waiting} verbs waiting; try again later")
+                if self.turns.waiting >= self._limits.inbox_messages:
+                    request.fail(
+                        Busy(f"{self.name or 'the system'} has {self.turns.waiting} verbs waiting; try again later")
                     )
                     continue
-                # a place in the lane is taken here and not in the task, so that arrival order is kept
-                ticket = self.lane.ticket(verb.overlap)
+                # a place in the turn queue is taken here and not in the task, so that arrival order is kept
+                turn = self.turns.take(verb.concurrency)
                 work.start_soon(
                     self._attend,
-                    mail,
+                    request,
                     verb,
                     args,
-                    ticket,
-                    name=f"{self.name}:{mail.verb}",
+                    turn,
+                    name=f"{self.name}:{request.verb}",
                 )
 
-    async def _attend(self, mail: Mail, verb: Verb[Any, Any], args: Any, ticket: Lane.Ticket) -> None:
-        """One verb from its place in the lane to its answer; one that ends with the actor is answered as well."""
-        told = self._pending.get(mail.verb)
+    async def _attend(self, request: Request, verb: Verb[Any, Any], args: Any, turn: TurnQueue.Turn) -> None:
+        """One verb from its place in the turn queue to its answer; one that ends with the actor is answered as well."""
+        told = self._pending.get(request.verb)
         try:
             with nullcontext() if told is None else told(args):
-                await self._take_turn(mail, verb, args, ticket)
+                await self._take_turn(request, verb, args, turn)
         finally:
-            if not mail.settled:
-                mail.fail(unknown(mail) if verb.changes_state else _stopped(mail))
+            if not request.settled:
+                request.fail(unknown(request) if verb.changes_state else _stopped(request))
 
-    async def _take_turn(self, mail: Mail, verb: Verb[Any, Any], args: Any, ticket: Lane.Ticket) -> None:
-        with ticket:
+    async def _take_turn(self, request: Request, verb: Verb[Any, Any], args: Any, turn: TurnQueue.Turn) -> None:
+        with turn:
             with trio.CancelScope() as waiting:
-                waiting.deadline = mail.deadline
-                mail.on_cancel(waiting.cancel)
-                await ticket.turn()
+                waiting.deadline = request.deadline
+                request.on_cancel(waiting.cancel)
+                await turn.wait()
             if waiting.cancelled_caught:
-                mail.fail(_not_begun(mail))
+                request.fail(_not_begun(request))
                 return
-            if mail.settled:
+            if request.settled:
                 return
             with trio.CancelScope() as running:
                 if verb.stoppable:
-                    running.deadline = mail.deadline
-                    mail.on_cancel(running.cancel)
+                    running.deadline = request.deadline
+                    request.on_cancel(running.cancel)
                 else:
                     # a caller that gives up does not stop it
-                    running.deadline = trio.current_time() + self._bound_of(mail.verb, args)
-                await self._run(mail, args)
-            if running.cancelled_caught and not mail.settled:
-                mail.fail(_stopped(mail) if not verb.changes_state else unknown(mail))
+                    running.deadline = trio.current_time() + self._bound_of(request.verb, args)
+                await self._run(request, args)
+            if running.cancelled_caught and not request.settled:
+                request.fail(_stopped(request) if not verb.changes_state else unknown(request))
 
-    async def _run(self, mail: Mail, args: Any) -> None:
+    async def _run(self, request: Request, args: Any) -> None:
         try:
-            with told_when_exhausted(f"{mail.verb} of {self.name!r}"):
-                result = await self._handlers[mail.verb](args, mail)
+            with told_when_exhausted(f"{request.verb} of {self.name!r}"):
+                result = await self._handlers[request.verb](args, request)
         except KatrioError as error:
-            mail.fail(error)
+            request.fail(error)
         except Exception as bug:
-            _log.exception("%s of %r failed with a bug", mail.verb, self.name)
-            mail.fail(InternalError(f"{mail.verb} of {self.name!r}: {type(bug).__name__}; this is a bug of katrio"))
+            _log.exception("%s of %r failed with a bug", request.verb, self.name)
+            request.fail(
+                InternalError(f"{request.verb} of {self.name!r}: {type(bug).__name__}; this is a bug of katrio")
+            )
         else:
             # a handler may answer first and find out what came of it while it still has its turn
-            if not mail.settled:
-                mail.answer(result)
+            if not request.settled:
+                request.answer(result)
 
     def _bound_of(self, verb: str, args: Any) -> float:
         bound = self._bounds.get(verb)
@@ -179,7 +181,7 @@ def plain_handlers(
     """
 
     def handler(verb: Verb[Any, Any]) -> Handler:
-        async def handle(args: Any, mail: Mail) -> object:
+        async def handle(args: Any, request: Request) -> object:
             if verb.valid is not None:
                 verb.valid(args, limits)
             answer = await method(verb.name)(*(() if verb.args is Nothing else (args,)))
@@ -190,23 +192,25 @@ def plain_handlers(
     return {name: handler(verb) for name, verb in verbs.items() if verb.plain}
 
 
-def late(mail: Mail) -> bool:
+def late(request: Request) -> bool:
     """Whether its caller's time is over."""
-    return mail.deadline != math.inf and trio.current_time() >= mail.deadline
+    return request.deadline != math.inf and trio.current_time() >= request.deadline
 
 
-def _not_begun(mail: Mail) -> KatrioError:
-    if late(mail):
-        return Expired(f"{mail.verb} of {mail.to!r}: its deadline passed while others ran before it; nothing was done")
-    return CallerCancelled(f"{mail.verb} of {mail.to!r}: cancelled before it began; nothing was done")
+def _not_begun(request: Request) -> KatrioError:
+    if late(request):
+        return Expired(
+            f"{request.verb} of {request.to!r}: its deadline passed while others ran before it; nothing was done"
+        )
+    return CallerCancelled(f"{request.verb} of {request.to!r}: cancelled before it began; nothing was done")
 
 
-def _stopped(mail: Mail) -> KatrioError:
-    if late(mail):
-        return Expired(f"{mail.verb} of {mail.to!r}: its deadline passed; it changes nothing, ask again")
-    return CallerCancelled(f"{mail.verb} of {mail.to!r}: cancelled")
+def _stopped(request: Request) -> KatrioError:
+    if late(request):
+        return Expired(f"{request.verb} of {request.to!r}: its deadline passed; it changes nothing, ask again")
+    return CallerCancelled(f"{request.verb} of {request.to!r}: cancelled")
 
 
-def unknown(mail: Mail) -> KatrioError:
+def unknown(request: Request) -> KatrioError:
     """The answer to a verb that changes state and was given up."""
-    return OutcomeUnknown(f"{mail.verb} of {mail.to!r}: it did not end in time and may still take effect")
+    return OutcomeUnknown(f"{request.verb} of {request.to!r}: it did not end in time and may still take effect")

@@ -3,8 +3,8 @@
 For programs that embed katrio, and for the command line. Chooses nng as the transport; everything below is
 given one. Not for tests of a layer: those compose it themselves.
 
-One program runs `open_system(listen="ipc:///run/katrio/hub")`; another runs
-`connect_system("ipc:///run/katrio/hub")` and holds the same kind of handle.
+One program runs `open_system(listen="ipc:///run/katrio/server")`; another runs
+`connect_system("ipc:///run/katrio/server")` and holds the same kind of handle.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from actors.launchers.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedIma
 from actors.launchers.external import ExternalGuests, open_channels, open_private_images
 from actors.launchers.nothing import AnyImage, launch_nothing
 from actors.limits import DEFAULT_LIMITS, Limits
-from actors.mailbox import open_courier
+from actors.mailbox import open_client
 from actors.node.busybox import find_static_busybox
 from actors.node.facts import AUTO, choose_engine, read_facts
 from actors.node.heap import keep_freed_buffers
 from actors.node.protocols import GuestProtocol
 from actors.node.roots import default_roots
 from actors.node.rundir import as_run_root, default_run_root
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.seams import real_seams
 from actors.system.compose import Parts, open_actors
 from actors.worlds.attached import AttachedWorld
@@ -136,7 +136,7 @@ async def _open_elsewhere(
 
 @asynccontextmanager
 async def connect_system(
-    address: str, *, client: str | None = None, limits: Limits = DEFAULT_LIMITS
+    address: str, *, client_id: str | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> AsyncGenerator[SystemHandle]:
     """A handle on a system that another program serves; sandboxes live on when this ends.
 
@@ -153,13 +153,13 @@ async def connect_system(
     seams = real_seams()
     with _address_errors(address):
         transport = transport_for(address)
-    opening = open_courier(
-        transport, address, client=client or seams.ids.fresh("client"), epoch=seams.ids.epoch(), limits=limits
+    opening = open_client(
+        transport, address, client_id=client_id or seams.ids.fresh("client"), epoch=seams.ids.epoch(), limits=limits
     )
     async with AsyncExitStack() as stack:
         with _address_errors(address):
-            courier = await stack.enter_async_context(opening)
-        yield SystemHandle(courier)
+            client = await stack.enter_async_context(opening)
+        yield SystemHandle(client)
 
 
 @contextmanager
@@ -260,7 +260,7 @@ async def open_guest(
         limits=DEFAULT_LIMITS,
         protocol=protocol,
     )
-    async with open_plain_nursery() as nursery:
+    async with open_collapsing_nursery() as nursery:
         yield await nursery.start(guests, "guest")
         nursery.cancel_scope.cancel()
 

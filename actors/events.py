@@ -2,7 +2,7 @@
 
 For the system, sandbox and container actors; what one tells, those above it tell as well. A subscriber first gets
 what is the case, then every change, and never holds an actor up: one that does not keep up loses the oldest
-events and is told how many (`actors.mailbox.Mail.offer`). Not for answers: an ask has its own.
+events and is told how many (`actors.mailbox.Request.offer`). Not for answers: an ask has its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from actors.wire.verbs import Nothing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from actors.mailbox import Mail
+    from actors.mailbox import Request
     from actors.wire.spec import ExitStatus
 
 __all__ = ["Events"]
@@ -38,7 +38,7 @@ class Events:
         self._present = present
         self._above = above
         # a dict for its order
-        self._subscribers: dict[int, Mail] = {}
+        self._subscribers: dict[int, Request] = {}
         self._count = 0
         self._closed = trio.Event()
 
@@ -55,18 +55,18 @@ class Events:
         if self._subscribers:
             # once for all of them: those that do not read hold the same bytes
             encoded = encode_raw(event)
-            for mail in list(self._subscribers.values()):
-                mail.offer(encoded)
+            for request in list(self._subscribers.values()):
+                request.offer(encoded)
         if self._above is not None:
             self._above.tell(event)
 
-    async def serve(self, args: Nothing, mail: Mail) -> Nothing:
+    async def serve(self, args: Nothing, request: Request) -> Nothing:
         """The verb `events`: until the subscriber leaves, or the actor is deleted."""
         self._count += 1
         number = self._count
         for event in self._present():
-            mail.offer(event)
-        self._subscribers[number] = mail
+            request.offer(event)
+        self._subscribers[number] = request
         try:
             await self._closed.wait()
         finally:

@@ -62,9 +62,9 @@ class Limits:
     asks_in_flight: int = 256
     # answers that wait for a client that does not read; then its link is closed
     backlog_bytes: int = 4 * MIB
-    # what all clients of one hub make it hold: asks without an answer, answers and events that wait, answers kept. Once
+    # what all clients of one server make it hold: asks without an answer, answers and events that wait, answers kept. Once
     # it is reached, whoever holds more than an equal part gets no more
-    hub_bytes: int = 64 * MIB
+    server_bytes: int = 64 * MIB
     # one ask in flight, its arguments not counted: a task, its frames and its place in the tables
     ask_bytes: int = 8 * KIB
     # a link whose client has not said who it is by then is closed

@@ -16,11 +16,11 @@ from actors.errors import KatrioError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
-__all__ = ["open_lasting_nursery", "open_plain_nursery", "plain_error"]
+__all__ = ["open_collapsing_nursery", "open_lasting_nursery", "plain_error"]
 
 
 @asynccontextmanager
-async def open_plain_nursery() -> AsyncGenerator[trio.Nursery]:
+async def open_collapsing_nursery() -> AsyncGenerator[trio.Nursery]:
     """Like `trio.open_nursery`, but one error (`plain_error`) is raised bare, with the cause it had."""
     try:
         async with trio.open_nursery() as nursery:

@@ -10,7 +10,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from actors.mailbox import open_courier
+from actors.mailbox import open_client
 from benchmarks.figure import Comparison, Effort, Figure, Goal, Measured, Skipped, take_turns
 from benchmarks.mailbox import ask_round_trips
 from benchmarks.processes import open_process, open_turns
@@ -28,12 +28,12 @@ async def _against(peer: str, shown: str, goal: Goal | None, effort: Effort) -> 
     with tempfile.TemporaryDirectory() as directory:
         address = f"ipc://{directory}/ours"
         async with (
-            open_process("benchmarks.serving", "hub", address),
+            open_process("benchmarks.serving", "server", address),
             open_turns(f"benchmarks.peers.{peer}_ask", python=str(PYTHON)) as turn,
-            open_courier(NngTransport(), address, client="bench", epoch=1) as courier,
+            open_client(NngTransport(), address, client_id="bench", epoch=1) as client,
         ):
             ours, theirs = await take_turns(
-                effort.rounds(ROUNDS), partial(ask_round_trips, courier, times), partial(turn, times)
+                effort.rounds(ROUNDS), partial(ask_round_trips, client, times), partial(turn, times)
             )
     return Measured(ours, [Comparison(shown, theirs, goal)])
 

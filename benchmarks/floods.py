@@ -1,4 +1,4 @@
-"""What a client that floods a hub within its credit costs its neighbour: an ask beside it, against the same alone.
+"""What a client that floods a server within its credit costs its neighbour: an ask beside it, against the same alone.
 
 The flood comes from a process of its own, which keeps every rule of docs/protocol.md: it sends frames full of asks as fast
 as they are acked, and acks what it gets. `answered`: an actor answers each. `busy`: none is, so that all over the
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.mailbox import Courier, open_courier
+from actors.mailbox import Client, open_client
 from actors.wire.codec import encode, encode_raw
 from actors.wire.envelope import VERSIONS, Ask, Hello
 from benchmarks.figure import Comparison, Effort, Figure, Goal, Measured, take_turns
@@ -56,10 +56,10 @@ def mean(times: Sequence[float]) -> float:
 
 async def _flood(kind: str, of: Callable[[Sequence[float]], float], effort: Effort) -> Measured:
     with tempfile.TemporaryDirectory() as directory:
-        address = f"ipc://{directory}/hub"
+        address = f"ipc://{directory}/server"
         async with (
             open_process("benchmarks.serving", "holding", address),
-            open_courier(NngTransport(), address, client="polite", epoch=1) as polite,
+            open_client(NngTransport(), address, client_id="polite", epoch=1) as polite,
             _open_flood(kind, address) as flooding,
             open_spinning() as spinning,
         ):
@@ -69,11 +69,11 @@ async def _flood(kind: str, of: Callable[[Sequence[float]], float], effort: Effo
     return Measured(beside, [Comparison("the same alone", alone, Goal(most=2.0)), Comparison(SPINNING, floor)])
 
 
-async def _asks(courier: Courier, of: Callable[[Sequence[float]], float], times: int) -> float:
+async def _asks(client: Client, of: Callable[[Sequence[float]], float], times: int) -> float:
     taken: list[float] = []
     for _ in range(times):
         began = perf_counter()
-        await courier.ask("echo", "echo", ARGS, dict)
+        await client.ask("echo", "echo", ARGS, dict)
         taken.append(perf_counter() - began)
     return of(taken)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pynng
 import trio
 
-from actors.mailbox import Hub, Inbox, open_courier
+from actors.mailbox import Inbox, Server, open_client
 from actors.wire.codec import encode, encode_raw
 from actors.wire.envelope import Ask, Reply
 from benchmarks.figure import Comparison, Effort, Figure, Goal, Measured, take_turns
@@ -28,7 +28,7 @@ from transports.nng import NngTransport
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from actors.mailbox import Courier
+    from actors.mailbox import Client
     from transports.base import Transport
 
 __all__ = ["ARGS", "ask_round_trips", "echo", "open_linked"]
@@ -43,15 +43,15 @@ REPLY = encode(Reply(1, encode_raw(ARGS)))
 
 
 @asynccontextmanager
-async def open_linked(transport: Transport, address: str) -> AsyncGenerator[Courier]:
-    """A courier of a hub that echoes, in this very process. Hides a nursery."""
-    hub = Hub()
+async def open_linked(transport: Transport, address: str) -> AsyncGenerator[Client]:
+    """A client of a server that echoes, in this very process. Hides a nursery."""
+    server = Server()
     async with trio.open_nursery() as nursery:
-        await nursery.start(hub.run)
-        await nursery.start(transport.serve, address, hub.accept)
-        nursery.start_soon(echo, hub.register("echo"))
-        async with open_courier(transport, address, client="bench", epoch=1) as courier:
-            yield courier
+        await nursery.start(server.run)
+        await nursery.start(transport.serve, address, server.accept)
+        nursery.start_soon(echo, server.register("echo"))
+        async with open_client(transport, address, client_id="bench", epoch=1) as client:
+            yield client
         nursery.cancel_scope.cancel()
 
 
@@ -61,12 +61,12 @@ async def echo(inbox: Inbox) -> None:
         (await inbox.receive()).answer(ARGS)
 
 
-async def ask_round_trips(courier: Courier, times: int) -> float:
+async def ask_round_trips(client: Client, times: int) -> float:
     """The median round trip of `times` asks, in us."""
     taken: list[float] = []
     for _ in range(times):
         began = perf_counter()
-        await courier.ask("echo", "echo", ARGS, dict)
+        await client.ask("echo", "echo", ARGS, dict)
         taken.append(perf_counter() - began)
     return statistics.median(taken) * 1e6
 
@@ -88,11 +88,11 @@ async def _nng_round_trips(effort: Effort, ours_at: str, bare_at: str) -> Measur
     async def blocking_turn() -> float:
         return await trio.to_thread.run_sync(_blocking_round_trips, bare_at, times)
 
-    async with open_linked(NngTransport(), ours_at) as courier:
+    async with open_linked(NngTransport(), ours_at) as client:
         with pynng.Pair0(listen=bare_at + "-async") as answering, pynng.Pair0(dial=bare_at + "-async") as bare_async:
             ours, blocking, awaited = await take_turns(
                 effort.rounds(ROUNDS),
-                partial(ask_round_trips, courier, times),
+                partial(ask_round_trips, client, times),
                 blocking_turn,
                 partial(_awaited_round_trips, bare_async, answering, times),
             )
@@ -145,9 +145,9 @@ async def _awaited_round_trips(asking: Any, answering: Any, times: int) -> float
 
 async def _memory(effort: Effort) -> Measured:
     times = effort.times(ROUND_TRIPS * 2)
-    async with open_linked(MemoryTransport(), "memory://bench") as courier:
+    async with open_linked(MemoryTransport(), "memory://bench") as client:
         ours, bare = await take_turns(
-            effort.rounds(ROUNDS), partial(ask_round_trips, courier, times), partial(_channel_round_trips, times)
+            effort.rounds(ROUNDS), partial(ask_round_trips, client, times), partial(_channel_round_trips, times)
         )
     return Measured(ours, [Comparison("trio memory channels", bare, Goal(most=3.0))])
 
@@ -177,14 +177,14 @@ async def _pipelined(effort: Effort) -> Measured:
         ours_at, bare_at = f"ipc://{directory}/ours", f"ipc://{directory}/bare"
         asking: Any
         async with (
-            open_process("benchmarks.serving", "hub", ours_at),
+            open_process("benchmarks.serving", "server", ours_at),
             open_process("benchmarks.serving", "reply-contexts", bare_at),
-            open_courier(NngTransport(), ours_at, client="bench", epoch=1) as courier,
+            open_client(NngTransport(), ours_at, client_id="bench", epoch=1) as client,
         ):
             with pynng.Req0(dial=bare_at, block_on_dial=True) as asking:
                 ours, bare, floor = await take_turns(
                     effort.rounds(ROUNDS),
-                    partial(_asks_per_second, courier, effort.times(PIPELINED)),
+                    partial(_asks_per_second, client, effort.times(PIPELINED)),
                     partial(_contexts_per_second, asking, effort.times(PIPELINED // 8)),
                     partial(_wakes_per_second, effort.times(PIPELINED)),
                 )
@@ -197,10 +197,10 @@ async def _pipelined(effort: Effort) -> Measured:
     )
 
 
-async def _asks_per_second(courier: Courier, times: int) -> float:
+async def _asks_per_second(client: Client, times: int) -> float:
     async def asker() -> None:
         for _ in range(times // IN_FLIGHT):
-            await courier.ask("echo", "echo", ARGS, dict)
+            await client.ask("echo", "echo", ARGS, dict)
 
     return await _rate(asker, times)
 

@@ -10,7 +10,7 @@ import pynng
 import trio
 
 from actors.errors import CallerCancelled
-from actors.mailbox import Hub, Inbox, Mail
+from actors.mailbox import Inbox, Request, Server
 from benchmarks.mailbox import ARGS, IN_FLIGHT, REPLY, echo
 from transports.nng import NngTransport
 
@@ -18,50 +18,50 @@ from transports.nng import NngTransport
 BLOCK = 1024 * 1024
 
 
-async def serve_hub(address: str) -> None:
-    """A hub with an actor that echoes."""
-    hub = Hub()
+async def serve_server(address: str) -> None:
+    """A server with an actor that echoes."""
+    server = Server()
     async with trio.open_nursery() as nursery:
-        await nursery.start(hub.run)
-        await nursery.start(NngTransport().serve, address, hub.accept)
-        nursery.start_soon(echo, hub.register("echo"))
+        await nursery.start(server.run)
+        await nursery.start(NngTransport().serve, address, server.accept)
+        nursery.start_soon(echo, server.register("echo"))
         print("ready", flush=True)
 
 
 async def serve_endless(address: str) -> None:
-    """A hub with an actor that echoes, and streams without end to whoever opens one."""
-    hub = Hub()
+    """A server with an actor that echoes, and streams without end to whoever opens one."""
+    server = Server()
     async with trio.open_nursery() as nursery:
-        await nursery.start(hub.run)
-        await nursery.start(NngTransport().serve, address, hub.accept)
-        inbox = hub.register("echo")
+        await nursery.start(server.run)
+        await nursery.start(NngTransport().serve, address, server.accept)
+        inbox = server.register("echo")
         print("ready", flush=True)
         while True:
-            mail = await inbox.receive()
-            if mail.is_stream:
-                nursery.start_soon(_push, mail)
+            request = await inbox.receive()
+            if request.is_stream:
+                nursery.start_soon(_push, request)
             else:
-                mail.answer(ARGS)
+                request.answer(ARGS)
 
 
-async def _push(mail: Mail) -> None:
+async def _push(request: Request) -> None:
     with suppress(CallerCancelled):
         while True:
-            await mail.push(bytes(10_000), offset=0)
+            await request.push(bytes(10_000), offset=0)
 
 
 async def serve_holding(address: str) -> None:
-    """A hub with an actor that echoes, and never answers what is to be held."""
-    hub = Hub()
+    """A server with an actor that echoes, and never answers what is to be held."""
+    server = Server()
     async with trio.open_nursery() as nursery:
-        await nursery.start(hub.run)
-        await nursery.start(NngTransport().serve, address, hub.accept)
-        inbox = hub.register("echo")
+        await nursery.start(server.run)
+        await nursery.start(NngTransport().serve, address, server.accept)
+        inbox = server.register("echo")
         print("ready", flush=True)
         while True:
-            mail = await inbox.receive()
-            if mail.verb == "echo":
-                mail.answer(ARGS)
+            request = await inbox.receive()
+            if request.verb == "echo":
+                request.answer(ARGS)
 
 
 async def serve_contexts(address: str) -> None:
@@ -81,22 +81,22 @@ async def serve_contexts(address: str) -> None:
 
 
 async def serve_streamer(address: str) -> None:
-    """A hub with an actor that pushes as many bytes as it is asked for."""
-    hub = Hub()
+    """A server with an actor that pushes as many bytes as it is asked for."""
+    server = Server()
     block = bytes(BLOCK)
 
     async def push(inbox: Inbox) -> None:
         while True:
-            mail = await inbox.receive()
-            size = mail.decode(dict[str, int])["size"]
+            request = await inbox.receive()
+            size = request.decode(dict[str, int])["size"]
             for offset in range(0, size, BLOCK):
-                await mail.push(block[: size - offset], offset=offset)
-            mail.answer()
+                await request.push(block[: size - offset], offset=offset)
+            request.answer()
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(hub.run)
-        await nursery.start(NngTransport().serve, address, hub.accept)
-        nursery.start_soon(push, hub.register("stream"))
+        await nursery.start(server.run)
+        await nursery.start(NngTransport().serve, address, server.accept)
+        nursery.start_soon(push, server.register("stream"))
         print("ready", flush=True)
 
 
@@ -117,7 +117,7 @@ async def serve_bytes(path: str) -> None:
 
 
 KINDS = {
-    "hub": serve_hub,
+    "server": serve_server,
     "endless": serve_endless,
     "holding": serve_holding,
     "reply-contexts": serve_contexts,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.mailbox import open_courier
+from actors.mailbox import open_client
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from benchmarks.containers import open_box
 from benchmarks.figure import Comparison, Effort, Figure, Goal, Measured, take_turns
@@ -24,7 +24,7 @@ from transports.nng import NngTransport
 
 if TYPE_CHECKING:
     from actors.handles import SandboxHandle
-    from actors.mailbox import Courier
+    from actors.mailbox import Client
 
 ROUNDS = 7
 MEGABYTE = 1_000_000
@@ -39,12 +39,12 @@ async def _ipc(effort: Effort) -> Measured:
         async with (
             open_process("benchmarks.serving", "streamer", ours_at) as serving,
             open_process("benchmarks.serving", "bytes", bare_at),
-            open_courier(NngTransport(), ours_at, client="bench", epoch=1) as courier,
+            open_client(NngTransport(), ours_at, client_id="bench", epoch=1) as client,
         ):
-            await _streamed(courier, size // 4)
+            await _streamed(client, size // 4)
             before = resident(serving.pid), resident()
             ours, bare = await take_turns(
-                effort.rounds(ROUNDS), partial(_streamed, courier, size), partial(_received, bare_at, size)
+                effort.rounds(ROUNDS), partial(_streamed, client, size), partial(_received, bare_at, size)
             )
             grown = resident(serving.pid) - before[0], resident() - before[1]
     notes = {"resident growth": f"server {grown[0]:.1f} MB, client {grown[1]:.1f} MB"}
@@ -52,10 +52,10 @@ async def _ipc(effort: Effort) -> Measured:
     return Measured(ours, [peer], notes)
 
 
-async def _streamed(courier: Courier, size: int) -> float:
+async def _streamed(client: Client, size: int) -> float:
     taken = 0
     began = perf_counter()
-    async with courier.open_stream("stream", "read", {"size": size}) as parts:
+    async with client.open_stream("stream", "read", {"size": size}) as parts:
         async for part in parts:
             taken += len(part.data)
     assert taken == size

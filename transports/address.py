@@ -1,7 +1,7 @@
 """Addresses of sockets, parsed once into a frozen value: one table of schemes.
 
 For everything that a person or a file may write where a peer listens. Two kinds never stand for each other: where an
-agent listens (`unix://`, `vsock://`, `hvsock://`, `remote:`, `serial:`) and where a katrio takes mail (`ipc://`,
+agent listens (`unix://`, `vsock://`, `hvsock://`, `remote:`, `serial:`) and where a katrio takes requests (`ipc://`,
 `inproc://`). Not for opening them: `transports.agent_sockets` and `transports.schemes`.
 """
 
@@ -176,7 +176,7 @@ SCHEMES: Mapping[str, Scheme] = {
     ),
     "remote": Scheme(("remote:", "remote://"), Kind.AGENT, "remote:/run/x/proxy.sock", _path),
     "serial": Scheme(("serial:", "serial://"), Kind.AGENT, "serial:/dev/ttyS1 or serial:/run/x/chardev.sock", _path),
-    "ipc": Scheme(("ipc://",), Kind.MAILBOX, "ipc:///run/katrio/hub", _path),
+    "ipc": Scheme(("ipc://",), Kind.MAILBOX, "ipc:///run/katrio/server", _path),
     "inproc": Scheme(("inproc://",), Kind.MAILBOX, "inproc://name", _inproc),
 }
 
@@ -204,7 +204,7 @@ def parse_address(text: str) -> Address:
 
 def parse_agent_address(text: str) -> Address:
     """Where an agent listens. Raises: AddressError, for what is a mailbox's as well."""
-    return _parse_as(Kind.AGENT, text, "is where a katrio takes mail, for --world attached; an agent's address is")
+    return _parse_as(Kind.AGENT, text, "is where a katrio takes requests, for --world attached; an agent's address is")
 
 
 def parse_dialled_address(text: str) -> Address:
@@ -219,10 +219,10 @@ def parse_dialled_address(text: str) -> Address:
 
 
 def parse_mailbox_address(text: str) -> Address:
-    """Where a katrio takes mail. Raises: AddressError, for what is an agent's as well."""
+    """Where a katrio takes requests. Raises: AddressError, for what is an agent's as well."""
     if text.partition("://")[0] in {"tcp", "tcp4", "tcp6", "tls+tcp", "ws", "wss"}:
         raise AddressError(f"{_shown(text)}: tcp needs mutual TLS, which is not there yet; use {_forms(Kind.MAILBOX)}")
-    return _parse_as(Kind.MAILBOX, text, "is where an agent listens; a katrio takes mail at")
+    return _parse_as(Kind.MAILBOX, text, "is where an agent listens; a katrio takes requests at")
 
 
 def _parse_as(kind: Kind, text: str, otherwise: str) -> Address:

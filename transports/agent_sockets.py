@@ -168,5 +168,5 @@ async def _serve(address: Address, handlers: _Handlers, *, task_status: trio.Tas
 
 def _row(address: Address) -> _Row:
     if address.kind is not Kind.AGENT:
-        raise AddressError(f"{address} is where a katrio takes mail; agents are at {', '.join(_TABLE)}")
+        raise AddressError(f"{address} is where a katrio takes requests; agents are at {', '.join(_TABLE)}")
     return _TABLE[address.scheme]

@@ -45,7 +45,7 @@ class AddressError(TransportError):
 
 
 class AddressInUse(TransportError):
-    """Somebody answers on this address already; listening there would steal their mail."""
+    """Somebody answers on this address already; listening there would steal their messages."""
 
 
 class Unreachable(TransportError):

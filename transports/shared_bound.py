@@ -4,7 +4,7 @@ Bounds for each peer alone add up with the peers, and a bound for all alone woul
 So what is held is put on accounts of one bound, and an account may hold as much as is free of it: one peer half
 of the bound, two a third each, and so on (Choudhury and Hahne, "Dynamic queue length thresholds", 1998). Those that
 came first and never give back leave little to who comes late: whose asks must be served all the same makes room first
-(`actors.mailbox.hub`). Without I/O. What becomes of who is refused is its owner's matter.
+(`actors.mailbox.server`). Without I/O. What becomes of who is refused is its owner's matter.
 """
 
 from __future__ import annotations

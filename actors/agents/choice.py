@@ -21,8 +21,8 @@ from actors.agents.kata.dialects import DIALECTS
 from actors.agents.noop import connect_noop
 from actors.agents.settings import decode_settings, keys_of, plain_key
 from actors.errors import InvalidArgument
-from actors.likeness import nearest
 from actors.node.protocols import GuestProtocol
+from actors.suggest import nearest
 from transports.recognise import Peer
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from actors.errors import InvalidArgument, Unsupported
-from actors.likeness import nearest
+from actors.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ import trio
 
 from actors.cli.say import complain
 from actors.errors import AgentUnreachable, InvalidArgument
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from transports.errors import AddressError, AddressInUse
 from transports.plain import printable
 from transports.socket_files import remove_stale
@@ -91,7 +91,7 @@ async def open_command(
             raise InvalidArgument(f"--agent-command {words}: {error.strerror}", field="agent-command") from error
         started = Started(child, log, words)
         try:
-            async with open_plain_nursery() as nursery:
+            async with open_collapsing_nursery() as nursery:
                 nursery.start_soon(_watch, started)
                 nursery.start_soon(_tell, started, " and ".join(map(str, addresses)), slow)
                 try:

@@ -34,7 +34,7 @@ from actors.conformance.report.junit import as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 from actors.conformance.runner import Settings, run_cases
 from actors.errors import InvalidArgument, KatrioError, NotFound
-from actors.likeness import nearest
+from actors.suggest import nearest
 from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:

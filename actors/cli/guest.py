@@ -21,7 +21,7 @@ from actors.errors import InvalidArgument, KatrioError
 from actors.launchers.addresses import serve_at
 from actors.node.facts import choose_engine, read_facts
 from actors.node.protocols import GuestProtocol
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.scenario.report.base import json_text
 from transports.errors import AddressError, TransportError
 
@@ -46,13 +46,13 @@ def guest(options: GuestOptions) -> int:
 async def _serve(options: GuestOptions) -> Exit:
     protocol = GuestProtocol(options.dialect if options.agent == "kata" else options.agent)
     code = Exit.INTERRUPTED
-    async with open_plain_nursery() as nursery:
+    async with open_collapsing_nursery() as nursery:
         with trio.CancelScope() as serving:
             await nursery.start(heed_interrupts, serving.cancel, lambda: None)
             engine, _ = choose_engine(read_facts(), options.engine)
             async with (
                 open_guest(engine=engine, protocol=protocol, run_dir=options.run_dir) as running,
-                open_plain_nursery() as listeners,
+                open_collapsing_nursery() as listeners,
             ):
                 await listeners.start(serve_at, running, options.addresses)
                 _tell_ready(options, engine)

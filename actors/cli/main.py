@@ -157,7 +157,7 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument(
         "--address",
         metavar="URL",
-        help="of the attached world: where another program takes mail, or where an agent listens",
+        help="of the attached world: where another program takes requests, or where an agent listens",
     )
     run.add_argument("--var", action="append", default=[], metavar="NAME=TEXT", help="a value for the file's vars")
     run.add_argument(
@@ -277,7 +277,7 @@ def _add_call(commands: _Commands) -> None:
 
 
 def _nearest(word: str, right: Sequence[str]) -> str:
-    from actors.likeness import nearest
+    from actors.suggest import nearest
 
     like = nearest(word, right)
     return f"; did you mean {like}?" if like else ""

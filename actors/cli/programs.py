@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from actors.likeness import nearest
 from actors.scenario.language.declared import LimitsDecl
 from actors.scenario.language.needs import Need
 from actors.scenario.reading.load import Sources, load_file, load_text
 from actors.scenario.reading.problems import Problem, ScenarioError
 from actors.scenario.reading.scenario import Loaded, Scenario
 from actors.scenario.reading.yamltree import MAX_BYTES
+from actors.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

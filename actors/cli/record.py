@@ -21,7 +21,7 @@ from actors.cli.report_files import check_writable, write_whole
 from actors.cli.say import complain, say, tell_error, tell_unwritten
 from actors.cli.signals import heed_interrupts
 from actors.errors import InvalidArgument, KatrioError
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.scenario.reading.load import load_text
 from actors.scenario.reading.problems import ScenarioError
 from actors.scenario.report.plain import PlainReport
@@ -138,7 +138,7 @@ class _Session:
     async def run(self) -> Exit:
         """The exit code. Raises: KatrioError, TransportError, OSError, when the world does not open."""
         result = None
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             await nursery.start(heed_interrupts, self._interrupt, self._report.close)
             async with open_embedded(agent="kata", engine=self._engine, run_dir=None) as world:
                 system = recorded(world.system, trio.current_time, self._note, self.heard)

@@ -25,7 +25,7 @@ from actors.errors import InvalidArgument, KatrioError
 from actors.limits import DEFAULT_LIMITS, slow_limits
 from actors.node.facts import choose_engine, read_facts
 from actors.node.rundir import default_run_root, make_run_root
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.scenario.reading.slowed import slowed
 from actors.scenario.report.gathered import Gathered
 from actors.scenario.report.summary import Totals
@@ -156,7 +156,7 @@ class _Session:
         async with AsyncExitStack() as stack:
             if self._options.world == "attached":
                 self._attached = await stack.enter_async_context(self._open_attached())
-            async with open_plain_nursery() as nursery:
+            async with open_collapsing_nursery() as nursery:
                 for _ in range(self._options.jobs):
                     nursery.start_soon(work)
 

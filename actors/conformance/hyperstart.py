@@ -21,7 +21,7 @@ from actors.conformance.kata_container import ALIVE, Finished, at_most, check_al
 from actors.conformance.subject import reaching, target_limits
 from actors.conformance.tap import ControlTap, StreamTap, tapped
 from actors.errors import AgentError, KatrioError, OutcomeUnknown
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from transports.hyperstart import messages
 from transports.hyperstart.codec import Code, command_name
@@ -92,7 +92,7 @@ class HyperstartTarget:
     @asynccontextmanager
     async def open_target(self) -> AsyncGenerator[None]:
         """The link, and the pod."""
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             control, streams = tapped(self.dial_control, self.control_tap), tapped(self.dial_streams, self.streams_tap)
             self._link = HyperstartLink(control, streams, self.limits)
             with reaching():
@@ -113,7 +113,7 @@ class HyperstartTarget:
         rootfs = f"{self.share.rstrip('/')}/{self.rootfs.strip('/')}"
         if self.roots is not None:
             rootfs = await trio.to_thread.run_sync(self.roots.copy, rootfs)
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             yield Hyperstart(self, nursery, rootfs, deadline=deadline, slow=self.slow)
             nursery.cancel_scope.cancel()
 

@@ -33,7 +33,7 @@ from actors.errors import (
     NotFound,
     Unsupported,
 )
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.schemas.dialect import Dialect
 from actors.schemas.oci import Mount
 from actors.schemas.rpcs import RPCS
@@ -117,7 +117,7 @@ class KataTarget:
 
         Raises: InvalidArgument: the root is not there, says the agent.
         """
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             self._control = self.link(self.start_seconds)
             await nursery.start(self._control.run)
             with reaching():
@@ -218,7 +218,7 @@ class KataTarget:
     async def open_subject(self, deadline: float) -> AsyncGenerator[Kata]:
         """See `Target`. Hides a nursery for the links."""
         rootfs = self.rootfs if self.roots is None else await trio.to_thread.run_sync(self.roots.copy, self.rootfs)
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             link = self.link()
             await nursery.start(link.run)
             yield Kata(link, self.ids, self, nursery, rootfs, deadline=deadline, slow=self.slow)
@@ -226,7 +226,7 @@ class KataTarget:
 
     async def check_alive(self) -> None:
         """See `Target`. Health is answered by an agent that hangs too: something is asked that needs what its other calls need."""
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             link = self.link()
             await nursery.start(link.run)
             await link.call(RPCS["Check"], RPCS["Check"].request())
@@ -335,7 +335,7 @@ class Kata(KataCalls):
 
     async def clean(self) -> None:
         """See `Subject`: kill and remove, whatever state it is in."""
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             for container in () if self.agent_ended else self._made:
                 nursery.start_soon(self._remove, container)
         if self.target.roots is not None:

@@ -14,6 +14,7 @@ import trio
 from trio_util import AsyncValue
 
 from actors.actor import Actor, plain_handlers
+from actors.cancellable import CancellableTask
 from actors.container.listing import Listing
 from actors.container.processes import Processes
 from actors.errors import (
@@ -29,17 +30,16 @@ from actors.errors import (
 )
 from actors.events import Events
 from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
-from actors.owned import OwnedTask
 from actors.wire.events import ActorEvent
 from actors.wire.spec import Stopped
-from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing, Overlap, Stop
+from actors.wire.verbs import CONTAINER_VERBS, Concurrency, Info, Nothing, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 
     from actors.agents.base import AgentConnection
     from actors.limits import Limits
-    from actors.mailbox import Inbox, Mail
+    from actors.mailbox import Inbox, Request
     from actors.wire.spec import ContainerSpec
     from actors.wire.verbs import Delete, Exec
 
@@ -91,7 +91,7 @@ class ContainerActor:
         # who wants it ended, and by when; and the wait for a polite end, while one runs
         self._ends: list[tuple[Stop, float]] = []
         self._polite = trio.CancelScope()
-        self._link = OwnedTask(f"the link of container {address!r}")
+        self._link = CancellableTask(f"the link of container {address!r}")
         self._processes = Processes(name, connection, limits, self._check, self.events)
         self._actor = Actor(
             address,
@@ -145,9 +145,9 @@ class ContainerActor:
             following.cancel_scope.cancel()
 
     async def stop(self, args: Stop) -> Stopped:
-        """The stop order, for the sandbox: takes its turn in this actor's lane like a caller's `stop`."""
-        with self._actor.lane.ticket(Overlap.PREEMPTIVE) as ticket, self.wants_end(args):
-            await ticket.turn()
+        """The stop order, for the sandbox: takes its turn in this actor's turn queue like a caller's `stop`."""
+        with self._actor.turns.take(Concurrency.PREEMPTIVE) as turn, self.wants_end(args):
+            await turn.wait()
             return await self._stop(args)
 
     @contextlib.contextmanager
@@ -212,7 +212,7 @@ class ContainerActor:
     def _check(self, verb: str) -> None:
         CONTAINER.check(verb, self.state.value, self.id)
 
-    def _refusable(self) -> Mapping[str, Callable[[Any, Mail], Awaitable[object]]]:
+    def _refusable(self) -> Mapping[str, Callable[[Any, Request], Awaitable[object]]]:
         """What an agent does while a container lives, and refuses when that has just ended."""
         listing = Listing(self.id, self._agent, self._limits, self._check)
         return {
@@ -229,13 +229,13 @@ class ContainerActor:
         return partial(getattr(self._agent, f"{verb}_container"), self.id)
 
     def _judged(
-        self, verb: str, handler: Callable[[Any, Mail], Awaitable[object]]
-    ) -> Callable[[Any, Mail], Awaitable[object]]:
+        self, verb: str, handler: Callable[[Any, Request], Awaitable[object]]
+    ) -> Callable[[Any, Request], Awaitable[object]]:
         """What an agent refuses because the container has ended meanwhile is an invalid transition, in whatever words it says so."""
 
-        async def judged(args: object, mail: Mail) -> object:
+        async def judged(args: object, request: Request) -> object:
             try:
-                return await handler(args, mail)
+                return await handler(args, request)
             except (AgentError, InvalidArgument, NotFound) as error:
                 if "field" not in error.details:
                     await self._processes.ends(self._processes.init)
@@ -250,13 +250,13 @@ class ContainerActor:
     def _exited(self) -> None:
         self._move_if(ContainerEvent.EXITED)
 
-    async def _start(self, args: Nothing, mail: Mail) -> Nothing:
+    async def _start(self, args: Nothing, request: Request) -> Nothing:
         self._check("start")
         self._move(ContainerEvent.START)
         try:
             await self._agent.start_container(self.id)
         except OutcomeUnknown as error:
-            await self._find_out(error, mail)
+            await self._find_out(error, request)
             return Nothing()
         except BaseException:
             self._move_if(ContainerEvent.START_FAILED)
@@ -265,32 +265,32 @@ class ContainerActor:
         self._move_if(ContainerEvent.STARTED)
         return Nothing()
 
-    async def _pause(self, args: Nothing, mail: Mail) -> Nothing:
+    async def _pause(self, args: Nothing, request: Request) -> Nothing:
         self._check("pause")
         try:
             await self._agent.pause_container(self.id)
         except OutcomeUnknown as error:
-            await self._find_out(error, mail)
+            await self._find_out(error, request)
             return Nothing()
         self._move_if(ContainerEvent.PAUSED)
         return Nothing()
 
-    async def _resume(self, args: Nothing, mail: Mail) -> Nothing:
+    async def _resume(self, args: Nothing, request: Request) -> Nothing:
         self._check("resume")
         try:
             await self._agent.resume_container(self.id)
         except OutcomeUnknown as error:
-            await self._find_out(error, mail)
+            await self._find_out(error, request)
             return Nothing()
         self._move_if(ContainerEvent.RESUMED)
         return Nothing()
 
-    async def _find_out(self, error: OutcomeUnknown, mail: Mail) -> None:
+    async def _find_out(self, error: OutcomeUnknown, request: Request) -> None:
         """The reply was lost with the link. The caller is told at once; what comes next waits, boundedly, for the truth.
 
         A stop must not wait longer than that, so what the guest has not told by then is found out beside other verbs.
         """
-        mail.fail(error)
+        request.fail(error)
         with trio.move_on_after(self._limits.reconnect_seconds) as asking:
             await self._adopt_state()
         if asking.cancelled_caught and self._following is not None:
@@ -310,11 +310,11 @@ class ContainerActor:
                 self._move_if(event)
             return
 
-    async def _exec(self, args: Exec, mail: Mail) -> Nothing:
+    async def _exec(self, args: Exec, request: Request) -> Nothing:
         assert self._following is not None
         return await self._processes.exec(args, self._following)
 
-    async def _stop_verb(self, args: Stop, mail: Mail) -> Stopped:
+    async def _stop_verb(self, args: Stop, request: Request) -> Stopped:
         return await self._stop(args)
 
     def _grace(self, args: Stop) -> float:
@@ -381,7 +381,7 @@ class ContainerActor:
             await self._agent.remove_container(self.id)
         self._removed = True
 
-    async def _delete(self, args: Delete, mail: Mail) -> Nothing:
+    async def _delete(self, args: Delete, request: Request) -> Nothing:
         if args.force and self.state.value not in (ContainerState.STOPPED, ContainerState.LOST):
             # how it ended need not be known to forget it
             with contextlib.suppress(OutcomeUnknown):
@@ -396,12 +396,12 @@ class ContainerActor:
         self._deleted.set()
         return Nothing()
 
-    async def _disconnect(self, args: Nothing, mail: Mail) -> Nothing:
+    async def _disconnect(self, args: Nothing, request: Request) -> Nothing:
         self._check("disconnect")
         await self._agent.disconnect()
         return Nothing()
 
-    async def _info(self, args: Nothing, mail: Mail) -> Info:
+    async def _info(self, args: Nothing, request: Request) -> Info:
         names = tuple(process.name for process in self._processes if process.name and not process.settled)
         return Info(self.id, str(self.state.value), names, self._processes.init.status, self._oom_kills)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.errors import AgentError, InvalidArgument, ResourceExhausted, Unsupported
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.wire.spec import ProcessSpec
 from actors.wire.verbs import ListedProcesses
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from actors.agents.base import AgentConnection
     from actors.limits import Limits
-    from actors.mailbox import Mail
+    from actors.mailbox import Request
     from actors.wire.verbs import ListProcesses
 
 __all__ = ["Listing"]
@@ -38,7 +38,7 @@ class Listing:
         self._check = check
         self._runs = 0
 
-    async def list_processes(self, args: ListProcesses, mail: Mail) -> ListedProcesses:
+    async def list_processes(self, args: ListProcesses, request: Request) -> ListedProcesses:
         """Raises: InvalidArgument (arguments that ps refuses), InvalidTransition, Unsupported."""
         self._check("list_processes")
         if args.format == "json" and args.args:
@@ -89,7 +89,7 @@ class Listing:
                         limit=self._limits.read_bytes,
                     )
 
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             nursery.start_soon(drain, "stdout", self._agent.read_stdout)
             nursery.start_soon(drain, "stderr", self._agent.read_stderr)
         return found["stdout"].decode("utf-8", "replace"), found["stderr"].decode("utf-8", "replace")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from actors.container.output import Output
     from actors.events import Events
     from actors.limits import Limits
-    from actors.mailbox import Mail
+    from actors.mailbox import Request
     from actors.wire.spec import ExitStatus
     from actors.wire.verbs import Exec, ProcessRef, ReadOutput, Signal, Winsize, WriteStdin
 
@@ -164,7 +164,7 @@ class Processes:
             limit=self._limits.processes,
         )
 
-    async def signal(self, args: Signal, mail: Mail) -> Signalled:
+    async def signal(self, args: Signal, request: Request) -> Signalled:
         """To one process, or with `all` to each; one that has ended is passed over."""
         if args.all and args.process:
             raise InvalidArgument("signal: `all` and `process` exclude each other", field="process")
@@ -206,7 +206,7 @@ class Processes:
             await process.wait_settled()
         return process.settled
 
-    async def winsize(self, args: Winsize, mail: Mail) -> Nothing:
+    async def winsize(self, args: Winsize, request: Request) -> Nothing:
         """Resize its terminal."""
         process = self._open_process("winsize", args.process)
         if not process.tty:
@@ -224,7 +224,7 @@ class Processes:
             raise NotFound(f"winsize: process {process.agent_name!r} has ended", process=args.process)
         return Nothing()
 
-    async def write_stdin(self, args: WriteStdin, mail: Mail) -> Written:
+    async def write_stdin(self, args: WriteStdin, request: Request) -> Written:
         """Write, waiting for room."""
         process = self._open_process("write_stdin", args.process)
         # an empty write would be an end of file for today's Rust agent
@@ -233,39 +233,39 @@ class Processes:
         asked = self._agent.write_stdin(self._container, process.agent_name, args.data)
         return Written(await self._unless_ended(process, asked) or 0)
 
-    async def close_stdin(self, args: ProcessRef, mail: Mail) -> Nothing:
+    async def close_stdin(self, args: ProcessRef, request: Request) -> Nothing:
         """End of file; on a terminal nothing happens, as closing its master would hang up the session."""
         process = self._open_process("close_stdin", args.process)
         if not process.settled and not process.tty:
             await self._unless_ended(process, self._agent.close_stdin(self._container, process.agent_name))
         return Nothing()
 
-    async def wait(self, args: ProcessRef, mail: Mail) -> ExitStatus:
+    async def wait(self, args: ProcessRef, request: Request) -> ExitStatus:
         """Its end, from the answer that is kept."""
         process = self._process(args.process)
         if not self._agent.follows_processes:
             return await self._agent.wait_process(self._container, process.agent_name)
         return await process.wait()
 
-    async def read_stdout(self, args: ReadOutput, mail: Mail) -> Nothing:
+    async def read_stdout(self, args: ReadOutput, request: Request) -> Nothing:
         """Push its output until its end."""
-        return await self._push(self._process(args.process).stdout, mail)
+        return await self._push(self._process(args.process).stdout, request)
 
-    async def read_stderr(self, args: ReadOutput, mail: Mail) -> Nothing:
+    async def read_stderr(self, args: ReadOutput, request: Request) -> Nothing:
         """Push its error output until its end."""
-        return await self._push(self._process(args.process).stderr, mail)
+        return await self._push(self._process(args.process).stderr, request)
 
-    async def _push(self, output: Output, mail: Mail) -> Nothing:
+    async def _push(self, output: Output, request: Request) -> Nothing:
         output.attach()
         try:
             told = 0
             while (part := await output.front(self._limits.chunk_bytes)) is not None:
-                await mail.push(part.data, offset=part.offset, gap=part.gap)
+                await request.push(part.data, offset=part.offset, gap=part.gap)
                 output.passed_on(part)
                 told = part.offset + len(part.data)
             if told < output.offset:
                 # all of it went to readers before: an empty part says how much that was
-                await mail.push(b"", offset=output.offset)
+                await request.push(b"", offset=output.offset)
         finally:
             output.detach()
         return Nothing()

@@ -1,6 +1,6 @@
 """Typed handles: what a program holds to drive a system, its sandboxes, containers and processes.
 
-For every caller: scenario steps, the command line, embedding code. A handle is a courier and an address,
+For every caller: scenario steps, the command line, embedding code. A handle is a client and an address,
 no state: it may be copied, kept, and used by any number of tasks at once. Not for owning anything: a
 sandbox lives until somebody stops it, whatever happens to its handles.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
-    from actors.mailbox import Courier
+    from actors.mailbox import Client
     from actors.wire.verb import Verb
 
 __all__ = ["UNSET", "Deadline", "Handle", "SeenEvent", "Timeout", "check_bytes", "with_grace"]
@@ -37,19 +37,19 @@ Timeout: TypeAlias = float | Unset | None
 UNSET = Unset.UNSET
 
 
-def with_grace(courier: Courier, timeout: Timeout, grace: float | None) -> Timeout:
+def with_grace(client: Client, timeout: Timeout, grace: float | None) -> Timeout:
     """A stop's timeout: where none is given, the grace that it may wait out comes on top of the limits' own."""
     # what is no grace is told by its field
     if timeout is not UNSET or not isinstance(grace, int | float) or not 0 < grace < math.inf:
         return timeout
-    return courier.limits.ask_seconds + grace
+    return client.limits.ask_seconds + grace
 
 
 class Deadline:
     """The end of a timeout that several asks share."""
 
-    def __init__(self, courier: Courier, timeout: Timeout) -> None:
-        seconds = courier.limits.ask_seconds if isinstance(timeout, Unset) else checked_seconds(timeout, "timeout")
+    def __init__(self, client: Client, timeout: Timeout) -> None:
+        seconds = client.limits.ask_seconds if isinstance(timeout, Unset) else checked_seconds(timeout, "timeout")
         self._at = trio.current_time() + seconds
 
     def left(self) -> float | None:
@@ -67,13 +67,13 @@ class SeenEvent:
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """A courier and the address of an actor."""
+    """A client and the address of an actor."""
 
-    courier: Courier
+    client: Client
     address: str
 
     async def _ask(self, verb: Verb[A, R], args: A, timeout: Timeout) -> R:
-        return await self.courier.ask(self.address, verb.name, args, verb.result, timeout=timeout)
+        return await self.client.ask(self.address, verb.name, args, verb.result, timeout=timeout)
 
     async def _delete(self, verb: Verb[Delete, Nothing], timeout: Timeout, *, force: bool) -> None:
         try:
@@ -83,16 +83,16 @@ class Handle:
                 raise
 
     def _open_events(self) -> AbstractAsyncContextManager[AsyncIterator[SeenEvent]]:
-        return _open_events_of(self.courier, self.address)
+        return _open_events_of(self.client, self.address)
 
 
 @asynccontextmanager
-async def _open_events_of(courier: Courier, address: str) -> AsyncGenerator[AsyncIterator[SeenEvent]]:
+async def _open_events_of(client: Client, address: str) -> AsyncGenerator[AsyncIterator[SeenEvent]]:
     async def seen() -> AsyncGenerator[SeenEvent]:
         async for part in parts:
             yield SeenEvent(decode_value(part.value, ActorEvent), part.lost)
 
-    async with courier.open_events(address, "events", Nothing()) as parts, aclosing(seen()) as events:
+    async with client.open_events(address, "events", Nothing()) as parts, aclosing(seen()) as events:
         yield events
 
 

@@ -45,11 +45,11 @@ class ContainerHandle(Handle):
     @property
     def init(self) -> ProcessHandle:
         """Its first process."""
-        return ProcessHandle(self.courier, self.address, "")
+        return ProcessHandle(self.client, self.address, "")
 
     def process(self, name: str) -> ProcessHandle:
         """A handle on a process that `exec` made; asks nothing."""
-        return ProcessHandle(self.courier, self.address, name)
+        return ProcessHandle(self.client, self.address, name)
 
     async def start(self, *, timeout: Timeout = UNSET) -> None:
         """Let its init run. Raises: InvalidTransition."""
@@ -66,7 +66,7 @@ class ContainerHandle(Handle):
     async def exec(self, name: str, spec: ProcessSpec, *, timeout: Timeout = UNSET) -> ProcessHandle:
         """Start one more process, named `name`. Raises: AlreadyExists, InvalidTransition, InvalidArgument."""
         await self._ask(ContainerVerbs.exec, Exec(name, spec), timeout)
-        return ProcessHandle(self.courier, self.address, name)
+        return ProcessHandle(self.client, self.address, name)
 
     async def update(self, resources: ResourceSpec, *, timeout: Timeout = UNSET) -> None:
         """Change its limits while it runs; all of them or none. Raises: InvalidArgument, Unsupported (the field)."""
@@ -112,7 +112,7 @@ class ContainerHandle(Handle):
 
         With `force` it ends stopped whatever fails. Raises then: OutcomeUnknown when nobody can tell how it ended.
         """
-        timeout = with_grace(self.courier, timeout, grace)
+        timeout = with_grace(self.client, timeout, grace)
         return await self._ask(ContainerVerbs.stop, Stop(signum, grace, force), timeout)
 
     async def delete(self, *, force: bool = False, timeout: Timeout = UNSET) -> None:

@@ -14,7 +14,7 @@ import trio
 from actors.errors import InvalidArgument, KatrioError
 from actors.handles.base import UNSET, Deadline, Handle, Timeout, check_bytes
 from actors.mailbox import checked_seconds
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.wire.spec import ExitStatus, TerminalSize
 from actors.wire.verbs import ContainerVerbs, ProcessRef, ReadOutput, Signal, Signalled, Winsize, WriteStdin
 
@@ -96,9 +96,9 @@ class ProcessHandle(Handle):
         """
         check_bytes(data)
         sent = 0
-        deadline = Deadline(self.courier, timeout)
+        deadline = Deadline(self.client, timeout)
         while sent < len(data):
-            chunk = data[sent : sent + self.courier.limits.chunk_bytes]
+            chunk = data[sent : sent + self.client.limits.chunk_bytes]
             args = WriteStdin(chunk, self.id)
             try:
                 answer = await self._ask(ContainerVerbs.write_stdin, args, deadline.left())
@@ -116,7 +116,7 @@ class ProcessHandle(Handle):
 
     @asynccontextmanager
     async def _open(self, verb: str) -> AsyncGenerator[AsyncIterator[StreamPart]]:
-        async with self.courier.open_stream(self.address, verb, ReadOutput(self.id)) as parts:
+        async with self.client.open_stream(self.address, verb, ReadOutput(self.id)) as parts:
             yield parts
 
     def open_stdout(self) -> AbstractAsyncContextManager[AsyncIterator[StreamPart]]:
@@ -142,7 +142,7 @@ class ProcessHandle(Handle):
         Raises: GuestDied, NotFound, OutcomeUnknown (nobody can tell how it ended), Busy (an output has a reader already),
             InvalidArgument.
         """
-        bound = self.courier.limits.collected_bytes if max_bytes is None else max_bytes
+        bound = self.client.limits.collected_bytes if max_bytes is None else max_bytes
         if not isinstance(bound, int) or bound < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidArgument(f"max_bytes is {str(bound)[:60]}: expected 0 or more", field="max_bytes")
         end = trio.current_time() + checked_seconds(timeout, "timeout")
@@ -155,7 +155,7 @@ class ProcessHandle(Handle):
 
         code: int | None = None
         with trio.move_on_at(end):
-            async with open_plain_nursery() as nursery:
+            async with open_collapsing_nursery() as nursery:
                 for verb in outputs:
                     nursery.start_soon(drain, verb)
             code = (await self.wait()).code

@@ -43,7 +43,7 @@ class SandboxHandle(Handle):
 
     async def stop(self, *, grace: float | None = None, timeout: Timeout = UNSET) -> None:
         """Stop every container (polite signal, `grace` seconds, SIGKILL), then the guest. Repeated is fine."""
-        timeout = with_grace(self.courier, timeout, grace)
+        timeout = with_grace(self.client, timeout, grace)
         await self._ask(SandboxVerbs.stop, Stop(grace_seconds=grace), timeout)
 
     async def delete(self, *, force: bool = False, timeout: Timeout = UNSET) -> None:
@@ -114,8 +114,8 @@ class SandboxHandle(Handle):
         Raises: InvalidArgument, PermissionDenied for a path that leads elsewhere, ResourceExhausted.
         """
         check_bytes(data)
-        chunk_bytes = self.courier.limits.chunk_bytes
-        deadline = Deadline(self.courier, timeout)
+        chunk_bytes = self.client.limits.chunk_bytes
+        deadline = Deadline(self.client, timeout)
         for offset in range(0, max(len(data), 1), chunk_bytes):
             piece = CopyFile(
                 path=path,
@@ -150,8 +150,8 @@ class SandboxHandle(Handle):
     async def create_container(self, name: str, spec: ContainerSpec, *, timeout: Timeout = UNSET) -> ContainerHandle:
         """Make a container whose init waits for `start`. Raises: AlreadyExists, InvalidArgument."""
         made = await self._ask(SandboxVerbs.create_container, CreateContainer(name, spec), timeout)
-        return ContainerHandle(self.courier, made.address)
+        return ContainerHandle(self.client, made.address)
 
     def container(self, name: str) -> ContainerHandle:
         """A handle on a container that exists already; asks nothing."""
-        return ContainerHandle(self.courier, f"{self.address}/{name}")
+        return ContainerHandle(self.client, f"{self.address}/{name}")

@@ -41,7 +41,7 @@ class SystemHandle(Handle):
         made = await self._ask(
             SystemVerbs.create_sandbox, CreateSandbox(name, SandboxSpec() if spec is None else spec), timeout
         )
-        return SandboxHandle(self.courier, made.address)
+        return SandboxHandle(self.client, made.address)
 
     async def info(self, *, timeout: Timeout = UNSET) -> Info:
         """The system's own view: its sandboxes are the `children`."""
@@ -53,4 +53,4 @@ class SystemHandle(Handle):
 
     def sandbox(self, name: str) -> SandboxHandle:
         """A handle on a sandbox that exists already; asks nothing."""
-        return SandboxHandle(self.courier, name)
+        return SandboxHandle(self.client, name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import GuestDied
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from transports.agent_sockets import serve_addresses
 from transports.relay import relay_to
 
@@ -39,7 +39,7 @@ async def serve_at(
     """
     channels = guest.channels
     dialers = (channels.agent,) if channels.streams is None else (channels.agent, channels.streams)
-    async with open_plain_nursery() as listeners:
+    async with open_collapsing_nursery() as listeners:
         pairs = [(address, relay_to(dial)) for address, dial in zip(addresses, dialers, strict=True)]
         # a kata agent takes a connection from each of its clients, a hyperstart one on each channel
         await listeners.start(partial(serve_addresses, several=channels.streams is None), pairs)

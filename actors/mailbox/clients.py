@@ -1,7 +1,7 @@
-"""Every client that a hub knows, with a link or without, and the memory that they share.
+"""Every client that a server knows, with a link or without, and the memory that they share.
 
-Pure bookkeeping over their `Sender`s: who may have a link, who is remembered after it, and who has to give way when the hub
-holds as much as it may. Not for names and links: the hub has those.
+Pure bookkeeping over their `Sender`s: who may have a link, who is remembered after it, and who has to give way when the server
+holds as much as it may. Not for names and links: the server has those.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Clients:
     def __init__(self, limits: Limits, counters: Counters) -> None:
         self._limits = limits
         self._counters = counters
-        self._memory = SharedBound(limits.hub_bytes)
+        self._memory = SharedBound(limits.server_bytes)
         self._senders: dict[str, Sender] = {}
         # names of clients without a link, the longest gone first
         self._departed: dict[str, None] = {}
@@ -58,7 +58,7 @@ class Clients:
         return sender
 
     def has_room(self, sender: Sender, size: int) -> bool:
-        """Whether the hub may hold `size` bytes more for this client.
+        """Whether the server may hold `size` bytes more for this client.
 
         Who holds little is not refused for others' sake: those without a link are forgotten, and then the link of the
         one that holds the most is closed. What links hold that are being closed already is as good as free: a burst of asks
@@ -77,7 +77,7 @@ class Clients:
             return False
         assert largest.session is not None
         largest.session.kick(
-            "resource_exhausted", "this hub holds too much for this client, and others want some of it"
+            "resource_exhausted", "this server holds too much for this client, and others want some of it"
         )
         return True
 

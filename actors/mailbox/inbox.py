@@ -1,7 +1,7 @@
 """The bounded queue of asks before one actor.
 
 Asks over its capacity wait in line behind it, each up to its own deadline and counted against its client's
-bound, so that a full mailbox never drops one and never stops the link. Not for answering: `mail` is.
+bound, so that a full mailbox never drops one and never stops the link. Not for answering: `request` is.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from actors.mailbox.deadlines import Deadlines
-    from actors.mailbox.mail import Mail
+    from actors.mailbox.request import Request
 
 __all__ = ["Inbox"]
 
-# mails in a row that are given out without letting other tasks run: what they are answered leaves in one frame
+# requests in a row that are given out without letting other tasks run: what they are answered leaves in one frame
 BURST = 32
 
 
 class Inbox:
-    """One actor's mail, in arrival order. Made by `Hub.register`; one task receives."""
+    """One actor's requests, in arrival order. Made by `Server.register`; one task receives."""
 
     def __init__(self, name: str, *, capacity: int, deadlines: Deadlines) -> None:
         self._name = name
         self._capacity = capacity
         self._deadlines = deadlines
-        self._queue: deque[Mail] = deque()
+        self._queue: deque[Request] = deque()
         self._task: trio.lowlevel.Task | None = None
         self._burst = 0
         self._closed = False
@@ -49,7 +49,7 @@ class Inbox:
         """The name it is registered under."""
         return self._name
 
-    async def receive(self) -> Mail:
+    async def receive(self) -> Request:
         """The next ask; waits for one.
 
         Raises:
@@ -57,7 +57,7 @@ class Inbox:
             trio.BusyResourceError: another task receives.
         """
         if self._task is not None:
-            raise trio.BusyResourceError(f"another task receives the mail of {self._name!r}")
+            raise trio.BusyResourceError(f"another task receives the requests of {self._name!r}")
         if self._queue:
             self._burst += 1
             if self._burst < BURST:
@@ -66,41 +66,41 @@ class Inbox:
                 self._burst = 0
                 await trio.lowlevel.checkpoint()
         if self._queue:
-            mail = self._queue.popleft()
-            mail.leave()
-            return mail
+            request = self._queue.popleft()
+            request.leave()
+            return request
         if self._closed:
             raise trio.ClosedResourceError(f"{self._name!r} is no longer registered")
         self._burst = 0
         self._task = trio.lowlevel.current_task()
-        got: Mail = await trio.lowlevel.wait_task_rescheduled(self._abort)
+        got: Request = await trio.lowlevel.wait_task_rescheduled(self._abort)
         return got
 
     def _abort(self, _raise: Any) -> trio.lowlevel.Abort:
         self._task = None
         return trio.lowlevel.Abort.SUCCEEDED
 
-    # for the hub
+    # for the server
 
-    def put(self, mail: Mail) -> None:
+    def put(self, request: Request) -> None:
         """Hand it to the waiting actor, or have it wait."""
         if self._task is not None:
             task, self._task = self._task, None
-            trio.lowlevel.reschedule(task, outcome.Value(mail))
+            trio.lowlevel.reschedule(task, outcome.Value(request))
             return
-        mail.enter(self)
-        self._queue.append(mail)
-        if mail.deadline != inf:
-            self._deadlines.add(mail.deadline, mail)
+        request.enter(self)
+        self._queue.append(request)
+        if request.deadline != inf:
+            self._deadlines.add(request.deadline, request)
 
-    def discard(self, mail: Mail) -> bool:
+    def discard(self, request: Request) -> bool:
         """Take it out of the queue; whether it stood within the capacity."""
-        position = self._queue.index(mail)
+        position = self._queue.index(request)
         del self._queue[position]
         return position < self._capacity
 
-    def close(self) -> Iterator[Mail]:
-        """No more mail; what still waits."""
+    def close(self) -> Iterator[Request]:
+        """No more requests; what still waits."""
         self._closed = True
         if self._task is not None:
             task, self._task = self._task, None
@@ -108,6 +108,6 @@ class Inbox:
                 task, outcome.Error(trio.ClosedResourceError(f"{self._name!r} is no longer registered"))
             )
         while self._queue:
-            mail = self._queue.popleft()
-            mail.leave()
-            yield mail
+            request = self._queue.popleft()
+            request.leave()
+            yield request

@@ -1,6 +1,6 @@
-"""One connection of a courier to its hub: envelopes in, to whoever waits for them.
+"""One connection of a client to its server: envelopes in, to whoever waits for them.
 
-Lives as long as its endpoint; the courier makes another one when it breaks. Not for asking: `courier` is.
+Lives as long as its endpoint; the client makes another one when it breaks. Not for asking: `client` is.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ __all__ = ["Link"]
 
 
 class Link:
-    """The `Receiver` of a courier's endpoint.
+    """The `Receiver` of a client's endpoint.
 
     Attributes:
-        endpoint, outbox: the way out; set by the courier before anything is expected back.
-        welcome: the hub's answer to our hello.
+        endpoint, outbox: the way out; set by the client before anything is expected back.
+        welcome: the server's answer to our hello.
         settled: set once `welcome` is there or the link has ended.
         ended: set once the link has ended.
         reason: why, for people.
-        farewell: the hub's goodbye, when it said one.
+        farewell: the server's goodbye, when it said one.
     """
 
     endpoint: Endpoint
@@ -61,7 +61,7 @@ class Link:
             else:
                 self._other(envelope)
         except RemoteProtocolError as error:
-            self.fail(f"the hub broke the protocol: {error}")
+            self.fail(f"the server broke the protocol: {error}")
 
     def gone(self, cause: TransportError | None) -> None:
         """See `transports.base.Receiver`."""
@@ -102,7 +102,7 @@ class Link:
             self.welcome = envelope
             self.settled.set()
         elif isinstance(envelope, Goodbye):
-            self.reason = f"the hub said goodbye: {envelope.reason}"
+            self.reason = f"the server said goodbye: {envelope.reason}"
             self.farewell = envelope
         else:
             raise RemoteProtocolError(f"{type(envelope).__name__.lower()} is not for a client")

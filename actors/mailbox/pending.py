@@ -34,7 +34,7 @@ class PendingAsk:
 
     @property
     def pending(self) -> bool:
-        """Whether it still waits (for the courier's timer)."""
+        """Whether it still waits (for the client's timer)."""
         return self._outcome is None and not self._abandoned
 
     def settle(self, answer: Reply | Failure) -> None:
@@ -50,7 +50,7 @@ class PendingAsk:
         self._abandoned = True
 
     def expire(self) -> None:
-        """Its time is over and the hub has not said what became of the ask."""
+        """Its time is over and the server has not said what became of the ask."""
         self.lose(OutcomeUnknown(f"{self.verb} was sent and not answered in time", counter=self.counter))
 
     def arrived(self, part: Chunk | Event) -> bool:

@@ -1,4 +1,4 @@
-"""What a hub remembers of one client, so that no ask of its runs twice.
+"""What a server remembers of one client, so that no ask of its runs twice.
 
 Pure bookkeeping: which counters are being worked on, which are answered and with what, and below which
 nothing is known any more. It outlives the client's links. Not for links: `session` is one.
@@ -40,7 +40,7 @@ class Link(Protocol):
 
 
 class InFlight(Protocol):
-    """What a link can do to an ask that is not answered yet (`mail`)."""
+    """What a link can do to an ask that is not answered yet (`request`)."""
 
     @property
     def is_stream(self) -> bool:
@@ -62,7 +62,7 @@ class InFlight(Protocol):
 
 @dataclass(slots=True)
 class Counters:
-    """What a hub would otherwise do in silence.
+    """What a server would otherwise do in silence.
 
     Attributes:
         late_answers: second answers to one ask, dropped.
@@ -84,7 +84,7 @@ class Sender:
 
     Attributes:
         session: its link, None while it has none.
-        account: what the hub holds for it, of what it holds for all: asks in flight, events, answers kept.
+        account: what the server holds for it, of what it holds for all: asks in flight, events, answers kept.
         in_flight: asks by counter, from their arrival to their answer.
         finished: encoded answers by counter.
         floor: below it an ask that is neither in flight nor answered may or may not have run.

@@ -1,4 +1,4 @@
-"""One client's link at the hub: its envelopes in, its answers out.
+"""One client's link at the server: its envelopes in, its answers out.
 
 Checks who speaks, files asks with their actor, and applies at-most-once. Not for what outlives the link:
 that is the client's `Sender`.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from actors.errors import Busy, Expired, InvalidArgument, KatrioError, NotFound, OutcomeUnknown, Unsupported
-from actors.mailbox.mail import Mail, encode_failure
+from actors.mailbox.request import Request, encode_failure
 from actors.wire.codec import decode_envelope, decode_versions, encode, encode_raw
 from actors.wire.envelope import VERSIONS, Ask, Cancel, Credit, Envelope, Goodbye, Hello, Welcome
 from transports.errors import RemoteProtocolError
@@ -33,7 +33,7 @@ MIN_WINDOW = 4096
 
 
 class Owner(Protocol):
-    """What a link needs of its hub."""
+    """What a link needs of its server."""
 
     name: str
     clients: Clients
@@ -56,8 +56,8 @@ class Owner(Protocol):
 class Session:
     """The `Receiver` of one accepted endpoint."""
 
-    def __init__(self, hub: Owner, outbox: Outbox) -> None:
-        self._hub = hub
+    def __init__(self, server: Owner, outbox: Outbox) -> None:
+        self._server = server
         self._outbox = outbox
         self._sender: Sender | None = None
         self._closing = False
@@ -87,7 +87,7 @@ class Session:
             else:
                 self.kick("protocol_error", str(error))
 
-    # for the hub's timer: a peer that is there and does not say who it is
+    # for the server's timer: a peer that is there and does not say who it is
 
     @property
     def pending(self) -> bool:
@@ -101,12 +101,12 @@ class Session:
     def gone(self, cause: TransportError | None) -> None:
         """See `transports.base.Receiver`."""
         self._closing = True
-        self._hub.ended(self)
+        self._server.ended(self)
         sender, self._sender = self._sender, None
         if sender is not None:
-            self._hub.clients.departed(sender)
-            for mail in list(sender.in_flight.values()):
-                mail.cancel()
+            self._server.clients.departed(sender)
+            for request in list(sender.in_flight.values()):
+                request.cancel()
 
     @property
     def closing(self) -> bool:
@@ -117,7 +117,7 @@ class Session:
         """Close the link, telling the client why."""
         if not self._closing:
             self.say_goodbye(code, reason, details)
-            self._hub.close_soon(self, reason)
+            self._server.close_soon(self, reason)
 
     def say_goodbye(self, code: str, reason: str, details: Mapping[str, object] | None = None) -> None:
         """Tell the client why its link is about to be closed; nothing it says after that is heard."""
@@ -133,15 +133,15 @@ class Session:
         elif self._sender is None:
             raise RemoteProtocolError(f"the first envelope must be hello, not {type(envelope).__name__.lower()}")
         elif isinstance(envelope, Cancel):
-            mail = self._sender.in_flight.get(envelope.counter)
-            if mail is not None:
-                mail.cancel()
+            request = self._sender.in_flight.get(envelope.counter)
+            if request is not None:
+                request.cancel()
         elif isinstance(envelope, Credit):
-            mail = self._sender.in_flight.get(envelope.counter)
-            if mail is not None and not mail.grant(envelope.amount):
+            request = self._sender.in_flight.get(envelope.counter)
+            if request is not None and not request.grant(envelope.amount):
                 raise RemoteProtocolError(f"ask {envelope.counter}: credit for more than was sent")
         else:
-            raise RemoteProtocolError(f"{type(envelope).__name__.lower()} is not for a hub")
+            raise RemoteProtocolError(f"{type(envelope).__name__.lower()} is not for a server")
 
     def _hello(self, hello: Hello) -> None:
         if self._sender is not None:
@@ -150,22 +150,22 @@ class Session:
         if version is None:
             self._refuse_versions(hello.versions)
             return
-        if self._hub.closing:
-            self.kick("agent_unreachable", "this hub is closing")
+        if self._server.closing:
+            self.kick("agent_unreachable", "this server is closing")
             return
-        sender = self._hub.clients.arrived(hello)
+        sender = self._server.clients.arrived(hello)
         if sender is None:
             self.kick("busy", f"client {hello.client!r} has a link already, or a later epoch was here")
             return
         sender.session = self
         self._sender = sender
         limits = sender.limits
-        self.post(encode(Welcome(version, self._hub.name, limits.asks_in_flight, limits.message_bytes)))
+        self.post(encode(Welcome(version, self._server.name, limits.asks_in_flight, limits.message_bytes)))
 
     def _refuse_versions(self, offered: tuple[int, ...]) -> None:
         theirs, ours = (" ".join(map(str, versions)) for versions in (offered, VERSIONS))
         self.kick(
-            Unsupported.code, f"the client speaks version {theirs}, this hub {ours}", {"versions": list(VERSIONS)}
+            Unsupported.code, f"the client speaks version {theirs}, this server {ours}", {"versions": list(VERSIONS)}
         )
 
     def _ask(self, sender: Sender, ask: Ask) -> None:
@@ -184,7 +184,7 @@ class Session:
             sender.counters.repeated_asks += 1
             self._outbox.post(answer)
             return
-        inbox = self._hub.inbox(ask.to)
+        inbox = self._server.inbox(ask.to)
         if inbox is None:
             self._refuse(counter, NotFound(f"nobody has the name {ask.to!r}", to=ask.to))
             return
@@ -195,19 +195,21 @@ class Session:
             error = Expired(f"{ask.verb} arrived after its deadline; nothing was done")
         elif len(sender.in_flight) >= sender.limits.asks_in_flight:
             error = Busy(f"{len(sender.in_flight)} asks of this client are in flight; nothing was done")
-        elif not self._hub.clients.has_room(sender, Mail.cost(ask.args, sender)):
-            error = Busy("this hub holds as much for its clients as it may, and enough of it for you; nothing was done")
+        elif not self._server.clients.has_room(sender, Request.cost(ask.args, sender)):
+            error = Busy(
+                "this server holds as much for its clients as it may, and enough of it for you; nothing was done"
+            )
         elif 0 < ask.window < MIN_WINDOW:
             error = InvalidArgument(f"a window of {ask.window} bytes; {MIN_WINDOW} is the least", field="window")
         if error is not None:
             self._refuse(counter, error)
             return
         deadline = inf if ask.budget_ms is None else trio.current_time() + ask.budget_ms / 1000
-        mail = Mail(sender, counter, to=ask.to, verb=ask.verb, args=ask.args, deadline=deadline,
+        request = Request(sender, counter, to=ask.to, verb=ask.verb, args=ask.args, deadline=deadline,
                     window=min(ask.window, sender.limits.largest_window_bytes), trace=ask.trace)  # fmt: skip
-        sender.in_flight[counter] = mail
-        inbox.put(mail)
+        sender.in_flight[counter] = request
+        inbox.put(request)
 
     def _refuse(self, counter: int, error: KatrioError) -> None:
-        self._hub.counters.refused_asks += 1
+        self._server.counters.refused_asks += 1
         self._outbox.post(encode_failure(counter, error))

@@ -1,7 +1,7 @@
 """A stream at the client: parts as they come, credit as they are taken.
 
-For stream asks and event subscriptions. What the hub may send ahead is the window; a consumer that stops taking
-stops the producer and nobody else. Not for opening one: `Courier.open_stream` does.
+For stream asks and event subscriptions. What the server may send ahead is the window; a consumer that stops taking
+stops the producer and nobody else. Not for opening one: `Client.open_stream` does.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class PartStream(PendingAsk, Generic[Part]):
         self._window = window
         self._post = post
         self._parts: deque[tuple[int, Part]] = deque()
-        # what the hub may still send, and what we owe it for parts taken since the last credit
+        # what the server may still send, and what we owe it for parts taken since the last credit
         self._allowance = window
         self._due = 0
         self._over = False
@@ -133,7 +133,7 @@ class PartStream(PendingAsk, Generic[Part]):
 
 
 class AskStream(PartStream[StreamPart]):
-    """Bytes, as `Courier.open_stream` yields them."""
+    """Bytes, as `Client.open_stream` yields them."""
 
     __slots__ = ()
 
@@ -144,7 +144,7 @@ class AskStream(PartStream[StreamPart]):
 
 
 class EventStream(PartStream[EventPart]):
-    """Events, as `Courier.open_events` yields them."""
+    """Events, as `Client.open_events` yields them."""
 
     __slots__ = ()
 

@@ -17,6 +17,7 @@ import trio
 from trio_util import AsyncValue
 
 from actors.actor import Actor, late, plain_handlers, unknown
+from actors.cancellable import CancellableTask
 from actors.container import ContainerActor
 from actors.errors import (
     AlreadyExists,
@@ -29,13 +30,12 @@ from actors.errors import (
 from actors.events import Events
 from actors.lifecycle.container import ContainerState
 from actors.lifecycle.sandbox import SANDBOX, SandboxEvent, SandboxState
-from actors.owned import OwnedTask
 from actors.sandbox.health import watch_health
 from actors.sandbox.oom import watch_oom
 from actors.wire.events import ActorEvent
 from actors.wire.ids import check_id
 from actors.wire.sandbox_verbs import SANDBOX_VERBS
-from actors.wire.verbs import Created, Info, Nothing, Overlap, Stop
+from actors.wire.verbs import Concurrency, Created, Info, Nothing, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from actors.agents.base import AgentConnection, AgentFactory, SandboxAgent
     from actors.limits import Limits
-    from actors.mailbox import Hub, Inbox, Mail
+    from actors.mailbox import Inbox, Request, Server
     from actors.sandbox.guest import Guest, GuestLauncher, Images
     from actors.wire.sandbox_verbs import CreateContainer
     from actors.wire.spec import SandboxSpec
@@ -62,7 +62,7 @@ class SandboxActor:
         *,
         name: str,
         spec: SandboxSpec,
-        hub: Hub,
+        server: Server,
         inbox: Inbox,
         launch: GuestLauncher,
         connect: AgentFactory,
@@ -75,7 +75,7 @@ class SandboxActor:
         self.events = Events(name, self.present, above=events)
         self.state = AsyncValue(SandboxState.READY)
         self._spec = spec
-        self._hub = hub
+        self._server = server
         self._launch = launch
         self._connect = connect
         self._images = images
@@ -84,7 +84,7 @@ class SandboxActor:
         self._forget = forget
         self._agent: SandboxAgent | None = None
         self._links: trio.Nursery | None = None
-        self._link: OwnedTask | None = None
+        self._link: CancellableTask | None = None
         # its guest and the connection to it are: nothing has been asked of it yet
         self._coming_up = False
         # the sandbox in the guest is
@@ -126,9 +126,9 @@ class SandboxActor:
             links.cancel_scope.cancel()
 
     async def stop(self, args: Stop) -> None:
-        """The stop order, for the owner: takes its turn in this actor's lane like a caller's `stop`."""
-        with self._actor.lane.ticket(Overlap.PREEMPTIVE) as ticket, self._wants_end(args):
-            await ticket.turn()
+        """The stop order, for the owner: takes its turn in this actor's turn queue like a caller's `stop`."""
+        with self._actor.turns.take(Concurrency.PREEMPTIVE) as turn, self._wants_end(args):
+            await turn.wait()
             await self._stop(args)
 
     @contextmanager
@@ -165,11 +165,11 @@ class SandboxActor:
     def _grace(self, args: Stop) -> float:
         return self._limits.stop_grace_seconds if args.grace_seconds is None else args.grace_seconds
 
-    async def _start(self, args: Nothing, mail: Mail) -> Nothing:
+    async def _start(self, args: Nothing, request: Request) -> Nothing:
         self._check("start")
         self._move(SandboxEvent.START)
         assert self._links is not None
-        self._link = OwnedTask(f"sandbox {self.id!r}")
+        self._link = CancellableTask(f"sandbox {self.id!r}")
         try:
             self._coming_up = True
             try:
@@ -234,7 +234,7 @@ class SandboxActor:
             if child.actor is not None:
                 child.actor.lose(reason)
 
-    async def _create_container(self, args: CreateContainer, mail: Mail) -> Created:
+    async def _create_container(self, args: CreateContainer, request: Request) -> Created:
         self._check("create_container")
         check_id(args.id, "id", self._limits.id_length)
         if args.id in self._containers:
@@ -244,13 +244,13 @@ class SandboxActor:
                 f"sandbox {self.id!r} has {self._limits.containers} containers already",
                 limit=self._limits.containers,
             )
-        return await self._make_container(args, mail)
+        return await self._make_container(args, request)
 
-    async def _make_container(self, args: CreateContainer, mail: Mail) -> Created:
+    async def _make_container(self, args: CreateContainer, request: Request) -> Created:
         assert self._agent is not None
         assert self._children is not None
         address = f"{self.id}/{args.id}"
-        task = OwnedTask(f"container {address!r}")
+        task = CancellableTask(f"container {address!r}")
         # the id is taken before anything is awaited, so that the same id twice at once can't both pass
         child = self._containers[args.id] = _Child(task)
 
@@ -258,11 +258,11 @@ class SandboxActor:
             # the name may belong to another by the time this one's task has ended
             if self._containers.get(args.id) is child:
                 del self._containers[args.id]
-                self._hub.unregister(address)
+                self._server.unregister(address)
 
         try:
-            rootfs = await self._rootfs(args, mail, child.unpacking)
-            inbox = self._hub.register(address, capacity=self._limits.inbox_messages)
+            rootfs = await self._rootfs(args, request, child.unpacking)
+            inbox = self._server.register(address, capacity=self._limits.inbox_messages)
         except BaseException:
             self._containers.pop(args.id, None)
             raise
@@ -281,14 +281,14 @@ class SandboxActor:
         with trio.move_on_after(self._limits.mutate_seconds) as making:
             await self._children.start(task.run, run, forget, name=address)
         if making.cancelled_caught:
-            raise unknown(mail)
+            raise unknown(request)
         return Created(address)
 
-    async def _rootfs(self, args: CreateContainer, mail: Mail, unpacking: trio.CancelScope) -> str:
+    async def _rootfs(self, args: CreateContainer, request: Request, unpacking: trio.CancelScope) -> str:
         """Unpacking changes nothing in the guest: it has its caller's time, and stops with the caller or the sandbox."""
         assert self._agent is not None
-        unpacking.deadline = mail.deadline
-        mail.on_cancel(unpacking.cancel)
+        unpacking.deadline = request.deadline
+        request.on_cancel(unpacking.cancel)
         rootfs: str | None = None
         with unpacking:
             rootfs = await self._images.resolve(args.spec.image, spoilt=self._agent.spoils_roots)
@@ -301,7 +301,7 @@ class SandboxActor:
         if rootfs is not None:
             return rootfs
         image = f"create_container of {args.id!r}: image {args.spec.image[:200]!r}"
-        if late(mail):
+        if late(request):
             raise Expired(f"{image} was not unpacked in the time given; nothing was made, give it more")
         raise CallerCancelled(f"{image}: cancelled while it was unpacked; nothing was made")
 
@@ -314,7 +314,7 @@ class SandboxActor:
             with trio.CancelScope(shield=True):
                 await self._images.release(rootfs)
 
-    async def _stop_verb(self, args: Stop, mail: Mail) -> Nothing:
+    async def _stop_verb(self, args: Stop, request: Request) -> Nothing:
         await self._stop(args)
         return Nothing()
 
@@ -364,7 +364,7 @@ class SandboxActor:
             except KatrioError as error:
                 _log.warning("destroy of sandbox %r: %s", self.id, error)
 
-    async def _delete(self, args: Delete, mail: Mail) -> Nothing:
+    async def _delete(self, args: Delete, request: Request) -> Nothing:
         if args.force:
             await self._stop(Stop(grace_seconds=0))
         self._check("delete")
@@ -385,7 +385,7 @@ class SandboxActor:
         assert self._agent is not None
         return self._agent
 
-    async def _disconnect(self, args: Nothing, mail: Mail) -> Nothing:
+    async def _disconnect(self, args: Nothing, request: Request) -> Nothing:
         self._check("disconnect")
         if self._agent is not None:
             await self._agent.disconnect()
@@ -397,7 +397,7 @@ class SandboxActor:
         if child is not None and child.actor is not None:
             child.actor.tell_oom()
 
-    async def _info(self, args: Nothing, mail: Mail) -> Info:
+    async def _info(self, args: Nothing, request: Request) -> Info:
         return Info(self.id, str(self.state.value), tuple(self._containers))
 
 
@@ -405,6 +405,6 @@ class SandboxActor:
 class _Child:
     """A container of ours; `actor` is there once its image is."""
 
-    task: OwnedTask
+    task: CancellableTask
     actor: ContainerActor | None = None
     unpacking: trio.CancelScope = field(default_factory=trio.CancelScope)

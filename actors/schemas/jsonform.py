@@ -13,8 +13,8 @@ import json
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from actors.errors import InvalidArgument
-from actors.likeness import nearest
 from actors.schemas.shapes import request_shape, response_shape
+from actors.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

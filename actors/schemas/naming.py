@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.errors import InvalidArgument
-from actors.likeness import nearest
 from actors.schemas.rpcs import RPCS
+from actors.suggest import nearest
 
 if TYPE_CHECKING:
     from actors.schemas.rpcs import Rpc

@@ -1,6 +1,6 @@
 """The system actor: the root of one tree of sandboxes, and the last to end.
 
-For whoever composes a system (`actors.api`, worlds, tests): run it in a nursery, serve its hub on a
+For whoever composes a system (`actors.api`, worlds, tests): run it in a nursery, serve its server on a
 transport, and drive it with handles. Not for a sandbox's inside.
 """
 
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.actor import Actor
+from actors.cancellable import CancellableTask
 from actors.errors import AlreadyExists, KatrioError
 from actors.events import Events
 from actors.lifecycle.sandbox import SandboxState
-from actors.owned import OwnedTask
 from actors.sandbox import SandboxActor
 from actors.wire.ids import check_id
 from actors.wire.verbs import SYSTEM_VERBS, Created, Info, Nothing, Stop
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from actors.agents.base import AgentFactory
     from actors.limits import Limits
-    from actors.mailbox import Hub, Mail
+    from actors.mailbox import Request, Server
     from actors.sandbox import GuestLauncher, Images
     from actors.wire.events import ActorEvent
     from actors.wire.verbs import CreateSandbox
@@ -40,7 +40,7 @@ _log = logging.getLogger("katrio")
 
 @dataclass
 class _Child:
-    task: OwnedTask
+    task: CancellableTask
     actor: SandboxActor
 
 
@@ -48,9 +48,9 @@ class SystemActor:
     """See `actors.wire.verbs.SYSTEM_VERBS` for what it serves."""
 
     def __init__(
-        self, *, hub: Hub, launch: GuestLauncher, connect: AgentFactory, images: Images, limits: Limits
+        self, *, server: Server, launch: GuestLauncher, connect: AgentFactory, images: Images, limits: Limits
     ) -> None:
-        self._hub = hub
+        self._server = server
         self._launch = launch
         self._connect = connect
         self._images = images
@@ -60,7 +60,7 @@ class SystemActor:
         self._events = Events(ADDRESS, self._present, above=None)
         self._actor = Actor(
             ADDRESS,
-            hub.register(ADDRESS, capacity=limits.inbox_messages),
+            server.register(ADDRESS, capacity=limits.inbox_messages),
             SYSTEM_VERBS,
             {"create_sandbox": self._create_sandbox, "info": self._info, "events": self._events.serve},
             limits,
@@ -101,7 +101,7 @@ class SystemActor:
             # cancelling its task takes the guest along in any case
             _log.warning("stop of %s: %s", child.task.name, error)
 
-    async def _create_sandbox(self, args: CreateSandbox, mail: Mail) -> Created:
+    async def _create_sandbox(self, args: CreateSandbox, request: Request) -> Created:
         check_id(args.id, "id", self._limits.id_length)
         if args.id in self._sandboxes:
             raise AlreadyExists(f"there is a sandbox {args.id!r} already; delete it first")
@@ -110,13 +110,13 @@ class SystemActor:
         def forget() -> None:
             if self._sandboxes.get(args.id) is child:
                 del self._sandboxes[args.id]
-                self._hub.unregister(args.id)
+                self._server.unregister(args.id)
 
         actor = SandboxActor(
             name=args.id,
             spec=args.spec,
-            hub=self._hub,
-            inbox=self._hub.register(args.id, capacity=self._limits.inbox_messages),
+            server=self._server,
+            inbox=self._server.register(args.id, capacity=self._limits.inbox_messages),
             launch=self._launch,
             connect=self._connect,
             images=self._images,
@@ -124,7 +124,7 @@ class SystemActor:
             events=self._events,
             forget=forget,
         )
-        task = OwnedTask(f"sandbox {args.id!r}", shield=True)
+        task = CancellableTask(f"sandbox {args.id!r}", shield=True)
         child = self._sandboxes[args.id] = _Child(task, actor)
         await self._nursery.start(task.run, actor.run, forget, name=args.id)
         actor.events.state(str(actor.state.value))
@@ -134,6 +134,6 @@ class SystemActor:
         for child in self._sandboxes.values():
             yield from child.actor.present()
 
-    async def _info(self, args: Nothing, mail: Mail) -> Info:
+    async def _info(self, args: Nothing, request: Request) -> Info:
         await trio.lowlevel.checkpoint()
         return Info("", "running", tuple(self._sandboxes))

@@ -1,4 +1,4 @@
-"""One running system: hub, root actor, transport and a courier to it, put together and taken apart in order.
+"""One running system: server, root actor, transport and a client to it, put together and taken apart in order.
 
 For `actors.api` and for worlds, which pass the transport in. Not for choosing one.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from actors.handles import SystemHandle
 from actors.limits import DEFAULT_LIMITS, Limits
-from actors.mailbox import Hub, open_courier
-from actors.nurseries import open_plain_nursery
+from actors.mailbox import Server, open_client
+from actors.nurseries import open_collapsing_nursery
 from actors.system.actor import SystemActor
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Parts:
     """What a system is made of; each may be replaced by another implementation of its port."""
 
     transport: Transport
-    # where the hub listens, in the transport's own form
+    # where the server listens, in the transport's own form
     address: str
     # where else it listens, for other programs
     listen: tuple[tuple[Transport, str], ...] = ()
@@ -48,21 +48,23 @@ async def open_actors(parts: Parts) -> AsyncGenerator[SystemHandle]:
 
     On the way out, cancelled or not, every sandbox is stopped in order, within `limits.shutdown_seconds`.
     """
-    hub = Hub(limits=parts.limits)
-    system = SystemActor(hub=hub, launch=parts.launch, connect=parts.connect, images=parts.images, limits=parts.limits)
-    async with open_plain_nursery() as serving:
-        await serving.start(hub.run)
-        await serving.start(parts.transport.serve, parts.address, hub.accept)
+    server = Server(limits=parts.limits)
+    system = SystemActor(
+        server=server, launch=parts.launch, connect=parts.connect, images=parts.images, limits=parts.limits
+    )
+    async with open_collapsing_nursery() as serving:
+        await serving.start(server.run)
+        await serving.start(parts.transport.serve, parts.address, server.accept)
         for transport, address in parts.listen:
-            await serving.start(transport.serve, address, hub.accept)
-        async with open_plain_nursery() as acting:
+            await serving.start(transport.serve, address, server.accept)
+        async with open_collapsing_nursery() as acting:
             await acting.start(system.run)
-            client = parts.seams.ids.fresh("client")
+            client_id = parts.seams.ids.fresh("client")
             epoch = parts.seams.ids.epoch()
-            opening = open_courier(parts.transport, parts.address, client=client, epoch=epoch, limits=parts.limits)
-            async with opening as courier:
-                yield SystemHandle(courier)
+            opening = open_client(parts.transport, parts.address, client_id=client_id, epoch=epoch, limits=parts.limits)
+            async with opening as client:
+                yield SystemHandle(client)
             acting.cancel_scope.cancel()
         # by now nothing runs that anybody could ask for; a cancel leaves the goodbyes out
-        await hub.aclose()
+        await server.aclose()
         serving.cancel_scope.cancel()

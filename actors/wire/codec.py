@@ -1,6 +1,6 @@
 """Bytes to envelopes and values and back: the one place that speaks msgpack for a mailbox.
 
-For mail from anybody: a length, a depth and a count are checked before objects are built, and what msgpack
+For messages from anybody: a length, a depth and a count are checked before objects are built, and what msgpack
 allows but JSON-like values have no use for is refused (extension types, NaN, infinities, duplicate keys,
 keys that aren't text, trailing bytes). Not for deciding what becomes of a bad message: callers do.
 """

@@ -46,7 +46,7 @@ Versions = Annotated[tuple[Natural, ...], msgspec.Meta(min_length=1, max_length=
 
 
 class AnyHello(msgspec.Struct, frozen=True, array_like=True):
-    """What every version's hello begins with, so that a hub can refuse one that it can't read further."""
+    """What every version's hello begins with, so that a server can refuse one that it can't read further."""
 
     kind: Annotated[str, msgspec.Meta(pattern="^hello$")]
     versions: Versions
@@ -55,8 +55,8 @@ class AnyHello(msgspec.Struct, frozen=True, array_like=True):
 class Hello(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="hello"):
     """The client's first envelope: which versions it speaks, and who asks. One client has one link at a time.
 
-    `unused` is the lowest counter that this (client, epoch) has never asked with; a hub that does not know
-    the client refuses lower ones as `unknown`, since another hub may have run them.
+    `unused` is the lowest counter that this (client, epoch) has never asked with; a server that does not know
+    the client refuses lower ones as `unknown`, since another server may have run them.
     """
 
     versions: Versions
@@ -66,8 +66,8 @@ class Hello(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="hello")
 
 
 class Welcome(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="welcome"):
-    """The hub's answer to `Hello`: the version that both speak from now on, the highest that both know, and the
-    hub's bounds: asks in flight per client, bytes of one envelope.
+    """The server's answer to `Hello`: the version that both speak from now on, the highest that both know, and the
+    server's bounds: asks in flight per client, bytes of one envelope.
     """
 
     version: Natural

@@ -14,7 +14,7 @@ from actors.lifecycle.states import SandboxState
 from actors.wire.fields import Path, between
 from actors.wire.reports import Capabilities, GuestDetails, Interface, Route
 from actors.wire.spec import ContainerSpec
-from actors.wire.verb import KATA, NOOP, Overlap, StepWords, Verb, reading, verbs_of
+from actors.wire.verb import KATA, NOOP, Concurrency, StepWords, Verb, reading, verbs_of
 from actors.wire.verbs import Created, Delete, Info, Nothing, Stop
 
 if TYPE_CHECKING:
@@ -141,10 +141,13 @@ _MACHINE = KATA - {"kata/simulated"}
 class SandboxVerbs:
     """What a sandbox's actor serves."""
 
-    start = Verb(Nothing, Nothing, Overlap.EXCLUSIVE, frozenset({SandboxState.READY}))
-    stop = Verb(Stop, Nothing, Overlap.PREEMPTIVE, _SANDBOX)
+    start = Verb(Nothing, Nothing, Concurrency.EXCLUSIVE, frozenset({SandboxState.READY}))
+    stop = Verb(Stop, Nothing, Concurrency.PREEMPTIVE, _SANDBOX)
     delete = Verb(
-        Delete, Nothing, Overlap.PREEMPTIVE, frozenset({SandboxState.READY, SandboxState.STOPPED, SandboxState.LOST})
+        Delete,
+        Nothing,
+        Concurrency.PREEMPTIVE,
+        frozenset({SandboxState.READY, SandboxState.STOPPED, SandboxState.LOST}),
     )
     check = reading(Nothing, Checked, _UP, plain=True)
     capabilities = reading(
@@ -165,7 +168,7 @@ class SandboxVerbs:
     disconnect = Verb(
         Nothing,
         Nothing,
-        Overlap.BESIDE,
+        Concurrency.BESIDE,
         _SANDBOX,
         support=KATA,
         step=StepWords(
@@ -176,7 +179,7 @@ class SandboxVerbs:
     online_cpu_mem = Verb(
         OnlineCpuMem,
         Nothing,
-        Overlap.SHARED,
+        Concurrency.SHARED,
         _UP,
         plain=True,
         valid=_valid_processors,
@@ -190,7 +193,7 @@ class SandboxVerbs:
     set_guest_time = Verb(
         SetGuestTime,
         Nothing,
-        Overlap.SHARED,
+        Concurrency.SHARED,
         _UP,
         plain=True,
         support=NOOP,
@@ -204,7 +207,7 @@ class SandboxVerbs:
     reseed_random = Verb(
         ReseedRandom,
         Nothing,
-        Overlap.SHARED,
+        Concurrency.SHARED,
         _UP,
         plain=True,
         valid=_valid_random,
@@ -215,7 +218,7 @@ class SandboxVerbs:
             {"data": "1 to 512 bytes, as text."},
         ),
     )
-    copy_file = Verb(CopyFile, Nothing, Overlap.SHARED, _UP, plain=True, valid=_valid_piece, support=KATA)
+    copy_file = Verb(CopyFile, Nothing, Concurrency.SHARED, _UP, plain=True, valid=_valid_piece, support=KATA)
     list_interfaces = reading(
         Nothing,
         Interfaces,
@@ -227,7 +230,7 @@ class SandboxVerbs:
     update_interface = Verb(
         UpdateInterface,
         Interface,
-        Overlap.SHARED,
+        Concurrency.SHARED,
         _UP,
         plain=True,
         support=_MACHINE,
@@ -248,7 +251,7 @@ class SandboxVerbs:
     update_routes = Verb(
         Routes,
         Routes,
-        Overlap.SHARED,
+        Concurrency.SHARED,
         _UP,
         plain=True,
         support=_MACHINE,
@@ -260,7 +263,7 @@ class SandboxVerbs:
     )
     info = reading(Nothing, Info)
     events = reading(Nothing, Nothing, streams=True)
-    create_container = Verb(CreateContainer, Created, Overlap.SHARED, _UP)
+    create_container = Verb(CreateContainer, Created, Concurrency.SHARED, _UP)
 
 
 SANDBOX_VERBS: Mapping[str, Verb[Any, Any]] = verbs_of(SandboxVerbs)

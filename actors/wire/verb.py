@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from actors.limits import Limits
 
-__all__ = ["COLUMNS", "EVERYWHERE", "KATA", "NOOP", "Overlap", "StepWords", "Verb", "reading", "verbs_of"]
+__all__ = ["COLUMNS", "EVERYWHERE", "KATA", "NOOP", "Concurrency", "StepWords", "Verb", "reading", "verbs_of"]
 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
@@ -32,7 +32,7 @@ EVERYWHERE = KATA | {f"hyperstart/{engine}" for engine in _ENGINES}
 COLUMNS = ("noop", *(f"{agent}/{engine}" for agent in ("hyperstart", "kata") for engine in _ENGINES))
 
 
-class Overlap(Enum):
+class Concurrency(Enum):
     """How a verb may run beside others of the same actor."""
 
     # changes the actor's state: one at a time, in arrival order, after the shared ones before it have ended
@@ -83,7 +83,7 @@ class Verb(Generic[A, R]):
 
     args: type[A]
     result: type[R]
-    overlap: Overlap
+    concurrency: Concurrency
     states: frozenset[StrEnum] = frozenset()
     plain: bool = False
     valid: Callable[[A, Limits], None] | None = None
@@ -112,7 +112,7 @@ def reading(
     return Verb(
         args,
         result,
-        Overlap.BESIDE,
+        Concurrency.BESIDE,
         states,
         plain=plain,
         support=support,

@@ -21,7 +21,7 @@ from actors.wire.spec import (
     Stopped,
     TerminalSize,
 )
-from actors.wire.verb import KATA, Overlap, StepWords, Verb, reading, verbs_of
+from actors.wire.verb import KATA, Concurrency, StepWords, Verb, reading, verbs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTAINER_VERBS",
     "SYSTEM_VERBS",
+    "Concurrency",
     "ContainerVerbs",
     "CreateSandbox",
     "Created",
@@ -39,7 +40,6 @@ __all__ = [
     "ListProcesses",
     "ListedProcesses",
     "Nothing",
-    "Overlap",
     "ProcessRef",
     "ReadOutput",
     "Signal",
@@ -177,7 +177,7 @@ class Delete(msgspec.Struct, frozen=True):
 class SystemVerbs:
     """What the system actor serves."""
 
-    create_sandbox = Verb(CreateSandbox, Created, Overlap.EXCLUSIVE)
+    create_sandbox = Verb(CreateSandbox, Created, Concurrency.EXCLUSIVE)
     info = reading(Nothing, Info)
     events = reading(Nothing, Nothing, streams=True)
 
@@ -193,22 +193,22 @@ _GROUPS = KATA - {"kata/processes"}
 class ContainerVerbs:
     """What a container's actor serves."""
 
-    start = Verb(Nothing, Nothing, Overlap.EXCLUSIVE, frozenset({_C.READY}))
-    pause = Verb(Nothing, Nothing, Overlap.EXCLUSIVE, frozenset({_C.RUNNING}), support=KATA)
-    resume = Verb(Nothing, Nothing, Overlap.EXCLUSIVE, frozenset({_C.PAUSED}), support=KATA)
-    stop = Verb(Stop, Stopped, Overlap.PREEMPTIVE, _THERE | {_C.STOPPED})
-    delete = Verb(Delete, Nothing, Overlap.PREEMPTIVE, frozenset({_C.STOPPED, _C.LOST}))
+    start = Verb(Nothing, Nothing, Concurrency.EXCLUSIVE, frozenset({_C.READY}))
+    pause = Verb(Nothing, Nothing, Concurrency.EXCLUSIVE, frozenset({_C.RUNNING}), support=KATA)
+    resume = Verb(Nothing, Nothing, Concurrency.EXCLUSIVE, frozenset({_C.PAUSED}), support=KATA)
+    stop = Verb(Stop, Stopped, Concurrency.PREEMPTIVE, _THERE | {_C.STOPPED})
+    delete = Verb(Delete, Nothing, Concurrency.PREEMPTIVE, frozenset({_C.STOPPED, _C.LOST}))
     # the guest forgets a stopped container, and a frozen one's control group can be read and written
-    update = Verb(Update, Nothing, Overlap.EXCLUSIVE, _LIVE, plain=True, support=_GROUPS)
+    update = Verb(Update, Nothing, Concurrency.EXCLUSIVE, _LIVE, plain=True, support=_GROUPS)
     # OCI allows an exec in a created container; in a paused one the child would be born frozen
-    exec = Verb(Exec, Nothing, Overlap.SHARED, frozenset({_C.READY, _C.RUNNING}))
+    exec = Verb(Exec, Nothing, Concurrency.SHARED, frozenset({_C.READY, _C.RUNNING}))
     # see the sandbox's
-    disconnect = Verb(Nothing, Nothing, Overlap.BESIDE, frozenset(_C), support=KATA)
-    signal = Verb(Signal, Signalled, Overlap.BESIDE, _THERE)
-    winsize = Verb(Winsize, Nothing, Overlap.BESIDE, _LIVE | {_C.STARTING})
+    disconnect = Verb(Nothing, Nothing, Concurrency.BESIDE, frozenset(_C), support=KATA)
+    signal = Verb(Signal, Signalled, Concurrency.BESIDE, _THERE)
+    winsize = Verb(Winsize, Nothing, Concurrency.BESIDE, _LIVE | {_C.STARTING})
     # waits for room as long as the process does not read: the caller alone knows when that is too long
-    write_stdin = Verb(WriteStdin, Written, Overlap.BESIDE, _THERE, stoppable=True)
-    close_stdin = Verb(ProcessRef, Nothing, Overlap.BESIDE, frozenset(_C) - {_C.CREATING, _C.LOST})
+    write_stdin = Verb(WriteStdin, Written, Concurrency.BESIDE, _THERE, stoppable=True)
+    close_stdin = Verb(ProcessRef, Nothing, Concurrency.BESIDE, frozenset(_C) - {_C.CREATING, _C.LOST})
     read_stdout = reading(ReadOutput, Nothing, streams=True)
     read_stderr = reading(ReadOutput, Nothing, streams=True)
     wait = reading(ProcessRef, ExitStatus)

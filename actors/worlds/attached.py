@@ -1,4 +1,4 @@
-"""The attached world: a system that another program serves, driven by its mail; or an agent that somebody else runs.
+"""The attached world: a system that another program serves, driven by requests; or an agent that somebody else runs.
 
 For `katrio run --world attached`. What scenarios make there is theirs and is taken down by them; what was there before is
 left alone. An agent is asked who it is before each scenario, and what it can't do is not tried; a system's own errors tell what

@@ -1,6 +1,6 @@
 """The simulated world: a whole system whose guests, links, engine, clock and randomness come from one seed.
 
-For `scenarios`, tests and chaos, inside a run of `actors.simulation.run`. Hub, actors, mailboxes, agents, both ends of
+For `scenarios`, tests and chaos, inside a run of `actors.simulation.run`. Server, actors, mailboxes, agents, both ends of
 ttRPC and the guest's service, machine and executor are the product's own. Not for nng: messages go over
 `transports.memory`.
 """

@@ -1,7 +1,7 @@
 /* A katrio client in C, with libnng alone, as docs/protocol.md tells.
  *
  * Build:  cc -std=c11 -Wall -Wextra -o client client.c -lnng      (Debian: apt-get install gcc libnng-dev)
- * Usage:  ./client ipc:///path/of/hub
+ * Usage:  ./client ipc:///path/of/server
  *
  * It makes a sandbox and a container, runs a program in it, reads 1 MiB of its output under credit, cancels an ask,
  * and gets an error. Blocking, one ask in flight beside its stream; the few kinds of msgpack that it needs are written
@@ -143,7 +143,7 @@ static unsigned receive_frame(void) {
     }
     if (kind == DATA && waiting_count > 0 && ++owed >= CREDIT / 4) send_frame(DATA, NULL, 0);
     if (kind == PING) send_frame(PONG, NULL, 0);
-    if (kind == BYE) fail("receive", "the hub said goodbye");
+    if (kind == BYE) fail("receive", "the server said goodbye");
     return kind;
 }
 
@@ -211,11 +211,11 @@ static Reader answer(uint64_t wanted, char *code, size_t room) {
 static Reader must(uint64_t asked) {
     char code[64];
     Reader r = answer(asked, code, sizeof code);
-    if (code[0]) fail("the hub answers", code);
+    if (code[0]) fail("the server answers", code);
     return r;
 }
 
-/* What nng took and did not send yet is lost by a close: the link is ours to close once the hub has said goodbye. */
+/* What nng took and did not send yet is lost by a close: the link is ours to close once the server has said goodbye. */
 static void leave(void) {
     Writer w = {.size = 0};
     array(&w, 3);
@@ -224,7 +224,7 @@ static void leave(void) {
     text(&w, "done");
     send_envelope(&w);
     send_frame(BYE, NULL, 0);
-    /* nng says nothing when the hub closes instead of answering */
+    /* nng says nothing when the server closes instead of answering */
     nng_setopt_ms(sock, NNG_OPT_RECVTIMEO, 500);
     for (unsigned kind = DATA; kind != BYE;) {
         uint8_t *body;
@@ -254,7 +254,7 @@ static Writer one_text(const char *key, const char *value) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2) fail("usage", "client ipc:///path/of/hub");
+    if (argc != 2) fail("usage", "client ipc:///path/of/server");
     check(nng_req0_open_raw(&sock), "open");
     nng_setopt_ms(sock, NNG_OPT_RECVTIMEO, 30000);
     nng_setopt_size(sock, NNG_OPT_RECVMAXSZ, 128 * 1024);
@@ -265,7 +265,7 @@ int main(int argc, char **argv) {
         fail("hello", "another version of the frames");
     waiting_next = waiting_count;
 
-    char name[32], tag[16], hub[65], code[64], state[32];
+    char name[32], tag[16], server[65], code[64], state[32];
     snprintf(name, sizeof name, "example-c-%ld", (long)getpid());
     Writer w = {.size = 0};
     array(&w, 5);
@@ -281,7 +281,7 @@ int main(int argc, char **argv) {
     read_text(&r, tag, sizeof tag);
     if (strcmp(tag, "welcome") != 0) fail("hello", tag);
     uint64_t version = read_number(&r);
-    read_text(&r, hub, sizeof hub);
+    read_text(&r, server, sizeof server);
 
     Writer args = one_text("id", "box");
     must(ask("", "create_sandbox", &args, 0));
@@ -328,8 +328,8 @@ int main(int argc, char **argv) {
     must(ask("box", "stop", NULL, 0));
     must(ask("box", "delete", NULL, 0));
     leave();
-    printf("{\"hub\": \"%s\", \"version\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"all_x\": %s, \"exit\": %" PRIu64 ", "
+    printf("{\"server\": \"%s\", \"version\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"all_x\": %s, \"exit\": %" PRIu64 ", "
            "\"state\": \"%s\", \"error\": \"%s\", \"details\": {\"state\": \"%s\"}}\n",
-           hub, version, output_bytes, output_is_x ? "true" : "false", exit_code, state, code, found_state);
+           server, version, output_bytes, output_is_x ? "true" : "false", exit_code, state, code, found_state);
     return 0;
 }

@@ -1,6 +1,6 @@
 """A katrio client that uses nothing of katrio's: pynng and msgpack alone, as docs/protocol.md tells.
 
-Usage: python client.py ipc:///path/of/hub. It makes a sandbox and a container, runs a program in it, reads 1 MiB of
+Usage: python client.py ipc:///path/of/server. It makes a sandbox and a container, runs a program in it, reads 1 MiB of
 its output under credit, cancels an ask, and gets an error. For whoever writes a client in another language: it is
 short and blocking, and has one ask in flight beside its streams. Prints one JSON object.
 """
@@ -19,7 +19,7 @@ WINDOW = 64 * 1024
 
 
 class Failure(Exception):
-    """The hub's answer is an error; `code` is for programs."""
+    """The server's answer is an error; `code` is for programs."""
 
     def __init__(self, code, message, details):
         super().__init__(message)
@@ -43,8 +43,8 @@ class Client:
         self.send("hello", [1], name, 1, 1)
         tag, *told = self.receive()
         if tag != "welcome":
-            raise ConnectionError(f"the hub says {tag}: {told}")
-        self.version, self.hub, self.asks_in_flight, self.message_bytes = told[:4]
+            raise ConnectionError(f"the server says {tag}: {told}")
+        self.version, self.server, self.asks_in_flight, self.message_bytes = told[:4]
 
     # frames
 
@@ -63,7 +63,7 @@ class Client:
         elif kind == PING:
             self.send_frame(PONG, [])
         elif kind == BYE:
-            raise ConnectionError("the hub said goodbye")
+            raise ConnectionError("the server said goodbye")
         return kind, acked, messages
 
     # envelopes
@@ -123,7 +123,7 @@ class Client:
     def close(self):
         self.send("goodbye", "", "done")
         self.send_frame(BYE, [])
-        # nng says nothing when the hub closes instead of answering
+        # nng says nothing when the server closes instead of answering
         self.socket.recv_timeout = 500
         try:
             while True:
@@ -134,7 +134,7 @@ class Client:
 
 def main(address):
     client = Client(address, f"example-{os.getpid()}")
-    seen = {"hub": client.hub, "version": client.version}
+    seen = {"server": client.server, "version": client.version}
     box = client.ask("", "create_sandbox", {"id": "box"})["address"]
     client.ask(box, "start", {})
     spec = {"process": {"args": ["sleep", "1000"]}}

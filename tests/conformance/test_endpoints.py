@@ -79,7 +79,7 @@ class Hall:
 @pytest.fixture(params=["memory", "inproc", "ipc"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Transport, str]:
     if request.param == "memory":
-        return MemoryTransport(), "memory://hub"
+        return MemoryTransport(), "memory://server"
     if request.param == "inproc":
         return NngTransport(), f"inproc://{tmp_path.name}"
     return NngTransport(), ipc_address(tmp_path)
@@ -88,7 +88,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Transport, st
 def ipc_address(tmp_path: Path) -> str:
     directory = tmp_path / "own"
     directory.mkdir(mode=0o700)
-    return f"ipc://{directory}/hub"
+    return f"ipc://{directory}/server"
 
 
 @asynccontextmanager
@@ -248,7 +248,7 @@ async def test_where_nobody_listens_is_unreachable(place: tuple[Transport, str])
     assert recorder.causes == []
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "ipc://relative", "inproc://", "hub"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "ipc://relative", "inproc://", "server"])
 async def test_a_wrong_address_is_refused_by_nng(address: str) -> None:
     with pytest.raises(AddressError):
         await NngTransport().serve(address, Hall().accept, task_status=trio.TASK_STATUS_IGNORED)

@@ -36,7 +36,7 @@ CLIENTS = 4
 
 @pytest.fixture(params=["inproc", "ipc"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"inproc://{tmp_path.name}" if request.param == "inproc" else f"ipc://{tmp_path}/own/hub"
+    return f"inproc://{tmp_path.name}" if request.param == "inproc" else f"ipc://{tmp_path}/own/server"
 
 
 async def until(condition: Callable[[], bool]) -> None:

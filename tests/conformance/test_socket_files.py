@@ -90,7 +90,7 @@ async def test_a_socket_file_is_ours_alone_and_goes_with_its_listener(
 async def test_the_end_of_an_old_listener_leaves_the_new_ones_file(
     listen: Listen, after: str, how: str, directory: Path
 ) -> None:
-    path = str(directory / "hub")
+    path = str(directory / "server")
     async with trio.open_nursery() as newer:
         async with trio.open_nursery() as older:
             await older.start(listen, path)
@@ -106,7 +106,7 @@ async def test_the_end_of_an_old_listener_leaves_the_new_ones_file(
 
 
 async def test_a_second_listener_is_refused_and_the_first_goes_on(listen: Listen, directory: Path) -> None:
-    path = str(directory / "hub")
+    path = str(directory / "server")
     async with trio.open_nursery() as nursery:
         await nursery.start(listen, path)
         with pytest.raises(AddressInUse, match="somebody answers"):
@@ -116,19 +116,19 @@ async def test_a_second_listener_is_refused_and_the_first_goes_on(listen: Listen
 
 
 async def test_what_a_crash_left_is_replaced(listen: Listen, directory: Path) -> None:
-    path = str(directory / "hub")
+    path = str(directory / "server")
     for left in (path, str(directory / ".katrio-1-1")):
         with socket.socket(socket.AF_UNIX) as dead:
             dead.bind(left)
     async with trio.open_nursery() as nursery:
         await nursery.start(listen, path)
         assert await _answers(path)
-        assert os.listdir(directory) == ["hub"]
+        assert os.listdir(directory) == ["server"]
         nursery.cancel_scope.cancel()
 
 
 async def test_a_file_that_is_no_socket_is_left_alone(listen: Listen, directory: Path) -> None:
-    path = directory / "hub"
+    path = directory / "server"
     path.write_text("precious")
     with pytest.raises(AddressError, match="not a socket"):
         await listen(str(path))
@@ -138,12 +138,12 @@ async def test_a_file_that_is_no_socket_is_left_alone(listen: Listen, directory:
 async def test_a_directory_that_others_may_enter_is_refused(listen: Listen, directory: Path) -> None:
     os.chmod(directory, 0o750)
     with pytest.raises(AddressError, match="mode 0750; use a directory made with mkdir -m 700"):
-        await listen(str(directory / "hub"))
+        await listen(str(directory / "server"))
     with pytest.raises(AddressError, match="can't be used"):
-        await listen(str(directory / "absent" / "too" / "hub"))
+        await listen(str(directory / "absent" / "too" / "server"))
     (directory / "link").symlink_to(directory)
     with pytest.raises(AddressError, match="no link"):
-        await listen(str(directory / "link" / "hub"))
+        await listen(str(directory / "link" / "server"))
 
 
 async def test_a_lock_that_hangs_is_told(listen: Listen, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,17 +152,17 @@ async def test_a_lock_that_hangs_is_told(listen: Listen, directory: Path, monkey
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(AddressInUse, match="the lock"):
-            await listen(str(directory / "hub"))
+            await listen(str(directory / "server"))
     finally:
         os.close(held)
 
 
-async def test_a_hubs_directory_that_somebody_else_could_swap_is_refused(tmp_path: Path) -> None:
+async def test_a_servers_directory_that_somebody_else_could_swap_is_refused(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(AddressError, match="changed by others"):
-        await _nng(f"{tmp_path}/open/own/hub")
+        await _nng(f"{tmp_path}/open/own/server")
     (tmp_path / "open").chmod(0o1777)
     async with trio.open_nursery() as nursery:
-        await nursery.start(_nng, f"{tmp_path}/open/own/hub")
+        await nursery.start(_nng, f"{tmp_path}/open/own/server")
         nursery.cancel_scope.cancel()

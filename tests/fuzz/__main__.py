@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None, known: Mapping[str, Target] = T
     """See the module."""
     command = parser(known)
     chosen = command.parse_args(arguments)
-    # a hub tells of each link that it closes, which here are all of them
+    # a server tells of each link that it closes, which here are all of them
     logging.disable(logging.WARNING)
     targets = [known[name] for name in chosen.target or known]
     if chosen.list:

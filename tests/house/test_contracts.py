@@ -37,7 +37,7 @@ SABOTAGE = {
     "only the schemas know protobuf": ("actors.agents.base", "import google.protobuf"),
     "nng is chosen by cli and api alone": ("actors.container", "import pynng"),
     "the guest does not know the host's actors": ("actors.guest.model", "import actors.handles"),
-    "katrio is for programs that embed it": ("actors.likeness", "import katrio"),
+    "katrio is for programs that embed it": ("actors.suggest", "import katrio"),
     "agents are independent": ("actors.agents.noop", "import actors.agents.kata"),
 }
 

@@ -59,8 +59,16 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (tree / "docs").mkdir()
     for path, old, new in (
         ("actors/scenario/steps/looks.py", "\nSTEPS = (", ADDED),
-        ("actors/scenario/language/needs.py", '"kill_guest": "', '"lose_guest": "the guest is lost",\n"kill_guest": "'),
-        ("actors/worlds/simulated.py", '{"kill_guest": ', '{"lose_guest": SimulatedGuests.kill, "kill_guest": '),
+        (
+            "actors/scenario/language/needs.py",
+            '    KILL_GUEST = "',
+            '    LOSE_GUEST = "lose_guest", "the guest is lost"\n    KILL_GUEST = "',
+        ),
+        (
+            "actors/worlds/simulated.py",
+            "{Fault.KILL_GUEST: ",
+            "{Fault.LOSE_GUEST: SimulatedGuests.kill, Fault.KILL_GUEST: ",
+        ),
     ):
         text = (tree / path).read_text("utf-8")
         assert text.count(old) == 1

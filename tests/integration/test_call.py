@@ -19,7 +19,7 @@ from actors.cli.call.arguments import MAX_ARGUMENT_BYTES
 from actors.errors import NotFound
 from actors.launchers.addresses import serve_at
 from actors.node.protocols import GuestProtocol
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.schemas.agent import GuestDetailsRequest, StartContainerRequest
 from actors.schemas.dialect import Dialect
 from tests.support.terminals import open_terminal
@@ -40,7 +40,7 @@ async def a_guest(tmp_path: Path, protocol: GuestProtocol = GuestProtocol.TTRPC)
     address = f"unix://{directory}/a.sock"
     async with (
         open_guest(engine="processes", protocol=protocol, run_dir=directory / "guests") as running,
-        open_plain_nursery() as nursery,
+        open_collapsing_nursery() as nursery,
     ):
         await nursery.start(serve_at, running, (parse_agent_address(address),))
         yield address

@@ -118,7 +118,7 @@ def test_a_slip_is_told_without_the_usage(words: tuple[str, ...], said: str, fil
 
 def test_the_attached_world_drives_what_another_program_serves(files: Path) -> None:
     (files / "sock").mkdir(mode=0o700)
-    address = f"ipc://{files}/sock/hub"
+    address = f"ipc://{files}/sock/server"
 
     async def serve_and_run() -> str:
         async with open_system(engine="processes", run_dir=files / "r", listen=address):

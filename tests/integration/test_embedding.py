@@ -41,7 +41,7 @@ def check(name: str, folder: Path, *args: str) -> None:
 @pytest.fixture
 def address(tmp_path: Path) -> Generator[str]:
     """Where `serve.py` serves."""
-    where = f"ipc://{tmp_path}/own/hub"
+    where = f"ipc://{tmp_path}/own/server"
     command = [sys.executable, saved("serve.py", tmp_path), where]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:

@@ -38,7 +38,7 @@ async def output_of(command: Sequence[str | Path]) -> list[str]:
 
 
 def check(seen: dict[str, Any]) -> None:
-    assert seen["hub"] == "katrio"
+    assert seen["server"] == "katrio"
     assert seen["version"] == 1
     assert (seen["bytes"], seen["all_x"], seen["exit"]) == (2**20, True, 7)
     assert seen["state"] == "running", "a cancelled wait changes nothing"
@@ -48,7 +48,7 @@ def check(seen: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_a_program_with_only_pynng_and_msgpack(engine: str, tmp_path: Path) -> None:
-    address = f"ipc://{tmp_path}/own/hub"
+    address = f"ipc://{tmp_path}/own/server"
     async with served(address, tmp_path / "r", engine):
         seen, modules = await output_of([sys.executable, "-P", "-c", ALONE, EXAMPLES / "client.py", address])
     check(json.loads(seen))
@@ -114,11 +114,11 @@ def what_a_deadline_does(client: Any, failure: Any) -> None:
 
 async def test_refusals_streams_and_deadlines_are_as_the_page_says(tmp_path: Path) -> None:
     example = runpy.run_path(str(EXAMPLES / "client.py"))
-    address = f"ipc://{tmp_path}/own/hub"
+    address = f"ipc://{tmp_path}/own/server"
 
     def drive() -> None:
         client, failure = example["Client"](address, "one"), example["Failure"]
-        with pytest.raises(ConnectionError, match="the hub says goodbye"):
+        with pytest.raises(ConnectionError, match="the server says goodbye"):
             example["Client"](address, "one")
         client.ask("", "create_sandbox", {"id": "box"})
         client.ask("box", "start", {})
@@ -142,7 +142,7 @@ async def test_a_program_in_c_with_only_libnng(tmp_path: Path) -> None:
     program = tmp_path / "client"
     strict = ["-std=c11", "-D_DEFAULT_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror"]
     await output_of([str(COMPILER), *strict, "-o", program, EXAMPLES / "client.c", "-lnng"])
-    address = f"ipc://{tmp_path}/own/hub"
+    address = f"ipc://{tmp_path}/own/server"
     async with served(address, tmp_path / "r", ENGINES[0]):
         (seen,) = await output_of([program, address])
     check(json.loads(seen))

@@ -54,7 +54,7 @@ def test_what_can_t_be_listened_on_is_told_and_leaves_nothing(directory: Path) -
     loose = directory / "loose"
     loose.mkdir(mode=0o755)
     for words, hint in (
-        (("--address", "ipc:///run/hub"), "an agent's address is unix://, vsock://"),
+        (("--address", "ipc:///run/server"), "an agent's address is unix://, vsock://"),
         (("--address", f"unix://{loose}/a.sock"), "must be ours with mode 0700 and has owner"),
         (
             ("--address", f"unix://{loose}/a.sock", "--tty-address", "unix:///x"),

@@ -17,7 +17,7 @@ from actors.guest.platform import BarePlatform
 from actors.guest.services.hyperstart import HyperstartService
 from actors.limits import DEFAULT_LIMITS
 from actors.node.facts import RUNTIMES, missing_for, read_facts
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
 from tests.support.rooms import in_a_room
 from transports.stream import serve_unix, unix_dialer
@@ -61,7 +61,7 @@ async def whole_life(room: Room) -> None:
     )
     link = HyperstartLink(unix_dialer(control), unix_dialer(streams), DEFAULT_LIMITS)
     agent = HyperstartAgent(link, DEFAULT_LIMITS, share="/")
-    async with open_plain_nursery() as nursery:
+    async with open_collapsing_nursery() as nursery:
         await nursery.start(executor.run)
         await nursery.start(service.run)
         await nursery.start(serve_unix, control, service.serve_control)

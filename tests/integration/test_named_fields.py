@@ -166,5 +166,5 @@ async def test_arguments_of_another_shape_are_named(verb: str, args: Any, field:
     async with a_room("processes", tmp_path) as room:
         await room.running()
         with pytest.raises(InvalidArgument) as caught:
-            await room.world.system.courier.ask("box/one", verb, args, dict, timeout=5)
+            await room.world.system.client.ask("box/one", verb, args, dict, timeout=5)
         assert caught.value.details == {"field": field}

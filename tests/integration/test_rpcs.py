@@ -27,7 +27,7 @@ from actors.limits import DEFAULT_LIMITS
 from actors.node.busybox import find_static_busybox
 from actors.node.facts import choose_engine, missing_for, read_facts
 from actors.node.protocols import GuestProtocol
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas import resources
@@ -57,7 +57,7 @@ async def a_client(
     with trio.fail_after(120):
         async with (
             open_guest(engine=engine, protocol=protocol, run_dir=directory / "guests") as running,
-            open_plain_nursery() as nursery,
+            open_collapsing_nursery() as nursery,
         ):
             await nursery.start(serve_at, running, (parse_agent_address(address),))
             async with open_kata_client(address, dialect=DIALECTS[protocol]) as client:

@@ -44,7 +44,7 @@ async def served(address: str, run_dir: Path, engine: str, agent: str = "kata") 
 
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_two_programs_drive_the_system_of_a_third(engine: str, tmp_path: Path) -> None:
-    address = f"ipc://{tmp_path}/own/hub"
+    address = f"ipc://{tmp_path}/own/server"
     async with served(address, tmp_path / "r", engine), connect_system(address) as one, connect_system(address) as two:
         box = await one.create_sandbox("box")
         await box.start()
@@ -62,7 +62,7 @@ async def test_two_programs_drive_the_system_of_a_third(engine: str, tmp_path: P
 
 
 async def test_sandboxes_outlive_the_link_of_whoever_made_them(tmp_path: Path) -> None:
-    address = f"ipc://{tmp_path}/own/hub"
+    address = f"ipc://{tmp_path}/own/server"
     async with served(address, tmp_path / "r", "processes", "noop"):
         async with connect_system(address) as system:
             await (await system.create_sandbox("box")).start()
@@ -71,7 +71,7 @@ async def test_sandboxes_outlive_the_link_of_whoever_made_them(tmp_path: Path) -
 
 
 async def test_a_system_that_ends_says_goodbye_and_later_asks_are_told_so(tmp_path: Path) -> None:
-    address = f"ipc://{tmp_path}/own/hub"
+    address = f"ipc://{tmp_path}/own/server"
     async with trio.open_nursery() as nursery:
         async with served(address, tmp_path / "r", "processes", "noop"):
             system = await nursery.start(_hold, address)
@@ -97,9 +97,9 @@ async def test_an_address_that_can_not_be_is_told_in_our_own_errors(tmp_path: Pa
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o755)
     with pytest.raises(InvalidArgument, match="700"):
-        async with open_system(agent="noop", listen=f"ipc://{tmp_path}/open/hub"):
+        async with open_system(agent="noop", listen=f"ipc://{tmp_path}/open/server"):
             pass
-    address = f"ipc://{tmp_path}/own/hub"
+    address = f"ipc://{tmp_path}/own/server"
     async with open_system(agent="noop", listen=address):
         with pytest.raises(AlreadyExists):
             async with open_system(agent="noop", listen=address):
@@ -107,7 +107,7 @@ async def test_an_address_that_can_not_be_is_told_in_our_own_errors(tmp_path: Pa
 
 
 async def test_an_ask_that_is_sent_ten_times_over_two_links_reaches_the_engine_once(tmp_path: Path) -> None:
-    address, kept = f"ipc://{tmp_path}/own/hub", tmp_path / "kept"
+    address, kept = f"ipc://{tmp_path}/own/server", tmp_path / "kept"
     async with served(address, tmp_path / "r", "processes"), connect_system(address) as system:
         box = await system.create_sandbox("box")
         await box.start()
@@ -129,7 +129,7 @@ async def test_an_ask_that_is_sent_ten_times_over_two_links_reaches_the_engine_o
 
 
 async def test_events_of_a_real_container_arrive_as_they_happen(tmp_path: Path) -> None:
-    address = f"ipc://{tmp_path}/own/hub"
+    address = f"ipc://{tmp_path}/own/server"
     async with served(address, tmp_path / "r", ENGINES[-1]), connect_system(address) as system:
         box = await system.create_sandbox("box")
         await box.start()
@@ -149,7 +149,7 @@ async def test_events_of_a_real_container_arrive_as_they_happen(tmp_path: Path) 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 async def test_another_user_can_not_connect(tmp_path: Path) -> None:
-    address = f"ipc://{tmp_path}/own/hub"
+    address = f"ipc://{tmp_path}/own/server"
     # the way there is open, so that the socket and its directory alone are what keeps others out
     for directory in (tmp_path, *tmp_path.parents[:3]):
         await trio.Path(directory).chmod(0o755)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from tests.integration.test_mail_between_processes import address as address  # a fixture
-from tests.integration.test_mail_between_processes import first_line, program
+from tests.integration.test_requests_between_processes import address as address  # a fixture
+from tests.integration.test_requests_between_processes import first_line, program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -38,7 +38,7 @@ def memory(process: trio.Process, field: str) -> int:
 @asynccontextmanager
 async def a_late_reader(address: str) -> AsyncGenerator[trio.Process]:
     """It has opened its stream, and takes nothing until its standard input is closed."""
-    command = [sys.executable, "-m", "tests.support.mail_program", "late_reader", address]
+    command = [sys.executable, "-m", "tests.support.request_program", "late_reader", address]
     async with trio.open_nursery() as nursery:
         run = partial(trio.run_process, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         process: trio.Process = await nursery.start(run)
@@ -58,10 +58,10 @@ async def keep(address: str, seen: list[dict[str, Any]]) -> None:
 
 async def test_one_that_does_not_read_hurts_itself_alone(address: str) -> None:
     with trio.fail_after(BOUND_SECONDS):
-        async with program("hub", address) as (hub, _):
+        async with program("server", address) as (server, _):
             alone = await read(address)
             others: list[dict[str, Any]] = []
-            before = memory(hub, "VmHWM")
+            before = memory(server, "VmHWM")
             async with a_late_reader(address) as late:
                 # three clients of one actor
                 async with trio.open_nursery() as nursery:
@@ -74,7 +74,7 @@ async def test_one_that_does_not_read_hurts_itself_alone(address: str) -> None:
                 assert late.stdin is not None
                 await late.stdin.aclose()
                 resumed = json.loads(await first_line(late))
-            growth = memory(hub, "VmHWM") - before
+            growth = memory(server, "VmHWM") - before
     for name, seen in (("alone", alone), ("beside one that takes nothing", beside), ("beside a frozen one", frozen)):
         print(
             f"{name}: p50 {seen['p50'] * 1e6:.0f} us, p99 {seen['p99'] * 1e6:.0f} us, {seen['p99'] / alone['p99']:.2f} x"
@@ -83,5 +83,5 @@ async def test_one_that_does_not_read_hurts_itself_alone(address: str) -> None:
         assert seen["asks"] == ASKS
     assert others[0]["whole"]
     assert resumed["whole"], "it gets all of it when it reads again"
-    print(f"the hub's memory grew by {growth / 1e6:.1f} MB")
+    print(f"the server's memory grew by {growth / 1e6:.1f} MB")
     assert growth < MOST_GROWTH

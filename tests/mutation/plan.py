@@ -21,7 +21,7 @@ class Package(NamedTuple):
     stages: Sequence[Sequence[str]]
 
 
-_MAIL = ("tests/integration/test_mail_between_processes.py", "tests/integration/test_hostile_mail.py")
+_MAIL = ("tests/integration/test_requests_between_processes.py", "tests/integration/test_hostile_requests.py")
 
 PACKAGES: Sequence[Package] = (
     Package(
@@ -36,8 +36,8 @@ PACKAGES: Sequence[Package] = (
     Package(
         "actors",
         (
-            "actors/actor.py", "actors/sandbox", "actors/container", "actors/system/actor.py", "actors/owned.py",
-            "actors/lane.py", "actors/events.py", "actors/lifecycle",
+            "actors/actor.py", "actors/sandbox", "actors/container", "actors/system/actor.py", "actors/cancellable.py",
+            "actors/turns.py", "actors/events.py", "actors/lifecycle",
         ),
         (
             ("tests/unit/actors", "tests/unit/lifecycle"),

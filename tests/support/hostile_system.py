@@ -16,7 +16,7 @@ from actors.agents.base import Channels
 from actors.agents.kata.agent import connect_kata
 from actors.launchers.nothing import AnyImage
 from actors.limits import DEFAULT_LIMITS
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.seams import real_seams
 from actors.system.compose import Parts, open_actors
 from transports.memory import MemoryTransport
@@ -75,7 +75,7 @@ async def open_dialled_system(dialers: Mapping[str, Dialer], limits: Limits = LI
 async def open_hostile_system(directory: str, guests: Mapping[str, HostileGuest]) -> AsyncGenerator[SystemHandle]:
     """`guests` by the sandbox that gets it; sockets lie in `directory`, which has mode 0700. Hides nurseries."""
     paths = {sandbox: f"{directory}/{sandbox}.sock" for sandbox in guests}
-    async with open_plain_nursery() as serving:
+    async with open_collapsing_nursery() as serving:
         for sandbox, path in paths.items():
             await serving.start(serve_unix, path, guests[sandbox].serve)
         async with open_dialled_system({sandbox: unix_dialer(path) for sandbox, path in paths.items()}) as system:

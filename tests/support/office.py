@@ -1,6 +1,6 @@
-"""A hub that is served, clients made by hand, and couriers, for the tests of mailboxes.
+"""A server that is served, clients made by hand, and clients, for the tests of mailboxes.
 
-Over the in-memory transport unless told otherwise. A peer made by hand takes the courier's place where the envelopes
+Over the in-memory transport unless told otherwise. A peer made by hand takes the client's place where the envelopes
 themselves matter.
 """
 
@@ -19,7 +19,7 @@ from actors.errors import (
     OutcomeUnknown,
 )
 from actors.limits import DEFAULT_LIMITS, Limits
-from actors.mailbox import Courier, Hub, Inbox, open_courier
+from actors.mailbox import Client, Inbox, Server, open_client
 from actors.wire.codec import decode_envelope, encode, encode_raw
 from actors.wire.envelope import (
     VERSIONS,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from transports.base import Endpoint, Transport
     from transports.errors import TransportError
 
-HUB = "memory://hub"
+SERVER = "memory://server"
 
 
 class Peer:
@@ -64,12 +64,12 @@ class Peer:
 
 
 class Office:
-    """A hub that is served, and what the actor `box` was sent."""
+    """A server that is served, and what the actor `box` was sent."""
 
     def __init__(self, transport: Transport, address: str, nursery: trio.Nursery, limits: Limits) -> None:
         self.transport, self.address, self.nursery = transport, address, nursery
-        self.hub = Hub(limits=limits)
-        self.inbox: Inbox = self.hub.register("box")
+        self.server = Server(limits=limits)
+        self.inbox: Inbox = self.server.register("box")
 
     async def stranger(self) -> Peer:
         """One that has not said hello yet."""
@@ -77,34 +77,37 @@ class Office:
         peer.endpoint = await self.nursery.start(self.transport.connect, self.address, peer)
         return peer
 
-    async def peer(self, client: str = "hand", *, epoch: int = 1, unused: int = 1) -> Peer:
+    async def peer(self, client_id: str = "hand", *, epoch: int = 1, unused: int = 1) -> Peer:
         peer = await self.stranger()
-        await peer.say(Hello(VERSIONS, client, epoch, unused))
+        await peer.say(Hello(VERSIONS, client_id, epoch, unused))
         return peer
 
     async def answer_all(self) -> None:
         while True:
-            mail = await self.inbox.receive()
-            mail.answer({"verb": mail.verb})
+            request = await self.inbox.receive()
+            request.answer({"verb": request.verb})
 
 
 @asynccontextmanager
 async def an_office(
-    transport: Transport | None = None, address: str = HUB, limits: Limits = DEFAULT_LIMITS
+    transport: Transport | None = None, address: str = SERVER, limits: Limits = DEFAULT_LIMITS
 ) -> AsyncGenerator[Office]:
     transport = transport or MemoryTransport()
     async with trio.open_nursery() as nursery:
         office = Office(transport, address, nursery, limits)
-        await nursery.start(office.hub.run)
-        await nursery.start(transport.serve, address, office.hub.accept)
+        await nursery.start(office.server.run)
+        await nursery.start(transport.serve, address, office.server.accept)
         yield office
         nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def asking(limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[tuple[Office, Courier]]:
-    async with an_office(limits=limits) as office, open_courier(office.transport, HUB, client="c", epoch=1) as courier:
-        yield office, courier
+async def asking(limits: Limits = DEFAULT_LIMITS) -> AsyncGenerator[tuple[Office, Client]]:
+    async with (
+        an_office(limits=limits) as office,
+        open_client(office.transport, SERVER, client_id="c", epoch=1) as client,
+    ):
+        yield office, client
 
 
 def an_ask(counter: int, *, budget_ms: int | None = None, watermark: int = 1, window: int = 0, to: str = "box") -> Ask:
@@ -117,8 +120,8 @@ def failure_code(envelopes: list[Envelope]) -> str:
     return failure.code
 
 
-async def ask_and_keep(courier: Courier, results: list[object], *, timeout: float | None = None) -> None:
+async def ask_and_keep(client: Client, results: list[object], *, timeout: float | None = None) -> None:
     try:
-        results.append(await courier.ask("box", "work", {}, dict[str, Any], timeout=timeout))
+        results.append(await client.ask("box", "work", {}, dict[str, Any], timeout=timeout))
     except (AgentUnreachable, Busy, Expired, OutcomeUnknown) as error:
         results.append(type(error))

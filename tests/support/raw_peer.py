@@ -1,4 +1,4 @@
-"""A peer of an nng hub that sends whatever bytes it likes, for the tests of hostile mail.
+"""A peer of an nng server that sends whatever bytes it likes, for the tests of hostile requests.
 
 A raw REQ socket by hand: no credit, no acks, no goodbye, unless the test sends them. Not for polite clients.
 """
@@ -41,7 +41,7 @@ class RawPeer:
     def __init__(self, address: str) -> None:
         self._socket = RawReq()
         self._gone = False
-        # what the hub's side said, in envelopes
+        # what the server's side said, in envelopes
         self.heard: list[list[object]] = []
         self.frames: list[list[object]] = []
         self._owed = 0
@@ -53,7 +53,7 @@ class RawPeer:
 
     @property
     def gone(self) -> bool:
-        """Whether the hub has cut us off."""
+        """Whether the server has cut us off."""
         return self._gone
 
     def send_frame(self, body: bytes) -> None:
@@ -90,7 +90,7 @@ class RawPeer:
                 self.send_frame(frame_of(BYE, 0))
 
     async def until_gone(self, seconds: float = 10) -> None:
-        """Until the hub has cut us off; what it said before is in `heard`."""
+        """Until the server has cut us off; what it said before is in `heard`."""
         with trio.fail_after(seconds):
             while not self._gone:
                 self.drain()

@@ -22,7 +22,7 @@ from actors.images.store import ImageStore
 from actors.limits import DEFAULT_LIMITS
 from actors.node.busybox import find_static_busybox
 from actors.node.cgroups import read_layout, sandbox_group, sweep_group
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.schemas.oci import Box, Linux, LinuxCapabilities, LinuxResources, POSIXRlimit, Process, Root, Spec, User
 from actors.simulation.engine import SimulatedEngine
 from tests.support.forks import run_in_a_fork
@@ -190,7 +190,7 @@ def _in_place(name: str, place: Path, body: Callable[[Room], Awaitable[None]]) -
 
 async def _run(room: Room, body: Callable[[Room], Awaitable[None]]) -> None:
     with trio.fail_after(_SECONDS):
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             await nursery.start(room.engine.run)
             await body(room)
             nursery.cancel_scope.cancel()

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from actors.lane import Lane
 from actors.scenario.reading.load import load_file
 from actors.simulation import schedule
 from actors.simulation.run import simulate
 from actors.simulation.trace import Trace
+from actors.turns import TurnQueue
 from actors.worlds.simulated import open_simulated
 from actors.worlds.simulated_runs import play
 from tests.support.busy import be_busy
@@ -59,13 +59,13 @@ def make_noise(seed: int) -> None:
 
 def one_checkpoint_more() -> None:
     """A verb's turn comes one checkpoint later."""
-    turn = Lane.Ticket.turn
+    turn = TurnQueue.Turn.wait
 
-    async def later(self: Lane.Ticket) -> None:
+    async def later(self: TurnQueue.Turn) -> None:
         await turn(self)
         await trio.lowlevel.checkpoint()
 
-    Lane.Ticket.turn = later  # type: ignore[method-assign]  # the product is changed under the test
+    TurnQueue.Turn.wait = later  # type: ignore[method-assign]  # the product is changed under the test
 
 
 def leak() -> None:

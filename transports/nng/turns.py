@@ -1,6 +1,6 @@
 """Whose messages are handed on next: the peers of one listener take turns.
 
-What a peer sends costs the hub far more when it is handed on than when it is read, and what is handed on in one scheduler
+What a peer sends costs the server far more when it is handed on than when it is read, and what is handed on in one scheduler
 pass is waited for by everybody else's ask. So a pass hands on little: a share of each peer that has just begun
 to speak, which for an ordinary ask is all of it, and one share of one of those that have more to say, in turn. A peer
 that floods within its credit so costs its neighbours the time of one share in each pass, however many flood. Shares are

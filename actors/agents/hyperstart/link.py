@@ -22,7 +22,7 @@ from actors.errors import (
     OutcomeUnknown,
     ResourceExhausted,
 )
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from transports.errors import (
     Exhausted,
     LocalProtocolError,
@@ -84,7 +84,7 @@ class HyperstartLink:
         Raises (before it has started): AgentUnreachable; AgentProtocolError when what answers is no hyperstart.
         """
         try:
-            async with open_plain_nursery() as nursery:
+            async with open_collapsing_nursery() as nursery:
                 self._nursery = nursery
                 await self._use(task_status)
         except Exhausted as error:

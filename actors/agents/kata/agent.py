@@ -55,7 +55,7 @@ from actors.errors import (
 )
 from actors.lifecycle.container import ContainerState
 from actors.node.usertable import UserTable, read_user_table
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.resources import OnlineCPUMemRequest
@@ -334,7 +334,7 @@ class KataAgent(SandboxAgent):
             told = await poll_by_signal(self._client, request)
         else:
             link = self._open_link()
-            async with open_plain_nursery() as nursery:
+            async with open_collapsing_nursery() as nursery:
                 await nursery.start(link.run)
                 told = await poll_by_wait(KataClient(link, timeout=None), request)
                 nursery.cancel_scope.cancel()
@@ -456,7 +456,7 @@ async def identify_kata(
 
     Raises: as `actors.agents.identity.identify`.
     """
-    async with open_plain_nursery() as nursery:
+    async with open_collapsing_nursery() as nursery:
         agent = connect_kata(channels, limits, config)
         await nursery.start(agent.run)
         unified = await agent.has_unified_groups()

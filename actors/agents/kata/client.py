@@ -20,7 +20,7 @@ from actors.agents.kata.dialects import DIALECTS
 from actors.agents.kata.link import open_rpc_link
 from actors.errors import AgentProtocolError, Expired, InvalidArgument, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS, Limits
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import WAITING, rpc_of
 from transports.address import parse_dialled_address
@@ -110,7 +110,7 @@ async def open_kata_client(
         opening = open_dialer(parse_dialled_address(address), DIALECTS[dialect].peer, told=told)
     except AddressError as error:
         raise InvalidArgument(str(error), field="address") from None
-    async with open_plain_nursery() as nursery, opening as dialer:
+    async with open_collapsing_nursery() as nursery, opening as dialer:
         link = open_rpc_link(dialer, limits, dialect)
         await nursery.start(link.run)
         yield KataClient(link, timeout=timeout)

@@ -21,7 +21,7 @@ from actors.errors import Unsupported
 from actors.guest.syscalls import MNT_DETACH, hold_executions, umount
 from actors.node.cgroups import CgroupKind, read_layout
 from actors.node.exhaustion import raise_if_exhausted
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -70,7 +70,7 @@ async def open_hold(root: Root, program: str) -> AsyncGenerator[None]:
                 held.callback(os.close, hold_executions(file))
         except OSError as error:
             raise_if_exhausted(error)
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             nursery.start_soon(_let_go, held)
             yield
             nursery.cancel_scope.cancel()

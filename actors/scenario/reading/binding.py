@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 
-from actors.likeness import nearest
 from actors.scenario.language import scalars
 from actors.scenario.language.conditions import Conditions, Expect
 from actors.scenario.language.declared import VarDecl
-from actors.scenario.language.kinds import Each, FaultOf, Kind, ProbeOf, hints_of, unwrap
-from actors.scenario.language.needs import Fault, Probe
+from actors.scenario.language.kinds import Each, Kind, hints_of, unwrap
+from actors.scenario.language.needs import Fault, FaultOf, Probe, ProbeOf
 from actors.scenario.language.thresholds import ASKED, Threshold, impossible, parse_threshold
 from actors.scenario.reading import yamltree
 from actors.scenario.reading.problems import Problem, ScenarioError
@@ -26,6 +25,7 @@ from actors.scenario.reading.references import Reference
 from actors.scenario.reading.scenario import Scenario
 from actors.scenario.reading.sense import senseless
 from actors.scenario.steps.base import Look, Step
+from actors.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

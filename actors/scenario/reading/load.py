@@ -9,7 +9,6 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from actors.likeness import nearest
 from actors.node.named_files import read_named
 from actors.scenario.language.kinds import Kind
 from actors.scenario.reading.binding import Binder, Sources
@@ -20,6 +19,7 @@ from actors.scenario.reading.problems import Problem, ScenarioError
 from actors.scenario.reading.scenario import ImagePlace, Loaded, Scenario, verbs_of
 from actors.scenario.reading.yamltree import MAX_BYTES, read_tree
 from actors.scenario.steps import STEPS
+from actors.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.likeness import nearest
 from actors.limits import DEFAULT_LIMITS
 from actors.scenario.language.declared import Names, labelled
 from actors.scenario.language.kinds import Kind
 from actors.scenario.language.scalars import NO_ERROR
 from actors.scenario.language.values import variables_in
 from actors.scenario.reading.problems import Problem
+from actors.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

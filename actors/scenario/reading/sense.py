@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from actors.likeness import nearest
 from actors.scenario.language.conditions import STATES, Conditions, contradiction
 from actors.scenario.language.values import substitute, variables_in
 from actors.scenario.steps.base import ANYTHING, CODE, COUNT, Values, Wrong
+from actors.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -54,7 +54,7 @@ class Lanes:
         for number, row in enumerate(rows):
             parts += [self._step(step, number * STEP) for step in row]
         for number, name in enumerate(lanes):
-            parts += self._lane(name, top + number * LANE)
+            parts += self._turns(name, top + number * LANE)
         parts += self._axis(top + len(lanes) * LANE, height)
         return "\n".join([*parts, "</svg>"])
 
@@ -68,7 +68,7 @@ class Lanes:
         rect = f'<rect class="step {step.outcome}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{STEP - 3}" rx="2"/>'
         return f"<g><title>{title}</title>{rect}</g>"
 
-    def _lane(self, name: str, y: int) -> Iterator[str]:
+    def _turns(self, name: str, y: int) -> Iterator[str]:
         yield f'<text class="label" x="0" y="{y + LANE / 2 + 4}">{html_text(name)}</text>'
         seen = self.states.get(name, [])
         for (at, state), until in zip(seen, [*(at for at, _ in seen[1:]), self.end], strict=True):

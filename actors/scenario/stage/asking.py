@@ -40,7 +40,7 @@ async def ask_by_name(
         if item.type is bytes and isinstance(text := filled.get(item.encode_name), str):
             filled[item.encode_name] = text.encode()
     message = convert_args(filled, row.args)
-    asking = attempt.stage.world.system.courier.ask(address, verb, message, row.result, timeout=attempt.budget)
+    asking = attempt.stage.world.system.client.ask(address, verb, message, row.result, timeout=attempt.budget)
     return as_json(await attempt.ask(verb, address, asking))
 
 

@@ -1,6 +1,6 @@
-"""A courier that writes down what is asked through it: for Python scenarios' journals, and for `katrio record`.
+"""A client that writes down what is asked through it: for Python scenarios' journals, and for `katrio record`.
 
-Wraps the courier of a handle, so that every handle made from it is recorded as well. What is read of outputs is heard on its way;
+Wraps the client of a handle, so that every handle made from it is recorded as well. What is read of outputs is heard on its way;
 nothing is read that nobody asked for, since an output has one reader. Events pass through unrecorded. Not for turning what was
 asked into a file: `transcript`.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from actors.mailbox import Courier, StreamPart
+    from actors.mailbox import Client, StreamPart
 
 __all__ = ["HEARD_BYTES", "Asked", "Heard", "HeardOutput", "recorded"]
 
@@ -98,13 +98,13 @@ def recorded(
     system: SystemHandle, now: _Now, listener: Callable[[Asked], None], heard: Heard | None = None
 ) -> SystemHandle:
     """A handle on the same system; the listener is told of every ask through it, when it has ended, `heard` of outputs."""
-    return SystemHandle(cast("Courier", _Recorded(system.courier, now, listener, heard)))
+    return SystemHandle(cast("Client", _Recorded(system.client, now, listener, heard)))
 
 
 class _Recorded:
-    def __init__(self, courier: Courier, now: _Now, listener: Callable[[Asked], None], heard: Heard | None) -> None:
-        self._courier = courier
-        self.limits = courier.limits
+    def __init__(self, client: Client, now: _Now, listener: Callable[[Asked], None], heard: Heard | None) -> None:
+        self._client = client
+        self.limits = client.limits
         self._now = now
         self._listener = listener
         self._heard = heard
@@ -114,7 +114,7 @@ class _Recorded:
         answer: object = None
         code = "cancelled"
         try:
-            answer = value = await self._courier.ask(to, verb, args, result, **options)
+            answer = value = await self._client.ask(to, verb, args, result, **options)
             code = ""
             return value
         except KatrioError as error:
@@ -126,13 +126,13 @@ class _Recorded:
             self._listener(Asked(to, verb, args, began, self._now(), answer, code))
 
     def open_stream(self, to: str, verb: str, args: object, **options: Any) -> AbstractAsyncContextManager[Any]:
-        opening = self._courier.open_stream(to, verb, args, **options)
+        opening = self._client.open_stream(to, verb, args, **options)
         if self._heard is None or not isinstance(args, ReadOutput):
             return opening
         return _listened(opening, self._heard.output(to, args.process, verb))
 
     def open_events(self, to: str, verb: str, args: object, **options: Any) -> AbstractAsyncContextManager[Any]:
-        return self._courier.open_events(to, verb, args, **options)
+        return self._client.open_events(to, verb, args, **options)
 
 
 @asynccontextmanager

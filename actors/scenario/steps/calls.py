@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from actors.likeness import nearest
 from actors.scenario.language.kinds import Kind, Target, Text
 from actors.scenario.stage.asking import ask_by_name
 from actors.scenario.stage.draft import written
 from actors.scenario.steps.base import Observed, Valued, Wrong
+from actors.suggest import nearest
 from actors.wire.sandbox_verbs import SANDBOX_VERBS
 from actors.wire.verbs import CONTAINER_VERBS
 

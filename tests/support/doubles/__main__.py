@@ -30,7 +30,7 @@ from actors.launchers.embedded import EmbeddedGuest, EmbeddedGuests
 from actors.limits import DEFAULT_LIMITS
 from actors.node.facts import AUTO, choose_engine, read_facts
 from actors.node.rundir import default_run_root
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.seams import real_seams
 from tests.support.doubles.opening import DOUBLES, Port
 from tests.support.doubles.power import Options
@@ -74,10 +74,10 @@ async def _serve(parsed: argparse.Namespace) -> int:
         launcher=("tests.support.doubles.launch", msgspec.json.encode(Double(parsed.name, options)).decode()),
     )
     code = 0
-    async with open_plain_nursery() as nursery:
+    async with open_collapsing_nursery() as nursery:
         await nursery.start(_end_when_asked, nursery.cancel_scope)
         try:
-            async with open_plain_nursery() as running:
+            async with open_collapsing_nursery() as running:
                 guest = await running.start(guests, "double")
                 await running.start(_listen, guest, parsed.addresses, options)
                 print(json.dumps({"ready": True, "pid": os.getpid()}), flush=True)
@@ -95,7 +95,7 @@ async def _listen(
         await serve_at(guest, addresses, task_status=task_status)
         return
     port = Port(partial(serve_yamux, handler=relay_to(guest.channels.agent)), options.delay_seconds)
-    async with open_plain_nursery() as nursery:
+    async with open_collapsing_nursery() as nursery:
         await nursery.start(serve_unix, addresses[0].target, port.serve)
         task_status.started()
         raise GuestDied(f"the guest ended: {await guest.wait_gone()}")

@@ -16,7 +16,7 @@ from actors.errors import AgentError, InvalidArgument, InvalidTransition, Katrio
 from actors.guest.services.kata_containers import ContainerCalls
 from actors.guest.services.kata_processes import ProcessCalls
 from actors.lifecycle.container import ContainerState
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas.oci import Process
@@ -291,7 +291,7 @@ class TodaysProcesses(CloseEndsTerminal, EmptyWriteCloses, ProcessCalls):
 async def _pending_read(process: ProcessIo, request: api.ReadStreamRequest, read: Method) -> msgspec.Struct:
     """Half a second after its process has ended it is at its end, whoever holds the pipe (A13)."""
     reply: msgspec.Struct = api.ReadStreamResponse()
-    async with open_plain_nursery() as nursery:
+    async with open_collapsing_nursery() as nursery:
 
         async def until_end() -> None:
             await process.ended.wait()

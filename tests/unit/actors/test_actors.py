@@ -23,7 +23,7 @@ from actors.errors import (
     OutcomeUnknown,
 )
 from actors.limits import DEFAULT_LIMITS
-from actors.mailbox.courier import WATERMARK_EVERY
+from actors.mailbox.client import WATERMARK_EVERY
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from tests.support.agents import ScriptedGuest, scripted_system
 
@@ -288,7 +288,7 @@ async def test_a_reader_that_leaves_in_mid_stream_takes_nothing_from_the_next(au
             process.write(whole[at : at + 100_000])
         process.exit(0)
         async with one.init.open_stdout():
-            # it takes none: the hub stands with a part in its hand, and no room for it
+            # it takes none: the server stands with a part in its hand, and no room for it
             await trio.testing.wait_all_tasks_blocked()
         async with one.init.open_stdout() as parts:
             found = [part async for part in parts]
@@ -418,7 +418,7 @@ async def test_input_is_written_in_order_and_closed_once(autojump_clock: MockClo
 async def test_an_unknown_verb_names_the_nearest(autojump_clock: MockClock) -> None:
     async with a_sandbox(ScriptedGuest()) as box:
         with pytest.raises(InvalidArgument, match="did you mean 'start'"):
-            await box.courier.ask("box", "strat", {}, dict)
+            await box.client.ask("box", "strat", {}, dict)
 
 
 async def test_a_guest_that_does_not_come_up_is_one_plain_error_and_leaves_nothing(autojump_clock: MockClock) -> None:

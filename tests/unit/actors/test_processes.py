@@ -96,7 +96,7 @@ async def test_a_signal_is_for_one_or_for_all(autojump_clock: MockClock) -> None
     async with one_running(guest) as one:
         await one.exec("e1", SH)
         with pytest.raises(InvalidArgument, match="exclude each other") as caught:
-            await one.courier.ask(one.address, "signal", Signal(signal.SIGUSR1, "e1", all=True), Signalled)
+            await one.client.ask(one.address, "signal", Signal(signal.SIGUSR1, "e1", all=True), Signalled)
         assert caught.value.details["field"] == "process"
         assert (await one.process("e1").signal(signal.SIGUSR1)).processes == 1
         assert guest.signalled == [("one", "e1", signal.SIGUSR1)]
@@ -176,10 +176,10 @@ async def test_a_piece_of_a_file_lies_within_the_file(
     async with one_running(guest) as one:
         piece = {"path": "file", "size": 10, "offset": 0, "data": b"abc", **args}
         with pytest.raises(InvalidArgument) as caught:
-            await one.courier.ask("box", "copy_file", piece, Nothing)
+            await one.client.ask("box", "copy_file", piece, Nothing)
         assert caught.value.details["field"].partition("'")[0] == field
         assert guest.calls["copy_file"] == 0
         for right in (CopyFile(path="file", size=10, offset=7, data=b"abc"), CopyFile(path="file", size=0, data=b"")):
-            await one.courier.ask("box", "copy_file", right, Nothing)
+            await one.client.ask("box", "copy_file", right, Nothing)
         assert guest.calls["copy_file"] == 2
-        assert (await SandboxHandle(one.courier, "box").info()).state == "running"
+        assert (await SandboxHandle(one.client, "box").info()).state == "running"

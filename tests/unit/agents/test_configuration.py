@@ -22,7 +22,7 @@ from actors.agents.settings import plain_key
 from actors.cli.agent_settings import agent_settings
 from actors.errors import AgentUnreachable, InvalidArgument, KatrioError, Unsupported
 from actors.limits import DEFAULT_LIMITS
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.schemas import agent as api
 from actors.schemas.rpcs import RPCS, decode_request, encode_response
 from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
@@ -88,7 +88,7 @@ def test_every_spelling_of_a_key_is_the_same_from_toml_yaml_and_a_mapping(key: s
         ("kata", {"DialTimeout": -1}, "DialTimeout", "0 to 3600"),
         ("kata", {"Dialect": "http"}, "Dialect", "Dialect"),
         ("kata", {"Address": "tcp://1.2.3.4:5"}, "Address", "Address"),
-        ("kata", {"Address": "ipc:///run/katrio/hub"}, "Address", "takes mail"),
+        ("kata", {"Address": "ipc:///run/katrio/server"}, "Address", "takes requests"),
         ("kata", {"UseVSock": True}, "UseVSock", "vsock://3:1024"),
         ("kata", {"UseVSock": True, "Address": "unix:///run/a.sock"}, "UseVSock", "one of them is wrong"),
         ("kata", {"UseVSock": False, "Address": "vsock://3:1024"}, "UseVSock", "one of them is wrong"),
@@ -269,7 +269,7 @@ async def test_the_dial_timeout_is_how_long_a_guest_is_waited_for(autojump_clock
     agent = connect_kata(Channels(nobody), limits, KataAgentConfig(dial_timeout=7))
     began = trio.current_time()
     with pytest.raises(AgentUnreachable):
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             await nursery.start(agent.run)
     assert 6 < trio.current_time() - began <= 7
 

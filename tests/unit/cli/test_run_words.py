@@ -8,7 +8,7 @@ from actors.cli.main import build_parser
 from actors.cli.options import RunOptions, UsageError
 
 AGENT = ("--world", "attached", "--address", "unix:///run/agent.sock")
-SYSTEM = ("--world", "attached", "--address", "ipc:///run/hub")
+SYSTEM = ("--world", "attached", "--address", "ipc:///run/server")
 
 
 def parsed(*words: str) -> RunOptions:

@@ -1,6 +1,6 @@
 """Whatever a client, its links and an actor do in whatever order: no ask runs twice, and no answer is another's.
 
-Scripts drawn by Hypothesis, each run in virtual time against a hub whose bounds are small enough to be met often. The
+Scripts drawn by Hypothesis, each run in virtual time against a server whose bounds are small enough to be met often. The
 client is honest about the counters it has used; what a dishonest one may do is in `test_hostile`.
 """
 
@@ -21,7 +21,7 @@ from actors.wire.envelope import VERSIONS, Ask, Cancel, Event, Failure, Hello, R
 from tests.support.office import Office, Peer, an_ask, an_office
 
 if TYPE_CHECKING:
-    from actors.mailbox import Mail
+    from actors.mailbox import Request
 
 LIMITS = replace(DEFAULT_LIMITS, inbox_messages=2, asks_in_flight=4, finished_answers=2, finished_answer_bytes=400)
 # the ask was not run and will not be
@@ -52,7 +52,7 @@ class Run:
         self.clients = [Client(name) for name in CLIENTS]
         self.taken: Counter[Id] = Counter()
         self.given: dict[Id, int] = {}
-        self.running: deque[Mail] = deque()
+        self.running: deque[Request] = deque()
 
     async def step(self, move: str, who: int, number: int) -> None:
         client = self.clients[who]
@@ -79,14 +79,14 @@ class Run:
                     await self.step(part, who, 0)
                 return
             case "take" if len(self.office.inbox):
-                mail = await self.office.inbox.receive()
-                self.taken[mail.id] += 1
-                self.running.append(mail)
+                request = await self.office.inbox.receive()
+                self.taken[request.id] += 1
+                self.running.append(request)
             case "answer" if self.running:
                 self.running.rotate(number)
-                mail = self.running.popleft()
-                self.given.setdefault(mail.id, len(self.given))
-                mail.answer({"n": self.given[mail.id]})
+                request = self.running.popleft()
+                self.given.setdefault(request.id, len(self.given))
+                request.answer({"n": self.given[request.id]})
             case _:
                 return
         await trio.testing.wait_all_tasks_blocked()

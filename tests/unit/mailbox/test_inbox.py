@@ -1,4 +1,4 @@
-"""How an actor's mail is given out. In virtual time."""
+"""How an actor's requests is given out. In virtual time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Turns(trio.abc.Instrument):
             self.at.append(self.taken)
 
 
-async def test_after_a_burst_of_mail_every_other_task_has_its_turn(autojump_clock: MockClock) -> None:
+async def test_after_a_burst_of_request_every_other_task_has_its_turn(autojump_clock: MockClock) -> None:
     async with an_office() as office:
         peer = await office.peer()
         await peer.say(*(an_ask(counter) for counter in range(1, 4 * BURST)))

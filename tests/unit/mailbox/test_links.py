@@ -1,4 +1,4 @@
-"""Cancels, deaths and links of couriers and hubs, in virtual time."""
+"""Cancels, deaths and links of clients and servers, in virtual time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from actors.errors import (
     OutcomeUnknown,
 )
 from actors.limits import DEFAULT_LIMITS
-from actors.mailbox import Courier, Mail, open_courier
+from actors.mailbox import Client, Request, open_client
 from actors.mailbox.link import Link
 from actors.mailbox.pending import PendingAsk
 from actors.wire.codec import decode_value, encode
@@ -30,7 +30,7 @@ from actors.wire.envelope import (
     Welcome,
 )
 from tests.support.foreign import packb
-from tests.support.office import HUB, Peer, an_ask, an_office, ask_and_keep, asking, failure_code
+from tests.support.office import SERVER, Peer, an_ask, an_office, ask_and_keep, asking, failure_code
 from transports.errors import EndpointBroken, EndpointSilent
 from transports.memory import MemoryTransport
 
@@ -44,76 +44,76 @@ if TYPE_CHECKING:
 
 
 async def test_a_cancel_reaches_the_handler_at_once_and_its_answer_is_kept_not_sent(autojump_clock: MockClock) -> None:
-    async with asking() as (office, courier):
+    async with asking() as (office, client):
         told: list[str] = []
         results: list[object] = []
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(ask_and_keep, courier, results)
-            mail = await office.inbox.receive()
-            mail.on_cancel(lambda: told.append("cancelled"))
+            nursery.start_soon(ask_and_keep, client, results)
+            request = await office.inbox.receive()
+            request.on_cancel(lambda: told.append("cancelled"))
             nursery.cancel_scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
         assert told == ["cancelled"]
-        mail.answer()
-        mail.fail(NotFound("a second answer"))
-        assert (office.hub.counters.unwanted_answers, office.hub.counters.late_answers) == (1, 1)
-        mail.on_cancel(lambda: told.append("at once"))
+        request.answer()
+        request.fail(NotFound("a second answer"))
+        assert (office.server.counters.unwanted_answers, office.server.counters.late_answers) == (1, 1)
+        request.on_cancel(lambda: told.append("at once"))
         assert told == ["cancelled", "at once"]
 
 
 async def test_a_cancel_of_an_ask_that_nobody_took_up_takes_it_out_of_the_queue(autojump_clock: MockClock) -> None:
-    async with asking() as (office, courier):
+    async with asking() as (office, client):
         with trio.move_on_after(1):
-            await courier.ask("box", "work", {}, dict)
+            await client.ask("box", "work", {}, dict)
         await trio.testing.wait_all_tasks_blocked()
         assert len(office.inbox) == 0
 
 
 async def test_asks_that_were_given_up_keep_no_place(autojump_clock: MockClock) -> None:
-    async with asking(replace(DEFAULT_LIMITS, asks_in_flight=2)) as (office, courier):
+    async with asking(replace(DEFAULT_LIMITS, asks_in_flight=2)) as (office, client):
 
         async def serve() -> None:
             while True:
-                mail = await office.inbox.receive()
-                if mail.verb == "wait":
+                request = await office.inbox.receive()
+                if request.verb == "wait":
                     # work that changes nothing stops when it is told
-                    mail.on_cancel(partial(mail.fail, CallerCancelled("told")))
+                    request.on_cancel(partial(request.fail, CallerCancelled("told")))
                 else:
-                    mail.answer({"verb": mail.verb})
+                    request.answer({"verb": request.verb})
 
         office.nursery.start_soon(serve)
         for _ in range(600):
             with trio.move_on_after(0.001):
-                await courier.ask("box", "wait", {}, dict, timeout=None)
-        assert await courier.ask("box", "work", {}, dict, timeout=1) == {"verb": "work"}
-        assert office.hub.counters.unwanted_answers == 600
+                await client.ask("box", "wait", {}, dict, timeout=None)
+        assert await client.ask("box", "work", {}, dict, timeout=1) == {"verb": "work"}
+        assert office.server.counters.unwanted_answers == 600
 
 
 async def test_an_answer_that_crosses_its_askers_cancel_is_counted_and_dropped(autojump_clock: MockClock) -> None:
-    async with asking() as (office, courier):
+    async with asking() as (office, client):
         results: list[object] = []
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(ask_and_keep, courier, results)
-            mail = await office.inbox.receive()
-            mail.answer({"for": "the first"})
+            nursery.start_soon(ask_and_keep, client, results)
+            request = await office.inbox.receive()
+            request.answer({"for": "the first"})
             nursery.cancel_scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
-        assert (courier.late, results) == (1, [])
+        assert (client.late, results) == (1, [])
         office.nursery.start_soon(office.answer_all)
-        assert await courier.ask("box", "work", {}, dict) == {"verb": "work"}
+        assert await client.ask("box", "work", {}, dict) == {"verb": "work"}
 
 
-async def test_a_hub_that_dies_ends_a_hundred_asks_at_once_and_later_ones_get_a_new_link(
+async def test_a_server_that_dies_ends_a_hundred_asks_at_once_and_later_ones_get_a_new_link(
     autojump_clock: MockClock,
 ) -> None:
     transport = MemoryTransport()
     results: list[object] = []
     async with trio.open_nursery() as nursery:
         async with an_office(transport) as office:
-            courier = Courier(transport, HUB, client="c", epoch=1)
-            await nursery.start(courier.run)
+            client = Client(transport, SERVER, client_id="c", epoch=1)
+            await nursery.start(client.run)
             for _ in range(100):
-                nursery.start_soon(ask_and_keep, courier, results)
+                nursery.start_soon(ask_and_keep, client, results)
             await trio.testing.wait_all_tasks_blocked()
             assert len(office.inbox) == 100
             began = trio.current_time()
@@ -121,27 +121,27 @@ async def test_a_hub_that_dies_ends_a_hundred_asks_at_once_and_later_ones_get_a_
         assert results == [OutcomeUnknown] * 100
         assert trio.current_time() == began
         with pytest.raises(AgentUnreachable) as unreachable:
-            await courier.ask("box", "work", {}, dict, timeout=1)
-        assert unreachable.value.details == {"address": HUB}, "no hub, rather than a sandbox without its agent"
+            await client.ask("box", "work", {}, dict, timeout=1)
+        assert unreachable.value.details == {"address": SERVER}, "no server, rather than a sandbox without its agent"
         async with an_office(transport) as office:
             office.nursery.start_soon(office.answer_all)
-            assert await courier.ask("box", "work", {}, dict) == {"verb": "work"}
-        await courier.aclose()
+            assert await client.ask("box", "work", {}, dict) == {"verb": "work"}
+        await client.aclose()
 
 
 async def test_a_client_that_dies_has_its_asks_told_and_its_answers_kept(autojump_clock: MockClock) -> None:
     async with an_office() as office:
         async with trio.open_nursery() as dying:
             peer = Peer()
-            peer.endpoint = await dying.start(office.transport.connect, HUB, peer)
+            peer.endpoint = await dying.start(office.transport.connect, SERVER, peer)
             await peer.say(Hello(VERSIONS, "hand", 1, 1), *(an_ask(counter) for counter in range(1, 101)))
-            taken: list[Mail] = [await office.inbox.receive() for _ in range(50)]
+            taken: list[Request] = [await office.inbox.receive() for _ in range(50)]
             told: list[int] = []
-            for mail in taken:
-                mail.on_cancel(partial(told.append, mail.id[2]))
+            for request in taken:
+                request.on_cancel(partial(told.append, request.id[2]))
             dying.cancel_scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
-        assert told == [mail.id[2] for mail in taken]
+        assert told == [request.id[2] for request in taken]
         assert len(office.inbox) == 0, "what nobody took up is not run for nobody"
         taken[0].answer({"n": 1})
         again = await office.peer(unused=101)
@@ -156,17 +156,17 @@ async def test_a_link_that_breaks_the_protocol_is_told_why_and_closed(autojump_c
     async with an_office() as office:
         for message in (b"\xc1", encode(an_ask(1)), encode(Welcome(1, "x", 1, 1))):
             peer = Peer()
-            peer.endpoint = await office.nursery.start(office.transport.connect, HUB, peer)
+            peer.endpoint = await office.nursery.start(office.transport.connect, SERVER, peer)
             await peer.endpoint.send(message)
             await trio.testing.wait_all_tasks_blocked()
             (goodbye,) = peer.envelopes
             assert isinstance(goodbye, Goodbye)
             assert goodbye.code == "protocol_error"
             assert peer.ended
-        assert office.hub.counters.kicked_links == 3
+        assert office.server.counters.kicked_links == 3
 
 
-async def test_hub_and_client_agree_on_the_highest_version_that_both_speak(autojump_clock: MockClock) -> None:
+async def test_server_and_client_agree_on_the_highest_version_that_both_speak(autojump_clock: MockClock) -> None:
     async with an_office() as office:
         peer = await office.stranger()
         (welcome,) = await peer.say(Hello((99, 1, 0), "hand", 1, 1))
@@ -179,7 +179,7 @@ async def test_hub_and_client_agree_on_the_highest_version_that_both_speak(autoj
     [encode(Hello((99, 98), "hand", 1, 1)), packb(["hello", [99, 98], "another shape"])],
     ids=["as ours", "of another shape"],
 )
-async def test_versions_that_the_hub_does_not_speak_are_refused_with_those_that_it_does(
+async def test_versions_that_the_server_does_not_speak_are_refused_with_those_that_it_does(
     hello: bytes, autojump_clock: MockClock
 ) -> None:
     async with an_office() as office:
@@ -193,15 +193,17 @@ async def test_versions_that_the_hub_does_not_speak_are_refused_with_those_that_
         assert peer.ended
 
 
-async def test_a_hub_that_closes_answers_first_then_says_goodbye_and_lets_nobody_in(autojump_clock: MockClock) -> None:
+async def test_a_server_that_closes_answers_first_then_says_goodbye_and_lets_nobody_in(
+    autojump_clock: MockClock,
+) -> None:
     async with an_office() as office:
         peer = await office.peer()
         await peer.say(an_ask(1))
-        mail = await office.inbox.receive()
+        request = await office.inbox.receive()
         late = await office.stranger()
         del peer.envelopes[:]
-        mail.answer({"n": 1})
-        await office.hub.aclose()
+        request.answer({"n": 1})
+        await office.server.aclose()
         await trio.testing.wait_all_tasks_blocked()
         reply, goodbye = peer.envelopes
         assert isinstance(reply, Reply)
@@ -216,32 +218,32 @@ async def test_a_hub_that_closes_answers_first_then_says_goodbye_and_lets_nobody
         assert newcomer.ended
 
 
-async def test_a_courier_that_is_refused_says_so_with_the_hubs_own_code(autojump_clock: MockClock) -> None:
+async def test_a_client_that_is_refused_says_so_with_the_servers_own_code(autojump_clock: MockClock) -> None:
     async with an_office() as office:
-        async with open_courier(office.transport, HUB, client="c", epoch=1):
+        async with open_client(office.transport, SERVER, client_id="c", epoch=1):
             with pytest.raises(Busy, match="already"):
-                async with open_courier(office.transport, HUB, client="c", epoch=1):
+                async with open_client(office.transport, SERVER, client_id="c", epoch=1):
                     pytest.fail("two links of one client")
-        async with open_courier(office.transport, HUB, client="c", epoch=2):
+        async with open_client(office.transport, SERVER, client_id="c", epoch=2):
             pass
         with pytest.raises(Busy, match="later epoch"):
-            async with open_courier(office.transport, HUB, client="c", epoch=1):
+            async with open_client(office.transport, SERVER, client_id="c", epoch=1):
                 pytest.fail("a start that another one followed")
 
 
-async def test_a_courier_that_closes_tells_those_who_wait_for_a_link(autojump_clock: MockClock) -> None:
+async def test_a_client_that_closes_tells_those_who_wait_for_a_link(autojump_clock: MockClock) -> None:
     transport = MemoryTransport()
     results: list[object] = []
     async with trio.open_nursery() as nursery:
         async with an_office(transport):
-            courier = Courier(transport, HUB, client="c", epoch=1)
-            await nursery.start(courier.run)
+            client = Client(transport, SERVER, client_id="c", epoch=1)
+            await nursery.start(client.run)
         await trio.testing.wait_all_tasks_blocked()
         for _ in range(3):
-            nursery.start_soon(ask_and_keep, courier, results)
+            nursery.start_soon(ask_and_keep, client, results)
         await trio.sleep(100)
         assert results == [], "they may wait as long as they like"
-        await courier.aclose()
+        await client.aclose()
         await trio.testing.wait_all_tasks_blocked()
         assert results == [AgentUnreachable] * 3
 
@@ -251,11 +253,11 @@ async def test_a_link_comes_back_and_everybody_who_waited_for_it_asks(autojump_c
     results: list[object] = []
     async with trio.open_nursery() as nursery:
         async with an_office(transport):
-            courier = Courier(transport, HUB, client="c", epoch=1)
-            await nursery.start(courier.run)
+            client = Client(transport, SERVER, client_id="c", epoch=1)
+            await nursery.start(client.run)
         await trio.testing.wait_all_tasks_blocked()
         for _ in range(7):
-            nursery.start_soon(ask_and_keep, courier, results)
+            nursery.start_soon(ask_and_keep, client, results)
         await trio.sleep(10)
         async with an_office(transport, limits=replace(DEFAULT_LIMITS, asks_in_flight=3)) as office:
             await trio.sleep(5)
@@ -263,7 +265,7 @@ async def test_a_link_comes_back_and_everybody_who_waited_for_it_asks(autojump_c
             office.nursery.start_soon(office.answer_all)
             await trio.sleep(5)
             assert results == [{"verb": "work"}] * 7
-        await courier.aclose()
+        await client.aclose()
 
 
 @pytest.mark.parametrize(

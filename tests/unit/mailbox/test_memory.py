@@ -1,4 +1,4 @@
-"""What clients make a hub hold: bounded for all of them together, and given back. In virtual time."""
+"""What clients make a server hold: bounded for all of them together, and given back. In virtual time."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tests.support.office import an_ask, an_office, failure_code
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from actors.mailbox import Hub, Mail
+    from actors.mailbox import Request, Server
 
 KIB = 1024
-LIMITS = replace(DEFAULT_LIMITS, hub_bytes=1024 * KIB)
-# so many asks without arguments are half of what such a hub holds, and all that one client may have there
-FILL = LIMITS.hub_bytes // 2 // (LIMITS.ask_bytes + 1) + 1
+LIMITS = replace(DEFAULT_LIMITS, server_bytes=1024 * KIB)
+# so many asks without arguments are half of what such a server holds, and all that one client may have there
+FILL = LIMITS.server_bytes // 2 // (LIMITS.ask_bytes + 1) + 1
 
 
-def held(hub: Hub) -> int:
-    return hub.clients._memory.held  # what the tests are about
+def held(server: Server) -> int:
+    return server.clients._memory.held  # what the tests are about
 
 
 def a_big_ask(counter: int) -> Ask:
@@ -48,7 +48,7 @@ async def test_over_the_bound_who_holds_much_is_busy_and_who_holds_little_is_ser
         # what is answered is given back, but for the answers that are kept
         office.nursery.start_soon(office.answer_all)
         await trio.testing.wait_all_tasks_blocked()
-        assert held(office.hub) < 16 * KIB
+        assert held(office.server) < 16 * KIB
         assert isinstance((await greedy.say(an_ask(1002)))[0], Reply)
 
 
@@ -59,28 +59,28 @@ async def test_many_greedy_clients_stay_below_the_bound_and_a_newcomer_is_served
         greedy = [await office.peer(f"greedy {number}") for number in range(8)]
         for peer in greedy:
             await peer.say(*map(a_big_ask, range(1, 40)), *map(an_ask, range(40, 240)))
-        assert LIMITS.hub_bytes * 0.9 < held(office.hub) <= LIMITS.hub_bytes
+        assert LIMITS.server_bytes * 0.9 < held(office.server) <= LIMITS.server_bytes
         ended = [peer.ended for peer in greedy]
         newcomer = await office.peer("newcomer")
         assert await newcomer.say(an_ask(1)) == [], "it is taken up"
         assert sum(peer.ended for peer in greedy) <= sum(ended) + 1
         goodbyes = [envelope for peer in greedy for envelope in peer.envelopes if isinstance(envelope, Goodbye)]
         assert {goodbye.code for goodbye in goodbyes} == {"resource_exhausted"}
-        assert held(office.hub) <= LIMITS.hub_bytes
+        assert held(office.server) <= LIMITS.server_bytes
 
 
 async def test_arguments_are_dropped_once_they_are_decoded_and_count_as_what_is_left(autojump_clock: MockClock) -> None:
     async with an_office(limits=LIMITS) as office:
         peer = await office.peer()
         await peer.say(a_big_ask(1))
-        assert held(office.hub) > 60 * KIB
-        mail = await office.inbox.receive()
-        assert mail.decode(dict[str, bytes]) == {"junk": bytes(60 * KIB)}
-        assert held(office.hub) > 60 * KIB, "the handler has them all"
+        assert held(office.server) > 60 * KIB
+        request = await office.inbox.receive()
+        assert request.decode(dict[str, bytes]) == {"junk": bytes(60 * KIB)}
+        assert held(office.server) > 60 * KIB, "the handler has them all"
         await peer.say(a_big_ask(2))
-        mail = await office.inbox.receive()
-        assert mail.decode(Nothing) == Nothing()
-        assert held(office.hub) < 60 * KIB + 4 * LIMITS.ask_bytes
+        request = await office.inbox.receive()
+        assert request.decode(Nothing) == Nothing()
+        assert held(office.server) < 60 * KIB + 4 * LIMITS.ask_bytes
 
 
 async def test_an_end_of_any_kind_gives_everything_back(autojump_clock: MockClock) -> None:
@@ -90,18 +90,18 @@ async def test_an_end_of_any_kind_gives_everything_back(autojump_clock: MockCloc
             peer = await office.peer(f"client {number}")
             await peer.say(*[an_ask(counter, window=4096) for counter in range(1, 5)], a_big_ask(5))
             taken = [await office.inbox.receive() for _ in range(3)]
-            for mail in taken:
+            for request in taken:
                 for _ in range(200):
-                    mail.offer({"text": "x" * 100})
+                    request.offer({"text": "x" * 100})
             # one end before its events were read, one by its caller, one with its link
             taken[2].answer()
             await peer.say(Cancel(1))
             await peer.endpoint.aclose()
             await trio.testing.wait_all_tasks_blocked()
-            for mail in taken:
-                mail.answer()
+            for request in taken:
+                request.answer()
         # the last one's kept answers
-        assert held(office.hub) < 4 * KIB
+        assert held(office.server) < 4 * KIB
 
 
 async def test_answers_kept_for_those_who_left_give_way_first(autojump_clock: MockClock) -> None:
@@ -113,30 +113,30 @@ async def test_answers_kept_for_those_who_left_give_way_first(autojump_clock: Mo
                 (await office.inbox.receive()).answer({"data": bytes(60 * KIB)})
             await peer.endpoint.aclose()
             await trio.testing.wait_all_tasks_blocked()
-        assert held(office.hub) > LIMITS.hub_bytes * 0.8
+        assert held(office.server) > LIMITS.server_bytes * 0.8
         peer = await office.peer("here")
         assert await peer.say(*map(an_ask, range(1, FILL))) == [], "they are taken up"
-        assert held(office.hub) <= LIMITS.hub_bytes
+        assert held(office.server) <= LIMITS.server_bytes
 
 
 async def test_subscribers_that_do_not_read_lose_events_before_others_lose_anything(autojump_clock: MockClock) -> None:
-    limits = replace(LIMITS, hub_bytes=4 * 1024 * KIB)
+    limits = replace(LIMITS, server_bytes=4 * 1024 * KIB)
     async with an_office(limits=limits) as office:
-        mails: list[Mail] = []
+        requests: list[Request] = []
         peers = [await office.peer(f"deaf {number}") for number in range(2)]
         for peer in peers:
             await peer.say(*[an_ask(counter, window=4096) for counter in range(1, 101)])
-            mails += [await office.inbox.receive() for _ in range(100)]
+            requests += [await office.inbox.receive() for _ in range(100)]
         event = encode_raw({"text": "x" * 1000})
         for _ in range(60):
-            for mail in mails:
-                mail.offer(event)
-        assert held(office.hub) <= limits.hub_bytes
+            for request in requests:
+                request.offer(event)
+        assert held(office.server) <= limits.server_bytes
         hearing = await office.peer("hearing")
         await hearing.say(an_ask(1, window=64 * KIB))
-        mail = await office.inbox.receive()
+        request = await office.inbox.receive()
         for _ in range(3):
-            mail.offer(event)
+            request.offer(event)
         await trio.testing.wait_all_tasks_blocked()
         numbers = [(envelope.number, envelope.lost) for envelope in hearing.envelopes if isinstance(envelope, Event)]
         assert numbers == [(0, 0), (1, 0), (2, 0)]
@@ -163,17 +163,17 @@ async def test_an_ask_holds_what_it_costs_until_its_answer_and_then_the_answer_i
     async with an_office(limits=LIMITS) as office:
         peer = await office.peer()
         for counter in (1, 2, 3):
-            before = held(office.hub)
+            before = held(office.server)
             await peer.say(an_ask(counter))
-            assert held(office.hub) == before + LIMITS.ask_bytes + len(bytes(encode_raw({})))
-            mail = await office.inbox.receive()
-            mail.answer({"n": counter})
+            assert held(office.server) == before + LIMITS.ask_bytes + len(bytes(encode_raw({})))
+            request = await office.inbox.receive()
+            request.answer({"n": counter})
             (reply,) = await peer.say()
-            assert held(office.hub) == before + len(encode(reply))
+            assert held(office.server) == before + len(encode(reply))
         await peer.say(an_ask(4, watermark=4))
         (await office.inbox.receive()).answer()
         (reply,) = await peer.say()
-        assert held(office.hub) == len(encode(reply)), "what the client wants no more is forgotten"
+        assert held(office.server) == len(encode(reply)), "what the client wants no more is forgotten"
 
 
 async def test_an_answer_that_its_client_can_not_want_any_more_is_not_kept(autojump_clock: MockClock) -> None:
@@ -184,9 +184,9 @@ async def test_an_answer_that_its_client_can_not_want_any_more_is_not_kept(autoj
         await peer.say(Cancel(1), an_ask(2, watermark=2))
         (await office.inbox.receive()).answer()
         await trio.testing.wait_all_tasks_blocked()
-        before = held(office.hub)
+        before = held(office.server)
         given_up.answer({"data": bytes(10 * KIB)})
-        assert held(office.hub) < before
+        assert held(office.server) < before
         assert failure_code(await peer.say(an_ask(1))) == "unknown"
 
 
@@ -210,7 +210,7 @@ class _Held:
 
 @pytest.mark.parametrize(("freed", "kicked"), [(500, []), (79, ["large"]), (80, []), (0, ["large"])])
 def test_what_a_link_holds_that_is_being_closed_is_as_good_as_free(freed: int, kicked: list[str]) -> None:
-    limits = replace(DEFAULT_LIMITS, hub_bytes=1000)
+    limits = replace(DEFAULT_LIMITS, server_bytes=1000)
     clients = Clients(limits, Counters())
     links = {"closing": _Held(closing=True), "large": _Held(), "small": _Held(), "newcomer": _Held()}
     held = {"closing": freed, "large": 950 - freed, "small": 50}

@@ -125,14 +125,14 @@ def test_what_is_parsed_is_written_and_parsed_as_the_same(text: str) -> None:
 
 
 def test_an_agent_and_a_mailbox_are_not_taken_for_each_other() -> None:
-    with pytest.raises(AddressError, match=r"takes mail, for --world attached; an agent's address is unix://"):
-        parse_agent_address("ipc:///run/hub")
-    with pytest.raises(AddressError, match=r"is where an agent listens; a katrio takes mail at ipc://, inproc://"):
+    with pytest.raises(AddressError, match=r"takes requests, for --world attached; an agent's address is unix://"):
+        parse_agent_address("ipc:///run/server")
+    with pytest.raises(AddressError, match=r"is where an agent listens; a katrio takes requests at ipc://, inproc://"):
         parse_mailbox_address("unix:///run/agent.sock")
     with pytest.raises(AddressError, match="is where an agent listens"):
         transport_for("/run/agent.sock")
     assert parse_agent_address("vsock://3:1024").kind is Kind.AGENT
-    assert parse_mailbox_address("ipc:///run/hub").kind is Kind.MAILBOX
+    assert parse_mailbox_address("ipc:///run/server").kind is Kind.MAILBOX
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from tests.support.nng_socket import QueuedSocket
 from transports.errors import EndpointBroken, RemoteProtocolError, TransportError, Unreachable
 from transports.nng.endpoint import Heartbeat, hello
@@ -217,7 +217,7 @@ def a_link(socket: QueuedSocket, ear: Ear) -> NngLink:
     return NngLink(ADDRESS, cast("RawReq", socket), ear, message_bytes=64 * 1024, credit=CREDIT, heartbeat=HEARTBEAT)
 
 
-async def test_what_the_hub_sent_is_heard_before_its_death(autojump_clock: MockClock) -> None:
+async def test_what_the_server_sent_is_heard_before_its_death(autojump_clock: MockClock) -> None:
     ear = Ear()
     with QueuedSocket() as socket:
         link = a_link(socket, ear)
@@ -245,12 +245,12 @@ async def test_a_link_that_is_cut_on_our_side_says_which(autojump_clock: MockClo
     assert str(end) == f"the link to {ADDRESS} was cut on our side"
 
 
-async def test_a_hub_that_went_away_before_our_hello_is_told_so_at_once(autojump_clock: MockClock) -> None:
+async def test_a_server_that_went_away_before_our_hello_is_told_so_at_once(autojump_clock: MockClock) -> None:
     with QueuedSocket() as socket:
         socket.takes = False
         began = trio.current_time()
         with pytest.raises(Unreachable, match="went away again"):
-            async with open_plain_nursery() as links:
+            async with open_collapsing_nursery() as links:
                 await links.start(a_link(socket, Ear()).run)
         assert trio.current_time() == began
 
@@ -262,9 +262,9 @@ async def test_a_hub_that_went_away_before_our_hello_is_told_so_at_once(autojump
         (b"\xc1", RemoteProtocolError, f"{ADDRESS}: what answers there is not one of ours"),
         (None, Unreachable, f"nobody answers on {ADDRESS}: it went away again"),
     ],
-    ids=["says nothing", "no hub", "goes away"],
+    ids=["says nothing", "no server", "goes away"],
 )
-async def test_what_is_no_hub_of_ours_is_told_with_its_address(
+async def test_what_is_no_server_of_ours_is_told_with_its_address(
     first: bytes | None, error: type[Exception], says: str, autojump_clock: MockClock
 ) -> None:
     with QueuedSocket() as socket:
@@ -276,7 +276,7 @@ async def test_what_is_no_hub_of_ours_is_told_with_its_address(
 
             async def dial() -> None:
                 with pytest.raises(error) as caught:
-                    async with open_plain_nursery() as links:
+                    async with open_collapsing_nursery() as links:
                         await links.start(link.run)
                 assert says in str(caught.value)
 

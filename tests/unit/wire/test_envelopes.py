@@ -1,4 +1,4 @@
-"""Envelopes and values on the wire: what other languages see, and what mail from anybody may not do."""
+"""Envelopes and values on the wire: what other languages see, and what messages from anybody may not do."""
 
 from __future__ import annotations
 

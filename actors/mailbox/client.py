@@ -1,4 +1,4 @@
-"""The client side of mailboxes: one link to a hub, any number of askers.
+"""The client side of mailboxes: one link to a server, any number of askers.
 
 An ask ends with its answer, with the timeout, or with the link; it is never sent again on its own. A broken
 link is dialled again, with backoff. Not for typed verbs: `actors.handles` wraps this.
@@ -28,7 +28,7 @@ from actors.mailbox.link import Link
 from actors.mailbox.outbox import Outbox
 from actors.mailbox.pending import PendingAsk
 from actors.mailbox.stream import AskStream, EventStream
-from actors.nurseries import open_plain_nursery
+from actors.nurseries import open_collapsing_nursery
 from actors.wire.codec import decode_details, decode_value, encode, encode_args
 from actors.wire.envelope import VERSIONS, Ask, Cancel, Goodbye, Hello, Reply
 from transports.errors import EndpointBusy, RemoteProtocolError, TransportError, Unreachable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from actors.wire.envelope import Failure
     from transports.base import Transport
 
-__all__ = ["Courier", "Unset", "open_courier"]
+__all__ = ["Client", "Unset", "open_client"]
 
 T = TypeVar("T")
 P = TypeVar("P", AskStream, EventStream)
@@ -66,12 +66,12 @@ class Unset(Enum):
         return "UNSET"
 
 
-class Courier:
-    """One client's link. `run` must be running; `open_courier` does that.
+class Client:
+    """One client's link. `run` must be running; `open_client` does that.
 
     Args:
-        transport, address: where the hub is.
-        client: this client's name, unlike that of any other client of the hub; at most 64 characters.
+        transport, address: where the server is.
+        client: this client's name, unlike that of any other client of the server; at most 64 characters.
         epoch: grows with every start of this client.
 
     Attributes:
@@ -80,11 +80,11 @@ class Courier:
     """
 
     def __init__(
-        self, transport: Transport, address: str, *, client: str, epoch: int, limits: Limits = DEFAULT_LIMITS
+        self, transport: Transport, address: str, *, client_id: str, epoch: int, limits: Limits = DEFAULT_LIMITS
     ) -> None:
         self._transport = transport
         self._address = address
-        self._client = client
+        self._client_id = client_id
         self._epoch = epoch
         self.limits = limits
         self._deadlines = Deadlines()
@@ -106,11 +106,11 @@ class Courier:
 
         Raises (before it starts):
             AddressError: the address can't be used.
-            Unreachable: nobody answers, or what answers is no hub.
-            KatrioError: the hub refuses us: Unsupported when it speaks no version that we do, Busy when it has a
+            Unreachable: nobody answers, or what answers is no server.
+            KatrioError: the server refuses us: Unsupported when it speaks no version that we do, Busy when it has a
                 link of a client of this name.
         """
-        async with open_plain_nursery() as nursery:
+        async with open_collapsing_nursery() as nursery:
             nursery.start_soon(self._deadlines.run)
             link = await self._dial(nursery)
             task_status.started()
@@ -137,15 +137,15 @@ class Courier:
         trace: str | None = None,
         repeat: int | None = None,
     ) -> T:
-        """Ask, and wait for the answer. A cancel tells the hub, and ends the wait at once.
+        """Ask, and wait for the answer. A cancel tells the server, and ends the wait at once.
 
         Args:
             to: a mailbox's name.
             args: a struct of `actors.wire.verbs`, or anything that msgpack has.
             result: the shape of the answer.
             timeout: seconds until the answer is of no use; None: no end.
-            repeat: `details["counter"]` of an `OutcomeUnknown` of this courier: asks again with that id, which
-                returns the answer if the hub still has it, and never runs the ask twice.
+            repeat: `details["counter"]` of an `OutcomeUnknown` of this client: asks again with that id, which
+                returns the answer if the server still has it, and never runs the ask twice.
 
         Raises:
             KatrioError: what the actor answered; or, of our own:
@@ -198,7 +198,7 @@ class Courier:
         timeout: float | None = None,
         trace: str | None = None,
     ) -> AsyncGenerator[AskStream]:
-        """Open a stream of bytes and iterate over its parts; leaving early tells the hub to stop.
+        """Open a stream of bytes and iterate over its parts; leaving early tells the server to stop.
 
         Args:
             window_bytes: what may be under way to us; at least 4096. Default: the limits'.
@@ -362,9 +362,9 @@ class Courier:
             backlog_bytes=self.limits.backlog_bytes,
             account=SharedBound(self.limits.backlog_bytes).account(),
             drain_soon=lambda outbox: nursery.start_soon(outbox.drain),
-            overflow=lambda: link.fail("the hub does not read"),
+            overflow=lambda: link.fail("the server does not read"),
         )
-        link.outbox.post(encode(Hello(VERSIONS, self._client, self._epoch, self._counter + 1)))
+        link.outbox.post(encode(Hello(VERSIONS, self._client_id, self._epoch, self._counter + 1)))
         with trio.move_on_after(HELLO_SECONDS):
             await link.settled.wait()
         if link.welcome is None:
@@ -412,19 +412,19 @@ def _left(deadline: float) -> int | None:
 
 
 @asynccontextmanager
-async def open_courier(
-    transport: Transport, address: str, *, client: str, epoch: int, limits: Limits = DEFAULT_LIMITS
-) -> AsyncGenerator[Courier]:
-    """A courier with a live link; hides a nursery with the tasks that keep it.
+async def open_client(
+    transport: Transport, address: str, *, client_id: str, epoch: int, limits: Limits = DEFAULT_LIMITS
+) -> AsyncGenerator[Client]:
+    """A client with a live link; hides a nursery with the tasks that keep it.
 
-    Raises: what `Courier.run` raises before it starts.
+    Raises: what `Client.run` raises before it starts.
     """
-    async with open_plain_nursery() as nursery:
-        courier = Courier(transport, address, client=client, epoch=epoch, limits=limits)
-        await nursery.start(courier.run)
+    async with open_collapsing_nursery() as nursery:
+        client = Client(transport, address, client_id=client_id, epoch=epoch, limits=limits)
+        await nursery.start(client.run)
         try:
-            yield courier
+            yield client
         finally:
             # the goodbye is bounded by the transport, and under a cancel it is left out
-            await courier.aclose()
+            await client.aclose()
             nursery.cancel_scope.cancel()

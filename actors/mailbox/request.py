@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from actors.mailbox.sender import Sender
 
-__all__ = ["Mail", "encode_failure"]
+__all__ = ["Request", "encode_failure"]
 
 T = TypeVar("T")
 
@@ -53,12 +53,12 @@ def encode_failure(counter: int, error: KatrioError) -> bytes:
 class Queue(Protocol):
     """Where an ask waits to be taken (`inbox`)."""
 
-    def discard(self, mail: Mail) -> bool:
+    def discard(self, request: Request) -> bool:
         """Take it out; whether it stood within the capacity."""
         ...
 
 
-class Mail:
+class Request:
     """One ask.
 
     Attributes:
@@ -99,7 +99,7 @@ class Mail:
 
     @staticmethod
     def cost(args: msgspec.Raw, sender: Sender) -> int:
-        """What one more ask in flight makes the hub hold, in bytes."""
+        """What one more ask in flight makes the server hold, in bytes."""
         return sender.limits.ask_bytes + memoryview(args).nbytes
 
     def _hold(self, cost: int) -> None:
@@ -108,7 +108,7 @@ class Mail:
 
     def __repr__(self) -> str:
         state = "settled" if self._settled else "cancelled" if self._cancelled else "open"
-        return f"<Mail {self.verb} to {self.to!r} from {self._sender.client}/{self._counter}: {state}>"
+        return f"<Request {self.verb} to {self.to!r} from {self._sender.client}/{self._counter}: {state}>"
 
     @property
     def id(self) -> tuple[str, int, int]:
@@ -132,7 +132,7 @@ class Mail:
 
     @property
     def pending(self) -> bool:
-        """Whether it still waits to be taken (for the hub's timer)."""
+        """Whether it still waits to be taken (for the server's timer)."""
         return self._inbox is not None
 
     def decode(self, shape: type[T]) -> T:
@@ -276,7 +276,7 @@ class Mail:
         else:
             sender.session.post(message)
 
-    # for the hub: what the caller's side does to this ask
+    # for the server: what the caller's side does to this ask
 
     def enter(self, inbox: Queue) -> None:
         """It waits in `inbox`."""

@@ -1,6 +1,6 @@
 """Mailboxes over nng between processes that are killed, stopped, restarted, and many.
 
-On the real clock. What holds whatever carries the mail is tested in virtual time (tests/unit/mailbox).
+On the real clock. What holds whatever carries the messages is tested in virtual time (tests/unit/mailbox).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import pytest
 import trio
 
 from actors.errors import AgentUnreachable, CallerCancelled, OutcomeUnknown
-from actors.mailbox import Courier, Hub, Inbox, Mail, open_courier
-from tests.support.mail_program import allow_descriptors
+from actors.mailbox import Client, Inbox, Request, Server, open_client
+from tests.support.request_program import allow_descriptors
 from transports.errors import EndpointBroken, EndpointSilent
 from transports.nng import Heartbeat, NngTransport
 
@@ -38,7 +38,7 @@ CROWD = 1_000
 def address(tmp_path: Path) -> str:
     directory = tmp_path / "own"
     directory.mkdir(mode=0o700)
-    return f"ipc://{directory}/hub"
+    return f"ipc://{directory}/server"
 
 
 async def first_line(process: trio.Process) -> bytes:
@@ -56,7 +56,7 @@ async def first_line(process: trio.Process) -> bytes:
 @asynccontextmanager
 async def program(role: str, address: str, count: int = 1) -> AsyncGenerator[tuple[trio.Process, bytes]]:
     """One that runs, and its first line; killed at the end."""
-    command = [sys.executable, "-m", "tests.support.mail_program", role, address, str(count)]
+    command = [sys.executable, "-m", "tests.support.request_program", role, address, str(count)]
     async with trio.open_nursery() as nursery:
         process: trio.Process = await nursery.start(
             partial(trio.run_process, command, stdout=subprocess.PIPE, check=False)
@@ -66,12 +66,12 @@ async def program(role: str, address: str, count: int = 1) -> AsyncGenerator[tup
 
 
 @asynccontextmanager
-async def a_hub(address: str, transport: NngTransport | None = None) -> AsyncGenerator[tuple[Hub, Inbox]]:
-    hub = Hub()
+async def a_server(address: str, transport: NngTransport | None = None) -> AsyncGenerator[tuple[Server, Inbox]]:
+    server = Server()
     async with trio.open_nursery() as nursery:
-        await nursery.start(hub.run)
-        await nursery.start((transport or NngTransport()).serve, address, hub.accept)
-        yield hub, hub.register("box")
+        await nursery.start(server.run)
+        await nursery.start((transport or NngTransport()).serve, address, server.accept)
+        yield server, server.register("box")
         nursery.cancel_scope.cancel()
 
 
@@ -83,16 +83,16 @@ class Outcomes:
         self.answers: list[Any] = []
         self.last = 0.0
 
-    async def ask(self, courier: Courier, verb: str, *, timeout: float | None = None) -> None:
+    async def ask(self, client: Client, verb: str, *, timeout: float | None = None) -> None:
         try:
-            self.answers.append(await courier.ask("box", verb, {}, dict, timeout=timeout))
+            self.answers.append(await client.ask("box", verb, {}, dict, timeout=timeout))
         except (OutcomeUnknown, AgentUnreachable) as error:
             self.errors.append(error)
         self.last = trio.current_time()
 
-    async def read(self, courier: Courier) -> None:
+    async def read(self, client: Client) -> None:
         try:
-            async with courier.open_stream("box", "read", {}) as stream:
+            async with client.open_stream("box", "read", {}) as stream:
                 async for _ in stream:
                     pass
         except OutcomeUnknown as error:
@@ -100,18 +100,18 @@ class Outcomes:
         self.last = trio.current_time()
 
 
-async def test_a_hub_that_is_killed_ends_a_hundred_asks_and_ten_streams_within_a_second(address: str) -> None:
+async def test_a_server_that_is_killed_ends_a_hundred_asks_and_ten_streams_within_a_second(address: str) -> None:
     outcomes = Outcomes()
     with trio.fail_after(BOUND_SECONDS):
         async with (
-            program("hub", address) as (process, _),
-            open_courier(NngTransport(), address, client="c", epoch=1) as courier,
+            program("server", address) as (process, _),
+            open_client(NngTransport(), address, client_id="c", epoch=1) as client,
             trio.open_nursery() as asking,
         ):
             for _ in range(100):
-                asking.start_soon(outcomes.ask, courier, "hold")
+                asking.start_soon(outcomes.ask, client, "hold")
             for _ in range(10):
-                asking.start_soon(outcomes.read, courier)
+                asking.start_soon(outcomes.read, client)
             await trio.sleep(0.3)
             began = trio.current_time()
             process.send_signal(signal.SIGKILL)
@@ -124,60 +124,60 @@ async def test_a_client_that_is_killed_has_its_hundred_asks_and_ten_streams_canc
     cancelled: list[float] = []
     pushing: list[float] = []
 
-    async def push(mail: Mail) -> None:
+    async def push(request: Request) -> None:
         try:
             while True:
-                await mail.push(bytes(10_000), offset=0)
+                await request.push(bytes(10_000), offset=0)
         finally:
             pushing.append(trio.current_time())
 
     with trio.fail_after(BOUND_SECONDS):
-        async with a_hub(address) as (hub, inbox), program("client", address, 100) as (process, _):
+        async with a_server(address) as (server, inbox), program("client", address, 100) as (process, _):
             async with trio.open_nursery() as nursery:
                 for _ in range(110):
-                    mail = await inbox.receive()
-                    if mail.is_stream:
-                        nursery.start_soon(_until_nobody_reads, push, mail)
+                    request = await inbox.receive()
+                    if request.is_stream:
+                        nursery.start_soon(_until_nobody_reads, push, request)
                     else:
-                        mail.on_cancel(lambda: cancelled.append(trio.current_time()))
+                        request.on_cancel(lambda: cancelled.append(trio.current_time()))
                 began = trio.current_time()
                 process.send_signal(signal.SIGKILL)
             # the link ended for all of them at once
             assert len(cancelled) == 100
             assert max(cancelled + pushing) - began < 1
             assert len(pushing) == 10
-            assert hub.counters.kicked_links == 0
+            assert server.counters.kicked_links == 0
 
 
-async def _until_nobody_reads(push: Any, mail: Mail) -> None:
+async def _until_nobody_reads(push: Any, request: Request) -> None:
     with pytest.raises(CallerCancelled):
-        await push(mail)
+        await push(request)
 
 
-async def test_no_ask_of_before_reaches_a_hub_that_was_restarted(address: str) -> None:
+async def test_no_ask_of_before_reaches_a_server_that_was_restarted(address: str) -> None:
     outcomes = Outcomes()
     with trio.fail_after(BOUND_SECONDS):
         async with trio.open_nursery() as clients:
-            async with program("hub", address) as (first, _):
-                courier = Courier(NngTransport(), address, client="c", epoch=1)
-                await clients.start(courier.run)
-                await outcomes.ask(courier, "echo")
+            async with program("server", address) as (first, _):
+                client = Client(NngTransport(), address, client_id="c", epoch=1)
+                await clients.start(client.run)
+                await outcomes.ask(client, "echo")
                 first.send_signal(signal.SIGSTOP)
                 async with trio.open_nursery() as asking:
                     for _ in range(200):
-                        asking.start_soon(outcomes.ask, courier, "echo")
+                        asking.start_soon(outcomes.ask, client, "echo")
                     await trio.sleep(0.2)
                     first.send_signal(signal.SIGKILL)
             assert len(outcomes.errors) == 200
             lost = [error for error in outcomes.errors if isinstance(error, OutcomeUnknown)]
-            assert lost, "what was sent to a stopped hub is not known"
-            async with program("hub", address):
-                # the courier dials again by itself
-                assert await courier.ask("box", "tally", {}, dict, timeout=10) == {"ran": 1}
+            assert lost, "what was sent to a stopped server is not known"
+            async with program("server", address):
+                # the client dials again by itself
+                assert await client.ask("box", "tally", {}, dict, timeout=10) == {"ran": 1}
                 with pytest.raises(OutcomeUnknown, match="older"):
-                    await courier.ask("box", "echo", {}, dict, repeat=lost[-1].details["counter"])
-                assert await courier.ask("box", "tally", {}, dict, timeout=10) == {"ran": 2}
-                await courier.aclose()
+                    await client.ask("box", "echo", {}, dict, repeat=lost[-1].details["counter"])
+                assert await client.ask("box", "tally", {}, dict, timeout=10) == {"ran": 2}
+                await client.aclose()
 
 
 class Keeper:
@@ -198,7 +198,7 @@ class Keeper:
 async def test_a_frozen_peer_is_told_apart_from_a_dead_one(address: str) -> None:
     keeper = Keeper()
     transport = NngTransport(heartbeat=Heartbeat(ping_after=0.2, dead_after=0.8))
-    async with program("hub", address) as (process, _), trio.open_nursery() as nursery:
+    async with program("server", address) as (process, _), trio.open_nursery() as nursery:
         await nursery.start(transport.connect, address, keeper)
         with trio.move_on_after(1.5):
             await keeper.ended.wait()
@@ -212,16 +212,16 @@ async def test_a_frozen_peer_is_told_apart_from_a_dead_one(address: str) -> None
         process.send_signal(signal.SIGKILL)
 
 
-async def test_asks_to_a_frozen_hub_and_of_a_frozen_client_end_and_say_why(address: str) -> None:
+async def test_asks_to_a_frozen_server_and_of_a_frozen_client_end_and_say_why(address: str) -> None:
     quick = NngTransport(heartbeat=Heartbeat(ping_after=0.2, dead_after=0.8))
     outcomes = Outcomes()
     with trio.fail_after(BOUND_SECONDS):
-        async with program("hub", address) as (process, _), trio.open_nursery() as nursery:
-            courier = Courier(quick, address, client="c", epoch=1)
-            await nursery.start(courier.run)
+        async with program("server", address) as (process, _), trio.open_nursery() as nursery:
+            client = Client(quick, address, client_id="c", epoch=1)
+            await nursery.start(client.run)
             async with trio.open_nursery() as asking:
                 for _ in range(100):
-                    asking.start_soon(outcomes.ask, courier, "hold")
+                    asking.start_soon(outcomes.ask, client, "hold")
                 await trio.sleep(0.3)
                 process.send_signal(signal.SIGSTOP)
             nursery.cancel_scope.cancel()
@@ -230,29 +230,29 @@ async def test_asks_to_a_frozen_hub_and_of_a_frozen_client_end_and_say_why(addre
     told: list[float] = []
     with trio.fail_after(BOUND_SECONDS):
         async with (
-            a_hub(f"{address}-2", quick) as (_hub, inbox),
+            a_server(f"{address}-2", quick) as (_server, inbox),
             program("client", f"{address}-2", 100) as (process, _),
             trio.open_nursery() as nursery,
         ):
             for _ in range(110):
-                mail = await inbox.receive()
-                if mail.is_stream:
-                    nursery.start_soon(_until_nobody_reads, _push_on, mail)
+                request = await inbox.receive()
+                if request.is_stream:
+                    nursery.start_soon(_until_nobody_reads, _push_on, request)
                 else:
-                    mail.on_cancel(lambda: told.append(trio.current_time()))
+                    request.on_cancel(lambda: told.append(trio.current_time()))
             process.send_signal(signal.SIGSTOP)
     assert len(told) == 100
 
 
-async def _push_on(mail: Mail) -> None:
+async def _push_on(request: Request) -> None:
     while True:
-        await mail.push(bytes(10_000), offset=0)
+        await request.push(bytes(10_000), offset=0)
 
 
 async def test_whoever_was_frozen_itself_gives_nobody_up(address: str) -> None:
     keeper = Keeper()
     transport = NngTransport(heartbeat=Heartbeat(ping_after=0.2, dead_after=0.6))
-    async with program("hub", address), trio.open_nursery() as nursery:
+    async with program("server", address), trio.open_nursery() as nursery:
         await nursery.start(transport.connect, address, keeper)
         for _ in range(3):
             time.sleep(1.0)  # noqa: ASYNC251  # the loop itself is held up, that is the point
@@ -262,16 +262,16 @@ async def test_whoever_was_frozen_itself_gives_nobody_up(address: str) -> None:
 
 
 class Door:
-    """Lets a hub's clients in, and tells when all of them have gone."""
+    """Lets a server's clients in, and tells when all of them have gone."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, server: Server) -> None:
+        self._server = server
         self._inside = 0
         self.empty = trio.Event()
 
     def accept(self, endpoint: Endpoint) -> Receiver:
         self._inside += 1
-        return Visitor(self, self._hub.accept(endpoint))
+        return Visitor(self, self._server.accept(endpoint))
 
     def left(self) -> None:
         self._inside -= 1
@@ -308,13 +308,13 @@ async def test_a_thousand_clients_die_at_once_and_the_loop_runs_on(address: str)
             (await inbox.receive()).answer({})
 
     descriptors = len(os.listdir("/proc/self/fd"))
-    hub = Hub()
-    door = Door(hub)
+    server = Server()
+    door = Door(server)
     with trio.fail_after(120):
         async with trio.open_nursery() as nursery:
-            await nursery.start(hub.run)
+            await nursery.start(server.run)
             await nursery.start(NngTransport().serve, address, door.accept)
-            nursery.start_soon(answer, hub.register("box"))
+            nursery.start_soon(answer, server.register("box"))
             async with program("crowd", address, CROWD) as (process, _):
                 nursery.start_soon(watch_the_loop)
                 await trio.sleep(0.05)
@@ -336,7 +336,7 @@ async def test_ten_thousand_mailboxes_take_no_descriptors_and_little_memory(addr
 
 async def test_a_program_that_ends_with_live_sockets_ends_well(address: str) -> None:
     for place in (address, "inproc://leaving"):
-        command = [sys.executable, "-m", "tests.support.mail_program", "leave", place]
+        command = [sys.executable, "-m", "tests.support.request_program", "leave", place]
         with trio.fail_after(BOUND_SECONDS):
             done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
         assert (done.returncode, done.stderr) == (0, b"")

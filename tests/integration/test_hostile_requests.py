@@ -78,7 +78,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
     directory = tmp_path_factory.mktemp("hostile")
-    address = f"ipc://{directory}/own/hub"
+    address = f"ipc://{directory}/own/server"
     command = [sys.executable, "-m", "tests.support.serve_program", address, str(directory / "r"), "processes", "noop"]
     log = directory / "log"
     with (
@@ -134,7 +134,7 @@ BAD_ENVELOPES = {
     "very deep arguments": ask_raw(b"\x91" * 60_000 + b"\xc0"),
     "very deep envelope": b"\x91" * 60_000,
     "unknown kind": packb(["tell", 1]),
-    "a hub's own": packb(["welcome", 1, "x", 1, 1]),
+    "a server's own": packb(["welcome", 1, "x", 1, 1]),
     "a second hello": hello("raw"),
     "counter 0": ask({}, counter=0),
     "counter too large": ask({}, counter=2**63),
@@ -282,13 +282,13 @@ async def test_a_peer_that_asks_and_never_reads_is_cut_off_with_a_reason(served:
                     # nothing of what comes back is acked, nor read
                     peer.try_to_send(*envelopes)
                     await trio.sleep(0.001)
-            # which of its sins is seen first depends on how fast the hub runs
+            # which of its sins is seen first depends on how fast the server runs
             reasons = ("the client does not read its answers", "frames sent without credit")
             assert any(reason in served.logged()[before:] for reason in reasons)
 
 
 async def test_ids_that_are_not_the_senders_own_touch_nobody_elses_asks(served: Served) -> None:
-    async with connect_system(served.address, client="victim") as system:
+    async with connect_system(served.address, client_id="victim") as system:
         box = await system.create_sandbox("victims-box")
         async with box.open_events() as events, served.unharmed("forged ids"):
             await anext(events)

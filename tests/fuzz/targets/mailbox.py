@@ -1,7 +1,7 @@
-"""Mailboxes: frames of nng, envelopes, values, a hub with hostile clients and a courier with a hostile hub.
+"""Mailboxes: frames of nng, envelopes, values, a server with hostile clients and a client with a hostile server.
 
 Messages and not a stream: nng keeps them whole. Not for nng itself: what it does on sockets is in
-`tests/integration/test_hostile_mail.py`.
+`tests/integration/test_hostile_requests.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import trio.testing
 
 from actors.errors import InvalidArgument, KatrioError
 from actors.limits import DEFAULT_LIMITS
-from actors.mailbox import Courier
+from actors.mailbox import Client
 from actors.wire.bounds import MalformedValue, check_value
 from actors.wire.codec import decode_details, decode_envelope, decode_value, decode_versions, encode, encode_raw
 from actors.wire.envelope import (
@@ -60,14 +60,14 @@ MESSAGES = Layout(
     ),
 )  # fmt: skip
 LIMITS = replace(DEFAULT_LIMITS, inbox_messages=2, asks_in_flight=3, finished_answers=2)
-HUB = "memory://hub"
+SERVER = "memory://server"
 
 
 # frames, envelopes and values
 
 
 def _frames() -> Sequence[Frames]:
-    envelopes = [message for session in (*_to_hub(), *_to_courier()) for message in session]
+    envelopes = [message for session in (*_to_server(), *_to_client()) for message in session]
     return [
         (
             encode_frame(Kind.HELLO, 0, [MAGIC]),
@@ -140,10 +140,10 @@ def _check_values(pieces: Frames) -> None:
                 expect(plain, f"{shape.__name__} took what is not plain")
 
 
-# a hub
+# a server
 
 
-def _to_hub() -> Sequence[Frames]:
+def _to_server() -> Sequence[Frames]:
     hello = Hello(VERSIONS, "hostile", 1, 1)
     asks = [an_ask(1), an_ask(2, budget_ms=1000), an_ask(3, window=4096), Cancel(3), Credit(3, 100), an_ask(2)]
     odd = [an_ask(9, to="nobody"), an_ask(10, budget_ms=0), an_ask(11, window=1), an_ask(1, watermark=20), Cancel(99)]
@@ -154,7 +154,7 @@ def _to_hub() -> Sequence[Frames]:
     ]
 
 
-async def _check_hub(pieces: Frames) -> None:
+async def _check_server(pieces: Frames) -> None:
     """It answers or ends that link with a word, and serves the next client as before."""
     async with an_office(limits=LIMITS) as office:
         office.nursery.start_soon(office.answer_all)
@@ -178,10 +178,10 @@ async def _served_as_before(office: Office) -> None:
     expect(len(told) == 1 and isinstance(told[0], Reply), f"the next client is answered {told}")
 
 
-# a courier
+# a client
 
 
-def _to_courier() -> Sequence[Frames]:
+def _to_client() -> Sequence[Frames]:
     welcome = Welcome(1, "hostile", 256, 65536)
     plain = [Reply(1, encode_raw({"a": 1})), Failure(2, "busy", "later", encode_raw({"field": "x"}))]
     parts = [Chunk(3, 0, b"part"), Chunk(3, 9, b"", 5), Reply(3, encode_raw({}))]
@@ -193,7 +193,7 @@ def _to_courier() -> Sequence[Frames]:
 
 
 class _Hostile:
-    """A hub that says what it is told to: its first message to a hello, the others once all have asked."""
+    """A server that says what it is told to: its first message to a hello, the others once all have asked."""
 
     def __init__(self, pieces: Frames) -> None:
         self.pieces = pieces
@@ -206,8 +206,8 @@ class _Hostile:
 
 
 class _HostileLink:
-    def __init__(self, hub: _Hostile, endpoint: Endpoint, *, first: bool) -> None:
-        self._hub, self._endpoint, self._first = hub, endpoint, first
+    def __init__(self, server: _Hostile, endpoint: Endpoint, *, first: bool) -> None:
+        self._server, self._endpoint, self._first = server, endpoint, first
 
     def received(self, message: bytes) -> None:
         try:
@@ -215,11 +215,11 @@ class _HostileLink:
             if isinstance(envelope, Hello):
                 # later links are welcomed, and then hear nothing
                 plain = encode(Welcome(1, "hostile", 256, 65536))
-                self._endpoint.send_nowait(self._hub.pieces[0] if self._first and self._hub.pieces else plain)
+                self._endpoint.send_nowait(self._server.pieces[0] if self._first and self._server.pieces else plain)
             elif isinstance(envelope, Ask):
-                self._hub.asked += 1
-                if self._first and self._hub.asked == _ASKS:
-                    for piece in self._hub.pieces[1:]:
+                self._server.asked += 1
+                if self._first and self._server.asked == _ASKS:
+                    for piece in self._server.pieces[1:]:
                         self._endpoint.send_nowait(piece)
         except TransportError:
             return
@@ -232,10 +232,10 @@ class _HostileLink:
 _ASKS = 4
 
 
-async def _check_courier(pieces: Frames) -> None:
+async def _check_client(pieces: Frames) -> None:
     """Whoever asks is told something within its budget, and only errors of ours are raised."""
-    transport, hub = MemoryTransport(), _Hostile(pieces)
-    courier = Courier(transport, HUB, client="c", epoch=1)
+    transport, server = MemoryTransport(), _Hostile(pieces)
+    client = Client(transport, SERVER, client_id="c", epoch=1)
     ended: list[str] = []
     all_ended = trio.Event()
 
@@ -246,12 +246,12 @@ async def _check_courier(pieces: Frames) -> None:
 
     async def ask(name: str) -> None:
         with contextlib.suppress(KatrioError):
-            await courier.ask("box", name, {}, dict[str, Any], timeout=20)
+            await client.ask("box", name, {}, dict[str, Any], timeout=20)
         end(name)
 
     async def stream(name: str) -> None:
         try:
-            async with courier.open_stream("box", name, {}, timeout=20) as parts:
+            async with client.open_stream("box", name, {}, timeout=20) as parts:
                 async for _ in parts:
                     pass
         except KatrioError:
@@ -261,7 +261,7 @@ async def _check_courier(pieces: Frames) -> None:
     async def events(name: str) -> None:
         try:
             with trio.move_on_after(30):
-                async with courier.open_events("box", name, {}) as parts:
+                async with client.open_events("box", name, {}) as parts:
                     async for part in parts:
                         decode_details(part.value)
         except KatrioError:
@@ -269,18 +269,18 @@ async def _check_courier(pieces: Frames) -> None:
         end(name)
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(transport.serve, HUB, hub.accept)
+        await nursery.start(transport.serve, SERVER, server.accept)
         try:
             async with trio.open_nursery() as clients:
-                await clients.start(courier.run)
+                await clients.start(client.run)
                 for work, name in ((ask, "one"), (ask, "two"), (stream, "three"), (events, "four")):
                     clients.start_soon(work, name)
                     await trio.testing.wait_all_tasks_blocked()
                 with trio.fail_after(60):
                     await all_ended.wait()
-                await courier.aclose()
+                await client.aclose()
         except* (KatrioError, TransportError):
-            expect(not hub.asked, "the courier ended under its askers")
+            expect(not server.asked, "the client ended under its askers")
         nursery.cancel_scope.cancel()
 
 
@@ -290,7 +290,7 @@ TARGETS = (
         "envelopes",
         "the envelopes of mailboxes",
         MESSAGES,
-        lambda: [*_to_hub(), *_to_courier()],
+        lambda: [*_to_server(), *_to_client()],
         _check_envelopes,
         stream=False,
         share=6,
@@ -300,11 +300,11 @@ TARGETS = (
         calls=(4000, 2000),
     ),
     Target(
-        "hub", "a hub with a hostile client", MESSAGES, _to_hub, in_virtual_time(_check_hub), stream=False, share=1,
+        "server", "a server with a hostile client", MESSAGES, _to_server, in_virtual_time(_check_server), stream=False, share=1,
         calls=(60_000, 400),
     ),
     Target(
-        "courier", "a courier with a hostile hub", MESSAGES, _to_courier, in_virtual_time(_check_courier), stream=False,
+        "client", "a client with a hostile server", MESSAGES, _to_client, in_virtual_time(_check_client), stream=False,
         share=1, calls=(400_000, 400),
     ),
 )  # fmt: skip

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from actors.errors import KatrioError
 
-__all__ = ["OwnedTask"]
+__all__ = ["CancellableTask"]
 
 
 class _Startable(Protocol):
     async def __call__(self, *, task_status: trio.TaskStatus[Any]) -> None: ...
 
 
-class OwnedTask:
+class CancellableTask:
     """One task. With `shield`, a cancel from outside does not reach it: its owner ends it, always boundedly."""
 
     def __init__(self, name: str, *, shield: bool = False) -> None:
@@ -81,7 +81,7 @@ class OwnedTask:
 class _Watched:
     """Notes that a task has started, and passes it on."""
 
-    def __init__(self, task: OwnedTask, inner: trio.TaskStatus[Any]) -> None:
+    def __init__(self, task: CancellableTask, inner: trio.TaskStatus[Any]) -> None:
         self._task = task
         self._inner = inner
 

@@ -1,7 +1,7 @@
 """The server side of mailboxes: names and links.
 
-One hub per process or sandbox serves any number of names over any number of transports. Not for what an
-actor does with its mail.
+One server per process or sandbox serves any number of names over any number of transports. Not for what an
+actor does with its requests.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from transports.plain import printable
 if TYPE_CHECKING:
     from transports.base import Endpoint, Receiver
 
-__all__ = ["Hub"]
+__all__ = ["Server"]
 
 _log = logging.getLogger(__name__)
 
 
-class Hub:
+class Server:
     """Mailboxes by name. Give `accept` to `Transport.serve`, and run `run` beside it.
 
     Args:
-        name: how this hub calls itself to its clients.
+        name: how this server calls itself to its clients.
         limits: bounds for every client.
 
     Attributes:
@@ -65,11 +65,13 @@ class Hub:
         return inbox
 
     def unregister(self, name: str) -> None:
-        """Forget the name; mail that waits there, and later mail, is answered `not_found`. Unknown names are fine."""
+        """Forget the name; requests that wait there, and later ones, are answered `not_found`. Unknown names are fine."""
         inbox = self._inboxes.pop(name, None)
         if inbox is not None:
-            for mail in inbox.close():
-                mail.fail(NotFound(f"{name!r} went away before it took up {mail.verb}; nothing was done", to=name))
+            for request in inbox.close():
+                request.fail(
+                    NotFound(f"{name!r} went away before it took up {request.verb}; nothing was done", to=name)
+                )
 
     def accept(self, endpoint: Endpoint) -> Receiver:
         """A link of a new client, which has yet to say who it is."""
@@ -97,7 +99,7 @@ class Hub:
         self.closing = True
         async with trio.open_nursery() as nursery:
             for session, endpoint in list(self._endpoints.items()):
-                session.say_goodbye("", "this hub is closing")
+                session.say_goodbye("", "this server is closing")
                 nursery.start_soon(endpoint.aclose)
 
     # for sessions
