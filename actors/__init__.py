@@ -1,4 +1,4 @@
 """katrio: the virtcontainers agent interface as a Trio actor system.
 
-The public face is `actors.api`; this package itself imports nothing, so that the command line starts fast.
+The public interface is `actors.api`; this package itself imports nothing, so that the command line starts fast.
 """

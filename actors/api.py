@@ -1,4 +1,4 @@
-"""The public face: open a system of actors on this host, serve it to others, or connect to one that is served.
+"""The public interface: open a system of actors on this host, serve it to others, or connect to one that is served.
 
 For programs that embed katrio, and for the command line. Chooses nng as the transport; everything below is
 given one. Not for tests of a layer: those compose it themselves.

@@ -145,7 +145,7 @@ class Files(Protocol):
         ...
 
     def remove_tree(self, path: Path) -> None:
-        """Remove a directory and all below it; missing is fine. Does not follow links."""
+        """Remove a directory and all below it; a missing one is no error. Does not follow links."""
         ...
 
     def exists(self, path: Path) -> bool:

@@ -134,7 +134,7 @@ def _check_way_to(directory: str) -> None:
 
 
 def remove_stale(path: str) -> None:
-    """Take away a socket that nobody answers on; none there is fine.
+    """Take away a socket that nobody answers on; none there is no error.
 
     Raises:
         AddressInUse: somebody answers there.

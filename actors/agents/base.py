@@ -112,7 +112,7 @@ class AgentConnection:
         return await self._without("check", Checked(serving=True, agent_version=""))
 
     async def disconnect(self) -> None:
-        """Close the link; calls in flight end at once, and the next call dials again. Repeated is fine."""
+        """Close the link; calls in flight end at once, and the next call dials again. Idempotent."""
         await self._without("disconnect", None)
 
     async def capabilities(self) -> Capabilities:
@@ -128,7 +128,7 @@ class AgentConnection:
         await self._without("create_sandbox", None)
 
     async def destroy_sandbox(self) -> None:
-        """End every container and the sandbox; repeated is fine."""
+        """End every container and the sandbox; idempotent."""
         await self._without("destroy_sandbox", None)
 
     async def create_container(self, container: str, spec: ContainerSpec, rootfs: str) -> None:
@@ -151,7 +151,7 @@ class AgentConnection:
         await self._without("exec", None)
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
-        """Signal one process; one that has ended is fine.
+        """Signal one process; one that has ended is no error.
 
         Raises: NotFound; with `process` in the details the agent says of one that it had that it has ended.
         """
@@ -170,7 +170,7 @@ class AgentConnection:
         return await self._without("write_stdin", 0)
 
     async def close_stdin(self, container: str, process: str) -> None:
-        """End of file on its input; repeated is fine, and on a terminal nothing happens."""
+        """End of file on its input; idempotent, and on a terminal nothing happens."""
         await self._without("close_stdin", None)
 
     async def read_stdout(self, container: str, process: str, limit: int) -> bytes:
@@ -223,7 +223,7 @@ class AgentConnection:
         return await self._without("list_processes", "")
 
     async def next_oom(self) -> str:
-        """Wait for the next time that the kernel kills for want of memory: the container's id. One caller gets each."""
+        """Wait for the next OOM kill: the container's id. One caller gets each."""
         return await self._without("oom events", "")
 
     async def online_cpu_mem(self, args: OnlineCpuMem) -> None:

@@ -23,7 +23,7 @@ from actors.cli.report_files import check_writable, write_whole
 from actors.cli.say import complain, note, say, tell_error, tell_unwritten
 from actors.cli.signals import heed_interrupts
 from actors.cli.under_test import open_under_test
-from actors.conformance.case import Spoken, Verdict
+from actors.conformance.case import AgentProtocol, Verdict
 from actors.conformance.catalogue import ALL, chosen
 from actors.conformance.fresh import run_fresh
 from actors.conformance.known import Known, read_known
@@ -49,10 +49,10 @@ if TYPE_CHECKING:
 
 __all__ = ["conformance"]
 
-SPOKEN: Mapping[tuple[str, str], Spoken] = {
-    ("kata", "ttrpc"): Spoken.TTRPC,
-    ("kata", "grpc"): Spoken.GRPC,
-    ("hyperstart", "ttrpc"): Spoken.HYPERSTART,
+SPOKEN: Mapping[tuple[str, str], AgentProtocol] = {
+    ("kata", "ttrpc"): AgentProtocol.TTRPC,
+    ("kata", "grpc"): AgentProtocol.GRPC,
+    ("hyperstart", "ttrpc"): AgentProtocol.HYPERSTART,
 }
 
 
@@ -130,7 +130,9 @@ def _write(options: ConformanceOptions, told: Told) -> bool:
 class _Session:
     """One run, of which the results are kept as they come: an interrupt leaves those that there are."""
 
-    def __init__(self, options: ConformanceOptions, spoken: Spoken, cases: tuple[Case, ...], known: Known) -> None:
+    def __init__(
+        self, options: ConformanceOptions, spoken: AgentProtocol, cases: tuple[Case, ...], known: Known
+    ) -> None:
         self._known = known
         self._options = options
         self._spoken = spoken

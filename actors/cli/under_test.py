@@ -17,7 +17,7 @@ from actors.agents.hyperstart.agent import SHARE
 from actors.api import open_guest
 from actors.cli.agent_command import START_SECONDS, open_command
 from actors.cli.say import complain
-from actors.conformance.case import Spoken
+from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.errors import InvalidArgument, NotFound
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 
 __all__ = ["UnderTest", "open_under_test"]
 
-_PROTOCOLS: Mapping[Spoken, GuestProtocol] = {
-    Spoken.TTRPC: GuestProtocol.TTRPC,
-    Spoken.GRPC: GuestProtocol.GRPC,
-    Spoken.HYPERSTART: GuestProtocol.HYPERSTART,
+_PROTOCOLS: Mapping[AgentProtocol, GuestProtocol] = {
+    AgentProtocol.TTRPC: GuestProtocol.TTRPC,
+    AgentProtocol.GRPC: GuestProtocol.GRPC,
+    AgentProtocol.HYPERSTART: GuestProtocol.HYPERSTART,
 }
-_PEERS: Mapping[Spoken, tuple[Peer, ...]] = {
-    Spoken.TTRPC: (Peer.TTRPC,),
-    Spoken.GRPC: (Peer.GRPC,),
-    Spoken.HYPERSTART: (Peer.CONTROL, Peer.STREAMS),
+_PEERS: Mapping[AgentProtocol, tuple[Peer, ...]] = {
+    AgentProtocol.TTRPC: (Peer.TTRPC,),
+    AgentProtocol.GRPC: (Peer.GRPC,),
+    AgentProtocol.HYPERSTART: (Peer.CONTROL, Peer.STREAMS),
 }
 # of our own engines
 _LACKING: Mapping[str, frozenset[str]] = {"processes": frozenset({"cgroups", "isolation"})}
@@ -63,7 +63,7 @@ class UnderTest(NamedTuple):
 
 
 @asynccontextmanager
-async def open_under_test(options: ConformanceOptions, spoken: Spoken) -> AsyncGenerator[UnderTest]:
+async def open_under_test(options: ConformanceOptions, spoken: AgentProtocol) -> AsyncGenerator[UnderTest]:
     """What is tested, for as long as the context lasts. With a command each `open_agent` starts one, otherwise it is the same.
 
     Raises: InvalidArgument, AddressError, NotFound for what the options can't mean; GuestDied, Unsupported when a guest of
@@ -90,7 +90,7 @@ async def open_under_test(options: ConformanceOptions, spoken: Spoken) -> AsyncG
 
 @asynccontextmanager
 async def _open_elsewhere(
-    options: ConformanceOptions, spoken: Spoken, rootfs: str, roots: Roots | None
+    options: ConformanceOptions, spoken: AgentProtocol, rootfs: str, roots: Roots | None
 ) -> AsyncGenerator[Target]:
     async with AsyncExitStack() as stack:
         started = None
@@ -122,7 +122,7 @@ def _told(why: str) -> None:
 
 
 def _target(
-    spoken: Spoken,
+    spoken: AgentProtocol,
     channels: Channels,
     rootfs: str,
     roots: Roots | None = None,
@@ -132,7 +132,7 @@ def _target(
 ) -> Target:
     ids = real_seams().ids
     start: Any = {} if start_seconds is None else {"start_seconds": start_seconds}
-    if spoken is not Spoken.HYPERSTART:
+    if spoken is not AgentProtocol.HYPERSTART:
         # a start is waited for where we have made it
         new = start_seconds is not None
         return KataTarget(channels.agent, rootfs, ids, spoken=spoken, roots=roots, slow=slow, new=new, **start)

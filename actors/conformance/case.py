@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-__all__ = ["NEEDS", "Case", "Cases", "FallsShort", "Hung", "Late", "Result", "Spoken", "Verdict"]
+__all__ = ["NEEDS", "AgentProtocol", "Case", "Cases", "FallsShort", "Hung", "Late", "Result", "Verdict"]
 
 # what a guest may lack, whatever its agent is like
 NEEDS = ("cgroups", "isolation", "tty")
@@ -24,7 +24,7 @@ F = TypeVar("F", bound="Callable[[Any], Awaitable[None]]")
 CASE_SECONDS = 45.0
 
 
-class Spoken(StrEnum):
+class AgentProtocol(StrEnum):
     """What an agent speaks; a case names those that it concerns."""
 
     TTRPC = "kata ttrpc"
@@ -32,7 +32,7 @@ class Spoken(StrEnum):
     HYPERSTART = "hyperstart"
 
 
-KATA = (Spoken.TTRPC, Spoken.GRPC)
+KATA = (AgentProtocol.TTRPC, AgentProtocol.GRPC)
 
 
 class Verdict(StrEnum):
@@ -97,7 +97,7 @@ class Case:
     expects: str
     why: str
     run: Callable[[Any], Awaitable[None]] = field(repr=False, compare=False)
-    speaks: tuple[Spoken, ...] = KATA
+    speaks: tuple[AgentProtocol, ...] = KATA
     needs: tuple[str, ...] = ()
     destructive: bool = False
     alone: bool = False
@@ -126,7 +126,7 @@ class Result:
 class Cases:
     """The cases of one module, in their order; `add` is the decorator that makes a function one of them."""
 
-    def __init__(self, *, speaks: tuple[Spoken, ...] = KATA) -> None:
+    def __init__(self, *, speaks: tuple[AgentProtocol, ...] = KATA) -> None:
         self._speaks = speaks
         self._rows: list[Case] = []
 
@@ -141,7 +141,7 @@ class Cases:
         does: str,
         expects: str,
         why: str,
-        speaks: tuple[Spoken, ...] | None = None,
+        speaks: tuple[AgentProtocol, ...] | None = None,
         needs: tuple[str, ...] = (),
         destructive: bool = False,
         alone: bool = False,

@@ -32,7 +32,7 @@ from actors.conformance.cases import (
 )
 
 if TYPE_CHECKING:
-    from actors.conformance.case import Case, Spoken
+    from actors.conformance.case import AgentProtocol, Case
 
 __all__ = ["ALL", "chosen"]
 
@@ -64,7 +64,7 @@ ALL: tuple[Case, ...] = tuple(case for family in _FAMILIES for case in family.CA
 
 
 def chosen(
-    spoken: Spoken, *, words: tuple[str, ...] = (), skipped: tuple[str, ...] = (), destructive: bool = False
+    spoken: AgentProtocol, *, words: tuple[str, ...] = (), skipped: tuple[str, ...] = (), destructive: bool = False
 ) -> tuple[Case, ...]:
     """The cases for one kind of agent, with one of the words in id or title (all when there are none), and none of `skipped`."""
     return tuple(

@@ -14,7 +14,7 @@ import trio
 
 from actors.agents.hyperstart.link import HyperstartLink
 from actors.agents.hyperstart.pod import PodContainer, container_body, exec_body, refusal_text
-from actors.conformance.case import FallsShort, Hung, Spoken
+from actors.conformance.case import AgentProtocol, FallsShort, Hung
 from actors.conformance.expect import shown
 from actors.conformance.findings import Findings
 from actors.conformance.kata_container import ALIVE, Finished, at_most, check_alive_output
@@ -69,7 +69,7 @@ class HyperstartTarget:
     ids: Ids
     tag: str = ""
     roots: Roots | None = None
-    spoken: Spoken = field(default=Spoken.HYPERSTART, init=False)
+    spoken: AgentProtocol = field(default=AgentProtocol.HYPERSTART, init=False)
     slow: float = 1.0
     start_seconds: float = READY_SECONDS
     version: str = field(default="", init=False)

@@ -18,7 +18,7 @@ from actors.agents.identity import AgentKind, Identity, identify
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.link import open_rpc_link
 from actors.agents.kata.spec import oci_spec
-from actors.conformance.case import FallsShort, Hung, Spoken
+from actors.conformance.case import AgentProtocol, FallsShort, Hung
 from actors.conformance.expect import SHOWN_BYTES, is_loss
 from actors.conformance.kata_calls import KataCalls
 from actors.conformance.kata_container import Container
@@ -59,8 +59,8 @@ _GROUPS = Mount(
     source="cgroup",
     options=("nosuid", "noexec", "nodev", "relatime", "ro"),
 )
-_ALSO: Mapping[Spoken, tuple[Mount, ...]] = {Spoken.GRPC: (_GROUPS,)}
-_DIALECTS = {Spoken.TTRPC: Dialect.TTRPC, Spoken.GRPC: Dialect.GRPC}
+_ALSO: Mapping[AgentProtocol, tuple[Mount, ...]] = {AgentProtocol.GRPC: (_GROUPS,)}
+_DIALECTS = {AgentProtocol.TTRPC: Dialect.TTRPC, AgentProtocol.GRPC: Dialect.GRPC}
 # what an init does when a case does not care
 IDLE = ("sleep", "100000")
 SIGKILL = 9
@@ -96,7 +96,7 @@ class KataTarget:
     dialer: Dialer
     rootfs: str
     ids: Ids
-    spoken: Spoken = Spoken.TTRPC
+    spoken: AgentProtocol = AgentProtocol.TTRPC
     roots: Roots | None = None
     slow: float = 1.0
     start_seconds: float = REACHED_SECONDS

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from actors.conformance.case import Spoken
+    from actors.conformance.case import AgentProtocol
     from actors.conformance.findings import Findings
     from actors.limits import Limits
 
@@ -59,7 +59,7 @@ class Target(Protocol):
     """One agent under test."""
 
     @property
-    def spoken(self) -> Spoken:
+    def spoken(self) -> AgentProtocol:
         """What it speaks."""
         ...
 

@@ -61,7 +61,7 @@ _TOLD: Mapping[tuple[ContainerState, ContainerState | None], tuple[ContainerEven
 
 
 class ContainerActor:
-    """See `actors.wire.verbs.CONTAINER_VERBS` for what it serves. `forget` frees its name; repeated is fine."""
+    """See `actors.wire.verbs.CONTAINER_VERBS` for what it serves. `forget` frees its name; idempotent."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class ContainerActor:
         self._link.cancel(gone)
 
     def tell_oom(self) -> None:
-        """The kernel killed a process of it for want of memory."""
+        """The kernel OOM-killed a process of it."""
         self._oom_kills += 1
         self.events.tell(ActorEvent(self.events.source, "oom"))
 

@@ -40,7 +40,7 @@ __all__ = ["Processes"]
 
 T = TypeVar("T")
 
-# asking a process that has ended to end is fine; virtcontainers' CLI came to the same rule (runtime #1084)
+# asking a process that has ended to end is no error; virtcontainers' CLI came to the same rule (runtime #1084)
 _ENDING = frozenset({signal.SIGTERM, signal.SIGKILL})
 # names in an error's text: who reads it looks for a slip of the pen
 _NAMED = 20

@@ -1,7 +1,7 @@
-"""A guest put together: engine, model and executor, and a face for each protocol that it may be asked in.
+"""A guest put together: engine, model and executor, and a server for each protocol that it may be asked in.
 
-For whoever runs a guest: `serve`, in a process of its own, and the simulation, as tasks. One executor may show several
-faces. Not for listening, nor for the order in which a guest ends.
+For whoever runs a guest: `serve`, in a process of its own, and the simulation, as tasks. One executor may have
+several. Not for listening, nor for the order in which a guest ends.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from actors.limits import Limits
     from transports.grpc.server import GrpcServer
 
-__all__ = ["Compose", "Composed", "Face", "compose"]
+__all__ = ["Compose", "Composed", "ProtocolServer", "compose"]
 
 # roots of containers are named by their path in the guest's own sight
 _SHARE = "/"
 
 
-class Face(NamedTuple):
+class ProtocolServer(NamedTuple):
     """One protocol: start `run`, then give each connection of a channel to its handler, which owns the stream.
 
     `channels` are in the order in which to listen: once a host can dial the last, it can dial them all.
@@ -45,10 +45,10 @@ class Face(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """Run `executor.run` before any face."""
+    """Run `executor.run` before any server."""
 
     executor: Executor
-    faces: Mapping[GuestProtocol, Face]
+    servers: Mapping[GuestProtocol, ProtocolServer]
 
 
 class Compose(Protocol):
@@ -81,18 +81,18 @@ def compose(
     kata = KataService(executor, limits, version=version, engine=engine.name, platform=platform)
     ttrpc = TtrpcServer(kata.handlers(Dialect.TTRPC), on_error=on_error)
     hyperstart = HyperstartService(executor, limits, platform=platform, share=_SHARE, on_error=on_error)
-    faces = {
-        GuestProtocol.TTRPC: Face({Channel.AGENT: ttrpc.serve_stream}, _nothing_to_run),
-        GuestProtocol.GRPC: _grpc_face(kata, on_error),
-        GuestProtocol.HYPERSTART: Face(
+    servers = {
+        GuestProtocol.TTRPC: ProtocolServer({Channel.AGENT: ttrpc.serve_stream}, _nothing_to_run),
+        GuestProtocol.GRPC: _grpc_server(kata, on_error),
+        GuestProtocol.HYPERSTART: ProtocolServer(
             {Channel.STREAMS: hyperstart.serve_streams, Channel.CONTROL: hyperstart.serve_control},
             hyperstart.run,
         ),
     }
-    return Composed(executor, {name: _apart(name, face, on_error) for name, face in faces.items()})
+    return Composed(executor, {name: _apart(name, server, on_error) for name, server in servers.items()})
 
 
-def _grpc_face(kata: KataService, on_error: Callable[[str, str, Exception], None]) -> Face:
+def _grpc_server(kata: KataService, on_error: Callable[[str, str, Exception], None]) -> ProtocolServer:
     """Its server needs h2, which is imported when somebody serves it: other guests start without."""
     servers: list[GrpcServer] = []
 
@@ -105,10 +105,10 @@ def _grpc_face(kata: KataService, on_error: Callable[[str, str, Exception], None
         servers.append(GrpcServer(kata.handlers(Dialect.GRPC), on_error=on_error))
         await _nothing_to_run(task_status=task_status)
 
-    return Face({Channel.AGENT: serve}, run)
+    return ProtocolServer({Channel.AGENT: serve}, run)
 
 
-def _apart(name: str, face: Face, on_error: Callable[[str, str, Exception], None]) -> Face:
+def _apart(name: str, server: ProtocolServer, on_error: Callable[[str, str, Exception], None]) -> ProtocolServer:
     """Its connections kept apart: a bug of ours that one of them meets ends that one, and neither the others nor the guest."""
 
     def alone(serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> Callable[[trio.abc.Stream], Awaitable[None]]:
@@ -120,7 +120,7 @@ def _apart(name: str, face: Face, on_error: Callable[[str, str, Exception], None
 
         return serve_alone
 
-    return Face({channel: alone(serve) for channel, serve in face.channels.items()}, face.run)
+    return ProtocolServer({channel: alone(serve) for channel, serve in server.channels.items()}, server.run)
 
 
 async def _nothing_to_run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -156,7 +156,7 @@ class Executor:
         return await self._engine.read_text(container, path, most_bytes)
 
     async def next_oom(self) -> str:
-        """The container of the next kill for want of memory, for one caller; a cancelled wait loses nothing."""
+        """The container of the next OOM kill, for one caller; a cancelled wait loses nothing."""
         return await self._engine.next_oom()
 
     async def exec(self, container: str, process: str, document: Process) -> None:
@@ -213,7 +213,7 @@ class Executor:
         self._clearing.append(clear)
 
     async def destroy(self) -> None:
-        """Kill and remove every container, then forget the sandbox with all it has left; repeated is fine.
+        """Kill and remove every container, then forget the sandbox with all it has left; idempotent.
 
         Raises: the first failure, at the end; then the sandbox is still there, and so are no other's things.
         """
@@ -224,7 +224,7 @@ class Executor:
             self.model.destroy_sandbox()
 
     async def remove_all(self) -> None:
-        """Kill and remove every container; repeated is fine. The first failure is raised at the end."""
+        """Kill and remove every container; idempotent. The first failure is raised at the end."""
         failure: Exception | None = None
         for action in (self.kill_all, self._remove_in_turn):
             for container in list(self._cells):
@@ -254,7 +254,7 @@ class Executor:
         return found
 
     async def signal(self, container: str, process: str, signum: int) -> None:
-        """One process; SIGTERM and SIGKILL to one that has ended are fine.
+        """One process; SIGTERM and SIGKILL to one that has ended are no errors.
 
         An init that does not handle SIGTERM would never see it, being the first of its pid namespace: it is killed, as Kata's
         agents do. A frozen init would keep its SIGKILL until it is thawed (cgroup v1); as its end is the container's, all are killed.

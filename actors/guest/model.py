@@ -100,7 +100,7 @@ class GuestModel:
             )
 
     def destroy_sandbox(self) -> None:
-        """Forget the sandbox; its containers must have been removed. Repeated is fine."""
+        """Forget the sandbox; its containers must have been removed. Idempotent."""
         if self.containers:
             raise InvalidTransition(
                 "destroy of the sandbox: it has containers; remove them first", state="running", verb="destroy"

@@ -101,7 +101,7 @@ class Platform(Protocol):
         ...
 
     async def clear(self) -> None:
-        """Forget whatever the sandbox has left, its containers being gone: shared files, network. Repeated is fine.
+        """Forget whatever the sandbox has left, its containers being gone: shared files, network. Idempotent.
 
         Raises: AgentError.
         """

@@ -144,7 +144,7 @@ class ProcessIo:
         return self._status
 
     def signal(self, signum: int) -> None:
-        """One that has ended is fine. Raises: InvalidArgument for a number that is no signal."""
+        """One that has ended is no error. Raises: InvalidArgument for a number that is no signal."""
         self.engine.signal(signum)
 
     def resize(self, size: TerminalSize) -> None:
@@ -177,7 +177,7 @@ class ProcessIo:
         return written
 
     async def close_stdin(self) -> None:
-        """End of file, without waiting for a writer (who is told how much went in); repeated is fine, and a terminal's
+        """End of file, without waiting for a writer (who is told how much went in); idempotent, and a terminal's
         input is left open: closing it would hang up its whole session."""
         if not self._terminal and not self._stdin_closed and self.engine.stdin is not None:
             self._stdin_closed = True

@@ -28,7 +28,7 @@ _SECONDS, _PAUSE_SECONDS = 10.0, 0.01
 
 
 async def renew_namespaces() -> None:
-    """Leave the old ones, with every thread. Repeated is fine, and needed when it fails.
+    """Leave the old ones, with every thread. Idempotent, and needed when it fails.
 
     Raises:
         AgentError: the kernel refuses, or a thread would not come along.

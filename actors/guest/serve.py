@@ -98,15 +98,15 @@ async def _main(
         platform=EmbeddedPlatform(namespaces=namespaces),
         on_error=_Complaints(),
     )
-    executor, face = composed.executor, composed.faces[protocol]
+    executor, server = composed.executor, composed.servers[protocol]
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             # the launcher blocked them, so that none is lost before somebody listens
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             await nursery.start(executor.run)
-            await nursery.start(face.run)
+            await nursery.start(server.run)
             async with trio.open_nursery() as listeners:
-                for channel, serve_stream in face.channels.items():
+                for channel, serve_stream in server.channels.items():
                     await listeners.start(serve_unix, str(directory.sockets[channel]), serve_stream)
                 async for _ in signals:
                     break

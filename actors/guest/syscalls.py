@@ -89,7 +89,7 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def umount(target: str, flags: int = 0) -> None:
-    """umount2(2); a target that is no mount point is fine. Raises: OSError."""
+    """umount2(2); a target that is no mount point is no error. Raises: OSError."""
     try:
         _call("umount2", os.fsencode(target), ctypes.c_int(flags))
     except OSError as error:

@@ -92,7 +92,7 @@ class ContainerHandle(Handle):
         return await self._ask(ContainerVerbs.signal, Signal(signum, all=all_processes), timeout)
 
     async def disconnect(self, *, timeout: Timeout = UNSET) -> None:
-        """Close its own connection to the agent; it is dialled again when it is next needed. Repeated is fine.
+        """Close its own connection to the agent; it is dialled again when it is next needed. Idempotent.
 
         What was in flight on it ends at once; waits and readers go on over the next one.
         """
@@ -106,7 +106,7 @@ class ContainerHandle(Handle):
         force: bool = False,
         timeout: Timeout = UNSET,
     ) -> Stopped:
-        """Polite signal, `grace` seconds, SIGKILL to all; how its init ended. Repeated is fine.
+        """Polite signal, `grace` seconds, SIGKILL to all; how its init ended. Idempotent.
 
         Its code is None when it has ended after the signal named and its agent can't tell whether by it (hyperstart).
 
@@ -117,7 +117,7 @@ class ContainerHandle(Handle):
 
     async def delete(self, *, force: bool = False, timeout: Timeout = UNSET) -> None:
         """Forget it and its cached results. Raises: InvalidTransition while it runs, unless `force`: then it is
-        stopped first, without grace. With `force` one that is not there is fine.
+        stopped first, without grace. With `force` one that is not there is no error.
         """
         await self._delete(ContainerVerbs.delete, timeout, force=force)
 

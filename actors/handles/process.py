@@ -78,7 +78,7 @@ class ProcessHandle(Handle):
         return await self._ask(ContainerVerbs.wait, ProcessRef(self.id), timeout)
 
     async def signal(self, signum: int, *, timeout: Timeout = UNSET) -> Signalled:
-        """Signal it; one that has ended is fine and counts 0."""
+        """Signal it; one that has ended is no error and counts 0."""
         return await self._ask(ContainerVerbs.signal, Signal(signum, self.id), timeout)
 
     async def winsize(self, rows: int, columns: int, *, timeout: Timeout = UNSET) -> None:
@@ -111,7 +111,7 @@ class ProcessHandle(Handle):
         return sent
 
     async def close_stdin(self, *, timeout: Timeout = UNSET) -> None:
-        """End of file on its input; repeated is fine."""
+        """End of file on its input; idempotent."""
         await self._ask(ContainerVerbs.close_stdin, ProcessRef(self.id), timeout)
 
     @asynccontextmanager

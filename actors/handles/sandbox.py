@@ -42,14 +42,14 @@ class SandboxHandle(Handle):
         await self._ask(SandboxVerbs.start, Nothing(), timeout)
 
     async def stop(self, *, grace: float | None = None, timeout: Timeout = UNSET) -> None:
-        """Stop every container (polite signal, `grace` seconds, SIGKILL), then the guest. Repeated is fine."""
+        """Stop every container (polite signal, `grace` seconds, SIGKILL), then the guest. Idempotent."""
         timeout = with_grace(self.client, timeout, grace)
         await self._ask(SandboxVerbs.stop, Stop(grace_seconds=grace), timeout)
 
     async def delete(self, *, force: bool = False, timeout: Timeout = UNSET) -> None:
         """Forget it. Raises: InvalidTransition while it runs, unless `force`: then it is stopped first, without grace.
 
-        With `force` one that is not there is fine.
+        With `force` one that is not there is no error.
         """
         await self._delete(SandboxVerbs.delete, timeout, force=force)
 
@@ -74,7 +74,7 @@ class SandboxHandle(Handle):
         return await self._ask(SandboxVerbs.get_guest_details, Nothing(), timeout)
 
     async def disconnect(self, *, timeout: Timeout = UNSET) -> None:
-        """Close its own connection to the agent; it is dialled again when it is next needed. Repeated is fine.
+        """Close its own connection to the agent; it is dialled again when it is next needed. Idempotent.
 
         What was in flight on it ends at once; its containers have connections of their own.
         """

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from actors.images.archives import Archive
-    from actors.images.unpacked import Half
+    from actors.images.unpacked import PartialRoot
 
 __all__ = ["ARCHIVES", "BUSYBOX", "ImageStore", "check_reference", "default_image_root"]
 
@@ -148,7 +148,7 @@ class ImageStore:
             return self._unpacked(archive)
 
     def _unpacked(self, archive: Archive) -> Path:
-        def fill(half: Half) -> None:
+        def fill(half: PartialRoot) -> None:
             budget = LayerBudget(self._limits, half.room)
             unpacking = Unpacking(half.root, half.aside, self._limits, budget, self._checkpoint)
             for layer in archive.layers:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from actors.limits import Limits
 
-__all__ = ["Half", "Store", "abandoned_images", "sweep_images", "used_bytes"]
+__all__ = ["PartialRoot", "Store", "abandoned_images", "sweep_images", "used_bytes"]
 
 _log = logging.getLogger("katrio")
 
@@ -62,7 +62,7 @@ _LEAST_BYTES = 4 * 1024 * 1024
 _MANIFEST_BYTES = 4096
 
 
-class Half:
+class PartialRoot:
     """A root that is being made, below `root`; `aside` is another empty directory, which does not become a part of it."""
 
     def __init__(self, path: Path, room: int) -> None:
@@ -82,7 +82,7 @@ class Store:
         self._limits = limits
         self._checkpoint = checkpoint
 
-    def made(self, name: str, fill: Callable[[Half], None]) -> Path:
+    def made(self, name: str, fill: Callable[[PartialRoot], None]) -> Path:
         """The root of that name, filled by `fill` if it is not there yet, or not as it was; never seen half full.
 
         Raises:
@@ -146,7 +146,7 @@ class Store:
                 descriptor = lock_file(half / _LOCK, wait=False)
                 assert descriptor is not None
                 os.write(descriptor, b"%d" % room)
-                return _Claimed(Half(half, room), descriptor)
+                return _Claimed(PartialRoot(half, room), descriptor)
         _remove_unused(trash)
         return None
 
@@ -163,7 +163,7 @@ class Store:
             )
         return room
 
-    def _complete(self, half: Half, target: Path) -> None:
+    def _complete(self, half: PartialRoot, target: Path) -> None:
         """It becomes the root that everybody sees."""
         remove_tree(half.aside)
         manifest = print_of(half.root, self._checkpoint)
@@ -175,11 +175,11 @@ class Store:
 class _Claimed:
     """A half root of ours while it is made: it has gone, or become whole, when the block ends."""
 
-    def __init__(self, half: Half, descriptor: int) -> None:
+    def __init__(self, half: PartialRoot, descriptor: int) -> None:
         self._half = half
         self._descriptor = descriptor
 
-    def __enter__(self) -> Half:
+    def __enter__(self) -> PartialRoot:
         try:
             for directory in (self._half.root, self._half.aside):
                 directory.mkdir(mode=0o700)

@@ -65,7 +65,7 @@ class Server:
         return inbox
 
     def unregister(self, name: str) -> None:
-        """Forget the name; requests that wait there, and later ones, are answered `not_found`. Unknown names are fine."""
+        """Forget the name; requests that wait there, and later ones, are answered `not_found`. Unknown names are no errors."""
         inbox = self._inboxes.pop(name, None)
         if inbox is not None:
             for request in inbox.close():

@@ -312,7 +312,7 @@ def kill_members(layout: CgroupLayout, group: str) -> int:
 
 
 def thaw_tree(layout: CgroupLayout, group: str) -> None:
-    """Thaw every group below `group` and it itself; missing ones are fine."""
+    """Thaw every group below `group` and it itself; missing ones are no errors."""
     freezer = layout.freezer
     if freezer is None:
         return

@@ -64,7 +64,7 @@ def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> 
     """`user` is "", "uid", "uid:gid", "name" or "name:group", or has a third part, "name:group:GROUP,GROUP": additional ones
     in place of those that /etc/group would give, after a group that may be empty for the passwd's own. A number is a number, whatever names passwd has.
 
-    An image whose passwd has a user named "1000" with uid 0 so makes nobody root who asked for uid 1000. A number that passwd doesn't have is fine (its group is 0, as with other runtimes). Naming a group drops the
+    An image whose passwd has a user named "1000" with uid 0 so makes nobody root who asked for uid 1000. A number that passwd doesn't have is no error (its group is 0, as with other runtimes). Naming a group drops the
     additional ones that /etc/group would give.
 
     Args:

@@ -55,7 +55,7 @@ _log = logging.getLogger("katrio")
 
 
 class SandboxActor:
-    """See `actors.wire.sandbox_verbs.SANDBOX_VERBS` for what it serves. `forget` frees its name; repeated is fine."""
+    """See `actors.wire.sandbox_verbs.SANDBOX_VERBS` for what it serves. `forget` frees its name; idempotent."""
 
     def __init__(
         self,

@@ -53,4 +53,4 @@ class Images(Protocol):
         ...
 
     async def release(self, rootfs: str) -> None:
-        """A container that had a root of `resolve`'s is no more. Repeated is fine."""
+        """A container that had a root of `resolve`'s is no more. Idempotent."""

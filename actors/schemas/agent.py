@@ -332,7 +332,7 @@ class OOMEvent(Struct, frozen=True):
 
 
 class GetOOMEventRequest(Request[OOMEvent], frozen=True):
-    """The container of the next kill for want of memory, waiting for it. One caller gets each."""
+    """The container of the next OOM kill, waiting for it. One caller gets each."""
 
 
 class Metrics(Struct, frozen=True):

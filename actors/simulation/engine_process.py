@@ -81,7 +81,7 @@ class _End:
         return given
 
     def close(self) -> None:
-        """Close and wake who waits; repeated is fine."""
+        """Close and wake who waits; idempotent."""
         if not self._closed:
             self._closed = True
             self._close()

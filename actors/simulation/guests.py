@@ -129,7 +129,7 @@ class _Guest:
         self._rng = rng
         self._note = note
         self._executor = composed.executor
-        self._face = composed.faces[protocol]
+        self._face = composed.servers[protocol]
         self._links: trio.Nursery | None = None
         self._dialled = 0
         self._asked_to_end = trio.Event()

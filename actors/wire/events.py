@@ -17,7 +17,7 @@ class ActorEvent(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something happened to the actor `source`.
 
     `kind` is "state" (with the new `state`), "exit" (a process ended: its name, the empty one is the init's, and
-    how; no `exit` where its agent can't tell), "oom" (the kernel killed a process of it for want of memory) or "deleted" (the last of this actor). A reader
+    how; no `exit` where its agent can't tell), "oom" (the kernel OOM-killed a process of it) or "deleted" (the last of this actor). A reader
     ignores kinds that it does not know.
     """
 

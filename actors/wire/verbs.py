@@ -76,7 +76,7 @@ class Info(msgspec.Struct, frozen=True):
     """An actor's own view of itself.
 
     A container's `children` are its execs that run. `exit` is there once its init has ended; `oom_kills` counts
-    how often the kernel killed in it for want of memory.
+    how often the kernel OOM-killed in it.
     """
 
     id: str

@@ -40,7 +40,7 @@ _BY_TYPE: Mapping[AgentType, Mapping[Need, str]] = MappingProxyType(
             Need.LIMITS: "hyperstart limits nothing",
             Need.PIDS_LIMIT: "hyperstart limits nothing",
             Need.OOM: "hyperstart limits nothing",
-            Need.OOM_TOLD: "hyperstart tells of no kills for want of memory",
+            Need.OOM_TOLD: "hyperstart tells of no OOM kills",
             Need.STATS: "hyperstart counts nothing",
             Need.PROCESS_LIST: "hyperstart has no command to list processes",
             Need.SIGNAL_EXITS: "hyperstart says 0 of a process that ended by a signal, and of one that ended well",

@@ -26,7 +26,7 @@ def drawn(table: VerbTable) -> str:
 
 
 def scenarios(agent: AgentType) -> str:
-    """Which run and which are skipped, and for want of what."""
+    """Which run and which are skipped, and for lack of what."""
     lines = ["| scenario | |", "|---|---|"]
     for path in sorted((ROOT / "scenarios").glob("*.yaml")):
         lacks = [need for need in load_file(path).needs if need in lacks_of_type(agent)]

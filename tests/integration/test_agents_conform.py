@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from actors.conformance.case import Spoken
+from actors.conformance.case import AgentProtocol
 from actors.conformance.report.base import GREEN
 from actors.node.facts import choose_engine, read_facts
 from tests.support.conformance import MOST_EXCEPTIONS, exceptions
@@ -44,13 +44,13 @@ def conformance(*words: str) -> tuple[int, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("spoken", "words"),
     [
-        (Spoken.TTRPC, ("--destructive",)),
-        (Spoken.GRPC, ("--dialect", "grpc", "--destructive")),
-        (Spoken.HYPERSTART, ("--agent", "hyperstart", "--destructive")),
+        (AgentProtocol.TTRPC, ("--destructive",)),
+        (AgentProtocol.GRPC, ("--dialect", "grpc", "--destructive")),
+        (AgentProtocol.HYPERSTART, ("--agent", "hyperstart", "--destructive")),
     ],
     ids=["kata ttrpc", "kata grpc", "hyperstart"],
 )
-def test_our_guest_with_real_containers(spoken: Spoken, words: Sequence[str], tmp_path: Path) -> None:
+def test_our_guest_with_real_containers(spoken: AgentProtocol, words: Sequence[str], tmp_path: Path) -> None:
     page, junit = tmp_path / "page.html", tmp_path / "junit.xml"
     code, told = conformance(*words, "--jobs", "4", "--html", str(page), "--junit", str(junit))
     known = exceptions(spoken, ENGINE)

@@ -45,7 +45,7 @@ async def _running(box: SandboxHandle) -> ContainerHandle:
 
 
 def _quiet() -> HostileGuest:
-    """A guest whose processes say nothing, run on, and are never killed for want of memory."""
+    """A guest whose processes say nothing, run on, and are never killed by the OOM killer."""
     guest = HostileGuest()
     guest.lies |= dict.fromkeys(("ReadStdout", "ReadStderr", "WaitProcess", "GetOOMEvent"), _never)
     return guest

@@ -136,7 +136,7 @@ class ScriptedGuest:
         return self.processes[container, container]
 
     def kill_for_memory(self, container: str) -> None:
-        """The kernel kills its init for want of memory."""
+        """The kernel OOM-kills its init."""
         self.ooms.append(container)
         self.oom_told.set()
         self.init(container).take_signal(signal.SIGKILL)

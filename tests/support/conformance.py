@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.conformance.case import Spoken
+from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.guest.compose import compose
@@ -36,14 +36,14 @@ __all__ = [
 ]
 
 # what our guest speaks
-SERVED = (Spoken.TTRPC, Spoken.GRPC, Spoken.HYPERSTART)
+SERVED = (AgentProtocol.TTRPC, AgentProtocol.GRPC, AgentProtocol.HYPERSTART)
 # of one dialect; each is a choice that docs/conformance.md explains
 MOST_EXCEPTIONS = 8
 _DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
 _ROW = re.compile(r"^\| ([a-z]+\.[a-z0-9-]+) \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
 
 
-def exceptions(spoken: Spoken, engine: str) -> set[str]:
+def exceptions(spoken: AgentProtocol, engine: str) -> set[str]:
     """The cases that need not hold, by the table of the documentation."""
     rows = _ROW.findall(_DOCUMENT.read_text("utf-8"))
     assert rows, "the table of exceptions is not where it was"
@@ -51,15 +51,15 @@ def exceptions(spoken: Spoken, engine: str) -> set[str]:
 
 
 @asynccontextmanager
-async def open_simulated(spoken: Spoken) -> AsyncGenerator[Target]:
+async def open_simulated(spoken: AgentProtocol) -> AsyncGenerator[Target]:
     """Our guest, speaking that."""
-    opened = open_simulated_hyperstart() if spoken is Spoken.HYPERSTART else open_simulated_kata(spoken)
+    opened = open_simulated_hyperstart() if spoken is AgentProtocol.HYPERSTART else open_simulated_kata(spoken)
     async with opened as target:
         yield target
 
 
 @asynccontextmanager
-async def open_simulated_kata(spoken: Spoken = Spoken.TTRPC, seed: int = 0) -> AsyncGenerator[KataTarget]:
+async def open_simulated_kata(spoken: AgentProtocol = AgentProtocol.TTRPC, seed: int = 0) -> AsyncGenerator[KataTarget]:
     """Our kata service in a dialect. At the end nothing may have been raised that should not have been."""
     rng = random.Random(seed)
     bugs: list[BaseException] = []
@@ -71,7 +71,7 @@ async def open_simulated_kata(spoken: Spoken = Spoken.TTRPC, seed: int = 0) -> A
         platform=NamedPlatform(engine),
         on_error=lambda _service, _method, error: bugs.append(error),
     )
-    face = composed.faces[GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC]
+    face = composed.servers[GuestProtocol.GRPC if spoken is AgentProtocol.GRPC else GuestProtocol.TTRPC]
     serve = face.channels[Channel.AGENT]
     async with trio.open_nursery() as nursery:
         await nursery.start(composed.executor.run)

@@ -13,7 +13,7 @@ import pytest
 from msgspec import structs
 
 from actors.errors import InvalidArgument, Unsupported
-from actors.guest.engines.enforced import ROWS, Deed
+from actors.guest.engines.enforced import ROWS, Handling
 from actors.schemas import oci
 from tests.support.engine_cases import case
 from tests.support.rooms import Room, outcome
@@ -84,7 +84,7 @@ async def every_field_is_applied_or_refused_by_its_name(room: Room) -> None:
     for row in ROWS:
         deed = row.deed(room.engine.name)
         values = [GIVEN[row.field]] if row.field in GIVEN else []
-        refused = values + list(PARTS.get(row.field, ())) if deed in (Deed.REFUSED, Deed.PARTLY) else []
+        refused = values + list(PARTS.get(row.field, ())) if deed in (Handling.REFUSED, Handling.PARTLY) else []
         taken = [TAKEN[row.field]] if row.field in TAKEN else [] if refused else values
         for value in refused:
             with pytest.raises(Unsupported) as caught:
@@ -106,7 +106,7 @@ async def an_exec_s_fields_too(room: Room) -> None:
         if part != "process" or row.field not in GIVEN:
             continue
         process = structs.replace(room.process("true"), **{_attribute(oci.Process, name): GIVEN[row.field]})
-        if row.deed(room.engine.name) is Deed.REFUSED:
+        if row.deed(room.engine.name) is Handling.REFUSED:
             with pytest.raises(Unsupported) as caught:
                 await room.engine.exec("c1", process)
             assert caught.value.details == {"field": row.field}

@@ -58,7 +58,7 @@ async def a_mount_that_cannot_be_made_is_the_callers(room: Room) -> None:
         (bound(place, "/mnt", kind="ext4", options=()), "block device required"),
     )
     for mount, words in mounts:
-        # the one before it is fine, and not what is told
+        # the one before it is no error, and not what is told
         spec = structs.replace(room.spec(room.process("true")), mounts=(bound(place, "/good"), mount))
         error = await refusal_of(room, spec)
         assert isinstance(error, InvalidArgument), f"{mount}: {error}"

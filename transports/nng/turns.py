@@ -53,7 +53,7 @@ class Turns:
         return sum(endpoint.waiting_bytes for queue in (self._new, self._old) for endpoint in queue) > WAITING_BYTES
 
     def add(self, endpoint: NngEndpoint) -> None:
-        """It has something to hand on; repeated is fine."""
+        """It has something to hand on; idempotent."""
         if not endpoint.in_turn:
             endpoint.in_turn = True
             self._new.append(endpoint)

@@ -222,7 +222,7 @@ class Session:
         return len(self._streams[stream].buffer)
 
     def end(self, stream: int) -> None:
-        """Send no more on it, once what is queued is sent. Repeated is fine, and so is a stream that is gone."""
+        """Send no more on it, once what is queued is sent. Idempotent; a stream that is gone is no error."""
         found = self._streams.get(stream)
         if found is not None and not found.fin_due:
             found.fin_due = True
@@ -246,7 +246,7 @@ class Session:
         return self._streams[stream].peer_ended
 
     def close(self, stream: int) -> None:
-        """End it and read no more of it; what was sent still goes out. Repeated is fine, and so is a stream that is gone."""
+        """End it and read no more of it; what was sent still goes out. Idempotent; a stream that is gone is no error."""
         found = self._streams.get(stream)
         if found is None or found.closed:
             return

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from transports.calls.client import CallClient
 
-__all__ = ["DIALECTS", "Spoken"]
+__all__ = ["DIALECTS", "DialectSpec"]
 
 
-class Spoken(NamedTuple):
+class DialectSpec(NamedTuple):
     """One row.
 
     Attributes:
@@ -47,7 +47,7 @@ def _grpc_client(stream: trio.abc.Stream) -> CallClient:
 
 
 _SPOKEN = (
-    Spoken(Dialect.TTRPC, Peer.TTRPC, partial(TtrpcClient, metadata=(TAKES_DETAILS,)), None),
-    Spoken(Dialect.GRPC, Peer.GRPC, _grpc_client, END_OF_STREAM_1X),
+    DialectSpec(Dialect.TTRPC, Peer.TTRPC, partial(TtrpcClient, metadata=(TAKES_DETAILS,)), None),
+    DialectSpec(Dialect.GRPC, Peer.GRPC, _grpc_client, END_OF_STREAM_1X),
 )
-DIALECTS: Mapping[Dialect, Spoken] = {row.dialect: row for row in _SPOKEN}
+DIALECTS: Mapping[Dialect, DialectSpec] = {row.dialect: row for row in _SPOKEN}

@@ -39,7 +39,7 @@ from transports.stream import dial_with_backoff
 if TYPE_CHECKING:
     import msgspec
 
-    from actors.agents.kata.dialects import Spoken
+    from actors.agents.kata.dialects import DialectSpec
     from actors.agents.kata.rpclink import RpcLink
     from actors.limits import Limits
     from actors.schemas.rpcs import Rpc
@@ -60,7 +60,7 @@ def open_rpc_link(dialer: Dialer, limits: Limits, dialect: Dialect = Dialect.TTR
 class _DialledLink:
     """See `actors.agents.kata.rpclink.RpcLink`. `spoken` is its dialect."""
 
-    def __init__(self, dialer: Dialer, limits: Limits, spoken: Spoken) -> None:
+    def __init__(self, dialer: Dialer, limits: Limits, spoken: DialectSpec) -> None:
         self._dialer = dialer
         self._spoken = spoken
         self._limits = limits

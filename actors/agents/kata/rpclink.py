@@ -26,7 +26,7 @@ class RpcLink(Protocol):
         """
 
     async def disconnect(self) -> None:
-        """Close the link: calls in flight end at once, and the next one dials again. Repeated is fine."""
+        """Close the link: calls in flight end at once, and the next one dials again. Idempotent."""
 
     async def call(self, rpc: Rpc, request: msgspec.Struct) -> object:
         """Make one call; a read-only one tells the guest how much time is left.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from actors.conformance.case import Cases, Spoken
+from actors.conformance.case import AgentProtocol, Cases
 from actors.conformance.expect import check, equal
 from actors.errors import OutcomeUnknown
 from transports.hyperstart.codec import Code, command_name
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES", "ended", "refused_command"]
 
-CASES = Cases(speaks=(Spoken.HYPERSTART,))
+CASES = Cases(speaks=(AgentProtocol.HYPERSTART,))
 
 SIGTERM, SIGKILL, SIGUSR1 = 15, 9, 10
 SOON = 8.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from actors.conformance.case import Cases, Spoken
+from actors.conformance.case import AgentProtocol, Cases
 from actors.conformance.cases.hyperstart import SIGTERM, SOON, execution, refused_command
 from actors.conformance.expect import equal
 from actors.errors import OutcomeUnknown
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-CASES = Cases(speaks=(Spoken.HYPERSTART,))
+CASES = Cases(speaks=(AgentProtocol.HYPERSTART,))
 
 
 @CASES.add(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.conformance.case import Cases, Spoken
+from actors.conformance.case import AgentProtocol, Cases
 from actors.conformance.cases.hyperstart import SOON, refused_command
 from actors.conformance.expect import check, equal
 from transports.hyperstart.codec import Code
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-CASES = Cases(speaks=(Spoken.HYPERSTART,))
+CASES = Cases(speaks=(AgentProtocol.HYPERSTART,))
 
 LINES = 5000
 LINE = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\n"

@@ -52,7 +52,7 @@ async def second(kata: Kata) -> None:
 
 @CASES.add(
     "sandbox.destroy-ends-containers",
-    title="With the sandbox its containers end, and a second destroy is fine",
+    title="With the sandbox its containers end, and a second destroy is no error",
     does="destroys the sandbox with a running container in it, looks for the container, destroys again",
     expects="an agent that ends, as today's does; or ok, no container left, a second destroy that is ok too, and a new sandbox",
     why="agent-semantics 6.1 (12): the Rust agent's second destroy is INTERNAL; today's agent exits with its sandbox",

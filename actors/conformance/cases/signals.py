@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.conformance.case import Cases, Spoken
+from actors.conformance.case import AgentProtocol, Cases
 from actors.conformance.expect import check, equal
 from actors.conformance.together import outcome
 
@@ -121,7 +121,7 @@ async def kill_all(kata: Kata) -> None:
     does="sends TERM with an empty exec id to a container with an exec that prints when it gets TERM",
     expects="the init's handler runs; the exec's does not",
     why="kata-containers#13152 (2212dbdd48): a kubelet's TERM had hit every process",
-    speaks=(Spoken.TTRPC,),
+    speaks=(AgentProtocol.TTRPC,),
 )
 async def term_spares_execs(kata: Kata) -> None:
     container = await kata.shell("trap 'echo init-got-it' TERM; echo up-$((2 + 2)); while true; do sleep 0.1; done")
@@ -219,7 +219,7 @@ async def ready(kata: Kata) -> None:
 
 @CASES.add(
     "signal.ended-before-wait",
-    title="TERM and KILL to a process that has ended are fine",
+    title="TERM and KILL to a process that has ended are no errors",
     does="signals an exec that has ended and for which nobody has waited yet, then waits",
     expects="ok for both; its own exit code 31",
     why="agent-semantics 6.3 (29): kata-containers#3874: pods were stuck in Terminating",
@@ -258,7 +258,7 @@ async def ended_reaches_nobody(kata: Kata) -> None:
 
 @CASES.add(
     "signal.stopped-container",
-    title="TERM and KILL to a container that has ended are fine",
+    title="TERM and KILL to a container that has ended are no errors",
     does="runs an init to its end with 32, and sends TERM, then KILL, before anybody waits for it",
     expects="ok for both; a wait tells 32",
     why="agent-semantics 1.3, signal to STOPPED; 7.1 (3): TERM and KILL of what is gone are ok",

@@ -146,7 +146,7 @@ async def close_ends(kata: Kata) -> None:
 
 @CASES.add(
     "stdin.close-twice",
-    title="Closing an input twice is fine",
+    title="Closing an input twice is no error",
     does="closes the input of a shell twice, and lets it end with 41",
     expects="ok twice, exit code 41",
     why="agent-semantics 1.3, 7.1 (3): repeated close-stdin is ok; 1.x's second errors",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.conformance.case import Cases, Spoken
+from actors.conformance.case import AgentProtocol, Cases
 from actors.conformance.expect import check, equal
 from actors.conformance.raw_ttrpc import AGENT, HEALTH, RawTtrpc, frame, header, open_raw, request
 from actors.conformance.together import outcome
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-CASES = Cases(speaks=(Spoken.TTRPC,))
+CASES = Cases(speaks=(AgentProtocol.TTRPC,))
 
 SOON = 8.0
 UNIMPLEMENTED, INVALID, EXCEEDED = StatusCode.UNIMPLEMENTED, StatusCode.INVALID_ARGUMENT, StatusCode.DEADLINE_EXCEEDED

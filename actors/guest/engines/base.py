@@ -85,7 +85,7 @@ class Engine(Protocol):
         """SIGKILL to every process of the container, thawing it; returns once none is left."""
 
     async def delete(self, container: str) -> None:
-        """Remove what is left of the container: processes, cgroup, mounts, files. Repeated is fine."""
+        """Remove what is left of the container: processes, cgroup, mounts, files. Idempotent."""
 
     # counts and limits
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from actors.guest.engines.oci_config import Document
 
-__all__ = ["ROWS", "Deed", "Row", "refuse_unenforced"]
+__all__ = ["ROWS", "Handling", "Row", "refuse_unenforced"]
 
 
-class Deed(StrEnum):
+class Handling(StrEnum):
     """What becomes of a field that was set."""
 
     APPLIED = "applied"
@@ -35,15 +35,15 @@ class Row(NamedTuple):
     """`field` as OCI's JSON has it, from the specification's root; `runtimes` is for runc and crun."""
 
     field: str
-    runtimes: Deed
-    processes: Deed
-    simulated: Deed
+    runtimes: Handling
+    processes: Handling
+    simulated: Handling
     # why it is not applied everywhere
     why: str = ""
     # of PARTLY: what of a value (never empty) is refused; empty for what is not
     refuses: Callable[[str, list[Document]], str] | None = None
 
-    def deed(self, engine: str) -> Deed:
+    def deed(self, engine: str) -> Handling:
         """By the engine's name."""
         match engine:
             case "processes":
@@ -81,7 +81,7 @@ def _namespaces(_: str, namespaces: list[Document]) -> str:
     return ""
 
 
-_A, _R, _L, _P = Deed.APPLIED, Deed.REFUSED, Deed.LEFT, Deed.PARTLY
+_A, _R, _L, _P = Handling.APPLIED, Handling.REFUSED, Handling.LEFT, Handling.PARTLY
 _NO_HOOKS = "a guest runs no programs of its client's beside containers"
 _NO_LABELS = "a guest loads no policy of that kind"
 _NO_USERS = "containers here have no user namespace, so that their root is the guest's"
@@ -139,10 +139,10 @@ def refuse_unenforced(engine: str, container: str, document: Document) -> None:
         value: Any = document
         for name in row.field.split("."):
             value = value.get(name) or {}
-        if not value or deed in (Deed.APPLIED, Deed.LEFT):
+        if not value or deed in (Handling.APPLIED, Handling.LEFT):
             continue
         which = ""
-        if deed is Deed.PARTLY:
+        if deed is Handling.PARTLY:
             assert row.refuses is not None
             which = row.refuses(engine, value)
             if not which:

@@ -18,7 +18,7 @@ __all__ = ["MemoryLimit"]
 
 
 class MemoryLimit:
-    """The kills in one group for want of memory, from now on; what this machine does not have limits nothing."""
+    """The OOM kills in one group, from now on; what this machine does not have limits nothing."""
 
     def __init__(self, layout: CgroupLayout, container: str, group: str) -> None:
         hierarchy = layout.controller("memory")

@@ -471,7 +471,7 @@ def _set_what_runtimes_do_not(pid: int, process: Document) -> None:
     """In time for an init, which waits for its start; an exec runs already, for some ms.
 
     Its limit of open files: runc's own start-up in the process (Go's) may raise it to the hard one after runc has set it. Its
-    score for want of memory: an exec has the init's.
+    OOM score: an exec has the init's.
     """
     # it may have ended, or have what the runtime could set
     with suppress(OSError, ValueError):

@@ -78,7 +78,7 @@ class OomWatch:
         self._nursery.start_soon(self._follow, container, counter, notice, scope)
 
     def forget(self, container: str) -> None:
-        """What was not told of it is told to nobody; repeated is fine."""
+        """What was not told of it is told to nobody; idempotent."""
         scope = self._scopes.pop(container, None)
         if scope is not None:
             scope.cancel()
@@ -128,7 +128,7 @@ async def _risen(counter: int, told: int) -> int | None:
 
 
 def _kills(counter: int) -> int | None:
-    """By a descriptor that is kept: a look must not fail for want of one."""
+    """By a descriptor that is kept: a look must not fail for lack of one."""
     try:
         rows = [line.split() for line in os.pread(counter, _COUNTER_BYTES, 0).decode().splitlines()]
     except OSError:

@@ -26,7 +26,7 @@ _RUNC_MOUNT = r'error mounting "(?P<source>.*?)" to rootfs at "(?P<destination>.
 _NO_SUCH_TYPE, _REFUSED = "no such device", "invalid argument"
 
 
-class _Told(NamedTuple):
+class _FailedCall(NamedTuple):
     """One failed call: `words` are the groups that its row's pattern found, `config` the document it was for."""
 
     container: str
@@ -38,14 +38,14 @@ class Row(NamedTuple):
     """`meaning` gives the error, or None when the words are about something that the client did not ask for."""
 
     pattern: str
-    meaning: Callable[[_Told], KatrioError | None]
+    meaning: Callable[[_FailedCall], KatrioError | None]
 
 
 def raise_as_told(error: RuntimeFailed, container: str, config: Document) -> NoReturn:
     """Raises: what the first row that fits says, else `error` itself."""
     for row in ROWS:
         found = re.search(row.pattern, error.message, re.DOTALL)
-        meaning = found and row.meaning(_Told(container, config, found.groupdict(default="")))
+        meaning = found and row.meaning(_FailedCall(container, config, found.groupdict(default="")))
         if meaning:
             raise meaning from error
     raise error
@@ -58,7 +58,7 @@ def _parts(path: str) -> list[str]:
     return [part for part in path.split("/") if part not in ("", ".")]
 
 
-def _asked_mount(told: _Told, *, on_the_way: bool) -> Document | None:
+def _asked_mount(told: _FailedCall, *, on_the_way: bool) -> Document | None:
     """Which of the document's mounts the words are about: by its destination (or a directory on the way there), else by its
     source, which alone can be several's."""
     mounts: list[Document] = told.config.get("mounts") or []
@@ -71,10 +71,10 @@ def _asked_mount(told: _Told, *, on_the_way: bool) -> Document | None:
     return next(iter(exact + above), None)
 
 
-def _mount(what: str) -> Callable[[_Told], KatrioError | None]:
+def _mount(what: str) -> Callable[[_FailedCall], KatrioError | None]:
     """`what` is the end that is to blame, "" when the call that failed had both."""
 
-    def meaning(told: _Told) -> KatrioError | None:
+    def meaning(told: _FailedCall) -> KatrioError | None:
         mount = _asked_mount(told, on_the_way=what == "destination")
         if mount is None:
             return None
@@ -97,7 +97,7 @@ def _mount(what: str) -> Callable[[_Told], KatrioError | None]:
 # the rest
 
 
-def _no_users(told: _Told) -> KatrioError:
+def _no_users(told: _FailedCall) -> KatrioError:
     return InvalidTransition(
         f"container {told.container!r}: its own /etc/passwd or /etc/group can't be read ({told.words['reason']}), "
         "and no user be looked up; remove the container",
@@ -106,17 +106,17 @@ def _no_users(told: _Told) -> KatrioError:
     )
 
 
-def _refused(kind: type[KatrioError], field: str) -> Callable[[_Told], KatrioError]:
-    def meaning(told: _Told) -> KatrioError:
+def _refused(kind: type[KatrioError], field: str) -> Callable[[_FailedCall], KatrioError]:
+    def meaning(told: _FailedCall) -> KatrioError:
         return kind(f"{field}: {told.words['reason'].lower()}", field=field)
 
     return meaning
 
 
-def _path_of(field: str) -> Callable[[_Told], KatrioError | None]:
+def _path_of(field: str) -> Callable[[_FailedCall], KatrioError | None]:
     """Of a list of paths, whose one was told in the words."""
 
-    def meaning(told: _Told) -> KatrioError | None:
+    def meaning(told: _FailedCall) -> KatrioError | None:
         wanted = _parts(told.words["path"])
         paths: list[str] = told.config.get("linux", {}).get(field) or []
         if wanted not in [_parts(path) for path in paths]:
@@ -128,7 +128,7 @@ def _path_of(field: str) -> Callable[[_Told], KatrioError | None]:
     return meaning
 
 
-def _device(told: _Told) -> KatrioError | None:
+def _device(told: _FailedCall) -> KatrioError | None:
     return InvalidArgument(f"linux.devices: {told.words['reason'].lower()}", field="linux.devices")
 
 

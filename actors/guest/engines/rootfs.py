@@ -79,7 +79,7 @@ class Layers:
             self._laying[container].cancel()
 
     async def remove(self, bundle: Path) -> None:
-        """Undo `lay`, however far it came, and remove the bundle; repeated is fine."""
+        """Undo `lay`, however far it came, and remove the bundle; idempotent."""
         await self._threads.run(partial(_remove, bundle))
 
     def _copy(self, lower: str, bundle: Path) -> None:

@@ -49,7 +49,7 @@ class _End:
         return self._descriptor
 
     def close(self) -> None:
-        """Close and wake who waits; repeated is fine."""
+        """Close and wake who waits; idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             trio.lowlevel.notify_closing(descriptor)
@@ -73,7 +73,7 @@ class ReadEnd(_End, trio.abc.ReceiveStream):
         self._released = trio.Event()
 
     def release(self) -> None:
-        """They are the process's own; repeated is fine."""
+        """They are the process's own; idempotent."""
         if self._released is not None:
             self._released.set()
             self._released = None

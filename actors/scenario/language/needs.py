@@ -67,7 +67,7 @@ class Need(_Word):
     LIMITS = "limits", "limits of memory and processors are enforced"
     PIDS_LIMIT = "pids_limit", "a limit of processes is enforced"
     OOM = "oom", "a process that runs out of memory is killed"
-    OOM_TOLD = "oom_told", "each kill for want of memory is told: `oom_kills` counts it"
+    OOM_TOLD = "oom_told", "each OOM kill is told: `oom_kills` counts it"
     STATS = "stats", "resource use can be read"
     CGROUPS = "cgroups", "containers are in control groups of the kernel"
     PROBES = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from actors.scenario.language.conditions import STATES, Conditions, contradiction
 from actors.scenario.language.values import substitute, variables_in
-from actors.scenario.steps.base import ANYTHING, CODE, COUNT, Values, Wrong
+from actors.scenario.steps.base import ANYTHING, CODE, COUNT, StepFault, Values
 from actors.suggest import nearest
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _FACETS = {
 }
 
 
-def senseless(step: Step) -> Iterator[Wrong]:
+def senseless(step: Step) -> Iterator[StepFault]:
     """Each of a step's expectations that can't hold."""
     expect = step.expect
     if expect is None:
@@ -45,7 +45,7 @@ def senseless(step: Step) -> Iterator[Wrong]:
             yield from _no_such(conditions, _FACETS[name], ("expect", name))
     for words, conditions, values in _all(step, expect):
         if why := _contradiction(conditions, values.least, values.most):
-            yield Wrong(words, f"{why}, which nothing can meet", "conditions that a value can meet")
+            yield StepFault(words, f"{why}, which nothing can meet", "conditions that a value can meet")
 
 
 def _all(step: Step, expect: Expect) -> Iterator[tuple[tuple[str, ...], Conditions, Values]]:
@@ -80,16 +80,16 @@ def _is_regex(text: str) -> bool:
     return True
 
 
-def _no_such(conditions: Conditions, values: Values, words: tuple[str, ...]) -> Iterator[Wrong]:
+def _no_such(conditions: Conditions, values: Values, words: tuple[str, ...]) -> Iterator[StepFault]:
     """What the value must equal and can't be: no number, or none of a few words."""
     for text in _texts(conditions):
         if values.number:
             try:
                 float(text)
             except ValueError:
-                yield Wrong(words, repr(text), "a number")
+                yield StepFault(words, repr(text), "a number")
         elif values.choices and text.rstrip("\r\n") not in values.choices:
-            yield Wrong(words, repr(text), f"one of {', '.join(values.choices)}", nearest(text, values.choices))
+            yield StepFault(words, repr(text), f"one of {', '.join(values.choices)}", nearest(text, values.choices))
 
 
 def _texts(conditions: Conditions) -> Iterator[str]:

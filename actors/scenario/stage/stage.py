@@ -17,9 +17,9 @@ import trio
 from actors.errors import KatrioError
 from actors.scenario.language.declared import Declared, Names
 from actors.scenario.language.values import UnknownProcess, fill
-from actors.scenario.stage.absent import Absence, Absent
 from actors.scenario.stage.events import AskRecord, Failure, Journal, Noticed, Printed, Seen, StateSeen, Tail
 from actors.scenario.stage.outputs import ProcessView
+from actors.scenario.stage.refusals import Refusal, Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -96,7 +96,7 @@ class Stage:
         self.scope = Scope(ChainMap(dict(loaded.scenario.vars)))
         # sandboxes that were asked for and not yet deleted, in that order
         self.standing: dict[str, SandboxHandle] = {}
-        self.absent = Absent()
+        self.refusals = Refusals()
         # sandboxes that were deleted: the last that is told of each is that it has gone
         self.deleted: set[str] = set()
         # what each container's processes print, the latest last
@@ -275,13 +275,13 @@ class Attempt:
         handle = self.sandbox(name) if self.is_sandbox(name) else self.container(address)
         return (await self.ask("info", address, handle.info(timeout=self.budget))).state
 
-    def absence(self, name: str) -> Absence | None:
+    def absence(self, name: str) -> Refusal | None:
         """Why what a step is about never came to be; None when it did, or should have."""
         name = self.text(name)
         view = self.scope.processes.get(self.stage.names.container(name) or name)
         if view is not None and view.refused:
-            return Absence(view.refused)
-        return self.stage.absent.find(self.address(name))
+            return Refusal(view.refused)
+        return self.stage.refusals.find(self.address(name))
 
     def where(self) -> str:
         """Where the step stands, for people."""

@@ -45,11 +45,11 @@ __all__ = [
     "Schema",
     "Single",
     "Step",
+    "StepFault",
     "StepField",
     "Steps",
     "Valued",
     "Values",
-    "Wrong",
     "refused",
     "same",
 ]
@@ -73,7 +73,7 @@ COUNT = Values(number=True, least=0.0)
 CODE = Values(number=True, least=0.0, most=255.0)
 
 
-class Wrong(NamedTuple):
+class StepFault(NamedTuple):
     """A fault of a step that its shape allows: the field below the step, and the words for it.
 
     `at`: where it is told, when that is not the field itself; empty for the step's own place.
@@ -149,7 +149,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """What it needs of a world."""
         yield from self.needs
 
-    def faults(self) -> Iterator[Wrong]:
+    def faults(self) -> Iterator[StepFault]:
         """What is wrong with it, beyond what its shape says."""
         yield from ()
 
@@ -252,10 +252,10 @@ class Single(Step, frozen=True, kw_only=True, omit_defaults=True):
                 raise NeverStarted(absence.why) from error
             if name and error.code in attempt.expected:
                 address = attempt.address(name)
-                attempt.stage.absent.refused(self.word, address, refused(address, self.word, attempt, error))
+                attempt.stage.refusals.refused(self.word, address, refused(address, self.word, attempt, error))
             raise
         if name:
-            attempt.stage.absent.done(self.word, attempt.address(name))
+            attempt.stage.refusals.done(self.word, attempt.address(name))
         return seen
 
 

@@ -13,7 +13,7 @@ from actors.scenario.language.kinds import Duration, Each, Kind, Number, Text, V
 from actors.scenario.language.values import UnknownValue, number_of, variables_in
 from actors.scenario.stage.outcomes import StepStopped
 from actors.scenario.stage.tasks import together
-from actors.scenario.steps.base import COUNT, Block, Branches, Steps, Wrong
+from actors.scenario.steps.base import COUNT, Block, Branches, StepFault, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -173,9 +173,9 @@ class Rate(Block, frozen=True, kw_only=True, omit_defaults=True):
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
         yield f"{text(self.rate)} a second for {self.during:g} s"
 
-    def faults(self) -> Iterator[Wrong]:
+    def faults(self) -> Iterator[StepFault]:
         if not variables_in(self.rate) and not 0 < float(self.rate) <= MAX_RATE:
-            yield Wrong(("rate",), self.rate, f"more than 0 and at most {MAX_RATE} rounds a second")
+            yield StepFault(("rate",), self.rate, f"more than 0 and at most {MAX_RATE} rounds a second")
 
     async def perform(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
         """Rounds are due at fixed instants, late ones are begun at once: a slow system is not spared."""

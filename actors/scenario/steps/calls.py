@@ -9,7 +9,7 @@ import msgspec
 from actors.scenario.language.kinds import Kind, Target, Text
 from actors.scenario.stage.asking import ask_by_name
 from actors.scenario.stage.draft import written
-from actors.scenario.steps.base import Observed, Valued, Wrong
+from actors.scenario.steps.base import Observed, StepFault, Valued
 from actors.suggest import nearest
 from actors.wire.sandbox_verbs import SANDBOX_VERBS
 from actors.wire.verbs import CONTAINER_VERBS
@@ -36,14 +36,14 @@ class Call(Valued, frozen=True, kw_only=True, omit_defaults=True):
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
         yield self.verb
 
-    def faults(self) -> Iterator[Wrong]:
+    def faults(self) -> Iterator[StepFault]:
         """See `Step.faults`: whether there is such a verb, and whether it takes these arguments."""
         tables = (SANDBOX_VERBS, CONTAINER_VERBS)
         rows = [table[self.verb] for table in tables if self.verb in table and not table[self.verb].streams]
         if not rows:
             known = list(dict.fromkeys(name for table in tables for name, row in table.items() if not row.streams))
             expected = f"a verb: {', '.join(known)}"
-            yield Wrong(("verb",), repr(self.verb), expected, nearest(self.verb, known), at=())
+            yield StepFault(("verb",), repr(self.verb), expected, nearest(self.verb, known), at=())
             return
         troubles: list[str] = []
         for row in rows:
@@ -53,7 +53,7 @@ class Call(Valued, frozen=True, kw_only=True, omit_defaults=True):
                 troubles.append(str(error))
         if len(troubles) == len(rows):
             fields = ", ".join(item.encode_name for item in msgspec.structs.fields(rows[0].args)) or "none"
-            yield Wrong(("args",), troubles[0], f"the arguments of {self.verb}: {fields}", at=())
+            yield StepFault(("args",), troubles[0], f"the arguments of {self.verb}: {fields}", at=())
 
     async def perform(self, attempt: Attempt) -> Observed:
         return Observed(await ask_by_name(self.call, self.verb, self.args, attempt))

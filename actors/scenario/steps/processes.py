@@ -102,7 +102,7 @@ class Exec(Acting, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Signal(Valued, frozen=True, kw_only=True, omit_defaults=True):
-    """Sends a signal; its value is how many processes got it. One that has ended is fine."""
+    """Sends a signal; its value is how many processes got it. One that has ended is no error."""
 
     word = "signal"
     elsewhere = frozenset({"kill"})

@@ -12,7 +12,7 @@ from actors.scenario.language.kinds import Duration
 from actors.scenario.stage.outcomes import INFRASTRUCTURE
 from actors.scenario.stage.stage import LOOK_EVERY
 from actors.scenario.stage.tasks import together
-from actors.scenario.steps.base import Block, LookField, Observed, Single, Steps, Wrong
+from actors.scenario.steps.base import Block, LookField, Observed, Single, StepFault, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -60,11 +60,11 @@ class Watching(Block, frozen=True, kw_only=True, omit_defaults=True):
     def leave_out(self, attempt: Attempt, why: str) -> None:
         self.look.leave_out(attempt, why)
 
-    def faults(self) -> Iterator[Wrong]:
+    def faults(self) -> Iterator[StepFault]:
         if self.judges and self.look.expect is None:
-            yield Wrong((self.word,), "nothing", "what to expect of the inner step", at=())
+            yield StepFault((self.word,), "nothing", "what to expect of the inner step", at=())
         if not self.judges and self.look.expect is not None:
-            yield Wrong((self.word, "expect"), "one", "no expectation here", at=())
+            yield StepFault((self.word, "expect"), "one", "no expectation here", at=())
 
     @classmethod
     def refine(cls, schema: Schema) -> None:
@@ -92,11 +92,11 @@ class Lasting(Watching, frozen=True, kw_only=True, omit_defaults=True):
 
     limited = False
 
-    def faults(self) -> Iterator[Wrong]:
+    def faults(self) -> Iterator[StepFault]:
         yield from super().faults()
         during, while_ = self.span
         if (during is None) == (not while_):
-            yield Wrong((), "both" if while_ else "neither", "either 'during', a time, or 'while', steps")
+            yield StepFault((), "both" if while_ else "neither", "either 'during', a time, or 'while', steps")
 
     @property
     def span(self) -> tuple[float | None, Steps]:

@@ -183,10 +183,10 @@ async def _check_service(pieces: Frames, protocol: GuestProtocol) -> None:
 
     async with open_engine() as engine, trio.open_nursery() as nursery:
         composed = compose(engine, DEFAULT_LIMITS, version="fuzzed", platform=BarePlatform(), on_error=on_error)
-        face = composed.faces[protocol]
+        server = composed.servers[protocol]
         await nursery.start(composed.executor.run)
-        await nursery.start(face.run)
-        serve_stream = face.channels[Channel.AGENT]
+        await nursery.start(server.run)
+        serve_stream = server.channels[Channel.AGENT]
         near, far = trio.testing.memory_stream_pair()
         served = trio.Event()
 

@@ -16,7 +16,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 from actors.agents.base import Channels
-from actors.conformance.case import Spoken
+from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.limits import DEFAULT_LIMITS
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from actors.conformance.subject import Target
-    from actors.guest.compose import Face
+    from actors.guest.compose import ProtocolServer
     from tests.support.planted.defect import Kit
     from transports.base import Dialer
 
@@ -50,15 +50,15 @@ class Double(NamedTuple):
 
     make: Callable[[Power, Options], Kit]
     protocol: GuestProtocol
-    spoken: Spoken
+    spoken: AgentProtocol
     serial: bool = False
 
 
 DOUBLES: Mapping[str, Double] = MappingProxyType(
     {
-        "today": Double(today, GuestProtocol.TTRPC, Spoken.TTRPC),
-        "kata1x": Double(kata1x, GuestProtocol.GRPC, Spoken.GRPC, serial=True),
-        "hyperstart": Double(hyperstart1, GuestProtocol.HYPERSTART, Spoken.HYPERSTART),
+        "today": Double(today, GuestProtocol.TTRPC, AgentProtocol.TTRPC),
+        "kata1x": Double(kata1x, GuestProtocol.GRPC, AgentProtocol.GRPC, serial=True),
+        "hyperstart": Double(hyperstart1, GuestProtocol.HYPERSTART, AgentProtocol.HYPERSTART),
     }
 )
 
@@ -94,7 +94,7 @@ class Running:
     def target(self) -> Target:
         """It, as an agent under test."""
         ids = real_seams().ids
-        if self.double.spoken is not Spoken.HYPERSTART:
+        if self.double.spoken is not AgentProtocol.HYPERSTART:
             return KataTarget(self.channels.agent, rootfs="/", ids=ids, spoken=self.double.spoken)
         assert self.channels.streams is not None
         return HyperstartTarget(self.channels.agent, self.channels.streams, rootfs="", share="/", ids=ids)
@@ -124,22 +124,22 @@ async def open_double(name: str, options: Options | None = None, seed: int = 0) 
         on_error=lambda _service, _method, error: bugs.append(error),
     )
     async with trio.open_nursery() as nursery:
-        machine = await nursery.start(_run, composed.executor.run, composed.faces[double.protocol], power)
-        face = composed.faces[double.protocol]
+        machine = await nursery.start(_run, composed.executor.run, composed.servers[double.protocol], power)
+        server = composed.servers[double.protocol]
         if double.serial:
-            serve = partial(serve_yamux, handler=face.channels[Channel.AGENT])
+            serve = partial(serve_yamux, handler=server.channels[Channel.AGENT])
             dial_port = partial(_dial, machine, power, Port(serve, options.delay_seconds).serve)
             async with open_yamux_dialer(dial_port) as dial:
                 yield Running(double, options, engine, power, Channels(dial), dial_port)
         else:
-            yield Running(double, options, engine, power, _channels(machine, face, power))
+            yield Running(double, options, engine, power, _channels(machine, server, power))
         machine.cancel_scope.cancel()
     assert not bugs, bugs
 
 
 async def _run(
     executor: Callable[..., Awaitable[None]],
-    face: Face,
+    server: ProtocolServer,
     power: Power,
     *,
     task_status: trio.TaskStatus[trio.Nursery],
@@ -147,7 +147,7 @@ async def _run(
     """The machine: its end ends all that it does, its connections first."""
     async with trio.open_nursery() as nursery:
         await nursery.start(executor)
-        await nursery.start(face.run)
+        await nursery.start(server.run)
         async with trio.open_nursery() as links:
             power.cut = links.cancel_scope.cancel
             task_status.started(links)
@@ -155,8 +155,8 @@ async def _run(
         nursery.cancel_scope.cancel()
 
 
-def _channels(machine: trio.Nursery, face: Face, power: Power) -> Channels:
-    dialers = {channel: partial(_dial, machine, power, serve) for channel, serve in face.channels.items()}
+def _channels(machine: trio.Nursery, server: ProtocolServer, power: Power) -> Channels:
+    dialers = {channel: partial(_dial, machine, power, serve) for channel, serve in server.channels.items()}
     if Channel.CONTROL in dialers:
         return Channels(dialers[Channel.CONTROL], dialers[Channel.STREAMS])
     return Channels(dialers[Channel.AGENT])

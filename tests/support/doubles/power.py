@@ -43,7 +43,7 @@ class Options:
         harms_roots: it writes and deletes in the root directories that it is given, as the real one does; otherwise it tells
             on stderr what it would have done. In the simulation roots are nobody's, and it always does.
         delay_seconds: what every read from its channel takes, as on the serial port of a slow machine.
-        unified_groups: its machine has control groups v2, with which kills for want of memory are told as they happen.
+        unified_groups: its machine has control groups v2, with which OOM kills are told as they happen.
     """
 
     one_processor: bool = False

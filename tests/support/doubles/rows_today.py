@@ -196,9 +196,7 @@ async def held_pipe(kata: Kata) -> None:
     assert await process.read() == b""
 
 
-@ROWS.add(
-    "A14", "the first kill for want of memory is never told, and each later one with the one after", simulated=True
-)
+@ROWS.add("A14", "the first OOM kill is never told, and each later one with the one after", simulated=True)
 async def oom_late(kata: Kata) -> None:
     told: list[str] = []
     containers = [await kata.run(resources=ResourceSpec(memory_bytes=32 * MIB)) for _ in range(3)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from actors.errors import KatrioError
-from actors.guest.compose import Composed, Face
+from actors.guest.compose import Composed, ProtocolServer
 from actors.guest.services.kata import KataService
 from actors.node.protocols import Channel, GuestProtocol
 from actors.schemas.dialect import Dialect
@@ -82,7 +82,7 @@ def compose_kit(
     kata = _Service(kit, executor, limits, version=kit.version or version, engine=engine.name, platform=platform)
     hyperstart = kit.hyperstart(executor, limits, platform=platform, share="/", on_error=on_error)
 
-    def kata_face(dialect: Dialect, connect: Callable[[int], ServingConnection]) -> Face:
+    def kata_face(dialect: Dialect, connect: Callable[[int], ServingConnection]) -> ProtocolServer:
         handlers = {
             call: partial(kit.around, handler)
             for call, handler in kata.handlers(dialect).items()
@@ -93,7 +93,7 @@ def compose_kit(
         async def serve(stream: trio.abc.Stream) -> None:
             await server.serve_stream(kit.rpc(stream))
 
-        return Face({Channel.AGENT: serve}, _nothing_to_run)
+        return ProtocolServer({Channel.AGENT: serve}, _nothing_to_run)
 
     async def serve_control(stream: trio.abc.Stream) -> None:
         await hyperstart.serve_control(kit.control(stream))
@@ -104,7 +104,7 @@ def compose_kit(
     faces = {
         GuestProtocol.TTRPC: kata_face(Dialect.TTRPC, ServerConnection),
         GuestProtocol.GRPC: kata_face(Dialect.GRPC, grpc_connection),
-        GuestProtocol.HYPERSTART: Face(
+        GuestProtocol.HYPERSTART: ProtocolServer(
             {Channel.STREAMS: serve_streams, Channel.CONTROL: serve_control}, hyperstart.run
         ),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from actors.conformance.case import Spoken
+from actors.conformance.case import AgentProtocol
 from actors.guest.executor import Executor
 from actors.guest.model import GuestModel
 from actors.guest.services.hyperstart import HyperstartService
@@ -82,4 +82,4 @@ class Defect:
     source: str
     kit: Kit
     caught_by: tuple[str, ...]
-    spoken: Spoken = Spoken.TTRPC
+    spoken: AgentProtocol = AgentProtocol.TTRPC

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 from trio.testing import memory_stream_pair
 
-from actors.conformance.case import Spoken
+from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.limits import DEFAULT_LIMITS
@@ -53,9 +53,9 @@ def dialer(
     return dial
 
 
-def connection_of(spoken: Spoken) -> Callable[[int], ServingConnection]:
+def connection_of(spoken: AgentProtocol) -> Callable[[int], ServingConnection]:
     """The answering side of a kata dialect."""
-    return grpc_connection if spoken is Spoken.GRPC else ServerConnection
+    return grpc_connection if spoken is AgentProtocol.GRPC else ServerConnection
 
 
 def _composed(kit: Kit, seed: int) -> Composed:
@@ -66,10 +66,10 @@ def _composed(kit: Kit, seed: int) -> Composed:
 
 
 @asynccontextmanager
-async def open_kata(kit: Kit, spoken: Spoken, seed: int = 0) -> AsyncGenerator[KataTarget]:
+async def open_kata(kit: Kit, spoken: AgentProtocol, seed: int = 0) -> AsyncGenerator[KataTarget]:
     """Its kata service in a dialect."""
     composed = _composed(kit, seed)
-    face = composed.faces[GuestProtocol.GRPC if spoken is Spoken.GRPC else GuestProtocol.TTRPC]
+    face = composed.servers[GuestProtocol.GRPC if spoken is AgentProtocol.GRPC else GuestProtocol.TTRPC]
     async with trio.open_nursery() as nursery:
         await nursery.start(composed.executor.run)
         await nursery.start(face.run)
@@ -82,7 +82,7 @@ async def open_kata(kit: Kit, spoken: Spoken, seed: int = 0) -> AsyncGenerator[K
 async def open_hyperstart(kit: Kit, seed: int = 0) -> AsyncGenerator[HyperstartTarget]:
     """Its hyperstart service."""
     composed = _composed(kit, seed)
-    face = composed.faces[GuestProtocol.HYPERSTART]
+    face = composed.servers[GuestProtocol.HYPERSTART]
     control, streams = face.channels[Channel.CONTROL], face.channels[Channel.STREAMS]
     async with trio.open_nursery() as nursery:
         await nursery.start(composed.executor.run)
@@ -93,6 +93,6 @@ async def open_hyperstart(kit: Kit, seed: int = 0) -> AsyncGenerator[HyperstartT
         nursery.cancel_scope.cancel()
 
 
-def open_planted(kit: Kit, spoken: Spoken) -> AbstractAsyncContextManager[Target]:
+def open_planted(kit: Kit, spoken: AgentProtocol) -> AbstractAsyncContextManager[Target]:
     """A guest of that kit, speaking that."""
-    return open_hyperstart(kit) if spoken is Spoken.HYPERSTART else open_kata(kit, spoken)
+    return open_hyperstart(kit) if spoken is AgentProtocol.HYPERSTART else open_kata(kit, spoken)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actors.conformance.case import Spoken
+from actors.conformance.case import AgentProtocol
 from actors.errors import AlreadyExists, KatrioError
 from actors.guest.services.hyperstart import HyperstartService
 from actors.wire.spec import ExitStatus
@@ -229,7 +229,7 @@ class UnknownSequenceIsSilence(StreamMeddler):
 
 
 def _row(name: str, source: str, kit: Kit, *caught_by: str) -> Defect:
-    return Defect(name, source, kit, caught_by, Spoken.HYPERSTART)
+    return Defect(name, source, kit, caught_by, AgentProtocol.HYPERSTART)
 
 
 DEFECTS = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.conformance.case import Spoken
+from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.schemas import agent as api
@@ -135,7 +135,7 @@ def _dialer(dialer: Dialer, moment: Moment, behaviour: type[Unruly]) -> Dialer:
 
 @asynccontextmanager
 async def open_unruly(
-    spoken: Spoken, behaviour: type[Unruly], requests: int
+    spoken: AgentProtocol, behaviour: type[Unruly], requests: int
 ) -> AsyncGenerator[KataTarget | HyperstartTarget]:
     """An agent that misbehaves after so many requests."""
     moment = Moment(requests)
@@ -144,7 +144,7 @@ async def open_unruly(
         return behaviour(inner, moment)
 
     kit = Kit(rpc=channel, control=channel, streams=channel)
-    if spoken is Spoken.HYPERSTART:
+    if spoken is AgentProtocol.HYPERSTART:
         async with open_hyperstart(kit) as pod:
             control = _dialer(pod.dial_control, moment, behaviour)
             streams = _dialer(pod.dial_streams, moment, behaviour)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.conformance.case import Spoken
+from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.schemas import agent as api
@@ -90,10 +90,10 @@ class YesHyperstart:
 
 
 @asynccontextmanager
-async def open_yes(spoken: Spoken) -> AsyncGenerator[Target]:
+async def open_yes(spoken: AgentProtocol) -> AsyncGenerator[Target]:
     """Such an agent, speaking that."""
     async with trio.open_nursery() as nursery:
-        if spoken is Spoken.HYPERSTART:
+        if spoken is AgentProtocol.HYPERSTART:
             pod = YesHyperstart()
             control, streams = dialer(nursery, pod.serve_control), dialer(nursery, pod.serve_streams)
             yield HyperstartTarget(control, streams, rootfs="", share="/", ids=real_seams().ids)

@@ -153,7 +153,7 @@ async def test_stop_is_polite_first_and_kills_after_the_grace(autojump_clock: Mo
         began = trio.current_time()
         assert (await polite.stop(grace=3)).code == 143
         assert trio.current_time() - began == pytest.approx(0)
-        assert (await polite.stop()).code == 143, "stop of a stopped one is fine"
+        assert (await polite.stop()).code == 143, "stop of a stopped one is no error"
         assert guest.calls["remove_container"] == 2
 
 
@@ -383,7 +383,7 @@ async def test_signals_reach_one_process_or_all_of_them(autojump_clock: MockCloc
         assert guest.processes["one", "e1"].signals == [signal.SIGUSR2]
         assert (await one.signal(signal.SIGKILL, all_processes=True)).processes == 2
         assert (await one.init.wait()).code == 137
-        assert (await one.signal(signal.SIGTERM)).processes == 0, "asking a dead one to end is fine"
+        assert (await one.signal(signal.SIGTERM)).processes == 0, "asking a dead one to end is no error"
         with pytest.raises(InvalidArgument, match="expected 1 to 64"):
             await one.signal(99)
 

@@ -68,7 +68,7 @@ async def test_what_is_asked_of_a_process_keeps_to_its_containers_state(
                 pass
         assert (await one.info()).state == state
         before = dict(guest.calls)
-        # one whose end is known is signalled no more, and that is fine
+        # one whose end is known is signalled no more, and that is no error
         if ContainerState(state) in CONTAINER.verbs[verb] or (verb == "signal" and state in ("stopped", "lost")):
             await ASKED[verb](one)
         else:

@@ -374,7 +374,7 @@ async def test_a_refusal_that_came_of_an_end_is_told_as_that(autojump_clock: tri
 
         nursery.start_soon(exec_too_late)
         await trio.testing.wait_all_tasks_blocked()
-        # one that has ended is fine
+        # one that has ended is no error
         await agent.signal_process("c1", "c1", signal.SIGKILL)
         with pytest.raises(OutcomeUnknown):
             await agent.wait_process("c1", "c1")

@@ -21,7 +21,7 @@ from actors.cli.say import OneLine, complain, say, tell_error
 from actors.cli.seeds_live import LiveRange
 from actors.cli.seeds_report import JsonRange, PlainRange, Summary
 from actors.cli.seeds_worker import SeedResult
-from actors.conformance.case import Case, Spoken, Verdict
+from actors.conformance.case import AgentProtocol, Case, Verdict
 from actors.conformance.case import Result as CaseResult
 from actors.conformance.report.base import Told
 from actors.conformance.report.html import as_html
@@ -204,7 +204,7 @@ async def test_the_conformance_suite(autojump_clock: MockClock) -> None:
 
     case = Case(id="it.is", title="x", does="x", expects="x", why="x", run=nothing)
     results = [CaseResult(case, verdict, NASTY, NASTY + HALF, 1.0) for verdict in Verdict]
-    told = Told(spoken=Spoken.TTRPC, address=NASTY, version=NASTY, results=results, not_run=(), seconds=1.0)
+    told = Told(spoken=AgentProtocol.TTRPC, address=NASTY, version=NASTY, results=results, not_run=(), seconds=1.0)
     console, out = terminal()
     print_table(console, told)
     print_cases(console, (case,))

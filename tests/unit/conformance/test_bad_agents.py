@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.conformance.case import Spoken, Verdict
+from actors.conformance.case import AgentProtocol, Verdict
 from actors.conformance.catalogue import chosen
 from actors.conformance.runner import JOBS, Settings, run_cases
 from actors.errors import AgentProtocolError, AgentUnreachable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # these ask whether bytes are understood, and what their answer is comes of no container: an agent that does nothing may
 # pass them. Every other case looks at an effect.
 WITHOUT_EFFECT = {
-    Spoken.TTRPC: {
+    AgentProtocol.TTRPC: {
         "health.serving",
         "health.version",
         "ttrpc.byte-by-byte",
@@ -42,8 +42,8 @@ WITHOUT_EFFECT = {
         "ttrpc.unreadable-request",
         "ttrpc.used-id",
     },
-    Spoken.GRPC: {"health.serving", "health.version"},
-    Spoken.HYPERSTART: {"hyperstart.next", "hyperstart.ping", "hyperstart.version"},
+    AgentProtocol.GRPC: {"health.serving", "health.version"},
+    AgentProtocol.HYPERSTART: {"hyperstart.next", "hyperstart.ping", "hyperstart.version"},
 }
 # whoever is answered without end is asked without end: a shorter bound than the cases' own is enough
 SETTINGS = Settings(most_seconds=10.0)
@@ -53,16 +53,16 @@ MOST_SECONDS = 600.0
 LOST_SECONDS = 90.0
 
 
-@pytest.mark.parametrize("spoken", Spoken)
+@pytest.mark.parametrize("spoken", AgentProtocol)
 async def test_no_case_that_looks_at_an_effect_holds_for_an_agent_that_does_nothing(
-    spoken: Spoken, autojump_clock: MockClock
+    spoken: AgentProtocol, autojump_clock: MockClock
 ) -> None:
     async with open_yes(spoken) as target:
         results = await run_cases(target, chosen(spoken, destructive=True), SETTINGS)
     assert {each.case.id for each in results if each.verdict is Verdict.HOLDS} == WITHOUT_EFFECT[spoken]
 
 
-async def survived(spoken: Spoken, behaviour: type[Unruly], requests: int) -> list[Result] | None:
+async def survived(spoken: AgentProtocol, behaviour: type[Unruly], requests: int) -> list[Result] | None:
     """None: it could not even be reached, and that was told."""
     cases = chosen(spoken)
     began = trio.current_time()
@@ -79,9 +79,9 @@ async def survived(spoken: Spoken, behaviour: type[Unruly], requests: int) -> li
 
 @pytest.mark.parametrize("requests", [0, 1, 2, 3, 100])
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
-@pytest.mark.parametrize("spoken", Spoken)
+@pytest.mark.parametrize("spoken", AgentProtocol)
 async def test_the_suite_survives(
-    spoken: Spoken, behaviour: type[Unruly], requests: int, autojump_clock: MockClock
+    spoken: AgentProtocol, behaviour: type[Unruly], requests: int, autojump_clock: MockClock
 ) -> None:
     results = await survived(spoken, behaviour, requests)
     if results is None:
@@ -93,7 +93,7 @@ async def test_the_suite_survives(
     if behaviour not in (Dies, Hangs):
         return
     # where a link begins with words of both sides, or can't be had a second time, nobody can tell one from the other
-    lost = Verdict.HUNG if behaviour is Hangs and spoken is Spoken.TTRPC else Verdict.AGENT_DIED
+    lost = Verdict.HUNG if behaviour is Hangs and spoken is AgentProtocol.TTRPC else Verdict.AGENT_DIED
     assert lost in verdicts or behaviour is Hangs
     assert verdicts.count(Verdict.NOT_ASKED) > len(verdicts) / 2 or requests == 100
     assert trio.current_time() < LOST_SECONDS
@@ -107,11 +107,13 @@ async def test_the_suite_survives(
 async def test_no_case_that_looks_at_an_effect_holds_for_an_agent_that_lies(
     lie: str, autojump_clock: MockClock
 ) -> None:
-    cases = chosen(Spoken.TTRPC)
-    async with open_planted(Kit(around=LIES[lie]), Spoken.TTRPC) as target:
+    cases = chosen(AgentProtocol.TTRPC)
+    async with open_planted(Kit(around=LIES[lie]), AgentProtocol.TTRPC) as target:
         results = await run_cases(target, cases, SETTINGS)
     assert [each.case.id for each in results] == [case.id for case in cases]
     assert not [each.seen for each in results if "the case broke" in each.seen]
     # the server before its lies is ours: what nobody serves is refused
     honest = {"ttrpc.unknown-service", "ttrpc.unknown-method", "ttrpc.empty-request"}
-    assert {each.case.id for each in results if each.verdict is Verdict.HOLDS} <= WITHOUT_EFFECT[Spoken.TTRPC] | honest
+    assert {each.case.id for each in results if each.verdict is Verdict.HOLDS} <= WITHOUT_EFFECT[
+        AgentProtocol.TTRPC
+    ] | honest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.conformance.case import Spoken, Verdict
+from actors.conformance.case import AgentProtocol, Verdict
 from actors.conformance.catalogue import ALL
 from actors.conformance.fresh import run_fresh
 from actors.conformance.kata import KataTarget
@@ -50,7 +50,7 @@ class Mortal:
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Target]:
-        async with open_kata(Kit(around=self.around), Spoken.TTRPC) as living:
+        async with open_kata(Kit(around=self.around), AgentProtocol.TTRPC) as living:
 
             async def dial() -> trio.abc.Stream:
                 if self.dead:

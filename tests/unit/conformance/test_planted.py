@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.conformance.case import Spoken, Verdict
+from actors.conformance.case import AgentProtocol, Verdict
 from actors.conformance.catalogue import ALL, chosen
 from actors.conformance.runner import run_cases
 from tests.support.planted.defect import Kit
@@ -23,7 +23,7 @@ CASES = {case.id: case for case in ALL}
 CAUGHT = (Verdict.WRONG_CODE, Verdict.FALLS_SHORT, Verdict.HUNG, Verdict.AGENT_DIED)
 
 
-async def results_of(kit: Kit, spoken: Spoken, names: tuple[str, ...]) -> list[Result]:
+async def results_of(kit: Kit, spoken: AgentProtocol, names: tuple[str, ...]) -> list[Result]:
     async with open_planted(kit, spoken) as target:
         return await run_cases(target, [CASES[name] for name in names])
 
@@ -44,14 +44,14 @@ async def test_a_defect_is_caught(defect: Defect, autojump_clock: MockClock) -> 
 
 
 @pytest.mark.parametrize("spoken", sorted({defect.spoken for defect in DEFECTS}))
-async def test_a_sound_guest_passes_the_same_cases(spoken: Spoken, autojump_clock: MockClock) -> None:
+async def test_a_sound_guest_passes_the_same_cases(spoken: AgentProtocol, autojump_clock: MockClock) -> None:
     names = sorted({name for defect in DEFECTS if defect.spoken is spoken for name in defect.caught_by})
     results = await results_of(Kit(), spoken, tuple(names))
     assert [(each.case.id, each.seen) for each in results if each.verdict is not Verdict.HOLDS] == []
 
 
-@pytest.mark.parametrize("spoken", Spoken)
-async def test_a_sound_guest_survives_what_could_end_an_agent(spoken: Spoken, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("spoken", AgentProtocol)
+async def test_a_sound_guest_survives_what_could_end_an_agent(spoken: AgentProtocol, autojump_clock: MockClock) -> None:
     cases = [case for case in chosen(spoken, destructive=True) if case.destructive]
     async with open_planted(Kit(), spoken) as target:
         results = await run_cases(target, cases)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.conformance.case import Case, Spoken, Verdict
+from actors.conformance.case import AgentProtocol, Case, Verdict
 from actors.conformance.kata import Kata, KataTarget
 from actors.conformance.runner import run_cases
 from actors.schemas.dialect import Dialect
@@ -33,7 +33,7 @@ class CountedRoots:
 @pytest.mark.parametrize("name", KINDS)
 async def test_each_case_has_a_root_and_no_agent_a_second_sandbox(name: str, *, sandbox: bool) -> None:
     real, roots = RealAgent(KINDS[name], sandbox=sandbox), CountedRoots()
-    spoken = Spoken.GRPC if real.kind.dialect is Dialect.GRPC else Spoken.TTRPC
+    spoken = AgentProtocol.GRPC if real.kind.dialect is Dialect.GRPC else AgentProtocol.TTRPC
     used: list[str] = []
 
     async def run(kata: Kata) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-# for want of what such an agent can't do; a scenario that is served and that a mistake skips is here missed
+# for lack of what such an agent can't do; a scenario that is served and that a mistake skips is here missed
 SKIPPED = {
     "today": {"guest-killed", "missing-cwd-and-user", "missing-program", "oom-kill-seen"},
     "kata1x": {"guest-killed", "missing-cwd-and-user", "missing-program"},

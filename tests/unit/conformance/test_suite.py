@@ -15,7 +15,7 @@ from tests.support.conformance import MOST_EXCEPTIONS, SERVED, exceptions, open_
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from actors.conformance.case import Spoken
+    from actors.conformance.case import AgentProtocol
 
 
 def test_every_case_is_told_apart_and_explained() -> None:
@@ -27,7 +27,7 @@ def test_every_case_is_told_apart_and_explained() -> None:
 
 
 @pytest.mark.parametrize("spoken", SERVED)
-async def test_our_guest_on_the_simulated_engine(spoken: Spoken, autojump_clock: MockClock) -> None:
+async def test_our_guest_on_the_simulated_engine(spoken: AgentProtocol, autojump_clock: MockClock) -> None:
     async with open_simulated(spoken) as target:
         results = await run_cases(target, chosen(spoken))
     known = exceptions(spoken, "simulated")

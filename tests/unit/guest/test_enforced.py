@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import Struct, structs
 
-from actors.guest.engines.enforced import ROWS, Deed
+from actors.guest.engines.enforced import ROWS, Handling
 from actors.schemas import oci
 from tests.support.engine_fields import GIVEN, PARTS
 
@@ -23,8 +23,8 @@ def test_every_field_has_one_row() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_whatever_is_not_applied_has_a_reason_and_is_tried(engine: str) -> None:
     for row in ROWS:
-        if row.deed(engine) is not Deed.APPLIED:
+        if row.deed(engine) is not Handling.APPLIED:
             assert row.why
             assert row.field in GIVEN or row.field == "root.path"
-        if row.deed(engine) is Deed.PARTLY:
+        if row.deed(engine) is Handling.PARTLY:
             assert row.field in PARTS

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.spec import oci_spec
-from actors.conformance.case import Spoken
+from actors.conformance.case import AgentProtocol
 from actors.errors import InvalidArgument, Unsupported
 from actors.guest.embedded import EmbeddedPlatform
 from actors.guest.executor import Executor
@@ -72,8 +72,10 @@ async def test_what_a_simulated_guest_answers_is_what_the_page_says(autojump_clo
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("spoken", [Spoken.TTRPC, Spoken.GRPC])
-async def test_a_simulated_guest_has_the_habits_of_real_agents(spoken: Spoken, autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("spoken", [AgentProtocol.TTRPC, AgentProtocol.GRPC])
+async def test_a_simulated_guest_has_the_habits_of_real_agents(
+    spoken: AgentProtocol, autojump_clock: MockClock
+) -> None:
     async with open_simulated_kata(spoken) as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)

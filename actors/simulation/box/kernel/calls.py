@@ -111,7 +111,7 @@ class Write(Call):
 
 @dataclass(frozen=True, slots=True)
 class Close(Call):
-    """Close a descriptor; one that is not open is fine."""
+    """Close a descriptor; one that is not open is no error."""
 
     fd: int
 

@@ -13,8 +13,8 @@ from actors.scenario.language.kinds import Kind, hints_of, unwrap
 from actors.scenario.reading.load import load_text
 from actors.scenario.reading.problems import ScenarioError
 from actors.scenario.report.base import last_line, reasons
-from actors.scenario.stage.absent import Absence, Absent
 from actors.scenario.stage.events import Outcome
+from actors.scenario.stage.refusals import Refusal, Refusals
 from actors.scenario.steps import STEPS
 from tests.support.agents import ScriptedGuest
 from tests.support.scenarios import HEAD, Ran, run, scenario
@@ -122,9 +122,9 @@ async def test_one_more_start_of_what_runs_says_nothing_about_it(autojump_clock:
 
 
 def test_a_second_try_that_goes_well_counts_and_a_delete_forgets() -> None:
-    absent = Absent()
+    absent = Refusals()
     absent.refused("create", "box/one", "no room")
-    assert absent.find("box/one") == Absence("no room")
+    assert absent.find("box/one") == Refusal("no room")
     absent.done("create", "box/one")
     assert absent.find("box/one") is None
     absent.refused("create", "box/one", "once more")
@@ -132,10 +132,10 @@ def test_a_second_try_that_goes_well_counts_and_a_delete_forgets() -> None:
     absent.done("delete", "box")
     absent.refused("create", "box/one", "again")
     absent.refused("start", "box", "no guest")
-    assert absent.find("box/one") == Absence("again")
+    assert absent.find("box/one") == Refusal("again")
     # a container of a sandbox that runs nothing has nothing either
-    assert absent.find("box/two") == Absence("no guest")
-    assert absent.find("box") == Absence("no guest", created=True)
+    assert absent.find("box/two") == Refusal("no guest")
+    assert absent.find("box") == Refusal("no guest", created=True)
 
 
 async def test_what_a_skipped_step_was_to_save_or_start_skips_its_users(autojump_clock: MockClock) -> None:

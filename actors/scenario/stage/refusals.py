@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Absence", "Absent"]
+__all__ = ["Refusal", "Refusals"]
 
 # what makes it, and may be tried again
 _MAKING = frozenset({"create", "start"})
 
 
 @dataclass(frozen=True, slots=True)
-class Absence:
+class Refusal:
     """Why something is not there. `created`: it is, and only its start was refused."""
 
     why: str
@@ -31,11 +31,11 @@ class Absence:
 
 
 @dataclass(slots=True)
-class Absent:
+class Refusals:
     """Sandboxes and containers, by their addresses."""
 
     _done: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    _refused: dict[str, Absence] = field(default_factory=dict[str, Absence])
+    _refused: dict[str, Refusal] = field(default_factory=dict[str, Refusal])
 
     def done(self, verb: str, address: str) -> None:
         """A create, start or delete went well."""
@@ -49,13 +49,13 @@ class Absent:
     def refused(self, verb: str, address: str, why: str) -> None:
         """A create or start was refused. One more of what is there already says nothing."""
         if verb in _MAKING and (verb, address) not in self._done:
-            self._refused.setdefault(address, Absence(why, created=verb == "start"))
+            self._refused.setdefault(address, Refusal(why, created=verb == "start"))
 
-    def find(self, address: str) -> Absence | None:
+    def find(self, address: str) -> Refusal | None:
         """Why it, or the sandbox that it would be in, is not there."""
         sandbox, _, container = address.partition("/")
         own = self._refused.get(address)
         if own is not None or not container:
             return own
         above = self._refused.get(sandbox)
-        return Absence(above.why) if above is not None else None
+        return Refusal(above.why) if above is not None else None
