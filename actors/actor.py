@@ -1,7 +1,16 @@
-"""The actor loop: takes requests from an inbox, checks it, and runs each verb as its row of the table says.
+"""The actor loop: takes requests from an inbox, checks them, and runs each verb as its row of the table says.
 
-For the system, sandbox and container actors, which bring a verb table and a handler for each row. Not for
-states and agents: handlers do that. Order and overlap live in `TurnQueue`; deadlines and cancels in `_attend`.
+Theory of operation. `serve` is the only reader of the inbox, and never waits for a verb: it checks a request (known verb, shape
+of the arguments), takes a place in the `TurnQueue` in arrival order, and starts a task, `_attend`. That task waits for its turn, with the
+request's deadline and its caller's cancel; then runs the handler, with both where the verb may be stopped, else with a bound of
+its own, whoever has gone; then gives its turn up, in any case. Each request is settled once: by its answer, its error, or when
+its task ends without one (the actor is cancelled): `unknown` if the verb changes state.
+
+Why it can't deadlock: a handler that waits for another actor's verb waits for a child's (a sandbox for its containers), never for
+an owner's; what must get through a stuck verb (`stop`, signals, streams) preempts or runs beside it; every wait has a bound.
+
+For the system, sandbox and container actors, which bring a verb table and a handler for each row. Not for states and agents:
+handlers do that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,17 @@
 """The client side of mailboxes: one link to a server, any number of askers.
 
-An ask ends with its answer, with the timeout, or with the link; it is never sent again on its own. A broken
-link is dialled again, with backoff. Not for typed verbs: `actors.handles` wraps this.
+Theory of operation. `run` keeps one `Link`: dialled, welcomed, ended, dialled again with backoff, until `aclose`. An ask is a
+`PendingAsk` in `_pending` from just before its envelope is sent until its asker stops waiting, and ends in exactly one way:
+answered, cancelled by its asker (who tells the server), timed out (`Deadlines`), or ended with the link that carried it. Whatever
+was sent and has no answer ends as `OutcomeUnknown`; it is never sent again but by its own asker, by its counter (`repeat`).
+
+Who waits for whom: askers wait for a link and for a place among the `_permits` asks in flight, in one queue, `_turn`, first come
+first served. Whoever frees a place (an answer, a cancel, a new link) wakes the first of them, and that one, once it has sent,
+the next; `_called` keeps the place for it until it runs. Nobody who holds a place waits for one, and every wait has the asker's
+deadline or the end of the link, so that no circle of waits can be. What comes from the server is handled in the link's own
+task, which never waits: an answer wakes its asker, a part goes into a stream whose window bounds it.
+
+Not for typed verbs: `actors.handles` wraps this.
 """
 
 from __future__ import annotations
@@ -71,7 +81,7 @@ class Client:
 
     Args:
         transport, address: where the server is.
-        client: this client's name, unlike that of any other client of the server; at most 64 characters.
+        client_id: this client's name, unlike that of any other client of the server; at most 64 characters.
         epoch: grows with every start of this client.
 
     Attributes:

@@ -1,7 +1,15 @@
 """The server side of mailboxes: names and links.
 
-One server per process or sandbox serves any number of names over any number of transports. Not for what an
-actor does with its requests.
+Theory of operation. A link is an endpoint, a `Session` (envelopes in) and an `Outbox` (answers out). A client says hello within
+a bound and becomes a `Sender`, which outlives its links: it remembers which asks ran and what came of them, so that none runs
+twice (`sender`). An ask is looked up by name and put into that actor's `Inbox`; the actor answers through its `Request`.
+
+Who waits for whom: nobody here waits for anybody. Envelopes are handled in the transport's task, synchronously: an ask goes into
+an inbox, beyond its capacity to stand there until its deadline; an answer that the link can't take goes into the outbox, whose
+bound ends the link of a client that does not read. So a slow actor holds up its askers alone, and a slow client itself alone.
+Two kinds of tasks run in `run`'s nursery: the one that keeps deadlines, and one for each outbox while it is not empty.
+
+Not for what an actor does with its requests.
 """
 
 from __future__ import annotations

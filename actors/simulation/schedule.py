@@ -1,8 +1,13 @@
 """Who runs next, and what time it is: the one place that touches Trio's private names.
 
-`_run._ALLOW_DETERMINISTIC_SCHEDULING` makes Trio sort the tasks that can run by their creation and hand them to
-`_run._r.shuffle`; ours shuffles from the seed and tells the trace. Time is a public `trio.abc.Clock`: Trio asks it how
-long to sleep only when no task can run, so that it jumps there. Everything is put back after the run. Not for reports.
+Theory of operation. Trio runs in passes: all tasks that can run, one step each. `_run._ALLOW_DETERMINISTIC_SCHEDULING` makes it
+sort a pass's tasks by their creation and hand them to `_run._r.shuffle`; `Scheduler` stands in for `_r`, shuffles from the seed,
+and tells the trace. Time is `VirtualClock`, a public `trio.abc.Clock`: Trio asks it how long to sleep only when no task can run,
+and it answers 0 after a jump to the next deadline. So a run is a function of its seed, as long as nothing else decides an order
+or a time: the fence (`fence`) refuses the calls that would, and a test compares runs.
+
+A run that gets nowhere is told, not waited for: `stuck` is called when every task waits and no timer runs, when nothing but
+timers beyond the horizon are left, and after 200,000 passes at one time. Everything is put back after the run. Not for reports.
 """
 
 # pyright: reportPrivateUsage=false

@@ -1,8 +1,16 @@
-"""What may be sent on one pipe, and when: queue, coalescing, credit.
+"""What may be sent on one pipe, and when: queue, coalescing, credit. Pure: no sockets, no clock.
 
-nng drops silently what a raw REP socket can't queue (64 messages a pipe) and says yes to sends after the peer's
-death, so neither its errors nor its buffers are relied on: at most `CREDIT` data frames are ever un-acked.
-Pure: no sockets, no clock. Not for handshakes and heartbeats: `endpoint`.
+Theory of operation. nng drops silently what a raw REP socket can't queue (64 messages a pipe) and says yes to sends after the
+peer's death, so neither its errors nor its buffers are relied on: each side counts. A message waits in `_queue`; a data frame
+takes as many of the oldest as fit and counts in `_unacked` until the peer says that it has handed them on. At most `CREDIT` data
+frames are un-acked. In the other direction a frame that came is `_held` until its messages are handed on, then `_owed` as an
+ack, which leaves with the next frame that goes that way, or alone once a quarter of the credit is owed.
+
+Why it can't stand still: an ack frame needs no credit, so that both sides may be out of credit and each still acks what it hands
+on; a receiver that hands nothing on stops its own sender alone. One frame may be un-acked whatever all peers together hold
+(`SharedBound`): its ack makes room for the rest. Senders that found the queue full are told when half of it is free (`roomy`).
+
+Not for handshakes and heartbeats: `endpoint`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,17 @@
 """Who may send what when: the two sides of a ttRPC connection, without I/O.
 
-Bytes in (`receive_data`), events out, bytes out (`data_to_send`). One role-blind table says what may
-follow what on a stream id; nothing else decides it. Unary calls only: Data frames and their flags are
-known so that they are answered as the protocol wants. Not for deadlines, tasks and sockets: those are
-`client` and `server`.
+Theory of operation. Bytes in (`receive_data`), events out, bytes out (`data_to_send`). A call is a stream id: odd, growing, used
+once. An id is IDLE before its request, OPEN until its answer, then CLOSED; `TRANSITIONS`, one table for both sides, says what
+each type of frame does to each state, and nothing else decides it. Only open ids are stored; `Numbers` tells the other two
+states apart by what was used. Unary calls only: Data frames and their flags are known so that they are answered as the protocol
+wants.
+
+The sides differ in what a broken rule costs. A client's rules are about its server: one answer that can't be read, and the
+connection has failed for good, since every other answer on it may be wrong; frames for nobody are dropped, up to a bound
+(`Strays`), as an answer may cross a call that was given up. A server's are about one call: each offence is answered on its
+stream id, and the others go on.
+
+Nothing here waits. Not for deadlines, tasks and sockets: those are `client` and `server`.
 """
 
 from __future__ import annotations
