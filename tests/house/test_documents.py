@@ -20,6 +20,8 @@ MODULES = [
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 MAX_DOCSTRING_LINES = 12
+# of a hard module, which explains itself before its code
+MAX_THEORY_LINES = 20
 
 
 def relative(path: Path) -> str:
@@ -63,4 +65,5 @@ def test_the_site_has_each_page_and_each_name_that_a_program_imports() -> None:
 def test_a_module_says_what_it_is_for_in_a_dozen_lines(module: Path) -> None:
     docstring = ast.get_docstring(ast.parse(module.read_text("utf-8")))
     assert docstring, f"{relative(module)} has no docstring"
-    assert len(docstring.splitlines()) <= MAX_DOCSTRING_LINES
+    most = MAX_THEORY_LINES if "\nTheory of operation. " in docstring else MAX_DOCSTRING_LINES
+    assert len(docstring.splitlines()) <= most
