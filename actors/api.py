@@ -99,7 +99,7 @@ async def open_system(
                 f"{chosen.addresses[0]} is another's: whether it isolates what it runs can't be told",
                 field="require_isolation",
             )
-        async with _open_elsewhere(chosen, listen=listen, limits=limits) as (system, _):
+        async with _open_external(chosen, listen=listen, limits=limits) as (system, _):
             yield system
         return
     async with open_embedded(
@@ -117,7 +117,7 @@ async def open_system(
 
 
 @asynccontextmanager
-async def _open_elsewhere(
+async def _open_external(
     chosen: ChosenAgent, *, listen: str | None, limits: Limits, told: Told | None = None
 ) -> AsyncGenerator[tuple[SystemHandle, ExternalGuests]]:
     """Around an agent that runs already."""
@@ -294,7 +294,7 @@ async def open_attached(
             told(f"{why}; waiting for {address}, {seconds:g} s at the most")
 
     waiting = None if told is None else told_with_bound
-    async with _open_elsewhere(chosen, listen=None, limits=limits, told=waiting) as (system, guests):
+    async with _open_external(chosen, listen=None, limits=limits, told=waiting) as (system, guests):
         yield AttachedWorld(system, agent, guests)
 
 

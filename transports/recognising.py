@@ -184,7 +184,7 @@ class _Recognised(NowaitStream):
         if dial is None:
             return bytes(await self._stream.receive_some(max_bytes))
 
-        async def ask_elsewhere(scope: trio.CancelScope) -> None:
+        async def ask_on_a_new_link(scope: trio.CancelScope) -> None:
             await self._asked.wait()
             await trio.sleep_until(self._since + SILENCE_SECONDS)
             found = await ask_who_is_there(dial, self._expected)
@@ -194,7 +194,7 @@ class _Recognised(NowaitStream):
 
         failure: list[trio.BrokenResourceError | trio.ClosedResourceError] = []
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(ask_elsewhere, nursery.cancel_scope)
+            nursery.start_soon(ask_on_a_new_link, nursery.cancel_scope)
             try:
                 data = bytes(await self._stream.receive_some(max_bytes))
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:

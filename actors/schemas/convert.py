@@ -119,10 +119,10 @@ class _Plan:
         # of the other dialect alone, with what they are when nobody has set them
         held = {info.name for info, _ in matched}
         structs = msgspec.structs.fields(struct_type)
-        self._absent = {info.name: info.default for info in structs if info.name not in held and not lossy}
+        self._defaults = {info.name: info.default for info in structs if info.name not in held and not lossy}
 
     def to_message(self, struct: msgspec.Struct) -> Message:
-        for attribute, default in self._absent.items():
+        for attribute, default in self._defaults.items():
             if getattr(struct, attribute) != default:
                 raise NoSuchField(f"{self._name}.{attribute}", f"the {self._dialect} dialect has no such field")
         values: dict[str, Any] = {}

@@ -83,13 +83,13 @@ def _struct(shape: Shape, value: object, method: str, path: str) -> msgspec.Stru
         where = f"{path}.{field.name}" if path else field.name
         if field.attribute in given:
             raise InvalidArgument(f"{method}.{where}: it is given twice", field=where)
-        given[field.attribute] = _absent(field) if one is None else _field(field, one, method, where)
+        given[field.attribute] = _default(field) if one is None else _field(field, one, method, where)
     for field in shape.fields:
-        given.setdefault(field.attribute, _absent(field))
+        given.setdefault(field.attribute, _default(field))
     return shape.struct_type(**given)
 
 
-def _absent(field: Field) -> object:
+def _default(field: Field) -> object:
     match field.form:
         case "repeated":
             return ()
@@ -215,7 +215,7 @@ def _mapping(shape: Shape, struct: msgspec.Struct, *, zeros: bool) -> dict[str, 
     told: dict[str, Any] = {}
     for field in shape.fields:
         value = getattr(struct, field.attribute)
-        if zeros or value != _absent(field):
+        if zeros or value != _default(field):
             told[field.name] = _told(field, value, zeros=zeros)
     return told
 

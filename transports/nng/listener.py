@@ -65,7 +65,7 @@ class NngListener:
         self._peers: dict[int, NngEndpoint] = {}
         self._gone: dict[int, None] = {}
         # pipes whose peer has not said hello yet -> looks since it came
-        self._speechless: dict[int, int] = {}
+        self._silent: dict[int, int] = {}
         self._turned_away: list[int] = []
         self._flusher = Flusher()
         self._turns = Turns()
@@ -98,7 +98,7 @@ class NngListener:
     def pipe_added(self, pipe: int) -> None:
         """nng says that a peer is there; it has some seconds to say hello."""
         if pipe not in self._peers and pipe not in self._gone:
-            self._speechless[pipe] = 0
+            self._silent[pipe] = 0
 
     def pipe_removed(self, pipe: int) -> None:
         """nng says that a peer is gone; what it sent before comes first."""
@@ -109,7 +109,7 @@ class NngListener:
             endpoint.lost()
             self._wake_turns()
             self._flusher.flush_marked()
-        elif pipe in self._speechless:
+        elif pipe in self._silent:
             _log.warning(
                 "%s: a peer went away before its hello, or nng cut it off for over %d bytes",
                 self._address,
@@ -208,12 +208,12 @@ class NngListener:
             account=self._memory.account(),
         )
         self._peers[pipe] = endpoint
-        self._speechless.pop(pipe, None)
+        self._silent.pop(pipe, None)
         endpoint.receiver = self._accept(endpoint)
         self._socket.send(pipe, hello())
 
     def _forget(self, pipe: int) -> None:
-        self._speechless.pop(pipe, None)
+        self._silent.pop(pipe, None)
         self._gone[pipe] = None
         if len(self._gone) > REMEMBERED:
             del self._gone[next(iter(self._gone))]
@@ -226,14 +226,14 @@ class NngListener:
                 self._socket.close_pipe(pipe)
             self._drain(DRAIN)
             self._wake_turns()
-            self._watch_speechless()
+            self._watch_silent()
             for endpoint in list(self._peers.values()):
                 endpoint.watch(self._heartbeat)
             self._flusher.flush_marked()
 
-    def _watch_speechless(self) -> None:
-        for pipe, looks in list(self._speechless.items()):
-            self._speechless[pipe] = looks + 1
+    def _watch_silent(self) -> None:
+        for pipe, looks in list(self._silent.items()):
+            self._silent[pipe] = looks + 1
             if looks >= LOOKS_BEFORE_HELLO:
                 _log.warning("%s: turning a peer away: it said no hello", self._address)
                 self._forget(pipe)
