@@ -22,6 +22,7 @@ __all__ = [
     "FaultOf",
     "Kind",
     "ProbeOf",
+    "fields_of",
     "hints_of",
     "sentence_of",
     "unwrap",
@@ -105,6 +106,12 @@ class FaultOf(msgspec.Struct, frozen=True):
 
     kind: str
     sandbox: str
+
+
+@cache
+def fields_of(shape: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """What msgspec tells of a shape's fields: once, as it evaluates every annotation for it."""
+    return msgspec.structs.fields(shape)
 
 
 @cache

@@ -10,13 +10,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
-import msgspec
-
 from actors.likeness import nearest
 from actors.scenario.language import scalars
 from actors.scenario.language.conditions import Conditions, Expect
 from actors.scenario.language.declared import VarDecl
-from actors.scenario.language.kinds import Each, FaultOf, Kind, ProbeOf, hints_of, unwrap
+from actors.scenario.language.kinds import Each, FaultOf, Kind, ProbeOf, fields_of, hints_of, unwrap
 from actors.scenario.language.needs import FAULTS, PROBES
 from actors.scenario.language.thresholds import ASKED, Threshold, impossible, parse_threshold
 from actors.scenario.reading import yamltree
@@ -29,10 +27,12 @@ from actors.scenario.steps.base import Look, Step
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import msgspec
+
 __all__ = ["Binder", "Sources"]
 
-_COMMON = frozenset(item.encode_name for item in msgspec.structs.fields(Step))
-_CONDITIONS = frozenset(item.encode_name for item in msgspec.structs.fields(Conditions))
+_COMMON = frozenset(item.encode_name for item in fields_of(Step))
+_CONDITIONS = frozenset(item.encode_name for item in fields_of(Conditions))
 # keys of `expect` that make sense where another one does
 _ON_VALUE = "its own value (expect: 1, or expect: {at_least: 1})"
 _FACET = {"message": "error", "json": "value"}
@@ -174,7 +174,7 @@ class Binder:
 
     def _struct(self, node: yamltree.Node, shape: type[msgspec.Struct], path: str) -> Any:
         hints = hints_of(shape)
-        fields = {item.encode_name: item for item in msgspec.structs.fields(shape)}
+        fields = {item.encode_name: item for item in fields_of(shape)}
         given = {key.value: (key, value) for key, value in self.pairs(node, path, "a mapping")}
         bound: dict[str, Any] = {}
         with _Faults() as faults:
@@ -325,7 +325,7 @@ class Binder:
         """What a shape alone can't say: which expectations and which inner steps make sense."""
         if step.expect is not None:
             facets = step.facets | {"took"}
-            for item in msgspec.structs.fields(Expect):
+            for item in fields_of(Expect):
                 facet = "value" if item.encode_name in _CONDITIONS else _FACET.get(item.encode_name, item.encode_name)
                 if getattr(step.expect, item.name) is not None and facet not in facets:
                     allowed = ", ".join(sorted(facets)).replace("value", _ON_VALUE) or "nothing"
