@@ -47,6 +47,12 @@ def pytest_configure() -> None:
             signal.signal(signum, meaning)
 
 
+def pytest_collection_finish() -> None:
+    """All modules and tests stay to the end: a collector that went through them again and again would take a twentieth of the time."""
+    gc.collect()
+    gc.freeze()
+
+
 class Hang(Exception):
     """A test reached the bound of its real time."""
 

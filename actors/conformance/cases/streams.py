@@ -20,6 +20,8 @@ __all__ = ["CASES"]
 CASES = Cases()
 
 KIB = 1024
+# as long as a prime, so that bytes at two places of a buffer differ
+_PATTERN = bytes(index * 7 % 251 for index in range(251))
 
 
 @CASES.add(
@@ -82,7 +84,7 @@ async def binary(kata: Kata) -> None:
 async def large(kata: Kata) -> None:
     container = await kata.run()
     process = await container.exec("cat")
-    pieces = [bytes(((number + index) * 7) % 251 for index in range(256 * KIB)) for number in range(4)]
+    pieces = [(_PATTERN * (1 + 256 * KIB // len(_PATTERN)))[number : number + 256 * KIB] for number in range(4)]
 
     async def write() -> None:
         for piece in pieces:
@@ -106,10 +108,11 @@ async def large(kata: Kata) -> None:
 
 
 def _first_difference(seen: bytes | bytearray, wanted: bytes) -> str:
-    for place, (one, other) in enumerate(zip(seen, wanted, strict=False)):
-        if one != other:
-            return f"other ones from byte {place} on"
-    return "the same as far as they go"
+    least = min(len(seen), len(wanted))
+    if seen[:least] == wanted[:least]:
+        return "the same as far as they go"
+    place = next(index for index in range(least) if seen[index] != wanted[index])
+    return f"other ones from byte {place} on"
 
 
 @CASES.add(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Each",
     "Kind",
+    "fields_of",
     "hints_of",
     "sentence_of",
     "unwrap",
@@ -89,6 +90,12 @@ class Each(msgspec.Struct, frozen=True):
 
     texts: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+
+
+@cache
+def fields_of(shape: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """What msgspec tells of a shape's fields: once, as it evaluates every annotation for it."""
+    return msgspec.structs.fields(shape)
 
 
 @cache

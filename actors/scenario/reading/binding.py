@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
-import msgspec
-
 from actors.scenario.language import scalars
 from actors.scenario.language.conditions import Conditions, Expect
 from actors.scenario.language.declared import VarDecl
-from actors.scenario.language.kinds import Each, Kind, hints_of, unwrap
+from actors.scenario.language.kinds import Each, Kind, fields_of, hints_of, unwrap
 from actors.scenario.language.needs import Fault, FaultOf, Probe, ProbeOf
 from actors.scenario.language.thresholds import ASKED, Threshold, impossible, parse_threshold
 from actors.scenario.reading import yamltree
@@ -30,12 +28,14 @@ from actors.suggest import nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import msgspec
+
 W = TypeVar("W", bound=StrEnum)
 
 __all__ = ["Binder", "Sources"]
 
-_COMMON = frozenset(item.encode_name for item in msgspec.structs.fields(Step))
-_CONDITIONS = frozenset(item.encode_name for item in msgspec.structs.fields(Conditions))
+_COMMON = frozenset(item.encode_name for item in fields_of(Step))
+_CONDITIONS = frozenset(item.encode_name for item in fields_of(Conditions))
 # keys of `expect` that make sense where another one does
 _ON_VALUE = "its own value (expect: 1, or expect: {at_least: 1})"
 _FACET = {"message": "error", "json": "value"}
@@ -177,7 +177,7 @@ class Binder:
 
     def _struct(self, node: yamltree.Node, shape: type[msgspec.Struct], path: str) -> Any:
         hints = hints_of(shape)
-        fields = {item.encode_name: item for item in msgspec.structs.fields(shape)}
+        fields = {item.encode_name: item for item in fields_of(shape)}
         given = {key.value: (key, value) for key, value in self.pairs(node, path, "a mapping")}
         bound: dict[str, Any] = {}
         with _Faults() as faults:
@@ -326,7 +326,7 @@ class Binder:
         """What a shape alone can't say: which expectations and which inner steps make sense."""
         if step.expect is not None:
             facets = step.facets | {"took"}
-            for item in msgspec.structs.fields(Expect):
+            for item in fields_of(Expect):
                 facet = "value" if item.encode_name in _CONDITIONS else _FACET.get(item.encode_name, item.encode_name)
                 if getattr(step.expect, item.name) is not None and facet not in facets:
                     allowed = ", ".join(sorted(facets)).replace("value", _ON_VALUE) or "nothing"

@@ -84,8 +84,8 @@ def verbs_of(part: Any) -> Iterator[Step]:
         yield from verbs_of((part.steps, part.finally_))
     elif isinstance(part, Step):
         yield part
-        for item in msgspec.structs.fields(part):
-            yield from verbs_of(getattr(part, item.name))
+        for name in part.__struct_fields__:
+            yield from verbs_of(getattr(part, name))
 
 
 def steps_of(loaded: Loaded) -> Iterator[tuple[str, Step]]:
@@ -103,6 +103,6 @@ def _placed(path: str, part: tuple[object, ...], loaded: Loaded) -> Iterator[tup
             # the one step of a branch stands at the branch's own place
             place = place if place in loaded.lines else path
             yield place, item
-            for field in msgspec.structs.fields(item):
-                if isinstance(inner := getattr(item, field.name), tuple):
-                    yield from _placed(f"{place}.{field.encode_name}", cast("tuple[object, ...]", inner), loaded)
+            for name, word in zip(item.__struct_fields__, item.__struct_encode_fields__, strict=True):
+                if isinstance(inner := getattr(item, name), tuple):
+                    yield from _placed(f"{place}.{word}", cast("tuple[object, ...]", inner), loaded)

@@ -10,11 +10,9 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-import msgspec
-
 from actors.scenario.language.conditions import Conditions, Expect
 from actors.scenario.language.declared import VarDecl
-from actors.scenario.language.kinds import Kind, hints_of, sentence_of, unwrap
+from actors.scenario.language.kinds import Kind, fields_of, hints_of, sentence_of, unwrap
 from actors.scenario.language.needs import Fault, Need, Probe
 from actors.scenario.language.scalars import MAX_EACH, WORDS
 from actors.scenario.reading.scenario import Scenario
@@ -23,6 +21,8 @@ from actors.scenario.steps.base import Look, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import msgspec
 
 __all__ = ["scenario_schema", "schema_text"]
 
@@ -172,10 +172,10 @@ class _Builder:
     def _struct(self, shape: type[msgspec.Struct]) -> Schema:
         hints = hints_of(shape)
         properties: dict[str, Schema] = {}
-        for item in msgspec.structs.fields(shape):
+        for item in fields_of(shape):
             hint = hints[item.name]
             properties[item.encode_name] = _described(self.of(hint), shape, item.encode_name, hint)
-        required = [item.encode_name for item in msgspec.structs.fields(shape) if item.required]
+        required = [item.encode_name for item in fields_of(shape) if item.required]
         return {
             "type": "object",
             "description": _summary(shape),
@@ -186,7 +186,7 @@ class _Builder:
 
     def _conditions(self, shape: type[Conditions], facets: frozenset[str] | None) -> Schema:
         struct = self._struct(shape)
-        own = {item.encode_name for item in msgspec.structs.fields(Conditions)}
+        own = {item.encode_name for item in fields_of(Conditions)}
         if facets is not None:
             allowed = facets | {"took"} | ({"message"} if "error" in facets else frozenset[str]())
             if "value" in facets:

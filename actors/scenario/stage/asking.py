@@ -59,7 +59,8 @@ def as_json(value: object) -> str:
 
 def _plain(value: object) -> Any:
     if isinstance(value, msgspec.Struct):
-        return {item.encode_name: _plain(getattr(value, item.name)) for item in msgspec.structs.fields(value)}
+        names = zip(value.__struct_encode_fields__, value.__struct_fields__, strict=True)
+        return {word: _plain(getattr(value, name)) for word, name in names}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in cast("list[object]", value)]
     if isinstance(value, dict):

@@ -114,8 +114,11 @@ class Tree:
         if path not in self._directories:
             raise CallFailed("Not a directory" if self.status(path) else "No such file or directory")
         every = (*self._directories, *self._image, *self._programs, *self._written, *_DEVICES, "/dev/tty")
-        found = {each: None for each in every if each != "/" and posixpath.dirname(each) == path}
-        return sorted(posixpath.basename(each) for each in found if self.status(each) is not None)
+        prefix = f"{path.rstrip('/')}/"
+        found = {each: each.removeprefix(prefix) for each in every if each.startswith(prefix)}
+        return sorted(
+            name for each, name in found.items() if name and "/" not in name and self.status(each) is not None
+        )
 
     def open(self, path: str, how: str) -> OpenFile:
         """`how` as in the call `Open`. Raises: CallFailed."""
