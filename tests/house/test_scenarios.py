@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from actors.scenario.reading.load import load_file
+from tests.support.command_line import ROOT, katrio
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SCENARIOS = sorted((ROOT / "scenarios").iterdir())
 
 
@@ -27,6 +28,5 @@ def test_there_are_enough_of_them_each_in_a_group_and_with_its_sentence_of_why()
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.name)
 def test_it_validates(scenario: Path) -> None:
-    katrio = Path(sys.executable).with_name("katrio")
-    said = subprocess.run([katrio, "validate", scenario], capture_output=True, text=True, timeout=60, check=False)
+    said = katrio("validate", scenario)
     assert said.returncode == 0, said.stdout + said.stderr

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.leaks import assert_clean, snapshot
+from tests.support.forked_command import server_of_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True, scope="session")
+def commands() -> None:
+    """Their server stays from test to test."""
+    server_of_commands()
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -17,25 +16,19 @@ import pytest
 from actors.conformance.case import Spoken
 from actors.conformance.report.base import GREEN
 from actors.host.facts import choose_engine, read_facts
+from tests.support.command_line import KATRIO, katrio
 from tests.support.conformance import MOST_EXCEPTIONS, exceptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-KATRIO = str(Path(sys.executable).parent / "katrio")
 ENGINE = choose_engine(read_facts())[0]
 
 
 def conformance(*words: str) -> tuple[int, dict[str, Any]]:
     """Its exit code and what it says in JSON."""
-    done = subprocess.run(
-        [KATRIO, "conformance", "--json", *words],
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    done = katrio("conformance", "--json", *words, timeout=150)
     assert done.stdout, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return done.returncode, told
@@ -77,14 +70,7 @@ def test_a_filter_and_an_agent_without_groups() -> None:
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     """What it says to a person."""
-    return subprocess.run(
-        [KATRIO, "conformance", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    return katrio("conformance", *words, timeout=60)
 
 
 @pytest.mark.parametrize(

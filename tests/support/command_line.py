@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.forked_command import ROOT, forked
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["KATRIO", "ROOT", "katrio", "written"]
 
 KATRIO = str(Path(sys.executable).parent / "katrio")
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def katrio(*words: str | Path, timeout: float = 90) -> subprocess.CompletedProcess[str]:
-    """Run it."""
-    return subprocess.run(
-        [KATRIO, *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    """What the command does; how it starts is tested with `KATRIO`."""
+    return forked([KATRIO, *map(str, words)], ROOT, timeout)
 
 
 def written(directory: Path, text: str) -> str:
