@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,12 +13,11 @@ import trio
 from actors.agents.kata import KataAgentConfig
 from actors.api import open_system
 from actors.errors import ResourceExhausted
-
-KATRIO = str(Path(sys.executable).parent / "katrio")
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.command_line import KATRIO, katrio
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
 
 @contextmanager
@@ -49,15 +46,7 @@ def served(directory: Path, agent: str, address: str, *more: str) -> Generator[N
 
 def run(*words: str) -> list[dict[str, Any]]:
     scenarios = [f"scenarios/{name}.yaml" for name in ("streams-apart", "signal-to-all")]
-    done = subprocess.run(
-        [KATRIO, "run", "--world", "attached", "--json", *words, *scenarios],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    done = katrio("run", "--world", "attached", "--json", *words, *scenarios, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     *results, total = map(json.loads, done.stdout.splitlines())
     assert (total["event"], total["runs"]) == ("total", len(results))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,13 +20,14 @@ from actors.nurseries import open_plain_nursery
 from actors.schemas.agent import GuestDetailsRequest, StartContainerRequest
 from actors.schemas.dialect import Dialect
 from actors.system.served import serve_at
+from tests.support.command_line import KATRIO, katrio
 from tests.support.terminals import open_terminal
 from transports.address import parse_agent_address
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+    from pathlib import Path
 
-KATRIO = str(Path(sys.executable).parent / "katrio")
 PROMPT = "katrio> "
 
 
@@ -55,6 +54,8 @@ async def beside(work: Callable[[str], None], tmp_path: Path) -> None:
 
 
 def call(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    if not given:
+        return katrio("call", *words, timeout=60)
     return subprocess.run(
         [KATRIO, "call", *words], capture_output=True, text=True, timeout=60, check=False, input=given
     )

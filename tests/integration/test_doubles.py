@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +22,7 @@ from actors.host.busybox import find_static_busybox
 from actors.host.facts import choose_engine, read_facts
 from actors.host.images import BUSYBOX, ImageStore, default_image_root
 from actors.seams import real_seams
+from tests.support.command_line import katrio
 from tests.support.doubles.opening import DOUBLES
 from tests.support.doubles.power import Options
 from tests.support.doubles.tables import TABLES
@@ -32,6 +32,7 @@ from transports.recognise import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from pathlib import Path
 
     from actors.conformance.subject import Target
     from tests.support.doubles.rows import Row
@@ -122,14 +123,7 @@ def test_files_of_one_command_at_an_agent_that_ends_with_its_sandbox(tmp_path: P
     files = [f"scenarios/{name}.yaml" for name in ("missing-program", "grandchild-holds-the-pipe", "late-wait")]
     words = ["run", "--world", "attached", "--address", address, "--json", "--keep-going", *files]
     with served("today", [address], tmp_path / "run"):
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / "katrio"), *words],
-            cwd=Path(__file__).resolve().parents[2],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = katrio(*words, timeout=120)
     skipped, held, ended, total = map(json.loads, done.stdout.splitlines())
     assert (total["event"], total["runs"]) == ("total", 3)
     assert (skipped["outcome"], held["outcome"], ended["outcome"]) == ("skipped", "held", "error"), done.stdout

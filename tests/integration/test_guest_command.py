@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import stat
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.command_line import KATRIO
+from tests.support.command_line import katrio
 from tests.support.guest_command import served
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 
@@ -62,17 +62,14 @@ def test_what_can_t_be_listened_on_is_told_and_leaves_nothing(directory: Path) -
         ),
         (("--address", f"unix://{loose}/x.sock", "--agent", "hyperstart"), "name it by --tty-address"),
     ):
-        done = subprocess.run(
-            [KATRIO, "guest", *words, *options(directory)], capture_output=True, text=True, timeout=60, check=False
-        )
+        done = katrio("guest", *words, *options(directory), timeout=60)
         assert (done.returncode, done.stdout) == (2, "")
         assert hint in done.stderr
     assert os.listdir(loose) == []
 
 
 def called(address: str, dialect: str) -> subprocess.CompletedProcess[str]:
-    words = [KATRIO, "call", "--address", address, "--dialect", dialect, "Check"]
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL)
+    return katrio("call", "--address", address, "--dialect", dialect, "Check", timeout=60)
 
 
 @pytest.mark.parametrize(

@@ -182,9 +182,7 @@ def test_words_that_make_no_sense_are_told(words: tuple[str, ...], said: str) ->
 
 @pytest.mark.parametrize("option", ["--seed", "--seeds", "--trace"])
 def test_the_options_of_the_simulated_world_are_its_own(option: str) -> None:
-    done = subprocess.run(
-        [KATRIO, "run", option, "1", SCENARIO], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = katrio("run", option, "1", SCENARIO, timeout=60)
     assert done.returncode == 2
     assert f"{option} is for --world simulated" in done.stderr
 
