@@ -28,7 +28,7 @@ ENGINE = choose_engine(read_facts())[0]
 
 def conformance(*words: str) -> tuple[int, dict[str, Any]]:
     """Its exit code and what it says in JSON."""
-    done = katrio("conformance", "--json", *words, timeout=150)
+    done = katrio("conformance", "--json", *words, timeout=240)
     assert done.stdout, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return done.returncode, told
