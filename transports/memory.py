@@ -173,7 +173,7 @@ class MemoryTransport:
     async def serve(
         self, address: str, accept: Callable[[Endpoint], Receiver], *, task_status: trio.TaskStatus[Listener]
     ) -> None:
-        """See `transports.base.Transport`; a cancel breaks the links of all peers."""
+        """See `transports.base.Transport`; cancelling breaks the links of all peers."""
         _check(address)
         if address in self._listeners:
             raise AddressInUse(f"{address} is served already")
@@ -188,7 +188,7 @@ class MemoryTransport:
                 endpoint.deliver()
 
     async def connect(self, address: str, receiver: Receiver, *, task_status: trio.TaskStatus[Endpoint]) -> None:
-        """See `transports.base.Transport`; a cancel breaks the link."""
+        """See `transports.base.Transport`; cancelling breaks the link."""
         _check(address)
         await trio.lowlevel.checkpoint()
         listener = self._listeners.get(address)

@@ -30,7 +30,7 @@ class PortionReader:
     """Reads one stream.
 
     Args:
-        lacking: how many bytes the frame still lacks in whose midst the portions so far end; 0 between frames.
+        lacking: bytes still missing from the partly delivered frame; 0 between frames.
     """
 
     def __init__(self, stream: trio.abc.ReceiveStream, lacking: Callable[[], int]) -> None:

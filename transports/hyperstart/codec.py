@@ -104,7 +104,7 @@ class _Decoder:
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
+        """Bytes still missing from the partly received frame; a lower bound while its header is incomplete."""
         size = len(self._partial)
         length = self._header.unpack_from(self._partial)[1] if size >= self._header.size else self._header.size
         return min(length, self._most) - size if size else 0
@@ -139,7 +139,7 @@ class ControlDecoder(_Decoder):
         super().__init__(_CONTROL, CONTROL_BYTES, "control")
 
     def feed(self, data: bytes) -> list[ControlFrame]:
-        """Take the next bytes, split anywhere. Then look at `failure`."""
+        """Take the next bytes, split at any point. Then check `failure`."""
         return [ControlFrame(code, payload) for code, payload in self.cut(data)]
 
 
@@ -150,7 +150,7 @@ class StreamDecoder(_Decoder):
         super().__init__(_STREAM, most, "stream")
 
     def feed(self, data: bytes) -> list[StreamFrame]:
-        """Take the next bytes, split anywhere. Then look at `failure`."""
+        """Take the next bytes, split at any point. Then check `failure`."""
         return [StreamFrame(sequence, payload) for sequence, payload in self.cut(data)]
 
 

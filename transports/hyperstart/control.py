@@ -74,7 +74,7 @@ class HostControl:
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        """Bytes still missing from the partly received frame; 0 between frames."""
         return self._decoder.lacking
 
     @property
@@ -131,7 +131,7 @@ class HostControl:
         return data
 
     def receive_data(self, data: bytes) -> list[ControlEvent]:
-        """Take bytes from the guest, split anywhere; what they tell. Then look at `failure`."""
+        """Take bytes from the guest, split at any point; return the events they complete. Then check `failure`."""
         events: list[ControlEvent] = []
         if self._failure is not None:
             return events
@@ -223,7 +223,7 @@ class GuestControl:
 
     @property
     def failure(self) -> RemoteProtocolError | None:
-        """What a real guest would have died of; sticky."""
+        """The error that would have killed a real guest; sticky."""
         return self._failure
 
     @property

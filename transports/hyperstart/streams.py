@@ -62,12 +62,12 @@ class HostStreams:
 
     @property
     def failure(self) -> RemoteProtocolError | None:
-        """What the guest broke; sticky."""
+        """The guest's protocol violation, if any; sticky."""
         return self._failure
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        """Bytes still missing from the partly received frame; 0 between frames."""
         return self._decoder.lacking
 
     def open(self, *, terminal: bool) -> tuple[int, int]:
@@ -108,7 +108,7 @@ class HostStreams:
         return frames
 
     def receive_data(self, data: bytes) -> list[Output | Ended]:
-        """Take bytes from the guest, split anywhere; what they tell. Then look at `failure`."""
+        """Take bytes from the guest, split at any point; return the events they complete. Then check `failure`."""
         if self._failure is not None:
             return []
         frames = self._decoder.feed(data)
@@ -153,7 +153,7 @@ class GuestStreams:
 
     @property
     def failure(self) -> RemoteProtocolError | None:
-        """What a real guest would have died of; sticky until the next host."""
+        """The error that would have killed a real guest; sticky until the next host."""
         return self._failure
 
     def begin_host(self) -> None:
@@ -182,7 +182,7 @@ class GuestStreams:
         return data
 
     def receive_data(self, data: bytes) -> list[Input]:
-        """Take bytes from the host, split anywhere. Then look at `failure`."""
+        """Take bytes from the host, split at any point. Then check `failure`."""
         if self._failure is not None:
             return []
         frames = self._decoder.feed(data)

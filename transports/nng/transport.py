@@ -56,7 +56,7 @@ class NngTransport:
     async def serve(
         self, address: str, accept: Callable[[Endpoint], Receiver], *, task_status: trio.TaskStatus[Listener]
     ) -> None:
-        """See `transports.base.Transport`; a cancel breaks the links of all peers."""
+        """See `transports.base.Transport`; cancelling breaks the links of all peers."""
         parse_mailbox_address(address)
         await trio.lowlevel.checkpoint()
         socket = RawRep()
@@ -78,7 +78,7 @@ class NngTransport:
             await _close(socket)
 
     async def connect(self, address: str, receiver: Receiver, *, task_status: trio.TaskStatus[Endpoint]) -> None:
-        """See `transports.base.Transport`; a cancel breaks the link."""
+        """See `transports.base.Transport`; cancelling breaks the link."""
         parse_mailbox_address(address)
         socket = RawReq()
         link = NngLink(

@@ -113,7 +113,7 @@ class FrameDecoder:
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
+        """Bytes still missing from the partly received frame; a lower bound while its header is incomplete."""
         return self._skip or (self._needed - len(self._partial) if self._partial else 0)
 
     def feed(self, data: bytes) -> list[Frame]:

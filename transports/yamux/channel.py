@@ -67,7 +67,7 @@ class YamuxChannel:
         finally:
             self._end(EndpointClosed("the yamux channel was closed on our side"))
             await self._say_goodbye()
-            # shielded, and instant: a Cancelled from the closing would hide the error that ended us
+            # shielded, and never blocks: a Cancelled raised here would hide the error that ended the connection
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(self._stream)
 
@@ -119,7 +119,7 @@ class YamuxChannel:
         return stream
 
     def _again(self) -> TransportError:
-        # one instance raised in many tasks would gather all their tracebacks
+        # a new instance for each task: one shared instance would accumulate every task's traceback
         assert self.ended is not None
         return type(self.ended)(*self.ended.args)
 

@@ -79,7 +79,7 @@ class FrameDecoder:
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
+        """Bytes still missing from the partly received frame; a lower bound while its header is incomplete."""
         size = len(self._buffer)
         if size < HEADER_BYTES:
             return HEADER_BYTES - size if size else 0
@@ -87,7 +87,7 @@ class FrameDecoder:
         return HEADER_BYTES + (number if kind == Kind.DATA else 0) - size
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are whole now, those before a failure among them. Then look at `failure`."""
+        """The frames that are whole now, those before a failure among them. Then check `failure`."""
         frames: list[Frame] = []
         if self.failure is not None:
             return frames

@@ -116,7 +116,7 @@ class Session:
 
     Args:
         client: it opens odd streams, a server even ones.
-        clock: in seconds, from anywhere; for bounds on floods alone.
+        clock: monotonic seconds with any origin; used only for rate limits.
     """
 
     def __init__(self, *, client: bool, clock: Callable[[], float]) -> None:
@@ -152,7 +152,7 @@ class Session:
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        """Bytes still missing from the partly received frame; 0 between frames."""
         return self._decoder.lacking
 
     @property
@@ -199,7 +199,7 @@ class Session:
         return stream
 
     def send(self, stream: int, data: bytes | memoryview) -> int:
-        """Queue what there is room for; how many of the first bytes. Raises: KeyError when the stream is gone."""
+        """Queue what there is room for; how many of the first bytes. Raises: KeyError when the stream no longer exists."""
         found = self._streams[stream]
         if found.fin_due:
             raise LocalProtocolError("this stream was ended")
