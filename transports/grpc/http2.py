@@ -3,7 +3,7 @@
 Theory of operation. Received bytes pass `gate`, which yields whole frames and header blocks; `_take` decides what of them h2,
 which keeps stream states and windows, may see; `receive` yields events. An offence on one stream must cost only that stream
 (RFC 9113, 5.4), but h2 closes the connection for nearly all of them, and even for legal frames that were in flight when we reset
-a stream. So h2 gets only frames that are valid for their stream. Header blocks are all decompressed here, as HPACK's table is
+a stream. So faults of one stream are handled here and never reach h2. Header blocks are all decompressed here, as HPACK's table is
 shared; h2 is told of each by a one-byte block. Data for an ended stream is dropped and its connection window returned.
 
 Sending never waits: what the windows don't allow is kept in `_held` and resumed by WINDOW_UPDATE or SETTINGS, so senders check
