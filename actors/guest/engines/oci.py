@@ -276,7 +276,7 @@ class OciEngine:
         return RealProcess(reaped, stdio, runtime=self._own.name)
 
     def _until_sized(self, verb: str, process: Document, root: Root) -> AbstractAsyncContextManager[None]:
-        """During the block, block the execve of an exec's program where its terminal would get its size too late."""
+        """Within the block, hold back the execve of an exec's program whose runtime sizes its terminal too late."""
         if verb != "exec" or self._name not in _SIZES_LATE or not process.get("consoleSize"):
             return nullcontext()
         program = root.find_program(process["args"][0], process["env"], process["cwd"])

@@ -76,7 +76,7 @@ def is_bind(mount: Document) -> bool:
 
 
 def _mounts(asked: list[Document]) -> list[Document]:
-    """The client's mounts, after those of our defaults whose destination it does not use; shorter destinations first."""
+    """Default mounts whose destination the client does not use, and the client's; shorter destinations first."""
     named = {mount["destination"] for mount in asked}
     every = [mount for mount in _MOUNTS if mount["destination"] not in named] + list(asked)
     return sorted(every, key=lambda mount: mount["destination"].count("/") if mount["destination"] != "/" else 0)
