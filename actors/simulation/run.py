@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 # virtual; longer than any scenario, so that a program that sleeps for a year does not keep a run alive
 HORIZON_SECONDS = 100_000.0
-# cancellation attempts before shields are opened: shielded cleanup may need time too
+# the deadlock, counting from 1, at which shields are opened: shielded cleanup after the first may need time
 _SHIELDS_OPEN_AT = 2
 
 
