@@ -5,7 +5,6 @@ given up, so only that number is kept. Any other frame that matches nothing
 wastes host time, and no correct agent sends it; a few are ignored as old agents have bugs.
 Frames that match but carry nothing (a ping, an empty frame, a stream opened and cancelled) are legal occasionally: they are
 rate-limited. Without I/O.
-then: for it there are rates. Without I/O; the clock is given.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 There, every call closed the shared client, aborting concurrent calls; here the last call to end closes it. The
 inner link redials for the next call.
-dialling: the link inside dials again for the next call.
 """
 
 from __future__ import annotations
