@@ -1,7 +1,8 @@
 """Socket addresses, parsed once into a frozen value; one table of schemes.
 
-Two kinds are never interchangeable: where an agent listens (`unix://`, `vsock://`, `hvsock://`, `remote:`, `serial:`) and
-where a katrio takes requests (`ipc://`, `inproc://`). Opening them is in `transports.agent_sockets` and `transports.schemes`.
+Two kinds are never interchangeable: where an agent listens (`unix://`, `vsock://`, `hvsock://`, `remote:`, `serial:`)
+and where a katrio takes requests (`ipc://`, `inproc://`). Opening them is in `transports.agent_sockets` and
+`transports.schemes`.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ _INVISIBLE = re.compile(
 def printable(text: str, keep: str = "") -> str:
     """Escape, as `\\x1b`, every character that is invisible or could control a terminal or reorder a line.
 
-    That is: control characters (C0, DEL, C1), line ends, bidirectional controls, zero-width characters, spaces other than
-    U+0020, lone surrogates, and unassigned code points. Idempotent.
+    That is: control characters (C0, DEL, C1), line ends, bidirectional controls, zero-width characters, spaces other
+    than U+0020, lone surrogates, and unassigned code points. Idempotent.
 
     Args:
         keep: characters that stay as they are, such as "\\n" where the text may have several lines.

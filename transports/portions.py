@@ -1,10 +1,10 @@
 """Reads an untrusted peer's bytes in portions, so that other tasks run in between.
 
-One read returns up to 256 KiB, which can be twenty thousand frames: handled in one go, they would block every other task.
-So the data is handed out in portions: a small number of bytes, or the rest of the current frame if that is more.
-The first portion is immediate; later ones wait for a turn. In one Trio run, one reader per scheduler pass gets
-a turn, so that many flooding links cost the others no more than one. After a read larger than a
-portion, the next read waits for a turn too.
+One read returns up to 256 KiB, which can be twenty thousand frames: handled in one go, they would block every other
+task. So the data is handed out in portions: a small number of bytes, or the rest of the current frame if that is more.
+The first portion is immediate; later ones wait for a turn. In one Trio run, one reader per scheduler pass gets a turn,
+so that many flooding links cost the others no more than one. After a read larger than a portion, the next read waits
+for a turn too.
 
 How much a peer may send is for its protocol to limit.
 """

@@ -33,11 +33,11 @@ class Peer(StrEnum):
 # hyperstart codes that a guest sends: READY, ACK, ERROR, NEXT, PROCESSASYNCEVENT; the largest plausible frame
 _CODES = frozenset({8, 9, 10, 14, 23})
 _MOST_FRAME = 4 * 1024 * 1024
-# to a hyperstart control channel: PING with four bytes of ignored payload; to its stream channel: an empty frame for an unknown
-# stream, which it echoes; to yamux: a ping. A whole frame in each, as a partial one kills a hyperstart guest
+# to a hyperstart control channel: PING with four bytes of ignored payload; to its stream channel: an empty frame for an
+# unknown stream, which it echoes; to yamux: a ping. A whole frame in each, as a partial one kills a hyperstart guest
 _PING = struct.pack(">BBHII", 0, 2, 1, 12, 12)
-# a request to a service that does not exist: UNIMPLEMENTED. Its stream id equals its length, so that to hyperstart it is a
-# whole control frame with an unknown code
+# a request to a service that does not exist: UNIMPLEMENTED. Its stream id equals its length, so that to hyperstart it
+# is a whole control frame with an unknown code
 _SERVICE = b"\x0a\x0ekatrio.Nothing\x12\x03Ask"
 _TTRPC = struct.pack(">IIBB", len(_SERVICE), 10 + len(_SERVICE), 1, 0) + _SERVICE
 # HTTP/1 servers answer with an error line, HTTP/2 servers with SETTINGS

@@ -1,10 +1,10 @@
 """Report within a second who really listens at an address, so that callers neither hang nor parse nonsense.
 
-For addresses that a user typed. The first bytes of a connection identify a peer that speaks first. If a
-connection stays silent or ends, separate connections are opened to probe, where several are possible: a serial
-port and hyperstart's channels allow only one. A VMM holds back a second connection, and delivers its data to the guest
-once the first has closed: there only the first connection's own bytes count, however slow the guest is. An agent that is
-merely slow is left alone. Patterns are in `recognise`.
+For addresses that a user typed. The first bytes of a connection identify a peer that speaks first. If a connection
+stays silent or ends, separate connections are opened to probe, where several are possible: a serial port and
+hyperstart's channels allow only one. A VMM holds back a second connection, and delivers its data to the guest once the
+first has closed: there only the first connection's own bytes count, however slow the guest is. An agent that is merely
+slow is left alone. Patterns are in `recognise`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def recognising_dialer(dial: Dialer, expected: Peer, *, several: bool = True, be
         several: the address accepts concurrent connections; only believed for a Kata agent.
         beneath: dials the unix socket below a hybrid one: its listener may be no VMM.
 
-    Besides what `dial` raises, the dialer raises:
-    WrongPeer: another kind of peer is there. A stream raises BrokenResourceError caused by it.
+    Besides what `dial` raises, the dialer raises: WrongPeer: another kind of peer is there. A stream raises
+    BrokenResourceError caused by it.
     """
 
     asks = several and expected in _WITH_SEVERAL

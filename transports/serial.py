@@ -62,8 +62,8 @@ async def serve_serial(
 ) -> None:
     """Serve the guest's end of a channel until cancelled, with one peer at a time.
 
-    A device is opened, and reopened when its peer is gone. Without one, a unix socket is created, as a VMM's chardev does;
-    a second concurrent peer is closed.
+    A device is opened, and reopened when its peer is gone. Without one, a unix socket is created, as a VMM's chardev
+    does; a second concurrent peer is closed.
 
     Raises: as `serial_dialer`'s dialer before it has started, and as `transports.stream.serve_unix`.
     """

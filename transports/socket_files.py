@@ -1,10 +1,10 @@
 """Socket files: who may create one where, and who removes it. One rule for all our listeners at a path.
 
-A listener binds under a temporary name and renames the file to its final path, under the directory's lock, which resolves
-a race of two listeners and never exposes a file with a wider mode. On exit it removes the file only if it is its own.
-The path can't tell that: another listener may have replaced the file. Nor can the inode
-number alone, which is reused once a file is gone; so a descriptor keeps our inode alive until that check. nng unlinks
-the name that it bound, which no longer exists by then.
+A listener binds under a temporary name and renames the file to its final path, under the directory's lock, which
+resolves a race of two listeners and never exposes a file with a wider mode. On exit it removes the file only if it is
+its own. The path can't tell that: another listener may have replaced the file. Nor can the inode number alone, which is
+reused once a file is gone; so a descriptor keeps our inode alive until that check. nng unlinks the name that it bound,
+which no longer exists by then.
 
 Address syntax is in `transports.address`.
 """

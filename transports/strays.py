@@ -1,10 +1,9 @@
 """Frames that nobody waits for: a few are ignored, more end the link.
 
-A reply that arrives after its caller gave up is legal and not counted: at most as many can come as calls were
-given up, so only that number is kept. Any other frame that matches nothing
-wastes host time, and no correct agent sends it; a few are ignored as old agents have bugs.
-Frames that match but carry nothing (a ping, an empty frame, a stream opened and cancelled) are legal occasionally: they are
-rate-limited. Without I/O.
+A reply that arrives after its caller gave up is legal and not counted: at most as many can come as calls were given up,
+so only that number is kept. Any other frame that matches nothing wastes host time, and no correct agent sends it; a few
+are ignored as old agents have bugs. Frames that match but carry nothing (a ping, an empty frame, a stream opened and
+cancelled) are legal occasionally: they are rate-limited. Without I/O.
 """
 
 from __future__ import annotations

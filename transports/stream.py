@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKLOG", "SocketStream", "dial_with_backoff", "serve_accepted", "serve_unix", "unix_dialer"]
 
-# accept backlog; the kernel caps it at net.core.somaxconn, whose default this is. When it is full, connect on a unix socket
-# does not block but fails with EAGAIN, which most dialers don't expect
+# accept backlog; the kernel caps it at net.core.somaxconn, whose default this is. When it is full, connect on a unix
+# socket does not block but fails with EAGAIN, which most dialers don't expect
 BACKLOG = 4096
 # size of one read: trio's default, doubled while reads come back full
 RECEIVE_BYTES = 64 * 1024
@@ -196,10 +196,10 @@ async def serve_unix(
 ) -> None:
     """Listen on `path` until cancelled; each peer gets its own task, which runs `handler(stream)`.
 
-    The socket file has mode 0600; its directory must be ours, with mode 0700, and is created if missing. A file without a
-    listener is replaced; ours is removed on exit. An abstract `@name` has no file and no mode: peers of users other
-    than ours and root are closed. A handler owns its stream; an exception from it ends the listener.
-    `task_status` is given the path once peers can dial it.
+    The socket file has mode 0600; its directory must be ours, with mode 0700, and is created if missing. A file without
+    a listener is replaced; ours is removed on exit. An abstract `@name` has no file and no mode: peers of users other
+    than ours and root are closed. A handler owns its stream; an exception from it ends the listener. `task_status` is
+    given the path once peers can dial it.
 
     Raises:
         AddressError: not usable as a socket path.

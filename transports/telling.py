@@ -1,8 +1,8 @@
 """Tell a waiting user what is waited for, and fail at once when waiting is pointless.
 
-For interactive commands. A local path without a listener is most likely a typo: it fails
-at once, where a program that has just started its agent would retry. Anything else may still come up: a booting VM, a
-slow guest. How long to wait is decided in `transports.stream.dial_with_backoff`.
+For interactive commands. A local path without a listener is most likely a typo: it fails at once, where a program that
+has just started its agent would retry. Anything else may still come up: a booting VM, a slow guest. How long to wait is
+decided in `transports.stream.dial_with_backoff`.
 """
 
 from __future__ import annotations

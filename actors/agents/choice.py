@@ -1,7 +1,6 @@
 """virtcontainers' agent names and configurations, and the agent for each.
 
-An unknown name raises; virtcontainers
-fell back to noop there, with which everything seems to work.
+An unknown name raises; virtcontainers fell back to noop there, with which everything seems to work.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Identifies an agent by harmless requests: katrio's own guest or a real agent, of which kind, and whether it has a sandbox.
 
-For agents that somebody else started. No request creates, ends or freezes anything, and version texts are not
-relied on. Our guest answers Version for a service of its own (`actors.schemas.guestwords`). Others are told apart
-by asking for the counters of a container that does not exist: Kata's agents (Rust, 2 and later) answer INVALID_ARGUMENT; 1.x's (Go)
-FAILED_PRECONDITION without a sandbox, NOT_FOUND with one; both list storage handlers in GetGuestDetails. Kata's have no call
-for the sandbox, but only CreateSandbox mounts its IPC namespace's file, which GetVolumeStats can see (beside a
-file left by an earlier agent, none can create a sandbox either). Counters need the lock under which such an agent works, so a
-hung one is detected. Monitoring is in `actors.sandbox.health`.
+For agents that somebody else started. No request creates, ends or freezes anything, and version texts are not relied
+on. Our guest answers Version for a service of its own (`actors.schemas.guestwords`). Others are told apart by asking
+for the counters of a container that does not exist: Kata's agents (Rust, 2 and later) answer INVALID_ARGUMENT; 1.x's
+(Go) FAILED_PRECONDITION without a sandbox, NOT_FOUND with one; both list storage handlers in GetGuestDetails. Kata's
+have no call for the sandbox, but only CreateSandbox mounts its IPC namespace's file, which GetVolumeStats can see
+(beside a file left by an earlier agent, none can create a sandbox either). Counters need the lock under which such an
+agent works, so a hung one is detected. Monitoring is in `actors.sandbox.health`.
 """
 
 from __future__ import annotations

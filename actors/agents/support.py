@@ -51,8 +51,8 @@ class VerbTable(NamedTuple):
         return {(row.kind, row.verb): row.supports[index] for row in self.rows}
 
 
-# kind of event -> where it is reported, and where it can't occur: with noop nothing runs, so nothing ends; plain processes
-# have no memory limit
+# kind of event -> where it is reported, and where it can't occur: with noop nothing runs, so nothing ends; plain
+# processes have no memory limit
 _EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "state": (EVERYWHERE, frozenset()),
     "deleted": (EVERYWHERE, frozenset()),

@@ -1,7 +1,7 @@
 """A conformance case: an immutable row with texts for the report, and the function that tests an agent.
 
-A case passes unless its function raises: `FallsShort` says what was expected and what was seen instead, Unsupported that the
-agent lacks the feature. Running cases is in `runner`; talking to an agent in `kata` and `hyperstart`.
+A case passes unless its function raises: `FallsShort` says what was expected and what was seen instead, Unsupported
+that the agent lacks the feature. Running cases is in `runner`; talking to an agent in `kata` and `hyperstart`.
 """
 
 from __future__ import annotations

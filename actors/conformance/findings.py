@@ -1,8 +1,8 @@
 """Non-fatal findings of a case, and its time limits: the part of a subject that both kinds of agent share.
 
 What an agent does and which code it uses are separate questions: a refusal with another code is recorded, and the case
-continues. A lost link never counts as a refusal: the runner checks whether the agent is still alive. Calls to an agent are in
-`kata` and `hyperstart`.
+continues. A lost link never counts as a refusal: the runner checks whether the agent is still alive. Calls to an agent
+are in `kata` and `hyperstart`.
 """
 
 from __future__ import annotations

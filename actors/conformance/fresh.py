@@ -1,7 +1,7 @@
 """Runs cases against an agent that can be restarted, so that no case affects another.
 
-One new agent for parallel cases and one for risky ones, another whenever one was lost, and one per destructive
-case. If several cases were running when an agent was lost, they are run again, each on an agent of its own, to find the one
+One new agent for parallel cases and one for risky ones, another whenever one was lost, and one per destructive case. If
+several cases were running when an agent was lost, they are run again, each on an agent of its own, to find the one
 responsible. Running is in `runner`.
 """
 

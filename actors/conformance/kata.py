@@ -1,8 +1,7 @@
 """A Kata agent under test: raw RPCs over a case's own links, and containers that are removed after it.
 
-`Kata.call` makes any RPC of the API; `kata_container` has shortcuts for containers and processes. The
-specifications are accepted by every Kata agent: today's, 1.x, and ours. Assertions are in
-`expect`.
+`Kata.call` makes any RPC of the API; `kata_container` has shortcuts for containers and processes. The specifications
+are accepted by every Kata agent: today's, 1.x, and ours. Assertions are in `expect`.
 """
 
 from __future__ import annotations
@@ -148,7 +147,8 @@ class KataTarget:
     async def make_sandbox(self) -> str:
         """Create one unless there is one, as far as can be told: a second may destroy what is in the first.
 
-        Returns why there may be none, for display: every case that needs one fails then. Raises: KatrioError, when the link is lost.
+        Returns why there may be none, for display: every case that needs one fails then. Raises: KatrioError, when the
+        link is lost.
         """
         who, silent = await self._asked_who()
         self.version = who.version[:SHOWN_BYTES]

@@ -1,9 +1,9 @@
 """Runs cases against one agent, in parallel and each with a time limit, whatever the agent does.
 
 An agent that hangs, dies, lies or floods fails only the cases affected. Its liveness is checked after each expired time
-limit, each lost link and each case that is known to end agents; the first failed check ends the run: running
-cases are aborted and reported as suspects, a single one as the cause, and the rest are not asked. So a lost agent costs
-one time limit in all. What a case made is removed after it. For agents that can be restarted: `fresh`; results are shown in
+limit, each lost link and each case that is known to end agents; the first failed check ends the run: running cases are
+aborted and reported as suspects, a single one as the cause, and the rest are not asked. So a lost agent costs one time
+limit in all. What a case made is removed after it. For agents that can be restarted: `fresh`; results are shown in
 `report`.
 """
 

@@ -49,8 +49,8 @@ _AT_ONCE = Stop(grace_seconds=0, force=True)
 _S, _E = ContainerState, ContainerEvent
 # states in which a lost reply leaves the container's real state unknown
 _IN_DOUBT = frozenset({_S.STARTING, _S.RUNNING, _S.PAUSED})
-# (our state, the guest's state) -> the events that must have happened. None: an agent that can't tell. A real one must never
-# be asked to start twice (it would hang), so an ambiguous start counts as done.
+# (our state, the guest's state) -> the events that must have happened. None: an agent that can't tell. A real one must
+# never be asked to start twice (it would hang), so an ambiguous start counts as done.
 _TOLD: Mapping[tuple[ContainerState, ContainerState | None], tuple[ContainerEvent, ...]] = {
     (_S.STARTING, _S.READY): (_E.START_FAILED,),
     (_S.STARTING, _S.RUNNING): (_E.STARTED,),

@@ -1,7 +1,7 @@
 """Lists a container's processes: through the agent, or by running `ps` in the container if the agent has no such call.
 
-Today's Kata agent API has no ListProcesses; our guest serves that of 1.x. A `ps` run
-in the container is excluded from its own output. Processes started by callers are in `processes`.
+Today's Kata agent API has no ListProcesses; our guest serves that of 1.x. A `ps` run in the container is excluded from
+its own output. Processes started by callers are in `processes`.
 """
 
 from __future__ import annotations

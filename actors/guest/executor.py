@@ -1,11 +1,12 @@
 """The guest's async layer: asks the model, drives the engine, reports results to the model.
 
-Theory of operation. Services translate a protocol and call this. Calls that change a container hold its lock (`_changing`): one
-runs at a time. Waiting for the lock can be cancelled; once it is held the call is shielded and bounded by `mutate_seconds`, so
-that model and engine agree even if the caller has gone. Signals, stdio, waits and kills take no lock. So a container can always be
-removed: `remove` first kills without the lock, which ends a call that hangs on the container, and then takes it.
-Each process has a task, `_until_end`: on its end it updates the model, wakes waiters, and starts tasks that move unread output
-to memory and close the descriptors (`process_io`). A process or container is forgotten only after that end.
+Theory of operation. Services translate a protocol and call this. Calls that change a container hold its lock
+(`_changing`): one runs at a time. Waiting for the lock can be cancelled; once it is held the call is shielded and
+bounded by `mutate_seconds`, so that model and engine agree even if the caller has gone. Signals, stdio, waits and kills
+take no lock. So a container can always be removed: `remove` first kills without the lock, which ends a call that hangs
+on the container, and then takes it. Each process has a task, `_until_end`: on its end it updates the model, wakes
+waiters, and starts tasks that move unread output to memory and close the descriptors (`process_io`). A process or
+container is forgotten only after that end.
 """
 
 from __future__ import annotations
@@ -259,8 +260,9 @@ class Executor:
     async def signal(self, container: str, process: str, signum: int) -> None:
         """Signal one process; SIGTERM and SIGKILL to an ended one are no errors.
 
-        An init without a SIGTERM handler would ignore it, being pid 1 of its namespace: it gets SIGKILL, as Kata's agents do. SIGKILL
-        to a frozen init would stay pending until it is thawed (cgroup v1); as its end is the container's, all processes are killed.
+        An init without a SIGTERM handler would ignore it, being pid 1 of its namespace: it gets SIGKILL, as Kata's
+        agents do. SIGKILL to a frozen init would stay pending until it is thawed (cgroup v1); as its end is the
+        container's, all processes are killed.
 
         Raises: NotFound, InvalidArgument; InvalidTransition for any other signal to an ended process.
         """

@@ -1,7 +1,7 @@
 """Metrics in Prometheus text format, in families.
 
-For GetMetrics. Pure. Names are those of kata's agent where the meaning is the same
-(`kata_agent_`, `kata_guest_`), and `katrio_` otherwise.
+For GetMetrics. Pure. Names are those of kata's agent where the meaning is the same (`kata_agent_`, `kata_guest_`), and
+`katrio_` otherwise.
 """
 
 from __future__ import annotations

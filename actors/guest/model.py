@@ -186,7 +186,9 @@ class GuestModel:
     def begin_exec(self, container: str, process: str, unread: Collection[str] = ()) -> str | None:
         """Reserve the process id; returns the id of an ended process that is forgotten to make room, or None.
 
-        The id of an ended process is free once its exit status was delivered: it is forgotten then, as Kata's agents do at once. To make room, the host forgets the same process: of those that have ended and are not `unread`, the one started first.
+        The id of an ended process is free once its exit status was delivered: it is forgotten then, as Kata's agents do
+        at once. To make room, the host forgets the same process: of those that have ended and are not `unread`, the one
+        started first.
 
         Raises: NotFound, InvalidTransition, AlreadyExists, InvalidArgument, ResourceExhausted.
         """

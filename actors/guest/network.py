@@ -1,7 +1,7 @@
 """The network of a sandbox in the guest's own namespace: links, addresses, routes and neighbours, over netlink.
 
-For the embedded platform. Only ever used in a namespace that the guest created. Message encoding is in `netlink`. Nothing
-moves devices into the namespace yet, so only the loopback exists.
+For the embedded platform. Only ever used in a namespace that the guest created. Message encoding is in `netlink`.
+Nothing moves devices into the namespace yet, so only the loopback exists.
 """
 
 from __future__ import annotations

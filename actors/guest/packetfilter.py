@@ -1,7 +1,6 @@
 """The packet filter of a sandbox in the guest's own network namespace, through the iptables programs.
 
-For the embedded platform. Never run in the machine's namespace. Rules are validated by
-iptables-restore.
+For the embedded platform. Never run in the machine's namespace. Rules are validated by iptables-restore.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """One process's streams and exit status, as services use them.
 
-Theory of operation. While a process lives, unread output stays in its pipe and blocks the writer (backpressure). After its end,
-`keep` moves the rest into memory (`Leftover`, bounded for the whole guest) and closes the stream at end of file, so that an ended
-process holds no descriptor even if nobody reads. Readers and `keep` share a lock, `_turn`; a new reader first cancels a `keep` that
-is waiting for bytes or for the lock (`_keeping`), so that it gets kept bytes at once, and `keep` then retries. A descendant may hold
-the pipe open and write on: beyond a bound `keep` waits in `_room` until a reader takes some. `forget` wakes it, and
-closing the stream ends its read.
+Theory of operation. While a process lives, unread output stays in its pipe and blocks the writer (backpressure). After
+its end, `keep` moves the rest into memory (`Leftover`, bounded for the whole guest) and closes the stream at end of
+file, so that an ended process holds no descriptor even if nobody reads. Readers and `keep` share a lock, `_turn`; a new
+reader first cancels a `keep` that is waiting for bytes or for the lock (`_keeping`), so that it gets kept bytes at
+once, and `keep` then retries. A descendant may hold the pipe open and write on: beyond a bound `keep` waits in `_room`
+until a reader takes some. `forget` wakes it, and closing the stream ends its read.
 
-Writers take turns by `_stdin_turn`. Closing stdin takes no lock: it wakes a writer that is blocked on a full pipe, which returns how
-much it wrote. States and signals are in the model.
+Writers take turns by `_stdin_turn`. Closing stdin takes no lock: it wakes a writer that is blocked on a full pipe,
+which returns how much it wrote. States and signals are in the model.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The guest's main: an engine, the executor and one protocol's service on its unix sockets, until SIGTERM.
 
-Runs in the launcher's child, inside its namespaces. The working directory is the state
-directory. An orderly shutdown kills and deletes every container. Namespaces and sweeping are in `launch`.
+Runs in the launcher's child, inside its namespaces. The working directory is the state directory. An orderly shutdown
+kills and deletes every container. Namespaces and sweeping are in `launch`.
 """
 
 from __future__ import annotations

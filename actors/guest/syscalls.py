@@ -1,7 +1,7 @@
 """System calls missing in Python: namespaces, mounts, prctl, file notifications, and the loopback interface.
 
-For the launcher and the engines. Standard library only. One function for each call
-that the guest makes, each raising OSError with the call's name.
+For the launcher and the engines. Standard library only. One function for each call that the guest makes, each raising
+OSError with the call's name.
 """
 
 from __future__ import annotations

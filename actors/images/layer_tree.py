@@ -23,8 +23,8 @@ class Node:
     def __init__(self, parent: Node | None, name: str, layer: int) -> None:
         self.parent = parent
         self.name = name
-        # the layer that made it; for a directory also the last layer that named it, that changed anything below it, and that
-        # removed what lower layers had made in it
+        # the layer that made it; for a directory also the last layer that named it, that changed anything below it, and
+        # that removed what lower layers had made in it
         self.layer = layer
         self.touched = layer
         self.rid = -1

@@ -1,12 +1,12 @@
 """Applies the layers of one image, tars, in order to a directory, and touches nothing outside of it.
 
-Theory of operation. Every byte is hostile; the target is an empty directory that nobody else sees. Everything made so far is also
-a tree in memory (`layer_tree`), in which all names are resolved: a symlink leads where it would in the container, never out of the
-root, and paths given to the kernel go through real directories only. Each node records the layer that made it, and each directory the last
-layer that changed anything below it: so a whiteout hides exactly what lower layers made, and a directory that was
-cleared is not scanned again. The cost is linear in the tars' bytes, names and entries. Only `finish` sets modes, owners and times of
-directories, which are 0700 and ours until then, so that later layers can fill read-only ones without root. Modes don't depend on
-the umask.
+Theory of operation. Every byte is hostile; the target is an empty directory that nobody else sees. Everything made so
+far is also a tree in memory (`layer_tree`), in which all names are resolved: a symlink leads where it would in the
+container, never out of the root, and paths given to the kernel go through real directories only. Each node records the
+layer that made it, and each directory the last layer that changed anything below it: so a whiteout hides exactly what
+lower layers made, and a directory that was cleared is not scanned again. The cost is linear in the tars' bytes, names
+and entries. Only `finish` sets modes, owners and times of directories, which are 0700 and ours until then, so that
+later layers can fill read-only ones without root. Modes don't depend on the umask.
 """
 
 from __future__ import annotations

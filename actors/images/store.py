@@ -1,8 +1,8 @@
 """The image store: from references to unpacked root directories, and the built-in minimal image.
 
 Used on the host, which passes directories to the guest. The built-in `busybox` root is made from this machine's static
-busybox, once per version of that binary; images are unpacked once per digest. Roots are kept in `unpacked`; a container's
-writable layer is made by the guest's engine. Registries are not supported.
+busybox, once per version of that binary; images are unpacked once per digest. Roots are kept in `unpacked`; a
+container's writable layer is made by the guest's engine. Registries are not supported.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ class ImageStore:
     ) -> None:
         """`busybox` is the static binary for the built-in root; None if this machine has none.
 
-        `checkpoint` is called repeatedly in long operations; an exception from it aborts them and leaves nothing partial.
+        `checkpoint` is called repeatedly in long operations; an exception from it aborts them and leaves nothing
+        partial.
         """
         self._store = Store(root, limits, checkpoint)
         self._busybox = busybox

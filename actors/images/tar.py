@@ -1,14 +1,14 @@
 """A streaming tar reader for untrusted input: every header is checked, and truncation is always detected.
 
-For image layers and `docker save` archives. Python's `tarfile` is not safe for hostile input: it takes a
-later header that is broken or truncated for the end of the tar, its search in a PAX header of N digits takes N * N steps (1 MiB:
-an hour within one call), it follows header chains by recursion, and holds a sparse file's map of any size. What
-counts as a member and as broken follows Go's `archive/tar`, which Docker uses.
+For image layers and `docker save` archives. Python's `tarfile` is not safe for hostile input: it takes a later header
+that is broken or truncated for the end of the tar, its search in a PAX header of N digits takes N * N steps (1 MiB: an
+hour within one call), it follows header chains by recursion, and holds a sparse file's map of any size. What counts as
+a member and as broken follows Go's `archive/tar`, which Docker uses.
 
-A tar is blocks of 512 bytes: a header, then data padded to a block; it ends with two zero blocks, or with the end of the stream
-directly after a member. Extra headers may precede a header: PAX (`x`: path, link, size,
-owner or time; `g`: for all later members, ignored as in Docker) and GNU's long names (`L`, `K`).
-Where a member may be placed is decided in `layers`.
+A tar is blocks of 512 bytes: a header, then data padded to a block; it ends with two zero blocks, or with the end of
+the stream directly after a member. Extra headers may precede a header: PAX (`x`: path, link, size, owner or time; `g`:
+for all later members, ignored as in Docker) and GNU's long names (`L`, `K`). Where a member may be placed is decided in
+`layers`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class Member:
 class TarReader:
     """Iterate over members; `read` returns the current one's data. Unread data is skipped.
 
-    Raises (from both): InvalidArgument, if malformed or truncated; Unsupported, for a sparse file; whatever `source` raises.
+    Raises (from both): InvalidArgument, if malformed or truncated; Unsupported, for a sparse file; whatever `source`
+    raises.
     """
 
     def __init__(

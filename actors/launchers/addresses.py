@@ -1,7 +1,7 @@
 """Makes a guest that listens in its run directory reachable at other addresses too.
 
-For `katrio guest`. Connections are relayed by the host process: abstract sockets and vsock
-belong to a network namespace, which must be the host's, not the guest's.
+For `katrio guest`. Connections are relayed by the host process: abstract sockets and vsock belong to a network
+namespace, which must be the host's, not the guest's.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Guests that already run, started by somebody else: a Kata agent or a hyperstart at an address; and their roots.
 
 For systems whose agent configuration has an address. Such a guest has one sandbox at a time, and may survive its end;
-today's kata-agent does not, which the next user is told. Each container gets a disposable copy of its image, as an agent may
-modify roots.
+today's kata-agent does not, which the next user is told. Each container gets a disposable copy of its image, as an
+agent may modify roots.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The container's state machine.
 
-Used by the host's container actor and the guest's model. The rules are
-virtcontainers' state checks, plus the transient states that concurrent callers need.
+Used by the host's container actor and the guest's model. The rules are virtcontainers' state checks, plus the transient
+states that concurrent callers need.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Detects exhausted resources of our own processes: file descriptors, memory, processes, disk.
 
-Used in guest and host, around whatever creates something, and around every inspection of the machine: one that failed has
-seen nothing, and must not be taken for "not there". Container limits are reported separately.
+Used in guest and host, around whatever creates something, and around every inspection of the machine: one that failed
+has seen nothing, and must not be taken for "not there". Container limits are reported separately.
 """
 
 from __future__ import annotations

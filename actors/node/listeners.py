@@ -24,8 +24,8 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 class Listener(Struct, frozen=True):
     """A listener, alive or not.
 
-    `socket` is the path of its local socket (`@` and a name: abstract), None if it has none; `file` is that file's device and
-    inode number, which differ for a later socket at the same path, None if there is no file.
+    `socket` is the path of its local socket (`@` and a name: abstract), None if it has none; `file` is that file's
+    device and inode number, which differ for a later socket at the same path, None if there is no file.
     """
 
     boot: str

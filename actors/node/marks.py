@@ -1,8 +1,9 @@
 """Processes in /proc, and the marks that identify ours.
 
-For the plain-process engine, whose containers have no cgroup, and for sweeping or probing them from
-outside. A mark is a variable in a process's initial environment: children inherit it; a process without it can only be
-found by descent, as long as its guest, or the guest's launcher, lives to adopt it. An OCI runtime's containers are identified by cgroup membership (`cgroups`).
+For the plain-process engine, whose containers have no cgroup, and for sweeping or probing them from outside. A mark is
+a variable in a process's initial environment: children inherit it; a process without it can only be found by descent,
+as long as its guest, or the guest's launcher, lives to adopt it. An OCI runtime's containers are identified by cgroup
+membership (`cgroups`).
 """
 
 from __future__ import annotations

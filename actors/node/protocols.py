@@ -1,7 +1,6 @@
 """The protocols that a guest's agent may speak, and their channels: names shared by a host and its guest.
 
-For the launcher's command line, `actors.guest.compose`, and worlds. Standard
-library only, as the launcher imports it.
+For the launcher's command line, `actors.guest.compose`, and worlds. Standard library only, as the launcher imports it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Removes directory trees whatever their modes, depth and mounts.
 
-For directories that katrio made and others wrote to: images, copies of roots, containers' layers. Standard library only.
+For directories that katrio made and others wrote to: images, copies of roots, containers' layers. Standard library
+only.
 
-A directory is renamed into the top one before it is scanned. So no path is longer than two names, however deep a container
-has nested them; and mounts within the tree are never entered, as a mount point can't be renamed.
+A directory is renamed into the top one before it is scanned. So no path is longer than two names, however deep a
+container has nested them; and mounts within the tree are never entered, as a mount point can't be renamed.
 """
 
 from __future__ import annotations

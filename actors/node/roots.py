@@ -1,8 +1,8 @@
 """Disposable copies of unpacked roots, for foreign agents: whatever one does to a root, it does to its copy.
 
-A real agent may write to a root that it was given, and Kata's empties those of running containers, through their mounts,
-when asked for a second sandbox. Copies rather than mounts, as an agent may be in another mount namespace, and see only the
-files of a file system. Blocking. Copying is in `copies`; katrio's own guest never writes to a root, and
+A real agent may write to a root that it was given, and Kata's empties those of running containers, through their
+mounts, when asked for a second sandbox. Copies rather than mounts, as an agent may be in another mount namespace, and
+see only the files of a file system. Blocking. Copying is in `copies`; katrio's own guest never writes to a root, and
 needs no copy.
 """
 
@@ -44,8 +44,8 @@ _log = logging.getLogger("katrio")
 #         CONTAINER-XXXXXXXX/root
 #     share-PLACE                  a symlink to another place, below a directory that a guest shares with this host
 #
-# and below such another place, `.katrio-roots` in the share, only run-XXXXXXXX. A run- without a lock was left by a killed
-# owner. Opening a place, and each sweep, removes what is unused; doctor reports it.
+# and below such another place, `.katrio-roots` in the share, only run-XXXXXXXX. A run- without a lock was left by a
+# killed owner. Opening a place, and each sweep, removes what is unused; doctor reports it.
 
 _RUN, _CALLS, _SHARE, _SHARED_ROOTS = "run-", "calls-", "share-", ".katrio-roots"
 _LISTENER, _ROOT = "listener", "root"

@@ -1,10 +1,9 @@
 """Run directories: one per sandbox, owned by a live launcher, swept when that is dead.
 
-For the launcher (which claims one), the host process (which names one, and sweeps a dead guest's) and
-the start of every command (which sweeps all). Ownership is a lock held for life; a directory's name proves
-nothing, and only members of the cgroup in its marker are killed, or processes with
-the marker's token. A launcher holds its cgroup as well, so that an orphaned one whose directory was removed can
-be told from a live one.
+For the launcher (which claims one), the host process (which names one, and sweeps a dead guest's) and the start of
+every command (which sweeps all). Ownership is a lock held for life; a directory's name proves nothing, and only members
+of the cgroup in its marker are killed, or processes with the marker's token. A launcher holds its cgroup as well, so
+that an orphaned one whose directory was removed can be told from a live one.
 """
 
 from __future__ import annotations

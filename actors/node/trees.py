@@ -27,8 +27,8 @@ _MOUNT_ROOT = 3
 class Print(Struct, frozen=True):
     """A tree's fingerprint: number of entries, total file size, and a digest over each entry's metadata.
 
-    Metadata are name, mode, owner, size, mtime and ctime (which nobody can
-    set): so written, replaced, added or removed files are detected without reading any.
+    Metadata are name, mode, owner, size, mtime and ctime (which nobody can set): so written, replaced, added or removed
+    files are detected without reading any.
     """
 
     entries: int

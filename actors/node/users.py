@@ -61,10 +61,12 @@ def home_of(uid: int, passwd: str) -> str:
 
 def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> ResolvedUser:
     """`user` is "", "uid", "uid:gid", "name" or "name:group", or has a third part, "name:group:GROUP,GROUP": supplementary groups
-    that replace those in /etc/group; the middle part may be empty for passwd's own group. A number is always an id, even if passwd has it as a name.
+    that replace those in /etc/group; the middle part may be empty for passwd's own group. A number is always an id,
+    even if passwd has it as a name.
 
-    So an image whose passwd maps the name "1000" to uid 0 gives nobody root who asked for uid 1000. A number that passwd lacks is no error (its group is 0, as with other runtimes). Naming a group drops the
-    supplementary groups of /etc/group.
+    So an image whose passwd maps the name "1000" to uid 0 gives nobody root who asked for uid 1000. A number that
+    passwd lacks is no error (its group is 0, as with other runtimes). Naming a group drops the supplementary groups of
+    /etc/group.
 
     Args:
         most: the largest uid and gid that the runtime or agent accepts.

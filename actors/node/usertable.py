@@ -1,8 +1,8 @@
 """Users of an unpacked root by name, from its own passwd and group files, looked up on this host.
 
-For agents that don't look up users: a real Kata agent, which runs a process with the numeric ids that it is sent, and a real
-hyperstart, which crashes over unknown ones. Read once, before the agent gets the root, so that a container can't change who a name is. katrio's own guest
-looks in the container itself.
+For agents that don't look up users: a real Kata agent, which runs a process with the numeric ids that it is sent, and a
+real hyperstart, which crashes over unknown ones. Read once, before the agent gets the root, so that a container can't
+change who a name is. katrio's own guest looks in the container itself.
 """
 
 from __future__ import annotations

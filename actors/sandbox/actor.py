@@ -1,14 +1,15 @@
 """The sandbox actor: starts a guest, makes container actors, and stops them all in order.
 
 Theory of operation. `run` has two nurseries. The outer, `_links`, runs the guest and the sandbox's agent connection
-(`_bring_up`), the inner, `_children`, this actor's loop and a task per container; so containers always end while connections live.
-`start`, `stop` and `create_container` queue in the actor's turn queue. A stop must not wait behind what it would end: when it
-arrives, `_wants_end` cancels a start that is still waiting for the guest and shortens earlier stops. `_stop` stops the containers, then
-the sandbox in the guest, then cancels the guest's task, each within a bound, so it ends even if the guest hangs.
+(`_bring_up`), the inner, `_children`, this actor's loop and a task per container; so containers always end while
+connections live. `start`, `stop` and `create_container` queue in the actor's turn queue. A stop must not wait behind
+what it would end: when it arrives, `_wants_end` cancels a start that is still waiting for the guest and shortens
+earlier stops. `_stop` stops the containers, then the sandbox in the guest, then cancels the guest's task, each within a
+bound, so it ends even if the guest hangs.
 
-The guest may die at any time: its launcher, its link or a failed health check calls `_lose`, which moves the state to `lost`,
-cancels `_link` and fails all waiters. A container's id is reserved before the first await and freed by `forget`,
-which its task calls on every way out.
+The guest may die at any time: its launcher, its link or a failed health check calls `_lose`, which moves the state to
+`lost`, cancels `_link` and fails all waiters. A container's id is reserved before the first await and freed by
+`forget`, which its task calls on every way out.
 """
 
 from __future__ import annotations
@@ -142,7 +143,8 @@ class SandboxActor:
     def _wants_end(self, args: Stop) -> Generator[None]:
         """During the block, no earlier stop, of the sandbox or a container, waits longer than this one would.
 
-        A start that still waits for the guest, or for the agent's first reply, is cancelled: there is nothing to roll back.
+        A start that still waits for the guest, or for the agent's first reply, is cancelled: there is nothing to roll
+        back.
         """
         if self._coming_up and self._link is not None:
             self._link.cancel()

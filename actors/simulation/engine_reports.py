@@ -1,7 +1,7 @@
 """A simulated container's cgroup limits and counters, and the output of `ps` on a simulated guest.
 
-A simulated machine has cgroup v1 with memory, pids, cpu and freezer. `ps` inside a
-container is a program (`actors.simulation.box.programs.system`).
+A simulated machine has cgroup v1 with memory, pids, cpu and freezer. `ps` inside a container is a program
+(`actors.simulation.box.programs.system`).
 """
 
 from __future__ import annotations

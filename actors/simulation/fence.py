@@ -1,8 +1,8 @@
 """The fence: real calls from inside a simulation raise, and the message names the caller.
 
-During a run, and only for its thread: time, sleep, randomness, files, sockets, processes,
-threads and nng. Calls that Trio and Python's own machinery need are allowed by caller. A name that was
-imported earlier (`from time import sleep`) can't be guarded; the linter bans those in the product.
+During a run, and only for its thread: time, sleep, randomness, files, sockets, processes, threads and nng. Calls that
+Trio and Python's own machinery need are allowed by caller. A name that was imported earlier (`from time import sleep`)
+can't be guarded; the linter bans those in the product.
 """
 
 # pyright: reportPrivateUsage=false

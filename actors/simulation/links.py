@@ -1,7 +1,7 @@
 """Byte streams between a simulated host and its guests: bounded, with latency, fragmented, determined by the seed.
 
-They stand for a guest's unix or vsock socket. Every byte read goes
-into the trace. Messages go over `transports.memory`. No faults: everything arrives completely and in order.
+They stand for a guest's unix or vsock socket. Every byte read goes into the trace. Messages go over
+`transports.memory`. No faults: everything arrives completely and in order.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The product's seams, simulated: virtual wall clock, seeded randomness and ids, threads run inline, files in memory.
 
-`run` passes them to what it simulates. Byte streams are in `links`, messages in
-`transports.memory`, containers in `engine`.
+`run` passes them to what it simulates. Byte streams are in `links`, messages in `transports.memory`, containers in
+`engine`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The system actor: the root of one tree of sandboxes, and the last to end.
 
-Run it in a nursery, serve its server on a
-transport, and drive it with handles.
+Run it in a nursery, serve its server on a transport, and drive it with handles.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Validates one msgpack value before objects are built from it: depth, number of items, types.
 
-For values from peers: 64 KiB of empty arrays would become 4 MB of lists, and a decoder silently takes the last of two equal
-keys. `msgpack` reads headers and single values in sequence; counting is done here, so that no container
-is built and nesting costs only a list. Shapes are checked by the typed decoder afterwards.
+For values from peers: 64 KiB of empty arrays would become 4 MB of lists, and a decoder silently takes the last of two
+equal keys. `msgpack` reads headers and single values in sequence; counting is done here, so that no container is built
+and nesting costs only a list. Shapes are checked by the typed decoder afterwards.
 """
 
 from __future__ import annotations

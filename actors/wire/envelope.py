@@ -1,8 +1,8 @@
 """The envelopes of a mailbox link, as typed msgpack arrays; `docs/protocol.md` describes them for other languages.
 
-Every envelope is an array whose first element names its type; a reader ignores
-elements after those it knows, so a later version may append. Framing, acks and credit of the transport
-are below; what verbs carry is in `actors.wire.verbs`.
+Every envelope is an array whose first element names its type; a reader ignores elements after those it knows, so a
+later version may append. Framing, acks and credit of the transport are below; what verbs carry is in
+`actors.wire.verbs`.
 """
 
 from __future__ import annotations

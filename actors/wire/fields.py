@@ -1,10 +1,10 @@
 """Validation of field values: rules declared on the fields' types, and one check for all of them.
 
-A rule is a predicate and its text, in the `extra` of a `msgspec.Meta`; most are ranges (`between`). `check_fields` walks
-a value by its declared type and reports the path of the first invalid field; a struct's method `at_odds` reports
-fields that contradict each other (which field, and what was expected). It runs on both sides: on a
-verb's arguments before an actor sees them, and on any guest client's request before an engine does.
-Context-dependent checks (whether a program exists, whether an id is taken) are elsewhere.
+A rule is a predicate and its text, in the `extra` of a `msgspec.Meta`; most are ranges (`between`). `check_fields`
+walks a value by its declared type and reports the path of the first invalid field; a struct's method `at_odds` reports
+fields that contradict each other (which field, and what was expected). It runs on both sides: on a verb's arguments
+before an actor sees them, and on any guest client's request before an engine does. Context-dependent checks (whether a
+program exists, whether an id is taken) are elsewhere.
 """
 
 from __future__ import annotations

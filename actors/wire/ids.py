@@ -1,8 +1,7 @@
 """The syntax of ids: sandboxes, containers and processes.
 
-An id becomes a path component, a cgroup name and a
-Kata id, so it can't be a path, can't use look-alike letters, and has at least two characters
-(the Rust agent's rule). Addresses are ids joined by a slash.
+An id becomes a path component, a cgroup name and a Kata id, so it can't be a path, can't use look-alike letters, and
+has at least two characters (the Rust agent's rule). Addresses are ids joined by a slash.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The plain values that verbs carry: what to run, with which limits, and the result.
 
-Agents translate them to their own protocol. OCI documents belong to the kata agent and
-the guest (`actors.schemas.oci`).
+Agents translate them to their own protocol. OCI documents belong to the kata agent and the guest
+(`actors.schemas.oci`).
 """
 
 from __future__ import annotations

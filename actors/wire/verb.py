@@ -1,7 +1,7 @@
 """A verb's declaration: one row, from which everything common to all verbs is derived.
 
-Declared in `actors.wire.verbs`. Derived are the actor's checks of arguments and states, its concurrency, the handler of a
-plain verb, its step in a scenario file, the pages docs/verbs.md and docs/agents.md, and `katrio verbs`.
+Declared in `actors.wire.verbs`. Derived are the actor's checks of arguments and states, its concurrency, the handler of
+a plain verb, its step in a scenario file, the pages docs/verbs.md and docs/agents.md, and `katrio verbs`.
 """
 
 from __future__ import annotations

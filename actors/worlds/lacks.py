@@ -1,8 +1,8 @@
 """Needs of scenarios that can't be met, with reasons: by an engine, by one of our agents whatever the guest runs, or by a
 foreign agent.
 
-Whatever is not listed is assumed to work, also with an unknown kind of
-agent. The behaviour of real agents was observed (their doubles: `tests/support/doubles`).
+Whatever is not listed is assumed to work, also with an unknown kind of agent. The behaviour of real agents was observed
+(their doubles: `tests/support/doubles`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The simulated world: a whole system whose guests, links, engine, clock and randomness come from one seed.
 
 For scenarios, tests and chaos runs, inside `actors.simulation.run`. Server, actors, mailboxes, agents, both ends of
-ttRPC and the guest's service, model and executor are the real ones. nng is replaced by
-`transports.memory`.
+ttRPC and the guest's service, model and executor are the real ones. nng is replaced by `transports.memory`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Memory held for calls that clients of one server send: bounded across all of them.
 
-Two bounds. Incomplete messages: a read takes at most an equal share of what is free of the bound, or a small piece, which a
-client between messages may always send, so that small calls are served whatever others hold. At the bound, a client in the
-middle of a message is read only if it is among the `FIRST` oldest, so messages complete in the order they began. While
-others wait, a client whose message has been incomplete for `PATIENCE_SECONDS` by its own fault is disconnected: time in which
-it was not read does not count as long as it keeps sending afterwards. So clients that stall in mid-message lose their links when
-others need the room, and the others wait only that long.
+Two bounds. Incomplete messages: a read takes at most an equal share of what is free of the bound, or a small piece,
+which a client between messages may always send, so that small calls are served whatever others hold. At the bound, a
+client in the middle of a message is read only if it is among the `FIRST` oldest, so messages complete in the order they
+began. While others wait, a client whose message has been incomplete for `PATIENCE_SECONDS` by its own fault is
+disconnected: time in which it was not read does not count as long as it keeps sending afterwards. So clients that stall
+in mid-message lose their links when others need the room, and the others wait only that long.
 
 Arguments of calls in progress: a link may hold as much as is free of their bound; a call beyond that is refused.
 """

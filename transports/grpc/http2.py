@@ -1,14 +1,15 @@
 """One side of an HTTP/2 connection: h2 behind `gate`, with queues for data that waits for the peer's windows. Sans-I/O.
 
-Theory of operation. Received bytes pass `gate`, which yields whole frames and header blocks; `_take` decides what of them h2,
-which keeps stream states and windows, may see; `receive` yields events. An offence on one stream must cost only that stream
-(RFC 9113, 5.4), but h2 closes the connection for nearly all of them, and even for legal frames that were in flight when we reset
-a stream. So faults of one stream are handled here and never reach h2. Header blocks are all decompressed here, as HPACK's table is
-shared; h2 is told of each by a one-byte block. Data for an ended stream is dropped and its connection window returned.
+Theory of operation. Received bytes pass `gate`, which yields whole frames and header blocks; `_take` decides what of
+them h2, which keeps stream states and windows, may see; `receive` yields events. An offence on one stream must cost
+only that stream (RFC 9113, 5.4), but h2 closes the connection for nearly all of them, and even for legal frames that
+were in flight when we reset a stream. So faults of one stream are handled here and never reach h2. Header blocks are
+all decompressed here, as HPACK's table is shared; h2 is told of each by a one-byte block. Data for an ended stream is
+dropped and its connection window returned.
 
-Sending never waits: what the windows don't allow is kept in `_held` and resumed by WINDOW_UPDATE or SETTINGS, so senders check
-`held_bytes` for backpressure. Memory is bounded on both sides: received data by `gate` and the windows we grant, incomplete
-messages by `HELD_BOUND`, unsent data by `REQUESTS_HELD` and `REPLIES_HELD`.
+Sending never waits: what the windows don't allow is kept in `_held` and resumed by WINDOW_UPDATE or SETTINGS, so
+senders check `held_bytes` for backpressure. Memory is bounded on both sides: received data by `gate` and the windows we
+grant, incomplete messages by `HELD_BOUND`, unsent data by `REQUESTS_HELD` and `REPLIES_HELD`.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ CONNECTION_WINDOW = 4 * 1024 * 1024
 DROPPED_BYTES = 64 * 1024
 # frames without data that may still come on a stream after we reset it: an early answer, headers, and the end
 LATE_FRAMES = 3
-# names and values after decompression, plus 32 each, as RFC 9113 counts; a larger list is rejected, and decompression stops
-# at `MAX_HEADER_BLOCK`
+# names and values after decompression, plus 32 each, as RFC 9113 counts; a larger list is rejected, and decompression
+# stops at `MAX_HEADER_BLOCK`
 HEADER_LIST_BYTES = 64 * 1024
 # incomplete messages of one connection: four of the largest
 HELD_BOUND = 16 * 1024 * 1024

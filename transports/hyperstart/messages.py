@@ -1,8 +1,8 @@
 """The bodies of hyperstart's commands: the fields of API 4244, in the order that its parser requires.
 
 The guest's parser walks tokens in order: `container` must precede `process`, and an unknown key fails the command or
-shifts what follows. So fields are written in declaration order, and defaults are omitted. Ids become guest paths and go,
-unescaped, into the guest's own JSON: only plain ones are written.
+shifts what follows. So fields are written in declaration order, and defaults are omitted. Ids become guest paths and
+go, unescaped, into the guest's own JSON: only plain ones are written.
 """
 
 from __future__ import annotations

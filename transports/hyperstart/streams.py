@@ -1,8 +1,8 @@
 """hyperstart's stream channel: stdin, stdout and stderr of every process, by sequence number. Without I/O, both sides.
 
 A process has one sequence for stdin and stdout, and one for stderr unless it has a terminal. An empty frame is end of
-stream: the guest sends it only on the first sequence, and it ends both. There is no flow control for input, so it is sent
-in small slices. Exit statuses are in `control`.
+stream: the guest sends it only on the first sequence, and it ends both. There is no flow control for input, so it is
+sent in small slices. Exit statuses are in `control`.
 """
 
 from __future__ import annotations

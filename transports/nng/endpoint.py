@@ -1,14 +1,15 @@
 """One end of an nng link, on either side: framing, delivery, goodbye and heartbeat.
 
-Theory of operation. A *carrier* (`link` or `listener`) owns the socket and the tasks; the endpoint has none and never blocks,
-except in `send` and `aclose`, whose waiters park in `_room`. Inbound: `frame` decodes and queues in `_arrived`; the carrier calls
-`hand_on` when it is this peer's turn, and only a handed-on frame returns credit, so a slow receiver slows its own sender alone.
-Outbound: messages queue in `Window`; `flush` sends what credit allows. A frame that nng can't take is `_stuck` and goes out
-before any other, retried by the flusher.
+Theory of operation. A *carrier* (`link` or `listener`) owns the socket and the tasks; the endpoint has none and never
+blocks, except in `send` and `aclose`, whose waiters park in `_room`. Inbound: `frame` decodes and queues in `_arrived`;
+the carrier calls `hand_on` when it is this peer's turn, and only a handed-on frame returns credit, so a slow receiver
+slows its own sender alone. Outbound: messages queue in `Window`; `flush` sends what credit allows. A frame that nng
+can't take is `_stuck` and goes out before any other, retried by the flusher.
 
-An endpoint ends once, in `finish`, which empties every queue, returns the accounted bytes, wakes all waiters and tells the receiver.
-BYE or a lost pipe only set `_parting`: messages received before are delivered first. It can't wait for ever: `aclose` is bounded
-by GOODBYE_SECONDS, and `watch` gives up a peer that is silent, or that acks nothing while messages are queued.
+An endpoint ends once, in `finish`, which empties every queue, returns the accounted bytes, wakes all waiters and tells
+the receiver. BYE or a lost pipe only set `_parting`: messages received before are delivered first. It can't wait for
+ever: `aclose` is bounded by GOODBYE_SECONDS, and `watch` gives up a peer that is silent, or that acks nothing while
+messages are queued.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Fairness among the peers of one listener: whose messages are handed on next.
 
-Handing a message on costs the server far more than reading it, and every request waits for what its scheduler pass hands
-on. So a pass hands on little: one share for each peer that has just become active, which is all of an ordinary
-request, and one share for one of the peers with a backlog, in turn. A peer that floods within its credit
-costs its neighbours one share per pass, however many flood. Shares are
-counted in messages and in bytes. A single peer gets more, as nobody else waits.
+Handing a message on costs the server far more than reading it, and every request waits for what its scheduler pass
+hands on. So a pass hands on little: one share for each peer that has just become active, which is all of an ordinary
+request, and one share for one of the peers with a backlog, in turn. A peer that floods within its credit costs its
+neighbours one share per pass, however many flood. Shares are counted in messages and in bytes. A single peer gets more,
+as nobody else waits.
 
 Bounded by credit: a frame is acked when it is handed on (`endpoint`).
 """

@@ -5,9 +5,8 @@ A frame, all big-endian:
     | body length u32 | stream id u32 | type u8 | flags u8 | body |
 
 Type 1 request, 2 response, 3 data; flag 1 remote-closed, 2 remote-open, 4 no-data. A body has at most 4 MiB.
-Request{service=1 method=2 payload=3 timeout_nano=4 metadata=5{key=1 value=2}};
-Response{status=1{code=1 message=2 details=3} payload=2}. `details` are google.protobuf.Any, and stay bytes here.
-Protocol state is in `connection`.
+Request{service=1 method=2 payload=3 timeout_nano=4 metadata=5{key=1 value=2}}; Response{status=1{code=1 message=2
+details=3} payload=2}. `details` are google.protobuf.Any, and stay bytes here. Protocol state is in `connection`.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ SEND_BYTES = 64 * 1024
 TURN_BYTES = 16 * 1024
 # unsent replies (to pings, to new streams) beyond which nothing more is read
 CONTROL_BYTES = 64 * 1024
-# frames without data that may still come on a stream that we reset, or that both have ended: window updates, one for each turn of
-# ours that fills it, and ACK, FIN, RST
+# frames without data that may still come on a stream that we reset, or that both have ended: window updates, one for
+# each turn of ours that fills it, and ACK, FIN, RST
 LATE_FRAMES = WINDOW_BYTES // TURN_BYTES + 3
 MOST_WINDOW = 0xFFFF_FFFF
 LAST_ID = 0xFFFF_FFFF

@@ -1,8 +1,8 @@
 """The hyperstart agent: the agent interface as commands of API 4244, over a link shared by all actors of a sandbox.
 
-`HyperstartAgent` is the sandbox's; `lease` returns one for a container, over the same link. Methods for which API 4244 has no
-command, or none that confirms success, are not defined, and so raise Unsupported, unlike in virtcontainers, which reported
-success. Channels are in `link`.
+`HyperstartAgent` is the sandbox's; `lease` returns one for a container, over the same link. Methods for which API 4244
+has no command, or none that confirms success, are not defined, and so raise Unsupported, unlike in virtcontainers,
+which reported success. Channels are in `link`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One process in a hyperstart guest, as seen over both channels: its output, and its end.
 
-The link files bytes and events here, the agent reads and waits. A guest reports
-death by a signal as status 0: an ambiguous one is `unknown`.
+The link files bytes and events here, the agent reads and waits. A guest reports death by a signal as status 0: an
+ambiguous one is `unknown`.
 """
 
 from __future__ import annotations

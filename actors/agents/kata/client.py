@@ -1,8 +1,8 @@
 """Every call of the Kata agent API, by its request: a typed struct that names the type of its response.
 
-For programs that talk to an agent directly, without actors (`open_kata_client`), for `katrio call`, and for the
-kata agent, whose calls all go through it. Responses are decoded and
-bounded in size, but not validated: see `checks` and `reports`. No retries.
+For programs that talk to an agent directly, without actors (`open_kata_client`), for `katrio call`, and for the kata
+agent, whose calls all go through it. Responses are decoded and bounded in size, but not validated: see `checks` and
+`reports`. No retries.
 
     async with open_kata_client("unix:///run/agent.sock") as client:
         details = await client.call(GuestDetailsRequest())

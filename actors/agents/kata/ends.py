@@ -5,8 +5,8 @@ output before waiting; a child that holds the output open would delay that for e
 
 - 1.x's agent refuses signal 0, which has no effect, for an ended process.
 - Today's agent answers every signal alike. It is asked to wait over a separate link, which is cut when calls queued behind it on
-the agent's lock have been answered: a waiter whose link is cut loses nothing. A process that ends within these few hundred
-microseconds loses output written meanwhile, and its exit code if the answer was in flight.
+the agent's lock have been answered: a waiter whose link is cut loses nothing. A process that ends within these few
+hundred microseconds loses output written meanwhile, and its exit code if the answer was in flight.
 
 When to ask is decided in `actors.container.process`; exit codes are in `exits`.
 """

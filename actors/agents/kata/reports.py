@@ -1,7 +1,7 @@
 """Converts a Kata agent's responses to the plain values of the agent interface, and back where a verb sends them.
 
-Every field comes from an untrusted guest: sizes are bounded by the frame, and
-unreadable values are protocol errors. Limits and specifications are in `spec`.
+Every field comes from an untrusted guest: sizes are bounded by the frame, and unreadable values are protocol errors.
+Limits and specifications are in `spec`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Input that crashes a real hyperstart, but not a better agent: run only on request, and last.
 
-A case passes if the guest answers ERROR and continues. Headers and frames of a wrong length are not tested: the single pair of
-channels would be lost for all later cases with any guest.
+A case passes if the guest answers ERROR and continues. Headers and frames of a wrong length are not tested: the single
+pair of channels would be lost for all later cases with any guest.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 crun refuses to run where v2 is mounted beside v1, even if v2 has no controllers; otherwise it is 1.5 to 3 times faster
 than runc. Running it is in `oci`, as for every runtime.
 
-In an exec, two crun processes race: one makes the terminal and executes the program, the other sets the
-terminal's size and sends the master on. The first should wait, but reads the write end of its pipe, gets EBADF and continues
-(1.8.1, `exec_process_entrypoint`), so that programs often start with a terminal of 0 by 0. So the kernel blocks the
-program's execve(2) until crun has exited, which is after it has set the size. A create has no such race.
+In an exec, two crun processes race: one makes the terminal and executes the program, the other sets the terminal's size
+and sends the master on. The first should wait, but reads the write end of its pipe, gets EBADF and continues (1.8.1,
+`exec_process_entrypoint`), so that programs often start with a terminal of 0 by 0. So the kernel blocks the program's
+execve(2) until crun has exited, which is after it has set the size. A create has no such race.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Checks in advance whether the kernel would execute a container's program, and if not, why.
 
-A runtime finds a missing interpreter only after it has become the process: its error message then looks like the program's
-stderr, and its exit code 1 like the program's. So a file's first bytes are examined here as execve(2) does: `#!` and its
-interpreter, ELF and its loader. Only certain failures are reported: permissions, mounts and registered formats are left to the
-kernel, and `process` detects a failed execve. Finding the file is in `rootfs`.
+A runtime finds a missing interpreter only after it has become the process: its error message then looks like the
+program's stderr, and its exit code 1 like the program's. So a file's first bytes are examined here as execve(2) does:
+`#!` and its interpreter, ELF and its loader. Only certain failures are reported: permissions, mounts and registered
+formats are left to the kernel, and `process` detects a failed execve. Finding the file is in `rootfs`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Which processes belong to a container without a cgroup.
 
-For the plain-process engine. A process belongs by its session, its parent, by having belonged before, or by the
-marker in its environment; one that changes all four between two scans (a double-forking daemon that starts a session
-and clears its environment at once) escapes: it runs until the guest's last container
-is gone, and is killed then.
+For the plain-process engine. A process belongs by its session, its parent, by having belonged before, or by the marker
+in its environment; one that changes all four between two scans (a double-forking daemon that starts a session and
+clears its environment at once) escapes: it runs until the guest's last container is gone, and is killed then.
 """
 
 from __future__ import annotations

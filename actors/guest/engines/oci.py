@@ -187,8 +187,8 @@ class OciEngine:
             # if it ended before its start, its exit status says so
             if init.status is None:
                 raise
-        # the runtime returns before its process has executed the program; a signal that still hits that process ends it with
-        # an exit code of the runtime's (runc, SIGTERM: 2)
+        # the runtime returns before its process has executed the program; a signal that still hits that process ends it
+        # with an exit code of the runtime's (runc, SIGTERM: 2)
         await self._until_it_runs(process, self._programs[container])
 
     async def _until_it_runs(self, process: RealProcess, program: str) -> None:

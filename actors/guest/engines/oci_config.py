@@ -52,8 +52,8 @@ def process_document(process: Document, user: Mapping[str, Any], *, home: str = 
     """The `process` part, or an exec's whole file: `user` has numeric ids; a missing PATH is added, and
     HOME as `home` if there is one.
 
-    A runtime would look HOME up itself, as a process of the container and without bounds: crun reads /dev/zero until it is
-    OOM-killed, and a pipe for ever.
+    A runtime would look HOME up itself, as a process of the container and without bounds: crun reads /dev/zero until it
+    is OOM-killed, and a pipe for ever.
     """
     environment: list[str] = list(process.get("env") or [])
     for default in (_DEFAULT_PATH, f"HOME={home}" if home else ""):

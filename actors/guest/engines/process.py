@@ -56,9 +56,9 @@ class Stdio:
 class RealProcess:
     """See `EngineProcess`.
 
-    A runtime's process becomes the container's by execve(2); if that fails, the runtime's message is on stderr and the exit code
-    is 1. So readers wait until `runs` or the exit tells whose output it is; after a failed execve there is no output, and the exit
-    code is a shell's: 127 if something was not found, else 126.
+    A runtime's process becomes the container's by execve(2); if that fails, the runtime's message is on stderr and the
+    exit code is 1. So readers wait until `runs` or the exit tells whose output it is; after a failed execve there is no
+    output, and the exit code is a shell's: 127 if something was not found, else 126.
 
     Args:
         runtime: the process's comm while it is still the runtime; empty for none.

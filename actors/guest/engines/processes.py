@@ -61,8 +61,8 @@ _SHIM = (
     'ulimit -S -n "$1"; gate=$2 tty=$3; shift 3; [ -z "$gate" ] || read -r _ <"$gate" || exit 137; '
     '[ -z "$tty" ] || exec 0<>"$tty"; exec "$@"'
 )
-# the same with what a shell can't do: rlimits and a change of user, who could open neither the gate, in a directory of ours,
-# nor the terminal, so both are opened before. Python's start-up ignores two signals
+# the same with what a shell can't do: rlimits and a change of user, who could open neither the gate, in a directory of
+# ours, nor the terminal, so both are opened before. Python's start-up ignores two signals
 _CHANGING = """
 import os, resource, signal, sys
 limit, gate, tty, limits, score, words = sys.argv[1:7]

@@ -1,11 +1,12 @@
 """Reaps processes: a pidfd for each process of interest, and a periodic scan for orphans.
 
-Theory of operation. The guest is pid 1 of its pid namespace or a subreaper, so every orphan becomes its child. An unreaped
-zombie would keep a container's pid namespace alive, so each is reaped at once, waited for or not. A watched process
-(`adopt`, `spawned`) has a task that waits for its pidfd to become readable and only then calls waitid: until then its pid can't
-be reused, and `finish` sets the status and wakes all waiters. Everything else that dies is an orphan, reaped by the scan in
-`run`. One race remains: a runtime's child may die before the runtime call returns its pid. So a zombie that nobody watches
-is reaped only when every call that was in flight (`spawning`) when it was first seen has ended without claiming it.
+Theory of operation. The guest is pid 1 of its pid namespace or a subreaper, so every orphan becomes its child. An
+unreaped zombie would keep a container's pid namespace alive, so each is reaped at once, waited for or not. A watched
+process (`adopt`, `spawned`) has a task that waits for its pidfd to become readable and only then calls waitid: until
+then its pid can't be reused, and `finish` sets the status and wakes all waiters. Everything else that dies is an
+orphan, reaped by the scan in `run`. One race remains: a runtime's child may die before the runtime call returns its
+pid. So a zombie that nobody watches is reaped only when every call that was in flight (`spawning`) when it was first
+seen has ended without claiming it.
 """
 
 from __future__ import annotations

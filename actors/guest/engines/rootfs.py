@@ -54,7 +54,8 @@ class Layers:
     async def lay(self, container: str, lower: str, bundle: Path) -> None:
         """Make `bundle/rootfs` a writable view of `lower`: an overlay, or a copy where the kernel refuses that.
 
-        `bundle` is relative to the working directory: overlay options can't escape every byte of a path, but ours are plain.
+        `bundle` is relative to the working directory: overlay options can't escape every byte of a path, but ours are
+        plain.
 
         Raises:
             InvalidArgument: `lower` is not an absolute path of a directory, or can't be a root (`/proc`).

@@ -1,7 +1,7 @@
 """The guest's ends of a process's standard streams: pipes of 1 MiB, and pseudo-terminals.
 
-For both real engines. A cancelled read loses nothing, and closing an end wakes tasks
-that wait on it. There is no buffering: unread output stays in the kernel's pipe and blocks the writer (backpressure).
+For both real engines. A cancelled read loses nothing, and closing an end wakes tasks that wait on it. There is no
+buffering: unread output stays in the kernel's pipe and blocks the writer (backpressure).
 """
 
 from __future__ import annotations

@@ -66,6 +66,7 @@ class LiveProcess:
     def told_status(self, status: ExitStatus) -> int:
         """The status reported to the host: 0 for death by a signal, as from a real guest.
 
-        The engine doesn't distinguish exit code 128 + N from death by signal N; only a signal that we sent counts as a death.
+        The engine doesn't distinguish exit code 128 + N from death by signal N; only a signal that we sent counts as a
+        death.
         """
         return 0 if status.code - 128 in self._signals else status.code & 0xFF

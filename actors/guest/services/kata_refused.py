@@ -1,7 +1,7 @@
 """The kata agent API's calls that have no meaning for an embedded guest, each with the reason.
 
-`kata` answers them with UNIMPLEMENTED and this reason. Calls that only some guests support
-are refused by their platform or engine instead.
+`kata` answers them with UNIMPLEMENTED and this reason. Calls that only some guests support are refused by their
+platform or engine instead.
 """
 
 from __future__ import annotations
