@@ -1,5 +1,1 @@
-"""Bytes, frames and correlation: everything below the actors.
-
-For moving messages and byte streams between processes. Not for meaning: nothing in here
-knows an actor, a sandbox or a verb.
-"""
+"""Bytes, frames and request correlation: everything below the actors. Nothing here knows an actor, a sandbox or a verb."""

@@ -1,8 +1,8 @@
-"""Addresses of sockets, parsed once into a frozen value: one table of schemes.
+"""Socket addresses, parsed once into a frozen value; one table of schemes.
 
-For everything that a person or a file may write where a peer listens. Two kinds never stand for each other: where an
-agent listens (`unix://`, `vsock://`, `hvsock://`, `remote:`, `serial:`) and where a katrio takes requests (`ipc://`,
-`inproc://`). Not for opening them: `transports.agent_sockets` and `transports.schemes`.
+Two kinds are never interchangeable: where an agent listens (`unix://`, `vsock://`, `hvsock://`, `remote:`, `serial:`)
+and where a katrio takes requests (`ipc://`, `inproc://`). Opening them is in `transports.agent_sockets` and
+`transports.schemes`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ __all__ = [
     "streams_address",
 ]
 
-# sun_path of Linux holds 108 bytes: the last one is a path's NUL, the first one an abstract name's
+# sun_path on Linux holds 108 bytes; a path ends with NUL, an abstract name starts with one
 SOCKET_PATH_BYTES = 107
-# nng's own limit is 128, with the scheme
+# nng's own limit is 128, scheme included
 INPROC_NAME_BYTES = 100
 
 # where the agents listen in a VM
@@ -44,9 +44,9 @@ AGENT_PORT = 1024
 HYPERSTART_CONTROL_PORT = 2718
 HYPERSTART_STREAMS_PORT = 2719
 
-# VMADDR_CID_ANY: every address of this machine; for listening alone
+# VMADDR_CID_ANY: every address of this machine; only valid for listening
 ANY_CID = 0xFFFF_FFFF
-# VMADDR_PORT_ANY, one more, lets the kernel choose: nobody could dial that
+# one more is VMADDR_PORT_ANY, which lets the kernel choose: nobody could dial that
 MOST_PORT = 0xFFFF_FFFE
 
 
@@ -63,8 +63,8 @@ class Address:
 
     Attributes:
         scheme: a key of the table of schemes.
-        target: what the scheme points at: an absolute path, `@` and an abstract name, a name, or a context id.
-        port: of `vsock` and `hvsock` alone.
+        target: an absolute path, `@` and an abstract name, a name, or a context id.
+        port: only for `vsock` and `hvsock`.
     """
 
     scheme: str
@@ -88,10 +88,10 @@ class Address:
 
 
 def check_socket_path(path: str) -> None:
-    """Refuse a path that no unix socket can have.
+    """Reject a path that no unix socket can have.
 
     Raises:
-        AddressError: relative, over 107 bytes, or with a NUL in it.
+        AddressError: relative, over 107 bytes, or contains NUL.
     """
     if not path.startswith("/"):
         raise AddressError(f"socket path {path!r} is not absolute; write it like /run/katrio/agent.sock")
@@ -106,7 +106,7 @@ def _check_length(what: str, path: str, advice: str) -> None:
     try:
         length = len(path.encode(errors="surrogateescape"))
     except UnicodeEncodeError as error:
-        # half of a pair, as JSON can write one
+        # a lone surrogate, which JSON can express
         raise AddressError(f"{what} {path!r} has a character that no file name can have") from error
     if length > SOCKET_PATH_BYTES:
         raise AddressError(f"{what} {path!r} has {length} bytes and Linux allows {SOCKET_PATH_BYTES}; {advice}")
@@ -114,7 +114,7 @@ def _check_length(what: str, path: str, advice: str) -> None:
 
 def _path(scheme: str, text: str) -> Address:
     if text.startswith("//"):
-        # as in unix:////run/x: the same file, and one way to write it
+        # unix:////run/x is the same file: normalise to one spelling
         text = "/" + text.lstrip("/")
     check_socket_path(text)
     return Address(scheme, text)
@@ -158,7 +158,7 @@ def _inproc(scheme: str, text: str) -> Address:
 
 
 class Scheme(NamedTuple):
-    """One row: how it is written (the first prefix is the usual one), who listens there, an example, how it is read."""
+    """One row: its prefixes (the first is the usual one), who listens there, an example, how it is parsed."""
 
     prefixes: tuple[str, ...]
     kind: Kind
@@ -185,7 +185,7 @@ def parse_address(text: str) -> Address:
     """Parse an address of either kind; a bare absolute path means `unix`.
 
     Raises:
-        AddressError: the scheme is not in the table, or its target can't be used; the message shows the right form.
+        AddressError: unknown scheme, or unusable target; the message shows the right form.
     """
     if text.startswith("/"):
         return _path("unix", text)
@@ -203,12 +203,12 @@ def parse_address(text: str) -> Address:
 
 
 def parse_agent_address(text: str) -> Address:
-    """Where an agent listens. Raises: AddressError, for what is a mailbox's as well."""
+    """Where an agent listens. Raises: AddressError, also for a mailbox address."""
     return _parse_as(Kind.AGENT, text, "is where a katrio takes requests, for --world attached; an agent's address is")
 
 
 def parse_dialled_address(text: str) -> Address:
-    """An agent's address that somebody can dial. Raises: AddressError, for one to listen on alone as well."""
+    """An agent address that can be dialled. Raises: AddressError, also for a listen-only address."""
     address = parse_agent_address(text)
     if address.scheme == "vsock" and address.target == "-1":
         raise AddressError(
@@ -219,7 +219,7 @@ def parse_dialled_address(text: str) -> Address:
 
 
 def parse_mailbox_address(text: str) -> Address:
-    """Where a katrio takes requests. Raises: AddressError, for what is an agent's as well."""
+    """Where a katrio takes requests. Raises: AddressError, also for an agent address."""
     if text.partition("://")[0] in {"tcp", "tcp4", "tcp6", "tls+tcp", "ws", "wss"}:
         raise AddressError(f"{_shown(text)}: tcp needs mutual TLS, which is not there yet; use {_forms(Kind.MAILBOX)}")
     return _parse_as(Kind.MAILBOX, text, "is where an agent listens; a katrio takes requests at")
@@ -233,10 +233,10 @@ def _parse_as(kind: Kind, text: str, otherwise: str) -> Address:
 
 
 def streams_address(control: Address) -> Address:
-    """Where a hyperstart's stream channel is, when its control channel is at `control`, by the usual names.
+    """The conventional address of hyperstart's stream channel, given its control channel's.
 
     Raises:
-        AddressError: it can't be told from that address.
+        AddressError: `control` does not follow the naming convention.
     """
     if control.port == HYPERSTART_CONTROL_PORT:
         return Address(control.scheme, control.target, HYPERSTART_STREAMS_PORT)
@@ -256,5 +256,5 @@ def _forms(*kinds: Kind) -> str:
 
 
 def _shown(text: str) -> str:
-    # what somebody pasted by mistake may be anything
+    # pasted by mistake, it may be anything: truncate
     return repr(text if len(text) <= 200 else text[:200] + "...")

@@ -1,7 +1,6 @@
-"""From an agent's address to a dialer, and to a listener: one literal table.
+"""An agent's address to a dialer or a listener: one literal table.
 
-For whatever talks to an agent, and for a guest that listens. Not for what is said there, nor for mailboxes
-(`transports.schemes`).
+For mailbox addresses: `transports.schemes`.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Handler", "dialer_for", "open_dialer", "serve_addresses"]
 
 Handler: TypeAlias = Callable[[trio.abc.Stream], Awaitable[object]]
-# by port, for the kind of socket that has several behind one; None for the others
+# keyed by port for a socket that multiplexes several; None for the others
 _Handlers: TypeAlias = "Mapping[int | None, Handler]"
 
 
@@ -83,7 +82,7 @@ def _port(address: Address) -> int:
 
 _TABLE: Mapping[str, _Row] = {
     "unix": _Row(_dial_unix, _serve_unix),
-    # virtcontainers' word for the socket of a remote hypervisor's proxy; nothing is said before the agent's own bytes
+    # virtcontainers' name for a remote hypervisor's proxy socket; it adds no handshake of its own
     "remote": _Row(_dial_unix, _serve_unix),
     "vsock": _Row(_dial_vsock, _serve_vsock),
     "hvsock": _Row(_dial_hybrid, _serve_hybrid),
@@ -92,10 +91,10 @@ _TABLE: Mapping[str, _Row] = {
 
 
 def dialer_for(address: Address) -> Dialer:
-    """A dialer of `address`; one call is one attempt, `transports.stream.dial_with_backoff` repeats it.
+    """A dialer of `address`; one call is one attempt, `transports.stream.dial_with_backoff` retries.
 
     Raises:
-        AddressError: nobody can be dialled there; a mailbox's address among them.
+        AddressError: the address can't be dialled, or is a mailbox's.
     """
     return _row(address).dial(address)
 
@@ -104,13 +103,13 @@ def dialer_for(address: Address) -> Dialer:
 async def open_dialer(
     address: Address, expected: Peer, *, told: Told | None = None, patient: bool = False
 ) -> AsyncGenerator[Dialer]:
-    """A dialer for as long as the context lasts; it, or the stream it gives, says who else than `expected` is there.
+    """A dialer for the lifetime of the context; it, or the stream it returns, reports a peer other than `expected`.
 
-    Over a serial channel connections to a kata agent are streams of one yamux session; others need nothing. Hides a
-    nursery. The dialer raises as `dialer_for`'s, and WrongPeer; LocalProtocolError for a stream too many.
+    Over a serial channel, each connection to a kata agent is one stream of a shared yamux session. Hides a
+    nursery. The dialer raises what `dialer_for`'s does, WrongPeer, and LocalProtocolError for one stream too many.
 
     Args:
-        told, patient: of a person who waits, and is told so; see `transports.telling`. None: nobody.
+        told, patient: notify a waiting user; see `transports.telling`. None: nobody is waiting.
 
     Raises: as `dialer_for`.
     """
@@ -121,7 +120,7 @@ async def open_dialer(
         return
     if expected in {Peer.TTRPC, Peer.GRPC} and address.scheme == "serial":
         async with open_yamux_dialer(recognising_dialer(dial, Peer.YAMUX)) as dial_stream:
-            # one session for the port's life: what its first stream says has to do
+            # one session for the port's lifetime: only its first stream can identify the peer
             yield recognising_dialer(dial_stream, expected, several=False)
     else:
         beneath = unix_dialer(address.target) if address.scheme == "hvsock" else None
@@ -134,14 +133,14 @@ async def serve_addresses(
     several: bool = False,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Listen on all of them until cancelled; `task_status` is told once peers can dial each. With
-    `several` connections, those over a serial channel are yamux's.
+    """Listen on all addresses until cancelled; reports `task_status` once peers can dial each. With `several`,
+    connections over a serial channel are yamux streams.
 
     Raises:
-        AddressError: one can't be listened on, or is there twice.
-        AddressInUse: somebody answers on one already.
+        AddressError: an address can't be listened on, or is given twice.
+        AddressInUse: somebody already listens on one.
     """
-    # two ports of one hybrid socket have one listener
+    # two ports of one hybrid socket share a listener
     sockets: dict[tuple[str, str, int | None], tuple[Address, dict[int | None, Handler]]] = {}
     for address, handler in handlers:
         key = address.scheme, address.target, None if address.scheme == "hvsock" else address.port
@@ -156,7 +155,7 @@ async def serve_addresses(
                 await nursery.start(_serve, address, ports)
             task_status.started()
     except BaseExceptionGroup as group:
-        # one address that can't be had is one plain error
+        # a single failed address is raised as itself, not as a group
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from None
         raise

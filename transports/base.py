@@ -1,12 +1,11 @@
-"""The port through which messages leave and enter: endpoints, listeners, transports.
+"""The ports through which messages leave and enter: endpoints, listeners, transports.
 
-For ordered, bounded message channels between two peers. Implementations: `memory` (the reference
-one, and the simulation's) and `nng`. Not for byte streams: an agent connection is a
-`trio.abc.Stream` that a `Dialer` opens (`transports.stream`).
+Ordered, bounded message channels between two peers. Implementations: `memory` (the reference, and the
+simulation's) and `nng`. Byte streams to an agent are `trio.abc.Stream`s, opened by a `Dialer` (`transports.stream`).
 
-Receiving is a synchronous callback and not an `await`: the task that drains a socket hands each
-message straight to whoever correlates it, so that one message costs one task wake and not two.
-A receiver therefore never blocks: it files the message and wakes somebody.
+Receiving is a synchronous callback, not an `await`: the task that drains a socket hands each message directly
+to the code that correlates it, so one message costs one task wake-up, not two. A receiver therefore never
+blocks: it files the message and wakes a task.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ __all__ = ["Dialer", "Endpoint", "Listener", "NowaitStream", "Receiver", "Transp
 
 
 class Receiver(Protocol):
-    """What an endpoint tells its owner. Called from the endpoint's own task; must not block or raise."""
+    """What an endpoint reports to its owner. Called from the endpoint's own task; must not block or raise."""
 
     def received(self, message: bytes) -> None:
-        """One whole message, in the order in which the peer sent it."""
+        """One whole message, in the order the peer sent them."""
 
     def gone(self, cause: TransportError | None) -> None:
         """The peer is gone; called exactly once. `None` after an orderly goodbye."""
@@ -39,23 +38,23 @@ class Endpoint(Protocol):
 
     @property
     def peer(self) -> str:
-        """Who is at the other end, for people: an address or a session's name."""
+        """The other end, for display: an address or a session's name."""
         ...
 
     def send_nowait(self, message: bytes) -> None:
-        """Queue one message; what one scheduler pass queues may leave together.
+        """Queue one message; messages queued in one scheduler pass may be sent together.
 
         Raises:
             EndpointBusy: the bounded queue is full; `await send` waits for room.
             MessageTooLarge: over the endpoint's limit.
-            EndpointClosed, EndpointBroken: it can't be sent any more.
+            EndpointClosed, EndpointBroken: it can't be sent.
         """
 
     async def send(self, message: bytes) -> None:
         """Like `send_nowait`, but waits for room instead of raising `EndpointBusy`."""
 
     async def aclose(self) -> None:
-        """Say goodbye, bounded, and close. Idempotent. Cancelled: closes at once, without a goodbye."""
+        """Exchange goodbyes, within a bound, and close. Idempotent. If cancelled: closes at once, without a goodbye."""
 
 
 class Listener(Protocol):
@@ -63,17 +62,17 @@ class Listener(Protocol):
 
     @property
     def address(self) -> str:
-        """The address that peers dial, as bound."""
+        """The address to dial, as bound."""
         ...
 
 
 class Transport(Protocol):
-    """How to listen and how to dial. Both are long-lived tasks: start them with `nursery.start`."""
+    """How to listen and how to dial. Both are long-running tasks: start them with `nursery.start`."""
 
     async def serve(
         self, address: str, accept: Callable[[Endpoint], Receiver], *, task_status: trio.TaskStatus[Listener]
     ) -> None:
-        """Listen on `address` until cancelled; `accept` is called once for each new peer.
+        """Listen on `address` until cancelled; calls `accept` once per new peer.
 
         Raises:
             AddressError: the address can't be used.
@@ -81,7 +80,7 @@ class Transport(Protocol):
         """
 
     async def connect(self, address: str, receiver: Receiver, *, task_status: trio.TaskStatus[Endpoint]) -> None:
-        """Dial `address` and keep the endpoint alive; returns once the endpoint has ended.
+        """Dial `address` and keep the endpoint alive; returns when the endpoint has ended.
 
         Raises (before it starts):
             AddressError: the address can't be used.
@@ -90,13 +89,13 @@ class Transport(Protocol):
 
 
 class NowaitStream(trio.abc.Stream):
-    """A byte stream that can also take bytes without waiting, which spares a lone small message a task switch."""
+    """A byte stream with a non-blocking send, which saves a task switch for a lone small message."""
 
     @abstractmethod
     def send_nowait(self, data: bytes) -> int:
-        """Give the kernel as many of the first bytes as it takes at once; how many, perhaps 0.
+        """Give the kernel as much of `data` as it accepts without blocking; returns the byte count, perhaps 0.
 
-        Not while a `send_all` is under way.
+        Not while a `send_all` is in progress.
 
         Raises:
             trio.BrokenResourceError, trio.ClosedResourceError: as `send_all`.
@@ -104,7 +103,7 @@ class NowaitStream(trio.abc.Stream):
 
 
 class Dialer(Protocol):
-    """Opens one byte stream to an agent; the only thing an agent connection knows of its socket."""
+    """Opens one byte stream to an agent; all that an agent connection knows of its socket."""
 
     def __call__(self) -> Awaitable[trio.abc.Stream]:
         """Dial once.

@@ -1,8 +1,7 @@
-"""What can go wrong below the actors, named by whose fault it is.
+"""Errors below the actors, classified by whose fault they are.
 
-For everything in `transports`; foreign exceptions (pynng's, the operating system's) are mapped
-onto these at the port that meets them and are never seen above it. Not for verbs that fail:
-those are `actors.errors`.
+Foreign exceptions (pynng's, the operating system's) are mapped to these where they are met, and never escape
+above that. Errors of verbs are in `actors.errors`.
 """
 
 from __future__ import annotations
@@ -34,34 +33,34 @@ __all__ = [
 
 
 class TransportError(Exception):
-    """Root of this tree; never raised itself. As text it is one line that can't steer a terminal, whatever it quotes."""
+    """Root of this tree; never raised itself. Its text is one line, escaped so that quoted input can't control a terminal."""
 
     def __str__(self) -> str:
         return printable(super().__str__())
 
 
 class AddressError(TransportError):
-    """The caller gave an address that can't be used; the message shows the right form."""
+    """The caller gave an unusable address; the message shows the right form."""
 
 
 class AddressInUse(TransportError):
-    """Somebody answers on this address already; listening there would steal their messages."""
+    """Somebody already listens on this address; listening there would steal their messages."""
 
 
 class Unreachable(TransportError):
-    """Nobody answers on this address (yet). Safe to try again: nothing was sent."""
+    """Nobody answers on this address (yet). Safe to retry: nothing was sent."""
 
 
 class Exhausted(TransportError):
-    """This process or this machine has no descriptor left; nothing was sent."""
+    """This process or machine is out of file descriptors; nothing was sent."""
 
 
 class Refused(Unreachable):
-    """The kernel says at once that nobody is there: a path of this machine without a file, or without a listener."""
+    """The kernel refuses at once: a local path without a file, or without a listener."""
 
 
 class NobodyListens(TransportError):
-    """The same of an address that a person wrote: no waiting mends what is mistyped."""
+    """Like Refused, for an address that a user typed: retrying won't fix a typo."""
 
 
 class EndpointClosed(TransportError):
@@ -69,14 +68,14 @@ class EndpointClosed(TransportError):
 
 
 class EndpointBroken(TransportError):
-    """The world broke this endpoint: the peer died, fell silent, or the link was cut.
+    """This endpoint broke: the peer died, fell silent, or the link was cut.
 
-    What was sent and not answered has an unknown outcome.
+    The outcome of requests in flight is unknown.
     """
 
 
 class EndpointSilent(EndpointBroken):
-    """The peer said nothing for too long: frozen, partitioned, or its loop is held up by its own code."""
+    """The peer was silent for too long: frozen, partitioned, or its event loop is blocked."""
 
 
 class EndpointBusy(TransportError):
@@ -88,19 +87,19 @@ class MessageTooLarge(TransportError):
 
 
 class ProtocolError(TransportError):
-    """Somebody broke a wire protocol; see the two subclasses for who."""
+    """A wire protocol violation; the two subclasses say whose."""
 
 
 class LocalProtocolError(ProtocolError):
-    """We were about to break the protocol; nothing was sent."""
+    """We were about to violate the protocol; nothing was sent."""
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer broke the protocol; the connection can't be trusted and is closed."""
+    """The peer violated the protocol; the connection can't be trusted and is closed."""
 
 
 class WrongPeer(RemoteProtocolError):
-    """Somebody else than expected listens there; the message says who, and what to write."""
+    """A peer of another kind listens there; the message says which, and how to fix the address or options."""
 
 
 class StatusCode(IntEnum):
@@ -126,11 +125,11 @@ class StatusCode(IntEnum):
 
 
 class RpcStatusError(TransportError):
-    """The peer answered a call with a failure; the connection is as good as before.
+    """The peer answered a call with an error; the connection stays usable.
 
     Attributes:
-        code: what the peer sent: usually a `StatusCode`, but any int32 but 0 is possible.
-        message: the peer's text, for people alone.
+        code: as the peer sent it: usually a `StatusCode`, but any int32 except 0 is possible.
+        message: the peer's text, for humans only.
         details: for programs: each an encoded google.protobuf.Any; most agents send none.
     """
 

@@ -1,7 +1,4 @@
-"""The kernel's locks on open files (flock(2)): one holds until the last descriptor that shares it is closed, by whomever.
-
-Not for threads of one process, which trio orders.
-"""
+"""flock(2) locks: held until the last descriptor of the same open file description is closed, by any process."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ __all__ = ["take_lock"]
 
 
 def take_lock(descriptor: int, *, shared: bool = False, wait: bool = False) -> bool:
-    """Whether it is held now; False when somebody else holds it, and is not waited for. Raises: OSError."""
+    """Whether the lock is held now; False if another holds it and `wait` is not set. Raises: OSError."""
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:

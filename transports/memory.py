@@ -1,7 +1,7 @@
-"""Message channels inside one Trio run, without threads: the reference transport, and the simulation's.
+"""Message channels within one Trio run, without threads: the reference transport, used by the simulation.
 
-Deterministic under a deterministic scheduler and right under a clock that jumps. An address is any text after
-`memory://`; it is known to one `MemoryTransport` alone. Not for two processes, and not for two Trio runs.
+Deterministic under a deterministic scheduler, and correct under a clock that jumps. An address is any text after
+`memory://`, local to one `MemoryTransport`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["MemoryTransport"]
 
 SCHEME = "memory://"
-# messages delivered for one endpoint before the others of the same task get their turn
+# messages delivered to one endpoint before the task's other endpoints get their turn
 TURN = 64
 
 
 class _Pump:
-    """Hands queued messages to their receivers, from one task; endpoints take turns."""
+    """Delivers queued messages to receivers, from one task; endpoints take turns."""
 
     def __init__(self) -> None:
         self._ready: deque[_Endpoint] = deque()
@@ -50,7 +50,7 @@ class _Pump:
                 self._task = None
 
     async def run(self, only: _Endpoint | None = None) -> None:
-        """Until cancelled, or until `only` has ended."""
+        """Run until cancelled, or until `only` has ended."""
         while only is None or not only.ended:
             if not self._ready:
                 self._task = trio.lowlevel.current_task()
@@ -68,7 +68,7 @@ class _Pump:
 
 
 class _Endpoint:
-    """One end; its inbound queue is filled by the other end and emptied by its own pump."""
+    """One end; the other end fills its inbound queue, its own pump empties it."""
 
     receiver: Receiver
     other: _Endpoint
@@ -80,7 +80,7 @@ class _Endpoint:
         self._inbound: deque[bytes] = deque()
         self._inbound_bytes = 0
         self._room = trio.lowlevel.ParkingLot()
-        # why nothing can be sent any more; the receiver learns it once what is queued has been delivered
+        # why sending is over; the receiver is told after the queue has been delivered
         self._end: TransportError | None = None
         self.scheduled = False
         self.ended = False
@@ -114,12 +114,12 @@ class _Endpoint:
                 return
 
     async def aclose(self) -> None:
-        # the goodbye needs no answer: what was sent is in the peer's own queue by now
+        # no need to wait for the peer: all that was sent is in its queue already
         self.finish(EndpointClosed(f"the link to {self._peer} was closed"))
         await trio.lowlevel.checkpoint()
 
     def finish(self, cause: TransportError) -> None:
-        """End both ends; each learns it after what is queued for it."""
+        """Close both ends; each is told after its queued messages."""
         for end in (self, self.other):
             if end._end is None:
                 end._end = cause
@@ -145,7 +145,7 @@ class _Listener:
         self._address = address
         self.accept = accept
         self.pump = _Pump()
-        # a dict for its order: endpoints end in the order in which they came
+        # a dict, for insertion order: endpoints end in a deterministic order
         self.endpoints: dict[int, _Endpoint] = {}
         self.accepted = 0
 
@@ -155,11 +155,11 @@ class _Listener:
 
 
 class MemoryTransport:
-    """A namespace of `memory://` addresses of its own.
+    """Its own namespace of `memory://` addresses.
 
     Args:
         message_bytes: the largest message.
-        queue_messages, queue_bytes: what one end holds for its receiver before senders wait.
+        queue_messages, queue_bytes: how much one end queues for its receiver before senders wait.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class MemoryTransport:
     async def serve(
         self, address: str, accept: Callable[[Endpoint], Receiver], *, task_status: trio.TaskStatus[Listener]
     ) -> None:
-        """See `transports.base.Transport`; a cancel breaks the links of all peers."""
+        """See `transports.base.Transport`; cancelling breaks the links of all peers."""
         _check(address)
         if address in self._listeners:
             raise AddressInUse(f"{address} is served already")
@@ -188,7 +188,7 @@ class MemoryTransport:
                 endpoint.deliver()
 
     async def connect(self, address: str, receiver: Receiver, *, task_status: trio.TaskStatus[Endpoint]) -> None:
-        """See `transports.base.Transport`; a cancel breaks the link."""
+        """See `transports.base.Transport`; cancelling breaks the link."""
         _check(address)
         await trio.lowlevel.checkpoint()
         listener = self._listeners.get(address)

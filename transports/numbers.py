@@ -1,22 +1,22 @@
-"""Numbers of calls and streams as a peer draws them: each serves once, and they grow, but not in order.
+"""Ids of calls and streams that a peer allocates: each is used once, and they grow, but may arrive out of order.
 
-For protocols whose other side draws a number first and queues the frame afterwards, in many tasks at once: hashicorp's yamux and
-ttrpc-rust do so. Not for numbers of our own. Without I/O.
+Some peers allocate an id first and queue the frame afterwards, in concurrent tasks: hashicorp's yamux and
+ttrpc-rust do so. Our own ids need none of this. Without I/O.
 """
 
 from __future__ import annotations
 
 __all__ = ["OVERTAKEN", "Numbers"]
 
-# numbers that may still come after a higher one: of so many that a peer draws at the same moment
+# ids that may still arrive after a higher one: as many as a peer allocates concurrently
 OVERTAKEN = 64
 
 
 class Numbers:
-    """Every second one, from `first` on.
+    """Ids in steps of two, from `first` on.
 
     Attributes:
-        highest: that was used; 0 before the first.
+        highest: the highest id used; 0 before the first.
     """
 
     __slots__ = ("_first", "_passed_over", "highest")
@@ -24,7 +24,7 @@ class Numbers:
     def __init__(self, first: int) -> None:
         self._first = first
         self.highest = 0
-        # below it, and not used yet
+        # below `highest`, and not used yet
         self._passed_over: dict[int, None] = {}
 
     def fresh(self, number: int) -> bool:
@@ -32,7 +32,7 @@ class Numbers:
         return number > self.highest or number in self._passed_over
 
     def use(self, number: int) -> None:
-        """It serves from now on, and no second time. It is fresh."""
+        """Mark an id as used; it must be `fresh`."""
         if number == self.highest + 2:
             self.highest = number
             return

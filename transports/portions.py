@@ -1,12 +1,12 @@
-"""Bytes of an untrusted peer in portions, so that the loop goes on between them.
+"""Reads an untrusted peer's bytes in portions, so that other tasks run in between.
 
-One read gives up to 256 KiB, which can be twenty thousand frames: handled in one go, every other task waits for them. So
-what was read is handed out in portions, each of a small number of bytes or, inside a frame that is longer, of what this one
-lacks. The first portion comes at once; who has more waits its turn. In one Trio run one reader in each scheduler pass has
-a turn, so that many links that flood cost the others no more than one. A link whose last read was more than a
-portion waits with its next read, too.
+One read returns up to 256 KiB, which can be twenty thousand frames: handled in one go, they would block every other
+task. So the data is handed out in portions: a small number of bytes, or the rest of the current frame if that is more.
+The first portion is immediate; later ones wait for a turn. In one Trio run, one reader per scheduler pass gets a turn,
+so that many flooding links cost the others no more than one. After a read larger than a portion, the next read waits
+for a turn too.
 
-For whoever decodes what a peer sends. Not for how much a peer may send: its protocol knows.
+How much a peer may send is for its protocol to limit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PORTION_BYTES", "PortionReader"]
 
-# some hundred of the smallest frames, of 8 to 12 bytes: they take 0.1 to 0.2 ms
+# about a hundred of the smallest frames, of 8 to 12 bytes: they take 0.1 to 0.2 ms
 PORTION_BYTES = 1024
 
 _turns: trio.lowlevel.RunVar[trio.StrictFIFOLock] = trio.lowlevel.RunVar("turns")
@@ -30,7 +30,7 @@ class PortionReader:
     """Reads one stream.
 
     Args:
-        lacking: how many bytes the frame still lacks in whose midst the portions so far end; 0 between frames.
+        lacking: bytes still missing from the partly delivered frame; 0 between frames.
     """
 
     def __init__(self, stream: trio.abc.ReceiveStream, lacking: Callable[[], int]) -> None:
@@ -41,7 +41,7 @@ class PortionReader:
         self._busy = False
 
     async def receive(self) -> bytes:
-        """The next portion; empty at the end. Raises: what the stream's `receive_some` raises."""
+        """The next portion; empty at end of stream. Raises: what the stream's `receive_some` raises."""
         if self._taken == len(self._data):
             self._data, self._taken = bytes(await self._stream.receive_some()), 0
             if self._busy:
@@ -59,6 +59,6 @@ async def _turn() -> None:
     except LookupError:
         lock = trio.StrictFIFOLock()
         _turns.set(lock)
-    # given back at once: who is next is woken in the next pass, and we go on in this one
+    # released at once: the next waiter is woken in the next pass, and we continue in this one
     async with lock:
         pass

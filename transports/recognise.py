@@ -1,7 +1,7 @@
-"""What speaks at an address, told from its first bytes: pure.
+"""Identify the protocol at an address by the first bytes received: pure.
 
-For `recognising`, which reads them, and asks where a server never speaks first. Not for protocols themselves: a pattern
-here is no more than what no other peer's first bytes look like.
+Used by `recognising`, which reads them, and probes where a server never speaks first. A pattern here only
+distinguishes a peer from the others; it does not parse the protocol.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["PROBES", "Peer", "advice", "recognise"]
 
 
 class Peer(StrEnum):
-    """Who speaks."""
+    """The protocols that can be identified."""
 
     TTRPC = "ttRPC"
     GRPC = "HTTP/2"
@@ -30,26 +30,26 @@ class Peer(StrEnum):
     HTTP = "HTTP/1"
 
 
-# hyperstart's codes that a guest says: READY, ACK, ERROR, NEXT, PROCESSASYNCEVENT; the largest frame that makes sense
+# hyperstart codes that a guest sends: READY, ACK, ERROR, NEXT, PROCESSASYNCEVENT; the largest plausible frame
 _CODES = frozenset({8, 9, 10, 14, 23})
 _MOST_FRAME = 4 * 1024 * 1024
-# as a control frame: PING with four bytes that nobody reads; as a stream frame: an empty one for a stream that is not
-# there, which is answered by the same bytes; as yamux's: a ping. A whole frame in each: a half one kills a hyperstart guest
+# to a hyperstart control channel: PING with four bytes of ignored payload; to its stream channel: an empty frame for an
+# unknown stream, which it echoes; to yamux: a ping. A whole frame in each, as a partial one kills a hyperstart guest
 _PING = struct.pack(">BBHII", 0, 2, 1, 12, 12)
-# GET of a service that is not there: unimplemented. Its stream id is its length, which makes it a whole (and unknown)
-# control frame of hyperstart's
+# a request to a service that does not exist: UNIMPLEMENTED. Its stream id equals its length, so that to hyperstart it
+# is a whole control frame with an unknown code
 _SERVICE = b"\x0a\x0ekatrio.Nothing\x12\x03Ask"
 _TTRPC = struct.pack(">IIBB", len(_SERVICE), 10 + len(_SERVICE), 1, 0) + _SERVICE
-# HTTP/1 servers refuse it by a line, HTTP/2 ones answer their settings
+# HTTP/1 servers answer with an error line, HTTP/2 servers with SETTINGS
 _HTTP = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
 
-# in the order of how little harm they do to a guest that is none of what they ask for
+# least harmful first, for a guest that speaks another protocol
 PROBES = (_PING, _TTRPC, _HTTP, b"CONNECT 1024\n")
 
 
 def recognise(first: bytes, *, expected: Peer | None = None) -> Peer | None:
-    """Who says these first bytes; None: nobody that we know, or too few bytes. `expected` is taken when it may be that."""
+    """Who sends these first bytes; None: unknown, or too few bytes. `expected` wins where several match."""
     for peer, test in _STRONG.items():
         if test(first):
             return peer
@@ -92,7 +92,7 @@ def _is_yamux(first: bytes) -> bool:
 
 
 def _is_streams(first: bytes) -> bool:
-    # an answer to our probe; any other frame could be anything
+    # only an echo of our probe; any other frame would be ambiguous
     return first[:12] == _PING
 
 
@@ -111,12 +111,12 @@ _WEAK: Mapping[Peer, Callable[[bytes], bool]] = {
 
 
 def advice(found: Peer, expected: Peer) -> str:
-    """What a person who expected somebody else should know, and do."""
+    """What to tell a user who expected another peer, and how to fix it."""
     known = _ADVICE.get((found, expected)) or _ADVICE_FOR[found]
     return f"this answers {found}, not {expected}: {known}"
 
 
-# for every command with a Kata agent's address; not all of them have the option
+# shown by every command that takes a Kata agent's address; not all have the option
 _ANOTHER_AGENT = "a hyperstart? use --agent hyperstart, where the command has it: katrio call is for Kata agents alone"
 _ADVICE: Mapping[tuple[Peer, Peer], str] = {
     (Peer.STREAMS, Peer.CONTROL): "are --address and --tty-address swapped?",

@@ -1,10 +1,10 @@
-"""Tell a caller who really listens at an address, within a second, instead of leaving it to wait or to parse nonsense.
+"""Report within a second who really listens at an address, so that callers neither hang nor parse nonsense.
 
-For addresses that a person wrote; a guest of our own is known. The first bytes of a connection name who speaks first. A
-connection that says nothing, or ends, is asked about on others, which carry nothing else, where there can be others: a serial
-port and a hyperstart's channels have one in all. A VMM keeps a second one waiting, and gives what was said on it to the guest
-once the first has closed: there the first connection's own bytes decide, however slow the guest is. An agent that is only
-slow is let be. Not for patterns: `recognise`.
+For addresses that a user typed. The first bytes of a connection identify a peer that speaks first. If a connection
+stays silent or ends, separate connections are opened to probe, where several are possible: a serial port and
+hyperstart's channels allow only one. A VMM holds back a second connection, and delivers its data to the guest once the
+first has closed: there only the first connection's own bytes count, however slow the guest is. An agent that is merely
+slow is left alone. Patterns are in `recognise`.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
 __all__ = ["ask_who_is_there", "recognising_dialer"]
 
-# a peer that answers at all has done so by then, or is asked about: both together stay within a second
+# a peer that answers has done so by then, else it is probed: both together stay within a second
 SILENCE_SECONDS = 0.35
 ASKING_SECONDS = 0.5
-# a host whose only connection the first one is answers that before the others are refused
+# lets a host that takes a single connection answer the first probe before the others are refused
 HEAD_START_SECONDS = 0.05
 FIRST_BYTES = 64
-# whose listeners take any number of connections
+# their listeners accept any number of connections
 _WITH_SEVERAL = frozenset({Peer.TTRPC, Peer.GRPC})
 
 
 def recognising_dialer(dial: Dialer, expected: Peer, *, several: bool = True, beneath: Dialer | None = None) -> Dialer:
-    """`dial`, whose streams and failures say who else than `expected` is there.
+    """`dial`, whose streams and errors report a peer other than `expected`.
 
     Args:
-        several: the address takes connections side by side; of a Kata agent's alone that is believed.
-        beneath: of a hybrid socket, the socket itself: it may be no VMM's.
+        several: the address accepts concurrent connections; only believed for a Kata agent.
+        beneath: dials the unix socket below a hybrid one: its listener may be no VMM.
 
-    The dialer raises, beside what `dial` does:
-        WrongPeer: somebody else is there. A stream raises BrokenResourceError from it.
+    Besides what `dial` raises, the dialer raises: WrongPeer: another kind of peer is there. A stream raises
+    BrokenResourceError caused by it.
     """
 
     asks = several and expected in _WITH_SEVERAL
-    # a VMM whose VM is not up yet refuses many times, and is asked about once
+    # a VMM whose VM is not up yet refuses many times, and is probed only once
     doubted = asks and beneath is not None
 
     async def dial_recognised() -> trio.abc.Stream:
@@ -61,9 +61,9 @@ def recognising_dialer(dial: Dialer, expected: Peer, *, several: bool = True, be
 
 
 async def ask_who_is_there(dial: Dialer, expected: Peer) -> Peer | None:
-    """Who answers on connections of their own; None: nobody that is known, within half a second.
+    """Probe on separate connections; None: no known peer answered within half a second.
 
-    `expected` wins when it is among those that may have answered.
+    `expected` wins if it is among those that may have answered.
     """
     found: list[Peer] = []
     with trio.move_on_after(ASKING_SECONDS):
@@ -100,7 +100,7 @@ async def _ask(dial: Dialer, probe: bytes, expected: Peer, found: list[Peer], sc
 
 
 async def _dial_hybrid(dial: Dialer, beneath: Dialer) -> trio.abc.Stream:
-    """Dial through a VMM. What does not say OK is asked about: it may be an agent itself."""
+    """Dial through a VMM. A peer that does not answer OK is probed: it may be an agent itself."""
     with trio.move_on_after(SILENCE_SECONDS):
         try:
             return await dial()
@@ -118,16 +118,16 @@ async def _refuse_another(beneath: Dialer, cause: TransportError | None) -> None
 
 
 class _Recognised(NowaitStream):
-    """A stream whose first bytes are looked at; after them it only passes on."""
+    """A stream whose first bytes are checked; after them it only forwards."""
 
     def __init__(self, stream: trio.abc.Stream, dial: Dialer | None, expected: Peer) -> None:
-        """`dial`: where else to ask; None: nowhere."""
+        """`dial`: opens connections to probe; None: don't probe."""
         self._stream = stream
         self._nowait = stream if isinstance(stream, NowaitStream) else None
         self._dial = dial
         self._expected = expected
         self._known = False
-        # nobody that is asked about elsewhere has to speak first
+        # infinite until something is sent: only a peer that was asked and stays silent is probed
         self._since = math.inf
         self._asked = trio.Event()
 
@@ -151,7 +151,7 @@ class _Recognised(NowaitStream):
         await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """See `trio.abc.ReceiveStream`; BrokenResourceError from WrongPeer once that is known."""
+        """See `trio.abc.ReceiveStream`; BrokenResourceError caused by WrongPeer once that is known."""
         if self._known:
             return bytes(await self._stream.receive_some(max_bytes))
         try:
@@ -177,7 +177,7 @@ class _Recognised(NowaitStream):
             self._asked.set()
 
     async def _first(self, max_bytes: int | None) -> bytes:
-        """The first bytes; meanwhile, who is there is asked elsewhere once these take too long."""
+        """The first bytes; probes on other connections meanwhile if they take too long."""
         data = b""
         wrong: list[Peer] = []
         dial = self._dial
@@ -198,7 +198,7 @@ class _Recognised(NowaitStream):
             try:
                 data = bytes(await self._stream.receive_some(max_bytes))
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                failure.append(error)  # raised below, bare
+                failure.append(error)  # raised below, outside the nursery
             nursery.cancel_scope.cancel()
         if wrong:
             self._refuse(wrong[0])
@@ -207,7 +207,7 @@ class _Recognised(NowaitStream):
         return data
 
     async def _refuse_another(self) -> None:
-        """It ended without a word: a peer that was asked what it does not know may."""
+        """The stream ended without data: some peers do that for an unknown request."""
         if self._dial is None:
             return
         found = await ask_who_is_there(self._dial, self._expected)

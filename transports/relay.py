@@ -1,6 +1,6 @@
-"""Pass bytes on between two streams, until either ends.
+"""Forward bytes between two streams, until either ends.
 
-For a guest that is reached at another address than it listens on itself. Not for looking into what passes.
+For a guest reachable at an address other than the one it listens on itself.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["relay", "relay_to"]
 
-# the far side is on this machine and listens: longer means that it is ending
+# the peer is local and already listening: taking longer means that it is shutting down
 DIAL_SECONDS = 5.0
-# each is two descriptors and two tasks; a system has one for each of its containers
+# two descriptors and two tasks each; a system needs one per container
 MOST_PEERS = 512
 
 
 async def relay(one: trio.abc.Stream, other: trio.abc.Stream) -> None:
-    """Both ways until one of them ends, what it had said by then passed on; closes both. Holds one read each way."""
+    """Forward both ways until one stream ends, flush what it had sent, then close both. Buffers one read each way."""
 
     async def pump(source: trio.abc.Stream, sink: trio.abc.Stream, scope: trio.CancelScope) -> None:
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
@@ -34,7 +34,7 @@ async def relay(one: trio.abc.Stream, other: trio.abc.Stream) -> None:
                 try:
                     await sink.send_all(data)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    # it takes no more, and has perhaps said why: the other pump passes that on, and meets its end
+                    # it accepts no more data, but may have sent the reason: the other pump forwards that, and sees the end
                     return
         scope.cancel()
 
@@ -44,7 +44,7 @@ async def relay(one: trio.abc.Stream, other: trio.abc.Stream) -> None:
 
 
 def relay_to(dial: Dialer) -> Handler:
-    """A listener's handler: each peer gets a connection of its own to what `dial` reaches, or is closed."""
+    """A listener's handler: each peer is connected to what `dial` reaches, or closed."""
     peers = 0
 
     async def handler(stream: trio.abc.Stream) -> None:

@@ -1,6 +1,6 @@
 """Which transport carries which mailbox address: one literal table.
 
-For the command line and `actors.api`, which alone choose. Not for what an address means: each transport checks its own.
+Used only by the command line and `actors.api`. Each transport validates its own addresses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A serial channel to an agent as one byte stream: a character device, or the unix socket of a VMM's chardev.
 
-For virtio-serial ports, serial lines and pseudo terminals. A channel has one peer and no notion of a connection: it is
-opened once, and everything in it is one stream. Not for several connections over it: `transports.yamux`.
+For virtio-serial ports, serial lines and pseudo terminals. A channel has one peer and no concept of connections: it is
+opened once, and all its data is one stream. Several connections over it: `transports.yamux`.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 __all__ = ["serial_dialer", "serve_serial"]
 
-# a device whose other end is closed reads as ended at once: look again as seldom as a person would not notice
+# a device whose other end is closed reads as end of file at once: poll it, in pauses too short to notice
 FIRST_PAUSE_SECONDS = 0.010
 LONGEST_PAUSE_SECONDS = 1.0
 
 
 def serial_dialer(path: str) -> Dialer:
-    """A dialer of the channel at `path`: a device is opened, a socket connected. One call is one attempt.
+    """A dialer of the channel at `path`: opens a device or connects a socket. One call is one attempt.
 
     The dialer raises:
-        Refused: it is not there (yet).
-        Unreachable: somebody has it open.
+        Refused: it does not exist (yet).
+        Unreachable: another process has it open.
         AddressError: it is neither a device nor a socket, or can't be opened.
 
     Raises:
-        AddressError: no such path can be.
+        AddressError: not a valid path.
     """
     dial_socket = unix_dialer(path)
 
@@ -60,10 +60,10 @@ async def serve_serial(
     *,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Be the far side of a channel until cancelled, with one peer at a time.
+    """Serve the guest's end of a channel until cancelled, with one peer at a time.
 
-    A device is opened, and again when its peer has gone. Where there is none, a socket is made, as a VMM's chardev does;
-    a second peer at once is closed.
+    A device is opened, and reopened when its peer is gone. Without one, a unix socket is created, as a VMM's chardev
+    does; a second concurrent peer is closed.
 
     Raises: as `serial_dialer`'s dialer before it has started, and as `transports.stream.serve_unix`.
     """
@@ -122,11 +122,11 @@ def _open_device(path: str) -> trio.lowlevel.FdStream:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        # the host's end of a virtio-serial port takes one opener
+        # the host's end of a virtio-serial port allows one opener
         kind = Unreachable if isinstance(error, BlockingIOError) or error.errno == 16 else AddressError
         raise kind(f"{path} can't be opened: {error.strerror}") from error
     try:
-        # two readers would each get a part of every frame
+        # two readers would each get parts of every frame
         if not take_lock(descriptor):
             os.close(descriptor)
             raise Unreachable(f"{path} is open already: a serial channel has one user at a time")
@@ -139,8 +139,8 @@ def _open_device(path: str) -> trio.lowlevel.FdStream:
 
 
 def _make_raw(descriptor: int) -> None:
-    """No echo, no line editing, no translation, eight bits; what the guests' side of a line is set to: 115200, RTS/CTS."""
-    # what lies there already may be the peer's first words: nothing is flushed
+    """No echo, line editing or translation, eight bits; the line settings that guests use: 115200, RTS/CTS."""
+    # pending input may be the peer's first bytes: don't flush it
     tty.setraw(descriptor, termios.TCSANOW)
     settings = termios.tcgetattr(descriptor)
     settings[2] |= termios.CREAD | termios.CLOCAL | termios.CRTSCTS

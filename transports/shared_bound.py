@@ -1,10 +1,10 @@
-"""Memory that several peers make one process hold: a bound for all of them together, which no one can use up.
+"""A bound on memory that several peers together make one process hold, which no single peer can use up.
 
-Bounds for each peer alone add up with the peers, and a bound for all alone would let one peer take it from the others.
-So what is held is put on accounts of one bound, and an account may hold as much as is free of it: one peer half
-of the bound, two a third each, and so on (Choudhury and Hahne, "Dynamic queue length thresholds", 1998). Those that
-came first and never give back leave little to who comes late: whose asks must be served all the same makes room first
-(`actors.mailbox.server`). Without I/O. What becomes of who is refused is its owner's matter.
+Per-peer bounds add up with the number of peers, and one global bound alone would let a peer starve the others.
+So memory is charged to accounts of one bound, and an account may hold as much as is still free: one peer half
+of the bound, two a third each, and so on (Choudhury and Hahne, "Dynamic queue length thresholds", 1998). Early
+holders that never release leave little to latecomers: code that must serve those regardless makes room first
+(`actors.mailbox.server`). Without I/O. The owner decides what happens to a refused peer.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ __all__ = ["Account", "SharedBound"]
 
 
 class SharedBound:
-    """`most` bytes.
+    """A bound of `most` bytes.
 
     Attributes:
-        held: bytes on all accounts.
+        held: bytes charged to all accounts.
     """
 
     __slots__ = ("held", "most")
@@ -26,12 +26,12 @@ class SharedBound:
         self.held = 0
 
     def account(self) -> Account:
-        """Of one peer; it costs nothing while it holds nothing."""
+        """An account for one peer; free while it holds nothing."""
         return Account(self)
 
 
 class Account:
-    """What one peer makes us hold.
+    """What one peer holds.
 
     Attributes:
         held: bytes.
@@ -44,10 +44,10 @@ class Account:
         self.held = 0
 
     def allows(self, size: int, *, freed: int = 0) -> bool:
-        """Whether `size` bytes more may be taken, where `freed` of those that are held are about to be given back."""
+        """Whether `size` more bytes may be held, if `freed` held bytes are about to be released."""
         return self.held + size <= self._bound.most - self._bound.held + freed
 
     def take(self, size: int) -> None:
-        """Hold so much more, or less; whether it is allowed was asked before."""
+        """Charge `size` bytes, or release if negative; the caller has checked `allows`."""
         self.held += size
         self._bound.held += size

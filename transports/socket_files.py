@@ -1,12 +1,12 @@
-"""Socket files: who may put one where, and who takes it away again. One rule for every listener of ours at a path.
+"""Socket files: who may create one where, and who removes it. One rule for all our listeners at a path.
 
-A listener binds under a name of its own and then moves the file to where peers look, under the directory's lock: two that
-start at once are told apart, and a file is never there with a wider mode. At the end it takes away what is its own alone.
-The path tells nothing then: somebody may have removed our file and put a new listener's there. Nor does a file's
-number alone, which serves again once the file is gone; so a descriptor holds ours until that look. nng removes the name
-that it bound, which by then nobody has.
+A listener binds under a temporary name and renames the file to its final path, under the directory's lock, which
+resolves a race of two listeners and never exposes a file with a wider mode. On exit it removes the file only if it is
+its own. The path can't tell that: another listener may have replaced the file. Nor can the inode number alone, which is
+reused once a file is gone; so a descriptor keeps our inode alive until that check. nng unlinks the name that it bound,
+which no longer exists by then.
 
-Not for dialling, nor for what an address may look like (`transports.address`).
+Address syntax is in `transports.address`.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["answers", "bound_socket_file", "remove_stale"]
 
-# of a connect(2): nobody listens there
+# connect(2) errors: no listener
 _NOBODY = (errno.ECONNREFUSED, errno.ENOENT, errno.ENOTDIR, errno.ENOTSOCK)
 
 # another listener holds the directory's lock for a few system calls; longer means that it hangs
 LOCK_SECONDS = 5.0
 LOCK_PAUSE_SECONDS = 0.010
-# the same at the end, when somebody waits for us to go; the file stays then, and the next listener takes it for stale
+# the same on exit, while someone waits for us; on timeout the file stays, and the next listener finds it stale
 LAST_LOCK_SECONDS = 1.0
-# names that are bound and not moved yet; whatever has one while we hold the lock was left by a crash
+# bound but not renamed yet; one that is seen under the lock was left by a crash
 PREFIX = ".katrio-"
 
 _numbers = itertools.count(1)
@@ -46,17 +46,17 @@ _numbers = itertools.count(1)
 
 @asynccontextmanager
 async def bound_socket_file(path: str, bind: Callable[[str], None], *, guard_way: bool = False) -> AsyncGenerator[None]:
-    """A socket file of ours at `path`, mode 0600, while the context lasts.
+    """A socket file of ours at `path`, mode 0600, for the lifetime of the context.
 
-    A directory that is missing is made, 0700; a file that nobody answers on is replaced.
+    A missing directory is created, 0700; a file without a listener is replaced.
 
     Args:
-        bind: binds a socket to the path it is given, and has it listen.
-        guard_way: refuse a path on whose way others could put another directory.
+        bind: binds a socket to the given path and listens.
+        guard_way: reject a path whose parent directories others could replace.
 
     Raises:
-        AddressError: its directory is not ours alone, or something else than a socket is there.
-        AddressInUse: somebody answers there, or the directory's lock could not be had.
+        AddressError: the directory is not exclusively ours, or the path is not a socket.
+        AddressInUse: another listener is there, or the directory's lock could not be had.
         What `bind` raises.
     """
     directory = os.path.dirname(path)
@@ -74,7 +74,7 @@ async def bound_socket_file(path: str, bind: Callable[[str], None], *, guard_way
 
 
 class _Descriptor:
-    """An open descriptor for `contextlib.closing`; closing it drops its lock too."""
+    """An open descriptor for `contextlib.closing`; closing it releases its lock too."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -85,7 +85,7 @@ class _Descriptor:
 
 @asynccontextmanager
 async def _locked(directory: str, seconds: float) -> AsyncGenerator[int]:
-    """A descriptor of the directory, which is ours alone, with its lock."""
+    """A descriptor of the directory, checked to be exclusively ours, with its lock held."""
     with closing(_Descriptor(_open_directory(directory))) as held:
         await _lock(held.number, directory, seconds)
         yield held.number
@@ -95,7 +95,7 @@ def _open_directory(directory: str) -> int:
     with _as_address_error(directory), suppress(FileExistsError):
         os.mkdir(directory, 0o700)
     try:
-        # a link could be pointed elsewhere between this look and the bind
+        # O_NOFOLLOW: a symlink could be changed between this check and the bind
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise AddressError(f"{directory} must be a directory and no link to one: {error.strerror}") from error
@@ -119,12 +119,12 @@ async def _lock(descriptor: int, directory: str, seconds: float) -> None:
 
 
 def _check_way_to(directory: str) -> None:
-    """Refuse a directory that somebody else could rename, and put another in its place."""
+    """Reject a directory that another user could rename or replace."""
     way: str = os.path.realpath(os.path.dirname(directory))
     while True:
         with _as_address_error(f"the directory {way}"):
             found = os.stat(way)
-        # with the sticky bit others may make files there, but not rename ours
+        # in a sticky directory others can create files, but not rename ours
         loose = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
         if loose or found.st_uid not in {0, os.geteuid()}:
             raise AddressError(f"{way}, on the way to {directory}, can be changed by others; choose another place")
@@ -134,11 +134,11 @@ def _check_way_to(directory: str) -> None:
 
 
 def remove_stale(path: str) -> None:
-    """Take away a socket that nobody answers on; none there is no error.
+    """Remove a socket file without a listener; a missing file is no error.
 
     Raises:
-        AddressInUse: somebody answers there.
-        AddressError: something else than a socket is there, or it can't be looked at.
+        AddressInUse: it has a listener.
+        AddressError: not a socket, or it can't be examined.
     """
     with _as_address_error(path):
         try:
@@ -154,15 +154,15 @@ def remove_stale(path: str) -> None:
 
 
 def answers(name: str) -> bool:
-    """Whether somebody listens on a unix socket, by its path or its abstract name; nothing is sent.
+    """Whether a unix socket, by path or abstract name, has a listener; sends nothing.
 
-    Raises: OSError: it can't be told.
+    Raises: OSError: it can't be determined.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
         try:
             probe.connect(name)
         except BlockingIOError:
-            pass  # a full backlog is somebody too
+            pass  # a full backlog means a listener too
         except OSError as error:
             if error.errno not in _NOBODY:
                 raise
@@ -171,7 +171,7 @@ def answers(name: str) -> bool:
 
 
 def _bind(path: str, directory: str, held: int, bind: Callable[[str], None]) -> int:
-    """Bind and move; a descriptor that keeps the file's number from serving again."""
+    """Bind and rename; returns a descriptor that keeps the inode number from being reused."""
     for name in os.listdir(held):
         if name.startswith(PREFIX):
             os.unlink(name, dir_fd=held)

@@ -1,10 +1,9 @@
-"""What a peer sends to nobody: a few are overlooked, and more end the link.
+"""Frames that nobody waits for: a few are ignored, more end the link.
 
-For connections, which know what was asked. A reply that comes after its caller gave up is lawful and is not counted:
-there can be as many as calls were given up, so that number is all that is remembered of them. Whatever else is for
-nobody costs the host time that others want, and no agent means it; a few are overlooked as old agents have their bugs.
-What is for somebody and carries nothing (a ping, an empty frame, a stream that is begun and taken back) is lawful now and
-then: for it there are rates. Without I/O; the clock is given.
+A reply that arrives after its caller gave up is legal and not counted: at most as many can come as calls were given up,
+so only that number is kept. Any other frame that matches nothing wastes host time, and no correct agent sends it; a few
+are ignored as old agents have bugs. Frames that match but carry nothing (a ping, an empty frame, a stream opened and
+cancelled) are legal occasionally: they are rate-limited. Without I/O.
 """
 
 from __future__ import annotations
@@ -18,29 +17,29 @@ if TYPE_CHECKING:
 
 __all__ = ["IDLE", "MOST_STRAYS", "RESETS", "WINDOWS", "Bucket", "Strays"]
 
-# over the life of one link
+# over the lifetime of a link
 MOST_STRAYS = 16
 
 
 class Rate(NamedTuple):
-    """So many at once, and so many a second."""
+    """A token bucket's size and its refill per second."""
 
     burst: float
     per_second: float
 
 
-# frames that carry nothing and that we have to answer or to remember: a busy Go peer pings once for each window it
-# measures, some ten a second
+# frames without content that we must answer or remember: a busy Go peer pings once for each window measurement,
+# about ten a second
 IDLE = Rate(1000.0, 100.0)
-# calls and streams that are begun and taken back, or refused for the peer's fault: each may start a task. An actor takes
-# back as many as it has waits and reads
+# calls and streams that are opened and cancelled, or rejected for a peer's violation: each may start a task. An actor
+# cancels as many as it has waits and reads
 RESETS = Rate(500.0, 100.0)
-# one or two for each frame of 16 KiB that we send is the most that a peer has a use for
+# a peer needs one or two for each 16 KiB frame that we send
 WINDOWS = Rate(20_000.0, 4000.0)
 
 
 class Bucket:
-    """What is left of a rate; `clock` is in seconds, from anywhere."""
+    """A token bucket; `clock` is monotonic seconds with any origin."""
 
     __slots__ = ("_at", "_clock", "_left", "_rate")
 
@@ -49,7 +48,7 @@ class Bucket:
         self._left, self._at = rate.burst, clock()
 
     def take(self) -> bool:
-        """One more; False when there are too many."""
+        """Take a token; False if none is left."""
         now = self._clock()
         self._left = min(self._rate.burst, self._left + (now - self._at) * self._rate.per_second)
         self._at = now
@@ -60,11 +59,11 @@ class Bucket:
 
 
 class Strays:
-    """Of one link.
+    """The stray frames of one link.
 
     Attributes:
-        late: answers that may still come though nobody waits for them any more; of streams, frames without data.
-        late_bytes: the same of data on streams, by what their windows had room for.
+        late: replies, or frames without data, that may still come for abandoned calls and streams.
+        late_bytes: the same for stream data, as much as their windows allowed.
     """
 
     __slots__ = ("_count", "late", "late_bytes")
@@ -75,14 +74,14 @@ class Strays:
         self._count = 0
 
     def take_late(self, what: str) -> None:
-        """An answer that nobody waits for: one of the late, or a stray. Raises: RemoteProtocolError."""
+        """Count an unawaited reply as late, or else as a stray. Raises: RemoteProtocolError."""
         if self.late:
             self.late -= 1
         else:
             self.take(what)
 
     def take_data(self, size: int, what: str) -> None:
-        """A frame with `size` bytes on a stream that nobody reads any more. Raises: RemoteProtocolError."""
+        """Count a frame with `size` bytes on a stream that nobody reads any more. Raises: RemoteProtocolError."""
         if not size:
             self.take_late(what)
         elif size <= self.late_bytes:
@@ -91,10 +90,10 @@ class Strays:
             self.take(what)
 
     def take(self, what: str) -> None:
-        """One more stray.
+        """Count a stray.
 
         Raises:
-            RemoteProtocolError: there have been too many; nothing of this peer should be read any more.
+            RemoteProtocolError: too many; stop reading this peer.
         """
         self._count += 1
         if self._count > MOST_STRAYS:

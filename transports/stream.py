@@ -1,9 +1,8 @@
-"""Byte streams over the kernel's sockets: dial and listen on unix sockets.
+"""Byte streams over kernel sockets: dial and listen on unix sockets.
 
-For agent connections, which are `trio.abc.Stream`s. The operating system's errors of dialling and
-listening become `transports.errors` here; an open stream keeps the vocabulary of
-`trio.abc.Stream`, which its protocol (`transports.ttrpc`) maps. Not for choosing a kind of socket
-(`transports.agent_sockets`), nor for messages: those are `transports.base.Endpoint`s.
+Agent connections are `trio.abc.Stream`s. OS errors of dialling and listening become `transports.errors` here; an open
+stream raises `trio.abc.Stream`'s own errors, which its protocol (e.g. `transports.ttrpc`) maps. Choosing the kind of
+socket is in `transports.agent_sockets`.
 """
 
 from __future__ import annotations
@@ -31,31 +30,31 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKLOG", "SocketStream", "dial_with_backoff", "serve_accepted", "serve_unix", "unix_dialer"]
 
-# peers that dialled and were not accepted yet; the kernel's own cap is net.core.somaxconn, and this is its default. A dialer of
-# a unix socket is not made to wait beyond it but told EAGAIN, which most don't expect
+# accept backlog; the kernel caps it at net.core.somaxconn, whose default this is. When it is full, connect on a unix
+# socket does not block but fails with EAGAIN, which most dialers don't expect
 BACKLOG = 4096
-# one read: the same as trio's own, and more while reads come back full
+# size of one read: trio's default, doubled while reads come back full
 RECEIVE_BYTES = 64 * 1024
 MOST_RECEIVE_BYTES = 256 * 1024
 FIRST_PAUSE_SECONDS = 0.010
 LONGEST_PAUSE_SECONDS = 0.250
 
-# what accepting needs ran out: the listener itself is well
+# accept ran out of a resource; the listener itself is fine
 _NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _REFUSED = frozenset({errno.ENOENT, errno.ECONNREFUSED})
-# no waiting mends these: the address itself is wrong
+# not worth retrying: the address itself is wrong
 _WRONG_ADDRESS = frozenset({errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.EPROTOTYPE})
 
 
 class SocketStream(NowaitStream):
     """A connected socket (unix, vsock) as a stream; errors are `trio.abc.Stream`'s own.
 
-    Beside trio's socket stream: `send_nowait`, and no attempt to receive before the kernel says that there is something,
-    which for messages that come one by one saves a failing system call each.
+    Differs from trio's socket stream: has `send_nowait`, and does not try to receive before the kernel reports data,
+    which saves a failing system call per message when messages come one by one.
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        """Own `sock`: connected, SOCK_STREAM."""
+        """Takes ownership of `sock`: connected, SOCK_STREAM."""
         sock.setblocking(False)
         self._socket = sock
         self._sending = False
@@ -104,7 +103,7 @@ class SocketStream(NowaitStream):
         await trio.lowlevel.wait_writable(self._socket)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """The next bytes, at most `max_bytes`; empty at the end. See `trio.abc.ReceiveStream`."""
+        """The next bytes, at most `max_bytes`; empty at end of stream. See `trio.abc.ReceiveStream`."""
         size = self._receive_bytes if max_bytes is None else operator.index(max_bytes)
         if size < 1:
             raise ValueError("max_bytes must be at least 1")
@@ -122,7 +121,7 @@ class SocketStream(NowaitStream):
             return data
 
     async def aclose(self) -> None:
-        """Close it; who waits on it gets `ClosedResourceError`. Idempotent."""
+        """Close it; tasks waiting on it get `ClosedResourceError`. Idempotent."""
         if self._socket.fileno() >= 0:
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
@@ -142,13 +141,13 @@ def unix_dialer(path: str) -> Dialer:
     """A dialer of the unix socket at `path` (absolute, or `@name` in the abstract namespace). One call is one attempt.
 
     The dialer raises:
-        Refused: no file, or nobody listens on it (yet).
+        Refused: no file, or no listener on it (yet).
         Unreachable: its backlog is full.
         AddressError: the path exists and can't be dialled (permissions, not a stream socket).
-        Exhausted: no descriptor is left.
+        Exhausted: no file descriptor is left.
 
     Raises:
-        AddressError: no unix socket can have this path.
+        AddressError: not a valid unix socket path.
     """
     if not path.startswith("@"):
         check_socket_path(path)
@@ -167,10 +166,10 @@ async def dial_with_backoff(
     first_pause: float = FIRST_PAUSE_SECONDS,
     longest_pause: float = LONGEST_PAUSE_SECONDS,
 ) -> trio.abc.Stream:
-    """Dial until somebody answers, for at most `seconds`; pauses double from `first_pause` to `longest_pause`.
+    """Dial with retries for at most `seconds`; pauses double from `first_pause` to `longest_pause`.
 
     Raises:
-        Unreachable: the last attempt's, once another pause would end after `seconds`, or an attempt outlasts them.
+        Unreachable: the last attempt's, once another pause would exceed `seconds`, or an attempt does.
         TransportError: any other error of the dialer, at once.
     """
     end = trio.current_time() + seconds
@@ -195,16 +194,16 @@ async def serve_unix(
     *,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Listen on `path` until cancelled; each peer gets a task of its own that runs `handler(stream)`.
+    """Listen on `path` until cancelled; each peer gets its own task, which runs `handler(stream)`.
 
-    The socket file has mode 0600; its directory must be ours, with mode 0700, and is made when it is missing. A file that nobody
-    answers on is replaced; ours is removed at the end. An abstract `@name` has no file and no mode: peers of another
-    user than ours and root are closed. A handler owns its stream, and what
-    it raises ends the listener. `task_status` is given the path once peers can dial it.
+    The socket file has mode 0600; its directory must be ours, with mode 0700, and is created if missing. A file without
+    a listener is replaced; ours is removed on exit. An abstract `@name` has no file and no mode: peers of users other
+    than ours and root are closed. A handler owns its stream; an exception from it ends the listener. `task_status` is
+    given the path once peers can dial it.
 
     Raises:
-        AddressError: no socket can lie at this path.
-        AddressInUse: somebody answers there already.
+        AddressError: not usable as a socket path.
+        AddressInUse: another listener is there.
     """
     if path.startswith("@"):
         await serve_accepted(_listen_abstract(path), handler, path, admit=_same_user, task_status=task_status)
@@ -223,7 +222,7 @@ async def serve_accepted(
     admit: Callable[[socket.socket], bool] | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Accept on a socket that listens, until cancelled, and close it; see `serve_unix`. `admit` may refuse a peer."""
+    """Accept on a listening socket until cancelled, and close it; see `serve_unix`. `admit` may reject a peer."""
 
     async def serve_peer(peer: socket.socket) -> None:
         async with SocketStream(peer) as stream:
@@ -242,27 +241,27 @@ async def serve_accepted(
 
 
 class _Spare:
-    """A descriptor that is given up to refuse a peer when no other is left: one that is not accepted would wait for ever."""
+    """A reserve descriptor, released to accept and close a peer when none is left: else that peer would wait for ever."""
 
     def __init__(self) -> None:
         self._held = -1
         self.take()
 
     def take(self) -> None:
-        """Hold one again, as far as there is one."""
+        """Reserve a descriptor again, if one is available."""
         if self._held < 0:
             with suppress(OSError):
                 self._held = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release it."""
         held, self._held = self._held, -1
         if held >= 0:
             os.close(held)
 
 
 async def _accept(listening: socket.socket, spare: _Spare) -> socket.socket | None:
-    """A peer; None when it has gone, or had to be refused. Raises: OSError, when the listener itself is broken."""
+    """A peer; None if it is gone or had to be refused. Raises: OSError, when the listener itself is broken."""
     try:
         peer, _ = listening.accept()
     except (BlockingIOError, ConnectionAbortedError):
@@ -281,7 +280,7 @@ async def _accept(listening: socket.socket, spare: _Spare) -> socket.socket | No
 
 
 def _connect(path: str) -> socket.socket:
-    # not trio's connect: it takes EAGAIN of a full backlog for "in progress" and yields an unconnected socket
+    # not trio's connect: it treats EAGAIN of a full backlog as "in progress" and yields an unconnected socket
     try:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Tell whoever waits at an address that he waits, and at once when there is nothing to wait for.
+"""Tell a waiting user what is waited for, and fail at once when waiting is pointless.
 
-For commands, at whose end a person sits. A path on this machine where nobody listens is most likely mistyped: it is refused
-at once, where a program that has just started its agent would dial again. Everything else may be coming up: a VM that boots, a
-guest that is slow. Not for how long is waited: `transports.stream.dial_with_backoff`.
+For interactive commands. A local path without a listener is most likely a typo: it fails at once, where a program that
+has just started its agent would retry. Anything else may still come up: a booting VM, a slow guest. How long to wait is
+decided in `transports.stream.dial_with_backoff`.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Told", "telling_dialer"]
 
-# is told once, with the reason for which somebody waits
+# called once, with the reason for waiting
 Told: TypeAlias = Callable[[str], None]
 
-# a person does not notice less
+# shorter waits go unnoticed
 NOTICED_SECONDS = 1.0
 
 
 def telling_dialer(dial: Dialer, told: Told, *, patient: bool = False) -> Dialer:
-    """`dial`, until it has succeeded once: then a link that broke is dialled again as ever.
+    """`dial` with notices, until it has succeeded once; after that, redials are plain `dial`.
 
     Args:
-        patient: a path where nobody listens is waited for as well.
+        patient: also wait for a path without a listener.
 
-    The dialer raises, beside what `dial` does:
-        NobodyListens: instead of Refused, when it is not patient.
+    Besides what `dial` raises, the dialer raises:
+        NobodyListens: instead of Refused, unless `patient`.
     """
     waiting = answered = False
 
@@ -58,7 +58,7 @@ def telling_dialer(dial: Dialer, told: Told, *, patient: bool = False) -> Dialer
             try:
                 stream = await dial()
             except TransportError as error:
-                failure = error  # raised below, bare
+                failure = error  # raised below, outside the handler
             nursery.cancel_scope.cancel()
         if isinstance(failure, Refused) and not patient:
             raise NobodyListens(*failure.args) from failure.__cause__

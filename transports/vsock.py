@@ -1,7 +1,7 @@
 """Dial and listen on AF_VSOCK: the sockets between a VM and its host.
 
-For agents in a real VM, from its host, and for our guest inside one. Not for VMMs that lead vsock to a unix socket
-(`transports.hybrid`).
+For agents in a real VM, from its host, and for our guest inside one. VMMs that map vsock to a unix socket:
+`transports.hybrid`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["VSOCK", "Family", "open_vsock", "serve_vsock", "vsock_dialer"]
 
-# no waiting mends these
+# not worth retrying
 _WRONG_ADDRESS = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL})
-# whom a listener serves: the host; and this machine itself, when the listener is bound to it
+# who may connect: the host; and this machine itself, when the listener is bound to the local address
 _HOST_CID, _LOCAL_CID = 2, 1
 
 
 def open_vsock() -> socket.socket:
-    """An unconnected socket. Raises: AddressError when this kernel has none, Exhausted when no descriptor is left."""
+    """An unconnected socket. Raises: AddressError if this kernel has no vsock, Exhausted if no descriptor is left."""
     try:
         return socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     except OSError as error:
@@ -44,7 +44,7 @@ def open_vsock() -> socket.socket:
 
 
 class Family(NamedTuple):
-    """How sockets are opened, and what a context id and a port are called to the kernel: other than `VSOCK` in tests."""
+    """How to open a socket, and how to encode its address; tests replace `VSOCK`."""
 
     open: Callable[[], socket.socket]
     name: Callable[[int, int], tuple[int, int] | str]
@@ -65,7 +65,7 @@ def vsock_dialer(cid: int, port: int, *, family: Family = VSOCK) -> Dialer:
         AddressError: it can't be dialled.
 
     Raises:
-        AddressError: every machine can't be dialled.
+        AddressError: the wildcard address can't be dialled.
     """
     if cid == ANY_CID:
         raise AddressError("vsock://-1 is every address of this machine: listen there, and dial a machine's own number")
@@ -103,14 +103,14 @@ async def serve_vsock(
     admit: Callable[[socket.socket], bool] | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Listen until cancelled; each peer gets a task of its own, see `transports.stream.serve_unix`.
+    """Listen until cancelled; each peer gets its own task, see `transports.stream.serve_unix`.
 
-    vsock knows no users. Its peers are the host alone (context id 2), as for the agents in VMs; a listener that is bound
+    vsock has no user credentials. Only the host (context id 2) may connect, as with agents in VMs; a listener bound
     to the local address (1) serves any process of this machine.
 
     Raises:
         AddressError: this machine has no such address, or no vsock.
-        AddressInUse: somebody listens there already.
+        AddressInUse: the address has a listener already.
     """
     sock = family.open()
     name = f"vsock://{-1 if cid == ANY_CID else cid}:{port}"
@@ -130,7 +130,7 @@ async def serve_vsock(
 
 
 def from_host(listening_cid: int, peer: socket.socket) -> bool:
-    """Whether a peer that was accepted there may stay; one that has gone may not."""
+    """Whether an accepted peer may stay; False if it is already gone."""
     try:
         peer_cid: int = peer.getpeername()[0]
     except OSError:
@@ -139,5 +139,5 @@ def from_host(listening_cid: int, peer: socket.socket) -> bool:
 
 
 def admits(listening_cid: int, peer_cid: int) -> bool:
-    """Whether a listener at `listening_cid` serves a peer: the host, and this machine where it is bound to that alone."""
+    """Whether a listener at `listening_cid` admits a peer: the host, or this machine if bound to the local address."""
     return peer_cid == _HOST_CID or (listening_cid == _LOCAL_CID and peer_cid == _LOCAL_CID)

@@ -1,1 +1,1 @@
-"""The host's clients for what runs in the guest: noop, kata and hyperstart, each behind the port in `base`."""
+"""The host's clients for guest agents: noop, kata and hyperstart, each behind the interface in `base`."""

@@ -1,8 +1,8 @@
-"""The agent interface: what one actor may ask of the guest, over a connection of its own.
+"""The agent interface: what one actor can ask of the guest, over its own connection.
 
-The port between actors and agents, as a base class: an agent (`noop`, `kata`, `hyperstart`) derives from `SandboxAgent` and
-defines what its guest can do; what it leaves out answers `unsupported`. Not for lifecycle rules: the actor has checked
-those before it calls, and the guest checks them again.
+A base class between actors and agents: an agent (`noop`, `kata`, `hyperstart`) derives from `SandboxAgent` and
+defines what its guest can do; the rest answers `unsupported`. Lifecycle rules are checked by the actor
+before it calls, and again by the guest.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ R = TypeVar("R")
 
 
 class Channels(NamedTuple):
-    """How a guest's agent is dialled. `streams`: hyperstart's second channel, None with an agent that has one for all."""
+    """How to dial a guest's agent. `streams`: hyperstart's second channel; None for agents with one connection."""
 
     agent: Dialer
     streams: Dialer | None = None
 
 
 class Polls(Enum):
-    """How often `AgentConnection.poll_process` may be asked."""
+    """How often `AgentConnection.poll_process` may be called."""
 
     NEVER = "it is of no use, or not needed"
     SELDOM = "an end at the same instant may cost the last output, or the code"
@@ -48,34 +48,34 @@ class Polls(Enum):
 
 
 class AgentConnection:
-    """One actor's live link to the guest; what a derived class does not define is `unsupported`.
+    """One actor's live link to the guest; methods not overridden raise `Unsupported`.
 
-    A process is named by its container's id and its own; a container's init has the container's id.
-    Every method may raise, besides what it names:
-        AgentUnreachable: the link is down and could not be brought back in time; nothing was sent.
+    A process is identified by its container's id and its own; a container's init has the container's id.
+    Every method may raise, besides its own errors:
+        AgentUnreachable: the link is down and could not be restored in time; nothing was sent.
         OutcomeUnknown: the link broke after a call that changes state was sent.
-        AgentError: the agent refused, with a status that has no code of ours.
-        AgentProtocolError: the agent broke its protocol.
+        AgentError: the agent refused, with a status that maps to no error of ours.
+        AgentProtocolError: the agent violated its protocol.
         Unsupported: this agent can't do it.
-    Calls that change nothing carry the caller's remaining time to the guest; the others run to their own end.
+    Calls that change nothing pass the caller's remaining time to the guest; the others run to completion.
     """
 
-    # who can't do it, in the message of a refusal
+    # names the guest in an Unsupported message
     guest: ClassVar[str] = "this agent's guest"
 
     async def _without(self, verb: str, zero: R) -> R:
-        """The answer of a call that the derived class does not define; `zero` is virtcontainers' noop answer to it."""
+        """The result of a call that the subclass does not implement; `zero` is virtcontainers' noop result for it."""
         await trio.lowlevel.checkpoint()
         raise Unsupported(f"{verb}: {self.guest} can't do it", verb=verb)
 
     @property
     def follows_processes(self) -> bool:
-        """Whether its processes really run, and so end by themselves; False for noop alone."""
+        """Whether its processes really run, and can end by themselves; False only for noop."""
         return True
 
     @property
     def keeps_output_after_wait(self) -> bool:
-        """Whether output can still be read once `wait_process` has answered.
+        """Whether output can still be read after `wait_process` has returned.
 
         A real Kata agent closes a process's streams then; our guest keeps them until the container is removed.
         """
@@ -83,48 +83,48 @@ class AgentConnection:
 
     @property
     def polls(self) -> Polls:
-        """Whether an end can be asked for while the output goes on. Of use where output does not outlive a wait."""
+        """Whether a process's end can be polled while its output is open. Needed where output is lost after a wait."""
         return Polls.NEVER
 
     @property
     def tells_ended(self) -> bool:
-        """Whether it says so when it refuses something because the process, or the container, has ended: our guest alone."""
+        """Whether a refusal says if its reason is that the process, or the container, has ended: only our guest's does."""
         return True
 
     @property
     def isolates_processes(self) -> bool:
-        """Whether `ps` in a container shows that container's processes alone.
+        """Whether `ps` in a container shows only that container's processes.
 
         The containers of a real hyperstart guest share one pid namespace.
         """
         return True
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Dial and keep the link until cancelled; a broken one is dialled again, with backoff.
+        """Dial and maintain the link until cancelled; redials a broken link, with backoff.
 
-        Started once the first link is up. Raises AgentUnreachable when that never happens in time.
+        Reports started once the first link is up. Raises AgentUnreachable if that takes too long.
         """
         task_status.started()
         await trio.sleep_forever()
 
     async def check(self) -> Checked:
-        """Ask the agent whether it serves, and its version."""
+        """The agent's health check, and its version."""
         return await self._without("check", Checked(serving=True, agent_version=""))
 
     async def disconnect(self) -> None:
-        """Close the link; calls in flight end at once, and the next call dials again. Idempotent."""
+        """Close the link; calls in flight fail at once, and the next call redials. Idempotent."""
         await self._without("disconnect", None)
 
     async def capabilities(self) -> Capabilities:
-        """What the agent can be given."""
+        """What the agent supports."""
         return await self._without("capabilities", Capabilities())
 
     async def get_guest_details(self) -> GuestDetails:
-        """What the guest is."""
+        """Properties of the guest."""
         return await self._without("get_guest_details", GuestDetails(agent_version=""))
 
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
-        """Set the guest up for one sandbox. Raises AlreadyExists."""
+        """Set up the guest for one sandbox. Raises AlreadyExists."""
         await self._without("create_sandbox", None)
 
     async def destroy_sandbox(self) -> None:
@@ -132,63 +132,63 @@ class AgentConnection:
         await self._without("destroy_sandbox", None)
 
     async def create_container(self, container: str, spec: ContainerSpec, rootfs: str) -> None:
-        """Make a container whose init waits to be started; `rootfs` is an unpacked root in the guest's sight.
+        """Create a container whose init waits for its start; `rootfs` is an unpacked root, as a path in the guest.
 
         Raises: AlreadyExists, InvalidArgument, NotFound.
         """
         await self._without("create_container", None)
 
     async def start_container(self, container: str) -> None:
-        """Let the init run. Raises: NotFound, InvalidTransition."""
+        """Start the init's program. Raises: NotFound, InvalidTransition."""
         await self._without("start", None)
 
     async def remove_container(self, container: str) -> None:
-        """Kill what is left of the container and forget it. Raises: NotFound."""
+        """Kill the container's processes and forget it. Raises: NotFound."""
         await self._without("remove", None)
 
     async def exec_process(self, container: str, process: str, spec: ProcessSpec) -> None:
-        """Start one more process. Raises: NotFound, AlreadyExists, InvalidTransition, InvalidArgument."""
+        """Start another process. Raises: NotFound, AlreadyExists, InvalidTransition, InvalidArgument."""
         await self._without("exec", None)
 
     async def signal_process(self, container: str, process: str, signum: int) -> None:
-        """Signal one process; one that has ended is no error.
+        """Signal one process; a no-op if it has ended.
 
-        Raises: NotFound; with `process` in the details the agent says of one that it had that it has ended.
+        Raises: NotFound; with `process` in the details if the process existed and has ended.
         """
         await self._without("signal", None)
 
     async def kill_all(self, container: str) -> None:
-        """SIGKILL to every process of the container, a frozen one included. Raises: NotFound."""
+        """SIGKILL every process of the container, frozen ones included. Raises: NotFound."""
         await self._without("signal", None)
 
     async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
-        """Resize its terminal. Raises: NotFound; InvalidTransition when it has none."""
+        """Resize its terminal. Raises: NotFound; InvalidTransition without a terminal."""
         await self._without("winsize", None)
 
     async def write_stdin(self, container: str, process: str, data: bytes) -> int:
-        """Write, waiting for room; how many bytes went in, 0 when its input was closed. `data` is not empty."""
+        """Write, waiting for room; returns the bytes written, 0 if stdin was closed. `data` is not empty."""
         return await self._without("write_stdin", 0)
 
     async def close_stdin(self, container: str, process: str) -> None:
-        """End of file on its input; idempotent, and on a terminal nothing happens."""
+        """Close stdin; idempotent, and a no-op for a terminal."""
         await self._without("close_stdin", None)
 
     async def read_stdout(self, container: str, process: str, limit: int) -> bytes:
-        """At least one byte of its output, at most `limit`; empty is the end."""
+        """At least one byte of stdout, at most `limit`; empty at end of file."""
         return await self._without("read_stdout", b"")
 
     async def read_stderr(self, container: str, process: str, limit: int) -> bytes:
-        """Like `read_stdout`; always at its end for a process with a terminal."""
+        """Like `read_stdout`; always at end of file for a process with a terminal."""
         return await self._without("read_stderr", b"")
 
     async def wait_process(self, container: str, process: str) -> ExitStatus:
-        """Wait for its end; the same answer however often it is asked until the container is removed."""
+        """Wait for its exit status; returns the same result every time until the container is removed."""
         return await self._without("wait", ExitStatus(0))
 
     async def poll_process(self, container: str, process: str) -> ExitStatus | None:
-        """How it ended, if it has, though others hold its output: answers soon. What is unread of that may be gone then.
+        """Its exit status if it has ended, even if others hold its output: returns soon. Unread output may be lost then.
 
-        None: it has not, or that can't be told.
+        None: it has not ended, or that can't be determined.
         """
         await trio.lowlevel.checkpoint()
         return None
@@ -202,7 +202,7 @@ class AgentConnection:
         await self._without("resume", None)
 
     async def container_state(self, container: str) -> ContainerState | None:
-        """Its state, as the guest has it; None when the agent can't tell. Raises: NotFound."""
+        """The container's state in the guest; None if the agent can't tell. Raises: NotFound."""
         await trio.lowlevel.checkpoint()
         return None
 
@@ -211,23 +211,23 @@ class AgentConnection:
         await self._without("update", None)
 
     async def stats_container(self, container: str) -> ContainerStats:
-        """What it uses. Raises: NotFound; Unsupported where nothing counts it."""
+        """Resource usage. Raises: NotFound; Unsupported where it is not measured."""
         return await self._without("stats", ContainerStats())
 
     async def list_pids(self, container: str) -> tuple[int, ...]:
-        """The pids of all of its processes. Raises: NotFound; Unsupported: the actor then runs `ps` in it."""
+        """The pids of all its processes. Raises: NotFound; Unsupported: the actor then runs `ps` in it."""
         return await self._without("list_processes", ())
 
     async def list_table(self, container: str, args: tuple[str, ...]) -> str:
-        """What `ps ARGS` prints of its processes. Raises: like `list_pids`, and InvalidArgument."""
+        """The output of `ps ARGS` for its processes. Raises: like `list_pids`, and InvalidArgument."""
         return await self._without("list_processes", "")
 
     async def next_oom(self) -> str:
-        """Wait for the next OOM kill: the container's id. One caller gets each."""
+        """Wait for the next OOM kill; returns the container's id. Each goes to a single caller."""
         return await self._without("oom events", "")
 
     async def online_cpu_mem(self, args: OnlineCpuMem) -> None:
-        """Bring up what was plugged in. Raises: Unsupported outside a VM."""
+        """Bring hotplugged CPUs and memory online. Raises: Unsupported outside a VM."""
         await self._without("online_cpu_mem", None)
 
     async def set_guest_time(self, args: SetGuestTime) -> None:
@@ -235,7 +235,7 @@ class AgentConnection:
         await self._without("set_guest_time", None)
 
     async def reseed_random(self, args: ReseedRandom) -> None:
-        """Mix its bytes into the kernel's pool."""
+        """Mix bytes into the kernel's entropy pool."""
         await self._without("reseed_random", None)
 
     async def copy_file(self, args: CopyFile) -> None:
@@ -243,44 +243,44 @@ class AgentConnection:
         await self._without("copy_file", None)
 
     async def list_interfaces(self) -> Interfaces:
-        """The sandbox's network devices. Raises: Unsupported where it has no network of its own."""
+        """The sandbox's network interfaces. Raises: Unsupported without a network namespace of its own."""
         return await self._without("list_interfaces", Interfaces())
 
     async def update_interface(self, args: UpdateInterface) -> Interface:
-        """Change one; how it is then. Raises: NotFound, InvalidArgument, Unsupported."""
+        """Change an interface; returns its new state. Raises: NotFound, InvalidArgument, Unsupported."""
         return await self._without("update_interface", args.interface)
 
     async def list_routes(self) -> Routes:
-        """The sandbox's routes. Raises: Unsupported where it has no network of its own."""
+        """The sandbox's routes. Raises: Unsupported without a network namespace of its own."""
         return await self._without("list_routes", Routes())
 
     async def update_routes(self, args: Routes) -> Routes:
-        """Replace them; how they are then. Raises: InvalidArgument, Unsupported."""
+        """Replace all routes; returns the new ones. Raises: InvalidArgument, Unsupported."""
         return await self._without("update_routes", args)
 
 
 class SandboxAgent(AgentConnection, ABC):
-    """The sandbox's own connection, from which its containers get theirs."""
+    """The sandbox's own connection, which leases connections to its containers."""
 
     @property
     def spoils_roots(self) -> bool:
-        """Whether what answers may write into a root that it is given, or remove it: all but our own guest; once it runs."""
+        """Whether the agent may write into or remove a root that it is given: all but our own guest; known once it runs."""
         return True
 
     @abstractmethod
     def lease(self) -> AgentConnection:
-        """One for a container's actor, which runs it. A link of its own with an agent that takes several."""
+        """A connection for a container's actor, which runs it. A separate link if the agent accepts several."""
 
     async def wait_lost(self) -> str:
-        """Wait until the guest can't be asked any more, for good; why, for people.
+        """Wait until the guest can't be reached any more, for good; returns the reason, for display.
 
-        Never ends with an agent whose links are dialled again: there the guest's end is the launcher's to tell.
+        Never returns for an agent whose links are redialled: there the launcher reports the guest's end.
         """
         await trio.sleep_forever()
         raise AssertionError("unreachable")
 
 
 class AgentFactory(Protocol):
-    """Makes one sandbox's agent; it dials only once it runs."""
+    """Makes one sandbox's agent; nothing is dialled before its `run`."""
 
     def __call__(self, channels: Channels, limits: Limits) -> SandboxAgent: ...

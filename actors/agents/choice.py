@@ -1,7 +1,6 @@
-"""Virtcontainers' agent words and configurations, and the agent behind each.
+"""virtcontainers' agent names and configurations, and the agent for each.
 
-For composing a system. Not for what an agent does: `actors.agents`. An unknown word raises; virtcontainers
-fell back to noop there, with which everything seems to work.
+An unknown name raises; virtcontainers fell back to noop there, with which everything seems to work.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ S = TypeVar("S", bound=Struct)
 
 
 class AgentType(StrEnum):
-    """The words, case-sensitive, nothing trimmed."""
+    """The agent names, case-sensitive, not trimmed."""
 
     NOOP = "noop"
     HYPERSTART = "hyperstart"
@@ -59,16 +58,16 @@ class AgentType(StrEnum):
 
 
 class ChosenAgent(NamedTuple):
-    """An agent and its configuration, both looked through.
+    """An agent and its validated configuration.
 
     Attributes:
-        connect: what a sandbox's agent is made by.
-        protocol: what a guest of ours has to speak to it; None with noop, which speaks to none.
-        addresses: of a guest that runs already: its agent's, or hyperstart's two channels'. Empty: guests of ours.
-        peers: who is expected at each.
-        patience: seconds within which a guest must have answered, where its configuration says so.
-        identify: asks who answers there, and whether its machine has control groups v2; None: it can't be asked.
-        share: the directory below which a guest that runs already sees its containers' roots.
+        connect: the factory of a sandbox's agent.
+        protocol: what our guest must speak to it; None for noop.
+        addresses: for a guest that already runs: its agent's, or hyperstart's two channels'. Empty: start our own guests.
+        peers: the expected peer at each address.
+        patience: seconds within which a guest must answer, if configured.
+        identify: finds out who answers there, and whether its machine has cgroup v2; None: not possible.
+        share: for a guest that already runs, the directory below which it sees its containers' roots.
     """
 
     type: AgentType
@@ -85,11 +84,11 @@ AgentConfig: TypeAlias = "Mapping[str, Any] | HyperConfig | KataAgentConfig"
 
 
 def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
-    """The agent of that word, configured; a mapping holds what `HyperConfig` or `KataAgentConfig` do.
+    """The agent of that name, configured; a mapping is decoded as `HyperConfig` or `KataAgentConfig`.
 
     Raises:
-        InvalidArgument: no such agent; a configuration of another agent's, or one whose `field` is wrong.
-        Unsupported: a key of virtcontainers' that has no meaning here.
+        InvalidArgument: unknown agent, another agent's configuration, or an invalid value (`field`).
+        Unsupported: a virtcontainers key that has no meaning here.
     """
     agent = AgentType.parse(word)
     nothing: Mapping[str, Any] = {}
@@ -106,7 +105,7 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
         return ChosenAgent(agent, connect, GuestProtocol.HYPERSTART, hyper.addresses() or (), peers, hyper.share_dir)
     kata = given if isinstance(given, KataAgentConfig) else _decoded(given, KataAgentConfig, agent, NOT_HERE)
     address = kata.agent_address()
-    # the same words, of what is asked for and of what a guest is told
+    # dialects and guest protocols have the same names
     protocol = GuestProtocol(kata.dialect.value)
     addresses = () if address is None else (address,)
     expected = (DIALECTS[kata.dialect].peer,)
@@ -116,7 +115,7 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
 
 
 def at_address(word: str, config: AgentConfig | None, address: str) -> AgentConfig:
-    """The same configuration for an agent that runs already, at that address. Raises: InvalidArgument."""
+    """The configuration for an agent that already runs at `address`. Raises: InvalidArgument."""
     agent = AgentType.parse(word)
     if agent is AgentType.NOOP:
         raise InvalidArgument(f"the noop agent contacts nobody, and nobody at {address}", field="address")
@@ -135,7 +134,7 @@ _CONFIGS: Mapping[AgentType, type[Struct]] = {AgentType.HYPERSTART: HyperConfig,
 
 
 def _refuse_others(agent: AgentType, given: Mapping[str, Any] | Struct) -> None:
-    """A configuration of another agent's, as an object or by its keys."""
+    """Reject another agent's configuration, as an object or by its keys."""
     own = {plain_key(key) for key in keys_of(_CONFIGS[agent])}
     for other, kind in _CONFIGS.items():
         if other is agent:

@@ -1,12 +1,12 @@
-"""Who an agent is: katrio's own guest or a real agent and of which kind, and whether it has a sandbox, found out by asking.
+"""Identifies an agent by harmless requests: katrio's own guest or a real agent, of which kind, and whether it has a sandbox.
 
-For whoever talks to an agent that somebody else started. Nothing asked here creates, ends or freezes anything, and a version's
-text decides nothing. Our guest answers Version about a service of its own (`actors.schemas.guestwords`). The others are known
-by the counters of a container that there is not: Kata's agents (Rust, 2 and later) answer INVALID_ARGUMENT; 1.x's (Go)
-FAILED_PRECONDITION without a sandbox, NOT_FOUND with one; both list storage handlers in GetGuestDetails. Kata's have no call
-that tells of the sandbox, but CreateSandbox alone mounts the file of its ipc namespace, of which GetVolumeStats tells (beside a
-file that an earlier agent left, one can't make a sandbox either). Counters take the lock under which such an agent works: one
-that hangs is found out. Not for liveness in the long run (`actors.sandbox.health`), nor for what an agent can do.
+For agents that somebody else started. No request creates, ends or freezes anything, and version texts are not relied
+on. Our guest answers Version for a service of its own (`actors.schemas.guestwords`). Others are told apart by asking
+for the counters of a container that does not exist: Kata's agents (Rust, 2 and later) answer INVALID_ARGUMENT; 1.x's
+(Go) FAILED_PRECONDITION without a sandbox, NOT_FOUND with one; both list storage handlers in GetGuestDetails. Kata's
+have no call for the sandbox, but only CreateSandbox mounts its IPC namespace's file, which GetVolumeStats can see
+(beside a file left by an earlier agent, none can create a sandbox either). Counters need the lock under which such an
+agent works, so a hung one is detected. Monitoring is in `actors.sandbox.health`.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ if TYPE_CHECKING:
 
 __all__ = ["ASKING_SECONDS", "AgentKind", "Identity", "has_unified_groups", "identify"]
 
-# each question: Kata's own client gives its health check as long, and a guest may be emulated in software
+# per request: Kata's own client allows as much for its health check, and a guest may be emulated in software
 ASKING_SECONDS = 30.0
-# an id that an agent could have, and none has
+# a valid id that no container has
 _NOBODY = "katrio-who-are-you"
-# where CreateSandbox of Kata's agents mounts the namespace that its containers share
+# where CreateSandbox of Kata's agents mounts the IPC namespace shared by its containers
 _SANDBOX_FILE = "/var/run/sandbox-ns/ipc"
-# of control groups v2 alone, where they are mounted as an agent of Kata's looks for them
+# exists only with cgroup v2, mounted where Kata's agents look for it
 _UNIFIED_FILE = "/sys/fs/cgroup/cgroup.controllers"
 _MISSING = ("No such file or directory", "ENOENT", "NotFound")
 
 
 class AgentKind(StrEnum):
-    """Who answers."""
+    """Kinds of agents."""
 
     KATRIO = "katrio's own guest"
     KATA = "a Kata agent"
@@ -66,9 +66,9 @@ class Identity:
     """What is known of an agent.
 
     Attributes:
-        version: its own words, for people alone.
-        sandbox: whether it has one; None: it can't be asked, or would not say.
-        engine: of katrio's own guest, what runs its containers.
+        version: its own text, for display only.
+        sandbox: whether it has one; None: unknown.
+        engine: for katrio's own guest, what runs its containers.
     """
 
     kind: AgentKind
@@ -78,16 +78,16 @@ class Identity:
 
     @property
     def own(self) -> bool:
-        """It is katrio's guest: it looks names of users up, keeps what was not read, and never writes into an image."""
+        """katrio's guest: it looks up user names, keeps unread output, and never writes into an image."""
         return self.kind is AgentKind.KATRIO
 
     @property
     def second_sandbox_destroys(self) -> bool:
-        """A CreateSandbox beside a sandbox removes the files of running containers, on the disk that their roots come from."""
+        """A second CreateSandbox would remove the files of running containers, from the disk that holds their roots."""
         return self.kind is AgentKind.KATA
 
     def check_no_sandbox(self) -> None:
-        """Before CreateSandbox. Raises: AlreadyExists."""
+        """Call before CreateSandbox. Raises: AlreadyExists."""
         if self.sandbox:
             raise AlreadyExists(
                 f"{self.kind} has a sandbox already, which somebody else made: end it first (whoever made it, or "
@@ -97,10 +97,10 @@ class Identity:
 
 
 async def identify(client: KataClient, *, seconds: float = ASKING_SECONDS) -> Identity:
-    """Ask a Kata agent, of either dialect, who it is; `seconds` bound each of at most four questions.
+    """Identify a Kata agent, of either dialect; `seconds` bound each of at most four requests.
 
     Raises:
-        Expired: it does not answer. After Version was answered: it hangs, and a health check would not tell.
+        Expired: it does not answer. If Version was answered: it hangs, and a health check would not show it.
         AgentUnreachable, AgentProtocolError: as any call.
     """
     client = client.within(seconds)
@@ -126,14 +126,14 @@ async def _identify_other(client: KataClient, version: str) -> Identity:
         return Identity(AgentKind.KATA_1X if listed else AgentKind.OTHER, version, sandbox=False)
     if listed and isinstance(answer, NotFound):
         return Identity(AgentKind.KATA_1X, version, sandbox=True)
-    # one that lists its handlers and says neither (a policy may forbid it) is taken for the kind that a mistake harms most
+    # one that lists its handlers but answers neither (a policy may forbid it) counts as the kind for which a mistake is worst
     if listed or isinstance(answer, InvalidArgument):
         return Identity(AgentKind.KATA, version, await _has_file(client, _SANDBOX_FILE))
     return Identity(AgentKind.OTHER, version)
 
 
 async def has_unified_groups(client: KataClient, *, seconds: float = ASKING_SECONDS) -> bool | None:
-    """Whether a Kata agent's machine has control groups v2; None: it can't be asked, or would not say. Raises: as `identify`."""
+    """Whether a Kata agent's machine has cgroup v2; None: unknown. Raises: as `identify`."""
     return await _has_file(client.within(seconds), _UNIFIED_FILE)
 
 
@@ -141,12 +141,12 @@ async def _has_file(client: KataClient, path: str) -> bool | None:
     answer = await _answer(client.call(VolumeStatsRequest(volume_guest_path=path)))
     if isinstance(answer, AgentError):
         return False if any(word in answer.message for word in _MISSING) else None
-    # agents before 2.4 have no such call, and a policy may forbid it
+    # agents before 2.4 lack the call, and a policy may forbid it
     return None if isinstance(answer, KatrioError) else True
 
 
 async def _answer(asked: Awaitable[msgspec.Struct]) -> msgspec.Struct | KatrioError:
-    """The answer, or the refusal. Raises: KatrioError, when there is neither."""
+    """The response, or the agent's refusal as a value. Raises: KatrioError, when there is neither."""
     try:
         return await asked
     except (AgentUnreachable, Expired, GuestDied, OutcomeUnknown):

@@ -1,8 +1,8 @@
 """The noop agent: every verb succeeds at once with a zero result, and nothing is contacted.
 
-For measuring the actors without a guest, and for callers that need an agent which can't fail; the zero
-results are virtcontainers' own (a wait answers 0, a read is at its end). Not a simulation: it remembers
-nothing, so a paused container of it has never run.
+For measuring the actors without a guest, and for callers that need an agent that can't fail; the zero
+results are virtcontainers' own (a wait returns 0, a read end of file). Not a simulation: it keeps no
+state, so a paused container has never run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 class NoopAgent(SandboxAgent):
-    """See `actors.agents.base.AgentConnection`: of what an agent may leave out, the zero result."""
+    """See `actors.agents.base.AgentConnection`: every optional call returns the zero result."""
 
     @property
     def follows_processes(self) -> bool:
@@ -54,11 +54,11 @@ class NoopAgent(SandboxAgent):
         return GuestDetails(agent_version="noop")
 
     async def next_oom(self) -> str:
-        # what never runs is never killed
+        # nothing runs, so nothing is OOM-killed
         await trio.sleep_forever()
         raise AssertionError
 
 
 def connect_noop(channels: Channels, limits: Limits) -> NoopAgent:
-    """The factory that the agents table names; both arguments are unused, nothing is dialled."""
+    """The factory in the agents table; both arguments are unused, nothing is dialled."""
     return NoopAgent()

@@ -1,8 +1,7 @@
-"""Agents' configurations from a generic mapping: what TOML, YAML or a program's dict holds.
+"""Decodes agents' configurations from a generic mapping: the content of TOML, YAML or a program's dict.
 
-For each agent's `config`. Keys are virtcontainers' names in any spelling (`SockCtlName`, `sock_ctl_name`); where it took
-what it did not know for nothing and gave an error away as the configuration, here every fault is told at once, by its key.
-Not for reading files, nor for what a setting means.
+Keys are virtcontainers' names in any spelling (`SockCtlName`, `sock_ctl_name`). virtcontainers ignored unknown keys and
+returned an error as the configuration; here every fault is reported at once, by its key.
 """
 
 from __future__ import annotations
@@ -23,30 +22,30 @@ S = TypeVar("S", bound="msgspec.Struct")
 
 
 def plain_key(key: str) -> str:
-    """One form of all of a key's spellings."""
+    """A canonical form for all spellings of a key."""
     return key.replace("_", "").replace("-", "").lower()
 
 
 def keys_of(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    """A configuration's own keys, as virtcontainers spells them."""
+    """A configuration's keys, as virtcontainers spells them."""
     return tuple(field.encode_name for field in msgspec.structs.fields(kind))
 
 
 def decode_settings(given: Mapping[str, Any], kind: type[S], *, agent: str, elsewhere: Mapping[str, str]) -> S:
-    """A configuration of type `kind`, for the agent of that word.
+    """A configuration of type `kind`, for the agent of that name.
 
     Args:
         elsewhere: virtcontainers' keys that are not here -> where they belong, or why not.
 
     Raises:
-        InvalidArgument: an unknown key, one that is given twice, or a value of the wrong type; `field` is the key.
+        InvalidArgument: an unknown or duplicate key, or a value of the wrong type; `field` is the key.
         Unsupported: a key of `elsewhere`.
     """
     fields = {plain_key(field.encode_name): field for field in msgspec.structs.fields(kind)}
     refused = {plain_key(key): (key, why) for key, why in elsewhere.items()}
     values: dict[str, Any] = {}
     for key, value in given.items():
-        plain = plain_key(str(key))  # YAML has keys of any kind
+        plain = plain_key(str(key))  # YAML keys may be of any type
         if plain in refused:
             name, why = refused[plain]
             raise Unsupported(f"configuration of the {agent} agent: {name}: {why}", field=name)

@@ -1,7 +1,7 @@
-"""The support table: which verb which agent does, from the verbs' declarations, and which events it tells.
+"""The support table: which agent supports which verb, from the verbs' declarations, and which events.
 
-For the command line, the page `docs/agents.md` and the tests that hold both to what they observe. Not for
-refusing a verb: an agent that can't do one says so itself.
+For the command line, the page `docs/agents.md` and the tests that compare both to observed behaviour. Agents
+refuse unsupported verbs themselves.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ __all__ = ["Row", "Support", "VerbTable", "verb_table"]
 
 
 class Support(StrEnum):
-    """What becomes of a verb with an agent.
+    """How an agent handles a verb.
 
-    OK: it does what docs/agent-interface.md says, as far as docs/agents.md does not say otherwise; with noop it answers at once
-    with a zero result. UNSUPPORTED: it answers `unsupported`, and nothing was done. NOT_APPLICABLE: it can't come up there.
+    OK: as docs/agent-interface.md says, with the exceptions in docs/agents.md; noop answers at once
+    with a zero result. UNSUPPORTED: it answers `unsupported`, and does nothing. NOT_APPLICABLE: it can't occur there.
     """
 
     OK = "ok"
@@ -32,7 +32,7 @@ class Support(StrEnum):
 
 
 class Row(NamedTuple):
-    """A verb of an actor, or a kind of event (`kind` is sandbox, container or event), in the order of the columns."""
+    """A verb of an actor, or a kind of event (`kind` is sandbox, container or event), in column order."""
 
     kind: str
     verb: str
@@ -46,13 +46,13 @@ class VerbTable(NamedTuple):
     rows: tuple[Row, ...]
 
     def column(self, name: str) -> dict[tuple[str, str], Support]:
-        """One agent's, by kind and verb."""
+        """One agent's column, by kind and verb."""
         index = self.columns.index(name)
         return {(row.kind, row.verb): row.supports[index] for row in self.rows}
 
 
-# kind of event -> where it is told, and where it can't come up: with noop nothing runs, so nothing ends; processes alone have
-# no limit of memory
+# kind of event -> where it is reported, and where it can't occur: with noop nothing runs, so nothing ends; plain
+# processes have no memory limit
 _EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     "state": (EVERYWHERE, frozenset()),
     "deleted": (EVERYWHERE, frozenset()),
@@ -62,7 +62,7 @@ _EVENTS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 
 
 def verb_table() -> VerbTable:
-    """The table of this version."""
+    """The table for this version."""
     tables = (("sandbox", SANDBOX_VERBS), ("container", CONTAINER_VERBS))
     verbs = (_row(kind, name, verb.support) for kind, table in tables for name, verb in table.items())
     return VerbTable(COLUMNS, (*verbs, *(_row("event", name, *where) for name, where in _EVENTS.items())))

@@ -1,5 +1,5 @@
-"""A conformance suite for agents: what one does in every corner, seen from outside, case by case.
+"""A conformance suite for agents: tests an agent's behaviour from outside, case by case.
 
-For `katrio conformance`, and for tests of our own guests. `case` says what a case is, `runner` runs them, `cases` has them.
-Not for clients of agents (`actors.agents`), nor for guests.
+For `katrio conformance`, and for tests of our own guests. `case` defines a case, `runner` runs them, `cases` contains
+them.
 """

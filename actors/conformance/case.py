@@ -1,7 +1,7 @@
-"""What a conformance case is: a frozen row for people, and the function that asks an agent and looks at what came of it.
+"""A conformance case: an immutable row with texts for the report, and the function that tests an agent.
 
-A case holds unless its function raises: `FallsShort` says what was expected and what was seen instead, Unsupported that the
-agent does not do it at all. Not for running cases (`runner`), nor for talking to an agent (`kata`, `hyperstart`).
+A case passes unless its function raises: `FallsShort` says what was expected and what was seen instead, Unsupported
+that the agent lacks the feature. Running cases is in `runner`; talking to an agent in `kata` and `hyperstart`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["NEEDS", "AgentProtocol", "Case", "Cases", "FallsShort", "Hung", "Late", "Result", "Verdict"]
 
-# what a guest may lack, whatever its agent is like
+# features that a guest may lack, independent of its agent
 NEEDS = ("cgroups", "isolation", "tty")
 F = TypeVar("F", bound="Callable[[Any], Awaitable[None]]")
 
-# of one case, unless its row says otherwise: with eight beside each other on a machine with other work some were seen to take 20,
-# and what is known to hang has a bound of its own
+# time limit of a case by default: with eight cases in parallel on a loaded machine some took 20 s,
+# and calls known to hang have a shorter limit of their own
 CASE_SECONDS = 45.0
 
 
 class AgentProtocol(StrEnum):
-    """What an agent speaks; a case names those that it concerns."""
+    """Agent protocols; a case names those that it applies to."""
 
     TTRPC = "kata ttrpc"
     GRPC = "kata grpc"
@@ -36,21 +36,21 @@ KATA = (AgentProtocol.TTRPC, AgentProtocol.GRPC)
 
 
 class Verdict(StrEnum):
-    """What came of a case. Only the first two leave the suite green."""
+    """The result of a case. Only the first two leave the suite green."""
 
     HOLDS = "holds"
     UNSUPPORTED = "unsupported"
-    # it refused what it must, harmed nobody, and said so with another code
+    # it refused correctly and without side effects, but with another code
     WRONG_CODE = "wrong code"
     FALLS_SHORT = "falls short"
     HUNG = "hung"
     AGENT_DIED = "agent died"
-    # the agent was lost before, by another case
+    # the agent was lost earlier, in another case
     NOT_ASKED = "not asked"
 
 
 class FallsShort(Exception):
-    """The agent did something else than the case expects."""
+    """The agent's behaviour differs from the case's expectation."""
 
     def __init__(self, expected: str, seen: str) -> None:
         super().__init__(f"expected {expected}, seen {seen}")
@@ -59,11 +59,11 @@ class FallsShort(Exception):
 
 
 class Late(FallsShort):
-    """It did not answer within a bound that the case had of its own: whether it still lives is worth a look."""
+    """It did not answer within the case's own limit for one call: check whether it is still alive."""
 
 
 class Hung(Exception):
-    """The agent did not answer within a bound that is shorter than the case's."""
+    """The agent did not answer within a limit shorter than the case's."""
 
     def __init__(self, seen: str) -> None:
         super().__init__(seen)
@@ -75,20 +75,20 @@ class Case:
     """One row.
 
     Attributes:
-        id: `family.what`, stable: exceptions and filters name it.
+        id: `family.what`, stable: exceptions and filters use it.
         title: the rule, in one line.
-        does, expects: for people, in a report.
-        why: where the rule comes from.
-        run: asks the agent; takes a subject (`kata.Kata`, `hyperstart.Hyperstart`).
-        speaks: the agents that it concerns.
-        needs: what a guest must have beside an agent: words of `NEEDS`.
-        destructive: it could harm the machine that the agent runs on, or end the agent; runs only when asked for, and last.
-        alone: no other case may run beside it.
-        risky: a known agent holds others up by it, until its link is closed; runs alone and after all that are not, so that no
-            other case is judged by what came of it.
-        fatal: a known agent hangs or ends by it for good; runs alone, and after those that are risky.
-        ends: an agent may rightly end by it; runs last of all.
-        seconds: its bound.
+        does, expects: texts for a report.
+        why: the source of the rule.
+        run: tests the agent; takes a subject (`kata.Kata`, `hyperstart.Hyperstart`).
+        speaks: the agent protocols that it applies to.
+        needs: features required of the guest, from `NEEDS`.
+        destructive: may harm the agent's machine, or end the agent; runs only on request, and last.
+        alone: no other case may run at the same time.
+        risky: makes a known agent block others until its link is closed; runs alone and after all that are not, so that no
+        other case is affected.
+        fatal: makes a known agent hang or end for good; runs alone, and after the risky ones.
+        ends: an agent may legitimately end in it; runs last of all.
+        seconds: its time limit.
     """
 
     id: str
@@ -108,13 +108,13 @@ class Case:
 
     @property
     def costly(self) -> bool:
-        """Whether it may cost the agent: nothing runs beside it, and what does not runs before."""
+        """Whether it may disable the agent: nothing runs at the same time, and all other cases run before."""
         return self.risky or self.fatal or self.destructive
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one case; `expected` and `seen` are empty when it holds."""
+    """The result of one case; `expected` and `seen` are empty if it passes."""
 
     case: Case
     verdict: Verdict
@@ -124,7 +124,7 @@ class Result:
 
 
 class Cases:
-    """The cases of one module, in their order; `add` is the decorator that makes a function one of them."""
+    """The cases of one module, in order; `add` is the decorator that registers a function as one."""
 
     def __init__(self, *, speaks: tuple[AgentProtocol, ...] = KATA) -> None:
         self._speaks = speaks

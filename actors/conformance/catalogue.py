@@ -1,6 +1,6 @@
-"""All cases, by family, and which of them an agent is asked.
+"""All cases, by family, and the selection for one agent.
 
-For the command and for tests. Not for running them.
+For the command and for tests.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ ALL: tuple[Case, ...] = tuple(case for family in _FAMILIES for case in family.CA
 def chosen(
     spoken: AgentProtocol, *, words: tuple[str, ...] = (), skipped: tuple[str, ...] = (), destructive: bool = False
 ) -> tuple[Case, ...]:
-    """The cases for one kind of agent, with one of the words in id or title (all when there are none), and none of `skipped`."""
+    """The cases for one kind of agent whose id or title contains one of the words (all if there are none), without `skipped`."""
     return tuple(
         case
         for case in ALL

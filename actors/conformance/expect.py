@@ -1,6 +1,6 @@
-"""The words in which cases say what they expect of a value.
+"""Assertions of cases on values.
 
-For `cases`. Not for what an agent refuses, nor for how long it takes (`findings`).
+Refusals and time limits are in `findings`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SHOWN_BYTES", "check", "equal", "is_loss", "shown"]
 
-# what a report shows of an output
+# of an output, shown in a report
 SHOWN_BYTES = 200
 
 
@@ -31,7 +31,7 @@ def equal(seen: object, wanted: object, what: str) -> None:
 
 
 def shown(value: object) -> str:
-    """A value as a report shows it, bounded."""
+    """A value for a report, truncated."""
     if isinstance(value, str):
         return value[:SHOWN_BYTES]
     text = repr(value)
@@ -39,5 +39,5 @@ def shown(value: object) -> str:
 
 
 def is_loss(error: BaseException) -> TypeGuard[KatrioError]:
-    """Whether the link to the agent may be gone: only another look at the agent can tell."""
+    """Whether the link to the agent may be lost: only a liveness check can tell."""
     return isinstance(error, AgentUnreachable | OutcomeUnknown | GuestDied)

@@ -1,8 +1,8 @@
-"""What a case finds and goes on after, and how long it waits: the part of a subject that both kinds of agent share.
+"""Non-fatal findings of a case, and its time limits: the part of a subject that both kinds of agent share.
 
-What an agent does and with which words it says so are two questions: a refusal with another code is kept here, and the case
-goes on to its point. What ends a link is never taken for a refusal: the runner finds out whether the agent still lives. Not
-for asking an agent anything (`kata`, `hyperstart`).
+What an agent does and which code it uses are separate questions: a refusal with another code is recorded, and the case
+continues. A lost link never counts as a refusal: the runner checks whether the agent is still alive. Calls to an agent
+are in `kata` and `hyperstart`.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Findings"]
 
-# what an agent does at once may wait behind others on a machine that is busy; what hangs takes longer
+# immediate calls may still queue behind others on a loaded machine; one that hangs takes longer
 QUICK_SECONDS = 8.0
 POLL_SECONDS = 0.05
 
 
 @dataclass(kw_only=True)
 class Findings:
-    """One case's.
+    """The findings of one case.
 
     Attributes:
-        deadline: of the case, in Trio's time.
-        slow: by how much all bounds and pauses are stretched, for an agent on a slow machine.
+        deadline: of the case, on Trio's clock.
+        slow: factor on all time limits and pauses, for an agent on a slow machine.
         wrong_codes: refusals with another code than the case expects.
-        shortfalls: what fell short and did not end the case.
-        agent_ended: the case has ended the agent, as it may: nothing is left to be removed.
+        shortfalls: failures that did not end the case.
+        agent_ended: the case has ended the agent, legitimately: there is nothing to clean up.
     """
 
     deadline: float
@@ -48,40 +48,40 @@ class Findings:
     _bounds: list[float] = field(default_factory=list[float])
     _late: bool = False
     _cleaning: bool = False
-    # with the instants when they were begun
+    # with their start times
     _given_up: list[tuple[float, str]] = field(default_factory=list[tuple[float, str]])
     _lost_since: float = math.inf
-    # and whether they had been sent for certain
+    # and whether they were certainly sent
     _lost: list[tuple[float, str, bool]] = field(default_factory=list[tuple[float, str, bool]])
 
     @property
     def unanswered(self) -> list[str]:
-        """The calls that were under way when a bound was over, in the order in which they were begun."""
+        """The calls in flight when a time limit expired, in starting order."""
         return [call for _, call in sorted(self._given_up)]
 
     @property
     def lost(self) -> list[str]:
-        """The calls that were under way when their link ended: those that were sent, the last of them first, or else the others
-        in the order in which they were begun."""
+        """The calls in flight when their link was lost: those that were sent, latest first, or else the others
+        in starting order."""
         sent = [call for _, call, sent in sorted(self._lost, reverse=True) if sent]
         return sent or [call for _, call, _ in sorted(self._lost)]
 
     def begin_cleaning(self) -> None:
-        """The agent lives: the links that the case has lost are no matter any more."""
+        """The agent is alive: links lost by the case no longer matter."""
         self._cleaning = True
         self._lost.clear()
         self._lost_since = math.inf
 
     @contextmanager
     def asking(self, call: str) -> Generator[None]:
-        """Around a call: it is named when it is given up because a bound was over, and when its link ends."""
+        """Around a call: records its name if a time limit expires or its link is lost."""
         began = trio.current_time()
         if self._cleaning:
             call = f"in the clean-up, in {call}"
         try:
             yield
         except trio.Cancelled:
-            # the clean-up has bounds of its own
+            # clean-up has time limits of its own
             if self._cleaning or self._late or trio.current_time() >= min((self.deadline, *self._bounds)):
                 self._given_up.append((began, call))
             raise
@@ -90,14 +90,14 @@ class Findings:
             raise
 
     def _note_loss(self, error: KatrioError, began: float, call: str) -> None:
-        # what is begun over a link that has ended is no news
+        # a call started on a lost link is not news
         if is_loss(error) and began < self._lost_since:
             self._lost_since = min(self._lost_since, trio.current_time())
             self._lost.append((began, call, not isinstance(error, AgentUnreachable)))
 
     @contextmanager
     def quick(self, what: str, seconds: float = QUICK_SECONDS) -> Generator[None]:
-        """The block must be done within a bound of its own, that is shorter than the case's. Raises: Late."""
+        """The block has a time limit of its own, shorter than the case's. Raises: Late."""
         before, seconds = len(self._given_up), seconds * self.slow
         ends = trio.current_time() + seconds
         self._bounds.append(ends)
@@ -107,29 +107,29 @@ class Findings:
         finally:
             self._bounds.remove(ends)
         if bound.cancelled_caught:
-            # what goes on beside the block is given up for it as well
+            # tasks running alongside the block are abandoned too
             self._late = True
             calls = ", ".join(call for _, call in self._given_up[before:][:4])
             raise Late(f"{what} within {seconds:g} s", f"after {seconds:g} s no answer{calls and f' to {calls}'}")
 
     async def comes(self, what: str, seen: Sized, seconds: float = QUICK_SECONDS) -> None:
-        """Wait until a task beside this one has put something there. Raises: Late."""
+        """Wait until a concurrent task has put something there. Raises: Late."""
         with self.quick(what, seconds):
             while not seen:  # noqa: ASYNC110  # a list tells nobody
                 await trio.sleep(POLL_SECONDS)
 
     async def pass_time(self, seconds: float) -> None:
-        """Where only time can show that something does not happen, or has happened."""
+        """Wait, where only time can show that something happens or does not."""
         await trio.sleep(seconds * self.slow)
 
     @contextmanager
     def refused(self, what: str, *codes: str, go_on: bool = False) -> Generator[None]:
-        """The block asks for something that the agent must refuse, with one of the codes, or with any.
+        """The block makes a request that the agent must refuse, with one of the codes, or with any.
 
-        Another code is kept, and so is, with `go_on`, a refusal that does not come.
+        Another code is recorded, and so is, with `go_on`, a missing refusal.
 
-        Raises: FallsShort when it was accepted; what is no refusal (a lost link, a broken protocol, UNIMPLEMENTED) goes on
-            its way.
+        Raises: FallsShort if it was accepted; what is no refusal (a lost link, a protocol violation, UNIMPLEMENTED)
+        passes through.
         """
         try:
             yield
@@ -144,14 +144,14 @@ class Findings:
         self.shortfalls.append(accepted)
 
     def told(self, what: str, code: str, *codes: str, message: str = "") -> None:
-        """A refusal with `code` where one of `codes` is expected (none: any)."""
+        """Record a refusal with `code` where one of `codes` is expected (none: any)."""
         if codes and code not in codes:
             seen = f"{code}: {message[:SHOWN_BYTES]}" if message else code
             self.wrong_codes.append(FallsShort(_refusal(what, codes), seen))
 
     @contextmanager
     def done(self, what: str) -> Generator[None]:
-        """The block asks for something that must be done; a refusal is kept, and the case goes on. Raises: what is none."""
+        """The block makes a request that must succeed; a refusal is recorded, and the case continues. Raises: anything else."""
         try:
             yield
         except KatrioError as error:

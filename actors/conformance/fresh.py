@@ -1,8 +1,8 @@
-"""Runs cases against an agent that can be had anew: nothing that one case does to it is any other's affair.
+"""Runs cases against an agent that can be restarted, so that no case affects another.
 
-A fresh agent for what is run side by side and for what is risky, another whenever one was lost, and one for each destructive
-case. Several cases that were under way when an agent was lost are run again, each on an agent of its own: the one that did it
-is told apart from those that were only there. Not for the running itself (`runner`).
+One new agent for parallel cases and one for risky ones, another whenever one was lost, and one per destructive case. If
+several cases were running when an agent was lost, they are run again, each on an agent of its own, to find the one
+responsible. Running is in `runner`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ __all__ = ["run_fresh"]
 async def run_fresh(
     open_agent: OpenAgent, cases: Sequence[Case], settings: Settings | None = None, progress: Progress | None = None
 ) -> list[Result]:
-    """Every case; results in the order of the cases.
+    """Run every case; results in the order of the cases.
 
     Args:
-        open_agent: a fresh agent, for as long as its context lasts.
+        open_agent: a new agent, for the lifetime of its context.
 
-    Raises: what `open_agent` raises for the first of them; when a later one can't be had, what is left is not asked.
+    Raises: what `open_agent` raises the first time; if it fails later, the remaining cases are reported as not asked.
     """
     settings, run = settings or Settings(), _Run(open_agent, progress or Silent())
     run.todo.extend(_lives(cases, settings.jobs))
@@ -45,7 +45,7 @@ async def run_fresh(
 
 
 def _lives(cases: Sequence[Case], jobs: int) -> list[list[Phase]]:
-    """The phases of each agent."""
+    """The phases for each agent."""
     together = [case for case in cases if not case.destructive]
     lives = [phases(together, jobs)] if together else []
     return lives + [_alone(case) for case in cases if case.destructive]
@@ -56,7 +56,7 @@ def _alone(case: Case) -> list[Phase]:
 
 
 class _Run:
-    """See `run_fresh`. `results` has one for each case at the end."""
+    """See `run_fresh`. At the end `results` has one per case."""
 
     def __init__(self, open_agent: OpenAgent, progress: Progress) -> None:
         self.todo: deque[list[Phase]] = deque()
@@ -100,7 +100,7 @@ class _Run:
                     self._told(Result(case, Verdict.NOT_ASKED, case.expects, why, 0.0))
 
     def _judge(self, loss: Loss) -> None:
-        """When none of those that were under way did it alone, all of them are told of it."""
+        """If none of the running cases alone caused the loss, it is reported for all of them."""
         lost = (Verdict.HUNG, Verdict.AGENT_DIED)
         if any(self.results[case.id].verdict in lost for case in loss.suspects):
             return

@@ -1,7 +1,7 @@
-"""A hyperstart guest under test: its commands as they stand in the API, and containers that are killed after a case.
+"""A hyperstart guest under test: raw commands of its API, and containers that are killed after a case.
 
-A guest of this kind has one pair of channels for its life, so all cases share one link, and a guest whose link has ended is
-lost for the rest of them. Not for cases that need channels of their own making: they dial (`HyperstartTarget.dial_*`).
+Such a guest has one pair of channels for its life, so all cases share one link, and once that has ended the guest is
+lost for the remaining ones. Cases that need channels of their own dial them (`HyperstartTarget.dial_*`).
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ __all__ = ["Container", "Hyperstart", "HyperstartTarget", "Process"]
 IDLE = ("sleep", "100000")
 SIGKILL = 9
 READ_BYTES = 32 * 1024
-# a command is waited for to its end, so this bound is also that of a case which hangs in one
+# a command can't be cancelled, so this is also the limit of a case that hangs in one
 COMMAND_SECONDS = 8.0
-# the guest's READY is waited for within the same bound as the dial
+# for the guest's READY, within the same limit as the dial
 READY_SECONDS = 5.0
-# in the cleaning up: what was killed has ended by then
+# for clean-up: killed processes have ended by then
 GONE_SECONDS = 5.0
 
 
@@ -54,12 +54,12 @@ class HyperstartTarget:
     """See `actors.conformance.subject.Target`.
 
     Args:
-        share: the directory of the guest below which roots lie.
-        rootfs: below `share`: a root with a `/bin/sh` and the usual small programs.
-        tag: the mount tag of the share; empty: it is there already.
-        roots: makes each case a copy of its root; None: all have it as it is.
-        slow: by how much every bound is stretched.
-        start_seconds: how long it may take to come up.
+        share: the guest's directory below which roots are.
+        rootfs: below `share`: a root with `/bin/sh` and the usual tools.
+        tag: the mount tag of the share; empty: it is mounted already.
+        roots: copies the root for each case; None: all share it.
+        slow: factor on every time limit.
+        start_seconds: how long it may take to start.
     """
 
     dial_control: Dialer
@@ -91,7 +91,7 @@ class HyperstartTarget:
 
     @asynccontextmanager
     async def open_target(self) -> AsyncGenerator[None]:
-        """The link, and the pod."""
+        """Open the link, and start the pod."""
         async with open_collapsing_nursery() as nursery:
             control, streams = tapped(self.dial_control, self.control_tap), tapped(self.dial_streams, self.streams_tap)
             self._link = HyperstartLink(control, streams, self.limits)
@@ -103,13 +103,13 @@ class HyperstartTarget:
             nursery.cancel_scope.cancel()
 
     async def start_pod(self) -> None:
-        """One that runs already refuses another, and is as good."""
+        """A running pod refuses another, which is as good."""
         pod = messages.Pod(hostname="conformance", shareDir=self.tag)
         await self.link.command(Code.STARTPOD, messages.encode_json(pod))
 
     @asynccontextmanager
     async def open_subject(self, deadline: float) -> AsyncGenerator[Hyperstart]:
-        """See `Target`. Hides a nursery for what a case does beside itself."""
+        """See `Target`. Hides a nursery for concurrent tasks of a case."""
         rootfs = f"{self.share.rstrip('/')}/{self.rootfs.strip('/')}"
         if self.roots is not None:
             rootfs = await trio.to_thread.run_sync(self.roots.copy, rootfs)
@@ -118,12 +118,12 @@ class HyperstartTarget:
             nursery.cancel_scope.cancel()
 
     async def check_alive(self) -> None:
-        """See `Target`: there can't be a new link, so over the one that there is."""
+        """See `Target`: over the existing link, as there can't be another."""
         await bounded_command(self.link, Code.PING, b"", self.limits)
 
 
 async def bounded_command(link: HyperstartLink, code: int, body: bytes, limits: Limits) -> Answered:
-    """One command. Raises: Hung when it was not answered; GuestDied, OutcomeUnknown when the link has ended."""
+    """Send one command. Raises: Hung if it was not answered; GuestDied, OutcomeUnknown if the link has ended."""
     began = trio.current_time()
     try:
         return await link.command(code, body)
@@ -135,7 +135,7 @@ async def bounded_command(link: HyperstartLink, code: int, body: bytes, limits: 
 
 @dataclass
 class Hyperstart(Findings):
-    """What a hyperstart case talks to."""
+    """The interface for a hyperstart case."""
 
     target: HyperstartTarget
     nursery: trio.Nursery
@@ -152,16 +152,16 @@ class Hyperstart(Findings):
         return self.target.link
 
     def fresh(self, prefix: str = "cf") -> str:
-        """An id that nobody else uses."""
+        """A unique id."""
         return self.target.ids.fresh(prefix)
 
     async def ask(self, code: int, body: bytes = b"") -> Answered:
-        """One command and its answer, accepted or not."""
+        """Send one command; returns its answer, accepted or not."""
         with self.asking(command_name(code)):
             return await bounded_command(self.link, code, body, self.target.limits)
 
     async def command(self, code: int, body: bytes = b"") -> bytes:
-        """The same, when it must be accepted; the answer's payload. Raises: AgentError when the guest refuses."""
+        """The same for a command that must be accepted; returns the answer's payload. Raises: AgentError if the guest refuses."""
         answer = await self.ask(code, body)
         if not answer.accepted:
             why = refusal_text(answer.payload)
@@ -169,7 +169,7 @@ class Hyperstart(Findings):
         return answer.payload
 
     async def run(self, *args: str, named: str = "", tty: bool = False, **options: Any) -> Container:
-        """A container that runs: there is no other kind. `options` as in `ProcessSpec`."""
+        """Create and start a container, which is one command. `options` as in `ProcessSpec`."""
         container = Container(self, named or self.fresh())
         process = self.link.open_process(container.id, "", terminal=tty)
         container.processes.append(Process(self, process))
@@ -179,7 +179,7 @@ class Hyperstart(Findings):
         try:
             await self.command(Code.NEWCONTAINER, container_body(pod, process, self.target.share))
         except AgentError:
-            # nothing of it runs, and a living container of the same id must not be killed for it
+            # it does not run, and a live container with the same id must not be killed for it
             self.link.forget(process)
             self._made.remove(container)
             raise
@@ -190,7 +190,7 @@ class Hyperstart(Findings):
         return await self.run("sh", "-c", script, **options)
 
     async def clean(self) -> None:
-        """See `Subject`: with its init a container goes, and so do its other processes."""
+        """See `Subject`: killing the init removes the container and its other processes."""
         for container in () if self.agent_ended else self._made:
             try:
                 await container.kill(SIGKILL)
@@ -207,17 +207,17 @@ class Hyperstart(Findings):
 
 @dataclass
 class Process:
-    """One process, and what both channels tell of it."""
+    """One process, as seen over both channels."""
 
     guest: Hyperstart
     running: RunningProcess
 
     async def read(self, *, stderr: bool = False) -> bytes:
-        """What there is; empty is the end."""
+        """The available output; empty at end of file."""
         return await self.running.read(self.running.stderr if stderr else self.running.stdio, READ_BYTES)
 
     async def until(self, marker: bytes | str) -> bytes:
-        """What it prints, up to and with `marker`. Raises: FallsShort."""
+        """Its output up to and including `marker`. Raises: FallsShort."""
         wanted = marker.encode() if isinstance(marker, str) else marker
         seen = b""
         while wanted not in seen:
@@ -228,7 +228,7 @@ class Process:
         return seen
 
     async def exactly(self, size: int) -> bytes:
-        """So many bytes, or what there was up to its end."""
+        """`size` bytes, or fewer at end of file."""
         seen = b""
         while len(seen) < size:
             data = await self.read()
@@ -238,7 +238,7 @@ class Process:
         return seen
 
     async def rest(self, *, stderr: bool = False) -> bytes:
-        """All that is left, up to the end."""
+        """The rest of its output."""
         seen = bytearray()
         while data := await self.read(stderr=stderr):
             seen += data
@@ -246,24 +246,24 @@ class Process:
         return bytes(seen)
 
     async def finish(self) -> Finished:
-        """Both outputs, and the status that the guest tells: 0 also of one that a signal ended."""
+        """Both outputs, and the status reported by the guest: 0 also for death by a signal."""
         stdout = await self.rest()
         stderr = await self.rest(stderr=True)
         return Finished(stdout, stderr, await self.wait())
 
     async def wait(self) -> int:
-        """The status. Raises: OutcomeUnknown when it is 0 after a signal of ours."""
+        """The status. Raises: OutcomeUnknown if it is 0 after a signal of ours."""
         return (await self.running.wait()).code
 
     async def write(self, data: bytes) -> None:
-        """Input; empty is its end."""
+        """Write input; empty is end of file."""
         await self.link.write(self.running, data)
 
     async def close_stdin(self) -> None:
         await self.write(b"")
 
     async def signal(self, number: int) -> None:
-        """To its process group."""
+        """Signal its process group."""
         self.running.told_signal(number)
         body = messages.SignalProcess(container=self.running.container, process=self.running.wire_id, signal=number)
         await self.guest.command(Code.SIGNALPROCESS, messages.encode_json(body))
@@ -281,7 +281,7 @@ class Process:
 
 @dataclass
 class Container:
-    """One container; the first of its processes is its init."""
+    """One container; its first process is the init."""
 
     guest: Hyperstart
     id: str
@@ -292,7 +292,7 @@ class Container:
         return self.processes[0]
 
     async def exec(self, *args: str, tty: bool = False, **options: Any) -> Process:
-        """One more process."""
+        """Start another process."""
         running = self.guest.link.open_process(self.id, self.guest.fresh("ex"), terminal=tty)
         process = Process(self.guest, running)
         try:
@@ -304,19 +304,19 @@ class Container:
         return process
 
     async def spawn(self, script: str, **options: Any) -> Process:
-        """`sh -c SCRIPT` in it."""
+        """Start `sh -c SCRIPT` in it."""
         return await self.exec("sh", "-c", script, **options)
 
     async def sh(self, script: str, **options: Any) -> Finished:
-        """The same, up to its end."""
+        """The same, run to its end."""
         return await (await self.spawn(script, **options)).finish()
 
     async def check_alive(self) -> None:
-        """An exec in it works. Raises: FallsShort."""
+        """An exec in it succeeds. Raises: FallsShort."""
         check_alive_output(await self.sh(ALIVE))
 
     async def kill(self, number: int) -> None:
-        """KILLCONTAINER: to the init alone."""
+        """KILLCONTAINER: signals only the init."""
         self.init.running.told_signal(number)
         body = messages.Kill(container=self.id, signal=number)
         await self.guest.command(Code.KILLCONTAINER, messages.encode_json(body))

@@ -1,8 +1,7 @@
-"""A Kata agent under test: raw RPCs over links of a case's own, and containers that are removed after it.
+"""A Kata agent under test: raw RPCs over a case's own links, and containers that are removed after it.
 
-For kata cases: `Kata.call` is any RPC as it stands in the API; containers and processes (`kata_container`) are short words
-for what most cases need. The specifications are such that every Kata agent takes them: today's, 1.x, and ours.
-Not for judging what comes back (`expect`).
+`Kata.call` makes any RPC of the API; `kata_container` has shortcuts for containers and processes. The specifications
+are accepted by every Kata agent: today's, 1.x, and ours. Assertions are in `expect`.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Kata", "KataTarget"]
 
-# 1.x's helper for execs looks for control groups in the container, and panics without
+# 1.x's exec helper looks for cgroups in the container, and panics without
 _GROUPS = Mount(
     destination="/sys/fs/cgroup",
     type="cgroup",
@@ -61,20 +60,20 @@ _GROUPS = Mount(
 )
 _ALSO: Mapping[AgentProtocol, tuple[Mount, ...]] = {AgentProtocol.GRPC: (_GROUPS,)}
 _DIALECTS = {AgentProtocol.TTRPC: Dialect.TTRPC, AgentProtocol.GRPC: Dialect.GRPC}
-# what an init does when a case does not care
+# the init's program where it does not matter
 IDLE = ("sleep", "100000")
 SIGKILL = 9
-# in the cleaning up: an init that was killed has ended by then
+# for clean-up: a killed init has ended by then
 GONE_SECONDS = 3.0
-# a call that needs nothing but the agent's lock, while others hold it by turns
+# a call that needs only the agent's lock, while others contend for it
 ANSWERED_SECONDS = 7.0
-# who it is, and again a sandbox, before the first case
+# identify the agent, and retry the sandbox, before the first case
 PREPARED_SECONDS = 10.0
-# each question to one that was just started: it has no sandbox, and little hangs on who it is
+# per request to a newly started agent: it has no sandbox, and little depends on the answers
 NEW_ASKED_SECONDS = 3.0
-# of a refusal, where a root is missing or has no shell
+# texts in a refusal where a root is missing or has no shell
 _MISSING = ("no such ", "enoent", "not a directory", "executable file not found")
-# cases write here and nowhere else: some agents give all containers the same root
+# cases write only here: some agents give all containers the same root
 _SCRATCH = Mount(
     destination="/tmp", type="tmpfs", source="tmpfs", options=("nosuid", "nodev", "mode=1777", "size=65536k")
 )
@@ -85,12 +84,12 @@ class KataTarget:
     """See `actors.conformance.subject.Target`.
 
     Args:
-        rootfs: a directory in the agent's sight with a `/bin/sh` and the usual small programs.
-        roots: makes each case a copy of it; None: all have it as it is.
-        slow: by how much every bound is stretched.
-        start_seconds: how long it may take to come up.
-        new: it was started for this, so that it has no sandbox unless it says so.
-        doubted: the root was named by somebody and is not seen here, where it need not be: a trial is made of it.
+        rootfs: a directory, as a path in the guest, with `/bin/sh` and the usual tools.
+        roots: copies it for each case; None: all share it.
+        slow: factor on every time limit.
+        start_seconds: how long it may take to start.
+        new: it was started for this run, so it has no sandbox unless it says so.
+        doubted: the user named a root that is not visible here, and need not be: try it with a container.
     """
 
     dialer: Dialer
@@ -102,26 +101,26 @@ class KataTarget:
     start_seconds: float = REACHED_SECONDS
     new: bool = False
     doubted: bool = False
-    # as it says itself, once it was asked
+    # its own text, once asked
     version: str = field(default="", init=False)
     notes: list[str] = field(default_factory=list[str], init=False)
-    # or it had one before
+    # True also if it already had one
     made_sandbox: bool = field(default=False, init=False)
     _control: RpcLink | None = field(default=None, init=False)
-    # by which it is seen to live: needs what other calls need, and was not found to hang by itself
+    # the liveness check: needs what other calls need, and was not found to hang by itself
     _asked_of_nobody: str = field(default="StatsContainer", init=False)
 
     @asynccontextmanager
     async def open_target(self) -> AsyncGenerator[None]:
-        """A link for cleaning up, and the sandbox: an agent that has one already keeps it.
+        """Open a link for clean-up, and create the sandbox unless there is one.
 
-        Raises: InvalidArgument: the root is not there, says the agent.
+        Raises: InvalidArgument: according to the agent the root does not exist.
         """
         async with open_collapsing_nursery() as nursery:
             self._control = self.link(self.start_seconds)
             await nursery.start(self._control.run)
             with reaching():
-                # one that hangs is found out by the cases
+                # an agent that hangs is detected by the cases
                 note = await self.make_sandbox()
             self.notes.extend(filter(None, [note]))
             if self.doubted:
@@ -130,7 +129,7 @@ class KataTarget:
             nursery.cancel_scope.cancel()
 
     async def _asked_who(self) -> tuple[Identity, str]:
-        """Who it is, and what it did not answer. Raises: KatrioError when it can't be talked to."""
+        """Who it is, and what it did not answer. Raises: KatrioError if it can't be reached."""
         client = KataClient(self.control, timeout=None)
         seconds = (NEW_ASKED_SECONDS if self.new else PREPARED_SECONDS) * self.slow
         try:
@@ -140,15 +139,16 @@ class KataTarget:
                 self._asked_of_nobody = "SignalProcess"
             return Identity(AgentKind.OTHER), str(error.__cause__ or error)
         except KatrioError as error:
-            # what it refuses is for cases to tell
+            # refusals are for the cases to report
             if is_loss(error) or isinstance(error, AgentProtocolError):
                 raise
             return Identity(AgentKind.OTHER), ""
 
     async def make_sandbox(self) -> str:
-        """Where there is none, as far as one can ask: one that is there is as good, and a second may destroy what is in it.
+        """Create one unless there is one, as far as can be told: a second may destroy what is in the first.
 
-        Why there may be none, for people: every case that needs one fails for it. Raises: KatrioError, when the link is lost.
+        Returns why there may be none, for display: every case that needs one fails then. Raises: KatrioError, when the
+        link is lost.
         """
         who, silent = await self._asked_who()
         self.version = who.version[:SHOWN_BYTES]
@@ -179,9 +179,9 @@ class KataTarget:
         return f"CreateSandbox: no answer within {seconds:g} s, there may be no sandbox"
 
     async def _try_root(self) -> None:
-        """Run a container in it. What is refused for another reason, or not answered, is for the cases to tell.
+        """Run a container in it. Other refusals, and missing replies, are for the cases to report.
 
-        Raises: InvalidArgument: it is not there. AgentUnreachable: the agent was lost in it.
+        Raises: InvalidArgument: it does not exist. AgentUnreachable: the agent was lost in the attempt.
         """
         seconds = PREPARED_SECONDS * self.slow
         deadline = trio.current_time() + seconds
@@ -206,12 +206,12 @@ class KataTarget:
 
     @property
     def control(self) -> RpcLink:
-        """The link that belongs to no case."""
+        """The link that belongs to no case, for clean-up."""
         assert self._control is not None, "the target is open"
         return self._control
 
     def link(self, start_seconds: float = REACHED_SECONDS) -> RpcLink:
-        """A link that nobody runs yet."""
+        """A link that is not running yet."""
         return open_rpc_link(self.dialer, target_limits(self.slow, start_seconds), _DIALECTS[self.spoken])
 
     @asynccontextmanager
@@ -225,7 +225,7 @@ class KataTarget:
             nursery.cancel_scope.cancel()
 
     async def check_alive(self) -> None:
-        """See `Target`. Health is answered by an agent that hangs too: something is asked that needs what its other calls need."""
+        """See `Target`. Even a hung agent answers its health check: make a call that needs what other calls need."""
         async with open_collapsing_nursery() as nursery:
             link = self.link()
             await nursery.start(link.run)
@@ -234,7 +234,7 @@ class KataTarget:
             nursery.cancel_scope.cancel()
 
     async def _ask_of_nobody(self, link: RpcLink) -> None:
-        """About a container that there is not: any answer will do."""
+        """Ask about a container that does not exist: any answer will do."""
         rpc = RPCS[self._asked_of_nobody]
         with trio.move_on_after(ANSWERED_SECONDS * self.slow) as bound:
             try:
@@ -248,7 +248,7 @@ class KataTarget:
 
 @dataclass
 class Kata(KataCalls):
-    """What a kata case talks to."""
+    """The interface for a kata case."""
 
     target: KataTarget
     nursery: trio.Nursery
@@ -262,16 +262,16 @@ class Kata(KataCalls):
 
     @property
     def dial(self) -> Dialer:
-        """For cases that speak bytes."""
+        """For cases that send raw bytes."""
         return self.target.dialer
 
     async def open_link(self) -> RpcLink:
-        """One more link, until the case ends."""
+        """Open another link, until the case ends."""
         link = self.target.link()
         await self.nursery.start(link.run)
         return link
 
-    # what runs
+    # containers
 
     def spec(
         self,
@@ -285,30 +285,30 @@ class Kata(KataCalls):
         mounts: tuple[MountSpec, ...] = (),
         readonly: bool = False,
     ) -> Spec:
-        """The specification of a container that any Kata agent takes."""
+        """A container specification accepted by any Kata agent."""
         process = ProcessSpec(args=args or IDLE, tty=tty, env=dict(env or {}), cwd=cwd, user=user, size=size)
         wanted = ContainerSpec(process=process, resources=resources or ResourceSpec(), mounts=mounts, readonly=readonly)
         spec = oci_spec(wanted, self.rootfs)
         return self.with_mounts(spec, _SCRATCH, *_ALSO.get(self.target.spoken, ()))
 
     def with_mounts(self, spec: Spec, *mounts: Mount) -> Spec:
-        """The same with more mounts."""
+        """The same with additional mounts."""
         return msgspec.structs.replace(spec, mounts=(*spec.mounts, *mounts))
 
     async def create(self, spec: Spec, *, named: str = "") -> Container:
-        """A container that is not started yet."""
+        """Create a container, without starting it."""
         tty = spec.process is not None and spec.process.terminal
         container = self.container_of(named or self.fresh(), tty=tty)
         await self.call("CreateContainer", container_id=container.id, exec_id=container.id, OCI=spec)
         return container
 
     def container_of(self, name: str, *, tty: bool = False) -> Container:
-        """A container by its id, to be removed after the case if it should be there."""
+        """A container by its id; removed after the case if it exists."""
         self._made[name] = None
         return Container(self, name, tty)
 
     async def run(self, *args: str, **options: Any) -> Container:
-        """A container that runs; `options` as in `spec`."""
+        """Create and start a container; `options` as in `spec`."""
         container = await self.create(self.spec(*args, **options))
         await container.start()
         return container
@@ -321,20 +321,20 @@ class Kata(KataCalls):
         """A container whose init prints tick-1, tick-2 and so on, ten times a second."""
         return await self.shell("i=0; while true; do i=$((i+1)); echo tick-$i; sleep 0.1; done", **options)
 
-    # time, and what goes on in it
+    # concurrency
 
     def together(self) -> AbstractAsyncContextManager[trio.Nursery]:
-        """For what a case does at once."""
+        """A nursery for concurrent calls of a case."""
         return trio.open_nursery()
 
     def start_soon(self, function: Callable[..., Any], *args: Any) -> None:
-        """Beside the case, until it ends."""
+        """Run in the background until the case ends."""
         self.nursery.start_soon(function, *args)
 
-    # afterwards
+    # clean-up
 
     async def clean(self) -> None:
-        """See `Subject`: kill and remove, whatever state it is in."""
+        """See `Subject`: kill and remove, whatever the state."""
         async with open_collapsing_nursery() as nursery:
             for container in () if self.agent_ended else self._made:
                 nursery.start_soon(self._remove, container)
@@ -342,9 +342,9 @@ class Kata(KataCalls):
             await trio.to_thread.run_sync(self.target.roots.remove, self.rootfs)
 
     async def _remove(self, container: str) -> None:
-        """1.x removes what has ended alone, and a frozen process may die only when it thaws."""
+        """1.x removes only ended containers, and a frozen process may die only once thawed."""
         killed = await self._tidy("SignalProcess", container, exec_id="", signal=SIGKILL)
-        # nobody else is sent one: an agent is judged by what a case asks of it
+        # otherwise no resume is sent: an agent is judged only by the calls of the case
         if container in self.may_be_paused or not killed:
             await self._tidy("ResumeContainer", container)
         await self._tidy("WaitProcess", container, exec_id=container)
@@ -357,14 +357,14 @@ class Kata(KataCalls):
         except KatrioError as error:
             if is_loss(error):
                 raise
-            # Rust's agent has no code for "no such container" here; then stats can't be had either
+            # Rust's agent has no code for "no such container" here; then stats fails too
             if await _is_known(self.target.control, container):
                 raise FallsShort(
                     "what a case made can be removed after it", f"{error.code}: {error.message}"
                 ) from error
 
     async def _tidy(self, method: str, container: str, **fields: Any) -> bool:
-        """Whether it was answered in time. The removal says whether it mattered: an agent that forgets ended processes has none
+        """Whether it was answered in time. Whether that matters shows in the removal: an agent that forgets ended processes has none
         to wait for."""
         rpc = RPCS[method]
         with (
@@ -377,7 +377,7 @@ class Kata(KataCalls):
 
 
 def _says_missing(error: KatrioError, root: str) -> bool:
-    """Codes differ between agents, and so do words."""
+    """Codes and texts differ between agents."""
     said = error.message.lower()
     return (
         isinstance(error, NotFound) or root.lower() in said or any(words in said for words in _MISSING)

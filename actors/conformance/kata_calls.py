@@ -1,6 +1,6 @@
-"""The RPCs of a kata case, any of them by its name; what is given up because a bound was over is known by it.
+"""The RPCs of a kata case, by name; records which calls were abandoned when a time limit expired.
 
-For `kata`, and for the containers and processes that stand on it (`kata_container`).
+The base of `kata`, `kata_container`'s containers and processes.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["KataCalls"]
 
-# from a handler's begin to where it waits
+# from the start of a handler to where it waits
 UNDER_WAY_SECONDS = 0.3
 
 
 @dataclass
 class KataCalls(Findings):
-    """What a case asks of its agent over a link of its own.
+    """A case's calls to its agent over its own link.
 
     Attributes:
-        may_be_paused: ids of containers that it asked to be paused: also a refusal may leave some of its processes frozen.
+        may_be_paused: ids of containers for which it requested a pause: even a refused one may leave processes frozen.
     """
 
     link: RpcLink
@@ -41,11 +41,11 @@ class KataCalls(Findings):
     may_be_paused: set[str] = field(default_factory=set[str], kw_only=True)
 
     def fresh(self, prefix: str = "cf") -> str:
-        """An id that nobody else uses, neither here nor in another run."""
+        """A unique id, across runs too."""
         return self.ids.fresh(prefix)
 
     async def call(self, method: str, *, link: RpcLink | None = None, **fields: Any) -> Any:
-        """One RPC by its name, with the fields of its request; its response. Raises: KatrioError."""
+        """Make one RPC by name, with its request's fields; returns the response. Raises: KatrioError."""
         rpc = RPCS[method]
         words = "/".join(str(fields[name]) for name in ("container_id", "exec_id") if name in fields)
         if method == "PauseContainer":
@@ -54,7 +54,7 @@ class KataCalls(Findings):
             return await (link or self.link).call(rpc, rpc.request(**fields))
 
     async def code(self, method: str, **fields: Any) -> str:
-        """The same, when only its outcome matters: `ok`, or the error's code. Raises: KatrioError for a link that was lost."""
+        """The same, where only the outcome matters: `ok`, or the error's code. Raises: KatrioError for a lost link."""
         try:
             await self.call(method, **fields)
         except KatrioError as error:
@@ -72,11 +72,11 @@ class KataCalls(Findings):
         user: str = "",
         size: TerminalSize | None = None,
     ) -> Process:
-        """A process as an exec carries it."""
+        """A process for an exec."""
         return oci_process(ProcessSpec(args=args, tty=tty, env=dict(env or {}), cwd=cwd, user=user, size=size))
 
     async def under_way(self, *links: RpcLink) -> None:
-        """Calls that began before are at the agent: what is sent after them over the same links was answered."""
+        """Wait until earlier calls are at the agent: a later call over the same links was answered."""
         for link in links or (self.link,):
             await self.call("Check", link=link)
         await self.pass_time(UNDER_WAY_SECONDS)

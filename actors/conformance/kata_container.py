@@ -1,6 +1,6 @@
-"""Containers and processes of a kata case: short words for the RPCs that most cases make.
+"""Shortcuts for containers and processes in kata cases.
 
-For `kata`. Reading is bounded, in bytes and by the case's time: an agent may lie about an end, or never tell one.
+Reading is bounded, in bytes and by the case's time limit: an agent may misreport an end, or never report one.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["ALIVE", "Container", "Finished", "Process", "at_most", "check_alive_output"]
 
-# computed, so that an agent can't answer with what it was asked
+# computed, so that an agent can't just echo the request
 ALIVE = "echo alive-$((6 * 7))"
 READ_BYTES = 32 * 1024
-# a pipe's worth of small lines may be there already when its writer comes to a stop
+# a pipe may already contain many small lines when its writer stops
 _SETTLING_READS = 12
-# as Rust and Go name the end of a terminal whose processes have ended
+# error texts of Rust and Go for the end of a terminal whose processes have ended
 _TERMINAL_ENDS = ("eio", "i/o error", "input/output error")
-# of one output in one case: more than any case has a process print
+# of one output in one case: more than any case prints
 COLLECTED_BYTES = 8 * 1024 * 1024
 
 
 class Finished(NamedTuple):
-    """What a process left."""
+    """The result of a process."""
 
     stdout: bytes
     stderr: bytes
@@ -40,8 +40,8 @@ class Finished(NamedTuple):
 
 @dataclass(frozen=True)
 class Process:
-    """One process of a container; the init has the container's id. Its `until` and `rest` take a terminal's EIO for its end:
-    what an agent makes of that end is what one case is about, and no other's affair."""
+    """One process of a container; the init has the container's id. `until` and `rest` take a terminal's EIO for end of file:
+    how an agent reports that is tested in one case, and must not affect others."""
 
     kata: KataCalls
     container: str
@@ -52,7 +52,7 @@ class Process:
         return await self.kata.call(method, container_id=self.container, exec_id=self.id, **fields)
 
     async def read(self, stream: str = "ReadStdout", size: int = READ_BYTES) -> bytes:
-        """1 to `size` bytes; empty is the end. Raises: FallsShort when the agent sends more than it was asked for."""
+        """1 to `size` bytes; empty at end of file. Raises: FallsShort if the agent sends more than requested."""
         data: bytes = (await self._call(stream, len=size)).data
         if len(data) > size:
             raise FallsShort(f"at most {size} bytes from {stream}", f"{len(data)} bytes")
@@ -67,7 +67,7 @@ class Process:
             raise
 
     async def until(self, marker: bytes | str, stream: str = "ReadStdout") -> bytes:
-        """What it prints, up to and with `marker`; what follows in the same read is there as well. Raises: FallsShort."""
+        """Its output up to and including `marker`, and what follows in the same read. Raises: FallsShort."""
         wanted = marker.encode() if isinstance(marker, str) else marker
         seen = b""
         while wanted not in seen:
@@ -78,7 +78,7 @@ class Process:
         return seen
 
     async def rest(self, stream: str = "ReadStdout") -> bytes:
-        """All that is left, up to the end."""
+        """The rest of its output."""
         seen = bytearray()
         while data := await self._piece(stream):
             seen += data
@@ -86,13 +86,13 @@ class Process:
         return bytes(seen)
 
     async def silent(self, seconds: float) -> bool:
-        """Whether it prints nothing for so long. Bytes that come later may be lost: the read has been given up."""
+        """Whether it prints nothing for that long. Later bytes may be lost with the cancelled read."""
         with trio.move_on_after(seconds * self.kata.slow):
             return not await self.read()
         return True
 
     async def settled(self, seconds: float = 0.6) -> None:
-        """Read what is there until nothing comes for so long. Raises: FallsShort when it goes on."""
+        """Read until nothing comes for that long. Raises: FallsShort if it does not stop."""
         data = b""
         for _ in range(_SETTLING_READS):
             with trio.move_on_after(seconds * self.kata.slow) as bound:
@@ -104,7 +104,7 @@ class Process:
         raise FallsShort(f"no output for {seconds:g} s", f"it goes on: {shown(data)}")
 
     async def finish(self) -> Finished:
-        """Read both outputs to their end, then wait: in this order no agent loses any."""
+        """Read both outputs to end of file, then wait: in this order no agent loses output."""
         outputs: dict[str, bytes] = {}
 
         async def collect(stream: str) -> None:
@@ -116,7 +116,7 @@ class Process:
         return Finished(outputs["ReadStdout"], outputs["ReadStderr"], await self.wait())
 
     async def write(self, data: bytes) -> int:
-        """How many bytes it says were taken."""
+        """The number of bytes written, according to the agent."""
         return int((await self._call("WriteStdin", data=data)).len)
 
     async def close_stdin(self) -> None:
@@ -132,7 +132,7 @@ class Process:
         return int((await self._call("WaitProcess")).status)
 
     async def still_tells(self, code: int) -> None:
-        """Where a wait was answered before: the same, or nothing by an agent that forgets (`wait.again` is about it).
+        """A repeated wait returns the same, or nothing from an agent that forgets (`wait.again` tests that).
 
         Raises: FallsShort.
         """
@@ -168,47 +168,47 @@ class Container:
         await self.kata.call("ResumeContainer", container_id=self.id)
 
     async def kill_all(self, number: int = 9) -> None:
-        """A signal to all: with an empty exec id, as the API encodes it."""
+        """Signal all processes: with an empty exec id, as the API encodes it."""
         await self.kata.call("SignalProcess", container_id=self.id, exec_id="", signal=number)
 
     async def remove(self) -> None:
         await self.kata.call("RemoveContainer", container_id=self.id)
 
     async def exec(self, *args: str, named: str = "", **options: Any) -> Process:
-        """One more process; `options` as in `KataCalls.process`."""
+        """Start another process; `options` as in `KataCalls.process`."""
         process = Process(self.kata, self.id, named or self.kata.fresh("ex"), options.get("tty", False))
         wanted = self.kata.process(*args, **options)
         await self.kata.call("ExecProcess", container_id=self.id, exec_id=process.id, process=wanted)
         return process
 
     async def spawn(self, script: str, **options: Any) -> Process:
-        """`sh -c SCRIPT` in it."""
+        """Start `sh -c SCRIPT` in it."""
         return await self.exec("sh", "-c", script, **options)
 
     async def sh(self, script: str, **options: Any) -> Finished:
-        """The same, up to its end."""
+        """The same, run to its end."""
         return await (await self.spawn(script, **options)).finish()
 
     async def check_alive(self) -> None:
-        """An exec in it works. Raises: FallsShort."""
+        """An exec in it succeeds. Raises: FallsShort."""
         check_alive_output(await self.sh(ALIVE))
 
 
 def check_alive_output(seen: Finished) -> None:
-    """What `ALIVE` has printed, in a container of any agent. Raises: FallsShort."""
+    """The output of `ALIVE` is right. Raises: FallsShort."""
     if seen.stdout != b"alive-42\n":
         raise FallsShort("an exec in the container prints alive-42", shown(seen.stdout))
 
 
 def _is_terminal_end(error: KatrioError) -> bool:
-    """By its words: such an error has no code of its own anywhere."""
+    """By its text: no agent has a code for it."""
     if is_loss(error) or isinstance(error, AgentProtocolError | Unsupported):
         return False
     return any(words in error.message.lower() for words in _TERMINAL_ENDS)
 
 
 def at_most(seen: bytes | bytearray) -> bytes:
-    """An output that still grows. Raises: FallsShort when it has no end."""
+    """Check the size of an output being collected. Raises: FallsShort if it has no end."""
     if len(seen) > COLLECTED_BYTES:
         raise FallsShort(f"an output of less than {COLLECTED_BYTES} bytes", f"{len(seen)} bytes and no end")
     return bytes(seen) if isinstance(seen, bytearray) else seen

@@ -1,7 +1,7 @@
-"""A file of what an agent is known to do: what its authors see besides is news.
+"""A file of an agent's known failures: anything else is reported as new.
 
-One case a line: its id, the verdict that is known (none: any), and after `#` why. Not for exceptions of our own guest, which
-stand in the documentation.
+One case per line: its id, the known verdict (none: any), and the reason after `#`. Exceptions of our own guest are
+in the documentation.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Known", "is_known", "read_known"]
 
-# by a case's id
+# by case id
 Known: TypeAlias = Mapping[str, Verdict | None]
 _FAULTS = tuple(verdict for verdict in Verdict if verdict not in (Verdict.HOLDS, Verdict.UNSUPPORTED))
 
 
 def read_known(text: str, name: str, cases: Collection[str]) -> Known:
-    """The file's rows.
+    """Parse the file.
 
     Args:
         name: of the file, for messages.
-        cases: every id that there is, for agents of any kind.
+        cases: all case ids, for agents of any kind.
 
     Raises: InvalidArgument.
     """
@@ -56,7 +56,7 @@ def _verdict(word: str, where: str) -> Verdict | None:
 
 
 def is_known(result: Result, known: Known) -> bool:
-    """Whether that was to be expected. What was not asked is known only where the file says so: nothing was learnt of it."""
+    """Whether the result was expected. A case that was not asked is known only if the file says so, as nothing was learnt."""
     if result.case.id not in known or result.verdict not in _FAULTS:
         return False
     verdict = known[result.case.id]

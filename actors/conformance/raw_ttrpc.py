@@ -1,6 +1,6 @@
-"""ttRPC frame by frame: a link for cases that send what no client of ours would.
+"""Raw ttRPC frames: a link for cases that send what no client of ours would.
 
-For `cases.ttrpc`. Every answer is awaited within the case's bound. Not for calls that any client makes (`kata`).
+For `cases.ttrpc`. Waiting for replies is bounded by the case's time limit.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ AGENT, HEALTH = "grpc.AgentService", "grpc.Health"
 
 
 def request(method: str = "Check", payload: bytes = b"", *, service: str = HEALTH, timeout_nano: int = 0) -> bytes:
-    """The body of a call."""
+    """A request's body."""
     return encode_request(encode_method(service, method), payload, timeout_nano)
 
 
 def frame(stream_id: int, body: bytes | None = None, *, kind: int = REQUEST, flags: int = 0) -> bytes:
-    """A whole frame; a health check when no body is named."""
+    """A whole frame; a health check by default."""
     whole = encode_frame(kind, stream_id, request() if body is None else body)
     return whole[: HEADER_BYTES - 1] + bytes((flags,)) + whole[HEADER_BYTES:]
 
 
 def header(length: int, stream_id: int) -> bytes:
-    """What announces a request of so many bytes."""
+    """The header of a request of that length."""
     return length.to_bytes(4) + stream_id.to_bytes(4) + bytes((REQUEST, 0))
 
 
 class RawTtrpc:
-    """One link. Answers may come in any order, and each is kept until it is asked for."""
+    """One link. Replies may come in any order, and are kept until requested."""
 
     def __init__(self, kata: Kata, stream: trio.abc.Stream) -> None:
         self.kata = kata
@@ -62,14 +62,14 @@ class RawTtrpc:
         self._answers: dict[int, Response] = {}
 
     async def send(self, data: bytes) -> None:
-        """Any bytes. Raises: AgentUnreachable."""
+        """Send raw bytes. Raises: AgentUnreachable."""
         try:
             await self.stream.send_all(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise AgentUnreachable("the agent closed the link") from error
 
     async def answer(self, stream_id: int) -> Response:
-        """The answer on that id. Raises: FallsShort (no ttRPC), AgentUnreachable (it closed the link)."""
+        """The reply with that id. Raises: FallsShort (no ttRPC), AgentUnreachable (it closed the link)."""
         with self.kata.asking(f"stream {stream_id} of a link of its own"):
             while stream_id not in self._answers:
                 await self._read()
@@ -94,7 +94,7 @@ class RawTtrpc:
             self._answers[came.stream_id] = told
 
     async def check(self, stream_id: int) -> None:
-        """A health check, answered. Raises: FallsShort, AgentUnreachable."""
+        """Make a health check that must succeed. Raises: FallsShort, AgentUnreachable."""
         await self.send(frame(stream_id))
         told = await self.answer(stream_id)
         if told.code:

@@ -1,10 +1,10 @@
-"""Runs cases against one agent, side by side and each within its bound, whatever the agent does.
+"""Runs cases against one agent, in parallel and each with a time limit, whatever the agent does.
 
-An agent that hangs, dies, lies or floods costs the cases that meet it. Whether it still lives is looked at after each bound that
-was over, each link that was lost and each case that is known to end agents; the first look that fails is the last: what was
-under way is ended at once and told as suspected, alone as the one that did it, and the rest is not asked. So a lost agent costs
-one bound in all. What a case made is removed after it. Not for an agent that can be had anew (`fresh`), nor for showing results
-(`report`).
+An agent that hangs, dies, lies or floods fails only the cases affected. Its liveness is checked after each expired time
+limit, each lost link and each case that is known to end agents; the first failed check ends the run: running cases are
+aborted and reported as suspects, a single one as the cause, and the rest are not asked. So a lost agent costs one time
+limit in all. What a case made is removed after it. For agents that can be restarted: `fresh`; results are shown in
+`report`.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 __all__ = ["Life", "Loss", "Phase", "Progress", "Settings", "Silent", "phases", "run_cases"]
 
 JOBS = 8
-# for the cleaning up after one case: a few calls for each of its containers, side by side
+# clean-up after one case: a few calls for each of its containers, in parallel
 CLEAN_SECONDS = 30.0
-# a new link and two calls, on an agent that may be busy with all the other cases
+# a new link and two calls, on an agent that may be busy with all other cases
 ALIVE_SECONDS = 10.0
 _LOST = (Verdict.HUNG, Verdict.AGENT_DIED)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to run.
+    """Options of a run.
 
     Attributes:
-        most_seconds: cuts the cases' own bounds; None leaves them.
-        lacks: what the guest is known not to have; cases that need it are unsupported without being run.
+        most_seconds: upper limit on the cases' own time limits; None for none.
+        lacks: features that the guest is known to lack; cases that need them are unsupported without being run.
     """
 
     jobs: int = JOBS
@@ -50,19 +50,19 @@ class Settings:
 
 
 class Progress(Protocol):
-    """Who is told how it goes. Every method returns at once."""
+    """Progress callbacks. Every method returns at once."""
 
     def started(self, case: Case) -> None:
-        """A case has begun; again, when it is run again on a fresh agent."""
+        """A case has started; called again if it is run again on a new agent."""
         ...
 
     def ended(self, result: Result) -> None:
-        """And has ended."""
+        """A case has ended."""
         ...
 
 
 class Silent:
-    """Nobody is told."""
+    """No progress output."""
 
     def started(self, case: Case) -> None:
         pass
@@ -72,14 +72,14 @@ class Silent:
 
 
 class Phase(NamedTuple):
-    """Cases that run one after another, or so many at once."""
+    """Cases to run with at most `jobs` in parallel."""
 
     cases: tuple[Case, ...]
     jobs: int
 
 
 class Found(NamedTuple):
-    """What came of a case."""
+    """The result of a case that did not pass."""
 
     verdict: Verdict
     expected: str = ""
@@ -88,7 +88,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Why nothing more is asked of an agent. `suspects`: the cases that were under way."""
+    """Why an agent is not asked any more. `suspects`: the cases that were running."""
 
     verdict: Verdict
     seen: str
@@ -96,7 +96,7 @@ class Loss:
 
 
 def phases(cases: Sequence[Case], jobs: int) -> list[Phase]:
-    """In which order cases are run on one agent: what may cost it last."""
+    """The order of cases on one agent: those that may disable it last."""
     order = (
         ([case for case in cases if not case.costly and not case.alone], jobs),
         ([case for case in cases if not case.costly and case.alone], 1),
@@ -111,11 +111,11 @@ def phases(cases: Sequence[Case], jobs: int) -> list[Phase]:
 async def run_cases(
     target: Target, cases: Sequence[Case], settings: Settings | None = None, progress: Progress | None = None
 ) -> list[Result]:
-    """Every case, in any order; results in the order of the cases.
+    """Run every case, in any order; results in the order of the cases.
 
-    Cancelled: what was made is removed, and `progress` has been told what had ended.
+    If cancelled: what was made is removed, and `progress` has been called for what had ended.
 
-    Raises: AgentUnreachable, AgentProtocolError: the agent can't be asked anything.
+    Raises: AgentUnreachable, AgentProtocolError: the agent can't be reached.
     """
     settings = settings or Settings()
     life = Life(target, settings, progress or Silent())
@@ -130,7 +130,7 @@ class Life:
     """One agent, from its first case until it is lost.
 
     Args:
-        another: there will be another: what can't be asked of this one is `left`, and what several are suspected of is not told.
+        another: there will be another agent: cases not asked of this one go to `left`, and shared suspicion is not reported.
     """
 
     def __init__(self, target: Target, settings: Settings, progress: Progress, *, another: bool = False) -> None:
@@ -142,11 +142,11 @@ class Life:
         self._progress = progress
         self._another = another
         self._looking = trio.Lock()
-        # a dict for its order
+        # a dict, for insertion order
         self._running: dict[str, tuple[Case, trio.CancelScope]] = {}
 
     async def run(self, phase: Phase) -> None:
-        """The cases of one phase. The target is open."""
+        """Run the cases of one phase. The target is open."""
         todo = iter(phase.cases)
 
         async def work() -> None:
@@ -191,7 +191,7 @@ class Life:
                 finally:
                     trouble = await self._clean(case, subject)
                 await self._after(case, subject)
-        except Exception:  # what a case was about to say when it was ended with its agent
+        except Exception:  # an exception from a case that was aborted with its agent
             if self.lost is None:
                 raise
         finally:
@@ -212,7 +212,7 @@ class Life:
         return Found(lost.verdict, found.expected or case.expects, seen)
 
     async def _within_bound(self, case: Case, subject: list[Subject]) -> Found | None:
-        """None: it holds."""
+        """None: it passed."""
         seconds = min(case.seconds, self.settings.most_seconds or case.seconds) * self._target.slow
         failure: BaseException | None = None
         bound = trio.move_on_after(seconds)
@@ -221,7 +221,7 @@ class Life:
                 async with self._target.open_subject(trio.current_time() + seconds) as opened:
                     subject.append(opened)
                     await case.run(opened)
-        except Exception as error:  # whatever an agent made of a case, the others go on
+        except Exception as error:  # whatever an agent makes of a case, the others continue
             failure = _foremost(error)
         if bound.cancelled_caught:
             return await self._hung(case, seconds, subject)
@@ -255,12 +255,12 @@ class Life:
             case KatrioError():
                 return Found(Verdict.FALLS_SHORT, case.expects, f"{failure.code}: {failure.message}")
             case _:
-                # an answer that no case was written for
+                # an answer that the case did not foresee
                 seen = f"the case broke: {type(failure).__name__}: {failure}"
                 return Found(Verdict.FALLS_SHORT, case.expects, seen)
 
     async def _after(self, case: Case, subject: list[Subject]) -> None:
-        """What ends an agent may do so after its last answer, and is not the next case's fault."""
+        """Wait for an agent that may exit after its last reply, so that it does not fail the next case."""
         if subject and subject[0].findings.agent_ended and self.lost is None:
             self.lost = Loss(
                 Verdict.NOT_ASKED, f"the agent has ended with its sandbox, as it may, in {case.id}", (case,)
@@ -269,7 +269,7 @@ class Life:
             await self._look(case, subject)
 
     async def _look(self, case: Case, subject: list[Subject]) -> None:
-        """Whether the agent is still there; the first look that fails is the last."""
+        """Check the agent's liveness; the first failed check ends the run."""
         async with self._looking:
             if self.lost is not None:
                 return
@@ -289,7 +289,7 @@ class Life:
     def _lose(self, verdict: Verdict, why: str, case: Case, subject: list[Subject]) -> None:
         suspects = tuple(each for each, _ in self._running.values())
         what = "the agent hangs since" if verdict is Verdict.HUNG else "the agent was gone after"
-        # of an agent that is gone, what it did not answer before is older news
+        # for a dead agent, earlier unanswered calls are irrelevant
         calls = _calls(subject, lost=verdict is Verdict.AGENT_DIED)
         if len(suspects) == 1:
             who = f"{case.id}{calls and f' ({calls})'}"
@@ -302,7 +302,7 @@ class Life:
                 scope.cancel()
 
     async def _clean(self, case: Case, subject: list[Subject]) -> Found | None:
-        """Also on a cancel; None: nothing is left."""
+        """Runs even if cancelled; None: everything was removed."""
         if not subject or self.lost is not None:
             return None
         bound = trio.move_on_after(CLEAN_SECONDS * self._target.slow, shield=True)
@@ -310,7 +310,7 @@ class Life:
             with bound:
                 subject[0].findings.begin_cleaning()
                 await subject[0].clean()
-        except Exception as error:  # of several containers it may be several
+        except Exception as error:  # there may be one per container
             return await self._judged(case, _foremost(error), subject)
         if bound.cancelled_caught:
             await self._look(case, subject)
@@ -320,7 +320,7 @@ class Life:
 
 
 def _calls(subject: list[Subject], *, lost: bool = False) -> str:
-    """Of a case: what was not answered, or what was under way when the agent was lost."""
+    """A case's unanswered calls, or those in flight when the agent was lost."""
     if not subject:
         return ""
     findings = subject[0].findings
@@ -329,7 +329,7 @@ def _calls(subject: list[Subject], *, lost: bool = False) -> str:
 
 
 def _with_findings(found: Found | None, findings: Findings | None) -> Found:
-    """With what the case had found before its end, or went on after."""
+    """Add the findings recorded during the case."""
     if findings is None or (found is not None and found.verdict is Verdict.UNSUPPORTED):
         return found or Found(Verdict.HOLDS)
     more = (*findings.shortfalls, *findings.wrong_codes)
@@ -343,7 +343,7 @@ def _with_findings(found: Found | None, findings: Findings | None) -> Found:
 
 
 def _foremost(error: BaseException) -> BaseException:
-    """Of several at once: what was expected says more than what came of it."""
+    """The most informative of several exceptions: an expectation rather than its consequences."""
     found = list(_leaves(error))
     for kind in (FallsShort, Hung, KatrioError):
         for each in found:

@@ -1,6 +1,6 @@
-"""The ports between the runner and an agent under test: the target, opened once, and its subjects, one for each case.
+"""The interfaces between the runner and an agent under test: the target, opened once, and its subjects, one per case.
 
-For `kata` and `hyperstart`, which implement them, and `runner`. Not for cases: they know their own kind of subject.
+Implemented by `kata` and `hyperstart`. Cases know the concrete type of their subject.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
 
 __all__ = ["REACHED_SECONDS", "Roots", "Subject", "Target", "reaching", "target_limits"]
 
-# an agent under test is there, or it is not: nobody waits for it to boot, and a dead one must be found out soon
+# an agent under test is running or not: nobody waits for it to boot, and a dead one must be detected soon
 REACHED_SECONDS = 2.0
 
 
 def target_limits(slow: float, start_seconds: float = REACHED_SECONDS) -> Limits:
-    """For an agent that is so many times slower than others, and may take so long to come up."""
+    """Limits for an agent slower by this factor, which may take this long to start."""
     found = replace(DEFAULT_LIMITS, guest_start_seconds=start_seconds, reconnect_seconds=REACHED_SECONDS)
     return slow_limits(found, slow)
 
 
 class Subject(Protocol):
-    """What one case talks to; everything that it makes there is its own."""
+    """A case's interface to the agent; it owns whatever it makes there."""
 
     @property
     def findings(self) -> Findings:
-        """What the case has found and gone on after."""
+        """What the case has recorded without ending."""
         ...
 
     async def clean(self) -> None:
-        """Remove what the case made, without its links, which are gone by now. Raises: KatrioError, FallsShort."""
+        """Remove what the case made; its links are closed already. Raises: KatrioError, FallsShort."""
 
 
 class Roots(Protocol):
-    """Where the roots of a target's containers come from; see `actors.node.roots.Roots`, whose methods these are."""
+    """Where the roots of a target's containers come from; a subset of `actors.node.roots.Roots`."""
 
     def copy(self, source: str) -> str:
-        """A copy that its agent may spoil. Blocking."""
+        """A copy that its agent may modify. Blocking."""
         ...
 
     def remove(self, copied: str) -> None:
-        """Be rid of it. Blocking."""
+        """Remove a copy. Blocking."""
 
 
 class Target(Protocol):
@@ -60,42 +60,42 @@ class Target(Protocol):
 
     @property
     def spoken(self) -> AgentProtocol:
-        """What it speaks."""
+        """Its protocol."""
         ...
 
     @property
     def slow(self) -> float:
-        """By how much every bound is stretched; 1 is none."""
+        """The factor on every time limit; 1 for none."""
         ...
 
     @property
     def version(self) -> str:
-        """What it says it is, once the target is open."""
+        """Its own version text, once the target is open."""
         ...
 
     @property
     def notes(self) -> Sequence[str]:
-        """What its preparation came to, where all cases suffer from it: lines for people."""
+        """Problems during preparation that affect all cases: lines for display."""
         ...
 
     def open_target(self) -> AbstractAsyncContextManager[None]:
-        """Reach it and make what all cases need (its sandbox).
+        """Connect, and make what all cases need (the sandbox).
 
-        Raises: AgentUnreachable, AgentProtocolError: nothing can be asked.
+        Raises: AgentUnreachable, AgentProtocolError: it can't be reached.
         """
         ...
 
     def open_subject(self, deadline: float) -> AbstractAsyncContextManager[Subject]:
-        """For one case, with links of its own, until `deadline`."""
+        """The subject of one case, with its own links, until `deadline`."""
         ...
 
     async def check_alive(self) -> None:
-        """Ask it something trivial over a new link. Raises: KatrioError."""
+        """Make a trivial call over a new link. Raises: KatrioError."""
 
 
 @contextmanager
 def reaching() -> Generator[None]:
-    """Around the first calls of a target: whoever ends his link then can't be asked anything. Raises: AgentUnreachable."""
+    """Around a target's first calls: losing the link then means it can't be reached. Raises: AgentUnreachable."""
     try:
         yield
     except (OutcomeUnknown, GuestDied) as error:

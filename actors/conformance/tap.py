@@ -1,6 +1,6 @@
-"""What passes between a host and a hyperstart guest, counted: for cases about what our own link passes over in silence.
+"""Counts what passes between a host and a hyperstart guest: for cases on events that our own link ignores.
 
-For `hyperstart`, which puts a tap into each channel. It keeps numbers and no bytes. Not for changing anything.
+`hyperstart` inserts a tap into each channel. It keeps counts and no bytes, and changes nothing.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from transports.hyperstart.messages import decode_finished
 if TYPE_CHECKING:
     from transports.base import Dialer
 
-# more than all cases have processes: a guest that makes names up must not fill our memory
+# more than the processes of all cases: a guest that invents names must not fill our memory
 COUNTED = 4096
 
 __all__ = ["ControlTap", "StreamTap", "tapped"]
 
 
 class _Tap(trio.abc.Stream):
-    """A stream, and what came and went."""
+    """A stream that counts its traffic."""
 
     def __init__(self) -> None:
         self._inner: trio.abc.Stream | None = None
 
     def put_on(self, inner: trio.abc.Stream) -> trio.abc.Stream:
-        """What a dialer gives out instead of `inner`."""
+        """Tap `inner`; a dialer returns the tap instead."""
         self._inner = inner
         return self
 
@@ -70,8 +70,8 @@ class ControlTap(_Tap):
     """The control channel.
 
     Attributes:
-        sent_bytes, told_bytes: what was sent, and what the guest says that it has read of it (NEXT).
-        ends: how often the end of a process was told, by container and process.
+        sent_bytes, told_bytes: bytes sent, and bytes that the guest has confirmed reading (NEXT).
+        ends: how often a process's end was reported, by container and process.
     """
 
     def __init__(self) -> None:
@@ -95,14 +95,14 @@ class ControlTap(_Tap):
         try:
             told = decode_finished(payload)
         except RemoteProtocolError:
-            # the link ends of it
+            # the link will end because of it
             return
         if len(self.ends) < COUNTED:
             self.ends[told.container, told.process] += 1
 
 
 class StreamTap(_Tap):
-    """The stream channel. `ends`: how many empty frames came on each sequence; `frames`: how many with bytes."""
+    """The stream channel. `ends`: number of empty frames on each sequence; `frames`: of frames with data."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class StreamTap(_Tap):
 
 
 def tapped(dialer: Dialer, tap: _Tap) -> Dialer:
-    """The same dialer, whose stream passes through the tap."""
+    """A dialer whose stream passes through the tap."""
 
     async def dial() -> trio.abc.Stream:
         return tap.put_on(await dialer())

@@ -1,6 +1,6 @@
-"""Calls made at once, and what came of each: for cases about races, where who wins is chance and that one wins is not.
+"""Concurrent calls, and the outcome of each: for races in which either may win, but exactly one must.
 
-For `cases`. Not for expectations (`expect`).
+Assertions are in `expect`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OK = "ok"
 
 
 async def outcome(ask: Awaitable[object]) -> str:
-    """`ok`, or the code with which it was refused. Raises: what is no refusal."""
+    """`ok`, or the code of a refusal. Raises: anything else."""
     try:
         await ask
     except KatrioError as error:
@@ -32,7 +32,7 @@ async def outcome(ask: Awaitable[object]) -> str:
 
 
 async def at_once(*asks: Callable[[], Awaitable[object]]) -> list[str]:
-    """The outcome of each, in their order; all are under way before one is answered. Raises: what is no refusal."""
+    """The outcome of each, in order; all are in flight before one is answered. Raises: what is no refusal."""
     outcomes = [""] * len(asks)
 
     async def one(number: int) -> None:

@@ -1,7 +1,7 @@
-"""The container actor: checks each verb against the lifecycle, asks its own agent connection, keeps results.
+"""The container actor: checks each verb against the lifecycle, calls its own agent connection, keeps results.
 
-For one container of a running sandbox; the sandbox actor makes it, and tells it when the guest is gone.
-Not for OCI: the agent translates. Its connection is its own, so that a stuck call here holds up nobody else.
+The sandbox actor makes it, and notifies it when the guest is gone. Its connection is its own, so that a stuck call
+here blocks nobody else. The agent translates to OCI.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ __all__ = ["ContainerActor"]
 
 _AT_ONCE = Stop(grace_seconds=0, force=True)
 _S, _E = ContainerState, ContainerEvent
-# where a lost reply leaves the container until its guest has told
+# states in which a lost reply leaves the container's real state unknown
 _IN_DOUBT = frozenset({_S.STARTING, _S.RUNNING, _S.PAUSED})
-# our state and what the guest says -> what must have happened. None: an agent that can't tell. A real one must never
-# be asked to start twice (it would hang), so a start in doubt counts as one.
+# (our state, the guest's state) -> the events that must have happened. None: an agent that can't tell. A real one must
+# never be asked to start twice (it would hang), so an ambiguous start counts as done.
 _TOLD: Mapping[tuple[ContainerState, ContainerState | None], tuple[ContainerEvent, ...]] = {
     (_S.STARTING, _S.READY): (_E.START_FAILED,),
     (_S.STARTING, _S.RUNNING): (_E.STARTED,),
@@ -61,7 +61,7 @@ _TOLD: Mapping[tuple[ContainerState, ContainerState | None], tuple[ContainerEven
 
 
 class ContainerActor:
-    """See `actors.wire.verbs.CONTAINER_VERBS` for what it serves. `forget` frees its name; idempotent."""
+    """Serves `actors.wire.verbs.CONTAINER_VERBS`. `forget` frees its name; idempotent."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ContainerActor:
         self._removed = False
         self._oom_kills = 0
         self._following: trio.Nursery | None = None
-        # who wants it ended, and by when; and the wait for a polite end, while one runs
+        # pending stops with their deadlines; and the scope of a graceful stop, while it waits
         self._ends: list[tuple[Stop, float]] = []
         self._polite = trio.CancelScope()
         self._link = CancellableTask(f"the link of container {address!r}")
@@ -126,7 +126,7 @@ class ContainerActor:
         """
         async with trio.open_nursery() as links:
             await links.start(self._link.run, self._agent.run)
-            # undoing a create that was cancelled needs the link; it ends right after
+            # rolling back a cancelled create needs the link, which is closed right after
             self._link.shield()
             try:
                 await self._create()
@@ -145,14 +145,14 @@ class ContainerActor:
             following.cancel_scope.cancel()
 
     async def stop(self, args: Stop) -> Stopped:
-        """The stop order, for the sandbox: takes its turn in this actor's turn queue like a caller's `stop`."""
+        """The stop sequence, for the sandbox: queues in this actor's turn queue like a caller's `stop`."""
         with self._actor.turns.take(Concurrency.PREEMPTIVE) as turn, self.wants_end(args):
             await turn.wait()
             return await self._stop(args)
 
     @contextlib.contextmanager
     def wants_end(self, args: Stop) -> Generator[None]:
-        """Meanwhile a stop before it, whose caller may have given up, waits no longer than this one would."""
+        """During the block, an earlier stop, whose caller may have given up, waits no longer than this one would."""
         wanted = args, trio.current_time() + self._grace(args)
         self._ends.append(wanted)
         self._polite.deadline = min(self._polite.deadline, wanted[1])
@@ -165,14 +165,14 @@ class ContainerActor:
         return self.wants_end(_AT_ONCE) if args.force else contextlib.nullcontext()
 
     def lose(self, reason: str) -> None:
-        """The guest is gone: every waiter gets GuestDied, and nothing is asked of the agent any more."""
+        """The guest is gone: every waiter gets GuestDied, and the agent is not called any more."""
         self._move_if(ContainerEvent.LOST)
         gone = GuestDied(f"container {self.id!r}: its guest is gone ({reason})", state="lost")
         self._processes.lose(gone)
         self._link.cancel(gone)
 
     def tell_oom(self) -> None:
-        """The kernel OOM-killed a process of it."""
+        """The kernel OOM-killed one of its processes."""
         self._oom_kills += 1
         self.events.tell(ActorEvent(self.events.source, "oom"))
 
@@ -180,13 +180,13 @@ class ContainerActor:
         try:
             await self._agent.create_container(self.id, self._spec, self._rootfs)
         except (OutcomeUnknown, trio.Cancelled) as error:
-            # it may exist: nobody will ever ask for it, so nothing of it may stay
+            # it may exist in the guest, but nobody will ask for it: remove it
             with trio.move_on_after(self._limits.cancel_grace_seconds) as scope:
                 scope.shield = True
                 with contextlib.suppress(KatrioError):
                     await self._agent.remove_container(self.id)
             if isinstance(error, OutcomeUnknown):
-                # what happened is known after all: nothing of it is left
+                # the outcome is known after all: nothing is left of it
                 self._check_guest()
             raise
         self._check_guest()
@@ -201,19 +201,19 @@ class ContainerActor:
         self.events.state(str(self.state.value))
 
     def _move_if(self, event: ContainerEvent) -> None:
-        """Its init may have ended meanwhile, or a stop begun."""
+        """Apply the event unless the init has ended or a stop begun meanwhile."""
         if CONTAINER.can(self.state.value, event):
             self._move(event)
 
     def present(self) -> Iterator[ActorEvent]:
-        """Its state, for a new subscriber."""
+        """The current state, for a new subscriber."""
         yield ActorEvent(self.events.source, "state", state=str(self.state.value))
 
     def _check(self, verb: str) -> None:
         CONTAINER.check(verb, self.state.value, self.id)
 
     def _refusable(self) -> Mapping[str, Callable[[Any, Request], Awaitable[object]]]:
-        """What an agent does while a container lives, and refuses when that has just ended."""
+        """Handlers of verbs that an agent refuses when the container has just ended."""
         listing = Listing(self.id, self._agent, self._limits, self._check)
         return {
             "pause": self._pause,
@@ -224,14 +224,14 @@ class ContainerActor:
         }
 
     def _method(self, verb: str) -> Callable[..., Awaitable[object]]:
-        """The agent's, of a plain verb."""
+        """The agent's method for a plain verb."""
         self._check(verb)
         return partial(getattr(self._agent, f"{verb}_container"), self.id)
 
     def _judged(
         self, verb: str, handler: Callable[[Any, Request], Awaitable[object]]
     ) -> Callable[[Any, Request], Awaitable[object]]:
-        """What an agent refuses because the container has ended meanwhile is an invalid transition, in whatever words it says so."""
+        """Turn an agent's refusal into an invalid transition if its reason is that the container has ended."""
 
         async def judged(args: object, request: Request) -> object:
             try:
@@ -286,9 +286,9 @@ class ContainerActor:
         return Nothing()
 
     async def _find_out(self, error: OutcomeUnknown, request: Request) -> None:
-        """The reply was lost with the link. The caller is told at once; what comes next waits, boundedly, for the truth.
+        """A reply was lost with the link. Fail the caller at once; later verbs wait, for a bounded time, for the real state.
 
-        A stop must not wait longer than that, so what the guest has not told by then is found out beside other verbs.
+        A stop must not wait longer, so if the guest has not answered by then, a background task goes on asking.
         """
         request.fail(error)
         with trio.move_on_after(self._limits.reconnect_seconds) as asking:
@@ -301,7 +301,7 @@ class ContainerActor:
             try:
                 found = await self._agent.container_state(self.id)
             except (AgentUnreachable, OutcomeUnknown, Expired):
-                # the link dials again by itself, and the sandbox tells if the guest died
+                # the link redials by itself, and the sandbox reports a dead guest
                 await trio.sleep(self._limits.reconnect_pause_seconds)
                 continue
             except KatrioError:
@@ -326,7 +326,7 @@ class ContainerActor:
             return await self._how_it_ended()
         self._check("stop")
         if self.state.value is not ContainerState.STOPPED:
-            # a frozen or a never started init can't take a signal politely
+            # a frozen or not yet started init can't handle a signal
             polite = self.state.value is ContainerState.RUNNING
             if self.state.value is not ContainerState.STOPPING:
                 self._move(ContainerEvent.STOP)
@@ -340,7 +340,7 @@ class ContainerActor:
         return await self._how_it_ended()
 
     async def _how_it_ended(self) -> Stopped:
-        """Of a stop that was done, the answer is no failure though nobody can tell how the init ended."""
+        """After a completed stop, an unknown exit status of the init is no failure."""
         if not self._agent.follows_processes:
             return Stopped(0)
         try:
@@ -355,7 +355,7 @@ class ContainerActor:
         init = self._processes.init
         if polite:
             with _best_effort(args.force):
-                # an agent may say of one that it has ended; nobody asks it to end then
+                # the agent may report that it has already ended
                 with contextlib.suppress(NotFound):
                     await self._agent.signal_process(self.id, init.agent_name, args.signal)
                 ends = [end for other, end in self._ends if other is not args]
@@ -368,11 +368,11 @@ class ContainerActor:
     async def _remove(self) -> None:
         if self._removed:
             return
-        # execs end with the init; their last output is worth a moment
+        # execs end with the init; allow a moment for their last output
         with trio.move_on_after(self._limits.drain_grace_seconds):
             for process in self._processes:
                 await self._processes.ended(process)
-        # and their codes, which an agent forgets with the container, one more
+        # and another for their exit statuses, which an agent forgets with the container
         held = [process for process in self._processes if process.hurry()]
         with trio.move_on_after(self._limits.drain_grace_seconds):
             for process in held:
@@ -383,7 +383,7 @@ class ContainerActor:
 
     async def _delete(self, args: Delete, request: Request) -> Nothing:
         if args.force and self.state.value not in (ContainerState.STOPPED, ContainerState.LOST):
-            # how it ended need not be known to forget it
+            # its exit status is not needed to remove it
             with contextlib.suppress(OutcomeUnknown):
                 await self._stop(_AT_ONCE)
         self._check("delete")
@@ -391,7 +391,7 @@ class ContainerActor:
             with _best_effort(args.force):
                 await self._remove()
         self.events.close()
-        # its name is free by the time the caller hears of it
+        # free its name before the caller gets the reply
         self._forget()
         self._deleted.set()
         return Nothing()
@@ -407,5 +407,5 @@ class ContainerActor:
 
 
 def _best_effort(force: bool) -> contextlib.AbstractContextManager[None]:
-    """With `force`, a failure of ours does not keep the next step from being tried."""
+    """With `force`, a KatrioError in one step does not prevent the next."""
     return contextlib.suppress(KatrioError) if force else contextlib.nullcontext()

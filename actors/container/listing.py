@@ -1,7 +1,7 @@
-"""Listing a container's processes: by the agent, or by `ps` in the container where the agent has no call for it.
+"""Lists a container's processes: through the agent, or by running `ps` in the container if the agent has no such call.
 
-For the container actor. Today's Kata agent API has no ListProcesses; our guest answers the one of 1.x. What is run
-in the container instead leaves itself out of what it tells. Not for the processes that callers started: `processes`.
+Today's Kata agent API has no ListProcesses; our guest serves that of 1.x. A `ps` run in the container is excluded from
+its own output. Processes started by callers are in `processes`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Listing"]
 
-# tells its own pid, and becomes ps
+# prints its own pid, then becomes ps
 _SCRIPT = 'echo "$$"; exec ps "$@"'
 _DEFAULT_ARGS = ("-ef",)
 
 
 class Listing:
-    """The verb `list_processes` of one container. `check(verb)` refuses a verb in its present state."""
+    """The verb `list_processes` of one container. `check(verb)` refuses a verb in the present state."""
 
     def __init__(self, container: str, agent: AgentConnection, limits: Limits, check: Callable[[str], None]) -> None:
         self._container = container
@@ -39,7 +39,7 @@ class Listing:
         self._runs = 0
 
     async def list_processes(self, args: ListProcesses, request: Request) -> ListedProcesses:
-        """Raises: InvalidArgument (arguments that ps refuses), InvalidTransition, Unsupported."""
+        """Raises: InvalidArgument (arguments that ps rejects), InvalidTransition, Unsupported."""
         self._check("list_processes")
         if args.format == "json" and args.args:
             raise InvalidArgument("args: json lists pids alone; ask for a table", field="args")
@@ -50,7 +50,7 @@ class Listing:
         except Unsupported:
             if not self._agent.isolates_processes:
                 raise
-            # an exec into a frozen container would never answer
+            # an exec in a frozen container would never return
             self._check("exec")
         if args.format == "json":
             table = await self._run_ps(("-o", "pid"))
@@ -58,7 +58,7 @@ class Listing:
         return ListedProcesses(table=await self._run_ps(args.args or _DEFAULT_ARGS))
 
     async def _run_ps(self, args: tuple[str, ...]) -> str:
-        """What `ps ARGS` prints in the container, but for its own row."""
+        """The output of `ps ARGS` in the container, without its own row."""
         self._runs += 1
         process = f"katrio-ps-{self._runs}"
         spec = ProcessSpec(args=("sh", "-c", _SCRIPT, "ps", *args))
@@ -96,7 +96,7 @@ class Listing:
 
 
 def _without_row(table: str, pid: str) -> str:
-    """Raises: AgentError when the table has no column of pids."""
+    """Raises: AgentError when the table has no PID column."""
     lines = table.splitlines(keepends=True)
     header = lines[0].split() if lines else []
     if "PID" not in header:

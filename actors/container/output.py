@@ -1,8 +1,8 @@
-"""One output stream of a process between the agent and its readers: a bounded buffer with offsets.
+"""One output stream of a process, between the agent and its readers: a bounded buffer with offsets.
 
-With a reader attached it holds the process back when it is full, and nothing is lost; with none it keeps
-the newest bytes and counts what it dropped, so that a process never blocks on nobody. Not for reading
-from the agent: `actors.container.process` fills it.
+With a reader attached, a full buffer blocks the process (backpressure), and nothing is lost; without one it keeps
+the newest bytes and counts dropped ones, so that a process never blocks for lack of a reader. It is filled by
+`actors.container.process`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Output", "Part"]
 
 
 class Part(NamedTuple):
-    """Bytes at an offset of the stream; at least `gap` bytes just before them were lost."""
+    """Bytes at an offset of the stream; at least `gap` bytes directly before them were lost."""
 
     offset: int
     data: bytes
@@ -26,7 +26,7 @@ class Part(NamedTuple):
 
 
 class Output:
-    """At most about `bound` bytes are held (a last chunk may exceed it by its own size)."""
+    """Holds at most about `bound` bytes (exceeded by at most the last chunk)."""
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
@@ -41,41 +41,41 @@ class Output:
 
     @property
     def ended(self) -> bool:
-        """Whether no more will come."""
+        """Whether the stream has ended."""
         return self._ended
 
     def attach(self) -> None:
-        """Become its one reader. Raises: Busy."""
+        """Become the single reader. Raises: Busy."""
         if self._attached:
             raise Busy("this output has a reader already; two would each get a part of it")
         self._attached = True
 
     def detach(self) -> None:
-        """Stop being its reader; what is unread stays for the next."""
+        """Stop being the reader; unread bytes stay for the next."""
         self._attached = False
         self._writers.unpark_all()
 
     @property
     def offset(self) -> int:
-        """Where the next bytes stand in the stream."""
+        """The stream offset of the next bytes to read."""
         return self._offset
 
     @property
     def received(self) -> int:
-        """How many bytes of the stream came so far, and were not lost on their way."""
+        """Bytes received so far, excluding those lost before."""
         return self._offset + self._size
 
     async def room(self) -> None:
-        """Wait while it is full and somebody reads it."""
+        """Wait while it is full and has a reader."""
         while self._attached and self._size >= self._bound and not self._ended:
             await self._writers.park()
 
     def append(self, data: bytes) -> int:
-        """Add what the process wrote; unread old bytes make room when nobody reads: how many were lost to it."""
+        """Add output; without a reader, the oldest unread bytes are dropped to make room: returns how many."""
         if self._ended or not data:
             return 0
         before = self._gap
-        # views: cutting a large chunk into small parts must not copy its rest each time
+        # memoryview: splitting a large chunk must not copy the rest each time
         self._chunks.append(memoryview(data))
         self._size += len(data)
         while not self._attached and self._size > self._bound:
@@ -94,23 +94,23 @@ class Output:
         self._gap += count
 
     def lost_bytes(self, count: int) -> None:
-        """The agent has dropped so many where the next ones would stand."""
+        """The agent has dropped `count` bytes at this point of the stream."""
         self._gap += count
 
     def lost_reply(self) -> None:
-        """A read was lost with its link; how many bytes it carried is not known, so it counts as one."""
+        """A read reply was lost with its link; the number of bytes is unknown, and counts as one."""
         self.lost_bytes(1)
 
     def end(self) -> None:
-        """No more will come."""
+        """The stream has ended."""
         self._ended = True
         self._readers.unpark_all()
         self._writers.unpark_all()
 
     async def front(self, limit: int) -> Part | None:
-        """The next bytes, at most `limit` of them, which stay until they are `passed_on`; None at the end.
+        """The next at most `limit` bytes, which stay until `passed_on`; None at the end.
 
-        A gap that nothing came after is told with no bytes.
+        A gap at the end is reported with empty bytes.
         """
         while not self._chunks:
             if self._ended:
@@ -119,7 +119,7 @@ class Output:
         return Part(self._offset, bytes(self._chunks[0][:limit]), self._gap)
 
     def passed_on(self, part: Part) -> None:
-        """Its reader has what was at the front: a reader that goes before that loses nothing for the next."""
+        """The reader has delivered the part at the front: until then, a reader that leaves loses nothing for the next."""
         if part.data:
             chunk = self._chunks.popleft()
             if len(chunk) > len(part.data):

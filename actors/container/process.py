@@ -1,7 +1,7 @@
-"""One process of a container as its actor follows it: both outputs, and how it ended.
+"""One process of a container as its actor follows it: both outputs, and its exit status.
 
-The agent's wait is called once for each process and its answer kept, so that any number of waiters, late
-ones and cancelled ones get the same. Not for lifecycle: the container actor decides what may be asked.
+The agent's wait is called once per process and its result kept, so that any number of waiters, late
+and cancelled ones included, get the same. The container actor decides which verbs are allowed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["FollowedProcess"]
 
 
 class FollowedProcess:
-    """A process that the agent runs for us. `name` is how callers call it, `agent_name` how the agent does."""
+    """A process run by the agent. `name` is the callers' id for it, `agent_name` the agent's."""
 
     def __init__(
         self,
@@ -51,44 +51,44 @@ class FollowedProcess:
         self._status: ExitStatus | None = None
         self._failure: KatrioError | None = None
         self._settled = trio.Event()
-        # set once the agent has told the end; what is still read after it is bounded by a grace
+        # reads in progress; once the agent has reported the end, each has a deadline
         self._reads: list[trio.CancelScope] = []
         self._exited = False
-        # outputs that go on, and whether its end is asked for only after theirs
+        # whether asking for the exit status waits for the outputs to end, and how many outputs are open
         self._waits_for_output = False
         self._going_on = AsyncValue(1 if tty else 2)
-        # since when each is read without an answer; and which of them wait for whoever reads here
+        # start time of each unanswered read; and outputs without room, waiting for their reader
         self._asked: dict[Output, float] = {}
         self._held_back: dict[Output, None] = {}
-        # what each had received when an end was asked for that came before its own
+        # bytes received per output at the last poll that came before the output's end
         self._polled: dict[Output, int] = {}
 
     @property
     def settled(self) -> bool:
-        """Whether its end is known, or known to be unknowable."""
+        """Whether its exit status is known, or can't be known any more."""
         return self._settled.is_set()
 
     @property
     def exited(self) -> bool:
-        """Whether the agent has told its end, though it may not know how."""
+        """Whether the agent has reported its end, even without an exit status."""
         return self._exited
 
     @property
     def done(self) -> bool:
-        """Whether its end is known and its output has ended: the agent is asked nothing more about it."""
+        """Whether its exit status is settled and its outputs have ended: no more agent calls for it."""
         return self.settled and self.stdout.ended and self.stderr.ended
 
     @property
     def status(self) -> ExitStatus | None:
-        """How it ended, once it has."""
+        """Its exit status, once known."""
         return self._status
 
     async def wait(self) -> ExitStatus:
-        """How it ended.
+        """Wait for its exit status.
 
         Raises:
-            OutcomeUnknown: it has ended, and the agent can't tell how (`signal` in the details); or it may have ended.
-            GuestDied: that can't be known any more.
+            OutcomeUnknown: it has ended, but the agent can't tell how (`signal` in the details); or it may have ended.
+            GuestDied: it can't be known any more.
         """
         await self._settled.wait()
         if self._status is None:
@@ -97,7 +97,7 @@ class FollowedProcess:
         return self._status
 
     def lose(self, failure: KatrioError) -> None:
-        """Its end can't be known any more; what was read stays readable."""
+        """Its exit status can't be known any more; received output stays readable."""
         if not self._settled.is_set():
             self._failure = failure
             self._settled.set()
@@ -105,13 +105,13 @@ class FollowedProcess:
         self.stderr.end()
 
     async def wait_settled(self) -> None:
-        """Wait until its end is known, or known to be unknowable."""
+        """Wait until its exit status is known, or can't be known any more."""
         await self._settled.wait()
 
     async def follow(self, on_end: Callable[[], None]) -> None:
-        """Read its outputs and wait for its end, until both are done. Never raises a KatrioError.
+        """Read its outputs and wait for its exit status, until both are done. Never raises a KatrioError.
 
-        `on_end` is called once, when its end is settled; output that somebody still reads may go on after it.
+        `on_end` is called once, when its exit status is settled; output that has a reader may continue after it.
         """
         async with trio.open_nursery() as nursery:
             outputs = trio.Event()
@@ -137,7 +137,7 @@ class FollowedProcess:
             on_end()
 
     def hurry(self) -> bool:
-        """Ask for its end now, where that has waited for its output to end; whether it has."""
+        """Stop waiting for its outputs and ask for its exit status now; whether it was waiting."""
         waits = self._waits_for_output
         if waits:
             self._going_on.value = 0
@@ -145,11 +145,11 @@ class FollowedProcess:
 
     @property
     def is_ending(self) -> bool:
-        """Whether it may have ended by now: an output of it has, which few programs close themselves."""
+        """Whether it may have ended: an output is closed, which few programs do themselves."""
         return self.stdout.ended or (self.stderr.ended and not self.tty)
 
     async def _outputs_or_end(self) -> ExitStatus | None:
-        """Wait until its outputs have ended: None; or until it is found to have ended while others hold them: how."""
+        """Wait until its outputs have ended (None), or until a poll finds that it has ended while others hold them (status)."""
         limits = self._limits
         polled, pause = trio.current_time(), limits.poll_first_seconds
         due, before = polled + pause, self._going_on.value
@@ -174,7 +174,7 @@ class FollowedProcess:
         return None
 
     def _may_poll(self, *, likely: bool, long_ago: bool) -> bool:
-        """Whether what was printed before an end has reached us: no answer may take the place of output that waits for its reader."""
+        """Whether polling is safe: output written before the end has arrived, as a poll's answer may discard unread output."""
         now, quiet = trio.current_time(), self._limits.poll_likely_seconds
         open_outputs = [output for output in (self.stdout, self.stderr) if not output.ended]
         if any(output in self._held_back for output in open_outputs):
@@ -191,17 +191,17 @@ class FollowedProcess:
         return None
 
     async def _ask_end(self) -> ExitStatus | OutcomeUnknown | None:
-        """None: it can't be known any more whether it ended."""
+        """None: whether it ended can't be known any more."""
         while not self._settled.is_set():
             try:
                 return await self._connection.wait_process(self._container, self.agent_name)
             except (AgentUnreachable, OutcomeUnknown) as error:
                 if isinstance(error, OutcomeUnknown) and "signal" in error.details:
-                    return error  # no lost reply: the agent can't tell death by that signal from a clean exit
-                # a wait changes nothing: the link dials again by itself, and the sandbox tells if the guest died
+                    return error  # not a lost reply: the agent can't tell death by that signal from exit code 0
+                # a wait changes nothing, so retry: the link redials by itself, and the sandbox reports a dead guest
                 await trio.sleep(self._limits.reconnect_pause_seconds)
             except GuestDied:
-                # its sandbox tells, and says whether it was to be so
+                # the sandbox reports the reason, and whether it was intended
                 await self._settled.wait()
             except NotFound as error:
                 self.lose(OutcomeUnknown(f"the agent does not know process {self.agent_name!r} any more: {error}"))
@@ -254,12 +254,12 @@ class FollowedProcess:
                 if data:
                     lost = output.append(data)
                     if lost:
-                        # slowed down: a flood for nobody must not take the time of others
+                        # rate limit: output that nobody reads must not take others' time
                         self._held_back[output] = None
                         await trio.sleep(lost / self._limits.lost_output_bytes_per_second)
                     continue
             if not whole and output.received > self._polled.get(output, output.received):
-                # what came while its end was asked for may have been followed by more, which is gone
+                # output that came during the poll may have been followed by more, which is lost
                 output.lost_reply()
-            # the end; or, after the exit, a grandchild that holds the pipe and said nothing for the whole grace
+            # end of file; or, after the exit, a descendant holds the pipe and was silent for the whole grace period
             output.end()

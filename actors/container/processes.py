@@ -1,7 +1,7 @@
 """The processes of one container: starting, signalling, feeding, reading and awaiting them.
 
-The half of the container actor that concerns single processes; the other half, in `actor`, has the
-container's own state. Not for what a process looks like from outside: `actors.container.process`.
+The container actor's part for single processes; the container's own state is in `actor`. What a process's state
+is made of: `actors.container.process`.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ __all__ = ["Processes"]
 
 T = TypeVar("T")
 
-# asking a process that has ended to end is no error; virtcontainers' CLI came to the same rule (runtime #1084)
+# sending these to an ended process is no error; virtcontainers' CLI arrived at the same rule (runtime #1084)
 _ENDING = frozenset({signal.SIGTERM, signal.SIGKILL})
-# names in an error's text: who reads it looks for a slip of the pen
+# names listed in an error message, to help find a typo
 _NAMED = 20
 
 
 class Processes:
-    """The processes of a container: all that run, and those that have ended until they make room for new ones.
+    """The processes of a container: running ones, and ended ones until they make room for new ones.
 
     The empty name is its init, which always stays.
 
-    `check(verb)` refuses a verb in the container's present state.
+    `check(verb)` refuses a verb in the present state.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Processes:
 
     @property
     def init(self) -> FollowedProcess:
-        """The container's first process."""
+        """The init."""
         return self._known[""]
 
     def reserve(self, name: str, *, tty: bool) -> FollowedProcess:
-        """Take the name, before anything is awaited, so that the same name twice at once can't both pass."""
+        """Reserve the name before any await, so that two concurrent requests for it can't both succeed."""
         process = FollowedProcess(self._container, name, tty=tty, connection=self._agent, limits=self._limits)
         self._known[name] = process
         return process
@@ -89,7 +89,7 @@ class Processes:
         nursery: trio.Nursery,
         on_end: Callable[[], None],
     ) -> None:
-        """Read and await it in `nursery`; `on_end` is called once its end is known."""
+        """Read and await it in `nursery`; `on_end` is called once its exit status is settled."""
 
         def ended() -> None:
             if process.exited:
@@ -104,12 +104,12 @@ class Processes:
             process.stderr.end()
 
     async def ended(self, process: FollowedProcess) -> None:
-        """Wait until its end is known or can't be known any more; at once with an agent that runs nothing."""
+        """Wait until its exit status is settled; returns at once with an agent that runs nothing."""
         if self._agent.follows_processes:
             await process.wait_settled()
 
     def lose(self, error: KatrioError) -> None:
-        """The guest is gone: nobody's end can be known any more."""
+        """The guest is gone: no exit status can be known any more."""
         for process in self:
             process.lose(error)
 
@@ -130,7 +130,7 @@ class Processes:
         return self._process(name)
 
     async def exec(self, args: Exec, nursery: trio.Nursery) -> Nothing:
-        """Start one more process and follow it."""
+        """Start another process and follow it."""
         self._check("exec")
         check_id(args.id, "id", self._limits.id_length)
         if args.id in self._known or args.id == self._container:
@@ -140,7 +140,7 @@ class Processes:
         try:
             await self._agent.exec_process(self._container, args.id, args.process)
         except OutcomeUnknown:
-            # it may run: following it tells
+            # it may be running: following it will tell
             self.follow(process, nursery, _nothing)
             raise
         except BaseException:
@@ -151,7 +151,7 @@ class Processes:
         return Nothing()
 
     def _make_room(self) -> None:
-        """Forget the exec that was started first of those that have ended, as the guest does: its wait, its output, its id."""
+        """Forget the exec that was started first of those that have ended, as the guest does: its status, output and id."""
         if len(self._known) < self._limits.processes:
             return
         for process in self:
@@ -165,7 +165,7 @@ class Processes:
         )
 
     async def signal(self, args: Signal, request: Request) -> Signalled:
-        """To one process, or with `all` to each; one that has ended is passed over."""
+        """Signal one process, or with `all` each one; ended ones are skipped."""
         if args.all and args.process:
             raise InvalidArgument("signal: `all` and `process` exclude each other", field="process")
         target = self._process(args.process)
@@ -178,17 +178,17 @@ class Processes:
         if args.all and args.signal == signal.SIGKILL:
             await self._agent.kill_all(self._container)
             return Signalled(len(live))
-        # the init last: its end may take the others along before they have had the signal
+        # the init last: its end may kill the others before they got the signal
         reached = [await self._reached(each, args.signal) for each in (reversed(live) if args.all else (target,))]
         return Signalled(sum(reached))
 
     async def _reached(self, process: FollowedProcess, signum: int) -> bool:
-        """Whether it may have had the signal: it has not when it had ended, in whatever words its agent says so."""
+        """Whether it may have got the signal; False if it had ended, however its agent reports that."""
         signalled = self._agent.signal_process(self._container, process.agent_name, signum)
         return await self._unless_ended(process, _done(signalled)) is not None
 
     async def _unless_ended(self, process: FollowedProcess, asked: Awaitable[T]) -> T | None:
-        """What its agent answers; None when it refuses as the process has ended, in whatever words."""
+        """The agent's result; None if it refuses because the process has ended, however it reports that."""
         try:
             return await asked
         except (AgentError, NotFound) as error:
@@ -197,7 +197,7 @@ class Processes:
             return None
 
     async def ends(self, process: FollowedProcess) -> bool:
-        """Whether what was refused of it was so because it has ended: few agents have a code for that, but its end is told soon."""
+        """Whether a refusal was due to its end: few agents have a code for that, but the end is reported soon after."""
         if self._agent.tells_ended:
             return process.settled
         with trio.move_on_after(
@@ -227,32 +227,32 @@ class Processes:
     async def write_stdin(self, args: WriteStdin, request: Request) -> Written:
         """Write, waiting for room."""
         process = self._open_process("write_stdin", args.process)
-        # an empty write would be an end of file for today's Rust agent
+        # an empty write would be end of file for today's Rust agent
         if not args.data or process.settled:
             return Written(0)
         asked = self._agent.write_stdin(self._container, process.agent_name, args.data)
         return Written(await self._unless_ended(process, asked) or 0)
 
     async def close_stdin(self, args: ProcessRef, request: Request) -> Nothing:
-        """End of file; on a terminal nothing happens, as closing its master would hang up the session."""
+        """Close stdin; a no-op for a terminal, as closing its master would hang up the session."""
         process = self._open_process("close_stdin", args.process)
         if not process.settled and not process.tty:
             await self._unless_ended(process, self._agent.close_stdin(self._container, process.agent_name))
         return Nothing()
 
     async def wait(self, args: ProcessRef, request: Request) -> ExitStatus:
-        """Its end, from the answer that is kept."""
+        """Its exit status, from the kept result."""
         process = self._process(args.process)
         if not self._agent.follows_processes:
             return await self._agent.wait_process(self._container, process.agent_name)
         return await process.wait()
 
     async def read_stdout(self, args: ReadOutput, request: Request) -> Nothing:
-        """Push its output until its end."""
+        """Push its stdout until the end."""
         return await self._push(self._process(args.process).stdout, request)
 
     async def read_stderr(self, args: ReadOutput, request: Request) -> Nothing:
-        """Push its error output until its end."""
+        """Push its stderr until the end."""
         return await self._push(self._process(args.process).stderr, request)
 
     async def _push(self, output: Output, request: Request) -> Nothing:
@@ -264,7 +264,7 @@ class Processes:
                 output.passed_on(part)
                 told = part.offset + len(part.data)
             if told < output.offset:
-                # all of it went to readers before: an empty part says how much that was
+                # everything was read before: an empty part reports the total
                 await request.push(b"", offset=output.offset)
         finally:
             output.detach()
@@ -277,4 +277,4 @@ async def _done(asked: Awaitable[object]) -> bool:
 
 
 def _nothing() -> None:
-    """An exec's end concerns nobody but its waiters."""
+    """The `on_end` of an exec: only its waiters are interested."""

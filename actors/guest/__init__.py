@@ -1,5 +1,5 @@
 """The embedded guest: the far side of an agent connection, shipped with katrio.
 
-A *service* speaks an agent's protocol, over a *model* (pure: containers, processes, and what may follow what),
-over an *engine* (what really runs). Runs in a process of its own and knows no host actor.
+A *service* speaks an agent's protocol, a *model* (pure) holds containers, processes and allowed transitions, and an
+*engine* runs them. Runs in its own process and knows no host actor.
 """

@@ -1,7 +1,7 @@
-"""A guest put together: engine, model and executor, and a server for each protocol that it may be asked in.
+"""Assembles a guest: engine, model and executor, and a server for each protocol.
 
-For whoever runs a guest: `serve`, in a process of its own, and the simulation, as tasks. One executor may have
-several. Not for listening, nor for the order in which a guest ends.
+Used by `serve`, in a guest process, and by the simulation, as tasks. One executor may have several servers.
+Listening and shutdown order are in `serve`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Compose", "Composed", "ProtocolServer", "compose"]
 
-# roots of containers are named by their path in the guest's own sight
+# rootfs paths of containers are as the guest's mount namespace sees them
 _SHARE = "/"
 
 
 class ProtocolServer(NamedTuple):
-    """One protocol: start `run`, then give each connection of a channel to its handler, which owns the stream.
+    """One protocol: start `run`, then pass each connection of a channel to its handler, which owns the stream.
 
-    `channels` are in the order in which to listen: once a host can dial the last, it can dial them all.
+    Listen on `channels` in order: once a host can dial the last, it can dial all.
     """
 
     channels: Mapping[Channel, Callable[[trio.abc.Stream], Awaitable[None]]]
@@ -45,14 +45,14 @@ class ProtocolServer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """Run `executor.run` before any server."""
+    """An assembled guest. Run `executor.run` before any server."""
 
     executor: Executor
     servers: Mapping[GuestProtocol, ProtocolServer]
 
 
 class Compose(Protocol):
-    """`compose`, or what puts a guest of other parts together: tests do, to have one that behaves as others' agents."""
+    """The type of `compose`; tests substitute guests that behave like third-party agents."""
 
     def __call__(
         self,
@@ -75,7 +75,7 @@ def compose(
     platform: Platform,
     on_error: Callable[[str, str, Exception], None],
 ) -> Composed:
-    """Nothing runs yet. `on_error`: see `transports.calls.server`."""
+    """Assemble; nothing runs yet. `on_error`: see `transports.calls.server`."""
     executor = Executor(engine, GuestModel(limits), limits)
     executor.when_empty(platform.clear)
     kata = KataService(executor, limits, version=version, engine=engine.name, platform=platform)
@@ -93,7 +93,7 @@ def compose(
 
 
 def _grpc_server(kata: KataService, on_error: Callable[[str, str, Exception], None]) -> ProtocolServer:
-    """Its server needs h2, which is imported when somebody serves it: other guests start without."""
+    """h2 is imported only when gRPC is served: other guests start without."""
     servers: list[GrpcServer] = []
 
     async def serve(stream: trio.abc.Stream) -> None:
@@ -109,7 +109,7 @@ def _grpc_server(kata: KataService, on_error: Callable[[str, str, Exception], No
 
 
 def _apart(name: str, server: ProtocolServer, on_error: Callable[[str, str, Exception], None]) -> ProtocolServer:
-    """Its connections kept apart: a bug of ours that one of them meets ends that one, and neither the others nor the guest."""
+    """Isolate connections: an unexpected exception on one ends only that connection, not the others or the guest."""
 
     def alone(serve: Callable[[trio.abc.Stream], Awaitable[None]]) -> Callable[[trio.abc.Stream], Awaitable[None]]:
         async def serve_alone(stream: trio.abc.Stream) -> None:
@@ -124,6 +124,6 @@ def _apart(name: str, server: ProtocolServer, on_error: Callable[[str, str, Exce
 
 
 async def _nothing_to_run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Of a protocol whose connections have nothing in common."""
+    """`run` for a protocol without state shared by its connections."""
     await trio.lowlevel.checkpoint()
     task_status.started()

@@ -1,8 +1,8 @@
-"""How many descriptors the guest may have open: all that the kernel lets it, less a reserve for ending things.
+"""The guest's limit of open file descriptors: the kernel's hard limit, less a reserve for cleaning up.
 
-For the engines. What makes something new meets the soft limit and is refused; what ends something (a kill, a delete) is
-lent the reserve above it, so that a guest that is full can still be emptied. Containers get the limit that the guest
-itself was started with. Not for a container's own limits (`rlimits`).
+Anything new is subject to the soft limit and refused there; cleaning up (a kill, a delete) may use
+the reserve above it, so that a full guest can still be emptied. Containers get the limit that the guest
+was started with. A container's own limits are in `rlimits`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Descriptors"]
 
-# a kill needs some 3 at once, a runtime's delete 10; calls that overlap may each be lent some
+# a kill needs some 3 at once, a runtime's delete 10; several may overlap
 _RESERVE = 64
-# of a limit that is no larger, no more than a half is kept back
+# of a small limit, at most half is reserved
 _LEAST_SHARE = 2
 
 
 class Descriptors:
-    """The soft limit of this process, changed from now on; `inherited` is the one that it was started with."""
+    """Raises this process's soft limit; `inherited` is the one it was started with."""
 
     def __init__(self) -> None:
         self.inherited, self._hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -32,12 +32,12 @@ class Descriptors:
         self._set(self._most)
 
     def as_started(self, argv: list[str]) -> list[str]:
-        """The command line that runs `argv` with the soft limit that this process was started with."""
+        """A command line that runs `argv` with the soft limit that this process was started with."""
         return ["/bin/sh", "-c", f'ulimit -S -n {self.inherited} && exec "$@"', "sh", *argv]
 
     @contextmanager
     def reserve(self) -> Generator[None]:
-        """Around what ends something."""
+        """Allow use of the reserve, around code that cleans up."""
         self._lent += 1
         self._set(self._hard)
         try:

@@ -1,8 +1,8 @@
-"""The embedded guest's platform: this machine's own kernel, of which the guest has namespaces at best.
+"""The embedded guest's platform: this machine's own kernel, with at most namespaces of its own.
 
-It changes what is the sandbox's (its host name, its network, its shared directory) and refuses what would change the
-machine under everybody (clock, processors). Random bytes are mixed in without being counted as such: a caller must not
-be able to make the machine believe in randomness that it knows. The working directory is the guest's own.
+It changes what belongs to the sandbox (hostname, network, shared directory) and refuses what would affect the whole
+machine (clock, CPUs). Random bytes are mixed into the pool without crediting entropy: a caller must not make
+the machine trust randomness that the caller knows. The working directory is the guest's own.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class EmbeddedPlatform(BarePlatform):
-    """See `Platform`. `namespaces`: whether the guest has its own, of host names and of the network."""
+    """See `Platform`. `namespaces`: whether the guest has its own UTS and network namespaces."""
 
     def __init__(self, *, namespaces: bool) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class EmbeddedPlatform(BarePlatform):
         pool = os.open("/dev/urandom", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(pool, data)
-            # at once where we may; the kernel takes it within minutes in any case
+            # immediate where permitted; otherwise the kernel mixes it in within minutes
             with contextlib.suppress(PermissionError):
                 fcntl.ioctl(pool, _RNDRESEEDCRNG)
         finally:
@@ -167,7 +167,7 @@ class EmbeddedPlatform(BarePlatform):
 
 
 def _missing(what: str, error: OSError) -> KatrioError:
-    """Why something below the shared directory could not be looked at."""
+    """Why a path below the shared directory could not be examined."""
     match error:
         case FileNotFoundError() | NotADirectoryError():
             return NotFound(f"{what}: nothing is there: {error.strerror}")
@@ -179,7 +179,7 @@ def _missing(what: str, error: OSError) -> KatrioError:
 
 @contextlib.contextmanager
 def _directory(parts: list[str], *, make: int | None) -> Generator[int]:
-    """A descriptor of a directory below the shared one, reached without following any link."""
+    """A descriptor of a directory below the shared one, reached without following symlinks."""
     if make is not None:
         _SHARED.mkdir(mode=0o755, exist_ok=True)
     found = os.open(_SHARED, _DIRECTORY)
@@ -188,7 +188,7 @@ def _directory(parts: list[str], *, make: int | None) -> Generator[int]:
             if make is not None:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(part, make, dir_fd=found)
-            # O_NOFOLLOW with O_DIRECTORY makes a link ENOTDIR
+            # O_NOFOLLOW with O_DIRECTORY fails with ENOTDIR on a symlink
             below = os.open(part, _DIRECTORY, dir_fd=found)
             os.close(found)
             found = below
@@ -198,8 +198,8 @@ def _directory(parts: list[str], *, make: int | None) -> Generator[int]:
 
 
 async def _write(directory: int, name: str, file: SharedFile, unfinished: str) -> None:
-    """Under another name first, so that nobody sees half of it."""
-    # never one that is there: a container that may write here could have put a link in its place
+    """Write under a temporary name first, so that nobody sees a partial file."""
+    # O_EXCL: a container with write access here could have placed a symlink
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(unfinished, flags, 0o600, dir_fd=directory)
     try:
@@ -221,7 +221,7 @@ async def _make_directory(directory: int, name: str, file: SharedFile, _: str) -
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=directory)
     try:
-        # one that is there keeps what is in it, and is made as asked
+        # an existing directory keeps its content, and gets the requested owner and mode
         descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
     except NotADirectoryError:
         raise FileExistsError(name) from None
@@ -232,7 +232,7 @@ async def _make_directory(directory: int, name: str, file: SharedFile, _: str) -
 
 
 async def _link(directory: int, name: str, file: SharedFile, unfinished: str) -> None:
-    """A link is never followed here; in a container it leads where that container's own root has it."""
+    """A symlink is never followed here; in a container it resolves within that container's root."""
     await trio.lowlevel.checkpoint()
     os.symlink(file.data, os.fsencode(unfinished), dir_fd=directory)
     try:
@@ -246,7 +246,7 @@ async def _link(directory: int, name: str, file: SharedFile, unfinished: str) ->
 
 def _give(descriptor: int, file: SharedFile) -> None:
     with contextlib.suppress(PermissionError):
-        # a guest without root has one user alone
+        # a rootless guest has a single user
         os.fchown(descriptor, file.uid, file.gid)
     os.fchmod(descriptor, file.mode)
 

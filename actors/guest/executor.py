@@ -1,8 +1,12 @@
-"""The guest's async layer: asks the model, drives the engine, tells the model what came of it.
+"""The guest's async layer: asks the model, drives the engine, reports results to the model.
 
-For every service (kata's today): a service translates, and calls this. Calls that change one container run one at a
-time, and to their own bound even when the caller has gone; signals, stdio, waits and kills run beside them. Not for
-protocols, and not for how a container is run (the engine).
+Theory of operation. Services translate a protocol and call this. Calls that change a container hold its lock
+(`_changing`): one runs at a time. Waiting for the lock can be cancelled; once it is held the call is shielded and
+bounded by `mutate_seconds`, so that model and engine agree even if the caller has gone. Signals, stdio, waits and kills
+take no lock. So a container can always be removed: `remove` first kills without the lock, which ends a call that hangs
+on the container, and then takes it. Each process has a task, `_until_end`: on its end it updates the model, wakes
+waiters, and starts tasks that move unread output to memory and close the descriptors (`process_io`). A process or
+container is forgotten only after that end.
 """
 
 from __future__ import annotations
@@ -31,12 +35,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor"]
 
-# whoever sends these has what it wants when the process has ended
+# once the process has ended, their sender has what it wanted
 _ENDING = frozenset({signal.SIGTERM, signal.SIGKILL})
 
 
 class _Cell:
-    """What the executor keeps for one container beside the machine's entry."""
+    """Per-container state besides the model's entry."""
 
     def __init__(self, annotations: Mapping[str, str]) -> None:
         self.annotations = annotations
@@ -57,7 +61,7 @@ class Executor:
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """The engine, and one task for each process that tells its end; until cancelled."""
+        """Runs the engine, and a task per process that reports its end; until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             await nursery.start(self._engine.run)
@@ -94,14 +98,14 @@ class Executor:
             self.model.started(container)
 
     async def pause(self, container: str) -> None:
-        """Returns once every process stands still. Raises: NotFound, InvalidTransition, Unsupported."""
+        """Returns once every process is frozen. Raises: NotFound, InvalidTransition, Unsupported."""
         cell = self._cell(container)
         async with self._changing(cell, "pause", container):
             self.model.check("pause", container)
             try:
                 await self._engine.pause(container)
             finally:
-                # its init may have ended meanwhile: then that is the answer, whatever the engine met
+                # if its init has ended meanwhile, report that rather than the engine's error
                 self.model.check("pause", container)
             self.model.paused(container)
 
@@ -111,12 +115,12 @@ class Executor:
         async with self._changing(cell, "resume", container):
             self.model.check("resume", container)
             await self._engine.resume(container)
-            # a signal that has waited for it may have ended it by now: it went on all the same
+            # a signal that was pending while frozen may have ended it by now: the resume has succeeded all the same
             if self.model.container(container).state is not ContainerState.STOPPED:
                 self.model.resumed(container)
 
     async def update(self, container: str, resources: LinuxResources) -> None:
-        """All of the limits or none. Raises: NotFound, InvalidTransition, Unsupported, InvalidArgument."""
+        """Apply all limits or none. Raises: NotFound, InvalidTransition, Unsupported, InvalidArgument."""
         cell = self._cell(container)
         async with self._changing(cell, "update", container):
             self.model.check("update", container)
@@ -124,12 +128,12 @@ class Executor:
             await self._engine.update(container, resources)
 
     async def stats(self, container: str) -> CgroupStats:
-        """Read beside whatever else runs: it must not delay a kill. Raises: NotFound, InvalidTransition, Unsupported."""
+        """Takes no lock: must not delay a kill. Raises: NotFound, InvalidTransition, Unsupported."""
         self.model.check("stats", container)
         try:
             return await self._engine.stats(container)
         finally:
-            # counters of a group that is being taken down are nobody's
+            # counters of a cgroup that is being removed are meaningless
             self.model.check("stats", container)
 
     async def list_pids(self, container: str) -> tuple[int, ...]:
@@ -143,9 +147,9 @@ class Executor:
         return await self._engine.list_table(container, arguments)
 
     async def annotated_text(self, container: str, annotation: str, most_bytes: int) -> str:
-        """The beginning of the file in its root that an annotation names; empty when the file is not there.
+        """The first bytes of the file in its rootfs named by an annotation; empty if the file is missing.
 
-        Raises: NotFound; InvalidArgument when it has no such annotation; Unsupported.
+        Raises: NotFound; InvalidArgument without such an annotation; Unsupported.
         """
         path = self._cell(container).annotations.get(annotation)
         if not path:
@@ -156,7 +160,7 @@ class Executor:
         return await self._engine.read_text(container, path, most_bytes)
 
     async def next_oom(self) -> str:
-        """The container of the next OOM kill, for one caller; a cancelled wait loses nothing."""
+        """The container of the next OOM kill, for a single caller; a cancelled wait loses nothing."""
         return await self._engine.next_oom()
 
     async def exec(self, container: str, process: str, document: Process) -> None:
@@ -178,7 +182,7 @@ class Executor:
             self._follow(cell, container, process, found)
 
     async def kill_all(self, container: str) -> None:
-        """SIGKILL to every process, a frozen one included; returns once they have ended. Raises: NotFound."""
+        """SIGKILL every process, frozen ones included; returns once they have ended. Raises: NotFound."""
         cell = self._cell(container)
         with trio.CancelScope(shield=True):
             await self._kill(cell, container)
@@ -192,10 +196,10 @@ class Executor:
         raise AgentError(f"kill of container {container!r}: it has not ended", status="not killed")
 
     async def remove(self, container: str) -> None:
-        """Kill what runs, and forget the container; who waits for its processes is answered. Raises: NotFound."""
+        """Kill what runs, and forget the container; waiters for its processes get their result. Raises: NotFound."""
         cell = self._cell(container)
         self.model.check("stop", container)
-        # before the turn is taken: a call that hangs on the container ends with it
+        # before taking the lock: a call that hangs on the container ends with it
         await self.kill_all(container)
         async with self._changing(cell, "remove", container):
             if self._cells.get(container) is not cell:
@@ -209,13 +213,13 @@ class Executor:
                 await process.aclose()
 
     def when_empty(self, clear: Callable[[], Awaitable[None]]) -> None:
-        """To be called at a sandbox's end, when its containers are gone: the next one must find nothing of it."""
+        """Register cleanup to run at a sandbox's end, after its containers are gone: the next sandbox must find nothing."""
         self._clearing.append(clear)
 
     async def destroy(self) -> None:
-        """Kill and remove every container, then forget the sandbox with all it has left; idempotent.
+        """Kill and remove every container, then forget the sandbox with everything it left; idempotent.
 
-        Raises: the first failure, at the end; then the sandbox is still there, and so are no other's things.
+        Raises: the first failure, at the end; then the sandbox still exists.
         """
         with self.model.destroying():
             await self.remove_all()
@@ -238,7 +242,7 @@ class Executor:
             raise failure
 
     async def _remove_in_turn(self, container: str) -> None:
-        """Also one that is still being created, once its creation has ended, one way or the other."""
+        """Also handles a container that is still being created: waits for that to succeed or fail."""
         async with self._cell(container).lock:
             pass
         await self.remove(container)
@@ -246,7 +250,7 @@ class Executor:
     # processes
 
     def process(self, container: str, process: str) -> ProcessIo:
-        """Its streams and its end; an empty id is the init. Raises: NotFound."""
+        """Its streams and exit; an empty id is the init. Raises: NotFound."""
         entry = self.model.process(container, process)
         found = self._cell(container).processes.get(entry.id)
         if found is None:
@@ -254,12 +258,13 @@ class Executor:
         return found
 
     async def signal(self, container: str, process: str, signum: int) -> None:
-        """One process; SIGTERM and SIGKILL to one that has ended are no errors.
+        """Signal one process; SIGTERM and SIGKILL to an ended one are no errors.
 
-        An init that does not handle SIGTERM would never see it, being the first of its pid namespace: it is killed, as Kata's
-        agents do. A frozen init would keep its SIGKILL until it is thawed (cgroup v1); as its end is the container's, all are killed.
+        An init without a SIGTERM handler would ignore it, being pid 1 of its namespace: it gets SIGKILL, as Kata's
+        agents do. SIGKILL to a frozen init would stay pending until it is thawed (cgroup v1); as its end is the
+        container's, all processes are killed.
 
-        Raises: NotFound, InvalidArgument; InvalidTransition for another signal to one that has ended.
+        Raises: NotFound, InvalidArgument; InvalidTransition for any other signal to an ended process.
         """
         found = self.process(container, process)
         if found.ended.is_set() and signum not in _ENDING:
@@ -278,7 +283,7 @@ class Executor:
 
     @staticmethod
     def sent_for(signum: int, init: ProcessIo) -> int:
-        """What an init is sent for a signal: see `signal`."""
+        """The signal actually sent to an init: see `signal`."""
         unseen = signum == signal.SIGTERM and not init.ended.is_set() and not init.engine.handles(signum)
         return signal.SIGKILL if unseen else signum
 
@@ -287,10 +292,10 @@ class Executor:
         self.process(container, process).resize(size)
 
     async def wait(self, container: str, process: str) -> ExitStatus:
-        """Its end: for any number of waiters, however late; does not wait for its output's end. Raises: NotFound."""
+        """Wait for its exit status, for any number of waiters, however late; not for end of output. Raises: NotFound."""
         found = self.process(container, process)
         status = await found.wait()
-        # an id may be another's by now
+        # the id may belong to another process by now
         if (cell := self._cells.get(container)) is not None and cell.processes.get(process or container) is found:
             self.model.told(container, process)
         return status
@@ -303,7 +308,7 @@ class Executor:
 
     @asynccontextmanager
     async def _changing(self, cell: _Cell, verb: str, container: str) -> AsyncGenerator[None]:
-        """The container's turn. Waiting for it may be cancelled; what is done in it runs to its end or its bound."""
+        """Hold the container's lock. Waiting for it can be cancelled; the body is shielded, up to its time limit."""
         async with cell.lock:
             with trio.move_on_after(self._limits.mutate_seconds, shield=True) as bound:
                 yield
@@ -321,7 +326,7 @@ class Executor:
 
     async def _until_end(self, container: str, process: str, streams: ProcessIo) -> None:
         status = await streams.engine.wait()
-        # still known: neither it nor its container is forgotten before it has ended
+        # the entry still exists: neither process nor container is forgotten before the end
         self.model.exited(container, process, status)
         streams.finish(status)
         assert self._nursery is not None, "the executor runs"

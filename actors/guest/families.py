@@ -1,7 +1,7 @@
-"""Addresses of one family: what a request says of it, in its numbers and in its texts, has to be the same.
+"""Address families: the number and the texts of a request must agree.
 
-For the sandbox's network: whatever differs would be cut down to another address, or left out. Pure. Not for the bytes
-(`netlink`).
+For the sandbox's network: an address of another family would be truncated or ignored. Pure. The encoding is
+in `netlink`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ __all__ = ["one_family"]
 
 
 def one_family(what: str, said: int, texts: Mapping[str, str], path: str) -> bool:
-    """Whether it is IPv6. `said` 0 is v4 or, as on Kata's wire where it is unset, whatever the texts are.
+    """Whether it is IPv6. `said` 0 means IPv4 or, being also the unset value on Kata's wire, whatever the texts are.
 
     Args:
-        what: is asked for, in words.
-        texts: addresses, and networks with a prefix length, by the name of the field; empty ones are not given.
-        path: of what holds the fields.
+        what: what is requested, for the message.
+        texts: addresses, and networks with a prefix length, by field name; empty ones are absent.
+        path: of the message that holds the fields.
 
     Raises:
-        InvalidArgument: a text that is none, one with a zone (`%eth0`), or of another family.
+        InvalidArgument: not an address, one with a zone (`%eth0`), or one of another family.
     """
     if said not in (IPFamily.v4, IPFamily.v6):
         raise InvalidArgument(f"{what}: family {said}: expected 0 (IPv4) or 1 (IPv6)", field=f"{path}.family")

@@ -1,11 +1,15 @@
-"""`python -m actors.guest.launch`: the one parent of a guest, which outlives it by as long as cleaning up takes.
+"""`python -m actors.guest.launch`: the parent process of a guest, which outlives it for cleaning up.
 
-It owns the sandbox's run directory, puts the guest into namespaces of its own as their pid 1, waits for its end or
-for the end of its own standard input (the *lifeline*, held by the host process), and sweeps. Standard library only
-and single-threaded: a process that has left its pid namespace can't start threads. Not for serving: `serve`.
+Theory of operation. The launcher claims the run directory (a lock held for life), unshares a pid namespace and forks the guest as its
+pid 1. It then polls three things: a pipe whose other end only the guest holds (end of file: the guest is dead), SIGTERM and
+SIGINT, and its standard input (the *lifeline*, held by the host process; end of file: the host is gone). The last two mean: SIGTERM to
+the guest, SIGKILL after 10 s. When the guest is dead the launcher thaws its cgroups, as a frozen process keeps the namespace alive,
+reaps it, kills what is left and sweeps. If the launcher itself dies, the kernel kills the guest (PDEATHSIG), and with it
+its namespace; the lock is then free, and the next `katrio` command sweeps. Standard library only and single-threaded: a
+process that has unshared its pid namespace can't start threads.
 
-Exit codes: 0 ended when asked to (SIGTERM, or the lifeline) and left nothing; 2 usage; 3 could not begin, the log says
-why; 4 the guest ended by itself; 5 something could not be removed, and the next sweep will try again.
+Exit codes: 0 ended on request (SIGTERM, or the lifeline) with nothing left; 2 usage; 3 could not start, see the log;
+4 the guest ended by itself; 5 something could not be removed, and the next sweep will retry.
 """
 
 from __future__ import annotations
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DONE, USAGE, NOT_BEGUN, GUEST_ENDED, NOT_CLEAN = 0, 2, 3, 4, 5
-# an orderly end kills and deletes every container first; the host's own bound on its shutdown is 20 s
+# an orderly shutdown kills and deletes every container first; the host's limit for the whole shutdown is 20 s
 _ORDERLY_MS = 10_000
 _DEATH_MS = 1_000
 _ASKING = (signal.SIGTERM, signal.SIGINT)
@@ -82,32 +86,32 @@ def _parse(argv: Sequence[str] | None) -> Options:
 
 
 def main(argv: Sequence[str] | None = None, *, serving: str = "actors.guest.serve") -> int:
-    """Run one guest; the exit code. `serving`: the module whose `serve` it is, loaded in the guest's own process."""
+    """Run one guest; returns the exit code. `serving`: the module with its `serve`, imported in the guest's process."""
     options = _parse(argv)
     try:
         directory = rundir.RunDirectory(options.directory)
         layout = read_layout()
-        # held, unnamed, until this process and its fork are gone
+        # `_lock` is held until this process and its fork have exited
         owner, _lock = rundir.claim(directory, layout)
     except (KatrioError, OSError) as error:
         print(f"guest of sandbox {options.sandbox!r} can't begin: {error}", file=sys.stderr)
         return NOT_BEGUN
     code = NOT_BEGUN
     try:
-        # held like the lock
+        # held as long as the lock
         _group = None if options.engine == "processes" else hold_group(layout, owner.group)
         code = _Launcher(options, directory, owner, layout, serving).run()
     except (KatrioError, OSError) as error:
         print(f"guest of sandbox {options.sandbox!r} can't begin: {error}", file=sys.stderr)
     swept = rundir.sweep_own(directory, layout, owner)
-    # the host reads why a guest ended by itself, and removes it then; nobody is left to read it after the host's end
+    # the host reads the log of a guest that ended by itself, and removes it; without a host nobody will
     if code == DONE or (options.lifeline and select.select((0,), (), (), 0)[0]):
         directory.log.unlink(missing_ok=True)
     return code if swept.clean else NOT_CLEAN
 
 
 def _leave_namespaces(engine: str) -> bool:
-    """Let the next fork be pid 1 of a pid namespace of its own; False where this is refused, and not needed."""
+    """Make the next fork pid 1 of a new pid namespace; False where that is refused but not required."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         if uid == 0:
@@ -126,8 +130,8 @@ def _leave_namespaces(engine: str) -> bool:
 
 
 def _heed_signals() -> None:
-    """What the host ignores (everything under nohup ignores SIGHUP) must not be ignored in containers too."""
-    # Python's own two are put back by whoever starts a program
+    """Signals that the host ignores (e.g. SIGHUP under nohup) must not be ignored in containers too."""
+    # Python's own two are restored whenever a program is started
     for signum in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
         if signal.getsignal(signum) is signal.SIG_IGN:
             signal.signal(signum, signal.SIG_DFL)
@@ -144,17 +148,17 @@ class _Launcher:
         self._serving = serving
 
     def run(self) -> int:
-        """Fork the guest, see it end, and see its namespace end."""
+        """Fork the guest, wait for its end, and for its namespace's."""
         _heed_signals()
         wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(wake_write)
         for signum in _ASKING:
             signal.signal(signum, lambda _signum, _frame: None)
         namespaces = _leave_namespaces(self._options.engine)
-        # each side holds one end of both: its death is an end of file on the other's
+        # each side keeps one end of each pipe: its death is end of file on the other side
         launcher_alive, launcher_end = os.pipe2(os.O_CLOEXEC)
         guest_alive, guest_end = os.pipe2(os.O_CLOEXEC)
-        # one that comes between the fork and the guest's own handlers waits for those
+        # a signal between the fork and the guest's own handlers stays pending
         signal.pthread_sigmask(signal.SIG_BLOCK, _ASKING)
         guest = os.fork()
         if guest == 0:
@@ -165,7 +169,7 @@ class _Launcher:
             os.close(wake_write)
             self._become_guest(launcher_alive, guest_end, namespaces=namespaces)
         if not namespaces:
-            # what outlives the guest is ours then, whatever it did to its environment
+            # processes that outlive the guest become our children, whatever they did to their environment
             syscalls.become_subreaper()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
         os.close(launcher_alive)
@@ -178,7 +182,7 @@ class _Launcher:
         try:
             syscalls.die_with_parent(signal.SIGKILL)
             if select.select([launcher_alive], (), (), 0)[0]:
-                os._exit(code)  # the launcher died before the kernel was told to tell us
+                os._exit(code)  # the launcher died before PR_SET_PDEATHSIG took effect
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, 0)
             os.close(null)
@@ -187,7 +191,7 @@ class _Launcher:
             else:
                 syscalls.become_subreaper()
             os.chdir(self._directory.state)
-            # only now: Trio must not be imported before the fork
+            # only here: Trio must not be imported before the fork
             serve = importlib.import_module(self._serving).serve
             options = self._options
             code = serve(
@@ -206,8 +210,8 @@ class _Launcher:
             os._exit(code)
 
     def _watch(self, guest: int, guest_alive: int, wake: int) -> int:
-        """Until the guest has ended. Its pidfd alone won't do: a frozen container keeps a killed pid 1 from being
-        reported, while its end of the pipe is closed at once."""
+        """Wait until the guest has ended. Its pidfd alone is not enough: a frozen container delays the exit of a killed pid 1,
+        while its end of the pipe is closed at once."""
         pidfd = os.pidfd_open(guest)
         poll = select.poll()
         poll.register(guest_alive, select.POLLIN)
@@ -226,7 +230,7 @@ class _Launcher:
             if wake in ready:
                 os.read(wake, 64)
             elif 0 in ready and os.read(0, 4096):
-                continue  # the lifeline carries nothing but its end
+                continue  # data on the lifeline is ignored, only its end counts
             if 0 in ready:
                 poll.unregister(0)
             if not asked:
@@ -235,7 +239,7 @@ class _Launcher:
         return self._reap(guest, pidfd, asked=asked)
 
     def _reap(self, guest: int, pidfd: int, *, asked: bool) -> int:
-        """Thaw first: a frozen process keeps the namespace, and so the guest's zombie, from ending."""
+        """Thaw first: a frozen process keeps the namespace, and so the guest's zombie, alive."""
         thaw_tree(self._layout, self._owner.group)
         ended = select.poll()
         ended.register(pidfd, select.POLLIN)
@@ -243,7 +247,7 @@ class _Launcher:
             thaw_tree(self._layout, self._owner.group)
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         _, status = os.waitpid(guest, 0)
-        # of a pid namespace nobody is left now
+        # only needed without a pid namespace
         kill_descendants(os.getpid())
         if os.waitstatus_to_exitcode(status) != 0:
             print(
@@ -255,7 +259,7 @@ class _Launcher:
 
 
 def _furnish(state: Path) -> None:
-    """Namespaces and mounts that the guest alone sees: /proc of its pids, a private tmpfs, a loopback."""
+    """The guest's own namespaces and mounts: /proc for its pids, a private tmpfs, a loopback device."""
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWNET)
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     guarded = syscalls.MS_NOSUID | syscalls.MS_NODEV

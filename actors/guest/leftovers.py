@@ -1,7 +1,7 @@
-"""What ended processes of one guest have left unread: bytes in memory, bounded for all of them together.
+"""Unread output of ended processes: held in memory, with one bound for the whole guest.
 
-For `process_io`, so that an ended process costs no descriptor. When there is too much the oldest bytes go, whoever's they
-are, and the stream that lost them says how many. No I/O. Not for what a live process writes: that stays in its pipe.
+For `process_io`, so that an ended process holds no descriptor. Over the bound the oldest bytes are dropped, whichever
+process they are from, and that stream reports how many. No I/O. A live process's output stays in its pipe.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 
 __all__ = ["Leftover", "Leftovers"]
 
-# small pieces are joined up to this, so that none costs more than its bytes
+# small pieces are merged up to this size, which limits the overhead per byte
 _PIECE_BYTES = 64 * 1024
 
 
@@ -20,44 +20,44 @@ class Leftovers:
     def __init__(self, bound: int) -> None:
         self._bound = bound
         self._size = 0
-        # every piece with its stream, the oldest first
+        # all pieces of all streams, oldest first
         self._pieces: dict[int, Leftover] = {}
         self._next = 0
 
     @property
     def size(self) -> int:
-        """Bytes that are held now."""
+        """Bytes held now."""
         return self._size
 
     def number(self, owner: Leftover) -> int:
-        """A place at the end of the line, for one piece."""
+        """Append a new piece to the order of age; returns its number."""
         self._next += 1
         self._pieces[self._next] = owner
         return self._next
 
     def release(self, number: int) -> None:
-        """That piece is gone."""
+        """The piece is gone."""
         del self._pieces[number]
 
     def grew(self, count: int) -> None:
-        """So many bytes came, or, negative, went."""
+        """Account for `count` more bytes, or fewer if negative."""
         self._size += count
         while self._size > self._bound:
             next(iter(self._pieces.values())).drop_oldest()
 
 
 class Leftover:
-    """One stream's share."""
+    """The unread output of one stream."""
 
     def __init__(self, all_streams: Leftovers) -> None:
         self._all = all_streams
         self._pieces: deque[tuple[int, bytearray]] = deque()
         self.size = 0
-        # bytes that stood before what is held, and were not told as lost yet
+        # bytes dropped before those held, and not reported yet
         self.lost = 0
 
     def put(self, data: bytes) -> None:
-        """Hold them behind what is held."""
+        """Append data."""
         if not data:
             return
         if self._pieces and len(self._pieces[-1][1]) + len(data) <= _PIECE_BYTES:
@@ -67,7 +67,7 @@ class Leftover:
         self._grew(len(data))
 
     def take(self, limit: int) -> bytes:
-        """The first bytes, at most `limit`; empty when none are held."""
+        """Take at most `limit` of the first bytes; empty when none are held."""
         if not self._pieces:
             return b""
         number, piece = self._pieces[0]
@@ -80,14 +80,14 @@ class Leftover:
         return data
 
     def drop_oldest(self) -> None:
-        """Lose the first piece."""
+        """Drop the oldest piece."""
         number, piece = self._pieces.popleft()
         self._all.release(number)
         self.lost += len(piece)
         self._grew(-len(piece))
 
     def clear(self) -> None:
-        """Nobody will ask for it any more."""
+        """Drop everything: nobody will read it."""
         while self._pieces:
             self.drop_oldest()
         self.lost = 0

@@ -1,6 +1,6 @@
-"""What an embedded guest can say of itself in numbers, from /proc: its own process, its processes, memory, load, devices.
+"""An embedded guest's metrics, from /proc: its own process, its processes, memory, load, devices.
 
-For the embedded platform. Memory and load are the machine's, of which the guest has no share of its own; tasks are those of
+Memory and load are the whole machine's, as the guest has no share of its own; tasks are those of
 its pid namespace, devices those of its network namespace.
 """
 
@@ -23,7 +23,7 @@ _DEVICE = {"recv_bytes": 0, "recv_packets": 1, "sent_bytes": 8, "sent_packets": 
 
 
 def guest_measures(*, devices: bool) -> list[Family]:
-    """Whatever can be read; a file that can't is left out."""
+    """All that can be read; unreadable files are skipped."""
     makers: list[Callable[[], Iterator[Family]]] = [_own, _memory, _load, _tasks]
     if devices:
         makers.append(_devices)
@@ -37,7 +37,7 @@ def guest_measures(*, devices: bool) -> list[Family]:
 
 
 def _own() -> Iterator[Family]:
-    # after the name, which may have blanks and parentheses in it
+    # fields after the name, which may contain blanks and parentheses
     words = (_PROC / "self/stat").read_text().rpartition(")")[2].split()
     ticks = os.sysconf("SC_CLK_TCK")
     seconds = (int(words[11]) + int(words[12])) / ticks

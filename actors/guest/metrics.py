@@ -1,7 +1,7 @@
-"""Numbers as Prometheus text: what a guest counts, in families.
+"""Metrics in Prometheus text format, in families.
 
-For GetMetrics. Pure: who counts hands the families over. Names are those of kata's agent where they mean the same
-(`kata_agent_`, `kata_guest_`), and `katrio_` where it has none.
+For GetMetrics. Pure. Names are those of kata's agent where the meaning is the same (`kata_agent_`, `kata_guest_`), and
+`katrio_` otherwise.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Family(NamedTuple):
 
 
 def render(families: Iterable[Family]) -> str:
-    """The text; families without a sample are left out."""
+    """The text format; families without samples are omitted."""
     lines: list[str] = []
     for family in families:
         if family.samples:

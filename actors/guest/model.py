@@ -1,7 +1,7 @@
-"""The pure model of what a guest holds: one sandbox, its containers, their processes, and which verb may run.
+"""The pure model of a guest: one sandbox, its containers, their processes, and which verbs are allowed.
 
-For the executor, which asks before it touches an engine and tells afterwards what came of it; a simulated guest
-uses the same model. No I/O, no clock, no Trio. Not for streams, and not for waiting.
+The executor asks it before it calls an engine, and reports the result afterwards; a simulated guest
+uses the same model. No I/O, no clock, no Trio.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+\Z")
 
 @dataclass(slots=True)
 class ProcessEntry:
-    """One process; its exit is kept until its container is removed, or it makes room for a new one."""
+    """One process; its exit status is kept until its container is removed, or its slot is reused."""
 
     id: str
     state: ProcessState = ProcessState.CREATING
     exit: ExitStatus | None = None
-    # somebody has had its exit
+    # its exit status was delivered to a caller
     told: bool = False
 
 
@@ -51,7 +51,7 @@ class ContainerEntry:
 
 
 class GuestModel:
-    """See the module. Every method either changes the model as it says, or raises and changes nothing."""
+    """See the module. Every method either makes the stated change, or raises and changes nothing."""
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
@@ -60,10 +60,10 @@ class GuestModel:
         self.containers: dict[str, ContainerEntry] = {}
 
     def check_id(self, value: str, what: str) -> None:
-        """Refuse what could alias a path or another id.
+        """Reject ids that could alias a path or another id.
 
         Raises:
-            InvalidArgument: not 2 to the limit of ASCII letters, digits, dot, underscore, dash, the first alphanumeric.
+            InvalidArgument: not 2 to the limit of ASCII letters, digits, dot, underscore, dash, starting with an alphanumeric.
         """
         most = max(self._limits.id_length, self._limits.foreign_id_length)
         if len(value) > most or not _ID.match(value) or not value.isascii():
@@ -76,7 +76,7 @@ class GuestModel:
     # sandbox
 
     def create_sandbox(self, sandbox: str) -> None:
-        """An empty id is none of its own, and fine. Raises: AlreadyExists, InvalidArgument, InvalidTransition."""
+        """An empty id is allowed. Raises: AlreadyExists, InvalidArgument, InvalidTransition."""
         if sandbox:
             self.check_id(sandbox, "sandbox id")
         self._check_not_destroying(f"create of sandbox {sandbox!r}")
@@ -86,7 +86,7 @@ class GuestModel:
 
     @contextmanager
     def destroying(self) -> Generator[None]:
-        """Around whatever empties the sandbox: nothing is made meanwhile, so that what was emptied stays empty."""
+        """Within the block nothing can be created, so that an emptied sandbox stays empty."""
         self._destroying += 1
         try:
             yield
@@ -100,7 +100,7 @@ class GuestModel:
             )
 
     def destroy_sandbox(self) -> None:
-        """Forget the sandbox; its containers must have been removed. Idempotent."""
+        """Forget the sandbox; its containers must have been removed already. Idempotent."""
         if self.containers:
             raise InvalidTransition(
                 "destroy of the sandbox: it has containers; remove them first", state="running", verb="destroy"
@@ -135,7 +135,7 @@ class GuestModel:
     # create
 
     def begin_create(self, container: str) -> ContainerEntry:
-        """Take the id. Raises: AlreadyExists, InvalidArgument, InvalidTransition, ResourceExhausted."""
+        """Reserve the id. Raises: AlreadyExists, InvalidArgument, InvalidTransition, ResourceExhausted."""
         self.check_id(container, "container id")
         self._check_not_destroying(f"create of container {container!r}")
         if container in self.containers:
@@ -151,13 +151,13 @@ class GuestModel:
         return entry
 
     def created(self, container: str) -> None:
-        """The init exists, and waits to be started."""
+        """The init exists and waits for its start."""
         entry = self.container(container)
         entry.state = CONTAINER.move(entry.state, ContainerEvent.CREATED)
         entry.init.state = PROCESS.move(entry.init.state, ProcessEvent.CREATED)
 
     def create_failed(self, container: str) -> None:
-        """Nothing of it is left; the id is free again."""
+        """Forget the container; the id is free again."""
         del self.containers[container]
 
     # start
@@ -168,7 +168,7 @@ class GuestModel:
         entry.state = CONTAINER.move(entry.state, ContainerEvent.START)
 
     def started(self, container: str) -> None:
-        """The init runs; it may have ended, or the container may be stopping, before this was told."""
+        """The init runs, unless it has already ended or the container is stopping."""
         entry = self.container(container)
         if CONTAINER.can(entry.state, ContainerEvent.STARTED):
             entry.state = CONTAINER.move(entry.state, ContainerEvent.STARTED)
@@ -176,7 +176,7 @@ class GuestModel:
             entry.init.state = PROCESS.move(entry.init.state, ProcessEvent.STARTED)
 
     def start_failed(self, container: str) -> None:
-        """The init still waits, unless it has ended."""
+        """The init still waits for its start, unless it has ended."""
         entry = self.container(container)
         if CONTAINER.can(entry.state, ContainerEvent.START_FAILED):
             entry.state = CONTAINER.move(entry.state, ContainerEvent.START_FAILED)
@@ -184,9 +184,11 @@ class GuestModel:
     # exec
 
     def begin_exec(self, container: str, process: str, unread: Collection[str] = ()) -> str | None:
-        """Take the process id; the id of an ended process that is forgotten to make room, or None.
+        """Reserve the process id; returns the id of an ended process that is forgotten to make room, or None.
 
-        An id whose process's end was told is free: that one is forgotten, as Kata's agents do at once. To make room, the host forgets the same one: that which was started first of those that have ended and are not `unread`.
+        The id of an ended process is free once its exit status was delivered: it is forgotten then, as Kata's agents do
+        at once. To make room, the host forgets the same process: of those that have ended and are not `unread`, the one
+        started first.
 
         Raises: NotFound, InvalidTransition, AlreadyExists, InvalidArgument, ResourceExhausted.
         """
@@ -217,7 +219,7 @@ class GuestModel:
             if process not in unread:
                 return process
         if ended:
-            # a host that never reads must not keep others from running
+            # a host that never reads must not prevent new processes
             return ended[0]
         raise ResourceExhausted(
             f"exec in container {entry.id!r}: {self._limits.processes} processes run in it; end one first",
@@ -225,12 +227,12 @@ class GuestModel:
         )
 
     def exec_started(self, container: str, process: str) -> None:
-        """It runs, or has ended already."""
+        """It runs, or has already ended."""
         entry = self.process(container, process)
         entry.state = PROCESS.move(entry.state, ProcessEvent.STARTED)
 
     def exec_failed(self, container: str, process: str) -> None:
-        """Nothing of it is left; its id is free again."""
+        """Forget the process; its id is free again."""
         entry = self.containers.get(container)
         if entry is not None:
             entry.processes.pop(process, None)
@@ -238,14 +240,14 @@ class GuestModel:
     # end
 
     def told(self, container: str, process: str) -> None:
-        """Somebody has had a process's exit."""
+        """A process's exit status was delivered."""
         entry = self.containers.get(container)
         found = entry.processes.get(process or container) if entry is not None else None
         if found is not None and found.exit is not None:
             found.told = True
 
     def exited(self, container: str, process: str, status: ExitStatus) -> None:
-        """A process has ended; told once for each. An init takes its container along."""
+        """A process has ended; called once for each. The init's end is the container's."""
         entry = self.container(container)
         found = entry.processes[process]
         found.state = PROCESS.move(found.state, ProcessEvent.EXITED)
@@ -254,15 +256,15 @@ class GuestModel:
             entry.state = CONTAINER.move(entry.state, ContainerEvent.EXITED)
 
     def paused(self, container: str) -> None:
-        """Every process stands still.
+        """Every process is frozen.
 
         Raises:
-            InvalidTransition: its init ended meanwhile.
+            InvalidTransition: its init has ended meanwhile.
         """
         self._moved("pause", container, ContainerEvent.PAUSED)
 
     def resumed(self, container: str) -> None:
-        """It runs again. Raises: InvalidTransition when its init ended meanwhile."""
+        """It runs again. Raises: InvalidTransition if its init has ended meanwhile."""
         self._moved("resume", container, ContainerEvent.RESUMED)
 
     def _moved(self, verb: str, container: str, event: ContainerEvent) -> None:
@@ -270,11 +272,11 @@ class GuestModel:
         entry.state = CONTAINER.move(entry.state, event)
 
     def begin_remove(self, container: str) -> None:
-        """From now on only its end is awaited. Raises: NotFound; InvalidTransition while it is being created."""
+        """Nothing but its removal is allowed from now on. Raises: NotFound; InvalidTransition while it is being created."""
         entry = self.check("stop", container)
         if CONTAINER.can(entry.state, ContainerEvent.STOP):
             entry.state = CONTAINER.move(entry.state, ContainerEvent.STOP)
 
     def removed(self, container: str) -> None:
-        """Forget it with its processes and their results."""
+        """Forget it with its processes and their exit statuses."""
         del self.containers[container]

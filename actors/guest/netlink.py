@@ -1,7 +1,7 @@
-"""Netlink's route messages as bytes: asking for devices, addresses, routes and neighbours, changing them, reading the answers.
+"""Encoding of rtnetlink messages: dump and change links, addresses, routes and neighbours.
 
-For the embedded guest's network. A codec: bytes in, values out, no socket. Not for anything that a sandbox's network
-does not need (rules, queueing).
+For the embedded guest's network. A codec: bytes in, values out, no socket. Covers only what a sandbox's network
+needs.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _NDA_DST, _NDA_LLADDR = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_METRICS, _RTA_TABLE = 1, 4, 5, 7, 8, 15
 _RTAX_MTU = 2
-# RTNH_F_ONLINK: the one flag that a client may set
+# RTNH_F_ONLINK: the only flag that a client may set
 ROUTE_ON_LINK = 4
 _MAIN_TABLE, _STATIC, _UNICAST = 254, 4, 1
 _INET, _INET6 = 2, 10
 
 
 class NetlinkFailed(OSError):
-    """The kernel refused a request; `errno` says why."""
+    """The kernel rejected a request; `errno` says why."""
 
 
 class Message(NamedTuple):
-    """One message of an answer, without its header; `kind` is one of NEWLINK, NEWADDR, NEWROUTE."""
+    """One message of a reply, without its header; `kind` is one of NEWLINK, NEWADDR, NEWROUTE."""
 
     kind: int
     body: bytes
@@ -62,7 +62,7 @@ class Link(NamedTuple):
 
 
 class Address(NamedTuple):
-    """One address of a device."""
+    """One address of a link."""
 
     number: int
     address: str
@@ -70,7 +70,7 @@ class Address(NamedTuple):
 
 
 class Neighbor(NamedTuple):
-    """One entry of the table of neighbours; `state` as the kernel numbers it (128: permanent)."""
+    """One neighbour table entry; `state` is the kernel's number (128: permanent)."""
 
     number: int
     address: str
@@ -80,7 +80,7 @@ class Neighbor(NamedTuple):
 
 
 class Route(NamedTuple):
-    """One route of the main table; an empty destination is the default one. `number` 0: no device."""
+    """One route of the main table; an empty destination is the default route. `number` 0: no device."""
 
     destination: str
     gateway: str
@@ -88,20 +88,20 @@ class Route(NamedTuple):
     source: str
     scope: int
     ipv6: bool
-    # bytes, 0 for the device's; RTNH_F_* (4: the gateway is on the link)
+    # bytes, 0 for the link's; RTNH_F_* (4: the gateway is on the link)
     mtu: int = 0
     flags: int = 0
-    # who made it: what the kernel itself made goes with its address and is not ours to remove
+    # routes that the kernel made go with their address and are not ours to remove
     by_kernel: bool = False
 
 
 def dump_message(kind: int) -> bytes:
-    """Ask for all links, addresses or routes (GETLINK, GETADDR, GETROUTE)."""
+    """Request all links, addresses or routes (GETLINK, GETADDR, GETROUTE)."""
     return _message(kind, _DUMP, struct.pack("=B15x", 0))
 
 
 def link_message(index: int, *, name: str = "", mtu: int = 0, hardware: str = "", no_arp: bool = False) -> bytes:
-    """Bring a device up, and change what is given."""
+    """Bring a link up, and change the given attributes."""
     flags = _IFF_UP | (IFF_NOARP if no_arp else 0)
     body = _LINK.pack(0, 0, index, flags, flags)
     if name:
@@ -141,7 +141,7 @@ def route_message(kind: int, route: Route) -> bytes:
 
 
 def neighbor_message(neighbor: Neighbor) -> bytes:
-    """Add an entry, or replace the one for that address."""
+    """Add or replace the entry for that address."""
     packed = ipaddress.ip_address(neighbor.address).packed
     body = _NEIGHBOR.pack(_family(packed), neighbor.number, neighbor.state, neighbor.flags, 0)
     body += _attribute(_NDA_DST, packed)
@@ -151,10 +151,10 @@ def neighbor_message(neighbor: Neighbor) -> bytes:
 
 
 def messages(data: bytes) -> Iterator[Message | None]:
-    """The messages of one datagram; None is the end of the answer.
+    """The messages of one datagram; None marks the end of the reply.
 
     Raises:
-        NetlinkFailed: the kernel refused.
+        NetlinkFailed: the kernel rejected the request.
     """
     while len(data) >= _HEADER.size:
         length, kind, _, _, _ = _HEADER.unpack_from(data)
@@ -171,7 +171,7 @@ def messages(data: bytes) -> Iterator[Message | None]:
 
 
 def read_link(body: bytes) -> Link:
-    """Of a NEWLINK."""
+    """Decode a NEWLINK."""
     _, _, index, flags, _ = _LINK.unpack_from(body)
     found = _attributes(body[_LINK.size :])
     mtu = struct.unpack("=I", found[_IFLA_MTU])[0] if _IFLA_MTU in found else 0
@@ -180,14 +180,14 @@ def read_link(body: bytes) -> Link:
 
 
 def read_address(body: bytes) -> Address:
-    """Of a NEWADDR."""
+    """Decode a NEWADDR."""
     _, prefix, _, _, index = _ADDRESS.unpack_from(body)
     found = _attributes(body[_ADDRESS.size :])
     return Address(index, str(ipaddress.ip_address(found.get(_IFA_LOCAL) or found[_IFA_ADDRESS])), prefix)
 
 
 def read_neighbor(body: bytes) -> Neighbor:
-    """Of a NEWNEIGH."""
+    """Decode a NEWNEIGH."""
     _, number, state, flags, _ = _NEIGHBOR.unpack_from(body)
     found = _attributes(body[_NEIGHBOR.size :])
     return Neighbor(
@@ -196,7 +196,7 @@ def read_neighbor(body: bytes) -> Neighbor:
 
 
 def read_route(body: bytes) -> Route | None:
-    """Of a NEWROUTE; None for what is not a unicast route of the main table."""
+    """Decode a NEWROUTE; None unless it is a unicast route of the main table."""
     family, length, _, _, table, protocol, scope, kind, flags = _ROUTE.unpack_from(body)
     found = _attributes(body[_ROUTE.size :])
     if _RTA_TABLE in found:
@@ -213,7 +213,7 @@ def read_route(body: bytes) -> Route | None:
         scope=scope,
         ipv6=family == _INET6,
         mtu=struct.unpack("=I", metrics[_RTAX_MTU])[0] if _RTAX_MTU in metrics else 0,
-        # the rest is what the kernel makes of it
+        # other flags are set by the kernel
         flags=flags & ROUTE_ON_LINK,
         by_kernel=protocol == 2,
     )

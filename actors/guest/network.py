@@ -1,7 +1,7 @@
-"""The network of a sandbox whose guest made its namespace: devices, addresses, routes and neighbours, over netlink.
+"""The network of a sandbox in the guest's own namespace: links, addresses, routes and neighbours, over netlink.
 
-For the embedded platform. Only ever of the namespace that the guest itself is in. Not for the messages' bytes (`netlink`),
-nor for bringing devices into the namespace: nobody does that yet, so there is the loopback alone.
+For the embedded platform. Only ever used in a namespace that the guest created. Message encoding is in `netlink`.
+Nothing moves devices into the namespace yet, so only the loopback exists.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}\Z")
 _HARDWARE = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}\Z")
 _MOST = 256
 _PERMANENT = 0x80
-# of a route: the kernel cuts larger ones to this
+# largest route MTU: the kernel silently caps larger ones
 _LARGEST_MTU = 65535 - 15
-# the kernel takes a device's IPv4 (RFC 791) or IPv6 (RFC 8200) away below these, and with it the addresses
+# below these the kernel disables IPv4 (RFC 791) or IPv6 (RFC 8200) on a link, and removes the addresses
 _LEAST_MTU_IPV4, _LEAST_MTU_IPV6 = 68, 1280
 
 
 class SandboxNetwork:
-    """One request at a time: a change is several, and two of them mixed would leave neither."""
+    """One request at a time: a change takes several messages, and two interleaved changes would corrupt each other."""
 
     def __init__(self) -> None:
         self._turn = trio.Lock()
@@ -51,7 +51,7 @@ class SandboxNetwork:
             return _routes()
 
     async def update_interface(self, wanted: net.Interface) -> net.Interface:
-        """Raises: NotFound, InvalidArgument; then some of it may have been changed, as with every kata agent."""
+        """Raises: NotFound, InvalidArgument; then some of it may have been applied, as with every kata agent."""
         _check_interface(wanted)
         async with self._turn:
             link = next((one for one in _links() if one.name == wanted.device), None)
@@ -61,7 +61,7 @@ class SandboxNetwork:
             addresses = [netlink.Address(link.number, one.address, int(one.mask)) for one in wanted.IPAddresses]
             there = [one for one in _addresses() if one.number == link.number]
             hardware = "" if wanted.hwAddr == link.hardware else wanted.hwAddr
-            # an mtu takes those addresses along that it is too small for
+            # an MTU that is too small removes the addresses of that family
             requests = [netlink.address_message(netlink.DELADDR, one) for one in there if one not in addresses]
             requests += [
                 netlink.link_message(
@@ -77,7 +77,7 @@ class SandboxNetwork:
             return next(one for one in _interfaces() if one.device == (rename or link.name))
 
     async def update_routes(self, wanted: Sequence[net.Route]) -> tuple[net.Route, ...]:
-        """Replace what is not the kernel's own. Raises: NotFound, InvalidArgument; then the routes are as before."""
+        """Replace all routes but the kernel's own. Raises: NotFound, InvalidArgument; then the routes are restored."""
         if len(wanted) > _MOST:
             raise InvalidArgument(f"{len(wanted)} routes: expected at most {_MOST}", field="routes")
         async with self._turn:
@@ -95,7 +95,7 @@ class SandboxNetwork:
             return _routes()
 
     async def add_neighbors(self, wanted: Sequence[net.ARPNeighbor]) -> None:
-        """Raises: NotFound, InvalidArgument; what the kernel refuses leaves those before it there."""
+        """Raises: NotFound, InvalidArgument; entries before the rejected one stay."""
         if len(wanted) > _MOST:
             raise InvalidArgument(f"{len(wanted)} neighbours: expected at most {_MOST}", field="neighbors")
         async with self._turn:
@@ -226,7 +226,7 @@ def _neighbor(wanted: net.ARPNeighbor, numbers: dict[str, int]) -> netlink.Neigh
     for name, value, most in (("state", wanted.state, 0xFFFF), ("flags", wanted.flags, 0xFF)):
         if not 0 <= value <= most:
             raise InvalidArgument(f"neighbour {address!r}: {name} {value}: expected 0 to {most}", field=name)
-    # 0 is none: what nobody names a state for is to stay
+    # 0 is unset: an entry without a state is meant to last
     state = wanted.state or _PERMANENT
     return netlink.Neighbor(numbers[wanted.device], address, wanted.lladdr, state, wanted.flags)
 
@@ -236,7 +236,7 @@ def _open() -> socket.socket:
 
 
 def _dump(kind: int, read: Callable[[bytes], T]) -> list[T]:
-    """The kernel answers at once: there is nobody at the other end to wait for."""
+    """Blocking is fine: the kernel answers at once."""
     found: list[T] = []
     with _open() as link:
         link.send(netlink.dump_message(kind))

@@ -1,7 +1,7 @@
-"""The platform port: what a guest is asked to do to the machine that it runs on, beside running containers.
+"""The platform interface: what a guest can change on its machine, besides running containers.
 
-For the services. Two kinds: `BarePlatform`, for a guest that has nothing of its own (the simulation), and the embedded
-one (`embedded`), which shares its machine with the host and owns namespaces of it at best. Not for containers: engines.
+Two implementations: `BarePlatform`, for a guest with nothing of its own (the simulation), and
+`embedded`, which shares its machine with the host and has at most namespaces of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["BarePlatform", "Platform", "VolumeUse"]
 
 
 class VolumeUse(NamedTuple):
-    """Of one file system, in bytes and in inodes; `available` is what others than root may still take."""
+    """Usage of one file system, in bytes and inodes; `available` is what non-root users may still use."""
 
     total: int
     used: int
@@ -34,47 +34,47 @@ class VolumeUse(NamedTuple):
 
 
 class Platform(Protocol):
-    """Each method raises Unsupported where this guest can't do it: success would be a lie."""
+    """Each method raises Unsupported where this guest can't do it, rather than report success."""
 
     @property
     def memory_block_bytes(self) -> int:
-        """The unit in which memory could be plugged in; 0 when that is not known."""
+        """The granularity of memory hotplug; 0 if unknown."""
         ...
 
     def set_hostname(self, name: str) -> None:
-        """The sandbox's; without a name of its own nothing happens, as nobody could see it."""
+        """Set the sandbox's hostname; a no-op without a UTS namespace of its own."""
 
     async def set_sysctls(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
-        """Set those of the sandbox's namespaces, by their names with dots; what they were before.
+        """Set sysctls of the sandbox's namespaces, by dotted name; returns their previous values.
 
-        Raises: InvalidArgument, Unsupported (`linux.sysctl`); then all are as before.
+        Raises: InvalidArgument, Unsupported (`linux.sysctl`); then all are restored.
         """
         ...
 
     async def online_cpu_mem(self, cpus: int, *, cpu_only: bool, wait: bool) -> None:
-        """Bring up processors and memory that were plugged in."""
+        """Bring hotplugged CPUs and memory online."""
 
     async def set_time(self, seconds: int, microseconds: int) -> None:
-        """Set the wall clock, since 1970."""
+        """Set the wall clock (Unix time)."""
 
     async def reseed(self, data: bytes) -> None:
-        """Mix `data` into the kernel's pool of randomness."""
+        """Mix `data` into the kernel's entropy pool."""
 
     async def place(self, file: SharedFile) -> None:
-        """Put a whole file into the shared directory, replacing what is there.
+        """Write a whole file into the shared directory, replacing an existing one.
 
-        Raises: PermissionDenied when the way to it leads out, ResourceExhausted.
+        Raises: PermissionDenied if its path leads out, ResourceExhausted.
         """
 
     def locate(self, path: str) -> str:
-        """Where a container's mount finds what the shared directory has at `path` (relative to it).
+        """The path by which a container's mount finds `path`, relative to the shared directory.
 
-        Raises: NotFound; PermissionDenied when the way to it leads out.
+        Raises: NotFound; PermissionDenied if the path leads out.
         """
         ...
 
     async def interfaces(self) -> tuple[network.Interface, ...]:
-        """The sandbox's network devices."""
+        """The sandbox's network interfaces."""
         ...
 
     async def update_interface(self, interface: network.Interface) -> network.Interface:
@@ -86,40 +86,40 @@ class Platform(Protocol):
         ...
 
     async def update_routes(self, routes: tuple[network.Route, ...]) -> tuple[network.Route, ...]:
-        """Replace them; how they are then. Raises: InvalidArgument."""
+        """Replace all routes; returns the new ones. Raises: InvalidArgument."""
         ...
 
     async def add_neighbors(self, neighbors: tuple[network.ARPNeighbor, ...]) -> None:
-        """Add to the sandbox's table of neighbours. Raises: NotFound, InvalidArgument."""
+        """Add to the sandbox's neighbour table. Raises: NotFound, InvalidArgument."""
 
     async def packet_filter(self, *, ipv6: bool) -> bytes:
-        """The sandbox's, as iptables-save prints it."""
+        """The output of iptables-save for the sandbox."""
         ...
 
     async def set_packet_filter(self, data: bytes, *, ipv6: bool) -> bytes:
-        """Replace it; what iptables-restore said. Raises: InvalidArgument."""
+        """Replace it; returns iptables-restore's output. Raises: InvalidArgument."""
         ...
 
     async def clear(self) -> None:
-        """Forget whatever the sandbox has left, its containers being gone: shared files, network. Idempotent.
+        """Remove everything the sandbox has left, after its containers are gone: shared files, network. Idempotent.
 
         Raises: AgentError.
         """
 
     async def volume(self, path: str) -> VolumeUse:
-        """How full what holds the shared directory's `path` is (relative to it; empty: itself).
+        """Usage of the file system that holds `path`, relative to the shared directory (empty: the directory itself).
 
-        Raises: NotFound; PermissionDenied when the way to it leads out.
+        Raises: NotFound; PermissionDenied if the path leads out.
         """
         ...
 
     async def measures(self) -> list[Family]:
-        """What it counts of itself; empty where it counts nothing."""
+        """Metrics of the guest; empty if there are none."""
         ...
 
 
 class BarePlatform:
-    """A machine with nothing to change. Shared files are kept, and can be looked at by their path."""
+    """A machine with nothing to change. Shared files are stored, and can be inspected by path."""
 
     def __init__(self) -> None:
         self.files: dict[str, SharedFile] = {}
@@ -129,7 +129,7 @@ class BarePlatform:
         return 0
 
     def set_hostname(self, name: str) -> None:
-        """Nobody sees it."""
+        """No one can see it."""
 
     async def set_sysctls(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
         await trio.lowlevel.checkpoint()

@@ -1,8 +1,14 @@
-"""One process's streams and its end, as the services use them: who reads takes turns, who writes waits for room.
+"""One process's streams and exit status, as services use them.
 
-For the executor, which makes one for each process. Reads wait for at least one byte, and empty means the end;
-writes hold no lock but their own stream's. A stream that has come to its end is closed, and what an ended process left
-unread is held in memory: it costs no descriptor. Not for the rules of signals or states (the model).
+Theory of operation. While a process lives, unread output stays in its pipe and blocks the writer (backpressure). After
+its end, `keep` moves the rest into memory (`Leftover`, bounded for the whole guest) and closes the stream at end of
+file, so that an ended process holds no descriptor even if nobody reads. Readers and `keep` share a lock, `_turn`; a new
+reader first cancels a `keep` that is waiting for bytes or for the lock (`_keeping`), so that it gets kept bytes at
+once, and `keep` then retries. A descendant may hold the pipe open and write on: beyond a bound `keep` waits in `_room`
+until a reader takes some. `forget` wakes it, and closing the stream ends its read.
+
+Writers take turns by `_stdin_turn`. Closing stdin takes no lock: it wakes a writer that is blocked on a full pipe,
+which returns how much it wrote. States and signals are in the model.
 """
 
 from __future__ import annotations
@@ -22,24 +28,24 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessIo"]
 
-# one write into a pipe of 1 MiB; smaller steps let a close come between
+# one write into a pipe of 1 MiB; smaller steps let a close interrupt
 _WRITE_BYTES = 64 * 1024
-# one step of bringing a pipe's rest into memory
+# one step of moving a pipe's rest into memory
 _KEPT_BYTES = 64 * 1024
 
 
 class _Reader:
-    """One output: from its stream, and after its process's end from what `keep` has brought into memory."""
+    """One output: read from its stream, and after the process's end from what `keep` has moved into memory."""
 
     def __init__(self, stream: trio.abc.ReceiveStream | None, left: Leftover, bound: int) -> None:
         self._stream = stream
         self._left = left
         self._bound = bound
         self._turn = trio.Lock()
-        # what `keep` waits in; a reader ends that wait, for what it brought already is the reader's
+        # the scope in which `keep` waits; a reader cancels it, to get the bytes that were kept
         self._keeping: trio.CancelScope | None = None
         self._room = trio.lowlevel.ParkingLot()
-        # its reader has seen the end
+        # a reader has seen end of file
         self.at_end = stream is None
 
     async def read(self, limit: int) -> bytes:
@@ -59,25 +65,25 @@ class _Reader:
             return data
 
     async def keep(self) -> None:
-        """After the process's end: bring what is unread into memory, and close the stream at its end. Somebody else may hold
-        the other end for long, and write on: beyond the bound that waits for a reader, as in a live process's pipe."""
+        """After the process's end: move unread output into memory, and close the stream at end of file. Another process may hold
+        the write end for long and write on: beyond the bound this waits for a reader, as a live process's pipe does."""
         while (stream := self._stream) is not None:
             if self._left.size >= self._bound:
                 await self._room.park()
                 continue
-            # around the turn, too: what was brought before is not withheld from who comes while this waits for its turn
+            # includes waiting for the lock: kept bytes must not be withheld from a reader that arrives meanwhile
             with trio.CancelScope() as self._keeping:
-                # a reader that waits for bytes has the turn for as long
+                # a reader that waits for bytes holds the lock all the while
                 async with self._turn:
                     data = await self._receive(_KEPT_BYTES)
-                    # what was forgotten meanwhile must not take others' room
+                    # forgotten meanwhile: these bytes must not take others' room
                     if self._stream is stream:
                         self._left.put(data)
             self._keeping = None
 
     async def _receive(self, limit: int) -> bytes:
-        """Empty at the end, where the stream is closed: it is of no use to anybody, and costs a descriptor."""
-        # kept here: it may be forgotten while its bytes are waited for
+        """Empty at end of file, where the stream is closed to free its descriptor."""
+        # a local copy: `forget` may clear it during the read
         stream = self._stream
         if stream is None:
             await trio.lowlevel.checkpoint()
@@ -92,14 +98,14 @@ class _Reader:
         return data
 
     def forget(self) -> None:
-        """Nobody reads it any more; its stream is closed by who closes them all."""
+        """Nobody reads it any more; the owner closes the stream itself."""
         self._stream = None
         self._left.clear()
         self._room.unpark_all()
 
 
 class ProcessIo:
-    """See the module; `engine` is the process below."""
+    """See the module; `engine` is the engine's process."""
 
     def __init__(self, engine: EngineProcess, leftovers: Leftovers, limits: Limits) -> None:
         self.engine = engine
@@ -107,7 +113,7 @@ class ProcessIo:
         self._status: ExitStatus | None = None
         self._stdin_turn = trio.Lock()
         self._stdin_closed = engine.stdin is None
-        # with a terminal there is no stderr, and its input has no end of its own
+        # a terminal has no stderr, and its input has no end of file of its own
         self._terminal = engine.stderr is None
         bound = limits.unread_output_bytes
         self._stdout = _Reader(engine.stdout, Leftover(leftovers), bound)
@@ -115,22 +121,22 @@ class ProcessIo:
 
     @property
     def read_to_end(self) -> bool:
-        """Whether its reader has seen the end of both outputs."""
+        """Whether a reader has seen end of file on both outputs."""
         return self._stdout.at_end and self._stderr.at_end
 
     def finish(self, status: ExitStatus) -> None:
-        """It has ended; its waiters are answered, its output can still be read."""
+        """It has ended: wake its waiters; its output can still be read."""
         self._status = status
         self.ended.set()
 
     async def close_input(self) -> None:
-        """After its end: nobody is told of input that goes nowhere, and who writes is told how much went in."""
+        """After its end: close stdin; a blocked writer returns how much it wrote."""
         self._stdin_closed = True
         if self.engine.stdin is not None:
             await self.engine.stdin.aclose()
 
     async def keep_stdout(self) -> None:
-        """After its end: let go of the descriptor once nobody can write any more, read or not."""
+        """After its end: free the descriptor once no writer is left, whether the output is read or not."""
         await self._stdout.keep()
 
     async def keep_stderr(self) -> None:
@@ -138,13 +144,13 @@ class ProcessIo:
         await self._stderr.keep()
 
     async def wait(self) -> ExitStatus:
-        """Its end, at once when it has ended."""
+        """Wait for its exit status; returns at once if it has ended."""
         await self.ended.wait()
         assert self._status is not None
         return self._status
 
     def signal(self, signum: int) -> None:
-        """One that has ended is no error. Raises: InvalidArgument for a number that is no signal."""
+        """A no-op if it has ended. Raises: InvalidArgument for an invalid signal number."""
         self.engine.signal(signum)
 
     def resize(self, size: TerminalSize) -> None:
@@ -152,18 +158,18 @@ class ProcessIo:
         self.engine.resize(size)
 
     async def read_stdout(self, limit: int) -> bytes:
-        """1 to `limit` bytes, waiting for them; empty is the end. A cancelled read loses nothing.
+        """Wait for 1 to `limit` bytes; empty at end of file. A cancelled read loses nothing.
 
-        Raises: ResourceExhausted, once for each gap: so many bytes (`lost`) were dropped before the next.
+        Raises: ResourceExhausted, once for each gap: `lost` bytes were dropped before the next ones.
         """
         return await self._stdout.read(limit)
 
     async def read_stderr(self, limit: int) -> bytes:
-        """Like `read_stdout`; at its end from the start with a terminal."""
+        """Like `read_stdout`; with a terminal, always at end of file."""
         return await self._stderr.read(limit)
 
     async def write(self, data: bytes) -> int:
-        """All of it, waiting for room; less when the input is closed meanwhile, 0 once it is. Empty writes nothing."""
+        """Write all of it, waiting for room; returns less if stdin is closed meanwhile, 0 if it is closed already."""
         written = 0
         async with self._stdin_turn:
             stdin = self.engine.stdin
@@ -177,14 +183,14 @@ class ProcessIo:
         return written
 
     async def close_stdin(self) -> None:
-        """End of file, without waiting for a writer (who is told how much went in); idempotent, and a terminal's
-        input is left open: closing it would hang up its whole session."""
+        """Close stdin without waiting for a writer, which returns how much it wrote; idempotent. A terminal's
+        input stays open: closing it would hang up its whole session."""
         if not self._terminal and not self._stdin_closed and self.engine.stdin is not None:
             self._stdin_closed = True
             await self.engine.stdin.aclose()
 
     async def aclose(self) -> None:
-        """Close all streams; who reads sees the end."""
+        """Close all streams; readers see end of file."""
         self._stdin_closed = True
         await self.engine.aclose()
         self._stdout.forget()

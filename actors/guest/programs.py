@@ -1,7 +1,7 @@
-"""Run a program of this machine to its end, with what it is given and what it says both bounded.
+"""Run a helper program to its end, with bounded input and output.
 
-For the guest's own few helpers (`ps`, `iptables-save`). Its output and its errors come as one text. Not for containers, and
-not for programs whose exit code alone tells what happened: the reaper of strays may be quicker to collect it than we are.
+For the guest's own helpers (`ps`, `iptables-save`). stdout and stderr come as one text. Don't rely on the exit code
+alone: the reaper may collect the process before we do.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ __all__ = ["run_program"]
 async def run_program(
     argv: Sequence[str], *, given: bytes = b"", seconds: float, most_bytes: int, env: Mapping[str, str] | None = None
 ) -> tuple[int, bytes]:
-    """Its exit code and what it wrote. Cancelling it, or its bounds, kill it.
+    """Its exit code and output. Killed when cancelled, or over its bounds.
 
     Raises:
-        AgentError: it can't be run, or did not end in time.
+        AgentError: it can't be run, or timed out.
         ResourceExhausted: it wrote more than `most_bytes`.
     """
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
@@ -58,7 +58,7 @@ async def run_program(
 
 @contextmanager
 def _filled(data: bytes) -> Generator[int]:
-    """A descriptor to read it from: memory, so that nobody has to write while the other reads."""
+    """A descriptor to read `data` from: in memory, so that no task has to write while the program reads."""
     descriptor = os.memfd_create("input", os.MFD_CLOEXEC)
     try:
         left = memoryview(data)

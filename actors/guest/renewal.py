@@ -1,8 +1,8 @@
-"""Fresh namespaces for a guest's next sandbox: its network, ipc and uts ones, with whatever the last sandbox left in them.
+"""Fresh network, IPC and UTS namespaces for a guest's next sandbox, leaving the last sandbox's settings behind.
 
-For the embedded platform, when no container is left. New ones instead of a list of what to undo: addresses, routes, neighbours,
-packet filter, sysctls, message queues and shared memory all end with theirs. A namespace belongs to a thread, and
-programs are started by Trio's worker threads, so those that are there are brought along. Not for mounts: containers have their own.
+For the embedded platform, when no container is left. Simpler than undoing: addresses, routes, neighbours,
+packet filter, sysctls, message queues and shared memory end with their namespace. A namespace is per thread, and
+programs are started by Trio's worker threads, so existing workers must switch too. Mounts are per container.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ __all__ = ["renew_namespaces"]
 
 _KINDS = ("net", "ipc", "uts")
 _FLAGS = syscalls.CLONE_NEWNET | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
-# a thread that is busy with a look at /proc is free again by then
+# a thread that is busy reading /proc is free again by then
 _SECONDS, _PAUSE_SECONDS = 10.0, 0.01
 
 
 async def renew_namespaces() -> None:
-    """Leave the old ones, with every thread. Idempotent, and needed when it fails.
+    """Switch every thread to new namespaces. Idempotent, and to be repeated if it fails.
 
     Raises:
-        AgentError: the kernel refuses, or a thread would not come along.
+        AgentError: the kernel refuses, or a thread could not be switched.
     """
     try:
         syscalls.unshare(_FLAGS)
@@ -47,19 +47,19 @@ async def renew_namespaces() -> None:
 
 
 def _threads_behind() -> int:
-    """How many threads are not where the first one is."""
+    """Number of threads that are not in the first thread's namespaces."""
     here = os.readlink("/proc/self/ns/net")
     behind = 0
     for thread in os.listdir("/proc/self/task"):
         try:
             behind += os.readlink(f"/proc/self/task/{thread}/ns/net") != here
         except FileNotFoundError:
-            continue  # it has ended
+            continue  # the thread has ended
     return behind
 
 
 async def _bring_along(count: int) -> None:
-    """So many workers at once, none of which ends before the last has begun: whoever is idle is among them."""
+    """Run `count` workers concurrently, none ending before the last has begun: so every idle thread is among them."""
     arrived, tell = os.pipe2(os.O_CLOEXEC)
     wait, release = os.pipe2(os.O_CLOEXEC)
     limiter = trio.CapacityLimiter(count)
@@ -84,7 +84,7 @@ async def _in_a_worker(job: Callable[[], None], limiter: trio.CapacityLimiter) -
 
 
 def _join(tell: int, wait: int) -> None:
-    """In a worker: where the first thread is."""
+    """In a worker thread: join the first thread's namespaces."""
     for kind in _KINDS:
         namespace = os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
         try:

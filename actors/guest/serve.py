@@ -1,7 +1,7 @@
 """The guest's main: an engine, the executor and one protocol's service on its unix sockets, until SIGTERM.
 
-For the launcher's child, after it has taken its place in its namespaces. The working directory is the state
-directory. An orderly end kills and deletes every container. Not for namespaces, ownership or sweeping (`launch`).
+Runs in the launcher's child, inside its namespaces. The working directory is the state directory. An orderly shutdown
+kills and deletes every container. Namespaces and sweeping are in `launch`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-# less than the launcher's patience with a guest that was asked to end
+# less than the launcher waits for an orderly shutdown
 _ENDING_SECONDS = 8.0
 _LOGGED_ERRORS = 100
 
@@ -52,16 +52,16 @@ def serve(
     token: str,
     compose: Compose = compose,
 ) -> int:
-    """Serve until SIGTERM; the exit code. `token` marks processes where no pid namespace holds them."""
+    """Serve until SIGTERM; returns the exit code. `token` marks processes where there is no pid namespace."""
     keep_freed_buffers()
     found = make_engine(engine, directory.path.name, token="" if namespaces else token, limits=limits)
     return trio.run(_main, directory, found, protocol, limits, namespaces, compose)
 
 
 def make_engine(engine: str, sandbox_directory: str, *, token: str, limits: Limits) -> Engine:
-    """To be called before anything else in the guest's own mount namespace, which crun needs changed.
+    """Call first, in the guest's own mount namespace, which crun needs modified.
 
-    Raises: Unsupported when the runtime's program is not here, or can't work with this machine's control groups.
+    Raises: Unsupported if the runtime is not installed, or can't work with this machine's cgroups.
     """
     reaper, descriptors = Reaper(), Descriptors()
     if engine == "processes":
@@ -101,7 +101,7 @@ async def _main(
     executor, server = composed.executor, composed.servers[protocol]
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            # the launcher blocked them, so that none is lost before somebody listens
+            # the launcher blocked them, so that none is lost before the handlers are installed
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             await nursery.start(executor.run)
             await nursery.start(server.run)
@@ -118,7 +118,7 @@ async def _main(
 
 
 class _Complaints:
-    """Bugs of ours on the log, bounded: a client must not be able to fill the disk by repeating one."""
+    """Logs internal errors, bounded: a client must not be able to fill the disk by repeating one."""
 
     def __init__(self) -> None:
         self._left = _LOGGED_ERRORS

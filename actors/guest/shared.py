@@ -1,7 +1,7 @@
-"""Files, directories and links copied into a guest: pieces in order, below one directory, whole or not at all.
+"""Files, directories and symlinks copied into a guest: in ordered pieces, below one directory, each placed whole or not at all.
 
-For the kata service's CopyFile, and for the mounts that name a copied file. Pure: pieces are gathered in memory within
-a bound, and a finished file is the platform's to place. Not for what lies in an image.
+For the kata service's CopyFile, and for mounts of copied files. Pure: pieces are collected in memory within
+a bound, and a complete file is handed to the platform.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = ["SHARED_DIRECTORY", "FileKind", "SharedFile", "SharedFiles", "shared_path"]
 
-# the one directory in which a Kata agent takes files; ours stands for it wherever it really is
+# the only directory in which a Kata agent accepts files; maps to wherever ours really is
 SHARED_DIRECTORY = "/run/kata-containers/shared/containers"
 _PATH_BYTES = 1024
 _DEPTH = 32
-# the kernel's own bound of a link's text
+# the kernel's limit for a symlink's target
 _LINK_BYTES = 4095
 _NAME = re.compile(r"[^/\0]{1,255}\Z")
 
 
 class FileKind(Enum):
-    """What a copied file is; a link's data is where it leads."""
+    """The type of a copied file; a symlink's data is its target."""
 
     FILE = stat.S_IFREG
     DIRECTORY = stat.S_IFDIR
@@ -41,7 +41,7 @@ class FileKind(Enum):
 
 
 class SharedFile(NamedTuple):
-    """A whole file; `path` is relative to the shared directory, without `.` and `..`. Modes are the kernel's 12 bits."""
+    """A complete file; `path` is relative to the shared directory, without `.` and `..`. Modes are the 12 permission bits."""
 
     path: str
     data: bytes
@@ -53,11 +53,11 @@ class SharedFile(NamedTuple):
 
 
 def shared_path(path: str) -> str:
-    """The path below the shared directory, relative to it.
+    """The path relative to the shared directory.
 
     Raises:
-        PermissionDenied: it is not below.
-        InvalidArgument: it has a component that no directory entry can have, or is too long.
+        PermissionDenied: it is not below the shared directory.
+        InvalidArgument: a component is not a valid file name, or it is too long.
     """
     prefix = SHARED_DIRECTORY + "/"
     if not path.startswith(prefix):
@@ -79,28 +79,28 @@ def _is_name(part: str) -> bool:
 
 
 class _Begun(NamedTuple):
-    """A file of which pieces are missing. All of its claim counts from the first piece on, whatever has come of it."""
+    """An incomplete file. Its whole announced size counts against the bound from the first piece on."""
 
     claimed: int
     data: bytearray
 
 
 class SharedFiles:
-    """What has been copied so far. A piece at offset 0 begins its file anew, so a copy that broke off can be repeated."""
+    """The files copied so far. A piece at offset 0 restarts its file, so an interrupted copy can be repeated."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._unfinished: dict[str, _Begun] = {}
-        # sizes of whole files on their way into the shared directory
+        # sizes of complete files that are being written
         self._placing: list[int] = []
         self._placed: dict[str, int] = {}
 
     def take(self, request: CopyFileRequest) -> SharedFile | None:
-        """Add one piece; the file once it is whole, to be placed now, in `placing`.
+        """Add one piece; returns the file when it is complete, to be written within `placing`.
 
         Raises:
-            PermissionDenied, InvalidArgument: of the path, or a piece that does not follow the one before it.
-            ResourceExhausted: the files of this sandbox are too many bytes together.
+            PermissionDenied, InvalidArgument: for the path, or a piece out of order.
+            ResourceExhausted: the files of this sandbox are too large together.
         """
         check_fields(request)
         path = shared_path(request.path)
@@ -136,13 +136,13 @@ class SharedFiles:
         return SharedFile(path, bytes(begun.data), *_modes(request), request.uid, request.gid)
 
     def clear(self) -> None:
-        """All of them are gone, begun ones too."""
+        """Forget all files, incomplete ones too."""
         self._unfinished.clear()
         self._placed.clear()
 
     @contextmanager
     def placing(self, file: SharedFile) -> Generator[None]:
-        """Place a file that `take` gave in here; it counts from now on, unless an error ends the block."""
+        """Write a file returned by `take` within this block; it stays counted unless an exception ends the block."""
         size = len(file.data)
         self._placing.append(size)
         try:
@@ -152,7 +152,7 @@ class SharedFiles:
         self._placed[file.path] = size
 
     def _whole(self, path: str, kind: FileKind, request: CopyFileRequest) -> SharedFile:
-        """A directory or a link: one piece, its data nothing or where it leads."""
+        """A directory or symlink: a single piece, whose data is empty or the target."""
         right = range(1, _LINK_BYTES + 1) if kind is FileKind.LINK else range(1)
         if request.offset or len(request.data) not in right or b"\0" in request.data:
             raise InvalidArgument(
@@ -177,7 +177,7 @@ class SharedFiles:
 
 
 def _kind(request: CopyFileRequest) -> FileKind:
-    """By the type in its mode, where none means a file. Raises: InvalidArgument."""
+    """From the mode's type bits, where none means a regular file. Raises: InvalidArgument."""
     kind = stat.S_IFMT(request.file_mode) or stat.S_IFREG
     try:
         return FileKind(kind)
@@ -192,5 +192,5 @@ def _modes(request: CopyFileRequest) -> tuple[int, int]:
     return request.file_mode & 0o7777, request.dir_mode & 0o7777 or 0o755
 
 
-# each of them is an inode and a name in memory
+# each costs an inode and a name in memory
 _FILES = 4096

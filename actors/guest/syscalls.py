@@ -1,7 +1,7 @@
-"""The system calls that Python has no function for: namespaces, mounts, prctl, notices of files, and the loopback's switch.
+"""System calls missing in Python: namespaces, mounts, prctl, file notifications, and the loopback interface.
 
-For the guest's launcher and its engines. Standard library only. Not a general wrapper: one function for each call
-that the guest makes, each raising OSError with the call's name.
+For the launcher and the engines. Standard library only. One function for each call that the guest makes, each raising
+OSError with the call's name.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Leave namespaces, with the calling thread alone. Raises: OSError (EPERM: not allowed here)."""
+    """unshare(2), for the calling thread. Raises: OSError (EPERM: not permitted here)."""
     _call("unshare", ctypes.c_int(flags))
 
 
 def setns(namespace: int) -> None:
-    """Join the namespace behind a descriptor, with the calling thread alone. Raises: OSError."""
+    """setns(2) with a namespace's descriptor, for the calling thread. Raises: OSError."""
     _call("setns", ctypes.c_int(namespace), ctypes.c_int(0))
 
 
@@ -89,7 +89,7 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def umount(target: str, flags: int = 0) -> None:
-    """umount2(2); a target that is no mount point is no error. Raises: OSError."""
+    """umount2(2); not being a mount point is no error. Raises: OSError."""
     try:
         _call("umount2", os.fsencode(target), ctypes.c_int(flags))
     except OSError as error:
@@ -98,7 +98,7 @@ def umount(target: str, flags: int = 0) -> None:
 
 
 def inotify_watch(path: Path, mask: int) -> int:
-    """A non-blocking descriptor that is readable after each change of `path`. Raises: OSError."""
+    """A non-blocking descriptor that becomes readable at each change of `path`. Raises: OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = int(libc.inotify_init1(ctypes.c_int(os.O_NONBLOCK | os.O_CLOEXEC)))
     if descriptor >= 0 and libc.inotify_add_watch(descriptor, os.fsencode(path), ctypes.c_uint32(mask)) >= 0:
@@ -110,8 +110,8 @@ def inotify_watch(path: Path, mask: int) -> int:
 
 
 def hold_executions(file: int) -> int:
-    """Whoever executes the file that `file` reads waits in execve(2) until the descriptor that this returns is closed,
-    by its owner or by its owner's death (fanotify(7), FAN_OPEN_EXEC_PERM).
+    """Block every execve(2) of the open file `file` until the returned descriptor is closed,
+    also by its owner's death (fanotify(7), FAN_OPEN_EXEC_PERM).
 
     Raises: OSError (EPERM: not root of this machine; EINVAL, ENOSYS: a kernel before 5.0, or built without it).
     """
@@ -128,7 +128,7 @@ def hold_executions(file: int) -> int:
 
 
 def die_with_parent(signum: int) -> None:
-    """Get `signum` when the parent thread dies. Cleared by fork, so that it reaches one hop only."""
+    """Get `signum` when the parent thread dies (PR_SET_PDEATHSIG). Cleared by fork."""
     _call(
         "prctl",
         ctypes.c_int(_PR_SET_PDEATHSIG),
@@ -140,7 +140,7 @@ def die_with_parent(signum: int) -> None:
 
 
 def become_subreaper() -> None:
-    """Adopt the orphans below this process, as pid 1 of a pid namespace does anyhow."""
+    """Adopt orphaned descendants, as pid 1 of a pid namespace does anyway."""
     _call(
         "prctl",
         ctypes.c_int(_PR_SET_CHILD_SUBREAPER),
@@ -152,7 +152,7 @@ def become_subreaper() -> None:
 
 
 def loopback_up() -> None:
-    """Switch on `lo` of this network namespace. Raises: OSError."""
+    """Bring up `lo` in this network namespace. Raises: OSError."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sH14x", b"lo", 0)
         (flags,) = struct.unpack_from("H", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)

@@ -1,7 +1,7 @@
-"""Settings of the kernel that belong to a sandbox's namespaces: of its network, of System V IPC and message queues, its domain name.
+"""Namespaced sysctls of a sandbox: network, System V IPC and message queues, domain name.
 
-For the embedded platform, whose guest has those namespaces, so that its own /proc/sys shows them. Not for settings of the whole
-machine: those are refused.
+For the embedded platform, whose guest owns those namespaces, so that its /proc/sys shows them. Sysctls of the whole
+machine are refused.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _MOST, _NAME_LENGTH, _VALUE_LENGTH = 256, 256, 1024
 
 
 def change_sysctls(wanted: Mapping[str, str]) -> Mapping[str, str]:
-    """What they were before; a name may have slashes for dots.
+    """Set sysctls; returns their previous values. A name may have slashes for dots.
 
-    Raises: InvalidArgument, Unsupported, both of `linux.sysctl`; then all are as before.
+    Raises: InvalidArgument, Unsupported, both for `linux.sysctl`; then all are restored.
     """
     if len(wanted) > _MOST:
         raise InvalidArgument(f"{len(wanted)} sysctls: expected at most {_MOST}", field="linux.sysctl")

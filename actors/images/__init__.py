@@ -1,1 +1,1 @@
-"""Images: archives of others, unpacked layer by layer into roots, and the store that keeps them."""
+"""Images: foreign archives, unpacked layer by layer into root directories, and the store that keeps them."""

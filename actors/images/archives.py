@@ -1,7 +1,7 @@
-"""Images as others write them: OCI layouts and `docker save` archives, read into one list of layers with digests.
+"""OCI layouts and `docker save` archives, read into one list of layers with digests.
 
-For the image store. What is read is checked against the digest that names it, documents by size first; what names no
-digest is refused. Not for unpacking (`layers`), and not for registries.
+All content is verified against the digest that names it, documents by size first; anything without a
+digest is refused. Unpacking is in `layers`; registries are not supported.
 """
 
 from __future__ import annotations
@@ -80,14 +80,14 @@ class Configuration(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Layer:
-    """`digest` is that of the uncompressed tar; `open` gives the bytes as stored, maybe compressed, and verified."""
+    """`digest` is that of the uncompressed tar; `open` returns the stored bytes, maybe compressed, and verified."""
 
     digest: str
     open: Callable[[], AbstractContextManager[Stored]]
 
     @contextmanager
     def unpacked(self) -> Generator[Readable]:
-        """The uncompressed tar, whose digest is checked when the block ends. Raises: InvalidArgument, Unsupported."""
+        """The uncompressed tar; its digest is checked at the block's end. Raises: InvalidArgument, Unsupported."""
         with self.open() as stored:
             magic = stored.read(4)
             stored.seek(0)
@@ -95,7 +95,7 @@ class Layer:
                 raise Unsupported(
                     "image: a layer is compressed by zstd; save the image with gzip or none", field="image"
                 )
-            # only what it reads with is asked of it
+            # gzip and tar only use `read`
             reader = _Hashing(gzip.GzipFile(fileobj=cast("IO[bytes]", stored)) if magic[:2] == b"\x1f\x8b" else stored)
             yield reader
             reader.drain()
@@ -120,7 +120,7 @@ class _Hashing:
         return data
 
     def drain(self) -> None:
-        """What stands after the end of the tar counts too, up to some padding."""
+        """Bytes after the end of the tar belong to the digest too, up to some padding."""
         for _ in range(64):
             if not self.read(COPY_BYTES):
                 return
@@ -133,7 +133,7 @@ class _Hashing:
 
 @dataclass(frozen=True)
 class Archive:
-    """One image: the digest of its configuration (which names each layer by its own), and its layers, lowest first."""
+    """One image: the digest of its configuration (which contains each layer's digest), and its layers, lowest first."""
 
     digest: str
     layers: tuple[Layer, ...]
@@ -165,7 +165,7 @@ def layer_digests(config: Configuration, where: str, count: int, limits: Limits)
 
 
 class _Blobs:
-    """The blobs of one layout, each named by the digest of its bytes."""
+    """The blobs of one layout, each named by its digest."""
 
     def __init__(self, root: Path, where: str, limits: Limits, checkpoint: Callable[[], None]) -> None:
         self._root = root
@@ -179,13 +179,13 @@ class _Blobs:
             yield Piece(file, 0, size, self._where, self._checkpoint)
 
     def named(self, name: str, kind: type[T]) -> T:
-        """A document right in the layout. It has no digest, so it is no link to somewhere else."""
+        """A document at the top of the layout. It has no digest, so it must not be a symlink to another place."""
         with self._file(name, follow=False) as file:
             return decoded(file.small(name, self._limits.image_document_bytes), kind, self._where)
 
     @contextmanager
     def _blob(self, descriptor: _Descriptor) -> Generator[Piece]:
-        """A file of those bytes that the descriptor names; their digest says so, wherever a link led to them."""
+        """The file that a descriptor names; its digest proves the content, wherever a symlink led."""
         digest = hex_of(descriptor.digest, self._where)
         most = self._limits.image_bytes
         with self._file(f"blobs/sha256/{digest}", follow=True) as file:
@@ -204,7 +204,7 @@ class _Blobs:
 
     @contextmanager
     def layer(self, descriptor: _Descriptor) -> Generator[Stored]:
-        """A layer's bytes, after they were found to be those that the descriptor names."""
+        """A layer's bytes, verified against the descriptor."""
         with self._blob(descriptor) as file:
             self._check(file.hexdigest(), descriptor)
             yield file
@@ -216,17 +216,17 @@ class _Blobs:
 
 @contextmanager
 def open_oci_layout(path: Path, tag: str, limits: Limits, checkpoint: Callable[[], None]) -> Generator[Archive]:
-    """The image of that name in a layout; the only one when `tag` is empty.
+    """The image with that tag in a layout; the only one if `tag` is empty.
 
     Raises:
         NotFound: no layout, or no such image in it.
-        InvalidArgument: broken, or it does not match its digests.
+        InvalidArgument: malformed, or digests don't match.
     """
     where = f"oci:{path}"
     blobs = _Blobs(path, where, limits, checkpoint)
     blobs.named("oci-layout", _Marker)
     descriptor = _chosen(blobs.named("index.json", _Index).manifests, tag, where)
-    # an index may lead to another one, but not for ever
+    # an index may refer to another one; bound the nesting
     for _ in range(4):
         if descriptor.media_type not in _INDEXES:
             break

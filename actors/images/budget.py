@@ -1,6 +1,6 @@
-"""What one image may still unpack: bytes, files, names, and the room that the store has for it.
+"""What one image may still unpack: bytes, files, names, and the space left in the store.
 
-For whoever unpacks. Not for sizes of documents and headers, which those keep who read them.
+Sizes of documents and headers are limited where they are read.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRY_BYTES", "LayerBudget"]
 
-# what a file, directory or link costs on a disk beside its bytes: an inode, a name, the end of its last block
+# disk usage of a file, directory or link beside its bytes: an inode, a name, the end of its last block
 ENTRY_BYTES = 4096
 
 
 class LayerBudget:
-    """What one image may still unpack, over all of its layers; `room` is what the store has for it."""
+    """What one image may still unpack, over all its layers; `room` is the space left in the store."""
 
     def __init__(self, limits: Limits, room: int | None = None) -> None:
         self._limits = limits
@@ -29,7 +29,7 @@ class LayerBudget:
         self._names = limits.image_name_bytes
 
     def name(self, size: int) -> None:
-        """A name or a link of so many characters, which is held in memory. Raises: ResourceExhausted."""
+        """Charge a name or a link target of that many characters, which is held in memory. Raises: ResourceExhausted."""
         self._names -= size
         if self._names < 0:
             raise ResourceExhausted(
@@ -39,7 +39,7 @@ class LayerBudget:
             )
 
     def entry(self, size: int) -> None:
-        """One more file or directory, of so many bytes (its headers of more than one block among them).
+        """Charge one more file or directory, with that many bytes (extended headers included).
 
         Raises: ResourceExhausted.
         """

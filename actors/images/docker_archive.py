@@ -1,6 +1,6 @@
-"""What `docker save` writes: a tar with documents, layers, and links between them.
+"""The output of `docker save`: a tar with documents, layers, and links between them.
 
-For the image store. What it names is read in place; nothing is unpacked to look at it. Not for layers themselves.
+Members are read in place, without unpacking the archive. Layer contents are in `layers`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_docker_archive"]
 
-# members of an archive's outer tar: layers, their notes, documents; and links from one to the next
+# limits of the outer tar: members (layers, their metadata, documents), and links in a chain
 _OUTER_ENTRIES, _OUTER_LINKS = 4096, 8
 # gzip, bzip2, xz, zstd
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
@@ -44,11 +44,11 @@ class _Saved(Struct, frozen=True, rename="pascal"):
 def open_docker_archive(
     path: Path, reference: str, limits: Limits, checkpoint: Callable[[], None]
 ) -> Generator[Archive]:
-    """The image of that name in an archive of `docker save`; the only one when `reference` is empty.
+    """The image with that name in an archive of `docker save`; the only one if `reference` is empty.
 
     Raises:
         NotFound: no archive, or no such image in it.
-        InvalidArgument: broken, or it does not match its digests.
+        InvalidArgument: malformed, or digests don't match.
     """
     where = f"docker-archive:{path}"
     with regular(path, where, checkpoint) as (file, size):
@@ -65,14 +65,14 @@ def open_docker_archive(
 
 
 class _Members:
-    """The files of an archive's outer tar, by name."""
+    """The members of an archive's outer tar, by name."""
 
     def __init__(self, file: IO[bytes], size: int, where: str, limits: Limits, checkpoint: Callable[[], None]) -> None:
         self._file = file
         self._where = where
         self._limits = limits
         self._checkpoint = checkpoint
-        # where a file's bytes begin, and how many there are; of a link, the name it leads to. A later one counts
+        # offset and size of a file's bytes, or a link's target. The last member with a name wins
         self._found: dict[str, tuple[int, int] | str] = {}
         whole = Piece(file, 0, size, where, checkpoint)
         if whole.read(6).startswith(_COMPRESSED):
@@ -93,7 +93,7 @@ class _Members:
                 self._found[name] = _plain(member.link)
 
     def open(self, name: str) -> Piece:
-        """A regular member, also through links to another one (as `docker save` shares equal layers)."""
+        """A regular member, also through links to others (as `docker save` shares equal layers)."""
         found: tuple[int, int] | str | None = _plain(name)
         for _ in range(_OUTER_LINKS):
             if not isinstance(found, str):
@@ -105,7 +105,7 @@ class _Members:
 
     @contextmanager
     def layer(self, name: str) -> Generator[Stored]:
-        """A layer's bytes; the configuration tells the digest of what they unpack to."""
+        """A layer's stored bytes; the configuration has the digest of the uncompressed ones."""
         yield self.open(name)
 
     def small(self, name: str) -> bytes:
@@ -114,7 +114,7 @@ class _Members:
 
 
 def _plain(name: str) -> str:
-    """One spelling for each member; what climbs out of the archive is no member's."""
+    """The canonical name of a member; names that climb out of the archive match none."""
     return os.path.normpath(name.lstrip("/"))
 
 

@@ -1,6 +1,6 @@
-"""The names of an image while its layers are laid, as a tree in memory.
+"""The names of an image during unpacking, as a tree in memory.
 
-For `layers`, which keeps it in step with the disk. Not for what lies there already.
+Kept in step with the disk by `layers`.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ __all__ = ["Node", "bottom_up"]
 
 
 class Node:
-    """One name below the root. A directory has `children`, a symbolic link its `link`, a file neither."""
+    """One name below the root. A directory has `children`, a symlink its `link`, a file neither."""
 
     __slots__ = ("children", "layer", "link", "member", "name", "parent", "rid", "touched")
 
     def __init__(self, parent: Node | None, name: str, layer: int) -> None:
         self.parent = parent
         self.name = name
-        # who made it; for a directory also the last layer that named it, that made anything below it, and that
-        # took out of it what lower ones had brought
+        # the layer that made it; for a directory also the last layer that named it, that changed anything below it, and
+        # that removed what lower layers had made in it
         self.layer = layer
         self.touched = layer
         self.rid = -1
         self.children: dict[str, Node] | None = None
         self.link: str | None = None
-        # of a directory that a layer named: its mode, owner and time
+        # for a directory named by a layer: its mode, owner and time
         self.member: Member | None = None
 
     def path(self) -> str:
-        """Below the root, as `/a/b`; empty for the root itself."""
+        """The path below the root, as `/a/b`; empty for the root itself."""
         names: list[str] = []
         node = self
         while node.parent is not None:
@@ -44,7 +44,7 @@ class Node:
 
 
 def bottom_up(top: Node) -> Iterator[Node]:
-    """It and all below it, what is in a directory before the directory."""
+    """The node and all below it, children before their directory."""
     todo = [(top, False)]
     while todo:
         node, seen = todo.pop()

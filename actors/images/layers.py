@@ -1,7 +1,12 @@
-"""The layers of one image, tars, laid one over the other into a directory: nothing is touched outside of it.
+"""Applies the layers of one image, tars, in order to a directory, and touches nothing outside of it.
 
-For the image store, which gives an empty directory that nobody else sees. Not for manifests and digests (`archives`), nor for
-trust: every byte is taken as hostile.
+Theory of operation. Every byte is hostile; the target is an empty directory that nobody else sees. Everything made so
+far is also a tree in memory (`layer_tree`), in which all names are resolved: a symlink leads where it would in the
+container, never out of the root, and paths given to the kernel go through real directories only. Each node records the
+layer that made it, and each directory the last layer that changed anything below it: so a whiteout hides exactly what
+lower layers made, and a directory that was cleared is not scanned again. The cost is linear in the tars' bytes, names
+and entries. Only `finish` sets modes, owners and times of directories, which are 0700 and ours until then, so that
+later layers can fill read-only ones without root. Modes don't depend on the umask.
 """
 
 from __future__ import annotations
@@ -26,24 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Unpacking"]
 
-# What has been made is known as a tree in memory, a node for each name, and all names are looked up there: a link of an earlier
-# layer leads where it would in the container, and an entry costs the same whatever lies on the disk. Each node tells which
-# layer made it, and each directory the last layer that made something below it: a whiteout hides what lower layers brought,
-# and only that; a directory that has been rid of it is not gone through again. So the whole costs what the tars have of bytes,
-# names and entries, and never one of these times another.
-#
-# While layers are laid, each directory is 0700 and ours; modes, owners and times of directories are given by `finish`, so
-# that a later layer can fill what nobody may write, without root too. No mode depends on the umask.
-
 _WHITEOUT, _OPAQUE, _AUFS = ".wh.", ".wh..wh..opq", ".wh..wh."
-# where aufs keeps files that have several names, right below the root
+# where aufs keeps files with several hard links, directly below the root
 _AUFS_LINKS = ".wh..wh.plnk"
 _LINKS, _STEPS, _PATH_BYTES = 40, 256, 4096
 _MAX_ID = 2**32 - 2
 
 
 def _nothing() -> None:
-    """No cancel reaches who did not ask for it."""
+    """The default checkpoint: never cancelled."""
 
 
 def _refused(name: str, what: str) -> InvalidArgument:
@@ -51,7 +47,7 @@ def _refused(name: str, what: str) -> InvalidArgument:
 
 
 class _Watched:
-    """A layer, each read of which is a checkpoint: what is compressed well is read long before more of it is asked for."""
+    """A layer with a checkpoint in each read: highly compressed data yields many reads before the tar reader asks again."""
 
     def __init__(self, layer: Readable, checkpoint: Callable[[], None]) -> None:
         self._layer = layer
@@ -63,20 +59,20 @@ class _Watched:
 
 
 class Unpacking:
-    """Lays layers, lowest first, by `apply`; then `finish`, once.
+    """Applies layers, lowest first, with `apply`; then call `finish`, once.
 
     Raises (from both):
-        InvalidArgument: a broken tar, or an entry that is refused.
+        InvalidArgument: a malformed tar, or a refused entry.
         Unsupported: a sparse file.
-        ResourceExhausted: the budget, or the disk, is used up.
+        ResourceExhausted: the budget, or the disk, is full.
     """
 
     def __init__(
         self, root: Path, aside: Path, limits: Limits, budget: LayerBudget, checkpoint: Callable[[], None] = _nothing
     ) -> None:
-        """`root` is an empty directory; `aside` one beside it for files that come to the root by hard links alone.
+        """`root` is an empty directory; `aside` one beside it, for files that enter the root only by hard links.
 
-        `checkpoint` is called in all that may take long, and raises when it is not wanted any more.
+        `checkpoint` is called in anything that may take long, and raises to cancel.
         """
         self._disk = str(root)
         self._aside = str(aside)
@@ -86,11 +82,11 @@ class Unpacking:
         self._layer = 0
         self._root = Node(None, "", 0)
         self._root.children = {}
-        # aufs's, of the present layer: name -> where it lies
+        # aufs' shared files in the present layer: name -> path
         self._shared: dict[str, str] = {}
 
     def apply(self, layer: Readable) -> None:
-        """Lay an uncompressed tar over what is there."""
+        """Apply an uncompressed tar over what is there."""
         self._layer += 1
         watched = _Watched(layer, self._checkpoint)
         tar = TarReader(watched, what="image: a layer", header_bytes=self._limits.image_header_bytes)
@@ -103,7 +99,7 @@ class Unpacking:
             self._shared.clear()
 
     def finish(self) -> None:
-        """Give each directory its mode, owner and time; those that no layer named are root's, 0755."""
+        """Set each directory's mode, owner and time; directories that no layer named become root's, 0755."""
         with _told():
             for node in bottom_up(self._root):
                 if node.children is None:
@@ -131,7 +127,7 @@ class Unpacking:
             return
         name = parts[-1]
         if name.startswith(_WHITEOUT):
-            # it makes nothing, or what is there would depend on the order of whiteouts
+            # does not create parents, or the result would depend on the order of whiteouts
             below = self._walk(parts[:-1], member.name, make=False)
             self._whiteout(below, name, member.name)
             return
@@ -158,7 +154,7 @@ class Unpacking:
             _write(self._disk + self._place(parent, name).path(), member, tar)
 
     def _note(self, parts: list[str], member: Member, tar: TarReader) -> None:
-        """What aufs noted for itself stays out; its files that have several names are there to be linked to."""
+        """Skip aufs' metadata; keep its files with several hard links aside, to be linked to."""
         if len(parts) == 2 and parts[0] == _AUFS_LINKS and member.kind is Kind.FILE:
             path = f"{self._aside}/{len(self._shared)}"
             if parts[1] in self._shared:
@@ -167,7 +163,7 @@ class Unpacking:
             _write(path, member, tar)
 
     def _touch(self, node: Node) -> None:
-        """This layer made or named it."""
+        """Record that this layer made or named it."""
         node.layer = self._layer
         above: Node | None = node
         while above is not None and above.touched != self._layer:
@@ -175,7 +171,7 @@ class Unpacking:
             above = above.parent
 
     def _place(self, parent: Node, name: str) -> Node:
-        """A new node, where whatever had its name has gone."""
+        """A new node, replacing anything of that name."""
         assert parent.children is not None
         found = parent.children.get(name)
         if found is not None:
@@ -207,7 +203,7 @@ class Unpacking:
         del node.parent.children[node.name]
 
     def _directory(self, parts: list[str], entry: str) -> Node:
-        """Where these lead as seen by the container; missing ones are made, and a lower layer's file makes way."""
+        """The directory at `parts` as the container resolves it; makes missing ones, and replaces a lower layer's file."""
         found = self._walk(parts, entry, make=True)
         assert found is not None
         return found
@@ -232,7 +228,7 @@ class Unpacking:
                 child = self._make_directory(node, part)
             if child.link is not None:
                 links += 1
-                # counted before they are taken apart: a link has up to 2048 of them
+                # counted before splitting: a link has up to 2048 components
                 steps += child.link.count("/")
                 if links > _LINKS or steps > _STEPS:
                     raise _refused(entry, "a path of links that go around in a circle, or on and on")
@@ -247,7 +243,7 @@ class Unpacking:
         return node
 
     def _gives_way(self, node: Node) -> bool:
-        """A file of a lower layer does when this one has something below its name."""
+        """Whether it is a lower layer's file, which is replaced if this layer has something below its name."""
         return node.children is None and node.link is None and node.layer != self._layer
 
     def _whiteout(self, parent: Node | None, name: str, entry: str) -> None:
@@ -262,14 +258,14 @@ class Unpacking:
             self._rid(found)
 
     def _hide(self, node: Node) -> bool:
-        """Remove it unless this layer made it or something in it; whether it is still there."""
+        """Remove it unless this layer made it or something in it; whether it still exists."""
         if node.touched != self._layer:
             self._remove(node)
             return False
         return True
 
     def _rid(self, directory: Node) -> None:
-        """Take out of it, however deep, what lower layers brought."""
+        """Remove, at any depth, what lower layers made in it."""
         todo = [directory]
         while todo:
             node = todo.pop()
@@ -308,13 +304,13 @@ class Unpacking:
 
 
 def _unnamed(member: Member) -> Member:
-    """What a directory is given at the end; its long name need not be kept for that."""
+    """A directory's metadata for `finish`, without its name to save memory."""
     return replace(member, name="a directory", link="")
 
 
 @contextmanager
 def _told() -> Generator[None]:
-    """The kernel's refusals as errors of an image."""
+    """Map OS errors to errors of the image."""
     try:
         yield
     except OSError as error:
@@ -326,9 +322,9 @@ def _told() -> Generator[None]:
 
 
 def _parts(path: str, entry: str) -> list[str]:
-    """The parts of a member's own name, or of a hard link's, below the root wherever it begins.
+    """The components of a member's or a hard link's path, relative to the root.
 
-    `..` goes up by the words alone, as Docker does, and never over the root.
+    `..` is resolved lexically, as Docker does, and never above the root.
     """
     if len(os.fsencode(path)) > _PATH_BYTES or "\0" in path:
         raise _refused(entry, "a path that is too long, or has a NUL")
@@ -344,7 +340,7 @@ def _parts(path: str, entry: str) -> list[str]:
 
 
 def _check_target(entry: str, target: str, depth: int) -> None:
-    """An absolute target means the container's own root. A relative one must not even try to climb over it."""
+    """An absolute target is relative to the container's root. A relative one must not even try to climb above it."""
     if not target or len(os.fsencode(target)) > _PATH_BYTES or "\0" in target:
         raise _refused(entry, "a link without a proper target")
     for part in target.split("/"):
@@ -374,7 +370,7 @@ def _own(path: str, member: Member) -> None:
 
 
 def _dress(path: str, member: Member) -> None:
-    """Owner first, since a change of it clears the set-user-id bit."""
+    """Owner first, since chown clears the set-user-id bit."""
     _own(path, member)
     os.chmod(path, member.mode & 0o7777)
     with suppress(OSError, OverflowError):

@@ -1,6 +1,6 @@
-"""Regular files of others, opened and read without trust: nothing else is ever opened, and no read goes on for ever.
+"""Untrusted regular files: nothing else is ever opened, and every read is bounded.
 
-For image archives. Not for what the bytes mean.
+For image archives.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["COPY_BYTES", "Piece", "Stored", "broken", "regular"]
 
-# what is read at once: between two of these a cancel is noticed
+# size of one read: cancellation is checked in between
 COPY_BYTES = 1024 * 1024
 
 
 class Stored(Protocol):
-    """Bytes as they lie in an archive."""
+    """Bytes as stored in an archive."""
 
     def read(self, size: int = -1, /) -> bytes: ...
     def seek(self, offset: int, /) -> object: ...
@@ -39,7 +39,7 @@ def broken(where: str, what: str) -> InvalidArgument:
 
 
 class Piece:
-    """A piece of a regular file, from `begin` on; each read is a checkpoint, and the kernel's refusal an error of the image."""
+    """A range of a regular file, starting at `begin`; each read is a checkpoint, and OS errors become errors of the image."""
 
     def __init__(self, file: IO[bytes], begin: int, size: int, where: str, checkpoint: Callable[[], None]) -> None:
         self._file = file
@@ -50,7 +50,7 @@ class Piece:
         self.at = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to so many bytes; empty at the end."""
+        """At most `size` bytes; empty at the end."""
         self._checkpoint()
         left = self.size - self.at
         try:
@@ -62,11 +62,11 @@ class Piece:
         return data
 
     def seek(self, offset: int, /) -> None:
-        """To an offset from its own beginning."""
+        """Seek to an offset from the start of the range."""
         self.at = offset
 
     def skip(self, size: int) -> None:
-        """Pass over so many bytes."""
+        """Skip `size` bytes."""
         self.at = min(self.at + size, self.size)
 
     def small(self, name: str, most: int) -> bytes:
@@ -78,7 +78,7 @@ class Piece:
         return self.read()
 
     def hexdigest(self) -> str:
-        """Of all of it, as SHA-256; afterwards it stands at its beginning."""
+        """SHA-256 of the whole range; afterwards the position is its start."""
         found = hashlib.sha256()
         self.seek(0)
         while data := self.read(COPY_BYTES):
@@ -91,15 +91,15 @@ class Piece:
 def regular(
     path: Path, where: str, checkpoint: Callable[[], None], *, follow: bool = True
 ) -> Generator[tuple[IO[bytes], int]]:
-    """A file and its size, opened for reading. What is no regular file is refused before it is opened, as that alone may
-    hang or do something.
+    """A file and its size, opened for reading. Anything but a regular file is refused before opening, which alone may
+    block or have side effects.
 
     Raises: NotFound, PermissionDenied, ResourceExhausted; InvalidArgument for a pipe, a device, a socket or a directory.
     """
     checkpoint()
     try:
         found = path.stat() if follow else path.lstat()
-        # judged again once it is open: it may have become another
+        # checked again after opening: it may have been replaced
         file = _opened(path, follow=follow) if stat.S_ISREG(found.st_mode) else None
     except OSError as error:
         kind = _REFUSALS.get(error.errno or 0, InvalidArgument)

@@ -1,8 +1,8 @@
-"""The image store: references that stand for unpacked roots, and the built-in minimal one.
+"""The image store: from references to unpacked root directories, and the built-in minimal image.
 
-For the host side, which gives the guest directories. The built-in `busybox` root is made from this machine's static
-busybox, once per version of that binary; images are unpacked once per digest. Not for how roots are kept (`store`), nor for
-registries, nor for the writable layer of a container: the guest's engine lays that over these directories.
+Used on the host, which passes directories to the guest. The built-in `busybox` root is made from this machine's static
+busybox, once per version of that binary; images are unpacked once per digest. Roots are kept in `unpacked`; a
+container's writable layer is made by the guest's engine. Registries are not supported.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 __all__ = ["ARCHIVES", "BUSYBOX", "ImageStore", "check_reference", "default_image_root"]
 
 BUSYBOX = "busybox"
-# bumped when the built root's content changes, so that old ones are not taken for it
+# increment when the content of the built root changes, so that old ones are not reused
 _RECIPE = 2
-# the same for how images are unpacked
+# the same for the way images are unpacked
 _UNPACKING = 2
-# a path of the kernel's, and a name with its tag
+# the kernel's path length, and a name with its tag
 _REFERENCE_LENGTH = 4096 + 512
 _KINDS = ("dir", "oci", "docker-archive")
-# what references to these begin with, which may have to be unpacked
+# prefixes of references that may need unpacking
 ARCHIVES = ("oci:", "docker-archive:")
 _ROOT, _LAYOUT, _FILE = "a directory", "an OCI layout", "a file"
-# what each kind of reference names, and how what was found there instead is named
+# what each kind of reference names, and the name of what was found there instead
 _FOUND = {"dir": _ROOT, "oci": _LAYOUT, "docker-archive": _FILE}
 _HINTS = {
     _LAYOUT: "a layout is named oci:{path}",
@@ -54,15 +54,15 @@ _FORMS = "dir:/PATH, oci:/PATH[:TAG], docker-archive:/PATH[:REFERENCE]"
 
 
 def default_image_root(environment: Mapping[str, str], uid: int) -> Path:
-    """`/var/lib/katrio/images` for root; else see `default_place`."""
+    """`/var/lib/katrio/images` for root; otherwise see `default_place`."""
     return default_place(environment, uid, "images")
 
 
 def check_reference(image: str) -> Path | None:
-    """Whether there is what it names; nothing is opened, and nothing unpacked. A root that is one already is told.
+    """Check that the referenced file or directory exists, without opening or unpacking; returns an already unpacked root.
 
     Raises:
-        InvalidArgument: no reference at all, something of another kind, or no root (`dir:/proc`).
+        InvalidArgument: not a reference, something of another kind, or not a root (`dir:/proc`).
         NotFound: no such file or directory.
     """
     if image == BUSYBOX:
@@ -83,16 +83,16 @@ def check_reference(image: str) -> Path | None:
 
 
 def _found(path: str) -> str:
-    """What lies there, by its names alone; empty when nothing does."""
+    """The kind of what is there, by names only; empty if nothing is."""
     if os.path.isdir(path):
-        # a root may have a file of either name; one that lost its mark on the way is told by `open_oci_layout`
+        # a root may contain a file of either name; a layout that lost its marker is detected by `open_oci_layout`
         has = [name for name in ("oci-layout", "index.json", "blobs") if os.path.lexists(os.path.join(path, name))]
         return _LAYOUT if len(has) > 1 else _ROOT
     return _FILE if os.path.exists(path) else ""
 
 
 def _parsed(image: str) -> tuple[str, str, str]:
-    """What kind of image it is, where it lies, and which one of several there. Raises: InvalidArgument."""
+    """The kind of image, its path, and which image in it. Raises: InvalidArgument."""
     kind, colon, rest = image.partition(":")
     if image.startswith("/"):
         kind, colon, rest = "dir", ":", image
@@ -106,7 +106,7 @@ def _parsed(image: str) -> tuple[str, str, str]:
 
 
 class ImageStore:
-    """Names to directories, below one cache directory of ours."""
+    """Resolves references to directories, below one cache directory of ours."""
 
     def __init__(
         self,
@@ -115,9 +115,10 @@ class ImageStore:
         limits: Limits = DEFAULT_LIMITS,
         checkpoint: Callable[[], None] = lambda: None,
     ) -> None:
-        """`busybox` is the static binary to build the built-in root from; None when this machine has none.
+        """`busybox` is the static binary for the built-in root; None if this machine has none.
 
-        `checkpoint` is called again and again in what takes long; what it raises ends that, and nothing half made is left.
+        `checkpoint` is called repeatedly in long operations; an exception from it aborts them and leaves nothing
+        partial.
         """
         self._store = Store(root, limits, checkpoint)
         self._busybox = busybox
@@ -125,17 +126,17 @@ class ImageStore:
         self._checkpoint = checkpoint
 
     def resolve(self, image: str) -> Path:
-        """The unpacked root of `image`. Builds or unpacks it when it must, which may take seconds.
+        """The unpacked root of `image`. Built or unpacked if necessary, which may take seconds.
 
-        `busybox`; `dir:/path` or `/path`, a root that is unpacked already; `oci:/path[:tag]`, a layout;
-        `docker-archive:/path[:reference]`, what `docker save` wrote.
+        `busybox`; `dir:/path` or `/path`, an unpacked root; `oci:/path[:tag]`, a layout;
+        `docker-archive:/path[:reference]`, output of `docker save`.
 
         Raises:
             NotFound: no such image, file or directory; says what to install or name.
-            InvalidArgument: no reference at all, an image that is broken or hostile, or no root (`dir:/proc`).
-            Unsupported: a compression or a kind of file that is not for us.
-            ResourceExhausted: it unpacks to more than the limits allow, the disk is full, or the store.
-            PermissionDenied: the store can't be written, or is not ours alone to write.
+            InvalidArgument: not a reference, a malformed or hostile image, or not a root (`dir:/proc`).
+            Unsupported: an unsupported compression or file type.
+            ResourceExhausted: it unpacks to more than the limits allow, or the disk or the store is full.
+            PermissionDenied: the store can't be written, or others can write to it.
         """
         if image == BUSYBOX:
             return self._built_in()
@@ -171,7 +172,7 @@ class ImageStore:
 
 
 def _is_text(image: str) -> bool:
-    """Whether the kernel could be asked for it."""
+    """Whether the kernel accepts it as a path."""
     try:
         return b"\0" not in os.fsencode(image) and len(image) <= _REFERENCE_LENGTH
     except UnicodeEncodeError:
@@ -180,5 +181,5 @@ def _is_text(image: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _digest(path: Path, _identity: tuple[int, ...]) -> str:
-    """Of a file's bytes; made anew when the file is another. Every container that is created asks for it."""
+    """A file's digest; recomputed when the file changes. Called for every container create."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,14 +1,14 @@
-"""A tar, read member by member from a stream: every header is checked, and nothing ends before its end.
+"""A streaming tar reader for untrusted input: every header is checked, and truncation is always detected.
 
-For layers of images and for archives of `docker save`. Python's `tarfile` is not enough for bytes of an enemy: it takes a
-later header that is broken or cut for the end of the tar, its search in a PAX header of N digits takes N * N steps (1 MiB:
-an hour within one call), it follows chains of headers by recursion, and holds a sparse file's map whatever its size. What
-is a member and what is broken is judged here as Go's `archive/tar` does, which Docker uses.
+For image layers and `docker save` archives. Python's `tarfile` is not safe for hostile input: it takes a later header
+that is broken or truncated for the end of the tar, its search in a PAX header of N digits takes N * N steps (1 MiB: an
+hour within one call), it follows header chains by recursion, and holds a sparse file's map of any size. What counts as
+a member and as broken follows Go's `archive/tar`, which Docker uses.
 
-A tar is blocks of 512 bytes: a header, its data, filled up to a block; two empty blocks end it, or the end of the stream
-right after a member. A header may be preceded by others that carry what does not fit into it: PAX (`x`: a path, link, size,
-owner or time; `g`: for all that follow, which is left out as Docker does) and GNU's long names (`L`, `K`).
-Not for writing, for compression, or for where a member may go: that is `layers`.
+A tar is blocks of 512 bytes: a header, then data padded to a block; it ends with two zero blocks, or with the end of
+the stream directly after a member. Extra headers may precede a header: PAX (`x`: path, link, size, owner or time; `g`:
+for all later members, ignored as in Docker) and GNU's long names (`L`, `K`). Where a member may be placed is decided in
+`layers`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Readable(Protocol):
 
 
 class Kind(Enum):
-    """What a member is."""
+    """The type of a member."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -60,9 +60,9 @@ _WITH_DATA = (Kind.FILE, Kind.OTHER)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member as its headers tell it, unchecked but for `size`, which is not negative, and 0 where none has data.
+    """One member as in its headers, unchecked except for `size`, which is not negative, and 0 for types without data.
 
-    `name` and `link` may have any bytes but NUL; `mtime` is in seconds since 1970.
+    `name` and `link` may have any bytes except NUL; `mtime` is in seconds since 1970.
     """
 
     name: str
@@ -76,23 +76,24 @@ class Member:
 
 
 class TarReader:
-    """Iterate for the members; `read` gives the data of the present one. What is not read is skipped.
+    """Iterate over members; `read` returns the current one's data. Unread data is skipped.
 
-    Raises (from both): InvalidArgument, when it is broken or cut; Unsupported, for a sparse file; whatever `source` raises.
+    Raises (from both): InvalidArgument, if malformed or truncated; Unsupported, for a sparse file; whatever `source`
+    raises.
     """
 
     def __init__(
         self, source: Readable, *, what: str, header_bytes: int, skip: Callable[[int], object] | None = None
     ) -> None:
-        """`what` names it in errors; `header_bytes` is the most that one member's headers may have.
+        """`what` names it in errors; `header_bytes` limits the headers of one member.
 
-        `skip` passes over bytes of `source` that nobody wants, where that can be done without reading them.
+        `skip` skips bytes of `source`, where that is possible without reading them.
         """
         self._source = source
         self._what = what
         self._header_bytes = header_bytes
         self._skip_bytes = skip or self._read_over
-        # what the headers before the present member's own had of bytes
+        # bytes of extra headers before the current member's own
         self.overhead = 0
         self._left = 0
         self._padding = 0
@@ -106,7 +107,7 @@ class TarReader:
             self._skip_bytes(self._left + self._padding)
 
     def read(self, size: int = _COPY_BYTES) -> bytes:
-        """Up to so many bytes of the present member's data; none after its end."""
+        """At most `size` bytes of the current member's data; empty at its end."""
         if not self._left:
             return b""
         data = self._source.read(min(size, self._left))
@@ -118,11 +119,11 @@ class TarReader:
     def _read_over(self, size: int) -> None:
         while self._left:
             size -= len(self.read())
-        # the last block of all need not be filled up
+        # the very last block need not be padded
         self._exactly(size)
 
     def _exactly(self, size: int) -> bytes:
-        """So many bytes, or what is there up to the end of the stream."""
+        """`size` bytes, or fewer at the end of the stream."""
         found = b""
         while len(found) < size:
             data = self._source.read(size - len(found))
@@ -132,7 +133,7 @@ class TarReader:
         return found
 
     def _next(self) -> Member | None:
-        """The next member with all that its headers say; None at the end."""
+        """The next member with all its headers; None at the end."""
         pax: dict[bytes, bytes] = {}
         spent, pending = 0, False
         while True:
@@ -161,7 +162,7 @@ class TarReader:
             if flag == b"x":
                 pax.update(self._records(data[:size]))
             elif flag != b"g":
-                # a path that PAX tells counts more
+                # a PAX path takes precedence
                 pax.setdefault(b"path" if flag == b"L" else b"linkpath", data[:size].partition(b"\0")[0])
 
     def _member(self, block: bytes, flag: bytes, pax: dict[bytes, bytes]) -> Member:
@@ -190,7 +191,7 @@ class TarReader:
         name = block[:100].partition(b"\0")[0]
         prefix = b""
         if block[257:265] == b"ustar\x0000":
-            # the older star has times behind a shorter prefix
+            # the older star format has times behind a shorter prefix
             prefix = block[345 : 476 if block[508:] == b"tar\0" else 500].partition(b"\0")[0]
         return prefix + b"/" + name if prefix else name
 
@@ -203,7 +204,7 @@ class TarReader:
         return int(text)
 
     def _number(self, field: bytes, what: str) -> int:
-        """Octal digits; or, when the first bit is set, the other bits as a number of base 256."""
+        """Octal digits; or, if the first bit is set, the other bits as a base-256 number."""
         if field[0] & 0x80:
             bits = 8 * len(field) - 1
             value = int.from_bytes(field) & (1 << bits) - 1
@@ -221,12 +222,12 @@ class TarReader:
     def _check_sum(self, block: bytes) -> None:
         rest = block[:148] + b" " * 8 + block[156:]
         told, found = self._number(block[148:156], "checksum"), sum(rest)
-        # some old ones summed signed bytes
+        # some old writers summed signed bytes
         if told != found and told != found - 256 * sum(byte > 127 for byte in rest):
             raise self._broken("a header's checksum is wrong")
 
     def _records(self, data: bytes) -> dict[bytes, bytes]:
-        """Of a PAX header: `LENGTH KEY=VALUE` and a newline, the length that of the whole record."""
+        """The records of a PAX header: `LENGTH KEY=VALUE` and a newline, LENGTH counting the whole record."""
         found: dict[bytes, bytes] = {}
         position = 0
         while position < len(data):

@@ -1,6 +1,6 @@
-"""What has been unpacked on this machine: roots that are whole and as they were made, and what a killed katrio left of others.
+"""The unpacked roots on this machine, complete and unmodified, and cleanup of what killed processes left.
 
-For `images`, which says what a root is made of, and for sweep and doctor. Not for what a root holds: to this module it is a
+For `store`, which knows what a root is made of, and for sweep and doctor. Here a root is just a
 tree with a size.
 """
 
@@ -35,41 +35,41 @@ __all__ = ["PartialRoot", "Store", "abandoned_images", "sweep_images", "used_byt
 
 _log = logging.getLogger("katrio")
 
-# Below the store's directory each root has a directory of its own, open to its owner alone: an image may have
-# programs that run as root for whoever starts them, and other users of this machine shall not.
+# Each root has a directory below the store's, accessible only to its owner: an image may contain set-user-id
+# programs, which other users of this machine must not reach.
 #
 #     NAME/root                  the root itself, which is handed out
-#     NAME/manifest              what it held when it was made (`trees.Print`): looked at each time before it is handed out
-#     .building-NAME/            the same while it is made; its `lock` is held by the maker as long as that lives
-#     .removing-XXXXXXXX/        what is on its way out: a half one, or one that somebody has changed
-#     .lock                      held for moments, while one of these is taken, judged or moved
+#     NAME/manifest              its content when it was made (`trees.Print`): checked each time before it is handed out
+#     .building-NAME/            the same while it is made; its maker holds `lock` for as long as it lives
+#     .removing-XXXXXXXX/        to be removed: a partial root, or one that was modified
+#     .lock                      held briefly, while one of these is claimed, checked or moved
 #
-# One name is made by one process at a time, and others wait for it. A rename makes a root appear whole. A maker that is killed
-# leaves a directory whose lock is free: the next to make the same root removes it, and so does a sweep. A root that is not as
-# it was made (an agent that was given it may have emptied it) is moved away and made anew; what containers still have mounted
-# of it stays until no one has.
+# One process makes a root of a given name, and others wait for it. A root appears complete, by rename. A killed maker
+# leaves a directory with a free lock: the next maker of the same root removes it, and so does a sweep. A root that was
+# modified (an agent may have emptied it) is moved away and made anew; what containers still have mounted
+# of it stays until it is unused.
 
 _BUILDING, _REMOVING, _GATE = ".building-", ".removing-", ".lock"
 _ROOT, _MANIFEST, _LOCK = "root", "manifest", "lock"
-# as roots have ever been called
+# all formats of root names so far
 _NAME = re.compile(r"(sha256-[0-9a-f]{64}-[0-9]+|busybox-[0-9]+-[0-9a-f]{16})\Z")
-# until another process has made what we need, or has let go of the gate
+# poll interval while another process makes the root, or holds the lock
 _PAUSE_SECONDS = 0.02
 # 5 s
 _SWEEP_ROUNDS = 250
-# less room than this is none
+# less space than this counts as full
 _LEAST_BYTES = 4 * 1024 * 1024
 _MANIFEST_BYTES = 4096
 
 
 class PartialRoot:
-    """A root that is being made, below `root`; `aside` is another empty directory, which does not become a part of it."""
+    """A root being made, below `root`; `aside` is another empty directory, which does not become part of it."""
 
     def __init__(self, path: Path, room: int) -> None:
         self.path = path
         self.root = path / _ROOT
         self.aside = path / "aside"
-        # in bytes, each entry counted as `ENTRY_BYTES` more
+        # in bytes; each entry is charged `ENTRY_BYTES` extra
         self.room = room
 
 
@@ -77,21 +77,21 @@ class Store:
     """Roots below one directory of ours, each made once."""
 
     def __init__(self, place: Path, limits: Limits, checkpoint: Callable[[], None]) -> None:
-        """`checkpoint` is called in whatever may take long, and raises when it is not wanted any more."""
+        """`checkpoint` is called in anything that may take long, and raises to cancel."""
         self._place = place
         self._limits = limits
         self._checkpoint = checkpoint
 
     def made(self, name: str, fill: Callable[[PartialRoot], None]) -> Path:
-        """The root of that name, filled by `fill` if it is not there yet, or not as it was; never seen half full.
+        """The root of that name, filled by `fill` if it is missing or modified; never visible partially filled.
 
         Raises:
-            PermissionDenied: the store can't be written, or is not ours alone to write.
-            ResourceExhausted: all roots together have as much as they may.
+            PermissionDenied: the store can't be written, or others can write to it.
+            ResourceExhausted: the store is full.
         """
         target = self._place / name
         with _told(self._place):
-            # what lies there would be taken for made by us
+            # existing content would be trusted as ours
             check_own(self._place, "image store", OWN_ADVICE)
             while True:
                 seen = _identity(target)
@@ -105,14 +105,14 @@ class Store:
                     select.select((), (), (), _PAUSE_SECONDS)
                     continue
                 with half as begun:
-                    # somebody else may have made it just before we had our turn
+                    # another process may have made it just before
                     if not os.path.lexists(target):
                         fill(begun)
                         self._complete(begun, target)
                         return target / _ROOT
 
     def _change(self, target: Path) -> str | None:
-        """What is wrong with a root that was made; empty when nothing is, None when there is none."""
+        """How an existing root differs from its manifest; empty if unmodified, None if there is no root."""
         manifest = _manifest(target)
         if manifest is None:
             return "it has no manifest" if os.path.lexists(target) else None
@@ -125,7 +125,7 @@ class Store:
         return f"it had {manifest.entries} entries with {manifest.size} bytes and has {found.entries} with {found.size}"
 
     def _claim(self, target: Path, changed: str | None, seen: tuple[int, int] | None) -> _Claimed | None:
-        """The right to make a root; None when somebody else is at it, or something was to be moved away first."""
+        """The right to make a root; None if another process is making it, or something had to be moved away first."""
         half = self._place / f"{_BUILDING}{target.name}"
         trash: Path | None = None
         with _gate(self._place, self._checkpoint):
@@ -151,7 +151,7 @@ class Store:
         return None
 
     def _room(self) -> int:
-        """For one more root, in bytes; others that are being made have theirs. Raises: ResourceExhausted."""
+        """The space for another root, in bytes, less reservations of those being made. Raises: ResourceExhausted."""
         most = self._limits.image_store_bytes
         room = min(most - used_bytes(self._place), self._limits.image_bytes + ENTRY_BYTES * self._limits.image_entries)
         if room < _LEAST_BYTES:
@@ -164,7 +164,7 @@ class Store:
         return room
 
     def _complete(self, half: PartialRoot, target: Path) -> None:
-        """It becomes the root that everybody sees."""
+        """Rename it to its final name."""
         remove_tree(half.aside)
         manifest = print_of(half.root, self._checkpoint)
         (half.path / _MANIFEST).write_bytes(msgspec.json.encode(manifest))
@@ -173,7 +173,7 @@ class Store:
 
 
 class _Claimed:
-    """A half root of ours while it is made: it has gone, or become whole, when the block ends."""
+    """A partial root of ours while it is made; at the block's end it is either complete or removed."""
 
     def __init__(self, half: PartialRoot, descriptor: int) -> None:
         self._half = half
@@ -190,14 +190,14 @@ class _Claimed:
 
     def __exit__(self, *_: object) -> None:
         if os.path.lexists(self._half.path):
-            # moved first: its name is free for another while this one is removed. Nobody else moves what we hold
+            # renamed first, which frees its name. Nobody else moves it while we hold its lock
             remove_tree(_moved_away(self._half.path))
         os.close(self._descriptor)
 
 
 @contextmanager
 def _told(place: Path) -> Generator[None]:
-    """The kernel's refusals as errors of the store."""
+    """Map OS errors to errors of the store."""
     try:
         yield
     except OSError as error:
@@ -207,7 +207,7 @@ def _told(place: Path) -> Generator[None]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Of a directory: another one of the same name has another."""
+    """A directory's identity: differs for another one of the same name."""
     try:
         found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -217,7 +217,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def _gate(place: Path, checkpoint: Callable[[], None]) -> Generator[None]:
-    """The store's own lock, held for moments only."""
+    """The store's own lock, held briefly."""
     while (descriptor := lock_file(place / _GATE, wait=False)) is None:
         checkpoint()
         select.select((), (), (), _PAUSE_SECONDS)
@@ -228,7 +228,7 @@ def _gate(place: Path, checkpoint: Callable[[], None]) -> Generator[None]:
 
 
 class _Patience:
-    """A checkpoint for those who are not cancelled: a holder that stands still (it may be stopped) is not waited for."""
+    """A checkpoint with a timeout, for callers that are never cancelled: don't wait for a stopped lock holder."""
 
     def __init__(self) -> None:
         self._left = _SWEEP_ROUNDS
@@ -242,15 +242,15 @@ class _Patience:
 
 
 def _lock_of(half: Path) -> int | None:
-    """The lock of a half root whose maker is dead; None while that lives."""
+    """The lock of a partial root whose maker is dead; None while it lives."""
     return lock_file(half / _LOCK, wait=False)
 
 
 def _moved_away(path: Path) -> Path:
-    """Under a name of its own, from where it is removed."""
+    """Rename it to a unique name, from which it is removed."""
     place = Path(tempfile.mkdtemp(prefix=_REMOVING, dir=path.parent))
     try:
-        # onto the empty directory, which a rename replaces
+        # rename replaces the empty directory
         return path.rename(place)
     except OSError:
         place.rmdir()
@@ -258,7 +258,7 @@ def _moved_away(path: Path) -> Path:
 
 
 def _remove_unused(trash: Path | None) -> bool:
-    """Remove it unless somebody has it mounted; whether it is gone."""
+    """Remove it unless it is mounted somewhere; whether it is gone."""
     return trash is not None and not is_mounted(trash.name) and remove_tree(trash)
 
 
@@ -269,7 +269,7 @@ def _manifest(directory: Path) -> Print | None:
 
 
 def used_bytes(place: Path) -> int:
-    """By all roots that are there, and what those that are being made may come to have; each entry has `ENTRY_BYTES` more."""
+    """The size of all roots, including reservations of those being made; each entry counts `ENTRY_BYTES` extra."""
     used = 0
     for name in _names(place):
         manifest = _manifest(place / name)
@@ -289,7 +289,7 @@ def _names(place: Path) -> list[str]:
 
 
 def _dead(place: Path) -> Generator[Path]:
-    """What no living process makes or uses, one after the other. The caller holds the gate."""
+    """What no living process makes or uses. The caller holds the store's lock."""
     for name in _names(place):
         path = place / name
         if path.is_symlink() or not path.is_dir():
@@ -300,13 +300,13 @@ def _dead(place: Path) -> Generator[Path]:
                 if held is not None:
                     os.close(held)
                     yield path
-        # the latter was made by a katrio of before there were manifests
+        # roots without a manifest are from older versions of katrio
         elif (name.startswith(_REMOVING) or (_NAME.match(name) and not _manifest(path))) and not is_mounted(name):
             yield path
 
 
 def abandoned_images(place: Path) -> list[str]:
-    """The names below a store that a sweep would take, sorted; nothing of them is changed. Raises: OSError."""
+    """What a sweep would remove from a store, sorted; changes nothing. Raises: OSError."""
     if not os.access(place, os.W_OK) or why_not_ours(place):
         return []
     with _gate(place, _Patience()):
@@ -314,9 +314,9 @@ def abandoned_images(place: Path) -> list[str]:
 
 
 def sweep_images(place: Path) -> list[Swept]:
-    """Remove what killed makers left below a store, and roots that were moved away and are no longer used.
+    """Remove what killed makers left in a store, and moved-away roots that are no longer used.
 
-    A store that can't be looked through is not clean: a process that is stopped may hold its lock.
+    A store that can't be examined is reported as not clean: a stopped process may hold its lock.
     """
     if not os.access(place, os.W_OK) or why_not_ours(place):
         return []

@@ -1,1 +1,1 @@
-"""What starts or finds the guest of a sandbox: a process of this machine, an agent at an address, or none."""
+"""Starts or finds the guest of a sandbox: a local process, an agent at an address, or none."""

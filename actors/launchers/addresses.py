@@ -1,7 +1,7 @@
-"""A guest that listens in its run directory, reached at addresses of one's choice too.
+"""Makes a guest that listens in its run directory reachable at other addresses too.
 
-For `katrio guest`, whose clients are none of ours. What stands at the addresses passes bytes on: abstract names and vsock
-belong to a network namespace, and must be the host's and not the guest's own. Not for what the guest does.
+For `katrio guest`. Connections are relayed by the host process: abstract sockets and vsock belong to a network
+namespace, which must be the host's, not the guest's.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = ["serve_at"]
 async def serve_at(
     guest: Guest, addresses: Sequence[Address], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Lead clients to a running guest until cancelled; `task_status` is told once they can dial.
+    """Relay clients to a running guest until cancelled; reports `task_status` once they can dial.
 
     Args:
-        addresses: the agent's; or those of a hyperstart's control and stream channels.
+        addresses: the agent's; or hyperstart's control and stream channels.
 
     Raises:
         GuestDied: the guest ended.
@@ -41,7 +41,7 @@ async def serve_at(
     dialers = (channels.agent,) if channels.streams is None else (channels.agent, channels.streams)
     async with open_collapsing_nursery() as listeners:
         pairs = [(address, relay_to(dial)) for address, dial in zip(addresses, dialers, strict=True)]
-        # a kata agent takes a connection from each of its clients, a hyperstart one on each channel
+        # a kata agent accepts several clients, a hyperstart one per channel
         await listeners.start(partial(serve_addresses, several=channels.streams is None), pairs)
         task_status.started()
         reason = await guest.wait_gone()

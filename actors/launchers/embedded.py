@@ -1,6 +1,6 @@
-"""Guests on this machine: one process each, in a run directory of its own; and the images that they run.
+"""Guests on this machine: one process each, in its own run directory; and the images that they run.
 
-For systems of the embedded world. Not for what happens inside a guest: that is `actors.guest`, which runs in the
+For systems of the embedded world. The inside of a guest is `actors.guest`, which runs in the
 spawned process.
 """
 
@@ -37,20 +37,20 @@ __all__ = ["EmbeddedGuest", "EmbeddedGuests", "EmbeddedImages"]
 
 _log = logging.getLogger("katrio")
 
-# an orderly end, and more than the 10 s after which the launcher kills a guest that does not end: killed at that moment,
-# it would leave the guest's death to nobody that is waited for
+# an orderly shutdown, and more than the 10 s after which the launcher kills a guest: if the launcher were killed then,
+# nobody would wait for the guest's death
 ENDING_SECONDS = 15.0
 LOG_TAIL_BYTES = 2000
-# archives looked into or unpacked side by side: the threads of a process are for others too
+# archives examined or unpacked concurrently: the process's threads are needed elsewhere too
 IMAGES_AT_ONCE = 8
 
 
 class EmbeddedGuests:
     """Launches guests below `run_root`; see `actors.sandbox.GuestLauncher`.
 
-    `launcher`: its module, and words before the launcher's own.
+    `launcher`: its module, and arguments before the launcher's own.
 
-    Raises: InvalidArgument, when `limits` has what no guest could keep to.
+    Raises: InvalidArgument, when `limits` are impossible for a guest.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class EmbeddedGuests:
         self._limit_words = [word for told in guest_words(limits) for word in ("--limit", told)]
         self._protocol = protocol
         self._directories: dict[str, RunDirectory] = {}
-        # by sandbox: its launcher, and its guest once that answers
+        # by sandbox: its launcher process, and its guest once that answers
         self._running: dict[str, tuple[ChildProcess, EmbeddedGuest]] = {}
 
     def directory(self, sandbox: str) -> RunDirectory:
@@ -84,7 +84,7 @@ class EmbeddedGuests:
         return found
 
     async def kill(self, sandbox: str) -> None:
-        """Kill a running sandbox's guest, and wait until that is known. Raises: NotFound."""
+        """Kill a running sandbox's guest, and wait until its death is noticed. Raises: NotFound."""
         if sandbox not in self._running:
             raise NotFound(f"no guest runs for sandbox {sandbox!r}")
         launcher, guest = self._running[sandbox]
@@ -98,7 +98,7 @@ class EmbeddedGuests:
                 held.enter_context(held_log(directory))
                 child = await self._spawn(sandbox, directory)
             except OSError as error:
-                # its log may have been made
+                # its log may exist already
                 sweep_directory(directory.path)
                 failed = ResourceExhausted if is_exhaustion(error) else GuestDied
                 raise failed(f"sandbox {sandbox!r}: its guest can't be started: {error}") from error
@@ -136,7 +136,7 @@ class EmbeddedGuests:
         """Raises: OSError."""
         argv = [
             self._seams.processes.own_interpreter(),
-            # nothing from the working directory may be imported by a process of ours
+            # never import from the working directory
             "-P",
             "-m",
             *self._launcher,
@@ -153,7 +153,7 @@ class EmbeddedGuests:
         return await self._seams.processes.spawn(argv, env=self._environment, log=directory.log)
 
     async def _until_it_answers(self, guest: EmbeddedGuest, child: ChildProcess, directory: RunDirectory) -> None:
-        """Dial until it answers; a guest that dies by then is told at once and with its own words."""
+        """Dial until it answers; if the guest dies first, fails at once with the guest's own error text."""
         answered = False
         failure = ""
 
@@ -179,7 +179,7 @@ class EmbeddedGuests:
             raise GuestDied(f"the guest did not come up: {failure}{self._log_tail(directory)}")
 
     async def _end(self, child: ChildProcess, directory: RunDirectory) -> None:
-        """Orderly first, then by force; whatever is left of it is swept."""
+        """Shut it down in order, then by force; sweep whatever is left."""
         child.close_lifeline()
         with trio.move_on_after(ENDING_SECONDS) as ending:
             await child.wait()
@@ -190,7 +190,7 @@ class EmbeddedGuests:
         try:
             await self._seams.threads.run(partial(sweep_directory, directory.path))
         except OSError as error:
-            # its launcher has swept before it ended; what that could not, the next sweep finds
+            # the launcher has swept before it exited; a later sweep finds the rest
             _log.warning("the guest's directory %s could not be looked at: %s", directory.path, error)
 
     def _log_tail(self, directory: RunDirectory) -> str:
@@ -211,7 +211,7 @@ class EmbeddedGuest:
         self._reason = ""
 
     def tell_gone(self, reason: str) -> None:
-        """Its process has ended; the first to say so gives the reason."""
+        """Its process has ended; the first caller's reason counts."""
         self._reason = self._reason or reason
         self._gone.set()
 
@@ -236,9 +236,9 @@ class EmbeddedImages:
 
     async def resolve(self, image: str, *, spoilt: bool) -> str:
         """See `actors.sandbox.Images`. A cancel stops the unpacking, and removes what there is of it."""
-        # those that are there at once do not wait behind archives that somebody makes slow
+        # cached roots must not wait behind archives that are slow to unpack
         async with self._at_once if image.startswith(ARCHIVES) else nullcontext():
             return str(await self._seams.threads.run(partial(self._store.resolve, image)))
 
     async def release(self, rootfs: str) -> None:
-        """Roots are everybody's: nothing writes into one."""
+        """Roots are shared and read-only: nothing to do."""

@@ -1,8 +1,8 @@
-"""Guests that run already, started by somebody else: a Kata agent or a hyperstart at an address; and their roots.
+"""Guests that already run, started by somebody else: a Kata agent or a hyperstart at an address; and their roots.
 
-For systems whose agent's configuration names one. Such a guest has one sandbox at a time, and lives on when that ends, if it is
-made so; today's kata-agent is not, which is told by whoever wants it next. Each of its containers gets a throw-away copy of its image: what an agent does to roots is its own matter. Not for
-starting guests: `actors.launchers.embedded`.
+For systems whose agent configuration has an address. Such a guest has one sandbox at a time, and may survive its end;
+today's kata-agent does not, which the next user is told. Each container gets a disposable copy of its image, as an
+agent may modify roots.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Identify: TypeAlias = "Callable[[Channels, Limits], Awaitable[tuple[Identity, bo
 
 
 class Found(NamedTuple):
-    """Who answers; `unified`: whether its machine has control groups v2, where known."""
+    """Who answers; `unified`: whether its machine has cgroup v2, if known."""
 
     identity: Identity
     unified: bool | None
@@ -47,7 +47,7 @@ class Found(NamedTuple):
 
 @asynccontextmanager
 async def open_channels(chosen: ChosenAgent, *, told: Told | None = None) -> AsyncGenerator[Channels]:
-    """Dialers of an agent at its addresses; over a serial port that is one session, for as long as the context lasts.
+    """Dialers of an agent at its addresses; over a serial port they share one session, for the lifetime of the context.
 
     `told`: see `transports.agent_sockets.open_dialer`.
     """
@@ -60,7 +60,7 @@ async def open_channels(chosen: ChosenAgent, *, told: Told | None = None) -> Asy
 
 
 class ExternalGuests:
-    """See `actors.sandbox.GuestLauncher`. `channels` are open for as long as it lives."""
+    """See `actors.sandbox.GuestLauncher`. `channels` stay open for its lifetime."""
 
     def __init__(self, channels: Channels, chosen: ChosenAgent, limits: Limits) -> None:
         self._channels = channels
@@ -68,7 +68,7 @@ class ExternalGuests:
         self._limits = limits
         self._place = str(chosen.addresses[0]) if chosen.addresses else "its address"
         self._taken_by: str | None = None
-        # whose end it may not have outlived; and how long a new one is waited for then
+        # the sandbox with whose end the agent may have exited; and how long to wait for a new one then
         self._left_by: str | None = None
         self._again = False
         self._patience = limits.reconnect_seconds
@@ -76,14 +76,14 @@ class ExternalGuests:
     def connect(self, channels: Channels, limits: Limits) -> SandboxAgent:
         """See `actors.agents.base.AgentFactory`."""
         if self._again and self._chosen.identify is None:
-            # a real hyperstart has had its host, and says nothing to another
+            # a real hyperstart that had a host sends no READY to another
             limits = replace(limits, guest_start_seconds=limits.reconnect_seconds)
         return self._chosen.connect(channels, limits)
 
     async def identify(self) -> Found:
-        """Ask who answers. Raises: KatrioError: nobody; GuestDied: it ended with the sandbox that it had."""
+        """Ask who answers. Raises: KatrioError: nobody; GuestDied: it ended with its last sandbox."""
         if self._chosen.identify is None:
-            # no question tells a hyperstart of ours from a real one, and a real one has one host in its life
+            # no request tells our hyperstart from a real one, and a real one serves one host in its life
             await trio.lowlevel.checkpoint()
             return Found(Identity(AgentKind.HYPERSTART), None)
         if self._left_by is None:
@@ -91,7 +91,7 @@ class ExternalGuests:
         return Found(*await self._identify_again(self._chosen.identify, self._left_by))
 
     async def _identify_again(self, identify: Identify, left_by: str) -> tuple[Identity, bool | None]:
-        """It may have ended with the sandbox that it had, and be started again soon. Raises: GuestDied."""
+        """It may have exited with its last sandbox, and be restarted soon. Raises: GuestDied."""
         end = trio.current_time() + self._patience
         while True:
             left = max(end - trio.current_time(), self._limits.answer_grace_seconds)
@@ -101,7 +101,7 @@ class ExternalGuests:
                 if trio.current_time() < end:
                     await trio.sleep(self._limits.reconnect_pause_seconds)
                     continue
-                # whoever waited for a new one once need not wait once more
+                # wait for a new one only once
                 self._patience = 0.0
                 raise GuestDied(
                     f"the agent at {self._place} has ended, with sandbox {left_by!r}, as today's kata-agent does: start a new one "
@@ -137,16 +137,16 @@ class ExternalGuest:
         self.channels = channels
 
     async def wait_gone(self) -> str:
-        """Never: its end is told by its links, or by its silence."""
+        """Never returns: its end shows in its links, or in failed health checks."""
         await trio.sleep_forever()
         raise AssertionError
 
     def kill(self) -> None:
-        """It is somebody else's."""
+        """A no-op: it is not ours."""
 
 
 class PrivateImages:
-    """See `actors.sandbox.Images`: every root that an agent may spoil is a copy of its own."""
+    """See `actors.sandbox.Images`: every root that the agent may modify is a private copy."""
 
     def __init__(self, store: ImageStore, roots: Roots, seams: Seams) -> None:
         self._store = store
@@ -154,7 +154,7 @@ class PrivateImages:
         self._seams = seams
 
     async def resolve(self, image: str, *, spoilt: bool) -> str:
-        """See `actors.sandbox.Images`; and ResourceExhausted, PermissionDenied: it can't be copied."""
+        """See `actors.sandbox.Images`; also ResourceExhausted, PermissionDenied: it can't be copied."""
 
         def resolve() -> str:
             found = str(self._store.resolve(image))
@@ -163,7 +163,7 @@ class PrivateImages:
         return await self._seams.threads.run(resolve)
 
     async def release(self, rootfs: str) -> None:
-        """Its copy is removed."""
+        """Remove its copy."""
         await self._seams.threads.run(partial(self._roots.remove, rootfs))
 
 
@@ -171,7 +171,7 @@ class PrivateImages:
 async def open_private_images(
     store: ImageStore, place: Path, seams: Seams, limits: Limits, *, share: Path | None = None
 ) -> AsyncGenerator[PrivateImages]:
-    """Copies of what `store` has, gone at the end, below `place` or in a share (see `open_roots`). Raises: PermissionDenied."""
+    """Copies of roots in `store`, removed at the end, below `place` or in a share (see `open_roots`). Raises: PermissionDenied."""
     opened = open_roots(place, limits, seams.threads.checkpoint, share=share)
     roots = await seams.threads.run(opened.__enter__)
     try:

@@ -1,6 +1,6 @@
 """No guest at all, for an agent that contacts none (noop).
 
-For composing a system around such an agent. Not a stand-in for a guest: whoever dials it is refused.
+Dialling it is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _AbsentGuest:
         raise AssertionError
 
     def kill(self) -> None:
-        """Nothing is there."""
+        """Nothing to kill."""
 
 
 async def _refuse() -> trio.abc.Stream:
@@ -38,12 +38,12 @@ async def launch_nothing(sandbox: str, *, task_status: trio.TaskStatus[_AbsentGu
 
 
 class AnyImage:
-    """See `actors.sandbox.Images`: every name will do, as nothing is unpacked."""
+    """See `actors.sandbox.Images`: accepts any name, as nothing is unpacked."""
 
     async def resolve(self, image: str, *, spoilt: bool) -> str:
-        """The root of nothing."""
+        """A placeholder."""
         await trio.lowlevel.checkpoint()
         return "/"
 
     async def release(self, rootfs: str) -> None:
-        """Roots are everybody's: nothing writes into one."""
+        """Nothing to do."""

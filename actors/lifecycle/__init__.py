@@ -1,5 +1,4 @@
-"""What may follow what: one transition table for each state machine, and which verb is allowed where.
+"""State machines: one transition table each for sandbox, container and process, and where each verb is allowed.
 
-For sandbox, container and process, on the host and in the guest alike. Pure: no clock, no I/O, no memory
-of its own. Not for doing anything.
+Used by host and guest alike. Pure: no clock, no I/O, no state of its own.
 """

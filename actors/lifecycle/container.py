@@ -1,7 +1,7 @@
 """The container's state machine.
 
-For the container actor on the host and the machine of the guest. Not for the processes inside: see `process`.
-Source of the rules: virtcontainers' state checks, with the transient states that concurrent callers need.
+Used by the host's container actor and the guest's model. The rules are virtcontainers' state checks, plus the transient
+states that concurrent callers need.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CONTAINER = Lifecycle(
         (_S.STARTING, _E.STOP): _S.STOPPING,
         (_S.RUNNING, _E.STOP): _S.STOPPING,
         (_S.PAUSED, _E.STOP): _S.STOPPING,
-        # init may end in any state in which it exists, a frozen one by SIGKILL
+        # the init may end in any state in which it exists, even a frozen one, by SIGKILL
         (_S.READY, _E.EXITED): _S.STOPPED,
         (_S.STARTING, _E.EXITED): _S.STOPPED,
         (_S.RUNNING, _E.EXITED): _S.STOPPED,

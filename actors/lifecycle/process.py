@@ -1,6 +1,6 @@
 """The state machine of one process: a container's init or an exec.
 
-For the guest's machine and the container actor. Not for the container around it: see `container`.
+Used by the guest's model and the container actor.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _THERE = frozenset({_S.READY, _S.RUNNING, _S.EXITED})
 PROCESS = Lifecycle(
     noun="process",
     transitions={
-        # an init waits to be started; an exec runs at once
+        # an init waits for its start; an exec runs at once
         (_S.CREATING, _E.CREATED): _S.READY,
         (_S.CREATING, _E.STARTED): _S.RUNNING,
         (_S.READY, _E.STARTED): _S.RUNNING,

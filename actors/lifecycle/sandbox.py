@@ -1,6 +1,6 @@
 """The sandbox's state machine.
 
-For the sandbox actor. Not for its containers: their states are their own.
+Used by the sandbox actor. Containers have states of their own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The states of a sandbox and of a container.
 
-For the transition tables beside this file, and for the table of verbs (`actors.wire.verbs`), which says in which of them each
-verb is allowed. Not for how one state becomes another.
+Used by the transition tables beside this file, and by the verbs' declarations (`actors.wire.verbs`), which list the
+states in which each verb is allowed.
 """
 
 from __future__ import annotations

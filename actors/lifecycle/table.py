@@ -1,6 +1,6 @@
-"""The shape of a transition table and the one way to apply it.
+"""The type of a transition table, and how it is applied.
 
-For the tables of this package. Not for holding a state: whoever owns one stores what `move` returns.
+It holds no state: the owner stores what `move` returns.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ E = TypeVar("E", bound=StrEnum)
 
 @dataclass(frozen=True)
 class Lifecycle(Generic[S, E]):
-    """One machine: `transitions[state, event]` is the next state, `verbs[verb]` where the verb is allowed.
+    """A state machine: `transitions[state, event]` is the next state, `verbs[verb]` the states in which it is allowed.
 
-    What a caller may do instead ends an error's message: `instead[verb, state]`, or `advice[state]` for every verb that has
-    none of its own. In the state `lost` there is no guest to do anything.
+    An error message ends with what the caller can do instead: `instead[verb, state]`, or else `advice[state]`.
+    In the state `lost` no verb needs advice: there is no guest.
     """
 
     noun: str
@@ -41,7 +41,7 @@ class Lifecycle(Generic[S, E]):
         """The state after `event`.
 
         Raises:
-            InternalError: the event can't happen in this state: a bug of the caller, who had to check the verb.
+            InternalError: impossible in this state: a bug of the caller, which had to check the verb.
         """
         after = self.transitions.get((state, event))
         if after is None:
@@ -61,7 +61,7 @@ class Lifecycle(Generic[S, E]):
 
         Raises:
             GuestDied: the state is `lost`.
-            InvalidTransition: any other. Both have `state` and `verb` in their details; the message says what to do.
+            InvalidTransition: any other state. Both have `state` and `verb` in their details; the message gives advice.
         """
         allowed = self.verbs[verb]
         if state in allowed:
@@ -78,5 +78,5 @@ class Lifecycle(Generic[S, E]):
 
 
 def states_of(verbs: Mapping[str, Verb[Any, Any]], kind: type[S]) -> Mapping[str, frozenset[S]]:
-    """Where each verb is allowed, as its declaration says; without those that are not checked."""
+    """The states in which each verb is allowed, from its declaration; verbs without a check are omitted."""
     return {name: frozenset(map(kind, verb.states)) for name, verb in verbs.items() if verb.states}

@@ -1,6 +1,6 @@
-"""The built-in minimal root: this machine's static busybox, a link for each of its applets, and two lines of users.
+"""The built-in minimal root: this machine's static busybox, a link for each of its applets, and passwd and group.
 
-For the image store, which keeps it, and for whoever asks whether it can be made. Not for any other image.
+The image store keeps it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ INSTALL = "install Debian's busybox-static (apt-get install busybox-static)"
 
 
 def _is_static_elf(path: Path) -> bool:
-    """Whether an ELF file names no program interpreter, that is, needs no shared libraries."""
+    """Whether an ELF file has no program interpreter, i.e. needs no shared libraries."""
     with path.open("rb") as file:
         head = file.read(4096)
     if head[:4] != b"\x7fELF" or head[4] not in (1, 2):
@@ -60,7 +60,7 @@ def _is_static_elf(path: Path) -> bool:
 
 
 def find_static_busybox(candidates: Sequence[str] = _CANDIDATES) -> Path | None:
-    """The first static busybox of this machine; None when there is none."""
+    """The first static busybox on this machine; None if there is none."""
     for candidate in candidates:
         path = Path(candidate)
         if path.is_file() and os.access(path, os.X_OK) and _is_static_elf(path):
@@ -69,7 +69,7 @@ def find_static_busybox(candidates: Sequence[str] = _CANDIDATES) -> Path | None:
 
 
 def end_of_child(pid: int) -> int:
-    """The wait status of a child that has closed its output; 0 in a program that ignores SIGCHLD, which never learns it."""
+    """The wait status of a child that has closed its output; 0 if SIGCHLD is ignored, as the status is lost then."""
     try:
         return os.waitpid(pid, 0)[1]
     except ChildProcessError:
@@ -77,7 +77,7 @@ def end_of_child(pid: int) -> int:
 
 
 def _applets(busybox: Path) -> list[str]:
-    """The names that this busybox answers to."""
+    """The applets of this busybox."""
     read_end, write_end = os.pipe()
     pid = os.posix_spawn(
         busybox,
@@ -94,7 +94,7 @@ def _applets(busybox: Path) -> list[str]:
 
 
 def fill_root(root: Path, busybox: Path) -> None:
-    """Make the root in an empty directory, modes its own whatever the umask. Raises: NotFound (no proper busybox), OSError."""
+    """Make the root in an empty directory, with modes independent of the umask. Raises: NotFound (no proper busybox), OSError."""
     root.chmod(0o755)
     for name in _DIRECTORIES:
         (root / name).mkdir()

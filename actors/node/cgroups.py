@@ -1,8 +1,8 @@
-"""Control groups by direct file access: freeze, thaw, kill, count and remove one group in every hierarchy.
+"""Cgroups by direct file access: freeze, thaw, kill, count and remove a group in every hierarchy.
 
-For the guest's engines (which drive their containers' groups), for the sweep of a dead guest, and for probes
-that must ask the kernel instead of the guest. Knows v1, hybrid and v2-only trees. Not for limits or
-statistics, and never for a group outside `/katrio`: membership below it is the proof that a process is ours.
+For the guest's engines (for their containers' groups), for sweeping dead guests, and for probes
+that must ask the kernel instead of the guest. Supports v1, hybrid and v2-only trees. Never touches a
+group outside `/katrio`: membership below it is the proof that a process is ours.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 class CgroupKind(StrEnum):
-    """Which tree this machine mounts; `NONE` where there is none (a minimal chroot)."""
+    """Which cgroup version this machine mounts; `NONE` where there is none (a minimal chroot)."""
 
     V1 = "v1"
     HYBRID = "hybrid"
@@ -62,7 +62,7 @@ class CgroupKind(StrEnum):
 
 
 class FreezerState(StrEnum):
-    """What the kernel says of one group; `ABSENT` when it has no such group, or no freezer."""
+    """The kernel's state of one group; `ABSENT` if it has no such group, or no freezer."""
 
     FROZEN = "frozen"
     FREEZING = "freezing"
@@ -72,20 +72,20 @@ class FreezerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """One mounted tree; `controllers` is empty for v2, whose freezer and kill are part of the core."""
+    """One mounted hierarchy; `controllers` is empty for v2, whose freezer and kill are in its core."""
 
     mount: Path
     version: Literal[1, 2]
     controllers: frozenset[str] = frozenset()
 
     def directory(self, group: str) -> Path:
-        """Where `group` (absolute, as in an OCI `cgroupsPath`) lies in this tree."""
+        """The directory of `group` (absolute, as in an OCI `cgroupsPath`) in this hierarchy."""
         return self.mount / group.lstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
 class CgroupLayout:
-    """Every hierarchy of a machine, in the order in which they were mounted."""
+    """Every hierarchy of a machine, in mount order."""
 
     hierarchies: tuple[Hierarchy, ...]
 
@@ -93,20 +93,20 @@ class CgroupLayout:
     def kind(self) -> CgroupKind:
         versions = {hierarchy.version for hierarchy in self.hierarchies}
         if versions == {1, 2}:
-            # a v1 tree without controllers (systemd's own) beside v2 would still be driven as v2 by the runtimes
+            # runtimes would treat a v1 tree without controllers (systemd's own) beside v2 as v2
             return CgroupKind.HYBRID
         return {0: CgroupKind.NONE, 1: CgroupKind.V1, 2: CgroupKind.V2}[max(versions, default=0)]
 
     @property
     def freezer(self) -> Hierarchy | None:
-        """The tree whose freezer an OCI runtime's containers are in; None when there is none."""
+        """The hierarchy with the freezer used for an OCI runtime's containers; None if there is none."""
         for hierarchy in self.hierarchies:
             if "freezer" in hierarchy.controllers:
                 return hierarchy
         return self.hierarchies[0] if self.kind is CgroupKind.V2 else None
 
     def controller(self, name: str) -> Hierarchy | None:
-        """The tree that has this controller (`memory`, `cpu`, ...); v2 has them all in one. None when there is none."""
+        """The hierarchy with this controller (`memory`, `cpu`, ...); v2 has all in one. None if there is none."""
         for hierarchy in self.hierarchies:
             if name in hierarchy.controllers:
                 return hierarchy
@@ -114,7 +114,7 @@ class CgroupLayout:
 
 
 def parse_layout(mountinfo: str) -> CgroupLayout:
-    """The layout that a `/proc/PID/mountinfo` describes; a hierarchy mounted twice counts once."""
+    """The layout in a `/proc/PID/mountinfo`; a hierarchy mounted twice counts once."""
     found: dict[tuple[int, frozenset[str]], Hierarchy] = {}
     for line in mountinfo.splitlines():
         left, separator, right = line.partition(" - ")
@@ -136,17 +136,17 @@ def read_layout() -> CgroupLayout:
 
 
 def sandbox_group(sandbox_directory: str) -> str:
-    """The group above all containers of one sandbox; named after its run directory, which is unique."""
+    """The parent group of all containers of one sandbox; named after its run directory, which is unique."""
     return f"{PARENT}/{sandbox_directory}"
 
 
 def container_group(sandbox_directory: str, container: str) -> str:
-    """The group of one container, as given to the runtime as `cgroupsPath`."""
+    """The group of one container, passed to the runtime as `cgroupsPath`."""
     return f"{PARENT}/{sandbox_directory}/{container}"
 
 
 def freezer_state(layout: CgroupLayout, group: str) -> FreezerState:
-    """What the kernel says now; reads files only, for any process that may see them."""
+    """The kernel's current state; only reads files, so any process that can see them may call it."""
     freezer = layout.freezer
     if freezer is None:
         return FreezerState.ABSENT
@@ -165,7 +165,7 @@ def freezer_state(layout: CgroupLayout, group: str) -> FreezerState:
 
 
 def set_frozen(layout: CgroupLayout, group: str, frozen: bool) -> None:
-    """Ask for a freeze or a thaw; a freeze has happened once `freezer_state` says so.
+    """Request a freeze or a thaw; a freeze is complete once `freezer_state` says so.
 
     Raises:
         FileNotFoundError: no such group, or no freezer on this machine.
@@ -187,7 +187,7 @@ def group_exists(layout: CgroupLayout, group: str) -> bool:
 
 
 def make_group(layout: CgroupLayout, group: str) -> None:
-    """Make the group in every hierarchy, so that it stands while its parent is tidied by others.
+    """Make the group in every hierarchy, and keep it although others may be removing its parent.
 
     Raises:
         OSError: not permitted.
@@ -198,11 +198,11 @@ def make_group(layout: CgroupLayout, group: str) -> None:
                 hierarchy.directory(group).mkdir(parents=True, exist_ok=True)
                 break
             except FileNotFoundError:
-                continue  # the parent was removed between its making and ours
+                continue  # the parent was removed in between
 
 
 def hold_group(layout: CgroupLayout, group: str) -> int | None:
-    """Make the group, and hold it until the returned descriptor (shared with forks) is closed everywhere; None without groups.
+    """Make the group, and hold it until the returned descriptor (shared with forks) is closed everywhere; None without cgroups.
 
     Raises:
         OSError: not permitted.
@@ -214,7 +214,7 @@ def hold_group(layout: CgroupLayout, group: str) -> int | None:
             if held is not None:
                 take_lock(held, shared=True, wait=True)
         except FileNotFoundError:
-            continue  # a sweep took it, which nobody held yet, for a dead one's
+            continue  # a sweep removed it as abandoned, before it was held
         if held is None or group_exists(layout, group):
             return held
         os.close(held)
@@ -226,7 +226,7 @@ def group_is_held(layout: CgroupLayout, group: str) -> bool:
     try:
         held = _open_group(layout, group)
     except FileNotFoundError:
-        return False  # the rest of one that was removed
+        return False  # partly removed
     except OSError:
         return True
     if held is None:
@@ -240,7 +240,7 @@ def group_is_held(layout: CgroupLayout, group: str) -> bool:
 
 
 def _open_group(layout: CgroupLayout, group: str) -> int | None:
-    """Its directory in one of the trees, the same one for everybody. Raises: OSError."""
+    """Its directory, in the same hierarchy for every caller. Raises: OSError."""
     tree = layout.freezer or next(iter(layout.hierarchies), None)
     return None if tree is None else os.open(tree.directory(group), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
@@ -255,7 +255,7 @@ def groups(layout: CgroupLayout) -> list[str]:
 
 
 def sweep_orphan(layout: CgroupLayout, group: str, *, rounds: int = 100) -> bool:
-    """Thaw and remove a group, killing nobody; whether nothing is left after `rounds` of 5 ms."""
+    """Thaw and remove a group, without killing; whether nothing is left after `rounds` of 5 ms."""
     thaw_tree(layout, group)
     for _ in range(rounds):
         if remove_group(layout, group):
@@ -267,7 +267,7 @@ def sweep_orphan(layout: CgroupLayout, group: str, *, rounds: int = 100) -> bool
 
 def _bottom_up(directory: Path) -> Iterator[Path]:
     try:
-        # no directory below it: a look at all of its files is spared, on v1 a dozen times for one container
+        # no subdirectory: skips listing all of its files, on v1 a dozen times per container
         leaf = directory.stat().st_nlink == 2
     except OSError:
         return
@@ -279,10 +279,10 @@ def _bottom_up(directory: Path) -> Iterator[Path]:
 
 
 def members(layout: CgroupLayout, group: str) -> list[int]:
-    """Pids below `group` in any hierarchy, sorted, each once; a pid of another namespace can't be named and is left out.
+    """Pids below `group` in any hierarchy, sorted and unique; processes outside this pid namespace are omitted.
 
     Raises:
-        OSError: no descriptor is left to look with.
+        OSError: no file descriptor is left.
     """
     found: dict[int, None] = {}
     for hierarchy in layout.hierarchies:
@@ -293,14 +293,14 @@ def members(layout: CgroupLayout, group: str) -> list[int]:
                 raise_if_exhausted(error)
                 continue
             for pid in text.split():
-                # the kernel writes 0 for a process that this pid namespace can't see: kill(0) would be ourselves
+                # the kernel shows a process outside this pid namespace as 0, and kill(0) would hit our own process group
                 if pid != "0":
                     found[int(pid)] = None
     return sorted(found)
 
 
 def kill_members(layout: CgroupLayout, group: str) -> int:
-    """SIGKILL to each present member; how many there were. Safe against reused pids only while frozen."""
+    """SIGKILL each current member; returns how many there were. Safe against pid reuse only while frozen."""
     own = os.getpid()
     pids = [pid for pid in members(layout, group) if pid != own]
     for pid in pids:
@@ -312,7 +312,7 @@ def kill_members(layout: CgroupLayout, group: str) -> int:
 
 
 def thaw_tree(layout: CgroupLayout, group: str) -> None:
-    """Thaw every group below `group` and it itself; missing ones are no errors."""
+    """Thaw `group` and every group below it; missing ones are no errors."""
     freezer = layout.freezer
     if freezer is None:
         return
@@ -324,7 +324,7 @@ def thaw_tree(layout: CgroupLayout, group: str) -> None:
 
 
 def remove_group(layout: CgroupLayout, group: str) -> bool:
-    """Remove the group and those below it in every hierarchy; whether nothing is left (a dying member keeps it)."""
+    """Remove the group and those below it in every hierarchy; whether nothing is left (a dying member prevents it)."""
     clean = True
     for hierarchy in layout.hierarchies:
         for directory in _bottom_up(hierarchy.directory(group)):
@@ -338,7 +338,7 @@ def remove_group(layout: CgroupLayout, group: str) -> bool:
 
 
 def _tidy_parent(layout: CgroupLayout) -> None:
-    """Remove the parent of all sandboxes where it has no more."""
+    """Remove the common parent of all sandboxes if it is empty."""
     for hierarchy in layout.hierarchies:
         try:
             hierarchy.directory(PARENT).rmdir()
@@ -347,18 +347,18 @@ def _tidy_parent(layout: CgroupLayout) -> None:
 
 
 def sweep_group(layout: CgroupLayout, group: str, *, rounds: int = 400) -> bool:
-    """Kill all that is below `group` and remove it; whether nothing is left after `rounds` of 5 ms.
+    """Kill everything below `group` and remove it; whether nothing is left after `rounds` of 5 ms.
 
-    Frozen first, so that no fork escapes and no pid is reused between its reading and its kill; thawed after,
-    since on v1 a frozen process does not even die of SIGKILL.
+    Frozen first, so that no fork escapes and no pid is reused between reading and killing; thawed after,
+    since on v1 a frozen process does not die of SIGKILL.
     """
     for _ in range(rounds):
         if not group_exists(layout, group):
             return True
-        # what runs out (of the whole machine, at worst) may be there again in the next round
+        # an exhausted resource may be available again in the next round
         with suppress(OSError):
             if members(layout, group):
-                # without a freezer the kills are repeated until nobody is left
+                # without a freezer, kill repeatedly until none is left
                 with suppress(OSError):
                     set_frozen(layout, group, frozen=True)
                 kill_members(layout, group)

@@ -1,9 +1,9 @@
-"""Copies of unpacked roots, for whoever may not have the root itself: an agent that is not ours, a kernel that lays no layer over it.
+"""Copies of unpacked roots, for agents that are not ours, and for kernels that refuse an overlay.
 
-A root is whatever its user says, so nothing in it is trusted: a copy can be ended at each entry and each MiB, has bounds, reads
-regular files alone, and of these what they had when they were looked at, so that a file of the kernel's that never ends is
-none. Holes stay holes. Where the file system can share blocks (FICLONE) a copy costs next to nothing. Standard library only.
-Blocking. Not for keeping copies (`roots`).
+A root's content is untrusted: a copy can be cancelled at each entry and each MiB, is bounded, reads only regular
+files, and of these at most the size seen beforehand, so that an endless kernel file is harmless. Holes stay
+holes. Where the file system can share blocks (FICLONE) a copy costs almost nothing. Standard library only.
+Blocking. Copies are kept in `roots`.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = ["check_root", "copy_root"]
 # linux/fs.h: _IOW(0x94, 9, int)
 _FICLONE = 0x40049409
 _CHUNK_BYTES = 1024 * 1024
-# st_blocks counts these, whatever the file system's own blocks are (stat(2))
+# unit of st_blocks, independent of the file system's block size (stat(2))
 _BLOCK_BYTES = 512
-# file systems whose files are views of the kernel: there is nothing in them to run, and reading them may wait, act or never end
+# pseudo file systems: nothing in them can be run, and reading their files may block, have side effects or never end
 _VIEWS = frozenset(
     [
         "autofs",
@@ -59,12 +59,12 @@ _VIEWS = frozenset(
         "tracefs",
     ]
 )
-# of a line of /proc/PID/mountinfo (proc_pid_mountinfo(5)): the device, and after the separator the type
+# fields of a line of /proc/PID/mountinfo (proc_pid_mountinfo(5)): the device, and after the separator the type
 _DEVICE, _SEPARATOR = 2, " - "
 
 
 def check_root(root: Path, *, field: str = "image") -> None:
-    """Raises: InvalidArgument: it lies in a file system that holds no files of anybody's, as /proc; NotFound: nothing is there."""
+    """Raises: InvalidArgument: it is on a pseudo file system, as /proc; NotFound: it does not exist."""
     try:
         device = root.stat().st_dev
     except (OSError, ValueError) as error:
@@ -91,22 +91,22 @@ def copy_root(
     field: str = "image",
     name: str = "",
 ) -> None:
-    """Copy a directory with its modes, owners, links and attributes to `target`, which must not be there. All of it or nothing.
+    """Copy a directory with modes, owners, links and attributes to `target`, which must not exist. All or nothing.
 
-    Other file systems that are mounted in it, sockets, and without root devices, stay out, as does the copy itself where it
-    lies in the original.
+    Skipped are other file systems mounted in it, sockets, devices if not root, and the copy itself where it
+    lies within the original.
 
     Args:
         most_bytes: of files, holes not counted.
         most_entries: files and directories.
-        checkpoint: called wherever it can stop; what it raises ends the copy.
-        field, name: how errors call the root; by default as `source`.
+        checkpoint: called wherever it can stop; an exception from it aborts the copy.
+        field, name: the root's name in errors; by default as `source`.
 
     Raises:
-        NotFound: there is no such directory.
+        NotFound: no such directory.
         InvalidArgument: see `check_root`.
-        ResourceExhausted: it has more than it may, or the disk is full.
-        PermissionDenied: a part of it can't be read, or the copy not be written.
+        ResourceExhausted: over a bound, or the disk is full.
+        PermissionDenied: a part can't be read, or the copy can't be written.
     """
     check_root(source, field=field)
     name = name or str(source)
@@ -150,14 +150,14 @@ class _Copy:
         self._device = source.stat().st_dev
         self._root = os.geteuid() == 0
         self._entries = self._bytes = 0
-        # the first copy of a file with several names; an overlay's files have the devices of its layers
+        # the first copy of a hard-linked file; on an overlay, files have the device numbers of its layers
         self._linked: dict[tuple[int, int], Path] = {}
         self._directories: list[tuple[Path, Path]] = []
 
     def run(self) -> None:
         self._directories.append((self._source, self._target))
         own: tuple[int, int] | None = None
-        # it grows meanwhile
+        # may grow during the loop
         for source_directory, target_directory in self._directories:
             target_directory.mkdir(mode=0o700)
             own = own or _identity(target_directory.lstat())
@@ -167,7 +167,7 @@ class _Copy:
                     found = entry.stat(follow_symlinks=False)
                     if _identity(found) != own:
                         self._entry(Path(entry.path), target_directory / entry.name, found)
-        # last, and the innermost first: it may take the right to write away
+        # last, and innermost first: the mode may remove our write permission
         for source_directory, target_directory in reversed(self._directories):
             self._checkpoint()
             self._dress(source_directory, target_directory, source_directory.stat(follow_symlinks=False))
@@ -197,7 +197,7 @@ class _Copy:
         self._dress(source, target, found)
 
     def _file(self, source: Path, target: Path) -> None:
-        # it may have become a pipe or a link since it was looked at
+        # it may have been replaced by a fifo or a symlink
         read = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             found = os.fstat(read)
@@ -247,10 +247,10 @@ class _Copy:
             os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
         if not stat.S_ISLNK(found.st_mode):
             target.chmod(stat.S_IMODE(found.st_mode))
-        # after the owner: a change of that drops a file's capabilities
+        # after chown, which drops a file's capabilities
         with suppress(OSError):  # a file system without attributes
             for name in os.listxattr(source, follow_symlinks=False):
-                with suppress(OSError):  # one that is not ours to give
+                with suppress(OSError):  # one that we may not set
                     value = os.getxattr(source, name, follow_symlinks=False)
                     os.setxattr(target, name, value, follow_symlinks=False)
         os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
@@ -261,10 +261,10 @@ def _identity(found: os.stat_result) -> tuple[int, int]:
 
 
 def _data(read: int, position: int, size: int) -> tuple[int, int]:
-    """Where the next data of a file begins and ends; the file's end twice when there is none."""
+    """Start and end of the next data in a file; twice the file size if there is none."""
     try:
         start = os.lseek(read, position, os.SEEK_DATA)
         return min(start, size), min(os.lseek(read, start, os.SEEK_HOLE), size)
     except OSError as error:
-        # a file system that can't tell has data alone
+        # a file system without SEEK_DATA: treat all as data
         return (size, size) if error.errno == errno.ENXIO else (position, size)

@@ -1,7 +1,7 @@
-"""What runs out in a process of ours, told as such: descriptors, memory, processes, disk.
+"""Detects exhausted resources of our own processes: file descriptors, memory, processes, disk.
 
-For guest and host, around what makes something new, and for every look at the machine: one that could not be made has
-seen nothing, and must not be taken for "not there". Not for limits of a container: those are its own to meet.
+Used in guest and host, around whatever creates something, and around every inspection of the machine: one that failed
+has seen nothing, and must not be taken for "not there". Container limits are reported separately.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC,
 
 
 def is_exhaustion(error: OSError) -> bool:
-    """Whether something ran out, and the same call may go well later."""
+    """Whether a resource ran out, so that the same call may succeed later."""
     return error.errno in _ERRORS
 
 
 def raise_if_exhausted(error: OSError) -> None:
-    """In place of an answer that a look, which could not be made, can't give. Raises: OSError, the same."""
+    """Raises: the same OSError if a resource ran out, so that a failed inspection yields no wrong answer."""
     if is_exhaustion(error):
         raise error
 
 
 @contextmanager
 def told_when_exhausted(what: str) -> Generator[None]:
-    """Raises: ResourceExhausted for an OSError that says so; others pass."""
+    """Raises: ResourceExhausted for an OSError of exhaustion; others pass."""
     try:
         yield
     except OSError as error:

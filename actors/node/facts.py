@@ -1,7 +1,7 @@
-"""What this machine can do, and which engine follows from it.
+"""This machine's capabilities, and the engine chosen from them.
 
-For the choice of an engine, the command line's `doctor`, and tests that need a runtime. `read_facts` looks, and
-`choose_engine` decides without looking. Not for what one sandbox has: that is its guest's to say.
+For choosing an engine, the `doctor` command, and tests that need a runtime. `read_facts` inspects the machine;
+`choose_engine` is pure.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from actors.node.cgroups import CgroupKind, read_layout
 __all__ = ["AUTO", "ENGINES", "RUNTIMES", "Facts", "Tool", "choose_engine", "find_runtime", "missing_for", "read_facts"]
 
 AUTO = "auto"
-# OCI runtimes in the order in which they are preferred, then what needs none
+# OCI runtimes in order of preference, then the engine that needs none
 RUNTIMES = ("runc", "crun")
 ENGINES = (*RUNTIMES, "processes")
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One program that was found, and the first line of its `--version`."""
+    """One installed program, and the first line of its `--version`."""
 
     path: str
     version: str
@@ -33,7 +33,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One look at this machine."""
+    """A snapshot of this machine."""
 
     root: bool
     runc: Tool | None
@@ -46,7 +46,7 @@ class Facts:
 
 
 def find_runtime(name: str) -> str | None:
-    """Where a runtime's program is; system directories count even when PATH lacks them. None when it is not here."""
+    """The path of a runtime's program, also in system directories missing from PATH; None if not installed."""
     return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
 
 
@@ -82,7 +82,7 @@ def _user_namespaces(root: bool) -> bool:
 
 
 def read_facts() -> Facts:
-    """Look at this machine. Runs `runc --version` and `crun --version` (a few ms each); changes nothing."""
+    """Inspect this machine. Runs `runc --version` and `crun --version` (a few ms each); changes nothing."""
     layout = read_layout()
     busybox = find_static_busybox()
     filesystems = Path("/proc/filesystems").read_text().split()
@@ -101,7 +101,7 @@ def read_facts() -> Facts:
 
 
 def missing_for(facts: Facts, runtime: str) -> str:
-    """Why this OCI runtime can't be used here, and what to install; empty when nothing is known to be missing."""
+    """Why this OCI runtime can't be used here, and what to install; empty if nothing is known to be missing."""
     if getattr(facts, runtime) is None:
         return f"no {runtime} here (apt-get install {runtime})"
     if not facts.root:
@@ -115,8 +115,8 @@ def choose_engine(facts: Facts, wanted: str = AUTO) -> tuple[str, str]:
     """The engine's name, and the reason in one line.
 
     Raises:
-        InvalidArgument: no engine has that name.
-        Unsupported: it was named, and this machine can't run it; says what to do.
+        InvalidArgument: unknown engine.
+        Unsupported: this machine can't run the named engine; says what to do.
     """
     if wanted not in (AUTO, *ENGINES):
         raise InvalidArgument(f"engine {wanted!r}: need {AUTO} or one of {', '.join(ENGINES)}", field="engine")

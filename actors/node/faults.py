@@ -1,7 +1,6 @@
-"""Breaking parts of the embedded world on purpose, past actors, agent and guest.
+"""Fault injection in the embedded world, bypassing actors, agent and guest.
 
-For scenarios' `fault` steps. Kills nothing but the one child of a launcher that the caller itself has spawned.
-Not for orderly ends: a launcher ends its guest when its lifeline closes.
+For scenarios' `fault` steps. Kills only the child of a launcher that the caller itself spawned.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ __all__ = ["kill_guest"]
 
 
 def kill_guest(launcher: int) -> None:
-    """SIGKILL to the guest that a launcher has started. Raises: NotFound, when there is none (any more)."""
+    """SIGKILL a launcher's guest. Raises: NotFound, if there is none (any more)."""
     try:
         words = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
     except OSError:

@@ -1,6 +1,6 @@
-"""Look-ups below a directory as if it were `/`: links and `..` in it can't lead out, whoever made them.
+"""Path resolution with a directory as `/`: symlinks and `..` in it can't lead out.
 
-For whoever reads a container's root from outside. Standard library only. Not for writing.
+For reading a container's root from outside. Standard library only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["open_in_root", "read_in_root"]
 
 _READ_BYTES = 64 * 1024
-# the same number on every architecture (calls added since Linux 5.1)
+# openat2's number is the same on every architecture (calls added since Linux 5.1)
 _SYS_OPENAT2, _RESOLVE_IN_ROOT = 437, 0x10
 
 
@@ -35,13 +35,13 @@ def open_in_root(root: int, path: str, flags: int) -> int:
 
 
 def read_in_root(root: Path, path: str, most_bytes: int) -> bytes | None:
-    """All of a regular file below `root`; None when there is none.
+    """The content of a regular file below `root`; None if there is none.
 
-    Nothing else is ever opened: a fifo would wait, and a device may do things.
+    Nothing else is ever opened: a fifo would block, and a device may have side effects.
 
     Raises:
-        OSError: the root can't be looked into.
-        ValueError: it has more than `most_bytes`.
+        OSError: the root can't be examined.
+        ValueError: larger than `most_bytes`.
     """
     directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -53,10 +53,10 @@ def read_in_root(root: Path, path: str, most_bytes: int) -> bytes | None:
     try:
         if not stat.S_ISREG(os.fstat(found).st_mode):
             return None
-        # the very file that was looked at
+        # the very inode that was checked
         data = bytearray()
         with open(f"/proc/self/fd/{found}", "rb") as file:
-            # not at once: a read of so many bytes makes room for all of them first
+            # in steps: a read allocates a buffer of the requested size first
             while len(data) <= most_bytes and (more := file.read(_READ_BYTES)):
                 data += more
     finally:

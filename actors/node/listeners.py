@@ -1,8 +1,7 @@
-"""Who listens at an agent's address, kept in a file, so that others can tell later that this one is gone.
+"""Records who listens at an agent's address, so that others can tell later whether it is gone.
 
-For what belongs to an agent that is not ours, and is left when that dies. Nothing is sent to it; a socket of this host is
-connected to and closed, unless it may be a serial channel, which has one peer. What can't be told counts as alive. Not for
-speaking with agents.
+For data that belongs to a foreign agent, and is left over when that dies. Checking sends nothing; a local socket is
+connected to and closed, unless it may be a serial channel, which has one peer. In doubt it counts as alive.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Listener(Struct, frozen=True):
-    """One that listens, or did.
+    """A listener, alive or not.
 
-    `socket` is the path of its socket on this host (`@` and a name: abstract), None when it has none; `file` is that file's device and
-    number, which another that is bound there later does not have, None when there is no file.
+    `socket` is the path of its local socket (`@` and a name: abstract), None if it has none; `file` is that file's
+    device and inode number, which differ for a later socket at the same path, None if there is no file.
     """
 
     boot: str
@@ -36,12 +35,12 @@ class Listener(Struct, frozen=True):
 
 
 def listener_at(address: str, path: str | None) -> Listener:
-    """Whoever is there now."""
+    """The current listener there."""
     return Listener(_boot(), address, path, _file(path))
 
 
 def listener_lives(listener: Listener) -> bool:
-    """Whether it may still be there: not when this host was started anew, its socket is another's, or takes nobody."""
+    """Whether it may still be alive: not after a reboot, or when its socket was replaced or refuses connections."""
     if listener.boot != _boot():
         return False
     if listener.socket is None:
@@ -52,14 +51,14 @@ def listener_lives(listener: Listener) -> bool:
 
 
 def read_listener(path: Path) -> Listener | None:
-    """None when there is none, or it can't be read."""
+    """None if it is missing or unreadable."""
     with suppress(OSError, msgspec.DecodeError), path.open("rb") as file:
         return msgspec.json.decode(file.read(_FILE_BYTES), type=Listener)
     return None
 
 
 def write_listener(path: Path, listener: Listener) -> None:
-    """It appears whole. Raises: OSError."""
+    """Write atomically. Raises: OSError."""
     half = path.with_name(f".{path.name}-{os.getpid()}")
     half.write_bytes(msgspec.json.encode(listener))
     half.rename(path)

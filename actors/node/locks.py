@@ -1,6 +1,6 @@
-"""Locks on files and directories, which say that somebody lives: the kernel drops one when the last process that holds it is gone.
+"""Locks on files and directories as signs of life: the kernel releases one when the last process that holds it has exited.
 
-For run directories, the image store and copies of roots. Not for threads of one process, which trio orders.
+For run directories, the image store and copies of roots.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ __all__ = ["lock_directory", "lock_file"]
 
 
 def lock_file(path: Path, *, wait: bool, make: bool = True) -> int | None:
-    """An exclusive lock; its descriptor closes on exec and is inherited by fork. None when somebody holds it.
+    """Take an exclusive lock; its descriptor closes on exec and is inherited by fork. None if another holds it.
 
-    Raises: FileNotFoundError, when there is no such file and it is not to be made; OSError.
+    Raises: FileNotFoundError, if the file is missing and `make` is False; OSError.
     """
     return _locked(path, os.O_RDWR | (os.O_CREAT if make else 0), shared=False, wait=wait)
 
 
 def lock_directory(path: Path, *, shared: bool = False) -> int | None:
-    """The same of a directory that is there; None when somebody holds it. Not for one that another may have put in its place.
+    """The same for an existing directory; None if another holds it. Not safe against replacement of the directory.
 
-    Raises: FileNotFoundError when it is gone, were it just before it was locked; OSError.
+    Raises: FileNotFoundError if it is gone, even if only just before it was locked; OSError.
     """
     descriptor = _locked(path, os.O_RDONLY | os.O_DIRECTORY, shared=shared, wait=False)
     if descriptor is not None:

@@ -1,8 +1,9 @@
-"""Processes of this machine as /proc shows them, and the marks by which ours are told from strangers.
+"""Processes in /proc, and the marks that identify ours.
 
-For the plain-process engine, whose containers have no control group, and for those who sweep or probe them from
-outside. A mark is a variable in a process's first environment: children inherit it, and what drops it can't be
-found by it, but by its descent, as long as its guest, or the guest's launcher, lives to inherit it. Not for containers of a runtime: membership of their group is proof enough (`cgroups`).
+For the plain-process engine, whose containers have no cgroup, and for sweeping or probing them from outside. A mark is
+a variable in a process's initial environment: children inherit it; a process without it can only be found by descent,
+as long as its guest, or the guest's launcher, lives to adopt it. An OCI runtime's containers are identified by cgroup
+membership (`cgroups`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = [
     "signal_exactly",
 ]
 
-# the container's group path, though no such group is made: unique on this machine like the run directory's name
+# the container's cgroup path, though no such cgroup exists: as unique on this machine as the run directory's name
 CONTAINER_VARIABLE = "KATRIO_CONTAINER"
 # a random value for each guest
 TOKEN_VARIABLE = "KATRIO_GUEST_TOKEN"
@@ -40,8 +41,8 @@ _DEAD = "ZX"
 
 
 class ProcessFact(NamedTuple):
-    """One process; `start` in clock ticks since boot, `state` one letter: of its main thread, or, when that has ended before
-    the others (then it looks like a zombie, and what is left of the process runs on in its control group), of one of those."""
+    """One process; `start` in clock ticks since boot, `state` one letter: of its main thread, or, if that has exited before
+    the others (it looks like a zombie then, though the process still runs in its cgroup), of one of those."""
 
     pid: int
     state: str
@@ -59,7 +60,7 @@ class ProcessFact(NamedTuple):
 
 
 def read_process(pid: int) -> ProcessFact | None:
-    """One process; None when there is none. Raises: OSError, when no descriptor is left to look with."""
+    """One process; None if there is none. Raises: OSError, when no file descriptor is left."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError as error:
@@ -73,7 +74,7 @@ def read_process(pid: int) -> ProcessFact | None:
 
 
 def _state_of_threads(pid: int) -> str:
-    """Of one that lives; the state of the dead when there is none any more."""
+    """The state of a live thread; that of a dead process if there is none."""
     try:
         threads = os.listdir(f"/proc/{pid}/task")
     except OSError as error:
@@ -91,14 +92,14 @@ def _state_of_threads(pid: int) -> str:
 
 
 def every_process() -> list[ProcessFact]:
-    """Every process that this process's /proc shows, but itself."""
+    """Every process in this process's /proc, except itself."""
     own = os.getpid()
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     return [fact for pid in sorted(pids) if pid != own and (fact := read_process(pid)) is not None]
 
 
 def has_mark(pid: int, variable: str, value: str) -> bool:
-    """Whether the process was given `variable=value`; False when its environment can't be read."""
+    """Whether its initial environment has `variable=value`; False if it can't be read."""
     try:
         return f"{variable}={value}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError as error:
@@ -112,7 +113,7 @@ def marked(variable: str, value: str) -> list[ProcessFact]:
 
 
 def signal_exactly(fact: ProcessFact, signum: int) -> bool:
-    """Signal this process and none that got its pid later; False when it is gone."""
+    """Signal exactly this process, not a later one with the same pid; False if it is gone."""
     try:
         descriptor = os.pidfd_open(fact.pid)
     except OSError as error:
@@ -131,12 +132,12 @@ def signal_exactly(fact: ProcessFact, signum: int) -> bool:
 
 
 def kill_marked(token: str, *, rounds: int = 20) -> bool:
-    """SIGKILL everything with a guest's token, stopped or not, until nothing has it; whether that came true."""
+    """SIGKILL every process with a guest's token, stopped ones too, until none is left; whether that succeeded."""
     return _kill(lambda: marked(TOKEN_VARIABLE, token), rounds)
 
 
 def descendants(ancestor: int) -> list[ProcessFact]:
-    """Live processes that are children of `ancestor`, or of one of those. An orphan is its nearest living subreaper's child."""
+    """Live descendants of `ancestor`. An orphan is the child of its nearest living subreaper."""
     children: dict[int, list[ProcessFact]] = {}
     for fact in every_process():
         children.setdefault(fact.parent, []).append(fact)
@@ -150,7 +151,7 @@ def descendants(ancestor: int) -> list[ProcessFact]:
 
 
 def kill_descendants(ancestor: int, *, rounds: int = 20) -> bool:
-    """SIGKILL all of them, until there is none; whether that came true."""
+    """SIGKILL all of them, until none is left; whether that succeeded."""
     return _kill(lambda: descendants(ancestor), rounds)
 
 
@@ -165,8 +166,8 @@ def _kill(look: Callable[[], list[ProcessFact]], rounds: int) -> bool:
 
 
 def container_state(layout: CgroupLayout, sandbox_directory: str, container: str) -> FreezerState:
-    """Whether a container stands still, from the kernel alone: its control group's freezer, or, when it has no
-    group, whether each of its marked processes is stopped. For any process that sees this machine's /proc."""
+    """Whether a container is frozen, from the kernel alone: by its cgroup's freezer, or, without a
+    cgroup, whether each of its marked processes is stopped. For any process that sees this machine's /proc."""
     group = container_group(sandbox_directory, container)
     state = freezer_state(layout, group)
     if state is not FreezerState.ABSENT:

@@ -1,8 +1,8 @@
-"""Files that a person names, to be read or written: one rule for all of them, so that none hangs and none does more than it should.
+"""Files named by a user, for reading or writing: one rule for all, so that none hangs or has side effects.
 
-A regular file is read or written; a pipe, as a shell's `<(...)` and `>(...)` make them, is waited for as long as somebody at a
-terminal would; a directory, a device and a socket are not even opened for reading, as that alone does something to some. For scenario
-files, configurations, journals, requests and reports. Not for our own files, whose kind we know: `actors.seams`.
+A regular file is read or written; a pipe, e.g. from a shell's `<(...)` and `>(...)`, is waited for for a few
+seconds; a directory, device or socket is not even opened for reading, which alone may have side effects. For scenario
+files, configurations, journals, requests and reports. Our own files: `actors.seams`.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
-# somebody waits at a terminal
+# bearable for a user at a terminal
 _PIPE_SECONDS = 5
-# of one read from a pipe, whose buffer has 64 KiB
+# size of one read from a pipe, whose buffer has 64 KiB
 _PART_BYTES = 1024 * 1024
 
 
 def read_named(path: Path, most: int) -> bytes:
-    """The file, or `most` + 1 bytes of a larger one, which tells that it is. Blocking, a pipe for some seconds.
+    """The content, or `most` + 1 bytes of a larger file, which reveals it. Blocking, for a pipe some seconds.
 
-    Raises: OSError; also of what is no file, and of a silent pipe.
+    Raises: OSError; also for other file types, and for a silent pipe.
     """
     mode = path.stat().st_mode
     if stat.S_ISFIFO(mode):
         return _read_pipe(path, most)
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, next((word for is_it, word in _KINDS if is_it(mode)), "no file"), str(path))
-    # it may have become a pipe in between
+    # O_NONBLOCK: it may have been replaced by a pipe
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
         return stream.read(most + 1)
 
 
 def _read_pipe(path: Path, most: int) -> bytes:
-    """To its end, or until there is too much."""
+    """Read to the end, or until there is too much."""
     parts: list[bytes] = []
     size = 0
-    # does not wait for a writer
+    # O_NONBLOCK: don't wait for a writer
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         poll = select.poll()
@@ -68,9 +68,9 @@ def _read_pipe(path: Path, most: int) -> bytes:
 
 
 def open_for_writing(path: str, flags: int) -> int:
-    """A descriptor, for `open(opener=...)`; a pipe has to have a reader already. Raises: OSError."""
+    """A descriptor, for `open(opener=...)`; a pipe must have a reader already. Raises: OSError."""
     try:
-        # does not wait for a reader
+        # O_NONBLOCK: don't wait for a reader
         descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
         if error.errno == errno.ENXIO and stat.S_ISFIFO(os.stat(path).st_mode):

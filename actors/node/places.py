@@ -1,7 +1,7 @@
-"""Directories of katrio's own on this machine: where they are, and whether they are ours alone.
+"""katrio's own directories on this machine: where they are, and whether only we can change them.
 
-One rule for run roots, the image store and copies of roots: what lies in such a directory is trusted later, so nobody else may write
-it, or put another in its place. That holds for each directory on the way to it as well. Standard library only.
+One rule for run roots, the image store and copies of roots: their content is trusted later, so nobody else may write
+to them, or replace them. That holds for each parent directory as well. Standard library only.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ __all__ = ["OWN_ADVICE", "check_own", "default_place", "make_directories", "make
 
 OWN_ADVICE = "name a directory of your own in XDG_CACHE_HOME"
 
-# the kernel's own bound on a look-up (path_resolution(7))
+# the kernel's own limit of symlinks in a path (path_resolution(7))
 _LINKS = 40
 
 
 def default_place(environment: Mapping[str, str], uid: int, name: str) -> Path:
-    """`/var/lib/katrio/NAME` for root; else below `$XDG_CACHE_HOME` or `~/.cache`, or `/tmp/katrio-UID` without any home."""
+    """`/var/lib/katrio/NAME` for root; else below `$XDG_CACHE_HOME` or `~/.cache`, or `/tmp/katrio-UID` without a home."""
     if uid == 0:
         return Path("/var/lib/katrio", name)
-    # a relative one counts for nothing, as the XDG base directory specification has it
+    # relative paths are ignored, as the XDG base directory specification requires
     for variable, below in (("XDG_CACHE_HOME", ""), ("HOME", ".cache")):
         found = Path(environment.get(variable, ""))
         if found.is_absolute():
@@ -39,12 +39,12 @@ def default_place(environment: Mapping[str, str], uid: int, name: str) -> Path:
 
 
 def why_not_ours(path: Path, *, private: bool = False, given: Path | None = None) -> str:
-    """Who else could write `path` or put another in its place, as a clause; empty when nobody can, or when it is not there.
+    """Who else could write to or replace `path`, as a clause; empty if nobody, or if it does not exist.
 
     Args:
         path: absolute.
-        private: nobody else may look into it either, and it may be no link.
-        given: a directory above it that the caller has named: this one, and the way to it, are the caller's own affair.
+        private: nobody else may read it either, and it may be no symlink.
+        given: a parent directory named by the caller: it and its own parents are the caller's responsibility.
     """
     here = Path("/") if given is None else Path(os.path.realpath(given))
     todo = list(reversed(path.parts[1:] if given is None else path.relative_to(given).parts))
@@ -72,7 +72,7 @@ def why_not_ours(path: Path, *, private: bool = False, given: Path | None = None
 
 
 def check_own(path: Path, what: str, advice: str, *, field: str | None = None, given: Path | None = None) -> None:
-    """Raises: PermissionDenied, see `why_not_ours`; OSError, when it can't be told."""
+    """Raises: PermissionDenied, see `why_not_ours`; OSError, if it can't be determined."""
     why = why_not_ours(path, given=given)
     if why:
         told = f"{what} {path}: others may write it: {why}; {advice}"
@@ -82,15 +82,15 @@ def check_own(path: Path, what: str, advice: str, *, field: str | None = None, g
 def make_own(
     path: Path, mode: int, what: str, advice: str, *, field: str | None = None, given: Path | None = None
 ) -> None:
-    """Make it where it is missing, and what is missing on the way to it. Raises: as `check_own`; OSError."""
-    # before, as nothing shall be made in a stranger's directory
+    """Create it and its parents if missing. Raises: as `check_own`; OSError."""
+    # checked before too: create nothing in a foreign directory
     check_own(path, what, advice, field=field, given=given)
     make_directories(path, mode)
     check_own(path, what, advice, field=field, given=given)
 
 
 def make_directories(path: Path, mode: int) -> None:
-    """Those that are missing, none of which others may write, whatever the umask. Raises: OSError."""
+    """Create missing directories, not writable by others, whatever the umask. Raises: OSError."""
     for each in reversed((path, *path.parents)):
         if not os.path.lexists(each):
             with suppress(FileExistsError):
@@ -100,12 +100,12 @@ def make_directories(path: Path, mode: int) -> None:
 
 
 def _trusted() -> frozenset[int]:
-    """Whose directories stand above ours: root's and our own."""
+    """Users who may own parents of our directories: root and ourselves."""
     return frozenset({0, os.geteuid()}) | _unmapped()
 
 
 def _unmapped() -> frozenset[int]:
-    """In a user namespace that does not have it, what is root's outside looks like that of the kernel's overflow uid."""
+    """In a user namespace that does not map it, the outer root appears as the kernel's overflow uid."""
     with suppress(OSError, ValueError):
         overflow = int(Path("/proc/sys/kernel/overflowuid").read_text())
         ranges = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
@@ -115,13 +115,13 @@ def _unmapped() -> frozenset[int]:
 
 
 def _whose(found: os.stat_result) -> str:
-    """What is wrong with a directory on the way."""
+    """What is wrong with a parent directory."""
     if found.st_uid not in _trusted():
         return f"is of uid {found.st_uid}"
-    # with the sticky bit others may make files there, but not rename ours
+    # in a sticky directory others can create files, but not rename ours
     if found.st_mode & stat.S_ISVTX:
         return ""
-    # a user's first group is commonly that user's alone
+    # a user's primary group usually has only that member
     grouped = found.st_mode & 0o020 and found.st_gid not in (0, os.getegid())
     return f"has mode {stat.S_IMODE(found.st_mode):04o}" if found.st_mode & 0o002 or grouped else ""
 

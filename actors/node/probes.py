@@ -1,7 +1,7 @@
-"""Facts about a container that the kernel tells, without asking its guest.
+"""Facts about a container from the kernel, without asking its guest.
 
-For scenarios and tests: what an actor says of itself is no proof. Works for any process that sees this machine's
-/proc and control groups. Not for the guest's own use, nor for statistics.
+For scenarios and tests, which need more proof than an actor's own answer. For any process that sees this machine's
+/proc and cgroups.
 """
 
 from __future__ import annotations
@@ -27,6 +27,6 @@ def freezer_state(directory: RunDirectory, container: str) -> str:
 
 
 def count_processes(directory: RunDirectory, container: str) -> int:
-    """How many it has, its children in it included; 0 too when the kernel knows no such container."""
+    """The number of its processes, descendants included; also 0 if the kernel knows no such container."""
     layout, group = read_layout(), container_group(directory.path.name, container)
     return len(members(layout, group) if group_exists(layout, group) else marked(CONTAINER_VARIABLE, group))

@@ -1,7 +1,6 @@
-"""What a guest's agent may speak, and on which of its channels: words that a host and the guest it starts share.
+"""The protocols that a guest's agent may speak, and their channels: names shared by a host and its guest.
 
-For the launcher's command line, for `actors.guest.compose`, and for worlds, which choose by the agent in use. Standard
-library only, as the launcher reads it. Not for the protocols themselves.
+For the launcher's command line, `actors.guest.compose`, and worlds. Standard library only, as the launcher imports it.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ __all__ = ["Channel", "GuestProtocol"]
 
 
 class GuestProtocol(StrEnum):
-    """By the word on the launcher's command line."""
+    """By the name on the launcher's command line."""
 
     TTRPC = "ttrpc"
     GRPC = "grpc"
@@ -20,7 +19,7 @@ class GuestProtocol(StrEnum):
 
 
 class Channel(StrEnum):
-    """What a host dials: a Kata agent has one for everything, hyperstart one for commands and one for streams."""
+    """What a host dials: a Kata agent has one channel for everything, hyperstart one for commands and one for streams."""
 
     AGENT = "agent"
     CONTROL = "control"

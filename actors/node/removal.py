@@ -1,9 +1,10 @@
-"""Directories and all below them, removed whatever their modes, their depth and what is mounted in them.
+"""Removes directory trees whatever their modes, depth and mounts.
 
-For whatever katrio has made and others have written into: images, copies of roots, containers' layers. Standard library only.
+For directories that katrio made and others wrote to: images, copies of roots, containers' layers. Standard library
+only.
 
-A directory is renamed into the top one before it is looked into. So no path is longer than two names, however deep a container
-has dug; and what is mounted somewhere in the tree is never gone into, as a mount point can't be renamed.
+A directory is renamed into the top one before it is scanned. So no path is longer than two names, however deep a
+container has nested them; and mounts within the tree are never entered, as a mount point can't be renamed.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _DIRECTORY = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def _nothing() -> None:
-    """Goes on."""
+    """The default checkpoint."""
 
 
 def remove_tree(top: Path, checkpoint: Callable[[], None] = _nothing) -> bool:
-    """Remove it; whether it is gone. Links are not followed. Blocking; what `checkpoint` raises ends it half done."""
+    """Remove it; whether it is gone. Symlinks are not followed. Blocking; an exception from `checkpoint` leaves it half removed."""
     with suppress(OSError):
         base = _opened(os.fspath(top), None)
         try:
@@ -45,9 +46,9 @@ class _Removal:
         self._base = base
         self._checkpoint = checkpoint
         self._numbers = count(1)
-        # names in the top one, of directories that are not looked into yet
+        # names in the top directory of directories that are not scanned yet
         self._moved: list[str] = []
-        # all there ever were, as a listing of the top one may come by them again
+        # all names so far, as a listing of the top directory may return them again
         self._seen: set[str] = set()
 
     def run(self) -> None:
@@ -73,13 +74,13 @@ class _Removal:
                         self._move(entry.name, directory)
 
     def _move(self, name: str, directory: int) -> None:
-        """Raises: OSError: something is mounted there, or it is not ours to move."""
+        """Raises: OSError: a mount point, or not permitted."""
         while True:
             new = f".removed-{next(self._numbers)}"
             try:
                 os.rename(name, new, src_dir_fd=directory, dst_dir_fd=self._base)
             except PermissionError:
-                # its own entry for the directory above is changed
+                # rename must change its `..` entry
                 if not _unseal(name, directory):
                     raise
             except OSError as error:
@@ -98,12 +99,12 @@ def _opened(name: str, parent: int | None) -> int:
 
 
 def _unseal(name: str, parent: int | None) -> bool:
-    """Give its owner all rights to a directory; whether that changed anything. Raises: OSError."""
+    """Give the owner all permissions on a directory; whether that changed anything. Raises: OSError."""
     found = os.open(name, os.O_PATH | _DIRECTORY, dir_fd=parent)
     try:
         if os.fstat(found).st_mode & 0o700 == 0o700:
             return False
-        # not by its name, which could be a link by now
+        # by descriptor: the name could be a symlink by now
         os.chmod(f"/proc/self/fd/{found}", 0o700)
     finally:
         os.close(found)

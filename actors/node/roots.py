@@ -1,9 +1,9 @@
-"""Throw-away copies of unpacked roots, for agents that are not ours: what one does to a root, it does to its copy.
+"""Disposable copies of unpacked roots, for foreign agents: whatever one does to a root, it does to its copy.
 
-A real agent may write into a root that it was given, and Kata's empties those of running containers when it is asked for a
-second sandbox, through their mounts. A copy and no mount: an agent has mounts of its own, and sees a file system's files
-alone. Blocking. Not for how a copy is made (`copies`), nor for katrio's own guest, which lays a layer over a root and never
-writes into it.
+A real agent may write to a root that it was given, and Kata's empties those of running containers, through their
+mounts, when asked for a second sandbox. Copies rather than mounts, as an agent may be in another mount namespace, and
+see only the files of a file system. Blocking. Copying is in `copies`; katrio's own guest never writes to a root, and
+needs no copy.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ __all__ = ["CalledRoots", "Left", "Roots", "default_roots", "left_roots", "open_
 
 _log = logging.getLogger("katrio")
 
-# All that katrio ever makes. Below this user's place (`default_roots`) there are
+# Everything that is ever created. Below this user's place (`default_roots`) there are
 #
 #     run-XXXXXXXX/N               copies of one process, which locks the directory for its life
-#     calls-ADDRESS/               of containers that `katrio call` made with the agent at one address, and which outlive it
-#         listener                 who listened there (`listeners`): once that one is gone, so are its containers
+#     calls-ADDRESS/               for containers made by `katrio call` with the agent at one address, which outlive the command
+#         listener                 who listened there (`listeners`): once that is gone, so are its containers
 #         CONTAINER-XXXXXXXX/root
-#     share-PLACE                  a link to another place, below a directory that a guest shares with this host
+#     share-PLACE                  a symlink to another place, below a directory that a guest shares with this host
 #
-# and below such another place, `.katrio-roots` in the share, run-XXXXXXXX alone. A run- without a lock was left by a killed
-# owner. Whoever opens a place, and each sweep, removes what nobody uses; doctor names it.
+# and below such another place, `.katrio-roots` in the share, only run-XXXXXXXX. A run- without a lock was left by a
+# killed owner. Opening a place, and each sweep, removes what is unused; doctor reports it.
 
 _RUN, _CALLS, _SHARE, _SHARED_ROOTS = "run-", "calls-", "share-", ".katrio-roots"
 _LISTENER, _ROOT = "listener", "root"
 _WHAT = "roots of attached agents"
-# while somebody else sweeps what we want to use
+# poll interval while a sweep holds what we want to use
 _PAUSE_SECONDS = 0.02
 
 
@@ -69,13 +69,13 @@ class Roots:
         self._numbers = itertools.count(1)
 
     def copy(self, source: str) -> str:
-        """A copy of a root. Raises: as `copy_root`; nothing of it is left then."""
+        """Copy a root. Raises: as `copy_root`; nothing of it is left then."""
         target = self._directory / str(next(self._numbers))
         _copy(source, target, self._limits, self._checkpoint)
         return str(target)
 
     def remove(self, copied: str) -> None:
-        """Be rid of a copy; what is none of ours is left alone."""
+        """Remove a copy; other paths are ignored."""
         if Path(copied).parent == self._directory:
             _remove(Path(copied))
 
@@ -84,14 +84,14 @@ class Roots:
 def open_roots(
     place: Path, limits: Limits, checkpoint: Callable[[], None], *, share: Path | None = None
 ) -> Generator[Roots]:
-    """Copies of this process, gone with all that is in them at the end; the logger "katrio" says what could not go.
+    """Copies for this process, removed at the end; failures to remove are logged ("katrio").
 
     Args:
         place: this user's.
-        checkpoint: called again and again in what takes long; what it raises ends that, and no half copy is left.
+        checkpoint: called repeatedly in long operations; an exception from it aborts them, without leaving partial copies.
         share: a directory that the agent's guest shares with this host: the copies are made there.
 
-    Raises: PermissionDenied: they can't be made there, or others may write there.
+    Raises: PermissionDenied: they can't be made there, or others can write there.
     """
     try:
         if share is None:
@@ -110,12 +110,12 @@ def open_roots(
 
 
 class CalledRoots:
-    """Copies for the agent at one address, each for a container; they outlive this process, as the containers do.
+    """Copies for the agent at one address, each for a container; like the containers, they outlive this process.
 
     Args:
         place: this user's.
-        address: the agent's, however it is written.
-        socket: the path of the socket on this host that it stands for, `@` and an abstract name; None when there is none.
+        address: the agent's, in any spelling.
+        socket: its local socket's path, or `@` and an abstract name; None if there is none.
     """
 
     def __init__(self, place: Path, address: str, socket: str | None) -> None:
@@ -125,7 +125,7 @@ class CalledRoots:
         self._socket = socket
 
     def copy(self, source: str, container: str, limits: Limits, checkpoint: Callable[[], None]) -> str:
-        """A copy of a root. Raises: as `copy_root`; PermissionDenied, when it can't be made there."""
+        """Copy a root. Raises: as `copy_root`; PermissionDenied, if it can't be made there."""
         try:
             _make(self._place)
             with self._held(checkpoint) as directory:
@@ -141,28 +141,28 @@ class CalledRoots:
         return str(made / _ROOT)
 
     def remove(self, copied: str) -> None:
-        """Be rid of one copy; what is none of ours is left alone."""
+        """Remove one copy; other paths are ignored."""
         made = Path(copied).parent
         if made.parent == self._directory:
             self._remove([made])
 
     def remove_container(self, container: str) -> None:
-        """Be rid of all that were made for it."""
+        """Remove all copies made for it."""
         self._remove(_named(self._directory, f"{_short(container)}-"))
 
     def remove_all(self) -> None:
-        """The agent has no container any more."""
+        """The agent has no container any more: remove all copies."""
         self._remove([path for path in _listing(self._directory) if path.name != _LISTENER])
 
     @contextmanager
     def _held(self, checkpoint: Callable[[], None]) -> Generator[Path]:
-        """The directory, which no sweep takes meanwhile. What is there of an agent that is gone goes first."""
+        """The directory, locked against sweeps. Removes what a dead agent left first."""
         while True:
             if _calls_dead(self._directory):
                 _sweep_locked(self._directory)
             with suppress(FileExistsError):
                 self._directory.mkdir(mode=0o711)
-            with suppress(FileNotFoundError):  # a sweep was faster than our lock
+            with suppress(FileNotFoundError):  # a sweep got it before our lock
                 lock = lock_directory(self._directory, shared=True)
                 if lock is not None:
                     break
@@ -183,7 +183,7 @@ class CalledRoots:
 
 
 class Left(NamedTuple):
-    """What is there of others. `dead`: a sweep would remove it; else `why` says who may use it."""
+    """An existing copy of others. `dead`: a sweep would remove it; otherwise `why` says who may use it."""
 
     directory: Path
     dead: bool
@@ -191,9 +191,9 @@ class Left(NamedTuple):
 
 
 def left_roots(place: Path) -> list[Left]:
-    """Of dead owners, and of agents that may live; nothing of them is changed. What a living process of ours has is not told.
+    """Copies of dead owners, and of agents that may live; changes nothing. Those of living processes are omitted.
 
-    Nothing in a place that others may write: there it may be theirs.
+    A place that others can write to is skipped: the content may be theirs.
     """
     if why_not_ours(place):
         return []
@@ -206,7 +206,7 @@ def left_roots(place: Path) -> list[Left]:
 
 
 def sweep_roots(place: Path) -> list[Swept]:
-    """Remove what nobody uses; nothing in a place that others may write."""
+    """Remove unused copies; skips places that others can write to."""
     if why_not_ours(place):
         return []
     unused = [*_runs(place), *filter(_calls_dead, _named(place, _CALLS))]
@@ -218,7 +218,7 @@ def sweep_roots(place: Path) -> list[Swept]:
 
 
 def _runs(place: Path) -> Iterator[Path]:
-    """Here and in other places that are known here."""
+    """Here and in other places registered here."""
     yield from _named(place, _RUN)
     for record in _named(place, _SHARE):
         shared = Path(os.readlink(record))
@@ -243,7 +243,7 @@ def _sweep_runs(place: Path, checkpoint: Callable[[], None]) -> None:
 
 
 def _run_dead(path: Path) -> bool:
-    with suppress(OSError):  # somebody else's, or swept meanwhile
+    with suppress(OSError):  # another user's, or swept meanwhile
         lock = lock_directory(path)
         if lock is not None:
             os.close(lock)
@@ -252,14 +252,14 @@ def _run_dead(path: Path) -> bool:
 
 
 def _calls_dead(path: Path) -> bool:
-    """Whether the agent is gone, and nothing of its roots is mounted on this host."""
+    """Whether the agent is gone, and none of its roots is mounted on this host."""
     listener = read_listener(path / _LISTENER)
-    # without a word of one, its maker was killed before it copied anything
+    # without a listener file, its maker was killed before it copied anything
     return (listener is None or not listener_lives(listener)) and path.exists() and not is_mounted(path.name)
 
 
 def _sweep_locked(path: Path, checkpoint: Callable[[], None] = lambda: None) -> Swept | None:
-    """Remove it; None when somebody holds it, or it is another user's, or gone."""
+    """Remove it; None if it is locked, another user's, or gone."""
     with suppress(OSError):
         lock = lock_directory(path)
         if lock is not None:
@@ -271,12 +271,12 @@ def _sweep_locked(path: Path, checkpoint: Callable[[], None] = lambda: None) -> 
 
 
 def _make(place: Path, given: Path | None = None) -> None:
-    """Raises: PermissionDenied: others may write it; OSError."""
+    """Raises: PermissionDenied: others can write to it; OSError."""
     make_own(place, 0o755, _WHAT, OWN_ADVICE if given is None else "remove it", field="image", given=given)
 
 
 def _shared(place: Path, share: Path) -> Path:
-    """The place in a share, which this user's own place tells of from now on. Raises: OSError."""
+    """The place in a share; registers it in this user's own place. Raises: OSError."""
     _make(place)
     shared = share / _SHARED_ROOTS
     _make(shared, share)
@@ -288,9 +288,9 @@ def _shared(place: Path, share: Path) -> Path:
 def _owned(place: Path) -> tuple[Path, int]:
     while True:
         directory = Path(tempfile.mkdtemp(prefix=_RUN, dir=place))
-        # an agent may be another user; a name has to be known to be used
+        # the agent may run as another user; names can be used but not listed
         directory.chmod(0o711)
-        with suppress(FileNotFoundError):  # a sweep was faster than our lock
+        with suppress(FileNotFoundError):  # a sweep got it before our lock
             lock = lock_directory(directory)
             if lock is not None:
                 return directory, lock
@@ -307,5 +307,5 @@ def _remove(path: Path) -> None:
 
 
 def _short(text: str) -> str:
-    """A file's name for any text."""
+    """A file name for any text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

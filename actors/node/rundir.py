@@ -1,10 +1,9 @@
 """Run directories: one per sandbox, owned by a live launcher, swept when that is dead.
 
-For the launcher (which makes and owns one), the host process (which names one, and sweeps a dead guest's) and
-the start of every command (which sweeps them all). Ownership is a lock held for life; a directory's name proves
-nothing, and nothing is killed but members of the control group that its marker names, or processes that carry
-the marker's own token. A launcher holds its control group as well, so that one whose directory somebody has removed can
-be told from a live one's. Not for images: those outlive sandboxes (`images`).
+For the launcher (which claims one), the host process (which names one, and sweeps a dead guest's) and the start of
+every command (which sweeps all). Ownership is a lock held for life; a directory's name proves nothing, and only members
+of the cgroup in its marker are killed, or processes with the marker's token. A launcher holds its cgroup as well, so
+that an orphaned one whose directory was removed can be told from a live one.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ __all__ = [
 # sun_path is 108 bytes with its final NUL
 SOCKET_PATH_BYTES = 107
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
-# 2 s for a guest to follow its dead launcher
+# a guest may outlive its dead launcher by up to 2 s
 _DYING_ROUNDS, _DYING_PAUSE = 200, 0.01
 _ELSEWHERE = "name another with --run-dir (run_dir= in a program), or set TMPDIR"
 _LOCK, _OWNER, _ROOT_LOCK, _LOG = "lock", "owner.json", ".lock", ".log"
@@ -71,7 +70,7 @@ _LOCK, _OWNER, _ROOT_LOCK, _LOG = "lock", "owner.json", ".lock", ".log"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The marker in a run directory; `start` is field 22 of `/proc/PID/stat`, in clock ticks since boot."""
+    """The marker file in a run directory; `start` is field 22 of `/proc/PID/stat`, in clock ticks since boot."""
 
     boot: str
     pid: int
@@ -82,7 +81,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep did to one directory, log or control group; `clean` is False when a process or a group would not go."""
+    """The result of sweeping one directory, log or cgroup; `clean` is False if a process or a group could not be removed."""
 
     directory: Path
     clean: bool
@@ -100,10 +99,10 @@ def default_run_root(environment: Mapping[str, str], uid: int) -> Path:
 
 
 class RunDirectory:
-    """The paths of one sandbox's directory. Pure: nothing is made.
+    """The paths of one sandbox's directory. Pure: nothing is created.
 
     Raises:
-        InvalidArgument: the path is relative, its last part is no plain name, or a socket's path exceeds 107 bytes.
+        InvalidArgument: the path is relative, its last component is no plain name, or a socket's path exceeds 107 bytes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -112,14 +111,14 @@ class RunDirectory:
                 f"run directory {str(path)!r}: need an absolute path whose last part is a plain name", field="run_dir"
             )
         self.path = path
-        # virtcontainers' names where it has some
+        # virtcontainers' names where they exist
         self.sockets = {
             Channel.AGENT: path / "guest.sock",
             Channel.CONTROL: path / "hyper.sock",
             Channel.STREAMS: path / "tty.sock",
         }
         self.log = path.parent / f"{path.name}{_LOG}"
-        # a tmpfs over it, seen by the guest alone
+        # mount point of a tmpfs that only the guest sees
         self.state = path / "state"
         size = max(len(os.fsencode(socket)) for socket in self.sockets.values())
         if size > SOCKET_PATH_BYTES:
@@ -130,7 +129,7 @@ class RunDirectory:
 
     @property
     def group(self) -> str:
-        """The control group above the sandbox's containers."""
+        """The parent cgroup of the sandbox's containers."""
         return sandbox_group(self.path.name)
 
 
@@ -139,13 +138,13 @@ def _boot_id() -> str:
 
 
 def _start_time(pid: int) -> int | None:
-    """When a live process started; None when it is gone, or a zombie."""
+    """The start time of a live process; None if it is gone, or a zombie."""
     fact = read_process(pid)
     return fact.start if fact is not None and fact.alive else None
 
 
 def check_run_root(root: Path) -> None:
-    """Whether run directories could be made below `root`; nothing is made.
+    """Check that run directories could be made below `root`; creates nothing.
 
     Raises: PermissionDenied, ResourceExhausted, InvalidArgument; each says what to do.
     """
@@ -171,7 +170,7 @@ def check_run_root(root: Path) -> None:
 
 
 def _run_root_error(root: Path, error: OSError) -> KatrioError:
-    """What the operating system says of a run root, as an error of ours that says what to do."""
+    """An OS error for a run root, as an error of ours with advice."""
     where = f" ({error.filename})" if error.filename not in (None, str(root)) else ""
     told = f"run root {root} can't be used: {error.strerror}{where}; {_ELSEWHERE}"
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
@@ -182,30 +181,30 @@ def _run_root_error(root: Path, error: OSError) -> KatrioError:
 
 
 def as_run_root(path: str | os.PathLike[str]) -> Path:
-    """A directory as a program names it, absolute. Raises: InvalidArgument."""
+    """A directory given by a program, made absolute. Raises: InvalidArgument."""
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidArgument(f"run directory {str(path)[:80]!r}: expected a path", field="run_dir")
     return Path(path).absolute()
 
 
 def make_run_root(root: Path) -> None:
-    """Make it where it is missing. Raises: PermissionDenied, ResourceExhausted, InvalidArgument; each says what to do."""
+    """Create it if missing. Raises: PermissionDenied, ResourceExhausted, InvalidArgument; each says what to do."""
     try:
-        # before as well: nothing shall be made in a stranger's directory
+        # checked before too: create nothing in a foreign directory
         check_run_root(root)
         make_directories(root, 0o700)
     except OSError as error:
         raise _run_root_error(root, error) from None
-    except ValueError as error:  # a NUL in it, or half a character
+    except ValueError as error:  # contains NUL, or a lone surrogate
         raise InvalidArgument(f"run root {str(root)!r}: {error}; {_ELSEWHERE}", field="run_dir") from None
     check_run_root(root)
 
 
 def claim(directory: RunDirectory, layout: CgroupLayout) -> tuple[Owner, int]:
-    """Make the directory and own it until the returned descriptor (shared with forks) is closed everywhere.
+    """Create the directory and own it until the returned descriptor (shared with forks) is closed everywhere.
 
     Raises:
-        AlreadyExists: the directory is there (sweep first), or its control group has members.
+        AlreadyExists: the directory exists (sweep first), or its cgroup has members.
         PermissionDenied: the run root is not private to us.
     """
     root = directory.path.parent
@@ -234,7 +233,7 @@ def claim(directory: RunDirectory, layout: CgroupLayout) -> tuple[Owner, int]:
 
 @contextmanager
 def held_log(directory: RunDirectory) -> Generator[None]:
-    """Meanwhile no sweep takes the log for a dead guest's, though there is no directory yet, or none any more.
+    """During the block, no sweep removes the log as a dead guest's, though its directory may not exist yet, or any more.
 
     Raises: as `make_run_root`; OSError.
     """
@@ -254,7 +253,7 @@ def held_log(directory: RunDirectory) -> Generator[None]:
 
 
 def _sweep_log(log: Path) -> Swept | None:
-    """Remove a log without a directory, unless somebody waits for its guest or is about to read it."""
+    """Remove a log without a directory, unless a process waits for its guest or is about to read it."""
     gate = lock_file(log.parent / _ROOT_LOCK, wait=True)
     assert gate is not None
     try:
@@ -278,13 +277,13 @@ def _is_lonely(log: Path) -> bool:
 
 
 def _logs(run_root: Path, names: Iterable[str]) -> list[Path]:
-    """Logs of guests that have no directory."""
+    """Logs of guests without a directory."""
     stems = (name.removesuffix(_LOG) for name in names if name.endswith(_LOG) and name != _ROOT_LOCK)
     return [run_root / f"{stem}{_LOG}" for stem in stems if _NAME.fullmatch(stem) and not (run_root / stem).exists()]
 
 
 def _orphans(layout: CgroupLayout) -> list[str]:
-    """Groups of ours whose launcher is dead, and which no run directory need tell of."""
+    """Our cgroups whose launcher is dead, whether or not a run directory refers to them."""
     return [group for group in groups(layout) if not group_is_held(layout, group)]
 
 
@@ -292,7 +291,7 @@ def _read_owner(path: Path) -> Owner | None:
     try:
         return Owner(**json.loads((path / _OWNER).read_text()))
     except (OSError, ValueError, TypeError):
-        return None  # its maker died between making the directory and writing the marker: nothing ran in it
+        return None  # its maker died before writing the marker: nothing ran in it
 
 
 def _sweep_dead(path: Path, layout: CgroupLayout, owner: Owner | None) -> Swept:
@@ -303,14 +302,14 @@ def _sweep_dead(path: Path, layout: CgroupLayout, owner: Owner | None) -> Swept:
 
 
 def sweep_own(directory: RunDirectory, layout: CgroupLayout, owner: Owner) -> Swept:
-    """Sweep what this very process owns and still holds, though somebody may have removed the directory; the log stays."""
+    """Sweep what this process owns and still holds, even if its directory was removed; the log stays."""
     return _sweep_dead(directory.path, layout, owner)
 
 
 def _lock_of_dead(path: Path) -> int | None:
     """The lock of a directory whose owner is dead; None while it lives.
 
-    A guest shares the lock with its launcher and dies a moment after it; that moment is waited for.
+    A guest shares the lock with its launcher and dies a moment after it; waits for that.
     """
     for _ in range(_DYING_ROUNDS):
         gate = lock_file(path.parent / _ROOT_LOCK, wait=True)
@@ -329,7 +328,7 @@ def _lock_of_dead(path: Path) -> int | None:
 
 
 def sweep_directory(path: Path, layout: CgroupLayout | None = None) -> Swept | None:
-    """Sweep one sandbox's directory, and its log, if its owner is dead; None when it lives, or nothing is there."""
+    """Sweep one sandbox's directory, and its log, if its owner is dead; None if it lives, or nothing exists."""
     log = RunDirectory(path).log
     if not path.is_dir():
         log.unlink(missing_ok=True)
@@ -343,7 +342,7 @@ def sweep_directory(path: Path, layout: CgroupLayout | None = None) -> Swept | N
     try:
         owner = _read_owner(path)
         if owner is not None and owner.boot == _boot_id() and _start_time(owner.pid) == owner.start:
-            return None  # somebody removed the lock of a living launcher
+            return None  # the lock file of a living launcher was removed
         swept = _sweep_dead(path, layout or read_layout(), owner)
     finally:
         os.close(held)
@@ -353,7 +352,7 @@ def sweep_directory(path: Path, layout: CgroupLayout | None = None) -> Swept | N
 
 
 def abandoned(run_root: Path, layout: CgroupLayout | None = None) -> list[str]:
-    """What a sweep would take: names below `run_root`, sorted, and control groups; nothing is changed."""
+    """What a sweep would remove: names below `run_root`, sorted, and cgroups; changes nothing."""
     try:
         names = sorted(os.listdir(run_root))
     except OSError:
@@ -378,9 +377,9 @@ def abandoned(run_root: Path, layout: CgroupLayout | None = None) -> list[str]:
 
 
 def sweep(run_root: Path, layout: CgroupLayout | None = None) -> list[Swept]:
-    """Sweep all that dead owners have left: directories and logs below `run_root`, and control groups that no directory tells of.
+    """Sweep everything that dead owners left: directories and logs below `run_root`, and cgroups without a directory.
 
-    What was swept, by name. The living are not touched.
+    Returns what was swept, by name. Living owners are not affected.
     """
     try:
         names = sorted(os.listdir(run_root))
@@ -390,6 +389,6 @@ def sweep(run_root: Path, layout: CgroupLayout | None = None) -> list[Swept]:
     directories = [run_root / name for name in names if _NAME.fullmatch(name) and (run_root / name).is_dir()]
     found = [sweep_directory(directory, layout) for directory in directories]
     found += [_sweep_log(log) for log in _logs(run_root, names)]
-    # nothing is killed for a name: what was frozen dies when it is thawed, and a member that lives on is told
+    # nothing is killed by name alone: frozen members with a pending SIGKILL die when thawed, and survivors are reported
     found += [Swept(Path(group), clean=sweep_orphan(layout, group)) for group in _orphans(layout)]
     return [swept for swept in found if swept is not None]

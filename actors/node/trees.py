@@ -1,6 +1,6 @@
-"""Directories and all below them, told apart by what they hold, and whether somebody has them mounted.
+"""Fingerprints of directory trees, and whether one is mounted.
 
-For the image store. Not for removing them: `removal`.
+For the image store. Removal is in `removal`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["Print", "is_mounted", "print_of"]
 
 _NOT_OURS_OR_GONE = (PermissionError, FileNotFoundError, NotADirectoryError)
-# a path from the kernel's table of mounts has blanks and the like as \040; our own names have none
+# mountinfo escapes blanks as \040; our own names have none
 _MOUNT_ROOT = 3
 
 
 class Print(Struct, frozen=True):
-    """What a tree holds: how many entries, the bytes of its files, and a digest over what the kernel knows of each.
+    """A tree's fingerprint: number of entries, total file size, and a digest over each entry's metadata.
 
-    That is name, mode, owner, size, and the times of the last change of content and of anything (`ctime`, which nobody can
-    set): so a file that was written to, replaced, added or removed is seen, without reading any file.
+    Metadata are name, mode, owner, size, mtime and ctime (which nobody can set): so written, replaced, added or removed
+    files are detected without reading any.
     """
 
     entries: int
@@ -37,15 +37,15 @@ class Print(Struct, frozen=True):
 
 
 def print_of(top: Path, checkpoint: Callable[[], None], most: int | None = None) -> Print:
-    """Of the tree below `top`; no further than `most` entries.
+    """The fingerprint of the tree below `top`, up to `most` entries.
 
-    A directory that we may not read counts by itself alone. Raises: OSError, when it can't be looked at.
+    An unreadable directory counts without its content. Raises: OSError, if it can't be examined.
     """
     digest = hashlib.sha256()
     entries = size = 0
 
     def add(name: bytes, found: os.stat_result) -> None:
-        # how large a directory is, is its file system's own affair
+        # a directory's size depends on the file system
         size = 0 if stat.S_ISDIR(found.st_mode) else found.st_size
         facts = (found.st_mode, found.st_uid, found.st_gid, size, found.st_mtime_ns, found.st_ctime_ns)
         digest.update(b"%d %d %d %d %d %d %d " % (len(name), *facts) + name)
@@ -67,7 +67,7 @@ def print_of(top: Path, checkpoint: Callable[[], None], most: int | None = None)
             except FileNotFoundError:
                 continue
             entries += 1
-            # each name of a file has its share of it
+            # divided among a file's hard links
             size += found.st_size // found.st_nlink if stat.S_ISREG(found.st_mode) else 0
             add(child.path[len(base) :], found)
             if child.is_dir(follow_symlinks=False):
@@ -78,7 +78,7 @@ def print_of(top: Path, checkpoint: Callable[[], None], most: int | None = None)
 
 
 def is_mounted(name: str) -> bool:
-    """Whether some process has a mount of what lies below a directory of that name, which nothing else is called."""
+    """Whether any process has a mount of something below a directory of that (unique) name."""
     wanted, seen = os.fsencode(name), set[str]()
     for process in os.listdir("/proc"):
         if not process.isdigit():

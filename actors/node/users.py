@@ -1,7 +1,6 @@
-"""Who a process runs as: names and numbers resolved against the container's own passwd and group files.
+"""Resolves a process's user and groups, names or numbers, in the container's own passwd and group files.
 
-Pure: the files' texts come in. For engines, before they call a runtime (which takes numbers). Not for the guest's
-own users, which have nothing to do with a container's.
+Pure: takes the files' texts. Used by engines before they call a runtime (which takes numbers).
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ResolvedUser", "home_of", "resolve_user", "run_as"]
 
-# more digits than any id has, and Python refuses to read thousands of them
+# more digits than any id has; Python refuses to parse thousands of them
 _DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedUser:
-    """Numbers for the kernel; `groups` are the additional ones."""
+    """Numeric ids; `groups` are the supplementary ones."""
 
     uid: int
     gid: int
@@ -55,23 +54,25 @@ def _group(name: str, group: str, most: int) -> int:
 
 
 def home_of(uid: int, passwd: str) -> str:
-    """What passwd names as the home of a user; `/` when it names none, or nothing that a variable can hold."""
+    """A user's home directory in passwd; `/` if there is none, or it is not valid in a variable."""
     home = next((row[5] for row in _rows(passwd, 6) if _number(row[2], LARGEST_ID) == uid), "")
     return home if home.isprintable() and home else "/"
 
 
 def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> ResolvedUser:
-    """`user` is "", "uid", "uid:gid", "name" or "name:group", or has a third part, "name:group:GROUP,GROUP": additional ones
-    in place of those that /etc/group would give, after a group that may be empty for the passwd's own. A number is a number, whatever names passwd has.
+    """`user` is "", "uid", "uid:gid", "name" or "name:group", or has a third part, "name:group:GROUP,GROUP": supplementary groups
+    that replace those in /etc/group; the middle part may be empty for passwd's own group. A number is always an id,
+    even if passwd has it as a name.
 
-    An image whose passwd has a user named "1000" with uid 0 so makes nobody root who asked for uid 1000. A number that passwd doesn't have is no error (its group is 0, as with other runtimes). Naming a group drops the
-    additional ones that /etc/group would give.
+    So an image whose passwd maps the name "1000" to uid 0 gives nobody root who asked for uid 1000. A number that
+    passwd lacks is no error (its group is 0, as with other runtimes). Naming a group drops the supplementary groups of
+    /etc/group.
 
     Args:
-        most: the largest uid and gid that whoever is given them takes.
+        most: the largest uid and gid that the runtime or agent accepts.
 
     Raises:
-        InvalidArgument: a name that the container doesn't know, or a number out of range.
+        InvalidArgument: an unknown name, or a number out of range.
     """
     name, colon, rest = (user or "0").partition(":")
     group_name, has_extra, extra_names = rest.partition(":")
@@ -101,15 +102,15 @@ def resolve_user(user: str, passwd: str, group: str, most: int = LARGEST_ID) -> 
 
 
 def run_as(user: Mapping[str, Any], text: Callable[[str], str], most: int = LARGEST_ID) -> ResolvedUser:
-    """Whom OCI's `user` means. Its numbers are what was said; a `username`, in the form of `resolve_user`, is looked up
-    where they are 0, which on that wire is unset, and beside a uid it has to be the name of that very one.
+    """Resolve OCI's `user`. Its numbers are taken as given; a `username`, in the form of `resolve_user`, is looked up
+    if they are 0, which means unset on that wire; beside a uid it must be that uid's name.
 
     Args:
-        text: of a file of the root in which to look.
-        most: the largest uid and gid that whoever is given them takes.
+        text: reads a file of the root.
+        most: the largest uid and gid that the runtime or agent accepts.
 
     Raises:
-        InvalidArgument: as `resolve_user`, or numbers out of range, or a name that is another's.
+        InvalidArgument: as `resolve_user`, or numbers out of range, or a name with another uid.
     """
     uid, gid, extra = user.get("uid") or 0, user.get("gid") or 0, tuple(user.get("additionalGids") or ())
     for number in (uid, gid, *extra):

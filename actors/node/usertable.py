@@ -1,8 +1,8 @@
-"""Users of an unpacked root by their names, as its own passwd and group files have them, looked up on this host.
+"""Users of an unpacked root by name, from its own passwd and group files, looked up on this host.
 
-For agents that look nobody up, as a real Kata agent, which runs a process as the numbers that it is sent; and for a real
-hyperstart, which crashes over whom it does not find. Read once, before the agent has the root, so that a container can't change afterwards who a name is. Not for katrio's own guest,
-which looks in the container itself.
+For agents that don't look up users: a real Kata agent, which runs a process with the numeric ids that it is sent, and a
+real hyperstart, which crashes over unknown ones. Read once, before the agent gets the root, so that a container can't
+change who a name is. katrio's own guest looks in the container itself.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = ["UserTable", "read_user_table"]
 
 # a passwd file of ten thousand users has about half of it
 _FILE_BYTES = 1024 * 1024
-# no id has more, and Python refuses to read thousands of them
+# more digits than any id has; Python refuses to parse thousands of them
 _DIGITS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class UserTable:
-    """The texts of a root's files; empty where it has none. `missing`: why nothing could be read at all."""
+    """The texts of a root's files; empty if missing. `missing`: why the root could not be read at all."""
 
     passwd: str = ""
     group: str = ""
@@ -39,18 +39,18 @@ class UserTable:
 
     @property
     def uids(self) -> frozenset[int]:
-        """All that passwd has."""
+        """All uids in passwd."""
         return _numbers(self.passwd)
 
     @property
     def gids(self) -> frozenset[int]:
-        """All that group has."""
+        """All gids in group."""
         return _numbers(self.group)
 
     def resolve(self, user: str) -> ResolvedUser:
         """As `actors.node.users.resolve_user`; numbers alone need no table.
 
-        Raises: InvalidArgument, its field `user`: an unknown name, or a root that this host can't look into.
+        Raises: InvalidArgument, its field `user`: an unknown name, or the root can't be read by this host.
         """
         return self.run_as({"username": user})
 
@@ -65,7 +65,7 @@ class UserTable:
         return run_as(user, {"/etc/passwd": self.passwd, "/etc/group": self.group}.__getitem__)
 
     def meant(self, number: str) -> tuple[str, str]:
-        """The uid and the gid that are taken for it where names are looked for before numbers; as they stand there."""
+        """The uid and gid, as texts, that a reader who tries names before numbers would find for it."""
         return _named(self.passwd, number), _named(self.group, number)
 
 
@@ -75,13 +75,13 @@ def _named(text: str, name: str) -> str:
 
 
 def _numbers(text: str) -> frozenset[int]:
-    """The third field of every line, which is the id in both files."""
+    """The third field of every line, the id in both files."""
     ids = (line.split(":")[2] for line in text.splitlines() if line.count(":") > 1)
     return frozenset(int(one) for one in ids if one.isascii() and one.isdigit() and len(one) <= _DIGITS)
 
 
 def read_user_table(root: str) -> UserTable:
-    """Of an unpacked root on this host. Two small files at the most: as short as any look at a file."""
+    """For an unpacked root on this host. Reads at most two small files: short enough not to need a thread."""
     try:
         passwd, group = (read_in_root(Path(root), path, _FILE_BYTES) or b"" for path in ("etc/passwd", "etc/group"))
     except OSError as error:

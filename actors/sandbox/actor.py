@@ -1,7 +1,15 @@
-"""The sandbox actor: brings up a guest, makes container actors, and ends them all in order.
+"""The sandbox actor: starts a guest, makes container actors, and stops them all in order.
 
-For one sandbox of a system. It owns the guest's task and its own agent connection, which gives each container
-one. Not for what runs in a container: container actors answer for that themselves.
+Theory of operation. `run` has two nurseries. The outer, `_links`, runs the guest and the sandbox's agent connection
+(`_bring_up`), the inner, `_children`, this actor's loop and a task per container; so containers always end while
+connections live. `start`, `stop` and `create_container` queue in the actor's turn queue. A stop must not wait behind
+what it would end: when it arrives, `_wants_end` cancels a start that is still waiting for the guest and shortens
+earlier stops. `_stop` stops the containers, then the sandbox in the guest, then cancels the guest's task, each within a
+bound, so it ends even if the guest hangs.
+
+The guest may die at any time: its launcher, its link or a failed health check calls `_lose`, which moves the state to
+`lost`, cancels `_link` and fails all waiters. A container's id is reserved before the first await and freed by
+`forget`, which its task calls on every way out.
 """
 
 from __future__ import annotations
@@ -55,7 +63,7 @@ _log = logging.getLogger("katrio")
 
 
 class SandboxActor:
-    """See `actors.wire.sandbox_verbs.SANDBOX_VERBS` for what it serves. `forget` frees its name; idempotent."""
+    """Serves `actors.wire.sandbox_verbs.SANDBOX_VERBS`. `forget` frees its name; idempotent."""
 
     def __init__(
         self,
@@ -85,9 +93,9 @@ class SandboxActor:
         self._agent: SandboxAgent | None = None
         self._links: trio.Nursery | None = None
         self._link: CancellableTask | None = None
-        # its guest and the connection to it are: nothing has been asked of it yet
+        # guest and connection are coming up: nothing has been asked of the guest yet
         self._coming_up = False
-        # the sandbox in the guest is
+        # the sandbox exists in the guest
         self._made = trio.Event()
         self._children: trio.Nursery | None = None
         self._containers: dict[str, _Child] = {}
@@ -107,16 +115,16 @@ class SandboxActor:
             },
             limits,
         )
-        # its image has the caller's time, what comes then the usual bound
+        # no bound here: unpacking has the caller's deadline, the rest is bounded in `_make_container`
         self._actor.bound("create_container", lambda _: math.inf)
         self._actor.bound("stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args)))
         self._actor.while_pending("stop", self._wants_end)
         self._actor.while_pending("delete", self._deletes)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until deleted. Cancelled: everything ends at once; an owner calls `stop` before that."""
+        """Serve until deleted. If cancelled, everything ends at once; the owner calls `stop` before that."""
         async with trio.open_nursery() as links, trio.open_nursery() as children:
-            # the links are the outer of the two: containers end over connections that still live
+            # `links` is the outer nursery: containers end while connections still live
             self._links = links
             self._children = children
             children.start_soon(self._actor.serve, name=self.id)
@@ -126,16 +134,17 @@ class SandboxActor:
             links.cancel_scope.cancel()
 
     async def stop(self, args: Stop) -> None:
-        """The stop order, for the owner: takes its turn in this actor's turn queue like a caller's `stop`."""
+        """The stop sequence, for the owner: queues in this actor's turn queue like a caller's `stop`."""
         with self._actor.turns.take(Concurrency.PREEMPTIVE) as turn, self._wants_end(args):
             await turn.wait()
             await self._stop(args)
 
     @contextmanager
     def _wants_end(self, args: Stop) -> Generator[None]:
-        """Meanwhile no stop before it, of ours or of a container, waits longer than this one would.
+        """During the block, no earlier stop, of the sandbox or a container, waits longer than this one would.
 
-        A start that still waits for a guest, or for an agent's first word, ends now: there is nothing to undo in it.
+        A start that still waits for the guest, or for the agent's first reply, is cancelled: there is nothing to roll
+        back.
         """
         if self._coming_up and self._link is not None:
             self._link.cancel()
@@ -153,7 +162,7 @@ class SandboxActor:
         self.events.state(str(self.state.value))
 
     def present(self) -> Iterator[ActorEvent]:
-        """Its state and its containers', for a new subscriber."""
+        """The current state, and the containers', for a new subscriber."""
         yield ActorEvent(self.id, "state", state=str(self.state.value))
         for child in self._containers.values():
             if child.actor is not None:
@@ -190,10 +199,10 @@ class SandboxActor:
         return Nothing()
 
     async def _bring_up(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """The guest, and our own connection to it, until the sandbox stops or the guest is gone."""
+        """Run the guest and our own connection to it, until the sandbox stops or the guest is gone."""
         async with trio.open_nursery() as nursery:
             guest: Guest = await nursery.start(self._launch, self.id)
-            # from now on, for it may be gone before its agent answers
+            # watch from now on: it may die before its agent answers
             nursery.start_soon(self._watch_guest, guest)
             agent = self._connect(guest.channels, self._limits)
             await nursery.start(agent.run)
@@ -208,23 +217,23 @@ class SandboxActor:
         self._lose(await guest.wait_gone())
 
     async def _watch_oom(self, agent: SandboxAgent) -> None:
-        """One caller gets each: those of a sandbox that is not ours belong to somebody else."""
+        """Each OOM kill goes to a single caller: wait until the sandbox is ours, or we would take another's."""
         await self._made.wait()
         await watch_oom(agent, self._tell_oom, self._limits)
 
     async def _watch_link(self, agent: SandboxAgent) -> None:
-        """A guest that can't be asked any more is of no use to anybody, though it may live."""
+        """A guest that can't be reached any more is lost, even if it still runs."""
         self._lose(await agent.wait_lost())
 
     async def _give_up(self, agent: AgentConnection, guest: Guest) -> None:
-        """End a guest that hangs: asked in good order, it would hang in that too."""
+        """Kill a guest that hangs: an orderly shutdown would hang too."""
         reason = await watch_health(agent, self._limits)
         _log.warning("the guest of sandbox %r is given up: %s", self.id, reason)
         guest.kill()
         self._lose(reason)
 
     def _lose(self, reason: str) -> None:
-        """The guest is gone, or as good as that: tell everybody, and end what we have of it."""
+        """The guest is gone or unreachable: notify everyone, and end what belongs to it."""
         if self._link is not None:
             gone = GuestDied(f"sandbox {self.id!r}: its guest died while it started ({reason})", state="lost")
             self._link.cancel(gone)
@@ -251,11 +260,11 @@ class SandboxActor:
         assert self._children is not None
         address = f"{self.id}/{args.id}"
         task = CancellableTask(f"container {address!r}")
-        # the id is taken before anything is awaited, so that the same id twice at once can't both pass
+        # reserved before any await, so that two concurrent requests for the id can't both succeed
         child = self._containers[args.id] = _Child(task)
 
         def forget() -> None:
-            # the name may belong to another by the time this one's task has ended
+            # the name may belong to another container by the time this task has ended
             if self._containers.get(args.id) is child:
                 del self._containers[args.id]
                 self._server.unregister(address)
@@ -285,7 +294,7 @@ class SandboxActor:
         return Created(address)
 
     async def _rootfs(self, args: CreateContainer, request: Request, unpacking: trio.CancelScope) -> str:
-        """Unpacking changes nothing in the guest: it has its caller's time, and stops with the caller or the sandbox."""
+        """Unpacking changes nothing in the guest: it has the caller's deadline, and is cancelled with the caller or the sandbox."""
         assert self._agent is not None
         unpacking.deadline = request.deadline
         request.on_cancel(unpacking.cancel)
@@ -319,27 +328,27 @@ class SandboxActor:
         return Nothing()
 
     async def _stop(self, args: Stop) -> None:
-        """Containers, then the sandbox in the guest, then the guest and the connection to it."""
+        """Stop the containers, then the sandbox in the guest, then the guest and the connection to it."""
         if self.state.value is SandboxState.STOPPED:
             return
         lost = self.state.value is SandboxState.LOST
         self._move(SandboxEvent.STOP)
         if self._link is not None:
             if not lost:
-                # a guest that does not answer goes down all the same, and its containers with it
+                # a guest that does not answer is ended all the same, and its containers with it
                 with trio.move_on_after(self._grace(args) + self._limits.shutdown_seconds):
                     await self._stop_containers(args)
                 await self._destroy()
             self._link.cancel()
             await self._link.wait()
-        # what could not be stopped in the guest has ended with it
+        # whatever could not be stopped in the guest has ended with it
         for child in self._containers.values():
             if child.actor is not None:
                 child.actor.lose("its sandbox was stopped")
         self._move(SandboxEvent.STOPPED)
 
     async def _stop_containers(self, args: Stop) -> None:
-        """All at once, each within its grace; one that fails does not keep the others from ending."""
+        """Concurrently, each within its grace period; one failure does not affect the others."""
 
         async def stop_one(child: _Child) -> None:
             try:
@@ -349,7 +358,7 @@ class SandboxActor:
                     return
                 await child.actor.stop(args)
             except KatrioError as error:
-                # the guest's end takes it along in any case
+                # the guest's end kills it in any case
                 _log.warning("stop of %s: %s", child.task.name, error)
 
         async with trio.open_nursery() as nursery:
@@ -375,7 +384,7 @@ class SandboxActor:
             if child.actor is not None:
                 child.actor.events.close()
         self.events.close()
-        # its name is free by the time the caller hears of it
+        # free its name before the caller gets the reply
         self._forget()
         self._deleted.set()
         return Nothing()
@@ -393,7 +402,7 @@ class SandboxActor:
 
     def _tell_oom(self, container: str) -> None:
         child = self._containers.get(container)
-        # the guest may name what it likes
+        # the guest is untrusted and may send any name
         if child is not None and child.actor is not None:
             child.actor.tell_oom()
 
@@ -403,7 +412,7 @@ class SandboxActor:
 
 @dataclass
 class _Child:
-    """A container of ours; `actor` is there once its image is."""
+    """A container; `actor` is set once its image is unpacked."""
 
     task: CancellableTask
     actor: ContainerActor | None = None

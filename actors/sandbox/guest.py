@@ -1,7 +1,6 @@
-"""The ports through which a sandbox gets its guest and its images; worlds bring implementations.
+"""The interfaces through which a sandbox gets its guest and its images; worlds implement them.
 
-For the sandbox actor and for whoever composes a system. Not for a guest's inside: that is `actors.guest`,
-in another process.
+The inside of a guest is in `actors.guest`, in another process.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ class Guest(Protocol):
 
     @property
     def channels(self) -> Channels:
-        """How its agent is dialled."""
+        """How to dial its agent."""
         ...
 
     async def wait_gone(self) -> str:
-        """Wait until it is gone; the reason, for people."""
+        """Wait until it is gone; returns the reason, for display."""
         ...
 
     def kill(self) -> None:
-        """End it at once, since it can't be asked; one that is gone, or that is not ours to end, is left alone."""
+        """End it at once, without asking it; a no-op if it is gone or not ours to end."""
 
 
 class GuestLauncher(Protocol):
-    """Starts guests. A long-lived task for each: it owns the guest and removes every trace when it ends."""
+    """Starts guests. A long-running task for each, which owns the guest and removes every trace of it at the end."""
 
     async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[Guest]) -> None:
         """Run one guest for `sandbox` until cancelled or until the guest is gone.
@@ -43,14 +42,14 @@ class GuestLauncher(Protocol):
 
 
 class Images(Protocol):
-    """Where unpacked roots come from."""
+    """Provides unpacked roots."""
 
     async def resolve(self, image: str, *, spoilt: bool) -> str:
-        """The directory of an image's root, as the guest sees it; `spoilt`: its agent may write into it, or remove it.
+        """The directory of an image's root, as the guest sees it; `spoilt`: the agent may write into it, or remove it.
 
         Raises: NotFound, InvalidArgument.
         """
         ...
 
     async def release(self, rootfs: str) -> None:
-        """A container that had a root of `resolve`'s is no more. Idempotent."""
+        """The container that had this root is gone. Idempotent."""

@@ -1,9 +1,9 @@
-"""Watches that a sandbox's guest still answers, for as long as it seems to run.
+"""Health checks: watches that a sandbox's guest still answers while it seems to run.
 
-For the sandbox actor: a guest whose process ends is told by its launcher, one that hangs by nobody. Each round asks over
-the sandbox's own connection whether the agent serves, and then for something that needs the lock under which a Kata
-agent does its work, since its health check is green while that lock is stuck. Any answer is a good one, also an error.
-Not for lost links: those are dialled again, and concern their own actor.
+The launcher reports a guest whose process ends, but not one that hangs. Each round calls, over
+the sandbox's own connection, the agent's health check, and then something that needs the lock under which a Kata
+agent works, since the health check succeeds while that lock is stuck. Any reply counts as success, even an error.
+Lost links are redialled, and affect only their own actor.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["watch_health"]
 
-# no container need have this name: "not found" says as well that the lock could be taken
+# no such container need exist: "not found" also proves that the lock could be taken
 _CANARY = "katrio-canary"
 
 
 async def watch_health(agent: AgentConnection, limits: Limits) -> str:
-    """Wait until the guest is to be given up; why, for people. Never ends with a guest that answers."""
+    """Wait until the guest should be given up; returns the reason. Never returns while the guest answers."""
     missed: deque[bool] = deque(maxlen=limits.health_window)
     began = trio.current_time()
     while True:
@@ -39,7 +39,7 @@ async def watch_health(agent: AgentConnection, limits: Limits) -> str:
 
 
 async def _miss(agent: AgentConnection, limits: Limits) -> str | None:
-    """One round: what went unanswered; None when all was well, or when it was we who were not there to hear."""
+    """One round: what went unanswered; None if all was well, or if this host itself was suspended."""
     asked = "a health check"
     with trio.move_on_after(limits.health_answer_seconds) as round_:
         try:
@@ -49,13 +49,13 @@ async def _miss(agent: AgentConnection, limits: Limits) -> str | None:
         except (AgentUnreachable, OutcomeUnknown) as error:
             return f"it can't be reached ({error})"
         except Expired:
-            # the guest's own word for the same deadline, and as late
+            # the guest's own error for the same deadline, arriving as late
             return f"it did not answer {asked} within {limits.health_answer_seconds:g} s"
         except KatrioError:
             return None
     if not round_.cancelled_caught:
         return None
-    # a host that was suspended or stopped finds its deadlines passed when it wakes: that says nothing of the guest
+    # a suspended host finds its deadlines passed when it resumes: that says nothing about the guest
     if trio.current_time() - round_.deadline > limits.health_late_seconds:
         return None
     return f"it did not answer {asked} within {limits.health_answer_seconds:g} s"

@@ -1,6 +1,6 @@
-"""The watch for kills for lack of memory: the agent tells of each once, and the sandbox tells its container.
+"""Watches for OOM kills: the agent reports each once, and the sandbox notifies its container.
 
-For the sandbox actor. Not for counting them: the container's actor does.
+Counting is in the container's actor.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ __all__ = ["watch_oom"]
 
 
 async def watch_oom(agent: AgentConnection, tell: Callable[[str], None], limits: Limits) -> None:
-    """Call `tell` with the container of each kill that the agent tells of, until cancelled or it can't tell any.
+    """Call `tell` with the container of each OOM kill that the agent reports, until cancelled or the agent can't report any more.
 
-    A link that breaks while the agent answers may lose one: the agent has told it once, and tells it to nobody else.
+    A link that breaks during a reply may lose one: the agent reports each only once.
     """
     told = 0
     while True:
@@ -32,10 +32,10 @@ async def watch_oom(agent: AgentConnection, tell: Callable[[str], None], limits:
         except Unsupported:
             return
         except (AgentUnreachable, OutcomeUnknown):
-            # the link dials again by itself
+            # the link redials by itself
             await trio.sleep(limits.reconnect_pause_seconds)
         except KatrioError:
-            # an agent that fails at once must not be asked in a busy loop (kata-containers #4376 filled a log with it)
+            # avoids a busy loop if an agent fails at once (kata-containers #4376 filled a log that way)
             await trio.sleep(limits.oom_retry_seconds)
         else:
             tell(container)

@@ -1,5 +1,5 @@
-"""The simulated world: everything of the product above its seams, in virtual time, as a function of one seed.
+"""The simulated world: everything of the product above its seams, in virtual time, determined by one seed.
 
-For the command line, tests and, later, chaos: `run` plays one seed, `scenarios` a scenario on one or many.
-Not for proving anything about kernels, runtimes or nng: those are what is replaced.
+For the command line, tests and chaos runs; `run` simulates one function with one seed. It proves nothing about kernels,
+runtimes or nng: those are replaced.
 """

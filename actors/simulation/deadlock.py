@@ -1,7 +1,7 @@
-"""Who waits for what, when nothing can happen any more.
+"""Who waits for what, once a simulation is deadlocked.
 
-For `run`, which ends a simulation that is stuck and hands this out. Looks at tasks from outside any task. Not for
-deciding that something is stuck: the clock and the scheduler notice.
+For `run`, which ends such a simulation and reports this. Inspects tasks from outside. The clock and
+the scheduler detect the deadlock.
 """
 
 # pyright: reportPrivateUsage=false
@@ -20,17 +20,17 @@ __all__ = ["Deadlock", "blocked_tasks", "open_shields"]
 
 _SHOWN_TASKS = 200
 _ROOT = Path(__file__).resolve().parents[2]
-# where a wait is implemented; who called it is of interest
+# implementations of waiting; their caller is of interest
 _PLUMBING = ("trio.", "trio_util.", "outcome", "contextlib")
 
 
 class Deadlock(Exception):
-    """A simulation could not go on.
+    """A simulation could not continue.
 
     Attributes:
         reason: in one line.
-        waiting: one line for each task: its name, where it waits, on which primitive.
-        digest, seconds: of the trace, and of virtual time, up to then.
+        waiting: one line per task: its name, where it waits, on which primitive.
+        digest, seconds: the trace's digest, and virtual time, so far.
     """
 
     def __init__(self, reason: str, waiting: tuple[str, ...], *, digest: str = "", seconds: float = 0.0) -> None:
@@ -42,14 +42,14 @@ class Deadlock(Exception):
 
 
 def blocked_tasks() -> tuple[str, ...]:
-    """The tasks of the present Trio run, oldest first, Trio's own left out; at most 200."""
+    """The tasks of the current Trio run, oldest first, without Trio's own; at most 200."""
     tasks = sorted(_tasks(), key=lambda task: task._counter)
     lines = [f"{task.name}: {_where(task)}" for task in tasks[:_SHOWN_TASKS]]
     return (*lines, f"and {len(tasks) - _SHOWN_TASKS} more") if len(tasks) > _SHOWN_TASKS else tuple(lines)
 
 
 def open_shields() -> None:
-    """Let a cancel reach what is shielded from it: it has been waited for long enough."""
+    """Unshield all cancel scopes: shielded cleanup has had enough time."""
     for task in _tasks():
         status: Any = task._cancel_status
         while status is not None:
@@ -71,7 +71,7 @@ def _below(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
 
 
 def _where(task: trio.lowlevel.Task) -> str:
-    """The innermost line of ours, and what it called to wait."""
+    """The innermost line of our own code, and the primitive it waits in."""
     place, primitive = "", ""
     for frame, line in task.iter_await_frames():
         module = str(frame.f_globals.get("__name__", ""))

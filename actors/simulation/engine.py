@@ -1,8 +1,8 @@
-"""The simulated engine: containers of simulated processes behind the engine port, in Trio's own time.
+"""The simulated engine: containers of simulated processes behind the engine interface, driven by Trio's clock.
 
-For the simulated world, and for any test that wants an engine without a kernel: with a virtual clock it is a function of
-the randomness that it is given. It looks like the OCI engine from outside: same exit codes, same errors by field, same
-streams. One task follows the clock. Not for what runs in containers: `programs`; not for how: `kernel`.
+For the simulated world, and for tests that need an engine without a kernel: with a virtual clock it is determined by
+its randomness. From outside it behaves like the OCI engine: same exit codes, same error fields, same
+streams. One task follows the clock. Programs are in `box.programs`, the kernel in `box.kernel`.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SimulatedEngine"]
 
-# what a runtime needs for each, drawn between the two: measured on runc (see docs/simulated-programs.md)
+# duration of a runtime's call, drawn from this range: measured on runc (see docs/simulated-programs.md)
 _CREATE_SECONDS = (0.02, 0.06)
 _START_SECONDS = (0.004, 0.012)
 _EXEC_SECONDS = (0.01, 0.04)
 _FREEZE_SECONDS = (0.0003, 0.002)
 _DELETE_SECONDS = (0.004, 0.012)
-# the guest's own pipes to and from processes, as the real engines have them
+# capacity of the guest's pipes to and from processes, as in the real engines
 _PIPE_BYTES = 1024 * 1024
 
 
@@ -66,8 +66,8 @@ class SimulatedEngine:
     """See `Engine`.
 
     Args:
-        rng: everything that is random here: how long the engine's own work takes, and how fast each process is.
-        hostname: what programs are told.
+        rng: for all randomness: duration of the engine's own work, and each process's speed.
+        hostname: as seen by programs.
     """
 
     def __init__(self, rng: Rng, *, hostname: str = "simulated") -> None:
@@ -76,7 +76,7 @@ class SimulatedEngine:
         self._hostname = hostname
         self._containers: dict[str, _Running] = {}
         self._alarm: trio.CancelScope | None = None
-        # at most one entry for each container
+        # at most one entry per container
         self._untold: dict[str, None] = {}
         self._news = trio.lowlevel.ParkingLot()
 
@@ -92,17 +92,17 @@ class SimulatedEngine:
                 await trio.sleep_forever()
 
     def set_hostname(self, name: str) -> None:
-        """What the programs of containers to come are told."""
+        """Set the hostname for programs of later containers."""
         self._hostname = name
 
     def settle(self) -> None:
-        """See `Driver`: processes go on right away, and the task is told when to look again."""
+        """See `Driver`: lets processes run at once, and tells the task when to look again."""
         self.kernel.run(trio.current_time())
         if self._alarm is not None:
             self._alarm.deadline = self.kernel.next_time()
 
     async def _takes(self, seconds: tuple[float, float]) -> None:
-        """The engine's own work."""
+        """Spend the duration of the engine's own work."""
         await trio.sleep(self._rng.uniform(*seconds))
 
     # create, start, exec
@@ -186,7 +186,7 @@ class SimulatedEngine:
         self.settle()
         self._untold.pop(container, None)
 
-    # counts and limits
+    # counters and limits
 
     async def update(self, container: str, resources: LinuxResources) -> None:
         set_limits(self._containers[container].container, resources)
@@ -223,16 +223,16 @@ class SimulatedEngine:
         self._untold[container] = None
         self._news.unpark()
 
-    # for who looks past the guest
+    # for probes that bypass the guest
 
     def count_processes(self, container: str) -> int:
-        """How many it has; none when there is no such container."""
+        """The number of its processes; 0 if there is no such container."""
         self.settle()
         found = self._containers.get(container)
         return 0 if found is None else len(found.container.processes)
 
     def is_frozen(self, container: str) -> bool:
-        """What a control group's freezer would say. Raises: NotFound."""
+        """The state that a cgroup freezer would report. Raises: NotFound."""
         found = self._containers.get(container)
         if found is None:
             raise NotFound(f"container {container!r}: the simulated machine has no such control group")
@@ -240,7 +240,7 @@ class SimulatedEngine:
 
 
 def _checked(tree: Tree, asked: Process) -> Launch:
-    """What will run, without its streams; failures are those of the OCI engine."""
+    """What to run, without its streams; errors are those of the OCI engine."""
     if not asked.args:
         raise InvalidArgument("the process has no program to run: args is empty", field="args")
     cwd = asked.cwd or "/"
@@ -258,7 +258,7 @@ def _checked(tree: Tree, asked: Process) -> Launch:
 
 
 def _why_not(missing: Missing, tree: Tree, name: str, cwd: str) -> str:
-    """In the words of the real engines."""
+    """In the wording of the real engines."""
     if missing is Missing.FORMAT:
         return "no format that the kernel knows (exec format error)"
     words = interpreter_of(tree, posixpath.join(cwd, name)) if "/" in name else None

@@ -1,7 +1,7 @@
-"""One process of the simulated engine, and the ends of its streams that the guest keeps.
+"""One process of the simulated engine, and the guest's ends of its streams.
 
-For `engine`. They do to a simulated pipe or terminal what the real engines' ends do to a kernel's, with the same errors:
-nothing that was read is lost when its reader is cancelled, and closing an end wakes whoever waits on it.
+They act on simulated pipes and terminals as the real engines' ends do on the kernel's, with the same errors:
+a cancelled read loses nothing, and closing an end wakes tasks that wait on it.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _READ_BYTES = 1024 * 1024
 
 
 class Driver(Protocol):
-    """What moves the kernel."""
+    """Drives the simulated kernel."""
 
     kernel: Kernel
 
     def settle(self) -> None:
-        """Something was changed from outside: let the processes do what they can."""
+        """Something was changed from outside: let the processes run as far as they can."""
 
 
 class _End:
@@ -66,7 +66,7 @@ class _End:
             raise trio.ClosedResourceError("this stream was closed")
 
     async def _until(self, attempt: Callable[[], T | None]) -> T:
-        """What it gives once it gives something; a checkpoint either way. Raises: ClosedResourceError."""
+        """Wait until `attempt` returns a value; always a checkpoint. Raises: ClosedResourceError."""
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check()
         given = attempt()
@@ -81,7 +81,7 @@ class _End:
         return given
 
     def close(self) -> None:
-        """Close and wake who waits; idempotent."""
+        """Close it and wake waiting tasks; idempotent."""
         if not self._closed:
             self._closed = True
             self._close()
@@ -94,7 +94,7 @@ class _End:
 
 
 class ReadEnd(_End, trio.abc.ReceiveStream):
-    """What a process writes."""
+    """Output of a process."""
 
     def __init__(
         self, driver: Driver, read: Callable[[int], bytes | None], waiters: Waiters, close: Callable[[], None]
@@ -103,12 +103,12 @@ class ReadEnd(_End, trio.abc.ReceiveStream):
         self._read = read
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """At least one byte, at most `max_bytes` (1 MiB); empty is the end. Raises: ClosedResourceError."""
+        """At least one byte, at most `max_bytes` (1 MiB); empty at end of file. Raises: ClosedResourceError."""
         return await self._until(lambda: self._read(max_bytes or _READ_BYTES))
 
 
 class WriteEnd(_End, trio.abc.SendStream):
-    """What a process reads."""
+    """Input of a process."""
 
     def __init__(
         self,
@@ -121,14 +121,14 @@ class WriteEnd(_End, trio.abc.SendStream):
         self._write = write
 
     async def write_some(self, data: bytes | memoryview) -> int:
-        """Wait for room, then write what fits; how many bytes. Raises: BrokenResourceError when nobody can read it any more, ClosedResourceError."""
+        """Wait for room, then write what fits; returns the byte count. Raises: BrokenResourceError without a reader, ClosedResourceError."""
         try:
             return await self._until(lambda: self._write(data))
         except CallFailed as error:
             raise trio.BrokenResourceError(f"writing a process's input: {error.error}") from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """All of it. Raises: BrokenResourceError, ClosedResourceError."""
+        """Write all of it. Raises: BrokenResourceError, ClosedResourceError."""
         view = memoryview(bytes(data))
         if not view:
             self._check()
@@ -154,12 +154,12 @@ def write_pipe(driver: Driver, end: PipeEnd) -> WriteEnd:
 
 
 def read_terminal(driver: Driver, terminal: Terminal) -> ReadEnd:
-    """What a terminal shows; closing it hangs up."""
+    """A terminal's output; closing it hangs up."""
     return ReadEnd(driver, terminal.master_read, terminal.printed, terminal.hang_up)
 
 
 def write_terminal(driver: Driver, terminal: Terminal) -> WriteEnd:
-    """Typing on a terminal; the reading end is what hangs up."""
+    """A terminal's input; the reading end does the hang-up."""
     return WriteEnd(driver, terminal.master_write, terminal.typable, lambda: None)
 
 

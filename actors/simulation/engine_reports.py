@@ -1,7 +1,7 @@
-"""What a simulated container's control group takes and counts, and what `ps` on a simulated guest prints.
+"""A simulated container's cgroup limits and counters, and the output of `ps` on a simulated guest.
 
-For `engine`. A simulated machine has control groups v1, with memory, pids, cpu and freezer. Not for `ps` inside a
-container: that is a program (`actors.simulation.box.programs.system`).
+A simulated machine has cgroup v1 with memory, pids, cpu and freezer. `ps` inside a container is a program
+(`actors.simulation.box.programs.system`).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 __all__ = ["MACHINE_BYTES", "container_stats", "process_table", "set_limits"]
 
 _PAGE = 4096
-# memory of a simulated machine: what has no limit of its own is killed at this one
+# memory of a simulated machine, the limit for processes without one
 MACHINE_BYTES = 1024**3
 _UNLIMITED = 0x7FFFFFFFFFFFF000
 _PERIOD_US = (1_000, 1_000_000)
 
 
 def set_limits(container: Container, resources: LinuxResources | None) -> None:
-    """All or none.
+    """Set all or none.
 
     Raises:
         Unsupported: a simulated machine has no such setting; nothing was changed.
-        InvalidArgument: a value that a kernel would refuse; nothing was changed.
+        InvalidArgument: a value that a kernel would reject; nothing was changed.
     """
     if resources is None:
         return
@@ -87,12 +87,12 @@ def _period(container: Container, value: int) -> None:
 
 
 def _slow_down(container: Container) -> None:
-    """A quota of half the time makes all work take twice as long; more than all of it changes nothing."""
+    """A CPU quota of half a CPU makes all work take twice as long; more than a whole CPU changes nothing."""
     quota = container.quota_us
     container.slowness = 1.0 if quota is None else max(1.0, container.period_us / quota)
 
 
-# a share counts only against neighbours, and simulated processes never wait for a processor
+# cpu.shares only matter under contention, and simulated processes never wait for a CPU
 _SETTINGS: Mapping[str, Callable[[Container, int], None]] = MappingProxyType(
     {
         "memory.limit_in_bytes": _limit_memory,
@@ -106,7 +106,7 @@ _SETTINGS: Mapping[str, Callable[[Container, int], None]] = MappingProxyType(
 
 
 def container_stats(container: Container) -> CgroupStats:
-    """What is counted; the rest is unset."""
+    """The counters that exist; the rest is unset."""
     used = int(container.cpu_seconds * 1e9)
     limit = container.memory_limit
     return CgroupStats(
@@ -126,7 +126,7 @@ def container_stats(container: Container) -> CgroupStats:
     )
 
 
-# `ps` on the guest, as procps prints it
+# `ps` on the guest, in procps' format
 
 _FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -201,7 +201,7 @@ def _cell(process: Process, name: str) -> str:
         "uid": user_name(process),
         "user": user_name(process),
         "pid": str(process.number),
-        # who started it is outside the container: the guest
+        # a parent outside the container is the guest
         "ppid": str(parent.number if parent is not None else 1),
         "c": "0",
         "stime": f"{began // 3600 % 24:02}:{began // 60 % 60:02}",

@@ -1,8 +1,8 @@
-"""The fence: real calls from inside a simulation raise, and the message names who made them.
+"""The fence: real calls from inside a simulation raise, and the message names the caller.
 
-For the time of a run, and for the thread that runs it alone: time, sleep, randomness, files, sockets, processes,
-threads and nng. What Trio and Python's own machinery need for themselves is let through by caller. A name that was
-imported out of its module earlier (`from time import sleep`) is out of reach; the linter refuses those in the product.
+During a run, and only for its thread: time, sleep, randomness, files, sockets, processes, threads and nng. Calls that
+Trio and Python's own machinery need are allowed by caller. A name that was imported earlier (`from time import sleep`)
+can't be guarded; the linter bans those in the product.
 """
 
 # pyright: reportPrivateUsage=false
@@ -36,18 +36,18 @@ __all__ = ["EscapedSimulation", "Guard", "fenced", "guards"]
 
 
 class EscapedSimulation(Exception):
-    """Something inside a simulation made a real call; the message names call, file, line and function."""
+    """A real call was made inside a simulation; the message names call, file, line and function."""
 
 
 class Guard(NamedTuple):
-    """One name to guard.
+    """One guarded name.
 
     Attributes:
-        call: for people.
+        call: for display.
         owner, name: where it is.
         passed: modules that may make the call.
-        through: modules by way of which it is made; who called them is the caller.
-        pure: whether a call with these arguments touches nothing real.
+        through: modules through which it is made; their caller counts as the caller.
+        pure: whether a call with these arguments has no effect outside.
     """
 
     call: str
@@ -58,7 +58,7 @@ class Guard(NamedTuple):
     pure: Callable[[tuple[Any, ...], dict[str, Any]], bool] | None = None
 
 
-# what writes tracebacks and log records, and what imports; none of it is part of what is simulated
+# modules that format tracebacks and log records, or import; they are not simulated
 _TELLING = ("logging", "linecache", "tokenize", "traceback", "warnings", "faulthandler", "importlib", "inspect")
 _CLOCKS = (
     "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time",
@@ -76,12 +76,12 @@ _FILES = (
 _PROCESSES = ("fork", "forkpty", "system", "execv", "execve", "posix_spawn", "posix_spawnp", "kill", "killpg")
 _FILE_WAYS = ("tempfile", "shutil", "pathlib", "os", "posixpath", "genericpath", "glob")
 _THREAD_WAYS = ("threading", "concurrent.", "trio.", "multiprocessing.")
-# the sockets by which Trio wakes itself
+# the sockets by which Trio wakes itself up
 _TRIO_WAKEUP = ("trio._core._wakeup_socketpair",)
 
 
 def guards() -> list[Guard]:
-    """Every name that is guarded; nng's when it was imported, and its import when it was not."""
+    """Every guarded name; nng's if it is imported, and otherwise its import."""
     return [*_time_guards(), *_random_guards(), *_file_guards(), *_outside_guards()]
 
 
@@ -124,7 +124,7 @@ def _outside_guards() -> Iterator[Guard]:
     yield Guard("threading.Thread.start", threading.Thread, "start", through=_THREAD_WAYS)
     yield Guard("_thread.start_new_thread", _thread, "start_new_thread", through=_THREAD_WAYS)
     yield Guard("trio.to_thread.run_sync", trio.to_thread, "run_sync", through=("trio.",))
-    # by way of which all of Trio's threads start, those too that wait to be used again
+    # all of Trio's threads start through it, cached ones too
     yield Guard("a thread of Trio's", type(_thread_cache.THREAD_CACHE), "start_thread_soon", through=_THREAD_WAYS)
     nng: Any = sys.modules.get("pynng")
     if nng is not None:
@@ -132,17 +132,17 @@ def _outside_guards() -> Iterator[Guard]:
 
 
 def _given(arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
-    """Something was given from which the answer follows."""
+    """Arguments were given, so the result is deterministic."""
     return any(value is not None for value in (*arguments, *options.values()))
 
 
 def _seeded(arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
-    """The system's own generator keeps no state, and is refused when it is asked."""
+    """The system's generator has no state, and is guarded when it is used."""
     return isinstance(arguments[0], random.SystemRandom) or _given(arguments[1:], options)
 
 
 class _NoImport(MetaPathFinder):
-    """nng starts threads when it is imported."""
+    """Importing nng starts threads."""
 
     def __init__(self, refuse: Callable[[Guard], None]) -> None:
         self._refuse = refuse
@@ -154,7 +154,7 @@ class _NoImport(MetaPathFinder):
 
 @contextmanager
 def fenced() -> Generator[list[EscapedSimulation]]:
-    """Guard them all while this is entered; the list gets every refusal, those too that somebody swallowed."""
+    """Guard all names inside the block; the list gets every refused call, even if its exception was swallowed."""
     escaped: list[EscapedSimulation] = []
     inside = threading.get_ident()
 
@@ -193,7 +193,7 @@ def _guarded(guard: Guard, original: Callable[..., Any], refuse: Callable[[Guard
 
 
 def _caller(guard: Guard) -> FrameType | None:
-    """The first frame outside the fence that is not just the way to the call."""
+    """The first frame outside the fence that does not just forward the call."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and (_belongs(frame, (__name__,)) or _belongs(frame, guard.through)):
         frame = frame.f_back
@@ -201,7 +201,7 @@ def _caller(guard: Guard) -> FrameType | None:
 
 
 def _belongs(frame: FrameType | None, modules: tuple[str, ...]) -> bool:
-    """A name with a dot at its end stands for all below it."""
+    """A module name that ends with a dot matches everything below it."""
     name = str(frame.f_globals.get("__name__", "")) if frame is not None else ""
     return any(
         name == module or name.startswith(module if module.endswith(".") else f"{module}.") for module in modules

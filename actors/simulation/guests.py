@@ -1,7 +1,7 @@
-"""Simulated guests: the guest's own executor and service over a simulated engine, as tasks of the same run.
+"""Simulated guests: the guest's real executor and service over a simulated engine, as tasks of the same run.
 
-For the simulated world, which launches one for each sandbox and can kill it. What a guest process is elsewhere is a
-shielded task here: asked to end, it ends in order; killed, it is gone with all that ran in it. Not for engines.
+The simulated world launches one per sandbox and can kill it. Instead of a guest process there is a
+shielded task: asked to end, it shuts down in order; killed, it vanishes with everything that ran in it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SimulatedGuests"]
 
-# what a guest process needs until its socket is there: drawn between the two
+# time from a guest's start until its socket exists, drawn from this range
 _BOOT_SECONDS = (0.02, 0.2)
-# the same bound as a real guest's, see `actors.guest.serve`
+# as for a real guest, see `actors.guest.serve`
 _ENDING_SECONDS = 8.0
 
 
@@ -39,12 +39,12 @@ class SimulatedGuests:
     """Launches guests; see `actors.sandbox.GuestLauncher`.
 
     Args:
-        make_engine: an engine for the sandbox of that name.
+        make_engine: makes the engine of a sandbox, by its name.
         rng: for boot times and links.
-        note: told every byte that is read on a link, with the link's name.
+        note: called with all bytes read on a link, and the link's name.
 
     Attributes:
-        bugs: what a handler of a guest raised and should not have, with the call; its caller was told INTERNAL.
+        bugs: unexpected exceptions from a guest's handlers, with the call; the caller got INTERNAL.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class SimulatedGuests:
         self.bugs: list[tuple[str, Exception]] = []
 
     def engine(self, sandbox: str) -> SimulatedEngine:
-        """What runs a sandbox's containers. Raises: NotFound."""
+        """The engine of a sandbox. Raises: NotFound."""
         return self._guest(sandbox).engine
 
     def kill(self, sandbox: str) -> None:
-        """End its guest at once, with all that runs in it; nothing in the guest learns of it. Raises: NotFound."""
+        """End its guest at once, with everything that runs in it and without notice. Raises: NotFound."""
         self._guest(sandbox).kill("its guest was killed")
 
     def _guest(self, sandbox: str) -> _Guest:
@@ -102,7 +102,7 @@ class SimulatedGuests:
 
 
 class _Platform(BarePlatform):
-    """A machine whose name its containers see."""
+    """A machine whose hostname its containers see."""
 
     def __init__(self, engine: SimulatedEngine) -> None:
         super().__init__()
@@ -150,18 +150,18 @@ class _Guest:
         return self._reason
 
     def terminate(self) -> None:
-        """As SIGTERM does."""
+        """Like SIGTERM."""
         self._asked_to_end.set()
 
     def kill(self, reason: str = "it was killed") -> None:
-        """As SIGKILL does."""
+        """Like SIGKILL."""
         self._reason = reason
         self._power.cancel()
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """The whole guest, until it is asked to end, or is killed.
+        """The whole guest, until it is terminated or killed.
 
-        A call that changes something is not interrupted, also not by a kill: what it starts tasks in ends after it.
+        A call that changes state is not interrupted, not even by a kill: the nursery of its tasks ends after it.
         """
         executor = self._executor
         with trio.CancelScope(shield=True):

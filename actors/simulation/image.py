@@ -1,6 +1,6 @@
-"""The root of a simulated container: the directories and files that the built-in busybox image has.
+"""The rootfs of a simulated container: the directories and files of the built-in busybox image.
 
-For the engine. Every program of the table is there, in /bin; what else an image on a real machine has is not.
+Every simulated program is in /bin; nothing else of a real image exists.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FILES: Mapping[str, bytes] = MappingProxyType(
     }
 )
 _PROGRAMS = MappingProxyType({f"/bin/{name}": row.run for name, row in PROGRAMS.items()})
-# these are mounts of their own in every container, and can be written even when the root can't
+# separate mounts in every container, writable even if the root is read-only
 _MEMORY = ("/dev", "/dev/shm")
 
 

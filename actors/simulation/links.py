@@ -1,7 +1,7 @@
-"""Byte streams between a simulated host and its guests: bounded, slow, in pieces, as a function of the seed.
+"""Byte streams between a simulated host and its guests: bounded, with latency, fragmented, determined by the seed.
 
-For the simulated world, in whose guests they are what a unix or vsock socket is elsewhere. Every byte that is read goes
-into the trace. Not for messages: those are `transports.memory`. Not for faults: what comes here comes whole, in order.
+They stand for a guest's unix or vsock socket. Every byte read goes into the trace. Messages go over
+`transports.memory`. No faults: everything arrives completely and in order.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 __all__ = ["SimulatedStream", "stream_pair"]
 
-# what a link holds, drawn between the two: an empty socket's buffer on Linux is 208 KiB
+# buffer size of a link, drawn from this range: an empty socket's buffer on Linux is 208 KiB
 _CAPACITIES = (4 * 1024, 256 * 1024)
-# one way, drawn between the two for each link: a unix socket at best, a busy virtual machine at worst
+# one-way latency, drawn per link: from a unix socket at best to a busy virtual machine at worst
 _LATENCIES = (0.000_01, 0.002)
-# of all pieces: those that are there at once, as on a unix socket they all are, and those that are very late
+# fractions of pieces: those that arrive at once, as all do on a unix socket, and those that are very late
 _AT_ONCE = 0.6
 _LATE = 0.98
 _LATER = 8.0
-# of all pieces, those that are there at once in part only
+# fraction of pieces of which only a part arrives at once
 _IN_PARTS = 0.2
-# a clock that adds what is left to the next deadline may come to lie just before it, for ever
+# floating-point: a clock that adds the remaining time could otherwise stay just before the next deadline for ever
 _TICK = 1e-9
-# one read; the same as trio's own
+# size of one read: trio's default
 _RECEIVE_BYTES = 64 * 1024
 
 
 class _Way:
-    """One direction. What was sent arrives after a while; what has not been read counts against the capacity."""
+    """One direction. Data arrives after the latency; unread data counts against the capacity."""
 
     def __init__(self, name: str, rng: Rng, note: Callable[[str, bytes], None]) -> None:
         self._name = name
@@ -47,11 +47,11 @@ class _Way:
         self._note = note
         self._capacity = int(_between(rng, _CAPACITIES))
         self._latency = _between(rng, _LATENCIES)
-        # (when it arrives, bytes)
+        # (arrival time, bytes)
         self._pieces: deque[tuple[float, bytes]] = deque()
         self._size = 0
         self._last = 0.0
-        # when the end of the stream arrives
+        # arrival time of the end of the stream
         self._end = inf
         self._reader_gone = False
         self._reader: trio.lowlevel.Task | None = None
@@ -59,11 +59,11 @@ class _Way:
 
     @property
     def broken(self) -> bool:
-        """Nobody will read what is sent."""
+        """The reader is gone."""
         return self._reader_gone
 
     def put(self, data: bytes | memoryview) -> int:
-        """As many of the first bytes as there is room for."""
+        """Accept as many of the first bytes as there is room for."""
         taken = min(len(data), self._capacity - self._size)
         if taken > 0:
             self._size += taken
@@ -74,7 +74,7 @@ class _Way:
     def _enqueue(self, data: bytes) -> None:
         drawn = self._rng.random()
         if drawn < _IN_PARTS and len(data) > 1:
-            # the first part as any piece that is there at once; the rest takes its time
+            # the first part arrives like any immediate piece; the rest is delayed
             cut = 1 + int(drawn / _IN_PARTS * (len(data) - 1))
             self._pieces.append((self._arrival(0.0), data[:cut]))
             self._pieces.append((self._arrival(_AT_ONCE + drawn), data[cut:]))
@@ -86,14 +86,14 @@ class _Way:
             await self._room.park()
 
     def finish(self) -> None:
-        """No more will be sent; who waits to send is told."""
+        """End the stream; wakes waiting senders."""
         if self._end == inf:
             self._end = self._arrival(self._rng.random())
             self._wake()
             self._room.unpark_all()
 
     def abandon(self) -> None:
-        """Nobody reads any more."""
+        """The reader is gone."""
         self._reader_gone = True
         self._pieces.clear()
         self._size = 0
@@ -101,7 +101,7 @@ class _Way:
         self._room.unpark_all()
 
     async def take(self, limit: int) -> bytes:
-        """What has arrived, once something has; empty at the end."""
+        """Wait for data to arrive and return it; empty at the end."""
         waited = False
         while not self._reader_gone:
             arrival = self._pieces[0][0] if self._pieces else self._end
@@ -109,14 +109,14 @@ class _Way:
             if arrival <= now:
                 data = self._arrived(now, limit)
                 if not waited:
-                    # taken is taken: a cancel must not lose it
+                    # shielded: a Cancelled here would lose the bytes
                     await trio.lowlevel.cancel_shielded_checkpoint()
                 return data
             waited = True
             if arrival == inf:
                 await self._changed()
             else:
-                # nothing can overtake it; but the reader may be told that the link is no more
+                # no other piece can arrive earlier, but the link may break meanwhile
                 with trio.move_on_at(arrival):
                     await self._changed()
         raise trio.ClosedResourceError("this stream was closed here")
@@ -157,7 +157,7 @@ class _Way:
             self._reader = None
 
     def _arrival(self, drawn: float) -> float:
-        """When a piece arrives that is sent now; never before one that was sent before it."""
+        """The arrival time of a piece sent now; never before that of an earlier one."""
         now = trio.current_time()
         if drawn > _AT_ONCE:
             now += self._latency * drawn * (_LATER if drawn > _LATE else 1.0)
@@ -244,13 +244,13 @@ class SimulatedStream(NowaitStream):
 
 
 def stream_pair(name: str, rng: Rng, note: Callable[[str, bytes], None]) -> tuple[SimulatedStream, SimulatedStream]:
-    """A link with its two ends: the host's and the guest's. `note` is told all that is read, by direction."""
+    """A link's two ends: the host's and the guest's. `note` gets all data read, by direction."""
     to_guest, to_host = _Way(f"{name} >", rng, note), _Way(f"{name} <", rng, note)
     return SimulatedStream(to_host, to_guest), SimulatedStream(to_guest, to_host)
 
 
 def _between(rng: Rng, bounds: tuple[float, float]) -> float:
-    """Between the two, every order of magnitude as likely as another."""
+    """A draw between the bounds, log-uniform."""
     low, high = bounds
     ratio: float = (high / low) ** rng.random()
     return low * ratio

@@ -1,6 +1,6 @@
-"""The simulation's message transport: in memory, and every message in the trace.
+"""The simulation's message transport: in memory, with every message in the trace.
 
-For the simulated world. Not for faults.
+It injects no faults.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["TracedTransport"]
 
 
 class TracedTransport:
-    """See `transports.base.Transport`. `note` is told every message as it is received, and from whom."""
+    """See `transports.base.Transport`. `note` is called with every message as it is received, and its sender."""
 
     def __init__(self, note: Callable[[str, bytes], None]) -> None:
         self._inner = MemoryTransport()

@@ -1,7 +1,7 @@
-"""One simulation: an async function under Trio, in virtual time, behind the fence, as a function of a seed.
+"""One simulation: an async function under Trio, in virtual time, behind the fence, determined by a seed.
 
-For the scenario side (`scenarios`), tests, and anything else that is to be simulated. A simulation ends at once when
-nothing can happen any more, and one process runs one at a time. Not for what is in the simulated world: `world`.
+For the simulated world, tests, and anything else to be simulated. A deadlocked simulation ends at
+once. One simulation at a time per process.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ __all__ = ["Ended", "Simulation", "current_simulation", "simulate"]
 
 T = TypeVar("T")
 
-# virtual; no scenario may take so long, and a program that sleeps for a year must not keep a run alive
+# virtual; longer than any scenario, so that a program that sleeps for a year does not keep a run alive
 HORIZON_SECONDS = 100_000.0
-# what cleans up in its shield may itself wait, and be given time
+# the deadlock, counting from 1, at which shields are opened: shielded cleanup after the first may need time
 _SHIELDS_OPEN_AT = 2
 
 
@@ -40,7 +40,7 @@ _CURRENT: trio.lowlevel.RunVar[Simulation | None] = trio.lowlevel.RunVar("simula
 
 
 class Simulation:
-    """What a simulated function has at hand."""
+    """What a simulated function can use."""
 
     def __init__(self, seed: int, trace: Trace) -> None:
         self.seed = seed
@@ -48,24 +48,24 @@ class Simulation:
         self.seams: Seams = simulated_seams(self.stream("product"), self.stream("ids"))
 
     def stream(self, name: str) -> Draws:
-        """The randomness of that name, from its beginning: take each stream once."""
+        """The random stream of that name, from its start: take each stream once."""
         return Draws(self.seed, name, self.trace.draw)
 
 
 def current_simulation() -> Simulation | None:
-    """The simulation that this code runs in; None in a real run."""
+    """The simulation that this code runs in; None outside of one."""
     return _CURRENT.get()
 
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[T]):
-    """A simulation that came to its end.
+    """A simulation that ran to its end.
 
     Attributes:
         value: what the function returned.
-        digest: of the trace; equal for equal runs.
+        digest: of the trace; equal for identical runs.
         steps: task steps.
-        seconds: of virtual time.
+        seconds: virtual time.
     """
 
     value: T
@@ -75,7 +75,7 @@ class Ended(Generic[T]):
 
 
 class _Supervision:
-    """Ends a run that is stuck: by a cancel, then past all shields, at last by force."""
+    """Ends a deadlocked run: by cancelling, then ignoring shields, finally by force."""
 
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
@@ -100,13 +100,13 @@ def simulate(
     horizon: float = HORIZON_SECONDS,
     log: Callable[[str], None] | None = None,
 ) -> Ended[T]:
-    """Run `main` to its end. `log` gets a line for everything in the trace.
+    """Run `main` to its end. `log` gets a line per trace entry.
 
     Raises:
-        Deadlock: everything waited and no timer ran, or time came to `horizon`; who waits for what.
-        EscapedSimulation: something made a real call, whether or not it was swallowed.
+        Deadlock: all tasks waited without a timer, or time reached `horizon`; says who waits for what.
+        EscapedSimulation: a real call was made, whether or not its exception was swallowed.
         UnfitTrio: see `actors.simulation.schedule`.
-        Exception: what `main` raised, bare if it is but one.
+        Exception: what `main` raised, unwrapped if it is a single one.
     """
     trace = Trace(log)
     supervision = _Supervision()
@@ -125,7 +125,7 @@ def simulate(
     with _no_collections(), installed(scheduler), fenced() as escaped:
         try:
             value = trio.run(root, clock=clock, strict_exception_groups=True)
-        except BaseException as error:  # raised below, once everything is put back
+        except BaseException as error:  # raised below, once everything is restored
             failure = error
     if escaped:
         raise escaped[0]
@@ -143,7 +143,7 @@ def simulate(
 
 @contextmanager
 def _no_collections() -> Generator[None]:
-    """Collections come when memory is short, and run finalizers: neither may happen in the middle of a run."""
+    """Garbage collection depends on memory use, and runs finalizers: it must not happen during a run."""
     enabled = gc.isenabled()
     gc.collect(1)
     gc.disable()

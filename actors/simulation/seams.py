@@ -1,7 +1,7 @@
-"""The product's seams, simulated: virtual wall clock, seeded randomness and ids, threads inline, files in memory.
+"""The product's seams, simulated: virtual wall clock, seeded randomness and ids, threads run inline, files in memory.
 
-For `run`, which hands them to what it simulates. Not for byte streams, message channels or engines: `links`,
-`transports.memory` and `engine`.
+`run` passes them to what it simulates. Byte streams are in `links`, messages in `transports.memory`, containers in
+`engine`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["MemoryFiles", "simulated_seams"]
 
 T = TypeVar("T")
 
-# 2020-01-01T00:00:00Z: every simulation begins then
+# 2020-01-01T00:00:00Z: the start of every simulation
 _BEGAN = 1_577_836_800.0
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -40,7 +40,7 @@ class _Ids:
         self._given = 0
 
     def fresh(self, prefix: str) -> str:
-        # the count makes it unique, whatever was drawn
+        # the counter makes ids unique, whatever was drawn
         self._given += 1
         number = self._given * 36**6 + self._rng.getrandbits(64) % 36**6
         suffix = ""
@@ -55,7 +55,7 @@ class _Ids:
 
 
 class _Processes:
-    """The simulated world needs no program of ours: its guests are tasks. A program that isn't there is the answer."""
+    """The simulated world runs no programs of ours, as its guests are tasks: every program is reported as missing."""
 
     async def spawn(self, argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> ChildProcess:
         await trio.lowlevel.checkpoint()
@@ -70,7 +70,7 @@ class _Threads:
         return self._inline(function)
 
     def checkpoint(self) -> None:
-        """Nothing takes time there."""
+        """A no-op: nothing takes time in memory."""
 
     async def _inline(self, function: Callable[[], T]) -> T:
         await trio.lowlevel.checkpoint()
@@ -78,7 +78,7 @@ class _Threads:
 
 
 class MemoryFiles:
-    """Files of one simulation; see `actors.seams.Files`. Modes are taken and mean nothing."""
+    """Files of one simulation; see `actors.seams.Files`. Modes are ignored."""
 
     def __init__(self) -> None:
         self._files: dict[PurePosixPath, bytes] = {}
@@ -116,7 +116,7 @@ class MemoryFiles:
 
 
 def simulated_seams(rng: Rng, ids: Rng) -> Seams:
-    """The seams of one simulation; `rng` is the product's own randomness, `ids` that behind its ids."""
+    """The seams of one simulation; `rng` is for the product's randomness, `ids` for its ids."""
     return Seams(
         clock=_Clock(),
         rng=rng,

@@ -1,7 +1,7 @@
-"""One seed, and the named streams of randomness that are derived from it.
+"""One seed, and the named random streams derived from it.
 
-Each part of a simulation draws from a stream of its own, so that a draw more in one part changes nothing in
-another. Every draw goes into the trace. Not for the product: it asks `actors.seams.Rng`.
+Each part of a simulation has its own stream, so that an extra draw in one part does not affect
+another. Every draw goes into the trace. The product itself uses `actors.seams.Rng`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = ["Draws", "generator"]
 
 
 def generator(seed: int, name: str) -> random.Random:
-    """The generator behind one stream: the same for the same seed and name on every machine."""
+    """A stream's generator: the same for a seed and name on every machine."""
     return random.Random(blake2b(f"{seed}/{name}".encode(), digest_size=32).digest())
 
 
 class Draws:
-    """One named stream; an `actors.seams.Rng`. `note` is told the name and every value drawn."""
+    """One named stream; an `actors.seams.Rng`. `note` is called with the name and every value drawn."""
 
     def __init__(self, seed: int, name: str, note: Callable[[str, float], None]) -> None:
         self._name = name
@@ -36,7 +36,7 @@ class Draws:
         return value
 
     def uniform(self, low: float, high: float, /) -> float:
-        """A float between the two."""
+        """A float between the bounds."""
         return low + (high - low) * self.random()
 
     def getrandbits(self, bits: int, /) -> int:

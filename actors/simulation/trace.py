@@ -1,8 +1,8 @@
-"""The trace: everything that happened in a simulation, folded into one digest.
+"""The trace: everything that happens in a simulation, hashed into one digest.
 
 Two runs have the same digest exactly when the same tasks took the same steps in the same order at the same virtual
-times, with the same draws, the same envelopes and the same bytes on every agent connection. It is also handed out
-line by line, to find where two runs part. Cheap by keeping numbers and folding them by the thousand.
+times, with the same draws, the same envelopes and the same bytes on every agent connection. It can also be logged
+line by line, to find where two runs diverge. Fast, as numbers are collected and hashed by the thousand.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FOLD_BYTES = 64 * 1024
 
 
 class Trace:
-    """`log`, if given, gets a line for everything that is noted; it makes a run several times slower."""
+    """`log`, if given, gets a line per entry; it makes a run several times slower."""
 
     def __init__(self, log: Callable[[str], None] | None = None) -> None:
         self._log = log
@@ -38,7 +38,7 @@ class Trace:
         return self._folded_steps + len(self._numbers)
 
     def step(self, task: int) -> None:
-        """A scheduler pass of one task."""
+        """A step of one task."""
         self._numbers.append(task)
         if self._log is not None:
             self._log(f"pass {task}")
@@ -46,7 +46,7 @@ class Trace:
             self._fold_steps()
 
     def batch(self, tasks: list[int]) -> None:
-        """The numbers of the tasks of one scheduler pass, in the order in which they run."""
+        """The tasks of one scheduler pass, in running order."""
         self._numbers += tasks
         if self._log is not None:
             self._log(f"pass {' '.join(map(str, tasks))}")
@@ -58,7 +58,7 @@ class Trace:
         self._add(f"task {number} {name}")
 
     def time(self, now: float) -> None:
-        """Virtual time has come to `now`."""
+        """Virtual time has advanced to `now`."""
         self._add(f"time {now!r}")
 
     def draw(self, stream: str, value: float) -> None:
@@ -66,18 +66,18 @@ class Trace:
         self._add(f"draw {stream} {value!r}")
 
     def data(self, what: str, data: bytes) -> None:
-        """An envelope, or bytes of a connection."""
+        """An envelope, or bytes on a connection."""
         self._add(f"{what} {len(data)}", data)
 
     def digest(self) -> str:
-        """Of all so far, 32 hexadecimal digits."""
+        """The digest so far, 32 hexadecimal digits."""
         self._fold_steps()
         self._fold_bytes()
         both = self._steps_hash.digest() + self._bytes_hash.digest()
         return blake2b(both, digest_size=16).hexdigest()
 
     def _add(self, head: str, data: bytes = b"") -> None:
-        # bound to the step in which it happened
+        # includes the step in which it happened
         line = f"{self.steps} {head}\n"
         self._bytes += (line.encode(), data)
         self._size += len(line) + len(data)

@@ -1,7 +1,6 @@
 """The system actor: the root of one tree of sandboxes, and the last to end.
 
-For whoever composes a system (`actors.api`, worlds, tests): run it in a nursery, serve its server on a
-transport, and drive it with handles. Not for a sandbox's inside.
+Run it in a nursery, serve its server on a transport, and drive it with handles.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class _Child:
 
 
 class SystemActor:
-    """See `actors.wire.verbs.SYSTEM_VERBS` for what it serves."""
+    """Serves `actors.wire.verbs.SYSTEM_VERBS`."""
 
     def __init__(
         self, *, server: Server, launch: GuestLauncher, connect: AgentFactory, images: Images, limits: Limits
@@ -67,9 +66,9 @@ class SystemActor:
         )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled; then every sandbox is stopped in order, within a bound, before this returns.
+        """Serve until cancelled; then stop every sandbox in order, within a bound, before returning.
 
-        The sandboxes' tasks are shielded from that cancel: they need their connections for the stop order.
+        The sandboxes' tasks are shielded from that cancellation: stopping needs their connections.
         """
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
@@ -98,7 +97,7 @@ class SystemActor:
         try:
             await child.actor.stop(Stop(grace_seconds=self._limits.cancel_grace_seconds))
         except KatrioError as error:
-            # cancelling its task takes the guest along in any case
+            # cancelling its task ends the guest in any case
             _log.warning("stop of %s: %s", child.task.name, error)
 
     async def _create_sandbox(self, args: CreateSandbox, request: Request) -> Created:

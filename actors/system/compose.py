@@ -1,6 +1,6 @@
-"""One running system: server, root actor, transport and a client to it, put together and taken apart in order.
+"""One running system: server, root actor, transport and a client to it, set up and torn down in order.
 
-For `actors.api` and for worlds, which pass the transport in. Not for choosing one.
+The caller chooses the transport.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["Parts", "open_actors"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a system is made of; each may be replaced by another implementation of its port."""
+    """The parts of a system; each may be replaced by another implementation of its interface."""
 
     transport: Transport
     # where the server listens, in the transport's own form
     address: str
-    # where else it listens, for other programs
+    # additional addresses, for other programs
     listen: tuple[tuple[Transport, str], ...] = ()
     launch: GuestLauncher
     connect: AgentFactory
@@ -44,9 +44,9 @@ class Parts:
 
 @asynccontextmanager
 async def open_actors(parts: Parts) -> AsyncGenerator[SystemHandle]:
-    """A running system and a handle on it. Hides nurseries: one error of the body stays one plain error.
+    """A running system and a handle for it. Hides nurseries: an exception of the body is not wrapped in a group.
 
-    On the way out, cancelled or not, every sandbox is stopped in order, within `limits.shutdown_seconds`.
+    On exit, cancelled or not, every sandbox is stopped in order, within `limits.shutdown_seconds`.
     """
     server = Server(limits=parts.limits)
     system = SystemActor(
@@ -65,6 +65,6 @@ async def open_actors(parts: Parts) -> AsyncGenerator[SystemHandle]:
             async with opening as client:
                 yield SystemHandle(client)
             acting.cancel_scope.cancel()
-        # by now nothing runs that anybody could ask for; a cancel leaves the goodbyes out
+        # nothing is running any more; if cancelled, skip the goodbyes
         await server.aclose()
         serving.cancel_scope.cancel()

@@ -1,1 +1,1 @@
-"""What crosses a mailbox: envelopes, verbs, and the plain values they carry. Not for sending anything."""
+"""The content of mailbox messages: envelopes, verbs, and the plain values they carry."""

@@ -1,8 +1,8 @@
-"""Looks over one msgpack value before any object is built from it: its depth, its items, its kinds.
+"""Validates one msgpack value before objects are built from it: depth, number of items, types.
 
-For values from peers: 64 KiB of empty arrays would become 4 MB of lists, and a decoder takes the last of two equal
-keys. `msgpack` reads heads and single values, one after the other; what they add up to is counted here, so that no container
-is built and the depth of the walk is that of a list. Not for shapes: the typed decoder that runs afterwards checks those.
+For values from peers: 64 KiB of empty arrays would become 4 MB of lists, and a decoder silently takes the last of two
+equal keys. `msgpack` reads headers and single values in sequence; counting is done here, so that no container is built
+and nesting costs only a list. Shapes are checked by the typed decoder afterwards.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ __all__ = ["MAX_DEPTH", "MAX_ITEMS", "MalformedValue", "check_value"]
 
 # a container's spec is 4 deep
 MAX_DEPTH = 16
-# an environment of 2,000 variables, or a sandbox that lists all its containers, fits several times
+# several times an environment of 2,000 variables, or a sandbox with all its containers
 MAX_ITEMS = 8192
 
-# the package carries no types
+# the package has no type annotations
 _msgpack = cast("Any", msgpack)
 _PLAIN = (type(None), bool, int, float, str, bytes)
 
 
 class MalformedValue(ValueError):
-    """A value over a bound, of a kind that isn't plain, or of another shape than was asked for."""
+    """A value over a bound, not plain, or not of the expected shape."""
 
 
 def check_value(data: bytes) -> None:
-    """Pass if `data` is exactly one plain msgpack value within the bounds.
+    """Accept exactly one plain msgpack value within the bounds.
 
     Raises:
-        MalformedValue: it isn't; the text says why and at which byte.
+        MalformedValue: anything else; the text says why and at which byte.
     """
     unpacker: Any = _msgpack.Unpacker(max_buffer_size=max(1, len(data)), strict_map_key=False)
     unpacker.feed(data)
@@ -52,7 +52,7 @@ def check_value(data: bytes) -> None:
 
 def _walk(data: bytes, unpacker: Any) -> None:
     items = 0
-    # of every open array or map: how many values are to come, keys counted, and the keys of a map. The first stands for the value itself
+    # per open array or map: values still to come, keys included, and a map's keys so far. The first entry is for the value itself
     open_containers: list[tuple[int, set[str] | None]] = [(1, None)]
     while open_containers:
         left, keys = open_containers.pop()
@@ -65,7 +65,7 @@ def _walk(data: bytes, unpacker: Any) -> None:
         position: int = unpacker.tell()
         first = data[position] if position < len(data) else 0xC0
         if keys is not None and left % 2 == 0:
-            # looked at before it is read: a key may be an array of any size
+            # checked before it is read: a key may be an array of any size
             if not (0xA0 <= first <= 0xBF or 0xD9 <= first <= 0xDB):
                 raise MalformedValue(f"a key at byte {position} is not text")
             _key(unpacker.unpack(), keys)
@@ -75,7 +75,7 @@ def _walk(data: bytes, unpacker: Any) -> None:
             open_containers.append((unpacker.read_array_header(), None))
         else:
             _scalar(unpacker.unpack(), position)
-        # the value itself is no container's
+        # the first entry is no container
         if len(open_containers) > MAX_DEPTH + 1:
             raise MalformedValue(f"more than {MAX_DEPTH} deep")
 

@@ -1,8 +1,8 @@
-"""Bytes to envelopes and values and back: the one place that speaks msgpack for a mailbox.
+"""Between bytes and envelopes or values: the only place that uses msgpack for a mailbox.
 
-For messages from anybody: a length, a depth and a count are checked before objects are built, and what msgpack
-allows but JSON-like values have no use for is refused (extension types, NaN, infinities, duplicate keys,
-keys that aren't text, trailing bytes). Not for deciding what becomes of a bad message: callers do.
+For untrusted messages: length, depth and item count are checked before objects are built, and msgpack
+features that JSON-like values don't need are refused (extension types, NaN, infinities, duplicate keys,
+non-text keys, trailing bytes). The caller decides how to handle a bad message.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ __all__ = [
 
 T = TypeVar("T")
 
-# an empty map: no arguments, or nothing to tell
+# an empty map: no arguments, or an empty result
 NOTHING = b"\x80"
 
 _ENCODE = msgspec.msgpack.Encoder().encode
 _HELLO = msgspec.msgpack.Decoder(AnyHello)
 _ANYTHING: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
-# msgspec tells where in its message alone
+# msgspec gives the location only in its message
 _PATH = re.compile(r"`\$\.?([^`]*)`\Z")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _SCALARS = frozenset((type(None), bool, int, str, bytes))
@@ -54,25 +54,25 @@ _ENVELOPES: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope
 
 
 def encode(value: object) -> bytes:
-    """One envelope, or one plain value, as msgpack.
+    """Encode one envelope or plain value as msgpack.
 
     Raises:
-        TypeError, OverflowError: not a value that msgpack has (a bug of the caller).
+        TypeError, OverflowError: not expressible in msgpack (a bug of the caller).
     """
     return _ENCODE(value)
 
 
 def encode_raw(value: object) -> msgspec.Raw:
-    """Arguments or a result, ready to be put into an envelope. Raises like `encode`."""
+    """Encode arguments or a result for use in an envelope. Raises like `encode`."""
     return msgspec.Raw(_ENCODE(value))
 
 
 def encode_args(args: object) -> msgspec.Raw:
-    """Arguments of a verb, ready to be put into an envelope.
+    """Encode a verb's arguments for use in an envelope.
 
     Raises:
-        InvalidArgument: a value that no message carries (a lone surrogate, a number over 64 bits, an object), or a mapping where
-            a struct is declared; `field` names it.
+        InvalidArgument: a value that can't be encoded (a lone surrogate, a number over 64 bits, an object), or a mapping where
+        a struct is declared; `field` names it.
     """
     if isinstance(args, msgspec.Struct):
         check_structs(args)
@@ -84,7 +84,7 @@ def encode_args(args: object) -> msgspec.Raw:
 
 
 def convert_args(args: object, shape: type[T]) -> T:
-    """Arguments that somebody wrote as texts and plain values; numbers may be texts.
+    """Arguments from user-written text and plain values; numbers may be text.
 
     Raises:
         InvalidArgument: as `decode_value`.
@@ -96,10 +96,10 @@ def convert_args(args: object, shape: type[T]) -> T:
 
 
 def decode_envelope(message: bytes) -> Envelope:
-    """One envelope; what it carries for a verb stays raw.
+    """Decode one envelope; a verb's arguments or result stay raw.
 
     Raises:
-        RemoteProtocolError: it isn't one.
+        RemoteProtocolError: malformed.
     """
     try:
         return _ENVELOPES.decode(message)
@@ -108,7 +108,7 @@ def decode_envelope(message: bytes) -> Envelope:
 
 
 def decode_versions(message: bytes) -> tuple[int, ...]:
-    """The versions that a hello of any version offers; empty when it is no hello."""
+    """The versions offered by a hello of any version; empty if it is no hello."""
     try:
         return _HELLO.decode(message).versions
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -116,16 +116,16 @@ def decode_versions(message: bytes) -> tuple[int, ...]:
 
 
 def decode_value(raw: msgspec.Raw, shape: type[T]) -> T:
-    """Arguments or a result of the given shape.
+    """Decode arguments or a result of the given shape.
 
     Raises:
-        InvalidArgument: over a bound, not plain, or of another shape; the text says where, `field` at which field.
+        InvalidArgument: over a bound, not plain, or of another shape; the text says where, `field` names the field.
     """
     data = bytes(raw)
     try:
         if not _surely_plain(data):
             check_value(data)
-        # a shape is always hashable, which the type checker does not know of `type[T]`
+        # a shape is always hashable, which type checkers do not know of `type[T]`
         decoder: msgspec.msgpack.Decoder[T] = _decoder(cast("Any", shape))
         decoded = decoder.decode(data)
     except MalformedValue as error:
@@ -138,7 +138,7 @@ def decode_value(raw: msgspec.Raw, shape: type[T]) -> T:
 
 
 def _culprit(told: str) -> str:
-    """The field of msgspec's words, as `process.args[0]`; `args` when it is all of them."""
+    """The field in msgspec's message, as `process.args[0]`; `args` if it is the whole."""
     path = _PATH.search(told)
     missing = _MISSING.match(told)
     steps = [*(path.groups() if path else ()), *(missing.groups() if missing else ())]
@@ -146,7 +146,7 @@ def _culprit(told: str) -> str:
 
 
 def _malformed(data: bytes, shape: type[object]) -> str:
-    """The field that is not plain, as far as the whole is small enough to be read."""
+    """The field that is not plain, if the whole is small enough to be decoded."""
     if len(data) > MAX_ITEMS:
         return "args"
     try:
@@ -156,7 +156,7 @@ def _malformed(data: bytes, shape: type[object]) -> str:
 
 
 def _unfit(value: Any, path: str, depth: int, kind: shapes.Type | None = None) -> str | None:
-    """The path of the first part of a value that no message carries; `kind` tells a struct's map from a map."""
+    """The path of the first part of a value that can't be encoded; `kind` tells a struct's map from a map."""
     parts: Iterable[tuple[str, Any, shapes.Type | None]]
     if depth == 0:
         return path
@@ -179,7 +179,7 @@ def _unfit(value: Any, path: str, depth: int, kind: shapes.Type | None = None) -
 
 
 def _fields(kind: shapes.Type | None) -> Mapping[object, shapes.Type]:
-    """Of the struct that a field holds, one or many."""
+    """The fields of the struct type held by a field, directly or in a collection."""
     while isinstance(kind, shapes.Metadata | shapes.VarTupleType):
         kind = kind.type if isinstance(kind, shapes.Metadata) else kind.item_type
     found: dict[object, shapes.Type] = {}
@@ -198,14 +198,14 @@ def _fits(value: object) -> bool:
 
 
 def _surely_plain(data: bytes) -> bool:
-    """Whether `data` needs no further look: it decodes to few plain values, and they encode to the very same bytes.
+    """Whether `data` is certainly plain: it decodes to few plain values, which encode to the very same bytes.
 
-    No key can be there twice then, and nothing can follow. A tenth of the time of `check_value`, which decides over the
-    rest: what is long, or not plain, or valid and not the shortest encoding.
+    That excludes duplicate keys and trailing bytes. Takes a tenth of the time of `check_value`, which decides all other
+    cases: large, not plain, or valid but not in the shortest encoding.
     """
     if data == NOTHING:
         return True
-    # an item takes a byte at least, so what is decoded here is bounded as well
+    # each item takes at least a byte, so decoding is bounded here too
     if len(data) > MAX_ITEMS:
         return False
     try:
@@ -231,12 +231,12 @@ def _all_plain(items: Iterable[object], depth: int) -> bool:
 
 @cache
 def _decoder(shape: Any) -> msgspec.msgpack.Decoder[Any]:
-    # shapes are the verbs' own, a few dozen; making a decoder takes longer than using it
+    # a few dozen shapes; making a decoder takes longer than using it
     return msgspec.msgpack.Decoder(shape)
 
 
 def decode_details(raw: msgspec.Raw) -> dict[str, Any]:
-    """The details of a failure; what can't be read is left out, since a failure must not hide behind another."""
+    """The details of a failure; undecodable ones are dropped, so that one failure does not hide another."""
     try:
         return decode_value(raw, dict[str, Any])
     except InvalidArgument:

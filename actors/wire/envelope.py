@@ -1,8 +1,8 @@
-"""The envelopes that cross a mailbox link, as typed msgpack arrays; `docs/protocol.md` tells other languages.
+"""The envelopes of a mailbox link, as typed msgpack arrays; `docs/protocol.md` describes them for other languages.
 
-For both ends of a link. Every envelope is an array whose first element names its kind; a reader ignores
-elements after those it knows, so a later version may append. Not for framing, acknowledgement or credit of
-a transport's own, and not for what verbs carry (`actors.wire.verbs`).
+Every envelope is an array whose first element names its type; a reader ignores elements after those it knows, so a
+later version may append. Framing, acks and credit of the transport are below; what verbs carry is in
+`actors.wire.verbs`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ __all__ = [
     "Welcome",
 ]
 
-# the versions of this protocol that we speak
+# the protocol versions that we speak
 VERSIONS = (1,)
-# charged for each chunk or event besides its bytes, so that many tiny ones can't outgrow a window (bytes)
+# charged for each chunk or event besides its bytes, so that many tiny ones can't exceed a window's memory (bytes)
 CHUNK_COST = 64
 
 NOTHING_MORE = msgspec.Raw(b"\x80")
@@ -46,16 +46,16 @@ Versions = Annotated[tuple[Natural, ...], msgspec.Meta(min_length=1, max_length=
 
 
 class AnyHello(msgspec.Struct, frozen=True, array_like=True):
-    """What every version's hello begins with, so that a server can refuse one that it can't read further."""
+    """The common start of every version's hello, so that a server can refuse one that it can't read further."""
 
     kind: Annotated[str, msgspec.Meta(pattern="^hello$")]
     versions: Versions
 
 
 class Hello(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="hello"):
-    """The client's first envelope: which versions it speaks, and who asks. One client has one link at a time.
+    """The client's first envelope: its versions and its identity. One client has one link at a time.
 
-    `unused` is the lowest counter that this (client, epoch) has never asked with; a server that does not know
+    `unused` is the lowest counter that this (client, epoch) has never used; a server that does not know
     the client refuses lower ones as `unknown`, since another server may have run them.
     """
 
@@ -66,8 +66,8 @@ class Hello(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="hello")
 
 
 class Welcome(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="welcome"):
-    """The server's answer to `Hello`: the version that both speak from now on, the highest that both know, and the
-    server's bounds: asks in flight per client, bytes of one envelope.
+    """The server's answer to `Hello`: the highest common version, which both use from now on, and the
+    server's limits: requests in flight per client, bytes of one envelope.
     """
 
     version: Natural
@@ -77,7 +77,7 @@ class Welcome(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="welco
 
 
 class Goodbye(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="goodbye"):
-    """Why the sender is about to close the link; `code` is an error code, "" when nothing is wrong.
+    """Why the sender is about to close the link; `code` is an error code, "" for no error.
 
     `details` is a failure's: with `unsupported`, the `versions` that the sender speaks.
     """
@@ -88,10 +88,10 @@ class Goodbye(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="goodb
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="ask"):
-    """One question; its id is (client, epoch, counter), the first two being those of the link's `Hello`.
+    """One request; its id is (client, epoch, counter), the first two from the link's `Hello`.
 
-    `budget_ms`: what is left of the caller's time, nil for none. `watermark`: the lowest counter whose answer
-    is still wanted. `window`: bytes of chunks and events the client takes ahead of its credit; 0: no stream.
+    `budget_ms`: the caller's remaining time, nil for no limit. `watermark`: the lowest counter whose answer
+    is still wanted. `window`: bytes of chunks and events the client accepts ahead of its credit; 0: no stream.
     """
 
     counter: Counter
@@ -112,7 +112,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="reply")
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="failure"):
-    """The answer is an error: a stable code, text for people, a map of plain values for programs."""
+    """An error as the answer: a stable code, text for humans, a map of plain values for programs."""
 
     counter: Counter
     code: Name
@@ -121,13 +121,13 @@ class Failure(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="failu
 
 
 class Cancel(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="cancel"):
-    """The client no longer wants the answer. Nothing answers this envelope."""
+    """The client no longer wants the answer. This envelope has no reply."""
 
     counter: Counter
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="chunk"):
-    """Bytes of a stream. `offset`: of the first one; `gap`: how many bytes before it were lost."""
+    """Bytes of a stream. `offset`: of the first one; `gap`: bytes lost before it."""
 
     counter: Counter
     offset: Natural
@@ -136,7 +136,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="chunk")
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="event"):
-    """One event of a subscription (a stream ask). `number` counts from 0; `lost`: how many before it were lost."""
+    """One event of a subscription (a stream request). `number` counts from 0; `lost`: events lost before it."""
 
     counter: Counter
     number: Natural
@@ -145,7 +145,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="event")
 
 
 class Credit(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="credit"):
-    """The client has taken chunks or events worth `amount` bytes, `CHUNK_COST` for each included."""
+    """The client has consumed chunks or events worth `amount` bytes, `CHUNK_COST` for each included."""
 
     counter: Counter
     amount: Natural

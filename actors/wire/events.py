@@ -1,7 +1,7 @@
-"""The event that an actor's subscribers get.
+"""The event that an actor's subscribers receive.
 
-For the stream verb `events` of every actor. Not for the envelope it travels in: `envelope.Event` has its number and
-how many before it were left out.
+For the stream verb `events` of every actor. `envelope.Event`, which carries it, has its number and
+the number of lost ones before it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What the fields of a value may hold: rules that stand on the fields' own types, and one check of them all.
+"""Validation of field values: rules declared on the fields' types, and one check for all of them.
 
-A rule is a predicate and its words, in the `extra` of a `msgspec.Meta`; most are ranges (`between`). `check_fields` walks
-a value by its declared type and names the first field that is wrong by its path; what two fields of a struct may not hold
-together, its method `at_odds` says (which field, and what was expected of it). It is asked on both sides: of a verb's
-arguments before an actor sees them, and of what any client of a guest sent before an engine does.
-Not for what only its user can know: whether a program is there, whether an id is taken.
+A rule is a predicate and its text, in the `extra` of a `msgspec.Meta`; most are ranges (`between`). `check_fields`
+walks a value by its declared type and reports the path of the first invalid field; a struct's method `at_odds` reports
+fields that contradict each other (which field, and what was expected). It runs on both sides: on a verb's arguments
+before an actor sees them, and on any guest client's request before an engine does. Context-dependent checks (whether a
+program exists, whether an id is taken) are elsewhere.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ __all__ = [
 
 _SHOWN = 60
 _CPU_LIST = re.compile(r"[0-9]{1,6}(-[0-9]{1,6})?(,[0-9]{1,6}(-[0-9]{1,6})?)*")
-# more digits than any number that is an id; and Python refuses to read thousands of them
+# more digits than any id has; Python refuses to parse thousands of them
 _ID_DIGITS = 10
 
 
 class Rule(NamedTuple):
-    """What a value must be, in words for people, and whether it is."""
+    """A predicate for a value, and its text for error messages."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -63,23 +63,23 @@ class Rule(NamedTuple):
 def rule(words: str, holds: Callable[[Any], bool]) -> msgspec.Meta:
     """For a field's `Annotated`, of which only the last counts: a type has one rule.
 
-    Not Meta's own `ge` and `le`: what msgspec says of those has neither the value nor the range.
+    Meta's own `ge` and `le` are not used: msgspec's messages for them contain neither value nor range.
     """
     return msgspec.Meta(extra={"rule": Rule(words, holds)})
 
 
 def between(least: float, most: float) -> msgspec.Meta:
-    """The rule that a number is in a range, both ends included."""
+    """A number in a range, both ends included."""
     return rule(f"{least} to {most}", lambda value: least <= value <= most)
 
 
 def at_most(count: int) -> msgspec.Meta:
-    """The rule that there are no more of them."""
+    """A bound on the number of items."""
     return rule(f"at most {count} of them", lambda items: len(items) <= count)
 
 
 def rule_of(kind: shapes.Type) -> Rule | None:
-    """The rule that stands on a type."""
+    """The rule on a type."""
     if not isinstance(kind, shapes.Metadata):
         return None
     extra = cast("dict[str, Rule] | None", kind.extra)  # pyright: ignore[reportUnknownMemberType]
@@ -87,7 +87,7 @@ def rule_of(kind: shapes.Type) -> Rule | None:
 
 
 def is_cpu_list(text: str) -> bool:
-    """Whether it is a list of processors or memory nodes as the kernel reads them: `0-2,4`."""
+    """Whether it is a list of CPUs or memory nodes in the kernel's syntax: `0-2,4`."""
     return len(text) <= 4096 and _CPU_LIST.fullmatch(text) is not None
 
 
@@ -114,7 +114,7 @@ def _is_id_or_name(part: str) -> bool:
     return len(part) <= _ID_DIGITS and int(part) <= LARGEST_ID
 
 
-# wherever the kernel takes a C string: at a NUL it would end, and the rest be lost
+# for values that become C strings in the kernel: a NUL would truncate them
 CString: TypeAlias = Annotated[str, rule("text without NUL", _no_nul)]
 Name: TypeAlias = Annotated[str, rule("a name: not empty, without '=' or NUL", lambda text: bool(text) and "=" not in text and _no_nul(text))]  # fmt: skip
 Path: TypeAlias = Annotated[str, rule("a path without '..' or NUL", _is_path)]
@@ -126,7 +126,7 @@ FullPath: TypeAlias = Annotated[
 ]
 Arguments: TypeAlias = Annotated[tuple[CString, ...], rule("a program, and its arguments", bool)]
 Environment: TypeAlias = dict[Name, CString]
-# of a user or group on its own: what is empty is not said
+# a user or a group alone: empty means not given
 OneUser: TypeAlias = Annotated[str, rule(f"a name without ':' or ',', or a number from 0 to {LARGEST_ID}", lambda text: not text or _is_one_user(text))]  # fmt: skip
 GroupText: TypeAlias = Annotated[str, rule(f"a group: a name without ':' or ',', or a number from 0 to {LARGEST_ID}", lambda text: _is_one_user(text))]  # fmt: skip
 UserText: TypeAlias = Annotated[
@@ -135,7 +135,7 @@ UserText: TypeAlias = Annotated[
 # of a terminal, in character cells: the kernel's `struct winsize`
 Size: TypeAlias = Annotated[int, between(1, 65535)]
 
-# what is sent by a verb of ours, and what kill(2) takes: by 0 nothing is sent, and who is gone is told all the same
+# our own verb's range, and that of kill(2): signal 0 is not delivered, but fails for an ended process
 SignalNumber: TypeAlias = Annotated[int, between(1, LARGEST_SIGNAL)]
 
 
@@ -147,21 +147,21 @@ _KILL = Rule(f"1 to {LARGEST_SIGNAL}, or 0 to send nothing", _is_kill)
 KillSignal: TypeAlias = Annotated[int, rule(*_KILL)]
 
 _Check: TypeAlias = "Callable[[Any, str], None]"
-# what a Kata agent's wire and a runtime's file call a create's arguments beside its id
+# prefixes of a create's arguments, besides its id, on Kata's wire and in a runtime's file
 _WRAPPER = re.compile(r"\Aspec\.(?=.)")
 
 
 def own_path(path: str) -> str:
-    """A field's path as errors tell it: what a create makes is named without `spec.`, so that `process.args` is the same
-    field of a create and of an exec."""
+    """A field's path as used in errors: without `spec.` for a create, so that `process.args` is the same
+    field for create and exec."""
     return _WRAPPER.sub("", path)
 
 
 def check_fields(value: msgspec.Struct, path: str = "") -> None:
-    """Pass when every field of it, at whatever depth, is in its range and keeps to its rule. Types are not checked.
+    """Check that every field, at any depth, satisfies its rule. Types are not checked.
 
     Raises:
-        InvalidArgument: the first that isn't; `field` is its path (`process.args[1]`), below `path` when there is one.
+        InvalidArgument: for the first that does not; `field` is its path (`process.args[1]`), below `path` if given.
     """
     check = _struct_check(type(value))
     if check is not None:
@@ -169,7 +169,7 @@ def check_fields(value: msgspec.Struct, path: str = "") -> None:
 
 
 def check_signal(number: int) -> None:
-    """`KillSignal`'s rule, for a number on its own. Raises: InvalidArgument (`signal`)."""
+    """`KillSignal`'s rule, for a bare number. Raises: InvalidArgument (`signal`)."""
     if not _KILL.holds(number):
         raise _wrong("signal", number, _KILL.words)
 
@@ -183,7 +183,7 @@ def _wrong(path: str, value: object, words: str) -> InvalidArgument:
 
 @cache
 def _struct_check(struct: type[msgspec.Struct]) -> _Check | None:
-    """Made once for each type, of those fields alone that have something to check."""
+    """Made once per type, from those fields only that have something to check."""
     info = shapes.type_info(struct)
     assert isinstance(info, shapes.StructType)
     made = [(field.name, field.encode_name, _check_of(field.type)) for field in info.fields]
@@ -232,7 +232,7 @@ def _ruled(kind: shapes.Metadata) -> _Check | None:
 
 
 def _either(kind: shapes.UnionType) -> _Check | None:
-    """Of a value that may be absent: no other unions stand in what we check."""
+    """For an optional value: other unions don't occur in what we check."""
     inner = next((made for one in kind.types if (made := _check_of(one)) is not None), None)
     if inner is None:
         return None

@@ -1,8 +1,7 @@
-"""The grammar of ids: sandboxes, containers and processes.
+"""The syntax of ids: sandboxes, containers and processes.
 
-For whoever accepts an id from a caller or a peer. An id becomes a path component, a cgroup's name and a
-Kata id, so it can't be a path, can't hide behind look-alike letters, and is at least two characters long
-(the Rust agent's rule). Not for addresses: those are ids joined by a slash.
+An id becomes a path component, a cgroup name and a Kata id, so it can't be a path, can't use look-alike letters, and
+has at least two characters (the Rust agent's rule). Addresses are ids joined by a slash.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+", re.ASCII)
 
 
 def check_id(value: str, field: str, longest: int) -> str:
-    """`value`, when it is an id of at most `longest` characters.
+    """Return `value` if it is an id of at most `longest` characters.
 
     Raises:
         InvalidArgument: naming `field`.

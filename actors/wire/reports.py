@@ -1,7 +1,7 @@
-"""The plain values that verbs bring back from a guest: what runs, what it uses, what the guest is, its network.
+"""The plain values that verbs return from a guest: processes, resource usage, guest details, network.
 
-For everything that crosses from an actor to a handle; agents translate their own protocol's words into these. Not for
-what a caller asks to be run: `spec` has that. Times in nanoseconds, sizes in bytes, counters since the create.
+Agents translate their own protocol to these. Requests are in `spec`. Times in nanoseconds, sizes in bytes, counters
+since create.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class CpuStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     total_ns: int = 0
     user_ns: int = 0
     kernel_ns: int = 0
-    # one number for each processor; empty where the kernel does not keep them
+    # one number per CPU; empty where the kernel does not count them
     per_cpu_ns: tuple[int, ...] = ()
     periods: int = 0
     throttled_periods: int = 0
@@ -145,10 +145,10 @@ class ContainerStats(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a sandbox's agent can be given."""
 
-    # block devices as a container's root or volume, rather than directories alone
+    # block devices as a container's root or volume, rather than directories only
     block_devices: bool = False
     seccomp: bool = False
-    # what the agent itself calls its features
+    # the agent's own names of its features
     features: tuple[str, ...] = ()
 
 
@@ -156,7 +156,7 @@ class GuestDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """What a guest says of itself. Sizes it does not know are 0."""
 
     agent_version: str
-    # whether the agent is the first process that the guest's kernel started
+    # whether the agent is the guest kernel's first process
     init_daemon: bool = False
     memory_block_bytes: int = 0
     memory_hotplug_probe: bool = False
@@ -193,5 +193,5 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: _GivenAddress = ""
     # the kernel's numbers: 0 universe, 253 link, 254 host
     scope: Annotated[int, between(0, 255)] = 0
-    # False is also what is not said: then it is as the addresses are
+    # False also means unset: then derived from the addresses
     ipv6: bool = False

@@ -1,6 +1,6 @@
-"""The verbs of a sandbox, declared once each: its life, and what passes through to its guest.
+"""The verbs of a sandbox, each declared once: its lifecycle, and calls passed through to its guest.
 
-Like `verbs`, whose shapes some of them share; `actors.wire.verb` says what is derived of a row. Not for what a verb does.
+Like `verbs`, whose types some of them share; `actors.wire.verb` lists what is derived from a row.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ __all__ = [
 ]
 
 _Natural: TypeAlias = Annotated[int, between(0, 2**63 - 1)]
-# the kernel's twelve bits
+# the kernel's twelve permission bits
 _Mode: TypeAlias = Annotated[int, between(0, 0o7777)]
-# what Kata's wire has room for
+# the range on Kata's wire
 _Owner: TypeAlias = Annotated[int, between(0, 2**31 - 1)]
 
 
@@ -60,7 +60,7 @@ class OnlineCpuMem(msgspec.Struct, frozen=True):
 
     cpus: Annotated[int, between(1, 2**32 - 1)]
     cpu_only: bool = False
-    # until that many processors are up
+    # wait until that many CPUs are online
     wait: bool = False
 
 
@@ -134,7 +134,7 @@ def _valid_piece(args: CopyFile, limits: Limits) -> None:
 _SANDBOX = frozenset(SandboxState)
 # where it has a guest that can be asked
 _UP = frozenset({SandboxState.RUNNING})
-# of a simulated guest there is neither a pool of randomness nor a network; elsewhere the guest made the network namespace
+# a simulated guest has neither an entropy pool nor a network; others created their network namespace
 _MACHINE = KATA - {"kata/simulated"}
 
 
@@ -164,7 +164,7 @@ class SandboxVerbs:
         plain=True,
         step=StepWords("What the guest says of itself.", "{get_guest_details: box}"),
     )
-    # the connection is dialled again when it is next needed; what is not connected is disconnected already
+    # the connection is redialled when next needed; disconnecting twice is no error
     disconnect = Verb(
         Nothing,
         Nothing,
@@ -175,7 +175,7 @@ class SandboxVerbs:
             "Closes the sandbox's own connection to its agent; the next verb dials again.", "{disconnect: box}"
         ),
     )
-    # only inside a VM: elsewhere the processors and the clock are everybody's
+    # only inside a VM: elsewhere CPUs and clock are the whole machine's
     online_cpu_mem = Verb(
         OnlineCpuMem,
         Nothing,

@@ -1,8 +1,8 @@
-"""Whether what stands in a value's fields is of the structs that they declare, at every depth.
+"""Checks that a struct's fields, at every depth, hold values of their declared struct types.
 
-For callers in Python, before anything is encoded: a mapping in a struct's place would be read as one, and its unknown keys passed
-over, so that a limit written under a wrong name would be none. Not for plain types, which the reader checks, nor for ranges
-(`fields`).
+For Python callers, before encoding: a mapping in place of a struct would be decoded as one and its unknown keys
+ignored, so that a limit under a wrong name would be silently lost. Plain types are checked by the decoder, ranges in
+`fields`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _Check: TypeAlias = "Callable[[Any, str], None]"
 
 
 def check_structs(value: msgspec.Struct) -> None:
-    """Pass when every field that is declared as a struct has one, or None where it may be absent.
+    """Accept a value if every field declared as a struct holds one, or None where optional.
 
     Raises:
-        InvalidArgument: the first that isn't; `field` is its path.
+        InvalidArgument: for the first that does not; `field` is its path.
     """
     check = _fields_of(type(value))
     if check is not None:
@@ -80,7 +80,7 @@ def _one_of(struct: type[msgspec.Struct]) -> _Check:
 
 
 def _text(value: Any, path: str) -> None:
-    """Other types the encoder or the reader refuses; a path is an easy mistake, and neither has a word for it."""
+    """The encoder or decoder rejects other types, but a path is an easy mistake for which both have poor messages."""
     if hasattr(value, "__fspath__"):
         field = own_path(path)
         raise InvalidArgument(
@@ -93,7 +93,7 @@ def _each(inner: _Check | None) -> _Check | None:
         return None
 
     def check(value: Any, path: str) -> None:
-        # what is no sequence the reader refuses
+        # the decoder rejects what is no sequence
         items = cast("Sequence[Any]", value if isinstance(value, tuple | list) else ())
         for index, item in enumerate(items):
             inner(item, f"{path}[{index}]")

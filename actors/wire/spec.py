@@ -1,7 +1,7 @@
-"""The plain values that verbs carry: what to run, with which limits, and what came of it.
+"""The plain values that verbs carry: what to run, with which limits, and the result.
 
-For everything that crosses from a handle to an actor; agents translate these into their own protocol.
-Not for OCI documents: those are the kata agent's and the guest's own (`actors.schemas.oci`).
+Agents translate them to their own protocol. OCI documents belong to the kata agent and the guest
+(`actors.schemas.oci`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def _limit(least: int, most: int) -> msgspec.Meta:
-    """What the kernel's own file takes, for an update and a create alike. 0 is Kata's wire for "not given"."""
+    """The range of the kernel's own file, for update and create alike. 0 means "not given" on Kata's wire."""
     return rule(f"{least} to {most}, or -1 for no limit", lambda value: value == -1 or least <= value <= most)
 
 

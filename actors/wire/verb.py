@@ -1,7 +1,7 @@
-"""What a verb's declaration says: one row, from which everything that is the same for all verbs is derived.
+"""A verb's declaration: one row, from which everything common to all verbs is derived.
 
-`actors.wire.verbs` declares them. Derived are the actor's check of arguments and states, its order of work, the handler of a
-plain verb, its step in a scenario file, the pages docs/verbs.md and docs/agents.md, and `katrio verbs`. Not for what a verb does.
+Declared in `actors.wire.verbs`. Derived are the actor's checks of arguments and states, its concurrency, the handler of
+a plain verb, its step in a scenario file, the pages docs/verbs.md and docs/agents.md, and `katrio verbs`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["COLUMNS", "EVERYWHERE", "KATA", "NOOP", "Concurrency", "StepWords", 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
 
-# the agents and, where it matters, the engine of the guest behind one
+# agents, with the engine of the guest where it matters
 _ENGINES = ("runc", "crun", "processes", "simulated")
 NOOP = frozenset({"noop"})
 KATA = NOOP | {f"kata/{engine}" for engine in _ENGINES}
@@ -33,27 +33,27 @@ COLUMNS = ("noop", *(f"{agent}/{engine}" for agent in ("hyperstart", "kata") for
 
 
 class Concurrency(Enum):
-    """How a verb may run beside others of the same actor."""
+    """How a verb may overlap with other verbs of the same actor."""
 
-    # changes the actor's state: one at a time, in arrival order, after the shared ones before it have ended
+    # changes the actor's state: one at a time, in arrival order, after earlier shared ones have ended
     EXCLUSIVE = "exclusive"
-    # like EXCLUSIVE, but does not wait for shared ones: a stuck exec must not hold up a stop
+    # like EXCLUSIVE, but does not wait for shared ones: a stuck exec must not block a stop
     PREEMPTIVE = "preemptive"
-    # runs beside other shared ones, never beside an exclusive one
+    # overlaps with other shared ones, never with an exclusive one
     SHARED = "shared"
-    # runs beside anything: waits, streams, and what must reach a process in whatever state
+    # overlaps with anything: waits, streams, and what must reach a process in any state
     BESIDE = "beside"
 
 
 class StepWords(NamedTuple):
-    """What the scenario language says of a verb that a file asks as it is, by a step of its name.
+    """The scenario language's description of a verb that is a step by its own name.
 
     Attributes:
-        does: a sentence, for the reference.
-        example: the step as it is written in a file where `box` is a sandbox and `one` a container in it.
-        fields: of each argument that the step has a field for, a sentence. Texts are bytes where the argument is.
-        values: those of them that are numbers and may be a value, as `${seconds}`.
-        needs: of the world, beside what the file lists.
+        does: a sentence for the reference.
+        example: the step in a file where `box` is a sandbox and `one` a container in it.
+        fields: a sentence for each argument that the step has a field for. Texts are bytes where the argument is.
+        values: the numeric ones that may be a value reference, as `${seconds}`.
+        needs: requirements on the world, besides those the file lists.
     """
 
     does: str
@@ -65,20 +65,20 @@ class StepWords(NamedTuple):
 
 @dataclass(frozen=True)
 class Verb(Generic[A, R]):
-    """One verb; its name is that of the class attribute that it is.
+    """One verb; its name is that of the class attribute that holds it.
 
-    A verb that changes nothing stops when its caller stops waiting. One that does runs to its own bound
-    (its caller alone stops waiting, and gets `unknown`), unless it is `stoppable`.
+    A verb that changes nothing is cancelled when its caller stops waiting. Any other runs to completion or its own time
+    limit (the caller gets `unknown`), unless it is `stoppable`.
 
     Attributes:
-        args, result: the shapes of its arguments and of its answer.
-        states: where it is allowed; empty: the actor does not look at its state.
-        plain: it is one call of the agent's method of its name (of a container: `NAME_container`, given the id), which takes
-            the arguments, if there are any, and returns the answer, if it has anything in it. No handler is written.
-        valid: refuses arguments of a plain verb that the limits do not allow. Raises: InvalidArgument.
-        support: the columns of the support table where it is done; `unsupported` in the others.
+        args, result: the types of its arguments and its result.
+        states: where it is allowed; empty: in any state.
+        plain: it is one call of the agent's method of that name (for a container: `NAME_container`, with the id), which takes
+        the arguments, if there are any, and returns the result, if it is not empty. No handler is written.
+        valid: rejects arguments of a plain verb that exceed the limits. Raises: InvalidArgument.
+        support: the columns of the support table where it is supported; `unsupported` in the others.
         streams: it is opened as a stream.
-        step: the step of a scenario file that asks it, where that has no meaning of its own.
+        step: its step in a scenario file, if it has no special step.
     """
 
     args: type[A]
@@ -108,7 +108,7 @@ def reading(
     streams: bool = False,
     step: StepWords | None = None,
 ) -> Verb[A, R]:
-    """One that changes nothing."""
+    """A verb that changes nothing."""
     return Verb(
         args,
         result,
@@ -124,6 +124,6 @@ def reading(
 
 
 def verbs_of(owner: type) -> Mapping[str, Verb[Any, Any]]:
-    """The verbs that a class declares, by name, in their order there."""
+    """The verbs declared by a class, by name, in declaration order."""
     found: dict[str, Verb[Any, Any]] = {name: verb for name, verb in vars(owner).items() if isinstance(verb, Verb)}
     return found

@@ -1,7 +1,6 @@
-"""The verbs of the system and of a container, declared once each; `sandbox_verbs` has a sandbox's.
+"""The verbs of the system and of a container, each declared once; `sandbox_verbs` has a sandbox's.
 
-For handles, which send verbs, and actors, which serve them; `actors.wire.verb` says what else is derived of a row. Not for
-what a verb does.
+Handles send them, actors serve them; `actors.wire.verb` lists what is derived from a row.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ __all__ = [
     "Written",
 ]
 
-# longer than a day nobody waits for a process that was told to end
+# nobody waits longer than a day for a process to terminate
 _Grace: TypeAlias = Annotated[float, between(0, 86_400)]
 
 
@@ -184,9 +183,9 @@ class SystemVerbs:
 
 _C = ContainerState
 _LIVE = frozenset({_C.READY, _C.RUNNING, _C.PAUSED})
-# its init may still be there
+# its init may still exist
 _THERE = _LIVE | {_C.STARTING, _C.STOPPING}
-# control groups alone limit and count
+# only cgroups limit and count
 _GROUPS = KATA - {"kata/processes"}
 
 
@@ -198,15 +197,15 @@ class ContainerVerbs:
     resume = Verb(Nothing, Nothing, Concurrency.EXCLUSIVE, frozenset({_C.PAUSED}), support=KATA)
     stop = Verb(Stop, Stopped, Concurrency.PREEMPTIVE, _THERE | {_C.STOPPED})
     delete = Verb(Delete, Nothing, Concurrency.PREEMPTIVE, frozenset({_C.STOPPED, _C.LOST}))
-    # the guest forgets a stopped container, and a frozen one's control group can be read and written
+    # the guest forgets a stopped container; a frozen one's cgroup can be read and written
     update = Verb(Update, Nothing, Concurrency.EXCLUSIVE, _LIVE, plain=True, support=_GROUPS)
-    # OCI allows an exec in a created container; in a paused one the child would be born frozen
+    # OCI allows an exec in a created container; in a paused one the child would start frozen
     exec = Verb(Exec, Nothing, Concurrency.SHARED, frozenset({_C.READY, _C.RUNNING}))
-    # see the sandbox's
+    # as for the sandbox
     disconnect = Verb(Nothing, Nothing, Concurrency.BESIDE, frozenset(_C), support=KATA)
     signal = Verb(Signal, Signalled, Concurrency.BESIDE, _THERE)
     winsize = Verb(Winsize, Nothing, Concurrency.BESIDE, _LIVE | {_C.STARTING})
-    # waits for room as long as the process does not read: the caller alone knows when that is too long
+    # waits for room while the process does not read: only the caller knows how long is too long
     write_stdin = Verb(WriteStdin, Written, Concurrency.BESIDE, _THERE, stoppable=True)
     close_stdin = Verb(ProcessRef, Nothing, Concurrency.BESIDE, frozenset(_C) - {_C.CREATING, _C.LOST})
     read_stdout = reading(ReadOutput, Nothing, streams=True)

@@ -1,1 +1,1 @@
-"""Where scenarios run: on this machine, in simulation, or at what somebody else serves; and what each one lacks."""
+"""Where scenarios run: on this machine, in simulation, or with a foreign system or agent; and what each one lacks."""

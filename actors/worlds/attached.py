@@ -1,8 +1,8 @@
-"""The attached world: a system that another program serves, driven by requests; or an agent that somebody else runs.
+"""The attached world: a system served by another program, driven by requests; or an agent that somebody else runs.
 
-For `katrio run --world attached`. What scenarios make there is theirs and is taken down by them; what was there before is
-left alone. An agent is asked who it is before each scenario, and what it can't do is not tried; a system's own errors tell what
-it lacks. Not for opening the connection: `actors.api`. What really runs is not known here, so no probe is answered.
+For `katrio run --world attached`. Scenarios remove what they made there and leave everything else
+alone. An agent is identified before each scenario, and steps that it can't do are skipped; a system reports what
+it lacks by errors. Probes are not supported, as what really runs is unknown.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class AttachedWorld:
     """See `actors.scenario.stage.world.World`.
 
     Args:
-        agent: which one speaks to `guests`; of another program's system neither is known.
+        agent: the kind of agent for `guests`; both are unknown for another program's system.
     """
 
     name = "attached"
@@ -48,16 +48,16 @@ class AttachedWorld:
 
     @property
     def engine(self) -> str | None:
-        """What really runs the containers, of a guest of katrio's own that has been asked; None: not known."""
+        """The engine of katrio's own guest, once identified; None: unknown."""
         return self._engine or None
 
     @property
     def missing(self) -> Mapping[Need, str]:
-        """The needs that it does not meet, and why."""
+        """The unmet needs, with reasons."""
         return self._missing
 
     async def identify(self) -> None:
-        """Ask the agent who it is: another may answer by now. Raises: KatrioError: nobody answers."""
+        """Ask the agent who it is: it may have been replaced. Raises: KatrioError: nobody answers."""
         if self._guests is None:
             await trio.lowlevel.checkpoint()
             return

@@ -1,6 +1,6 @@
 """The embedded world: guests on this machine, one process each.
 
-For `katrio run` without further words, and for programs that embed katrio.
+For `katrio run` by default, and for programs that embed katrio.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FAULTS", "PROBES", "EmbeddedWorld"]
 
-# what a scenario may break here
+# faults that a scenario can inject here
 FAULTS: Mapping[Fault, Callable[[EmbeddedGuests, str], Awaitable[None]]] = MappingProxyType(
     {Fault.KILL_GUEST: EmbeddedGuests.kill}
 )
-# what it may ask the kernel, without asking the guest
+# questions to the kernel, bypassing the guest
 PROBES: Mapping[Probe, Callable[[RunDirectory, str], str]] = MappingProxyType(
     {
         Probe.FREEZER: freezer_state,
@@ -50,19 +50,19 @@ class EmbeddedWorld:
 
     @property
     def missing(self) -> Mapping[Need, str]:
-        """The needs that it does not meet, and why."""
+        """The unmet needs, with reasons."""
         agent = lacks_of_type(AgentType(self.agent))
         return agent if self.engine is None else {**lacks_of_engine(self.engine), **agent}
 
     async def identify(self) -> None:
-        """Its guests are ours."""
+        """A no-op: its guests are ours."""
         await trio.lowlevel.checkpoint()
 
     async def probe(self, kind: Probe, sandbox: str, container: str) -> str:
-        """Ask the kernel, without asking the guest. Raises: NotFound."""
+        """Ask the kernel, bypassing the guest. Raises: NotFound."""
         await trio.lowlevel.checkpoint()
         return PROBES[kind](self.guests.directory(sandbox), container)
 
     async def fault(self, kind: Fault, sandbox: str) -> None:
-        """Break a part of it. Raises: NotFound."""
+        """Inject a fault. Raises: NotFound."""
         await FAULTS[kind](self.guests, sandbox)

@@ -1,8 +1,8 @@
-"""What a scenario may need of a world and can't have: with an engine, with an agent of ours whatever runs in the guest, or with an
-agent that somebody else made; and why.
+"""Needs of scenarios that can't be met, with reasons: by an engine, by one of our agents whatever the guest runs, or by a
+foreign agent.
 
-For worlds, which pass the reasons on. What can't be had stands here and all else can: an agent of a kind that nobody knows is
-given the benefit of the doubt. What real agents did was seen alive (their doubles: `tests/support/doubles`).
+Whatever is not listed is assumed to work, also with an unknown kind of agent. The behaviour of real agents was observed
+(their doubles: `tests/support/doubles`).
 """
 
 from __future__ import annotations
@@ -70,19 +70,19 @@ _BY_KIND: Mapping[AgentKind, Mapping[Need, str]] = MappingProxyType(
 
 
 def lacks_of_engine(engine: str) -> Mapping[Need, str]:
-    """What an engine of ours does not have."""
+    """What one of our engines lacks."""
     if engine != "processes":
         return {}
     return dict.fromkeys(_GROUPED, f"the engine {engine!r} has no control groups and no images")
 
 
 def lacks_of_type(agent: AgentType) -> Mapping[Need, str]:
-    """What can't be had by its protocol, whatever runs in the guest."""
+    """What its protocol can't do, whatever runs in the guest."""
     return _BY_TYPE[agent]
 
 
 def lacks_of_agent(identity: Identity, *, unified: bool | None) -> Mapping[Need, str]:
-    """What can't be had with what answers at an address; `unified`: whether its machine has control groups v2, where known."""
+    """What the agent at an address lacks; `unified`: whether its machine has cgroup v2, if known."""
     if identity.own:
         return lacks_of_engine(identity.engine)
     lacks = _BY_KIND[identity.kind]

@@ -1,8 +1,7 @@
 """The simulated world: a whole system whose guests, links, engine, clock and randomness come from one seed.
 
-For `scenarios`, tests and chaos, inside a run of `actors.simulation.run`. Server, actors, mailboxes, agents, both ends of
-ttRPC and the guest's service, machine and executor are the product's own. Not for nng: messages go over
-`transports.memory`.
+For scenarios, tests and chaos runs, inside `actors.simulation.run`. Server, actors, mailboxes, agents, both ends of
+ttRPC and the guest's service, model and executor are the real ones. nng is replaced by `transports.memory`.
 """
 
 from __future__ import annotations
@@ -33,19 +32,19 @@ if TYPE_CHECKING:
     from actors.handles import SystemHandle
     from actors.simulation.run import Simulation
 
-# inside a simulation there are no files
+# load now: inside a simulation there are no files
 descriptors.load()
 
 __all__ = ["FAULTS", "PROBES", "SimulatedWorld", "open_simulated"]
 
-# what a scenario may ask past the guest, by the kind of its probe
+# a probe's answer from the engine, bypassing the guest
 PROBES: Mapping[Probe, Callable[[SimulatedEngine, str], str]] = MappingProxyType(
     {
         Probe.FREEZER: lambda engine, container: "frozen" if engine.is_frozen(container) else "thawed",
         Probe.PROCESSES: lambda engine, container: str(engine.count_processes(container)),
     }
 )
-# what it may break here, by the kind of its fault
+# faults that can be injected here
 FAULTS: Mapping[Fault, Callable[[SimulatedGuests, str], None]] = MappingProxyType(
     {Fault.KILL_GUEST: SimulatedGuests.kill}
 )
@@ -69,20 +68,20 @@ class SimulatedWorld:
 
     @property
     def missing(self) -> Mapping[Need, str]:
-        """The needs that it does not meet, and why."""
+        """The unmet needs, with reasons."""
         return lacks_of_type(AgentType(self.agent))
 
     async def identify(self) -> None:
-        """Its guests are ours."""
+        """A no-op: its guests are ours."""
         await trio.lowlevel.checkpoint()
 
     async def probe(self, kind: Probe, sandbox: str, container: str) -> str:
-        """Ask the engine, past agent and guest. Raises: NotFound."""
+        """Ask the engine, bypassing agent and guest. Raises: NotFound."""
         await trio.lowlevel.checkpoint()
         return PROBES[kind](self.guests.engine(sandbox), container)
 
     async def fault(self, kind: Fault, sandbox: str) -> None:
-        """Break a part of the world. Raises: NotFound."""
+        """Inject a fault. Raises: NotFound."""
         FAULTS[kind](self.guests, sandbox)
         await trio.lowlevel.checkpoint()
 
@@ -95,9 +94,9 @@ async def open_simulated(
     config: AgentConfig | None = None,
     limits: Limits = SIMULATED_LIMITS,
 ) -> AsyncGenerator[SimulatedWorld]:
-    """A system in the simulated world, and its end in order. Hides nurseries, see `actors.system.compose`.
+    """A system in the simulated world, shut down in order at the end. Hides nurseries, see `actors.system.compose`.
 
-    Raises: InvalidArgument, Unsupported: see `actors.agents.choice.choose_agent`; also for an agent at an address.
+    Raises: InvalidArgument, Unsupported: see `actors.agents.choice.choose_agent`; also for a configured address.
     """
     chosen = choose_agent(agent, config)
     if chosen.addresses:
@@ -137,4 +136,4 @@ class SimulatedImages:
         return f"/images/{image}"
 
     async def release(self, rootfs: str) -> None:
-        """Roots are everybody's: nothing writes into one."""
+        """Roots are shared and read-only: nothing to do."""

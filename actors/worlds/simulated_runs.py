@@ -1,7 +1,7 @@
-"""A scenario in the simulated world: one seed, one result.
+"""Runs a scenario in the simulated world: one seed, one result.
 
-For the command line, tests and benchmarks. A simulation that is stuck, or that made a real call, is a result too, with
-outcome `error`; only a bug of the simulation itself is raised. Not for ranges of seeds: `actors.cli.seeds`.
+For the command line, tests and benchmarks. A simulation that deadlocks or makes a real call is a result too, with
+outcome `error`; only bugs of the simulation itself raise. Ranges of seeds are in `actors.cli.seeds_range`.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Played:
 
     Attributes:
         result: with `seed` and `trace_digest`.
-        events: what a report listens to, in order; times are virtual.
-        steps: task steps; 0 when it did not come to an end.
-        seconds: of virtual time, from the opening of the world to its end.
+        events: the events for a report, in order; times are virtual.
+        steps: task steps; 0 if it did not finish.
+        seconds: virtual time, from opening the world to its end.
     """
 
     result: Result
@@ -62,10 +62,10 @@ def play(
     log: Callable[[str], None] | None = None,
     stop_by: Callable[[Callable[[], None]], None] | None = None,
 ) -> Played:
-    """Run it to its end. `keep_going`: see `run_scenario`. `log` gets a line for everything in the trace.
+    """Run it to its end. `keep_going`: see `run_scenario`. `log` gets a line per trace entry.
 
     Args:
-        stop_by: is given what ends it in order, outcome `interrupted`; that may be called from a signal's handler, at any time.
+        stop_by: receives a function that ends the run in order, outcome `interrupted`; callable from a signal handler, at any time.
 
     Raises:
         InvalidArgument, Unsupported: see `actors.agents.choice.choose_agent`.
@@ -115,7 +115,7 @@ def _stopped(
     seconds: float,
     digest: str | None,
 ) -> Played:
-    """It did not come to its end: `reason` is why, whatever the scenario said of it afterwards."""
+    """The result of a run that did not finish for `reason`, whatever the scenario itself reported."""
     events = [event for event in events if not isinstance(event, RunEnded)]
     events.append(RunEnded(at=seconds, outcome=Outcome.ERROR, reason=reason))
     result = Result(

@@ -1,5 +1,5 @@
-"""Unary calls over a byte stream under Trio, whatever protocol carries them.
+"""Unary calls over a byte stream under Trio, independent of the protocol.
 
-`connection` says what a protocol's two sides, without I/O, have to offer; `client` and `server` run them. `ttrpc` and
-`grpc` are such protocols: one table of handlers and one kind of failure serve both. Not for streaming calls.
+`connection` defines the interface of a protocol's two sides, without I/O; `client` and `server` run them. `ttrpc` and
+`grpc` implement it: both share one table of handlers and one kind of failure. No streaming calls.
 """

@@ -1,8 +1,7 @@
-"""A client of unary calls under Trio: many at once over one byte stream.
+"""A client of unary calls under Trio: many concurrent calls over one byte stream.
 
-For whoever owns an agent connection: start `run` in a nursery, then `call` from any task. It never dials
-again and never repeats a call: its owner knows what may be repeated. Which protocol
-carries the calls is its connection's matter. Not for protobuf (`actors.schemas`) nor for streaming calls.
+The owner of an agent connection starts `run` in a nursery, then calls `call` from any task. The client never
+redials or retries: its owner knows which calls are idempotent. The protocol is the connection's.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CallClient"]
 
-# for the answers that an agent still owes when it takes no more calls: then the link is dialled anew, which waits on it
+# after a GOAWAY, how long to wait for outstanding replies; the redial waits for this
 LEAVING_SECONDS = 5.0
 
 
@@ -29,8 +28,8 @@ class CallClient:
     """Calls over one stream. The stream belongs to the client: `run` closes it.
 
     Args:
-        connection: fresh; the calling side of a protocol.
-        protocol: its name, for people.
+        connection: new; the calling side of a protocol.
+        protocol: its name, for display.
 
     Attributes:
         ended: why the connection ended; `None` while it lives.
@@ -42,7 +41,7 @@ class CallClient:
         self._protocol = protocol
         self._waiting: dict[int, trio.lowlevel.Task] = {}
         self._writer = CorkedWriter(stream, self._connection)
-        # callers whose reply is here and who have not run yet: each may well call again at once
+        # callers whose reply has arrived and that have not run yet: each may call again at once
         self._woken = 0
         self._given_up: set[int] = set()
         self._waiting_for_turn = trio.lowlevel.ParkingLot()
@@ -52,23 +51,23 @@ class CallClient:
 
     @property
     def accepting(self) -> bool:
-        """Another call can be made."""
+        """Whether another call can be made."""
         return self.ended is None and self._connection.leaving is None
 
     @property
     def dropped_replies(self) -> int:
-        """Replies that came after their caller had given up, or to nobody."""
+        """Replies that arrived after their caller gave up, or that match no call."""
         return self._connection.dropped_replies
 
     @property
     def calls_in_flight(self) -> int:
-        """Calls that wait for their reply."""
+        """Calls waiting for their reply."""
         return len(self._waiting)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve calls until the connection ends; then every call in flight fails at once, and this returns.
 
-        It returns in the same way whoever ended it, see `ended`: a lost link concerns its owner, not its siblings.
+        It returns normally whichever side ended it, see `ended`: a lost link concerns its owner, not sibling tasks.
         """
         try:
             with self._scope:
@@ -84,23 +83,23 @@ class CallClient:
                     nursery.cancel_scope.cancel()
         finally:
             self._end(self._closed())
-            # shielded, and instant: a Cancelled from the closing would hide the error that ended us
+            # shielded, and never blocks: a Cancelled raised here would hide the error that ended the connection
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(self._stream)
 
     async def call(self, service: str, method: str, payload: bytes, *, timeout_nano: int = 0) -> bytes:
-        """Call `service`/`method` and return the reply's payload. Cancelled: the reply, if any, is dropped.
+        """Call `service`/`method` and return the reply's payload. If cancelled, a late reply is dropped.
 
         Args:
-            service: the full protobuf name, as `grpc.AgentService`.
-            timeout_nano: how long the *server* may take, from receipt, in ns; 0 is for ever. Nothing here enforces it.
+            service: the full protobuf name, e.g. `grpc.AgentService`.
+            timeout_nano: the *server's* time limit in ns, counted from receipt; 0 is none. Not enforced here.
 
         Raises:
             RpcStatusError: the server answered with a failure.
             MessageTooLarge: over 4 MiB; nothing was sent.
             LocalProtocolError: a bad timeout, or 2**30 calls were made; nothing was sent.
-            EndpointBroken, RemoteProtocolError: the connection ended under the call; its outcome is unknown. A call
-                made after the end raises the same.
+            EndpointBroken, RemoteProtocolError: the connection ended during the call; its outcome is unknown. A call
+            made after the end raises the same.
             Unreachable: the agent takes no more calls; nothing was sent.
             EndpointClosed: we closed it.
         """
@@ -116,7 +115,7 @@ class CallClient:
         self._waiting[stream_id] = trio.lowlevel.current_task()
 
         def abort(_: object) -> trio.lowlevel.Abort:
-            # here and not after the wait: the reply may arrive before this task runs again, and must not wake it twice
+            # here and not after the wait: the reply may arrive before this task runs again, and must not reschedule it twice
             del self._waiting[stream_id]
             self._connection.forget(stream_id)
             self._given_up.add(stream_id)
@@ -126,7 +125,7 @@ class CallClient:
             reply: Replied = await trio.lowlevel.wait_task_rescheduled(abort)
         finally:
             if stream_id in self._given_up:
-                # a word that nobody waits any more; not said in the abort function, whose order is chance
+                # tells the peer that nobody waits; not done in the abort function, whose order is not deterministic
                 self._given_up.discard(stream_id)
                 self._writer.flush(last=not self._woken)
         self._woken -= 1
@@ -139,7 +138,7 @@ class CallClient:
         await self.give_up(self._closed())
 
     async def give_up(self, why: TransportError) -> None:
-        """Close the connection for a reason, which calls in flight raise. Idempotent: the first reason stays."""
+        """Close the connection with a reason, which calls in flight raise. Idempotent: the first reason stays."""
         self._end(why)
         self._scope.cancel()
         await trio.aclose_forcefully(self._stream)
@@ -147,7 +146,7 @@ class CallClient:
 
     async def _read(self) -> TransportError:
         connection, waiting = self._connection, self._waiting
-        # an agent is not trusted: whatever it sends, others have their turn in between
+        # the agent is untrusted: whatever it sends, other tasks run in between
         receive = PortionReader(self._stream, lambda: connection.lacking).receive
         reschedule = trio.lowlevel.reschedule
         while True:
@@ -156,7 +155,7 @@ class CallClient:
             except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
                 return self._broken(error)
             if self.ended is not None:
-                # closed while these bytes were on their way: their callers have been told already
+                # closed while these bytes were in flight: callers have been failed already
                 return self.ended
             if not data:
                 return EndpointBroken(f"the agent closed the {self._protocol} connection")
@@ -203,7 +202,7 @@ class CallClient:
 
 
 def _again(why: TransportError) -> TransportError:
-    # one instance raised in many tasks would gather all their tracebacks
+    # a new instance for each task: one shared instance would accumulate every task's traceback
     error = type(why)(*why.args)
     error.__cause__ = why.__cause__
     return error

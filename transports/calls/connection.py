@@ -1,6 +1,6 @@
-"""The port of a protocol that carries unary calls: its two sides without I/O, and what they tell.
+"""The interface of a protocol for unary calls: its two sides without I/O, and their events.
 
-For `client` and `server`, which run any of them, and for `transports.ttrpc` and `transports.grpc`, which implement it.
+Run by `client` and `server`; implemented by `transports.ttrpc` and `transports.grpc`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ class Request(NamedTuple):
 
 
 class Called(NamedTuple):
-    """Server: a call to serve; it takes one `send_reply` or `send_status`, even when the client has spoiled it since."""
+    """Server: a call to serve; answer it with one `send_reply` or `send_status`, even if the client has since violated
+    the protocol on it."""
 
     stream_id: int
     request: Request
 
 
 class Replied(NamedTuple):
-    """Client: the answer to one call; `payload` counts only when `code` is 0."""
+    """Client: the reply to one call; `payload` is valid only when `code` is 0."""
 
     stream_id: int
     code: int
@@ -43,7 +44,7 @@ class Replied(NamedTuple):
 
 
 class Outgoing(Protocol):
-    """What waits to be sent."""
+    """Data waiting to be sent."""
 
     @property
     def outgoing_bytes(self) -> int:
@@ -65,22 +66,22 @@ class CallingConnection(Outgoing, Protocol):
 
     @property
     def failure(self) -> TransportError | None:
-        """Why the connection is to be closed; sticky."""
+        """Why to close the connection; sticky."""
         ...
 
     @property
     def leaving(self) -> Unreachable | None:
-        """Why the server takes no more calls, while it still answers those that it has."""
+        """Why the server accepts no more calls, though it still answers those in progress."""
         ...
 
     @property
     def busy(self) -> bool:
-        """No call can be begun now; look again when something was received."""
+        """No call can be started now; check again after receiving data."""
         ...
 
     @property
     def dropped_replies(self) -> int:
-        """Replies that came after their caller had given up, or to nobody."""
+        """Replies that arrived after their caller gave up, or that match no call."""
         ...
 
     def send_request(self, service: str, method: str, payload: bytes, timeout_nano: int = 0) -> int:
@@ -93,14 +94,14 @@ class CallingConnection(Outgoing, Protocol):
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        """Bytes still missing from the partly received frame; 0 between frames."""
         ...
 
     def forget(self, stream_id: int) -> None:
-        """The caller gave up. What the protocol has to say of it is queued, but nothing is sent here."""
+        """The caller gave up. Any message to the peer is queued, but nothing is sent here."""
 
     def receive_data(self, data: bytes) -> Sequence[Replied]:
-        """Take bytes from the server; return the answers that they complete. Then look at `failure`."""
+        """Take bytes from the server; return the replies that they complete. Then check `failure`."""
         ...
 
 
@@ -109,42 +110,42 @@ class ServingConnection(Outgoing, Protocol):
 
     @property
     def failure(self) -> TransportError | None:
-        """Why the connection is to be closed once the rest is sent; sticky."""
+        """Why to close the connection once queued data is sent; sticky."""
         ...
 
     @property
     def busy(self) -> bool:
-        """Too many replies wait for the client; look again when something was received."""
+        """Too many replies are queued for the client; check again after receiving data."""
         ...
 
     @property
     def calls(self) -> int:
-        """Calls that were returned and neither replied to nor failed yet."""
+        """Calls handed out by `receive_data` and not answered yet."""
         ...
 
     def receive_data(self, data: bytes) -> Sequence[Called]:
-        """Take bytes from the client; return the calls that they complete. Refusals are queued here."""
+        """Take bytes from the client; return the calls that they complete. Rejections are queued here."""
         ...
 
     @property
     def unfinished(self) -> tuple[int, int]:
-        """Bytes held of messages that are not complete, and a number of the oldest of them, another for each."""
+        """Bytes held of incomplete messages, and a number that identifies the oldest such message."""
         ...
 
     def end(self, why: str) -> None:
-        """It is to be closed: `failure` is set, and the client told, as far as the protocol has words for it."""
+        """Start closing: sets `failure`, and tells the client as far as the protocol can."""
 
     @property
     def takes_back(self) -> bool:
-        """Whether a client of this protocol can give up a call, and say so."""
+        """Whether a client of this protocol can cancel a call."""
         ...
 
     def taken_back(self) -> Sequence[int]:
-        """Calls that the client gave up since the last look; each still takes its one reply, which is dropped."""
+        """Calls that the client cancelled since the last query; each still takes its one reply, which is dropped."""
         ...
 
     def send_reply(self, stream_id: int, payload: bytes) -> None:
-        """Queue the answer to a call. To a spoiled call: dropped."""
+        """Queue the reply to a call; dropped if the client has violated the protocol on it."""
 
     def send_status(self, stream_id: int, code: int, message: str, details: tuple[bytes, ...] = ()) -> None:
-        """Queue a failure as the answer to a call. To a spoiled call: dropped."""
+        """Queue an error as the reply to a call; dropped if the client has violated the protocol on it."""

@@ -1,14 +1,13 @@
-"""What the clients of one server make it hold of their calls: bounded for all of them together.
+"""Memory held for calls that clients of one server send: bounded across all of them.
 
-Two kinds. Messages that are not complete: no read takes more than an equal part of what is free of their bound, or a small
-piece, which a client between messages always may, so that small calls are served whatever others hold. Once the bound is
-reached, who is in the midst of a message is not read, but for the `FIRST` that have been for longest, so that messages are
-completed in the order in which they were begun. And whoever has been for `PATIENCE_SECONDS` is ended then, if that was its own
-doing: one that was not read meanwhile has its time once it is, as long as it goes on. So clients that fall silent amid
-messages lose their links when others need the room, and those wait no longer than it takes to see that.
+Two bounds. Incomplete messages: a read takes at most an equal share of what is free of the bound, or a small piece,
+which a client between messages may always send, so that small calls are served whatever others hold. At the bound, a
+client in the middle of a message is read only if it is among the `FIRST` oldest, so messages complete in the order they
+began. While others wait, a client whose message has been incomplete for `PATIENCE_SECONDS` by its own fault is
+disconnected: time in which it was not read does not count as long as it keeps sending afterwards. So clients that stall
+in mid-message lose their links when others need the room, and the others wait only that long.
 
-And arguments of calls in progress: of those no link holds more than is free of their bound, and a call too many is refused.
-For `server`; what is held of a message, its protocol knows.
+Arguments of calls in progress: a link may hold as much as is free of their bound; a call beyond that is refused.
 """
 
 from __future__ import annotations
@@ -26,65 +25,65 @@ if TYPE_CHECKING:
 
 __all__ = ["Incoming", "Link"]
 
-# messages that are not complete: a dozen of the largest
+# incomplete messages: a dozen of the largest
 UNFINISHED_BYTES = 64 * 1024 * 1024
-# clients that go on beyond it, each with a largest message at the most
+# clients that are read beyond it, each for one largest message at most
 FIRST = 8
 # arguments of calls in progress
 ARGUMENT_BYTES = 64 * 1024 * 1024
-# the largest message takes a local client some milliseconds; only where others need the room is a slow one ended for it
+# the largest message takes a local client milliseconds; a slow client is disconnected only if others need the room
 PATIENCE_SECONDS = 2.0
-# whoever was made to wait for longer than that had something to send meanwhile, and sends it without such pauses
+# a client that had to wait longer than this had data to send, and sends it without such pauses
 SILENCE_SECONDS = 0.1
-# what any link may have, whatever the others hold: most calls are smaller
+# allowed to any link, whatever the others hold: most calls are smaller
 SMALL_BYTES = 4 * 1024
-# no stream of ours gives more in one read
+# no stream of ours returns more per read
 READ_BYTES = 256 * 1024
 
 
 class Incoming:
-    """Of one server.
+    """The bounds of one server.
 
     Attributes:
         unfinished, arguments: the two bounds.
-        links: how many there are.
+        links: number of connected clients.
     """
 
     def __init__(self) -> None:
         self.unfinished = SharedBound(UNFINISHED_BYTES)
         self.arguments = SharedBound(ARGUMENT_BYTES)
         self.links = 0
-        # in the midst of a message of more than a small one, those that have been for longest first
+        # links in the middle of a message larger than SMALL_BYTES, oldest first
         self._amid: dict[Link, None] = {}
         self._changed = trio.lowlevel.ParkingLot()
-        # of those that wait, the one that looks after the overdue
+        # the one waiting link that disconnects overdue ones
         self._keeper: Link | None = None
 
     @property
     def full(self) -> bool:
-        """No more may be held of messages that are not complete."""
+        """The bound on incomplete messages is reached."""
         return self.unfinished.held >= self.unfinished.most
 
     def begun(self, link: Link) -> None:
-        """It is in the midst of another message than before."""
+        """The link has started another incomplete message."""
         self._amid.pop(link, None)
         self._amid[link] = None
 
     def over(self, link: Link) -> None:
-        """It is in the midst of none."""
+        """The link has no incomplete message."""
         self._amid.pop(link, None)
 
     def changed(self) -> None:
-        """There may be room, or other links may be the first."""
+        """There may be room, or the oldest links have changed."""
         if self._changed:
             self._changed.unpark_all()
 
     def may_read(self, link: Link) -> bool:
-        """There is room, or it is among the first."""
+        """There is room, or the link is among the oldest."""
         return not self.full or link in islice(self._amid, FIRST)
 
     async def room(self, link: Link) -> None:
-        """Wait until there is some, or it is among the first; those that are overdue are ended for it."""
+        """Wait for room, or until the link is among the oldest; disconnects overdue links meanwhile."""
         try:
             while not self.may_read(link):
                 if self._keeper not in (None, link):
@@ -107,8 +106,8 @@ class Link:
     """One client.
 
     Attributes:
-        scope: to read in; it is cancelled when the link is to end.
-        why: the reason, for the client; None while it may go on.
+        scope: to read in; cancelled when the link is disconnected.
+        why: the reason, for the client; None while connected.
     """
 
     def __init__(self, incoming: Incoming, connection: ServingConnection) -> None:
@@ -117,7 +116,7 @@ class Link:
         self._unfinished = incoming.unfinished.account()
         self._arguments = incoming.arguments.account()
         self._which: int | None = None
-        # when its message was begun, when it was last read after it had to wait, and when something last came
+        # when its message began, when reading resumed after it had to wait, and when data last came
         self._begun = self._read_again = self._heard = 0.0
         self._waits = False
         incoming.links += 1
@@ -126,14 +125,14 @@ class Link:
 
     @property
     def due(self) -> float:
-        """When its message has taken too long, on the scale of `trio.current_time()`; infinite while it is not read."""
+        """When its message becomes overdue, on the scale of `trio.current_time()`; infinite while it is not read."""
         if self._waits:
             return math.inf
         silent = max(self._read_again, self._heard) + SILENCE_SECONDS
         return max(self._begun + PATIENCE_SECONDS, min(self._read_again + PATIENCE_SECONDS, silent))
 
     async def room(self) -> int | None:
-        """How many bytes to read at the most, once any may be; None: as many as there are."""
+        """Wait until reading is allowed; the most bytes to read, None for no limit."""
         incoming = self._incoming
         if incoming.full and self._which is not None:
             await self._wait()
@@ -150,7 +149,7 @@ class Link:
         self._read_again = trio.current_time()
 
     def received(self) -> None:
-        """The connection was given bytes."""
+        """Account for bytes given to the connection."""
         held, number = self._connection.unfinished
         which = number if held > SMALL_BYTES else None
         if held == self._unfinished.held and which == self._which:
@@ -167,7 +166,7 @@ class Link:
         self._incoming.changed()
 
     def end(self) -> None:
-        """Others need the room; see `why`."""
+        """Disconnect it because others need the room; see `why`."""
         self.why = (
             f"a message is unfinished, with {self._unfinished.held} bytes so far, after more than {PATIENCE_SECONDS:g} s, and"
             f" others need the room: all links hold {self._incoming.unfinished.most} bytes of unfinished messages"
@@ -176,19 +175,19 @@ class Link:
         self.scope.cancel()
 
     def closed(self) -> None:
-        """It is no more."""
+        """The link has closed."""
         self.let_go()
         self._incoming.links -= 1
 
     def let_go(self) -> None:
-        """It holds nothing unfinished any more."""
+        """Release what it holds of incomplete messages."""
         self._incoming.over(self)
         self._which = None
         self._unfinished.take(-self._unfinished.held)
         self._incoming.changed()
 
     def take(self, size: int) -> str | None:
-        """Hold a call's arguments until `give_back`; or why they can't be, and nothing is held."""
+        """Hold a call's arguments until `give_back`; or the reason for refusing, and nothing is held."""
         if size > SMALL_BYTES and not self._arguments.allows(size):
             bound = self._incoming.arguments
             return (
@@ -199,5 +198,5 @@ class Link:
         return None
 
     def give_back(self, size: int) -> None:
-        """The call is over."""
+        """Release a call's arguments."""
         self._arguments.take(-size)

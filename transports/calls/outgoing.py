@@ -1,4 +1,4 @@
-"""Frames that wait to be sent, for whoever implements `transports.calls.connection.Outgoing`. Not for writing them: `writer`."""
+"""A queue of frames to send, for implementations of `transports.calls.connection.Outgoing`. Writing them is in `writer`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["OutgoingFrames"]
 
 
 class OutgoingFrames:
-    """A queue of frames; what may be queued is its owner's to bound."""
+    """A queue of frames; the owner bounds it."""
 
     def __init__(self) -> None:
         self._outgoing: list[bytes] = []
@@ -14,12 +14,12 @@ class OutgoingFrames:
 
     @property
     def outgoing_bytes(self) -> int:
-        """Bytes queued and not yet taken by `data_to_send`; not what waits for a window."""
+        """Bytes queued and not yet taken by `data_to_send`; excludes data waiting for a flow-control window."""
         return self._outgoing_bytes
 
     @property
     def outgoing_frames(self) -> int:
-        """Frames queued and not yet taken by `data_to_send`; those that were queued together count as one."""
+        """Frames queued and not yet taken by `data_to_send`; frames queued together count as one."""
         return len(self._outgoing)
 
     def data_to_send(self) -> bytes:

@@ -1,6 +1,6 @@
-"""The few bytes of protobuf that a connection itself must read and write: fields, and the status of a failed call.
+"""The little protobuf that a connection must read and write itself: fields, and the status of a failed call.
 
-No protobuf library, so that an untrusted peer's envelope is read within bounds of our own. Not for payloads (`actors.schemas`).
+Written without a protobuf library, so that an untrusted peer's envelope is parsed within our own bounds.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ __all__ = [
     "varint",
 ]
 
-# an agent's chain of causes is a few KiB; a longer text is cut, for a reply must fit into one frame
+# an agent's error chain is a few KiB; longer text is truncated, as a reply must fit into one frame
 STATUS_MESSAGE_BYTES = 64 * 1024
-# one is what our guest sends; a peer that sends more is read no further
+# our guest sends one; more than this are ignored
 STATUS_DETAILS = 8
 
 TWO_TO_64 = 1 << 64
@@ -33,9 +33,9 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 class DecodeError(ValueError):
-    """A body that is not the message it should be; the text says what is wrong, and at which of its bytes.
+    """A body that is not the expected message; the text says what is wrong, and at which byte.
 
-    `at` counts from the start of the buffer; whoever knows where the body starts says so with `within`.
+    `at` counts from the start of the buffer; `within` rebases it to where the body starts.
     """
 
     def __init__(self, why: str, at: int) -> None:
@@ -44,12 +44,12 @@ class DecodeError(ValueError):
         self.at = at
 
     def within(self, start: int) -> DecodeError:
-        """The same, counted from `start`: where a body lies in its buffer is chance, and nobody's business."""
+        """The same, relative to `start`: a body's position in its buffer means nothing to a reader."""
         return DecodeError(self.why, self.at - start)
 
 
 class RpcStatus(NamedTuple):
-    """google.rpc.Status: `details` are encoded google.protobuf.Any, of which the first 8 are kept, undecoded."""
+    """google.rpc.Status: `details` are encoded google.protobuf.Any; only the first 8 are kept, undecoded."""
 
     code: int = 0
     message: str = ""
@@ -57,7 +57,7 @@ class RpcStatus(NamedTuple):
 
 
 def encode_rpc_status(code: int, message: str, details: tuple[bytes, ...] = ()) -> bytes:
-    """google.rpc.Status{code=1 message=2 details=3}; a message over 64 KiB is cut."""
+    """google.rpc.Status{code=1 message=2 details=3}; a message over 64 KiB is truncated."""
     words = message.encode(errors="replace")
     if len(words) > STATUS_MESSAGE_BYTES:
         words = words[:STATUS_MESSAGE_BYTES].decode(errors="ignore").encode()
@@ -87,7 +87,7 @@ def decode_rpc_status(buffer: bytes, start: int, end: int, before: RpcStatus | N
 
 
 def fields(buffer: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (tag, value, position after it); for bytes, value is where they start. Fixed-size values are skipped."""
+    """Yield (tag, value, position after it); for bytes, value is their start offset. Fixed-size values are skipped."""
     while position < end:
         tag = buffer[position]
         position += 1
@@ -133,7 +133,7 @@ def _read_varint(buffer: bytes, position: int, end: int) -> tuple[int, int]:
 
 
 def varint(value: int) -> bytes:
-    """Of a value that is not negative."""
+    """Encode a non-negative value."""
     if value < 0x80:
         return _ONE_BYTE[value]
     out = bytearray()
@@ -148,13 +148,13 @@ _ONE_BYTE = tuple(bytes((value,)) for value in range(0x80))
 
 
 def string_field(tag: int, words: str) -> bytes:
-    """A string field with its one-byte tag; empty for no text, as proto3 has it."""
+    """A string field with its one-byte tag; empty for the empty string, as in proto3."""
     data = words.encode()
     return bytes((tag,)) + varint(len(data)) + data if data else b""
 
 
 def text(buffer: bytes, start: int, end: int) -> str:
-    """Raises: DecodeError."""
+    """Decode UTF-8. Raises: DecodeError."""
     try:
         return buffer[start:end].decode()
     except UnicodeDecodeError as error:
@@ -162,7 +162,7 @@ def text(buffer: bytes, start: int, end: int) -> str:
 
 
 def int32(value: int) -> int:
-    """What a varint says in a field of type int32."""
+    """The value of a varint in an int32 field."""
     # protobuf truncates a wider varint to its low 32 bits
     low = value & 0xFFFFFFFF
     return low - (1 << 32) if low & (1 << 31) else low

@@ -1,8 +1,7 @@
-"""A server of unary calls under Trio: one task for each call, over any byte stream and any protocol.
+"""A server of unary calls under Trio: one task per call, over any byte stream and any protocol.
 
-For the guest side, and for whatever plays an agent. A handler is given the payload's bytes and returns
-bytes; it raises `RpcStatusError` to answer with a failure. Not for listening (`transports.stream`),
-protobuf (`actors.schemas`) or streaming calls.
+A handler takes the payload's bytes and returns bytes; it raises `RpcStatusError` to fail the call. Listening is
+in `transports.stream`, protobuf in `actors.schemas`.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ if TYPE_CHECKING:
 __all__ = ["CallContext", "CallServer", "Handler", "OnError"]
 
 MAX_CALLS = 1024
-# a client that does not read them loses them
+# a client that does not read the reason for closing loses it
 LAST_WORDS_SECONDS = 1.0
 
 
 class CallContext:
-    """What a handler may know of its call beside the payload.
+    """What a handler may know about its call besides the payload.
 
     Attributes:
-        deadline: on the scale of `trio.current_time()`; infinite when the caller named none. Enforced by the server.
-        metadata: the caller's keys and values, in order, a key perhaps more than once.
+        deadline: on the scale of `trio.current_time()`; infinite if the caller set none. Enforced by the server.
+        metadata: the caller's key-value pairs, in order; keys may repeat.
     """
 
     __slots__ = ("deadline", "metadata", "method", "service")
@@ -55,13 +54,13 @@ class CallServer:
 
     Args:
         handlers: (service, method) -> handler; any other is answered UNIMPLEMENTED.
-        connect: makes the answering side of a protocol, which holds at most so many calls at once.
-        on_error: called with service, method and the exception that a handler should not have raised; the
-            caller is told INTERNAL and its type's name only.
+        connect: makes the answering side of a protocol, given the maximum number of concurrent calls.
+        on_error: called with service, method and an unexpected exception from a handler; the
+        caller gets INTERNAL and only the exception's type name.
         max_calls: calls in progress on one connection; one more is answered RESOURCE_EXHAUSTED.
 
     Attributes:
-        incoming: what its clients make it hold.
+        incoming: the memory that its clients make it hold.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class CallServer:
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one client until it is gone, then cancel its handlers and return. Closes the stream.
 
-        A half-close counts as gone: calls in progress are not answered, as other ttRPC and gRPC servers have it.
+        A half-close counts as a disconnect: calls in progress are not answered, as in other ttRPC and gRPC servers.
         """
         connection = self._connect(self._max_calls)
         link = Link(self.incoming, connection)
@@ -98,7 +97,7 @@ class CallServer:
                 nursery.cancel_scope.cancel()
         finally:
             link.closed()
-            # shielded, and instant: a Cancelled from the closing would hide the error that ended us
+            # shielded, and never blocks: a Cancelled raised here would hide the error that ended the connection
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
 
@@ -122,15 +121,15 @@ class _Session:
         self._handlers = handlers
         self._services = services
         self._on_error = on_error
-        # of calls that their client may take back
+        # for calls that their client may cancel
         self._scopes: dict[int, trio.CancelScope] = {}
         self._waiting_for_client = trio.lowlevel.ParkingLot()
 
     async def read(self, nursery: trio.Nursery) -> None:
-        """Until the client is gone, or has broken its protocol."""
+        """Read until the client is gone, or has violated its protocol."""
         connection, writer, link = self._connection, self.writer, self._link
         while connection.failure is None:
-            # a client that sends and never reads is not read either
+            # a client that sends without reading is not read either
             await writer.room()
             most = await link.room()
             try:
@@ -161,7 +160,7 @@ class _Session:
                 writer.flush(last=not connection.calls)
 
     async def say_last_words(self) -> None:
-        """Why we close, to a client that broke its protocol and may still listen."""
+        """Tell a client that violated its protocol why we close; it may still be listening."""
         if self._connection.failure is not None:
             self.writer.flush(last=True)
             with trio.move_on_after(LAST_WORDS_SECONDS):

@@ -1,8 +1,8 @@
-"""The sending half of a connection under Trio, the same for client and server of any protocol.
+"""The sending half of a connection under Trio, shared by client and server of any protocol.
 
-Corked: frames that are queued in one scheduler pass leave together, in bursts of `BURST_FRAMES`, so that neither a
-system call is spent on each nor the peer idles until all are there. A lone frame goes out at once, without
-waking the writer's task. Bounded: who has more to queue waits while too much is unsent.
+Corked: frames queued in one scheduler pass are sent together, in bursts of `BURST_FRAMES`, which avoids a system
+call per frame without idling the peer until all are queued. A lone frame is sent at once, without waking
+the writer's task. Bounded: backpressure on senders while too much is unsent.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CorkedWriter"]
 
-# bytes queued and not taken by the kernel, beyond which nothing is added: a few of Kata's largest usual replies
+# unsent bytes beyond which nothing more is queued: a few of Kata's largest usual replies
 WRITE_BOUND = 1024 * 1024
-# queued frames that leave at once, so that the peer works on them while we make more: with 16 calls in flight
+# queued frames sent at once, so that the peer works on them while we make more: with 16 calls in flight
 # 4 gave 46,000-57,000 calls/s, 12 gave 25,000-29,000, no such bound 22,000-24,000 (benchmarks/ttrpc.py)
 BURST_FRAMES = 4
 
@@ -32,7 +32,7 @@ class CorkedWriter:
         self._stream = stream
         self._nowait = stream if isinstance(stream, NowaitStream) else None
         self._connection = connection
-        # what was taken from the connection and not yet by the kernel
+        # taken from the connection and not yet accepted by the kernel
         self._rest: bytes | memoryview = b""
         self._parked: trio.lowlevel.Task | None = None
         self._fresh = True
@@ -50,16 +50,16 @@ class CorkedWriter:
             await self._waiting_for_room.park()
 
     async def emptied(self) -> None:
-        """Wait until nothing is unsent, or the writer has stopped."""
+        """Wait until everything is sent, or the writer has stopped."""
         while (self._connection.outgoing_bytes or self._rest) and not self._stopped:
             await self._waiting_for_room.park()
 
     def received(self) -> None:
-        """Something came from the peer: the next `flush` of a `last` frame may send at once, the ones after it not."""
+        """Data came from the peer: only the next `flush(last=True)` may send at once."""
         self._fresh = True
 
     def flush(self, *, last: bool) -> None:
-        """See that what is queued gets sent: at once if that is worth it, else with all that this pass still queues.
+        """Get queued frames sent: at once if worthwhile, else together with all else queued in this scheduler pass.
 
         Args:
             last: nothing more is expected in this scheduler pass.
@@ -74,10 +74,10 @@ class CorkedWriter:
                 try:
                     sent = self._nowait.send_nowait(data)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    sent = 0  # the task meets the same error, and tells its owner
+                    sent = 0  # the writer's task meets the same error, and reports it
                 if sent == len(data):
                     return
-                # a view: the rest of a large reply is as good as the whole
+                # a memoryview: avoids copying the rest of a large reply
                 self._rest = memoryview(data)[sent:]
         if self._parked is not None:
             trio.lowlevel.reschedule(self._parked)
@@ -106,6 +106,6 @@ class CorkedWriter:
             self._waiting_for_room.unpark_all()
 
     def _unpark(self, _: object) -> trio.lowlevel.Abort:
-        # at once, not when the task runs again: a flush in between must not wake it twice
+        # cleared here, not when the task runs: a flush in between must not reschedule it twice
         self._parked = None
         return trio.lowlevel.Abort.SUCCEEDED

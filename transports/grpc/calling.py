@@ -1,6 +1,6 @@
-"""The calling side of a gRPC connection, without I/O: unary calls, their answers, and what ends them.
+"""The calling side of a gRPC connection, without I/O: unary calls, their replies, and how they fail.
 
-Implements `transports.calls.connection.CallingConnection`. Not for HTTP/2 itself (`http2`), nor for deadlines, tasks and sockets.
+Implements `transports.calls.connection.CallingConnection`. HTTP/2 itself is in `http2`.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientConnection"]
 
-# nobody pushes to us, and h2 wants a number
+# we allow no server push, but h2 wants a number
 NO_STREAMS = 0
-# requests that wait for the agent's window; more callers wait with theirs
+# request bytes waiting for the agent's flow-control window; beyond it, callers wait
 REQUESTS_HELD = 4 * 1024 * 1024
 TIMEOUT_LIMIT = 2**63
 RESET_BYTES = 13
 
 
 class _Answer:
-    """What has come of the answer to one call. No failure that is made here is UNIMPLEMENTED: that is the agent's to say."""
+    """The partial reply to one call. Failures made here are never UNIMPLEMENTED: only the agent may say that."""
 
     __slots__ = ("headers", "reader")
 
@@ -55,7 +55,7 @@ class ClientConnection:
     """The calling side. See `transports.calls.connection.CallingConnection`.
 
     Args:
-        clock: in seconds, from anywhere; for bounds on floods alone.
+        clock: monotonic seconds with any origin; used only for rate limits.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -69,27 +69,27 @@ class ClientConnection:
 
     @property
     def failure(self) -> TransportError | None:
-        """What the server broke; sticky. The connection is to be closed."""
+        """The server's protocol violation, if any; sticky. Close the connection."""
         return self._http2.failure
 
     @property
     def leaving(self) -> Unreachable | None:
-        """The server takes no more calls: it said GOAWAY. Those that it has are still answered."""
+        """The server sent GOAWAY: it takes no more calls, but still answers those in progress."""
         return self._leaving
 
     @property
     def greeted(self) -> bool:
-        """The server has begun as HTTP/2 wants it."""
+        """The server has sent a valid HTTP/2 preface."""
         return self._http2.greeted
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        """Bytes still missing from the partly received frame; 0 between frames."""
         return self._http2.lacking
 
     @property
     def busy(self) -> bool:
-        """No call can be begun now: the server has set a bound, or opens no window. It changes when bytes are received."""
+        """No call can be started now: the server's stream limit or flow-control window is used up. Changes as bytes arrive."""
         return self._http2.streams_left <= 0 or self._http2.held_bytes > REQUESTS_HELD
 
     @property
@@ -104,7 +104,7 @@ class ClientConnection:
 
     def data_to_send(self) -> bytes:
         """Take everything that is queued; empty when nothing is."""
-        # in order: which of the callers that were cancelled together came first is chance
+        # sorted: the order among callers cancelled together is not deterministic
         for stream_id in sorted(self._given_up):
             self._http2.reset(stream_id, CANCEL)
         self._given_up.clear()
@@ -140,14 +140,14 @@ class ClientConnection:
         return stream_id
 
     def forget(self, stream_id: int) -> None:
-        """The caller gave up: the stream is reset when what is queued is next taken. A late answer is dropped."""
+        """The caller gave up: its stream is reset at the next `data_to_send`. A late reply is dropped."""
         if self._close(stream_id) is not None:
             self._given_up.append(stream_id)
             self._http2.drop(stream_id)
             self.dropped_replies += 1
 
     def receive_data(self, data: bytes) -> Sequence[Replied]:
-        """Take bytes from the server; return the answers that they complete. Then look at `failure` and `leaving`."""
+        """Take bytes from the server; return the replies that they complete. Then check `failure` and `leaving`."""
         replies: list[Replied] = []
         for event in self._http2.receive(data):
             reply = self._receive(event, replies)
@@ -188,7 +188,7 @@ class ClientConnection:
                 if answer is None:
                     return None
                 if self._http2.holds(stream_id):
-                    # answered before it had heard all: what is left to say has no more use
+                    # answered before the whole request was sent: the rest of it is useless
                     self._http2.reset(stream_id, CANCEL)
                 return _finished(stream_id, answer)
             case h2.events.StreamReset(stream_id=stream_id, error_code=code):
@@ -211,11 +211,11 @@ class ClientConnection:
         why = _foreign(answer.headers)
         if why is None:
             return None
-        # what follows are somebody else's words
+        # not a gRPC server: ignore what follows
         return self._refuse(event.stream_id, CANCEL, status_of_http(int(answer.headers[b":status"])), why)
 
     def _refuse(self, stream_id: int, code: int, status: StatusCode, why: str) -> Replied | None:
-        """Listen no more to an answer."""
+        """Stop receiving a reply, and fail its call."""
         if self._close(stream_id) is None:
             return None
         self._http2.reset(stream_id, code)
@@ -241,7 +241,7 @@ class ClientConnection:
         return None
 
     def _leave(self, frame: Frame) -> list[Replied]:
-        """Calls above the last id of a GOAWAY were not looked at, and never will be."""
+        """Fail the calls above a GOAWAY's last stream id: the server never looked at them."""
         last = int.from_bytes(frame.data[9:13]) & 0x7FFFFFFF if len(frame.data) >= 17 else 0
         code = int.from_bytes(frame.data[13:17])
         said = frame.data[17:217].decode(errors="replace")
@@ -256,7 +256,7 @@ class ClientConnection:
 
 
 def _foreign(headers: dict[bytes, bytes]) -> str | None:
-    """Why an answer is no gRPC server's: that is an HTTP server's, or of a proxy in between, and its body is a page."""
+    """Why a reply is not from a gRPC server but from another HTTP server or a proxy, whose body is a page."""
     if b"grpc-status" in headers:
         return None
     http, kind = headers[b":status"], headers.get(b"content-type", b"")

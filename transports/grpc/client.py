@@ -1,4 +1,4 @@
-"""A client that speaks gRPC. What it does with calls: `transports.calls.client`."""
+"""A client that speaks gRPC; calls are run by `transports.calls.client`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transports.grpc.calling import ClientConnection
 
 __all__ = ["GrpcClient"]
 
-# a gRPC server answers the preface at once; a ttRPC agent takes it for a frame of 1.3 GB, and may wait for the rest of it
+# a gRPC server answers the preface at once; a ttRPC agent takes it for a frame of 1.3 GB, and may wait for its rest
 GREETING_SECONDS = 5.0
 
 
@@ -22,7 +22,7 @@ class GrpcClient(CallClient):
         super().__init__(stream, self._grpc, "gRPC")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """See `CallClient.run`; an agent that does not say in time that it speaks HTTP/2 is given up."""
+        """See `CallClient.run`; gives up an agent that does not answer in time with an HTTP/2 preface."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._expect_greeting)
             await super().run(task_status=task_status)

@@ -1,7 +1,7 @@
-"""gRPC's own words: message prefix, timeouts, percent-encoded texts, status details, and what HTTP's failures mean.
+"""gRPC's own encodings: message prefix, timeouts, percent-encoded text, status details, and mapping of HTTP errors.
 
-Sans-I/O. After gRPC's "HTTP2" protocol description; where peers differ, what is read is more than what is written.
-Not for frames and headers of HTTP/2: `http2`.
+Sans-I/O. After gRPC's "HTTP2" protocol description; lenient in what it reads, strict in what it writes.
+HTTP/2 frames and headers are in `http2`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ __all__ = [
     "status_of_reset",
 ]
 
-# ttRPC's bound, and the default of every gRPC library
+# ttRPC's limit, and the default of every gRPC library
 MAX_MESSAGE = 4 * 1024 * 1024
-# grpcio drops a header list over 8 KiB, which holds the text, the details and what else a trailer has
+# grpcio drops a header list over 8 KiB, which must hold the text, the details and the other trailers
 TEXT_BYTES = 3 * 1024
 DETAILS_BYTES = 3 * 1024
 
@@ -60,7 +60,7 @@ _HTTP: Mapping[int, StatusCode] = {
     503: StatusCode.UNAVAILABLE,
     504: StatusCode.UNAVAILABLE,
 }
-# by HTTP/2's error codes; all others are INTERNAL
+# by HTTP/2 error code; all others are INTERNAL
 _RESET: Mapping[int, StatusCode] = {
     0x7: StatusCode.UNAVAILABLE,
     0x8: StatusCode.CANCELLED,
@@ -70,7 +70,7 @@ _RESET: Mapping[int, StatusCode] = {
 
 
 class MessageError(ValueError):
-    """A message that is refused; `code` is how the call fails for it."""
+    """A message that is rejected; `code` is the call's status for it."""
 
     def __init__(self, code: StatusCode, why: str) -> None:
         super().__init__(why)
@@ -79,16 +79,16 @@ class MessageError(ValueError):
 
 
 def encode_message(payload: bytes) -> bytes:
-    """With its prefix: not compressed, and its length. The caller has checked the size."""
+    """Add the prefix: uncompressed, and the length. The caller has checked the size."""
     return _PREFIX.pack(0, len(payload)) + payload
 
 
 class MessageReader:
-    """Reads the one message of a unary call, in pieces. Holds no byte of one that is too large.
+    """Reads the one message of a unary call, in pieces. Buffers nothing of an oversize one.
 
     Args:
-        unreadable: how the call fails for a message that is compressed, or is not the only one. A server says that it can't
-            do that; whoever asked must not take it for the server's word.
+        unreadable: the call's status for a compressed message, or more than one. A server reports that it does not support
+        that; a client must not report it as if the server had said so.
     """
 
     def __init__(self, *, unreadable: StatusCode = StatusCode.UNIMPLEMENTED) -> None:
@@ -129,7 +129,7 @@ class MessageReader:
 
 
 def encode_timeout(nanos: int) -> bytes:
-    """The shortest unit whose eight digits hold it, rounded up: the caller's own clock ends it in any case."""
+    """The shortest unit in which it fits eight digits, rounded up: the caller's own clock enforces it in any case."""
     for unit, size in _UNITS:
         value = -(-nanos // size)
         if value <= _MOST:
@@ -138,7 +138,7 @@ def encode_timeout(nanos: int) -> bytes:
 
 
 def decode_timeout(value: bytes) -> int:
-    """In nanoseconds. Raises: ValueError when it is none."""
+    """In nanoseconds. Raises: ValueError if malformed."""
     found = _TIMEOUT.fullmatch(value)
     if found is None:
         raise ValueError(f"grpc-timeout {value[:40]!r}: expected up to eight digits and one of H M S m u n")
@@ -159,21 +159,21 @@ def encode_text(text: str) -> bytes:
 
 
 def decode_text(value: bytes) -> str:
-    """What stands for nothing is kept as it is: a failure must not hide behind its text."""
+    """Invalid escapes are kept as they are: an undecodable text must not hide the failure."""
     return _ESCAPED.sub(lambda found: bytes((int(found[1], 16),)), value).decode(errors="replace")
 
 
 def encode_details(code: int, message: str, details: tuple[bytes, ...]) -> bytes | None:
-    """For grpc-status-details-bin; None when there is nothing to tell, or too much."""
+    """For grpc-status-details-bin; None if there are none, or they are too large."""
     if not details:
         return None
-    # the text travels in its own header; here it would have to fit twice
+    # the text has its own header; in full here it would have to fit twice
     status = encode_rpc_status(code, message[:256], details)
     return base64.b64encode(status).rstrip(b"=") if len(status) <= DETAILS_BYTES else None
 
 
 def decode_details(value: bytes) -> tuple[bytes, ...]:
-    """What can't be read is no details. With padding or without, as gRPC wants it read."""
+    """Undecodable details count as none. Accepts base64 with or without padding, as gRPC requires."""
     try:
         data = base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
         status: RpcStatus = decode_rpc_status(data, 0, len(data))
@@ -183,10 +183,10 @@ def decode_details(value: bytes) -> tuple[bytes, ...]:
 
 
 def status_of_http(status: int) -> StatusCode:
-    """Of an answer that is not gRPC's: somebody in between, or no gRPC server at all."""
+    """For a reply that is not gRPC's: from a proxy, or not a gRPC server at all."""
     return _HTTP.get(status, StatusCode.UNKNOWN)
 
 
 def status_of_reset(error_code: int) -> StatusCode:
-    """Of a stream that the peer reset. UNAVAILABLE: it says that it has not looked at the call."""
+    """For a stream that the peer reset. UNAVAILABLE: the peer says that it has not processed the call."""
     return _RESET.get(error_code, StatusCode.INTERNAL)

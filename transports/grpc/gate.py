@@ -1,8 +1,8 @@
-"""Where HTTP/2 frames come in: cut from the stream, bounded, counted, and told apart from other protocols.
+"""Incoming HTTP/2 frames: cut from the byte stream, bounded, rate-limited, and told apart from other protocols.
 
-In front of h2, which reads a frame of any announced length before it looks at that length, and counts neither settings nor
-pings nor resets. A header block comes out whole, without its padding and its priority, which nobody uses; frames that mean
-nothing to us do not come out. Sans-I/O; the clock is given. Not for what frames mean.
+Sits in front of h2, which buffers a frame of any announced length before checking that length, and does not
+rate-limit settings, pings or resets. A header block is yielded whole, without padding and priority, which nobody uses;
+frames of unknown types are dropped. Sans-I/O.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["PREFACE", "Block", "Frame", "FrameGate", "Http2Fault", "looks_like"]
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADER_BYTES = 9
-# what HTTP/2 takes for granted; we never ask for more
+# HTTP/2's default; we never raise it
 MAX_FRAME = 16384
-# four times the list of headers that we advertise: so much of a call that is refused for its headers is still read, as
-# whoever compresses the next ones counts on what these left behind. One call's headers are some 300 bytes
+# four times the header list size that we advertise: a rejected call's headers must still be decoded, as HPACK's dynamic
+# table is shared with later blocks. One call's headers are some 300 bytes
 MAX_HEADER_BLOCK = 256 * 1024
-# twice what that takes in frames of the usual size
+# twice the number of default-size frames that this takes
 MAX_CONTINUATIONS = 32
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -36,7 +36,7 @@ REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, ENHANCE_YOUR_CALM = 0x7, 0x8, 0x9, 0x
 
 
 class Http2Fault(RemoteProtocolError):
-    """The peer broke HTTP/2, or a bound of ours; `code` is what its GOAWAY says."""
+    """The peer violated HTTP/2, or exceeded a bound; `code` is for the GOAWAY."""
 
     def __init__(self, code: int, why: str) -> None:
         super().__init__(why)
@@ -44,7 +44,7 @@ class Http2Fault(RemoteProtocolError):
 
 
 class Frame(NamedTuple):
-    """One whole frame; `data` has its header too."""
+    """One whole frame; `data` includes its header."""
 
     kind: int
     flags: int
@@ -53,7 +53,7 @@ class Frame(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A whole header block, still compressed; `end`: nothing follows on its stream."""
+    """A whole header block, still compressed; `end`: END_STREAM was set."""
 
     stream_id: int
     end: bool
@@ -61,18 +61,18 @@ class Block(NamedTuple):
 
 
 class FrameGate:
-    """One direction of one connection.
+    """The receiving side of one connection.
 
     Args:
-        server: whether we are; its peer begins with the preface.
-        clock: in seconds, from anywhere.
+        server: whether we are the server; its peer starts with the preface.
+        clock: monotonic seconds with any origin.
     """
 
     def __init__(self, *, server: bool, clock: Callable[[], float]) -> None:
         self._buffer = bytearray()
         self._preface = PREFACE if server else b""
         self._first = True
-        # what there is of a header block that is not whole
+        # the fragments so far of an incomplete header block
         self._block: Block | None = None
         self._continuations = 0
         self._idle = Bucket(IDLE, clock)
@@ -81,33 +81,33 @@ class FrameGate:
 
     @property
     def greeted(self) -> bool:
-        """The peer has said its first word, and it is HTTP/2's."""
+        """The peer has sent a valid HTTP/2 preface."""
         return not self._first
 
     @property
     def held(self) -> int:
-        """Bytes kept of a frame, and of a header block, that are not whole."""
+        """Bytes held of an incomplete frame and an incomplete header block."""
         return len(self._buffer) + (len(self._block.fragment) if self._block is not None else 0)
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
+        """Bytes still missing from the partly received frame; a lower bound while its header is incomplete."""
         size = len(self._buffer)
         length = int.from_bytes(self._buffer[:3]) if size >= HEADER_BYTES else 0
         return HEADER_BYTES + min(length, MAX_FRAME) - size if size else 0
 
     def feed(self, data: bytes) -> Iterator[Frame | Block]:
-        """Take the next bytes, split anywhere; yield the frames and the header blocks that they complete.
+        """Take the next bytes, split at any point; yield the frames and header blocks that they complete.
 
         Raises (between frames):
-            Http2Fault: nothing may be fed after it.
+            Http2Fault: the connection is unusable after it.
         """
         buffer = self._buffer
         buffer += data
         if self._preface:
             size = min(len(buffer), len(self._preface))
             if bytes(buffer[:size]) != self._preface[:size]:
-                # its very first byte, however it was read, is what tells
+                # judged from the first byte on, however the bytes were split
                 begun = PREFACE[: len(PREFACE) - len(self._preface)] + bytes(buffer[:1])
                 raise Http2Fault(PROTOCOL_ERROR, f"the client does not speak HTTP/2{looks_like(begun[:1])}")
             self._preface = self._preface[size:]
@@ -131,7 +131,7 @@ class FrameGate:
                 if block is not None:
                     yield block
             elif kind != PRIORITY and kind <= CONTINUATION:
-                # no others are HTTP/2's: an extension that nobody agreed on
+                # other frame types are extensions that nobody negotiated
                 yield frame
 
     def _check_first(self, length: int, kind: int, flags: int, stream_id: int) -> None:
@@ -149,23 +149,23 @@ class FrameGate:
             if not self._windows.take():
                 raise Http2Fault(ENHANCE_YOUR_CALM, "the peer opens windows by crumbs")
         elif kind in (HEADERS, CONTINUATION) or (kind == DATA and (_content(frame) or frame.flags & END_STREAM)):
-            # their blocks, windows and streams bound them
+            # bounded by header blocks, windows and streams
             return
         else:
             self.count_idle()
 
     def count_idle(self) -> None:
-        """One more that carries nothing. Raises: Http2Fault, when there are too many."""
+        """Count a frame that carries nothing. Raises: Http2Fault, over the rate limit."""
         if not self._idle.take():
             raise Http2Fault(ENHANCE_YOUR_CALM, "the peer floods the connection with frames that carry nothing")
 
     def count_reset(self) -> None:
-        """One more stream that the peer has begun for nothing. Raises: Http2Fault, when there are too many."""
+        """Count a stream that the peer opened in vain. Raises: Http2Fault, over the rate limit."""
         if not self._resets.take():
             raise Http2Fault(ENHANCE_YOUR_CALM, "the peer has streams reset faster than any caller gives up")
 
     def _read_block(self, frame: Frame) -> Block | None:
-        """The block, once it is whole."""
+        """The block, once complete."""
         begun = self._block
         if frame.kind == HEADERS and begun is None:
             self._continuations = 0
@@ -187,13 +187,13 @@ class FrameGate:
 
 
 def _content(frame: Frame) -> int:
-    """Bytes of a DATA frame that are no padding; nothing to go by when it is malformed."""
+    """Bytes of a DATA frame without padding; undefined for a malformed frame."""
     size = len(frame.data) - HEADER_BYTES
     return size - 1 - frame.data[HEADER_BYTES] if size and frame.flags & PADDED else size
 
 
 def _fragment(frame: Frame) -> bytes:
-    """What a HEADERS frame carries of its block. Raises: Http2Fault."""
+    """The header block fragment of a HEADERS frame. Raises: Http2Fault."""
     start, end = HEADER_BYTES, len(frame.data)
     if frame.flags & PADDED and start < end:
         end -= frame.data[start]
@@ -206,7 +206,7 @@ def _fragment(frame: Frame) -> bytes:
 
 
 def looks_like(begun: bytes) -> str:
-    """What else a peer may be that began so; empty, or to be put behind a sentence."""
+    """What other protocol starts with these bytes, as a clause to append to a sentence; empty if unknown."""
     if begun.startswith(b"HTTP/1"):
         return " (HTTP/1: no agent of Kata)"
     # its first four bytes are a length under 4 MiB

@@ -1,7 +1,7 @@
-"""Lists of headers as HTTP/2 has them: how large one is, and what makes it malformed.
+"""HTTP/2 header lists: their size, and what makes them malformed.
 
-Sans-I/O; after RFC 9113, 8.2 and 8.3, as far as a peer that reads them would take harm. Stricter nowhere: a request without an
-`:authority` is one, and so is a value with blanks at its ends, as every gRPC library has it. Not for what headers mean to gRPC.
+Sans-I/O; checks RFC 9113, 8.2 and 8.3, as far as malformed headers could harm a reader. Deliberately lenient, as every
+gRPC library is: a request without `:authority` is valid, and so is a value with leading or trailing blanks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["REQUEST", "RESPONSE", "TRAILERS", "Header", "fault_of", "size_of"]
 
 Header = tuple[bytes, bytes]
 
-# pseudo headers of each kind of list -> whether there has to be one
+# pseudo headers of each kind of list -> whether they are required
 REQUEST = {b":method": True, b":scheme": True, b":path": True, b":authority": False}
 RESPONSE = {b":status": True}
 TRAILERS: dict[bytes, bool] = {}
@@ -24,18 +24,18 @@ TRAILERS: dict[bytes, bool] = {}
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _NO_VALUE = re.compile(rb"[\0\r\n]")
 _STATUS = re.compile(rb"[1-9][0-9]{2}")
-# of HTTP/1: what they say is said by frames here
+# HTTP/1 connection headers: HTTP/2 has frames for them
 _OF_A_CONNECTION = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 FIELD_BYTES = 32
 
 
 def size_of(fields: Iterable[Header]) -> int:
-    """In bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts them."""
+    """In bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts."""
     return sum(len(name) + len(value) + FIELD_BYTES for name, value in fields)
 
 
 def fault_of(fields: Iterable[Header], pseudo: dict[bytes, bool]) -> str | None:
-    """Why the list is malformed. `pseudo`: of what kind it should be."""
+    """Why the list is malformed, or None. `pseudo`: the pseudo headers of its kind."""
     seen: set[bytes] = set()
     plain = False
     for name, value in fields:

@@ -1,14 +1,15 @@
-"""One side of an HTTP/2 connection: h2 behind our gate, with queues of what waits for the peer's windows.
+"""One side of an HTTP/2 connection: h2 behind `gate`, with queues for data that waits for the peer's windows. Sans-I/O.
 
-For `calling` and `serving`, which are built on it. Sans-I/O. Everything of a peer is bounded: what it sends by `gate` and by the
-windows that we open, what it makes us keep by those two: messages that are not complete by `HELD_BOUND`, and what waits for
-its windows by `REQUESTS_HELD` and `REPLIES_HELD`. Not for calls: a stream is a number here.
+Theory of operation. Received bytes pass `gate`, which yields whole frames and header blocks; `_take` decides what of
+them h2, which keeps stream states and windows, may see; `receive` yields events. An offence on one stream must cost
+only that stream (RFC 9113, 5.4), but h2 closes the connection for nearly all of them, and even for legal frames that
+were in flight when we reset a stream. So faults of one stream are handled here and never reach h2. Header blocks are
+all decompressed here, as HPACK's table is shared; h2 is told of each by a one-byte block. Data for an ended stream is
+dropped and its connection window returned.
 
-Whose fault a thing is decides who pays for it (RFC 9113, 5.4): an offence on one stream costs that stream, and all others go on.
-h2 ends the connection for nearly each of them, and for what was on its way when we reset a stream and is no offence at all.
-So it is given no more than may come on a stream. Header blocks are decompressed here, every one, as the next ones count on
-that, and h2, which keeps states and windows, is told of a block by one byte. What comes for a stream that is over is dropped,
-and its room given back.
+Sending never waits: what the windows don't allow is kept in `_held` and resumed by WINDOW_UPDATE or SETTINGS, so
+senders check `held_bytes` for backpressure. Memory is bounded on both sides: received data by `gate` and the windows we
+grant, incomplete messages by `HELD_BOUND`, unsent data by `REQUESTS_HELD` and `REPLIES_HELD`.
 """
 
 from __future__ import annotations
@@ -55,36 +56,36 @@ if TYPE_CHECKING:
 
 __all__ = ["HELD_BOUND", "Header", "Headers", "Http2", "StreamFault"]
 
-# bytes of one stream that may be on their way to us: some of Kata's usual replies, so that a reader never waits for a window
+# in-flight bytes of one stream: several of Kata's usual replies, so that a reader need not wait for a window
 STREAM_WINDOW = 256 * 1024
-# of all streams together
+# for all streams together
 CONNECTION_WINDOW = 4 * 1024 * 1024
-# what came for streams that are over, before its room is given back
+# bytes dropped on ended streams before their connection window is returned
 DROPPED_BYTES = 64 * 1024
-# what may come without data on a stream after we reset it, before the peer knows: an early answer, headers, and the end
+# frames without data that may still come on a stream after we reset it: an early answer, headers, and the end
 LATE_FRAMES = 3
-# names and values after decompression, 32 more for each, as RFC 9113 counts; what is larger is refused, and more than
-# `MAX_HEADER_BLOCK` is not even decompressed to its end
+# names and values after decompression, plus 32 each, as RFC 9113 counts; a larger list is rejected, and decompression
+# stops at `MAX_HEADER_BLOCK`
 HEADER_LIST_BYTES = 64 * 1024
-# messages of one connection that are not complete: four of the largest
+# incomplete messages of one connection: four of the largest
 HELD_BOUND = 16 * 1024 * 1024
-# what a GOAWAY says, in bytes
+# the longest reason in a GOAWAY
 REASON_BYTES = 200
 
 _Code = h2.settings.SettingCodes
-# blocks of one byte, an entry of HPACK's static table: ":method: POST", ":status: 200"
+# one-byte header blocks, an HPACK static table entry each: ":method: POST", ":status: 200"
 _REQUEST_BLOCK, _RESPONSE_BLOCK = b"\x83", b"\x88"
 
 
 class Headers(NamedTuple):
-    """A list of headers came on a stream, and is well formed; trailers too."""
+    """A well-formed header list came on a stream, or trailers."""
 
     stream_id: int
     fields: list[Header]
 
 
 class StreamFault(NamedTuple):
-    """The peer did on a stream what can't be: it is to be refused, or reset with `code`. `status`: gRPC's word for it."""
+    """The peer violated the protocol on one stream: refuse it, or reset it with `code`. `status`: the gRPC status for it."""
 
     stream_id: int
     code: int
@@ -93,13 +94,13 @@ class StreamFault(NamedTuple):
 
 
 class Http2(OutgoingFrames):
-    """Frames in, h2's events out; what is sent waits in `data_to_send`.
+    """Frames in, h2's events out; output is taken with `data_to_send`.
 
     Args:
-        server: our role. A server says nothing before its client has: what comes with the last byte of a handshake
-            may be thrown away by whoever made that handshake.
-        max_streams: how many the peer may have open at once.
-        clock: in seconds, from anywhere; for bounds on floods alone.
+        server: our role. A server sends nothing before its client has: bytes that follow the last byte of an outer handshake
+        may be discarded by the peer's handshake code.
+        max_streams: how many streams the peer may have open.
+        clock: monotonic seconds with any origin; used only for rate limits.
     """
 
     def __init__(self, *, server: bool, max_streams: int, clock: Callable[[], float]) -> None:
@@ -123,7 +124,7 @@ class Http2(OutgoingFrames):
         self._decoder = hpack.Decoder(MAX_HEADER_BLOCK)
         self._server = server
         self._max_streams = max_streams
-        # of all that were begun: by the client, whoever that is
+        # highest stream id opened so far, always by the client
         self._highest = 0
         # stream ids on which the peer may still send -> whether its headers have come
         self._receiving: dict[int, bool] = {}
@@ -131,7 +132,7 @@ class Http2(OutgoingFrames):
         self._strays = Strays()
         self._gate = FrameGate(server=server, clock=clock)
         self._begun = False
-        # stream id -> what its window has no room for, and what is said after it
+        # stream id -> (data waiting for its window, trailers to send after it)
         self._held: dict[int, tuple[memoryview, list[Header] | None]] = {}
         self._held_bytes = 0
         self._failure: RemoteProtocolError | None = None
@@ -140,38 +141,38 @@ class Http2(OutgoingFrames):
 
     @property
     def failure(self) -> RemoteProtocolError | None:
-        """What the peer broke; sticky. The connection is to be closed once the rest is sent."""
+        """The peer's protocol violation, if any; sticky. Close the connection once queued data is sent."""
         return self._failure
 
     @property
     def greeted(self) -> bool:
-        """The peer has begun as HTTP/2 wants it."""
+        """The peer has sent a valid HTTP/2 preface."""
         return self._gate.greeted
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        """Bytes still missing from the partly received frame; 0 between frames."""
         return self._gate.lacking
 
     @property
     def unfinished_bytes(self) -> int:
-        """Bytes kept of frames and header blocks that are not whole."""
+        """Bytes held of incomplete frames and header blocks."""
         return self._gate.held
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that wait for the peer to open a window."""
+        """Bytes waiting for the peer's flow-control windows."""
         return self._held_bytes
 
     @property
     def streams_left(self) -> int:
-        """How many more streams the peer lets us open now."""
+        """How many more streams the peer's limit allows now."""
         return self._h2.remote_settings.max_concurrent_streams - self._h2.open_outbound_streams
 
     def receive(self, data: bytes) -> Iterator[Headers | StreamFault | Frame | h2.events.Event]:
-        """Take bytes from the peer; yield what came, h2's events, and GOAWAY as the frame it is. Then look at `failure`.
+        """Take bytes from the peer; yield events, and GOAWAY as the raw frame. Then check `failure`.
 
-        h2 reads nothing after a GOAWAY, though the calls that it spares are still answered.
+        GOAWAY bypasses h2, which reads nothing after it though remaining calls are still answered.
         """
         if self._failure is not None:
             return
@@ -180,7 +181,7 @@ class Http2(OutgoingFrames):
                 self._begin()
                 for event in self._take(frame):
                     if self._server and _costs_its_stream(event):
-                        # to have its streams reset costs the peer what it costs to reset them
+                        # an offence that makes us reset its stream counts against the rate of resets
                         self._gate.count_reset()
                     yield event
                 self._drain()
@@ -191,13 +192,13 @@ class Http2(OutgoingFrames):
             self._fail(error.error_code, f"the peer broke HTTP/2: {error}")
 
     def end(self, why: str) -> None:
-        """Close it, for more than we can hold of it, with that reason."""
+        """Close the connection because it holds too much, with that reason."""
         if self._failure is None:
             self._begin()
             self._fail(ENHANCE_YOUR_CALM, why)
 
     def _fail(self, code: int, why: str) -> None:
-        # h2 may have queued a GOAWAY of its own, which says nothing
+        # drop a GOAWAY that h2 may have queued: it has no reason text
         self._h2.clear_outbound_data_buffer()
         self._h2.close_connection(code, why.encode()[:REASON_BYTES], self._highest if self._server else 0)
         self._failure = RemoteProtocolError(why)
@@ -267,7 +268,7 @@ class Http2(OutgoingFrames):
             raise Http2Fault(COMPRESSION_ERROR, f"headers that can't be decompressed: {error}") from error
 
     def _admit(self, stream_id: int) -> bool:
-        """Headers of a stream on which nothing may come: of a new one, or of one that is over."""
+        """Check headers on a stream that is not receiving; whether it is a new stream that is accepted."""
         if not self._server:
             if self._begun_by_client(stream_id):
                 self._strays.take_late(f"headers on stream {stream_id}, which is over")
@@ -281,7 +282,7 @@ class Http2(OutgoingFrames):
             return False
         self._highest = stream_id
         if self._h2.open_inbound_streams >= self._max_streams:
-            # it may not have read our settings yet
+            # it may not have read our SETTINGS yet
             self._refuse(stream_id, REFUSED_STREAM)
             return False
         return True
@@ -305,7 +306,7 @@ class Http2(OutgoingFrames):
         yield from self._give(frame.data)
 
     def _take_word(self, frame: Frame) -> Iterator[StreamFault | h2.events.Event]:
-        """A reset, or a window's growth, of one stream."""
+        """Handle RST_STREAM or WINDOW_UPDATE on one stream."""
         stream_id = frame.stream_id
         nothing = frame.kind == WINDOW_UPDATE and frame.data[HEADER_BYTES:] in (b"\0\0\0\0", b"\x80\0\0\0")
         if nothing and stream_id in self._h2.streams:
@@ -317,21 +318,21 @@ class Http2(OutgoingFrames):
         return stream_id % 2 == 1 and stream_id <= self._highest
 
     def _drop_data(self, size: int) -> None:
-        """Of no stream that lives: the connection's window has its room again."""
+        """Data of an ended stream: return its room in the connection's window."""
         self._dropped_bytes += size
         if self._dropped_bytes >= DROPPED_BYTES:
             self._queue((4).to_bytes(3) + bytes((WINDOW_UPDATE, 0)) + bytes(4) + self._dropped_bytes.to_bytes(4))
             self._dropped_bytes = 0
 
     def _refuse(self, stream_id: int, code: int) -> None:
-        """Reset a stream that h2 has never heard of, or no more."""
+        """Reset a stream that h2 does not know, or no longer knows."""
         if code != STREAM_CLOSED:
             self._gate.count_reset()
             self._expect_late()
         self._queue((4).to_bytes(3) + bytes((RST_STREAM, 0)) + stream_id.to_bytes(4) + code.to_bytes(4))
 
     def open_stream(self, headers: list[Header], message: bytes) -> int:
-        """Client: a stream with all that it will carry. Raises: h2.exceptions.ProtocolError when ids are used up."""
+        """Client: open a stream with its whole request. Raises: h2.exceptions.ProtocolError when ids are used up."""
         stream_id = self._h2.get_next_available_stream_id()
         self._h2.send_headers(stream_id, headers)
         self._highest = stream_id
@@ -340,19 +341,19 @@ class Http2(OutgoingFrames):
         return stream_id
 
     def answer(self, stream_id: int, headers: list[Header], message: bytes, trailers: list[Header]) -> None:
-        """Server: the whole of an answer."""
+        """Server: send a whole response."""
         self._h2.send_headers(stream_id, headers)
         self._send(stream_id, memoryview(message), trailers)
 
     def refuse(self, stream_id: int, headers: list[Header]) -> None:
-        """Server: an answer of headers alone. A client that is still sending may stop."""
+        """Server: send a headers-only response. A client that is still sending may stop."""
         self._h2.send_headers(stream_id, headers, end_stream=True)
         if stream_id in self._receiving:
             self.reset(stream_id, NO_ERROR)
         self._drain()
 
     def reset(self, stream_id: int, code: int) -> None:
-        """End a stream at once, if it has not ended, nor the connection."""
+        """Reset a stream, unless it or the connection has ended."""
         self.abandon(stream_id)
         if self._failure is not None:
             return
@@ -363,7 +364,7 @@ class Http2(OutgoingFrames):
         self._drain()
 
     def abandon(self, stream_id: int) -> None:
-        """Read no more of a stream, and say no more on it; the peer may not know."""
+        """Stop reading and writing a stream; the peer may not know yet."""
         self.drop(stream_id)
         if self._receiving.pop(stream_id, None) is not None:
             self._expect_late()
@@ -373,17 +374,17 @@ class Http2(OutgoingFrames):
         self._strays.late_bytes += STREAM_WINDOW
 
     def holds(self, stream_id: int) -> bool:
-        """Whether something waits for the stream's window."""
+        """Whether data waits for the stream's window."""
         return stream_id in self._held
 
     def drop(self, stream_id: int) -> None:
-        """Forget what waits for the stream's window."""
+        """Discard data that waits for the stream's window."""
         rest = self._held.pop(stream_id, None)
         if rest is not None:
             self._held_bytes -= len(rest[0])
 
     def acknowledge(self, stream_id: int, size: int) -> None:
-        """Give the peer the room back that its data took."""
+        """Return the flow-control window that received data used."""
         self._h2.acknowledge_received_data(size, stream_id)
         self._drain()
 
@@ -393,7 +394,7 @@ class Http2(OutgoingFrames):
             self._h2.initiate_connection()
             self._h2.increment_flow_control_window(CONNECTION_WINDOW - 65535)
             if self._server:
-                # the gate has read and taken it
+                # the gate has already consumed the real preface
                 self._h2.receive_data(PREFACE)
             self._drain()
 
@@ -426,7 +427,7 @@ class Http2(OutgoingFrames):
             self._send(stream_id, *held)
 
     def _send(self, stream_id: int, rest: memoryview, trailers: list[Header] | None) -> None:
-        """As much as the windows have room for; what is left is held. Without trailers, the last data ends the stream."""
+        """Send what the windows allow and hold the rest. Without trailers, the last data frame ends the stream."""
         while rest:
             room = min(self._h2.local_flow_control_window(stream_id), self._h2.max_outbound_frame_size)
             if room <= 0:

@@ -1,4 +1,4 @@
-"""A server that speaks gRPC. What it does with calls: `transports.calls.server`."""
+"""A server that speaks gRPC; calls are run by `transports.calls.server`."""
 
 from __future__ import annotations
 

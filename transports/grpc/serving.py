@@ -1,7 +1,7 @@
 """The answering side of a gRPC connection, without I/O.
 
-Implements `transports.calls.connection.ServingConnection`. An offence against gRPC is answered on its stream; for those
-against HTTP/2, and for HTTP/2 itself, see `http2`. Not for handlers and deadlines.
+Implements `transports.calls.connection.ServingConnection`. A gRPC violation is answered on its stream; HTTP/2 and
+violations of it are in `http2`.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerConnection"]
 
-# replies that wait for the client's window; more handlers wait with theirs
+# reply bytes waiting for the client's window; beyond it, handlers wait
 REPLIES_HELD = 4 * 1024 * 1024
 
 _OK: list[Header] = [(b":status", b"200"), (b"content-type", b"application/grpc")]
 _DONE: list[Header] = [(b"grpc-status", b"0")]
-# what is HTTP's and gRPC's own, and no metadata of the caller's
+# HTTP's and gRPC's own headers, not the caller's metadata
 _RESERVED = frozenset((b"te", b"content-type", b"user-agent"))
 
 
 class _Asked:
-    """What has come of one call."""
+    """The state of one call."""
 
     __slots__ = ("handed_out", "header_bytes", "metadata", "method", "reader", "service", "timeout_nano")
 
@@ -55,17 +55,17 @@ class _Asked:
         self.metadata = metadata
         self.header_bytes = header_bytes
         self.reader = MessageReader()
-        # all of it is here, and whoever serves it has it
+        # complete, and returned by `receive_data`
         self.handed_out = False
 
     @property
     def held(self) -> int:
-        """Bytes kept until it is complete."""
+        """Bytes held until it is complete."""
         return self.header_bytes + self.reader.held
 
 
 class _Refused(Exception):
-    """A call that will not be served."""
+    """A call that is rejected."""
 
     def __init__(self, code: StatusCode, why: str, *, http: bytes = b"200") -> None:
         super().__init__(why)
@@ -73,17 +73,17 @@ class _Refused(Exception):
 
 
 class ServerConnection:
-    """See the module.
+    """The answering side of a connection.
 
     Args:
-        max_calls: calls in progress at once, which the client is told; what it begins beyond that is reset, not looked at.
-        clock: in seconds, from anywhere; for bounds on floods alone.
+        max_calls: concurrent calls, advertised to the client; streams beyond that are reset unprocessed.
+        clock: monotonic seconds with any origin; used only for rate limits.
     """
 
     def __init__(self, max_calls: int, clock: Callable[[], float]) -> None:
         self._http2 = Http2(server=True, max_streams=max_calls, clock=clock)
         self._asked: dict[int, _Asked] = {}
-        # those of them that are not complete, and what is kept of them
+        # those of them that are incomplete, and the bytes held for them
         self._incomplete: dict[int, None] = {}
         self._asked_bytes = 0
         self._max_calls = max_calls
@@ -93,17 +93,17 @@ class ServerConnection:
 
     @property
     def failure(self) -> TransportError | None:
-        """What the client broke; sticky. The connection is to be closed once the rest is sent."""
+        """The client's protocol violation, if any; sticky. Close the connection once queued data is sent."""
         return self._http2.failure
 
     @property
     def calls(self) -> int:
-        """Calls that were returned and neither replied to nor failed yet."""
+        """Calls handed out by `receive_data` and not answered yet."""
         return self._calls
 
     @property
     def busy(self) -> bool:
-        """Too many bytes of replies wait for the client's window. It changes when bytes are received."""
+        """Too many reply bytes wait for the client's window. Changes as bytes are received."""
         return self._http2.held_bytes > REPLIES_HELD
 
     @property
@@ -122,25 +122,25 @@ class ServerConnection:
 
     @property
     def takes_back(self) -> bool:
-        """It can: by RST_STREAM."""
+        """True: by RST_STREAM."""
         return True
 
     def taken_back(self) -> Sequence[int]:
-        """Calls that the client gave up since the last look: nobody waits for them. They still take one reply, unsent."""
+        """Calls that the client cancelled since the last query. Each still takes its one reply, which is not sent."""
         taken, self._taken_back = self._taken_back, []
         return taken
 
     @property
     def unfinished(self) -> tuple[int, int]:
-        """Of calls that are not complete, their headers included, and of a frame that is not whole."""
+        """Of incomplete calls, headers included, and of an incomplete frame."""
         return self._asked_bytes + self._http2.unfinished_bytes, next(iter(self._incomplete), 0)
 
     def end(self, why: str) -> None:
-        """By GOAWAY."""
+        """Sends GOAWAY."""
         self._http2.end(why)
 
     def receive_data(self, data: bytes) -> Sequence[Called]:
-        """Take bytes from the client; return the calls that they complete. Refusals are queued here."""
+        """Take bytes from the client; return the calls that they complete. Rejections are queued here."""
         calls: list[Called] = []
         for event in self._http2.receive(data):
             call = self._receive(event)
@@ -149,7 +149,7 @@ class ServerConnection:
         return calls
 
     def send_reply(self, stream_id: int, payload: bytes) -> None:
-        """Queue the answer to a call; one over 4 MiB becomes RESOURCE_EXHAUSTED. To one that was given up: dropped, counted."""
+        """Queue the reply to a call; one over 4 MiB becomes RESOURCE_EXHAUSTED. For a cancelled call: dropped, counted."""
         if len(payload) > MAX_MESSAGE:
             message = f"the response has {len(payload)} bytes and a message has at most {MAX_MESSAGE}"
             self.send_status(stream_id, StatusCode.RESOURCE_EXHAUSTED, message)
@@ -157,7 +157,7 @@ class ServerConnection:
             self._http2.answer(stream_id, _OK, encode_message(payload), _DONE)
 
     def send_status(self, stream_id: int, code: int, message: str, details: tuple[bytes, ...] = ()) -> None:
-        """Queue a failure as the answer to a call. To one that was given up: dropped, counted."""
+        """Queue an error as the reply to a call. For a cancelled call: dropped, counted."""
         if self._answerable(stream_id):
             self._http2.refuse(stream_id, _failed(code, message, details))
 
@@ -207,7 +207,7 @@ class ServerConnection:
 
     def _begin(self, event: Headers) -> None:
         if event.stream_id in self._asked:
-            # trailers; gRPC has none of a client's
+            # trailers; a gRPC client has none
             return
         headers = dict(event.fields)
         if headers[b":method"] != b"POST":
@@ -264,7 +264,7 @@ class ServerConnection:
         except MessageError as error:
             raise _Refused(error.code, error.why) from None
         if self._calls >= self._max_calls:
-            # calls that were taken back count until their handlers have ended
+            # cancelled calls count until their handlers have ended
             raise _Refused(
                 StatusCode.RESOURCE_EXHAUSTED,
                 f"{self._max_calls} calls are in progress on this connection; wait for one to end",
@@ -277,7 +277,7 @@ class ServerConnection:
 
 
 def _failed(code: int, message: str, details: tuple[bytes, ...], *, http: bytes = b"200") -> list[Header]:
-    """An answer of headers alone."""
+    """A headers-only response."""
     headers: list[Header] = [
         (b":status", http),
         (b"content-type", b"application/grpc"),

@@ -1,7 +1,7 @@
 """Both sides of the CONNECT/OK handshake of hybrid vsock, without I/O.
 
-For `sockets`, which feeds them byte by byte: the raw stream begins right behind the line's end, and a byte that was read
-along with the line would be lost to it. Not for passing descriptors (`passfd`), which some VMMs offer beside it.
+`sockets` feeds it byte by byte: the raw stream starts right after the line's end, and a byte read along with the line
+would be lost to it. Descriptor passing (`passfd`), which some VMMs also offer, is not supported.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from transports.errors import RemoteProtocolError, Unreachable
 
 __all__ = ["FIRST_LOCAL_PORT", "LINE_BYTES", "DialHandshake", "ListenHandshake"]
 
-# "connect 4294967295" and its end are 19; Firecracker's own bound is 32
+# "connect 4294967295" and its line end are 19; Firecracker's own limit is 32
 LINE_BYTES = 32
-# what Firecracker and Dragonball number their own ends from: n of OK is that, never the port that was asked for
+# Firecracker and Dragonball number their own ends from here; n in "OK n" is that number, never the requested port
 FIRST_LOCAL_PORT = 1 << 30
-# "OK n": the clients of today look for the word alone
+# "OK n": today's clients check only for OK
 _OK = re.compile(rb"ok(?: +(\d{1,10}))? *\r?", re.IGNORECASE)
-# one writes CONNECT, another connect
+# implementations differ in case: CONNECT, connect
 _CONNECT = re.compile(rb"connect +(\d{1,10}) *\r?", re.IGNORECASE)
 
 
 class _Line:
-    """The bytes of one line, bounded."""
+    """The bytes of one line, with a bound."""
 
     def __init__(self) -> None:
         self.received = b""
 
     def add(self, byte: bytes) -> bytes | None:
-        """The line without its end, once that is there."""
+        """The line without its end, once complete."""
         if len(byte) != 1:
             raise ValueError("a handshake is read byte by byte")
         if byte == b"\n":
@@ -48,15 +48,15 @@ class DialHandshake:
         self.done = False
 
     def data_to_send(self) -> bytes:
-        """The whole line; to be sent once, at first."""
+        """The whole line; send it once, first."""
         return b"CONNECT %d\n" % self._port
 
     def receive_byte(self, byte: bytes) -> None:
-        """One byte; empty is the stream's end. Done once the line has ended: what follows is not ours.
+        """Take one byte; empty is end of stream. Done at the line's end: later bytes belong to the raw stream.
 
         Raises:
-            Unreachable: the VMM closed: nobody listens on that port in the VM, yet.
-            RemoteProtocolError: this is no VMM; `received` has what it said so far.
+            Unreachable: the VMM closed: nobody listens on that port in the VM (yet).
+            RemoteProtocolError: not a VMM; `received` has what it sent.
         """
         if not byte:
             raise Unreachable(f"nobody listens on port {self._port} in the VM: its VMM closed the connection before OK")
@@ -76,21 +76,21 @@ class DialHandshake:
 
     @property
     def received(self) -> bytes:
-        """What came so far, without the line's end."""
+        """What was received so far, without the line's end."""
         return self._line.received
 
 
 class ListenHandshake:
-    """The VMM's side: learns which port is asked for."""
+    """The VMM's side: learns which port is requested."""
 
     def __init__(self) -> None:
         self._line = _Line()
 
     def receive_byte(self, byte: bytes) -> int | None:
-        """One byte; the port, once the line has ended.
+        """Take one byte; returns the port once the line is complete.
 
         Raises:
-            RemoteProtocolError: the peer closed, or says something else than CONNECT and a port.
+            RemoteProtocolError: the peer closed, or sent something other than CONNECT and a port.
         """
         line = self._line.add(byte) if byte else None
         if line is None:
@@ -105,5 +105,5 @@ class ListenHandshake:
 
     @staticmethod
     def accepted(local_port: int) -> bytes:
-        """The answer, once somebody in the VM has taken the connection."""
+        """The reply, once a listener in the VM has accepted the connection."""
         return b"OK %d\n" % local_port

@@ -1,7 +1,7 @@
 """Dial and listen on hybrid vsock: the CONNECT/OK handshake over a unix socket.
 
-`hybrid_dialer` is a host's; `serve_hybrid` does what a VMM and its guest do together, for a guest that is no VM.
-Not for a guest that dials its host: nothing here waits for one.
+`hybrid_dialer` is for a host; `serve_hybrid` plays both VMM and guest, for a guest that is no VM. Guests that dial
+their host are not supported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HANDSHAKE_SECONDS", "hybrid_dialer", "serve_hybrid"]
 
-# a VMM answers once its guest's kernel has: a client of today waits as long, as that may come late at boot
+# a VMM answers once its guest's kernel does, which may be late in boot; today's clients wait as long
 HANDSHAKE_SECONDS = 10.0
 
 
@@ -31,9 +31,9 @@ def hybrid_dialer(path: str, port: int) -> Dialer:
     """A dialer of `port` in the VM whose VMM listens on the unix socket `path`. One call is one attempt.
 
     The dialer raises:
-        Unreachable: nobody answers on the socket, or on the port in the VM, or not in time.
+        Unreachable: nobody answers on the socket, or on the VM's port, or in time.
         AddressError: see `unix_dialer`.
-        RemoteProtocolError: what answers is no VMM.
+        RemoteProtocolError: the peer is not a VMM.
     """
     dial_vmm = unix_dialer(path)
 
@@ -63,9 +63,9 @@ async def serve_hybrid(
     *,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Listen on `path` until cancelled; a peer that asks for a port of `handlers` is served by that one.
+    """Listen on `path` until cancelled; a peer that requests a port in `handlers` is passed to that handler.
 
-    OK is sent alone, before the handler may say anything. Any other port, and anything else than CONNECT, is closed.
+    OK is sent before the handler can send anything. A peer that requests another port, or sends no CONNECT, is closed.
 
     Raises: as `transports.stream.serve_unix`.
     """

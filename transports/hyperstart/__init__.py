@@ -1,5 +1,5 @@
-"""hyperstart: the control and stream channels of runv's and virtcontainers' old guest agent, without I/O.
+"""hyperstart: the control and stream channels of the guest agent of runv and early virtcontainers, without I/O.
 
-Frames are in `codec`, the bodies that a guest understands in `messages`, what may follow what on the two channels in
-`control` and `streams`, for host and guest each. Not for tasks and sockets.
+`codec`: frames. `messages`: command bodies. `control` and `streams`: the protocol state of the two channels, for host
+and guest each.
 """

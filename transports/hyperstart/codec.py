@@ -1,10 +1,10 @@
-"""hyperstart's bytes: the frames of the control channel and of the stream channel. Sans-I/O.
+"""hyperstart framing: control channel and stream channel. Sans-I/O.
 
     control: | code u32 | length u32 | payload |        the length counts its own header of 8 bytes
     stream:  | sequence u64 | length u32 | payload |    and of 12 bytes
 
-All big-endian. There is no mark to find a frame again: one wrong length ends the session, so a decoder that
-has failed stays failed. Not for what a payload means (`messages`), nor for who may send what (`control`, `streams`).
+All big-endian. There is no resynchronisation marker: one wrong length ends the session, so a failed decoder stays
+failed. Payloads are in `messages`; protocol state in `control` and `streams`.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _CONTROL = struct.Struct(">II")
 _STREAM = struct.Struct(">QI")
 CONTROL_HEADER_BYTES, STREAM_HEADER_BYTES = _CONTROL.size, _STREAM.size
 
-# a whole file comes in one reply; what is longer is refused before anything is allocated
+# a whole file comes in one reply; longer is rejected before anything is allocated
 CONTROL_BYTES = 4 * 1024 * 1024
-# whole frames on a serial port: a guest that reads a longer one ends its main loop, and the kernel panics
+# whole frames on a serial port: a guest that reads a longer one leaves its main loop, and its kernel panics
 STREAM_TO_GUEST_BYTES = 4096
 # what a guest writes on a serial port; over vsock it is 65536
 STREAM_TO_HOST_BYTES = 64 * 1024
 
 
 class Code(IntEnum):
-    """The codes of API 4244. The abandoned ones are answered ERROR, like any other number."""
+    """The codes of API 4244. Abandoned ones are answered with ERROR, like any unknown number."""
 
     GETVERSION = 0
     STARTPOD = 1
@@ -69,21 +69,21 @@ class Code(IntEnum):
 
 
 class ControlFrame(NamedTuple):
-    """One frame of the control channel; `code` may be none of `Code`."""
+    """One frame of the control channel; `code` may be outside `Code`."""
 
     code: int
     payload: bytes
 
 
 class StreamFrame(NamedTuple):
-    """One frame of the stream channel; an empty payload is an end."""
+    """One frame of the stream channel; an empty payload means end of stream."""
 
     sequence: int
     payload: bytes
 
 
 class _Decoder:
-    """Cuts bytes into (first field, payload). Holds one incomplete frame at most, and no more than `most` bytes of it."""
+    """Cuts bytes into (first field, payload). Holds at most one incomplete frame, of at most `most` bytes."""
 
     def __init__(self, header: struct.Struct, most: int, name: str) -> None:
         self._header = header
@@ -94,23 +94,23 @@ class _Decoder:
 
     @property
     def failure(self) -> RemoteProtocolError | None:
-        """A length that can't be; sticky. Nothing is cut after it."""
+        """An impossible length; sticky. No more frames are returned after it."""
         return self._failure
 
     @property
     def in_frame(self) -> bool:
-        """The bytes so far end within a frame."""
+        """A partly received frame is held."""
         return bool(self._partial)
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
+        """Bytes still missing from the partly received frame; a lower bound while its header is incomplete."""
         size = len(self._partial)
         length = self._header.unpack_from(self._partial)[1] if size >= self._header.size else self._header.size
         return min(length, self._most) - size if size else 0
 
     def cut(self, data: bytes) -> list[tuple[int, bytes]]:
-        """The frames that `data` completes, before a failure at most."""
+        """The frames that `data` completes, up to a failure."""
         if self._failure is not None:
             return []
         self._partial += data
@@ -139,7 +139,7 @@ class ControlDecoder(_Decoder):
         super().__init__(_CONTROL, CONTROL_BYTES, "control")
 
     def feed(self, data: bytes) -> list[ControlFrame]:
-        """Take the next bytes, split anywhere. Then look at `failure`."""
+        """Take the next bytes, split at any point. Then check `failure`."""
         return [ControlFrame(code, payload) for code, payload in self.cut(data)]
 
 
@@ -150,12 +150,12 @@ class StreamDecoder(_Decoder):
         super().__init__(_STREAM, most, "stream")
 
     def feed(self, data: bytes) -> list[StreamFrame]:
-        """Take the next bytes, split anywhere. Then look at `failure`."""
+        """Take the next bytes, split at any point. Then check `failure`."""
         return [StreamFrame(sequence, payload) for sequence, payload in self.cut(data)]
 
 
 def encode_control(code: int, payload: bytes = b"") -> bytes:
-    """One whole frame, to be written at once: a guest that reads a header alone dies. Raises: MessageTooLarge."""
+    """One whole frame; send it in one write, as a guest that reads only the header dies. Raises: MessageTooLarge."""
     length = CONTROL_HEADER_BYTES + len(payload)
     if length > CONTROL_BYTES:
         raise MessageTooLarge(f"a control frame of {length} bytes; {CONTROL_BYTES} is the most")
@@ -163,7 +163,7 @@ def encode_control(code: int, payload: bytes = b"") -> bytes:
 
 
 def encode_stream(sequence: int, payload: bytes, most: int = STREAM_TO_GUEST_BYTES) -> bytes:
-    """One whole frame; the same holds for its header. Raises: MessageTooLarge."""
+    """One whole frame; send it in one write, as for `encode_control`. Raises: MessageTooLarge."""
     length = STREAM_HEADER_BYTES + len(payload)
     if length > most:
         raise MessageTooLarge(f"a stream frame of {length} bytes; {most} is the most")
@@ -171,7 +171,7 @@ def encode_stream(sequence: int, payload: bytes, most: int = STREAM_TO_GUEST_BYT
 
 
 def command_name(code: int) -> str:
-    """A code as people know it; any number is one."""
+    """A code's name for display; any number has one."""
     try:
         return Code(code).name
     except ValueError:

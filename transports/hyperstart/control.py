@@ -1,8 +1,8 @@
-"""Who may send what on hyperstart's control channel: the host's side and the guest's, without I/O.
+"""The state of hyperstart's control channel: the host's side and the guest's, without I/O.
 
-Bytes in (`receive_data`), events out, bytes out (`data_to_send`). Replies carry no id: order alone matches them, so the
-host has one command in flight. After each read the guest tells how many bytes it took (NEXT). Not for output and input
-of processes (`streams`), nor for what a command does.
+Bytes in (`receive_data`), events out, bytes out (`data_to_send`). Replies carry no id and are matched by order, so the
+host has one command in flight. After each read the guest reports how many bytes it took (NEXT). Process I/O is in
+`streams`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from transports.strays import Strays
 
 __all__ = ["Answered", "Command", "ControlEvent", "GuestControl", "HostControl", "Ready"]
 
-# a guest that is read by nobody else may be handed this much at once; the rest waits in the socket
+# read ahead of the command in progress, at most; the rest waits in the socket (backpressure)
 HELD_BYTES = 64 * 1024
 
 
 class Ready(NamedTuple):
-    """The guest is there; said once, before anything else."""
+    """The guest is ready; reported once, before anything else."""
 
 
 class Answered(NamedTuple):
-    """The command in flight was answered; only a refused KILLCONTAINER's payload means anything."""
+    """The reply to the command in flight; its payload has a meaning only for a refused KILLCONTAINER."""
 
     code: int
     accepted: bool
@@ -46,7 +46,7 @@ class HostControl:
     """The commanding side.
 
     Args:
-        reattached: the guest has been talked to before: it says no READY, and may still answer an old command.
+        reattached: the guest had another host before: it sends no READY, and may still answer an old command.
     """
 
     def __init__(self, *, reattached: bool = False) -> None:
@@ -64,26 +64,26 @@ class HostControl:
 
     @property
     def failure(self) -> RemoteProtocolError | None:
-        """What the guest broke, or that it was given up; sticky. The VM is to be taken for lost."""
+        """The guest's protocol violation, or the reason of `give_up`; sticky. Treat the VM as lost."""
         return self._failure
 
     @property
     def in_flight(self) -> int | None:
-        """The code of the command without an answer yet."""
+        """The code of the command without a reply yet."""
         return self._in_flight
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        """Bytes still missing from the partly received frame; 0 between frames."""
         return self._decoder.lacking
 
     @property
     def untaken_bytes(self) -> int:
-        """Bytes sent of which the guest has not said yet that it read them."""
+        """Bytes sent that the guest has not confirmed reading (NEXT)."""
         return self._untaken
 
     def send(self, code: int, payload: bytes = b"") -> None:
-        """Queue one command. Its frame leaves whole: write what `data_to_send` returns with one call.
+        """Queue one command. The frame must leave whole: send what `data_to_send` returns in one write.
 
         Raises:
             LocalProtocolError: another is in flight, no READY came yet, DESTROYPOD was sent, or the channel has failed.
@@ -109,18 +109,18 @@ class HostControl:
         self._destroying = code == Code.DESTROYPOD
 
     def forget_process(self) -> None:
-        """Nobody asks for one more process; that it ended may still be told."""
+        """One more process is no longer of interest; its end may still be reported."""
         self._strays.late += 1
 
     def overlook(self, finished: Finished) -> None:
-        """It tells the end of a process that nobody knows, or a second one. By the dozen they set `failure`."""
+        """Count a report of the end of an unknown or already ended process. Dozens of them set `failure`."""
         try:
             self._strays.take_late(f"the end of a process {finished.process[:80]!r} that is none of ours")
         except RemoteProtocolError as error:
             self._failure = self._failure or error
 
     def give_up(self, why: str) -> None:
-        """The command in flight took too long. It can't be cancelled, and a late answer would be another's: the end."""
+        """The command in flight timed out. It can't be cancelled, and a late reply would match the next: fail the channel."""
         if self._failure is None:
             self._failure = RemoteProtocolError(why)
 
@@ -131,7 +131,7 @@ class HostControl:
         return data
 
     def receive_data(self, data: bytes) -> list[ControlEvent]:
-        """Take bytes from the guest, split anywhere; what they tell. Then look at `failure`."""
+        """Take bytes from the guest, split at any point; return the events they complete. Then check `failure`."""
         events: list[ControlEvent] = []
         if self._failure is not None:
             return events
@@ -146,7 +146,7 @@ class HostControl:
         return events
 
     def receive_eof(self) -> list[ControlEvent]:
-        """The guest has closed: the answer to a DESTROYPOD, which may get no other, and the end of anything else."""
+        """The guest closed: this counts as the reply to DESTROYPOD, which may get no other, and fails anything else."""
         if self._failure is not None:
             return []
         self._failure = RemoteProtocolError("the guest closed its control channel")
@@ -180,7 +180,7 @@ class HostControl:
             self._strays.take("NEXT of no bytes")
         if count > self._untaken:
             if self._reattached:
-                # of a frame that was sent over the link before
+                # for a frame that was sent over the previous link
                 return
             raise RemoteProtocolError(f"NEXT of {count} bytes, where {self._untaken} were sent")
         self._untaken -= count
@@ -197,7 +197,7 @@ class HostControl:
 
 
 class Command(NamedTuple):
-    """Guest: a command to do and to answer; `number` counts them."""
+    """Guest: a command to run and to answer; `number` counts them."""
 
     number: int
     code: int
@@ -205,10 +205,10 @@ class Command(NamedTuple):
 
 
 class GuestControl:
-    """The obeying side: reads one command, has it done and answered, and only then reads on.
+    """The obeying side: reads one command, has it run and answered, and only then reads on.
 
     Args:
-        fragile: die as a real guest on a serial port does, of a header that is readable alone. For tests of hosts.
+        fragile: like a real guest on a serial port, fail when a header arrives without its body. For tests of hosts.
     """
 
     def __init__(self, *, fragile: bool = False) -> None:
@@ -223,12 +223,12 @@ class GuestControl:
 
     @property
     def failure(self) -> RemoteProtocolError | None:
-        """What a real guest would have died of; sticky."""
+        """The error that would have killed a real guest; sticky."""
         return self._failure
 
     @property
     def full(self) -> bool:
-        """Enough is held unread: read no more from the socket until a command is answered."""
+        """Enough is buffered: stop reading the socket until a command is answered (backpressure)."""
         return len(self._held) >= HELD_BYTES
 
     def data_to_send(self) -> bytes:
@@ -238,11 +238,11 @@ class GuestControl:
         return data
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes from the host, split anywhere; then ask for `next_command`."""
+        """Take bytes from the host, split at any point; then call `next_command`."""
         self._held += data
 
     def next_command(self) -> Command | None:
-        """The next command, once the one before is answered; None: more bytes are needed, or the channel has failed."""
+        """The next command, once the previous one is answered; None: more bytes are needed, or the channel has failed."""
         while self._busy is None and self._failure is None and self._held:
             wanted = self._wanted()
             if wanted < 0:
@@ -258,7 +258,7 @@ class GuestControl:
         return None
 
     def answer(self, command: Command, payload: bytes = b"", *, accepted: bool = True) -> None:
-        """Queue the answer. Raises: LocalProtocolError when it is not this one's turn."""
+        """Queue the reply. Raises: LocalProtocolError if the command is not the current one."""
         if command.number == self._deferred:
             self._deferred = None
         elif command.number == self._busy:
@@ -268,18 +268,18 @@ class GuestControl:
         self._outgoing.append(encode_control(Code.ACK if accepted else Code.ERROR, payload))
 
     def defer(self, command: Command) -> None:
-        """Read on though this one is not answered: DESTROYPOD's answer comes when the last container has ended."""
+        """Read on before this command is answered: DESTROYPOD's reply comes when the last container has ended."""
         if command.code != Code.DESTROYPOD or command.number != self._busy:
             raise LocalProtocolError(f"{command_name(command.code)} can't be deferred")
         self._busy, self._deferred = None, command.number
 
     def tell_finished(self, container: str, process: str, status: int) -> None:
-        """Queue the event of a process's end. Its ids went through `next_command`'s caller, and are plain."""
+        """Queue the event of a process's end. Its ids came in through `next_command` and are valid."""
         text = f'{{"container":"{container}","process":"{process}","event":"finished","status":{status}}}'
         self._outgoing.append(encode_control(Code.PROCESSASYNCEVENT, text.encode()))
 
     def _wanted(self) -> int:
-        """Bytes that the frame still lacks: of its header, then of its body; -1 when its length kills us."""
+        """Bytes missing from the header, then from the body; -1 for a length that would kill a real guest."""
         if len(self._frame) < CONTROL_HEADER_BYTES:
             return CONTROL_HEADER_BYTES - len(self._frame)
         length = int.from_bytes(self._frame[4:8])

@@ -1,8 +1,8 @@
-"""The bodies of hyperstart's commands, with the fields that API 4244 knows, in the order that it wants.
+"""The bodies of hyperstart's commands: the fields of API 4244, in the order that its parser requires.
 
-The guest's parser walks its tokens in order: `container` stands before `process`, and a key that it does not know
-fails the command or shifts what follows. So fields are written in the order in which they stand here, and what is left out is not
-written. Ids go into the guest's paths and, unescaped, into its own JSON: only plain ones are written. Not for frames (`codec`).
+The guest's parser walks tokens in order: `container` must precede `process`, and an unknown key fails the command or
+shifts what follows. So fields are written in declaration order, and defaults are omitted. Ids become guest paths and
+go, unescaped, into the guest's own JSON: only plain ones are written.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class EnvironmentVariable(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A process. `stdio` and `stderr` are sequences; `terminal` is always written: whatever is not false counts as true."""
+    """A process. `stdio` and `stderr` are stream sequences; `terminal` is always written: the guest takes anything but false as true."""
 
     id: str
     terminal: bool
@@ -62,18 +62,18 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_
     """STARTPOD. Without a hostname the guest's init crashes."""
 
     hostname: str
-    shareDir: str = ""  # the wire's own name
+    shareDir: str = ""  # name fixed by the protocol
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """NEWCONTAINER: created and started at once."""
+    """NEWCONTAINER: create and start in one."""
 
     id: str
     rootfs: str
     image: str
     fstype: str = ""
     process: Process
-    readOnly: bool = False  # the wire's own name
+    readOnly: bool = False  # name fixed by the protocol
 
 
 class Exec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -100,7 +100,7 @@ class Kill(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
 
 
 class SignalProcess(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """SIGNALPROCESS: to the process's whole group."""
+    """SIGNALPROCESS: signals the whole process group."""
 
     container: str
     process: str
@@ -114,14 +114,14 @@ class Remove(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """READFILE, and the head of WRITEFILE."""
+    """READFILE, and the header of WRITEFILE."""
 
     container: str
     file: str
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """PROCESSASYNCEVENT: a process has ended. Death by a signal is told as status 0, like success."""
+    """PROCESSASYNCEVENT: a process has ended. Death by a signal is reported as status 0, like success."""
 
     container: str
     process: str
@@ -130,10 +130,10 @@ class Finished(msgspec.Struct, frozen=True):
 
 
 def encode_json(body: Pod | Container | Exec | WinSize | Kill | SignalProcess | Remove | File) -> bytes:
-    """The body as the guest reads it.
+    """The body in the form that the guest's parser accepts.
 
     Raises:
-        LocalProtocolError: what is known to kill a guest: an id that is not plain, no arguments, no sequence.
+        LocalProtocolError: known to kill a guest: an id that is not plain, no arguments, no sequence.
     """
     for name in ("id", "container"):
         _check_id(name, getattr(body, name, None))
@@ -148,7 +148,7 @@ def encode_json(body: Pod | Container | Exec | WinSize | Kill | SignalProcess | 
 
 
 def decode_json(payload: bytes, body: type[T]) -> T:
-    """A command's body as a host wrote it. Raises: RemoteProtocolError for a key that the guest does not know, too."""
+    """A host's command body. Raises: RemoteProtocolError, also for a key unknown to the guest."""
     try:
         return msgspec.json.decode(payload, type=body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -156,7 +156,7 @@ def decode_json(payload: bytes, body: type[T]) -> T:
 
 
 def decode_finished(payload: bytes) -> Finished:
-    """What a guest says of an end. Raises: RemoteProtocolError."""
+    """A PROCESSASYNCEVENT body. Raises: RemoteProtocolError."""
     try:
         finished = msgspec.json.decode(payload, type=Finished)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -167,7 +167,7 @@ def decode_finished(payload: bytes) -> Finished:
 
 
 def decode_version(payload: bytes) -> int:
-    """What GETVERSION was answered. Raises: RemoteProtocolError."""
+    """A GETVERSION reply. Raises: RemoteProtocolError."""
     if len(payload) != 4:
         raise RemoteProtocolError(f"a version of {len(payload)} bytes; expected 4")
     return int.from_bytes(payload)

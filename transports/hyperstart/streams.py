@@ -1,8 +1,8 @@
-"""hyperstart's stream channel: input and output of every process, by sequence number. Without I/O, both sides.
+"""hyperstart's stream channel: stdin, stdout and stderr of every process, by sequence number. Without I/O, both sides.
 
-A process has a sequence for input and output, and one for errors unless it has a terminal. An empty frame is the end: the guest sends it
-on the first sequence alone, and it ends both. Nothing holds input back, so it goes in small slices. Not for how a process ended
-(`control`).
+A process has one sequence for stdin and stdout, and one for stderr unless it has a terminal. An empty frame is end of
+stream: the guest sends it only on the first sequence, and it ends both. There is no flow control for input, so it is
+sent in small slices. Exit statuses are in `control`.
 """
 
 from __future__ import annotations
@@ -20,39 +20,39 @@ from transports.strays import Strays
 
 __all__ = ["Ended", "GuestStreams", "HostStreams", "Input", "Output"]
 
-# a guest keeps 512 bytes of input for each process, and drops what is over it without a word
+# a guest buffers 512 bytes of input per process, and silently drops more
 INPUT_SLICE = 512
-# the largest payload that a real guest was seen to write on a serial port
+# the largest payload seen from a real guest on a serial port
 OUTPUT_SLICE = 10228
 
 
 class Output(NamedTuple):
-    """Host: bytes of a process; `sequence` tells output from errors."""
+    """Host: output of a process; `sequence` tells stdout from stderr."""
 
     sequence: int
     data: bytes
 
 
 class Ended(NamedTuple):
-    """Host: the process whose first sequence this is writes no more, nor to its errors."""
+    """Host: end of both outputs of the process with this first sequence."""
 
     sequence: int
 
 
 class Input(NamedTuple):
-    """Guest: bytes for a process; none: its input is closed."""
+    """Guest: input for a process; empty: close its stdin."""
 
     sequence: int
     data: bytes
 
 
 class HostStreams:
-    """The host's side. A sequence is never used twice, for frames of an ended one may still come."""
+    """The host's side. A sequence is never reused, as frames of an ended one may still come."""
 
     def __init__(self) -> None:
         self._decoder = StreamDecoder(STREAM_TO_HOST_BYTES)
         self._last = 0
-        # of live processes: their first sequence -> the one of their errors, or 0
+        # live processes: first sequence -> sequence of stderr, or 0
         self._open: dict[int, int] = {}
         self._errors: dict[int, int] = {}
         self._outgoing: list[bytes] = []
@@ -62,16 +62,16 @@ class HostStreams:
 
     @property
     def failure(self) -> RemoteProtocolError | None:
-        """What the guest broke; sticky."""
+        """The guest's protocol violation, if any; sticky."""
         return self._failure
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        """Bytes still missing from the partly received frame; 0 between frames."""
         return self._decoder.lacking
 
     def open(self, *, terminal: bool) -> tuple[int, int]:
-        """Sequences for one more process: of its input and output, and of its errors (0 with a terminal)."""
+        """Sequences for one more process: stdin and stdout, and stderr (0 with a terminal)."""
         stdio, stderr = self._last + 1, 0 if terminal else self._last + 2
         self._last = stderr or stdio
         self._open[stdio] = stderr
@@ -80,35 +80,35 @@ class HostStreams:
         return stdio, stderr
 
     def forget(self, stdio: int) -> None:
-        """The process was never started, or nobody wants its output any more."""
+        """The process was never started, or nobody reads its output any more."""
         stderr = self._open.pop(stdio, None)
         if stderr is not None:
             self._errors.pop(stderr, None)
             self._strays.late += 1
 
     def send_input(self, stdio: int, data: bytes) -> None:
-        """Queue input in slices; none of it is an end. Raises: LocalProtocolError for a process that is not open."""
+        """Queue input in slices, none of them empty. Raises: LocalProtocolError for a process that is not open."""
         self._check(stdio)
         for start in range(0, len(data), INPUT_SLICE):
             self._queue_input(stdio, data[start : start + INPUT_SLICE])
 
     def close_input(self, stdio: int) -> None:
-        """Queue the end of its input; a terminal ignores it. Raises: LocalProtocolError."""
+        """Queue the end of stdin; a terminal ignores it. Raises: LocalProtocolError."""
         self._check(stdio)
         self._queue_input(stdio, b"")
 
     def _queue_input(self, stdio: int, data: bytes) -> None:
         self._outgoing.append(encode_stream(stdio, data))
-        # each slice that comes after the process's end is answered by an empty frame
+        # the guest answers each slice after the process's end with an empty frame
         self._strays.late += 1
 
     def data_to_send(self) -> list[bytes]:
-        """Take the frames that are queued; write each with one call."""
+        """Take the queued frames; send each in one write."""
         frames, self._outgoing = self._outgoing, []
         return frames
 
     def receive_data(self, data: bytes) -> list[Output | Ended]:
-        """Take bytes from the guest, split anywhere; what they tell. Then look at `failure`."""
+        """Take bytes from the guest, split at any point; return the events they complete. Then check `failure`."""
         if self._failure is not None:
             return []
         frames = self._decoder.feed(data)
@@ -130,11 +130,11 @@ class HostStreams:
         return events
 
     def _overlook(self, sequence: int, payload: bytes) -> None:
-        """What is for nobody. Raises: RemoteProtocolError when it is too much."""
+        """Count a frame that nobody waits for. Raises: RemoteProtocolError when there are too many."""
         if not 0 < sequence <= self._last:
             self._strays.take(f"a frame of sequence {sequence}, which no process has had")
         elif not payload:
-            # input that came too late is answered so, and so ends a process that nobody asks for any more
+            # the guest answers late input so, and ends an abandoned process so
             self._strays.take_late(f"an end of sequence {sequence}, which has ended")
 
     def _check(self, stdio: int) -> None:
@@ -143,7 +143,7 @@ class HostStreams:
 
 
 class GuestStreams:
-    """The guest's side. It answers a frame for a process that it does not have with an empty one."""
+    """The guest's side. Answers a frame for an unknown process with an empty one."""
 
     def __init__(self) -> None:
         self._decoder = StreamDecoder(STREAM_TO_GUEST_BYTES)
@@ -153,11 +153,11 @@ class GuestStreams:
 
     @property
     def failure(self) -> RemoteProtocolError | None:
-        """What a real guest would have died of; sticky until the next host."""
+        """The error that would have killed a real guest; sticky until the next host."""
         return self._failure
 
     def begin_host(self) -> None:
-        """Another host is there: half a frame of the one before, or its offence, is not its own."""
+        """A new host: its predecessor's partial frame or violation must not affect it."""
         self._decoder = StreamDecoder(STREAM_TO_GUEST_BYTES)
         self._failure = None
 
@@ -166,12 +166,12 @@ class GuestStreams:
         self._open[stdio] = stderr
 
     def send_output(self, sequence: int, data: bytes) -> None:
-        """Queue what a process wrote."""
+        """Queue output of a process."""
         for start in range(0, len(data), OUTPUT_SLICE):
             self._outgoing.append(encode_stream(sequence, data[start : start + OUTPUT_SLICE], STREAM_TO_HOST_BYTES))
 
     def end(self, stdio: int) -> None:
-        """Both outputs of a process are at their end."""
+        """Both outputs of a process have ended."""
         if self._open.pop(stdio, None) is not None:
             self._outgoing.append(encode_stream(stdio, b""))
 
@@ -182,7 +182,7 @@ class GuestStreams:
         return data
 
     def receive_data(self, data: bytes) -> list[Input]:
-        """Take bytes from the host, split anywhere. Then look at `failure`."""
+        """Take bytes from the host, split at any point. Then check `failure`."""
         if self._failure is not None:
             return []
         frames = self._decoder.feed(data)

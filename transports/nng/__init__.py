@@ -1,4 +1,4 @@
-"""Messages over nng: raw REP listens, raw REQ dials, with our own frames, credit and signs of life.
+"""Messages over nng: raw REP listens, raw REQ dials, with our own framing, credit and heartbeat.
 
 The only package that imports pynng. See docs/protocol.md for the frames.
 """

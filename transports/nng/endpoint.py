@@ -1,7 +1,15 @@
-"""One end of an nng link, whichever side: frames in, frames out, goodbye, and signs of life.
+"""One end of an nng link, on either side: framing, delivery, goodbye and heartbeat.
 
-The listener and the link each own a socket and bring its messages here. Not for sockets and tasks: those are
-theirs.
+Theory of operation. A *carrier* (`link` or `listener`) owns the socket and the tasks; the endpoint has none and never
+blocks, except in `send` and `aclose`, whose waiters park in `_room`. Inbound: `frame` decodes and queues in `_arrived`;
+the carrier calls `hand_on` when it is this peer's turn, and only a handed-on frame returns credit, so a slow receiver
+slows its own sender alone. Outbound: messages queue in `Window`; `flush` sends what credit allows. A frame that nng
+can't take is `_stuck` and goes out before any other, retried by the flusher.
+
+An endpoint ends once, in `finish`, which empties every queue, returns the accounted bytes, wakes all waiters and tells
+the receiver. BYE or a lost pipe only set `_parting`: messages received before are delivered first. It can't wait for
+ever: `aclose` is bounded by GOODBYE_SECONDS, and `watch` gives up a peer that is silent, or that acks nothing while
+messages are queued.
 """
 
 from __future__ import annotations
@@ -31,23 +39,23 @@ if TYPE_CHECKING:
 
 __all__ = ["GOODBYE_SECONDS", "Carrier", "Heartbeat", "NngEndpoint"]
 
-# how long a goodbye may take: what is queued, BYE, and the peer's BYE
+# bound on a goodbye: queued messages, BYE, and the peer's BYE
 GOODBYE_SECONDS = 1.0
-# looks at a silent peer before it is asked whether it is there
+# heartbeat ticks of silence before a PING
 LOOKS_BEFORE_PING = 4
-# frames that carry neither messages nor acks, between two looks: one PING in four looks is what a peer has a use for, and
-# ours may be slower than its own
+# frames with neither messages nor acks, between two ticks: a peer needs one PING in four ticks, and our ticks may be
+# slower than its own
 IDLE_FRAMES = 256
 
 _log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """When a silent peer is asked, and when it is given up, in seconds of silence.
+    """When to ping a silent peer and when to give it up, in seconds of silence.
 
-    The kernel tells of a peer that died; this is for one that is frozen. Long, because a program whose loop
-    is held up by its own code looks the same. Silence is counted in looks, `every` seconds apart, and not by
-    the clock: whoever was itself frozen for an hour must not give up everybody when it wakes.
+    The kernel reports a dead peer; this detects a frozen one. Long, because a program whose event loop is blocked looks
+    the same. Silence is counted in ticks, `every` seconds apart, not by the clock: a process that was itself frozen for
+    an hour must not give up all peers when it wakes.
     """
 
     __slots__ = ("every", "looks_before_death")
@@ -60,10 +68,10 @@ class Heartbeat:
 
 
 class Carrier(Protocol):
-    """What an endpoint needs of the owner of its socket."""
+    """What an endpoint needs of its socket's owner."""
 
     def transmit(self, endpoint: NngEndpoint, frame: bytes) -> bool:
-        """Give nng one frame; False when it can't take it now."""
+        """Give nng one frame; False if it can't take it now."""
         ...
 
     def flush_soon(self, endpoint: NngEndpoint) -> None:
@@ -71,22 +79,22 @@ class Carrier(Protocol):
         ...
 
     def arrived(self, endpoint: NngEndpoint) -> None:
-        """Have `endpoint.hand_on()` called, soon and until nothing waits there."""
+        """Have `endpoint.hand_on()` called, soon and until nothing is waiting."""
         ...
 
     def drop(self, endpoint: NngEndpoint) -> None:
-        """The endpoint has ended; nothing more comes from it."""
+        """The endpoint has ended; it needs nothing more."""
         ...
 
 
 class NngEndpoint:
-    """See `transports.base.Endpoint`. Made when the peers have said hello.
+    """See `transports.base.Endpoint`. Created after the HELLO exchange.
 
     Attributes:
-        pipe: nng's number of the connection.
-        marked: for the carrier: whether it is on the list of those to flush.
-        in_turn: for the carrier: whether it is in line to hand on what has come.
-        waiting_bytes: of messages that came and have not had their turn.
+        pipe: nng's connection id.
+        marked: for the carrier: whether it is in the list to flush.
+        in_turn: for the carrier: whether it is queued for `hand_on`.
+        waiting_bytes: of received messages that are not handed on yet.
     """
 
     receiver: Receiver
@@ -105,28 +113,28 @@ class NngEndpoint:
         self.marked = False
         self.in_turn = False
         self.waiting_bytes = 0
-        # messages handed on since the last flush: who gets several in one go will answer several in one go
+        # messages handed on since the last flush: several at once will be answered by several at once
         self._burst = 0
-        # messages by frame that wait for their turn; of the first frame so many have had theirs
+        # received messages not handed on yet, by frame; `_handed` counts those of the first frame that are
         self._arrived: deque[list[bytes]] = deque()
         self._handed = 0
-        # how the link ends, once they all have had theirs
+        # why the link ends, once all received messages are handed on
         self._parting: TransportError | None = None
         self._peer = peer
         self._carrier = carrier
         self._window = Window(message_bytes=message_bytes, credit=credit, account=account)
-        # a frame that nng could not take
+        # a frame that nng could not take yet
         self._stuck: bytes | None = None
         self._room = trio.lowlevel.ParkingLot()
         self._end: TransportError | None = None
         self._ended = trio.Event()
         self._closing = False
-        # looks since the last frame
+        # heartbeat ticks since the last frame
         self._silent_looks = 0
         self._asked = False
-        # frames that carried nothing since the last look
+        # frames that carried nothing since the last tick
         self._idle_frames = 0
-        # looks at a peer that acks nothing while something waits for its acks
+        # ack count at the last tick, and ticks without a new ack while messages are queued
         self._acks_seen = 0
         self._unmoved_looks = 0
 
@@ -140,7 +148,7 @@ class NngEndpoint:
 
     @property
     def ended(self) -> trio.Event:
-        """Set once nothing more comes or goes."""
+        """Set when the link has ended in both directions."""
         return self._ended
 
     def send_nowait(self, message: bytes) -> None:
@@ -150,7 +158,7 @@ class NngEndpoint:
         idle = window.idle
         window.push(message)
         if idle and self._burst <= 1 and not self._arrived:
-            # nobody to wait for: out at once; what follows in this pass finds it un-acked and goes together
+            # nothing to coalesce with: send at once; later messages of this pass find it un-acked and share a frame
             self.flush()
         elif not self.marked:
             self._carrier.flush_soon(self)
@@ -179,13 +187,13 @@ class NngEndpoint:
         finally:
             self.finish(None)
 
-    # for the carrier
+    # called by the carrier
 
     def flush(self) -> None:
-        """Send what may be sent."""
+        """Send what credit allows."""
         window = self._window
         if self._arrived and not window.worth_a_frame and not self._closing:
-            # more of what came has its turn soon, and is answered in the same frame
+            # more received messages are handed on soon, and their replies share the frame
             return
         while (frame := self._stuck or window.next_frame()) is not None:
             if not self._carrier.transmit(self, frame):
@@ -197,7 +205,7 @@ class NngEndpoint:
             self._room.unpark_all()
 
     def frame(self, body: bytes) -> None:
-        """One nng message came. Its messages wait for their turn (`hand_on`), and so does the end that it may tell."""
+        """Take one nng message. Its messages, and a BYE, take effect in order of arrival, through `hand_on`."""
         self._silent_looks = 0
         self._asked = False
         if self._end is not None or self._parting is not None:
@@ -222,9 +230,9 @@ class NngEndpoint:
             self._break(RemoteProtocolError("a second hello"))
 
     def hand_on(self, most: int, size: int) -> bool:
-        """Give the receiver up to `most` messages, or as many as make `size` bytes; whether more wait.
+        """Give the receiver up to `most` messages, or about `size` bytes; whether more are waiting.
 
-        Only then is the peer given its credit back: who sends faster than its turn comes waits, and nobody else.
+        A frame's credit is returned only when all its messages are handed on: backpressure reaches this sender alone.
         """
         arrived = self._arrived
         if not self.marked:
@@ -247,13 +255,13 @@ class NngEndpoint:
         return bool(arrived)
 
     def lost(self) -> None:
-        """nng says that the connection is gone: the peer died, closed it, or sent what nng cuts off."""
+        """nng lost the connection: the peer died, closed it, or sent something that nng rejects."""
         if not self._closing and self._end is None:
             _log.info("the link to %s broke", self._peer)
         self._part(EndpointClosed("") if self._closing else EndpointBroken(f"{self._peer} is gone"))
 
     def watch(self, heartbeat: Heartbeat) -> None:
-        """Look whether the peer is still there; called every `heartbeat.every` seconds, after draining the socket."""
+        """Check that the peer is alive; called every `heartbeat.every` seconds, after draining the socket."""
         self._silent_looks += 1
         self._idle_frames = 0
         if self._silent_looks >= heartbeat.looks_before_death:
@@ -264,7 +272,7 @@ class NngEndpoint:
         self._watch_acks(heartbeat)
 
     def _watch_acks(self, heartbeat: Heartbeat) -> None:
-        """A peer that answers PING and takes nothing is as good as frozen, and we hold what it does not take."""
+        """A peer that answers PING but acks nothing counts as frozen: we hold what it does not take."""
         waits = self._window.queued > 0 and self._window.acks == self._acks_seen
         self._acks_seen = self._window.acks
         self._unmoved_looks = self._unmoved_looks + 1 if waits else 0
@@ -273,7 +281,7 @@ class NngEndpoint:
             self.finish(EndpointSilent(f"{self._peer} acked nothing for {seconds:.1f} s"))
 
     def finish(self, cause: TransportError | None) -> None:
-        """End it; `None` or `EndpointClosed` for an orderly end. Only the first call counts."""
+        """End the link; `None` or `EndpointClosed` for an orderly end. Only the first call counts."""
         if self._end is not None:
             return
         orderly = cause is None or isinstance(cause, EndpointClosed)
@@ -287,7 +295,7 @@ class NngEndpoint:
         self.receiver.gone(None if orderly else self._end)
 
     def _part(self, cause: TransportError) -> None:
-        """It ends when what came before has been handed on."""
+        """End the link after received messages are handed on."""
         if self._parting is None:
             self._parting = cause
         if not self._arrived:
@@ -309,12 +317,12 @@ class NngEndpoint:
         self.finish(error)
 
     def _control(self, kind: Kind) -> bool:
-        # never past a frame that is stuck: a PING or PONG is asked for again, a BYE has its bound
+        # never overtake a stuck frame: PING and PONG are repeated, BYE is bounded in time
         if self._stuck is not None:
             return False
         frame = self._window.control(kind)
         if not self._carrier.transmit(self, frame):
-            # it may carry acks, without which the peer runs dry
+            # it may carry acks, without which the peer runs out of credit
             self._stuck = frame
             self._carrier.flush_soon(self)
         return True
@@ -326,7 +334,7 @@ def hello() -> bytes:
 
 
 def check_hello(body: bytes) -> None:
-    """Pass a first frame that we understand. Raises RemoteProtocolError, which says what it is otherwise."""
+    """Accept a HELLO of our version. Raises: RemoteProtocolError, which says what was received instead."""
     frame = decode_frame(body)
     if frame.kind is not Kind.HELLO:
         raise RemoteProtocolError(f"its first frame is {frame.kind.name} and not HELLO")

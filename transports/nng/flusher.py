@@ -1,7 +1,7 @@
-"""The task that sends, one scheduler pass later, what endpoints queued in this one.
+"""The task that sends, in the next scheduler pass, what endpoints queued in this one.
 
-That is where coalescing comes from: all that one pass queues leaves in one frame, without a timer. Not for a
-lone message: the endpoint sends that at once.
+This coalesces without a timer: all that is queued in one pass leaves in one frame. A lone message skips it: the
+endpoint sends that at once.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Flusher"]
 
-# nng's queue before all pipes was full: its threads need this long to empty a good part of it, in seconds
+# nng's shared send queue was full: its threads need about this long to drain a good part of it, in seconds
 STUCK_SECONDS = 0.001
 
 
 class Flusher:
-    """A list of endpoints to flush, and the task that does."""
+    """The list of endpoints to flush, and the task that flushes them."""
 
     def __init__(self) -> None:
         self._marked: list[NngEndpoint] = []
@@ -42,7 +42,7 @@ class Flusher:
             self._marked.append(endpoint)
 
     def flush_marked(self) -> bool:
-        """Flush now; whether some could not send everything that they may."""
+        """Flush now; whether some endpoints still have data that nng did not take."""
         marked, self._marked = self._marked, []
         for endpoint in marked:
             endpoint.marked = False

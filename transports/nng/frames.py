@@ -1,8 +1,7 @@
-"""The frames of an nng link: what one nng message holds.
+"""The frames of an nng link: the content of one nng message.
 
-A frame is the msgpack array `[kind, acked, [message, ...]]`: several messages that left together, and how many
-data frames of the peer were taken since the last frame. Pure. Not for what the messages mean, nor for when a
-frame may be sent (`window`).
+A frame is the msgpack array `[kind, acked, [message, ...]]`: coalesced messages, and how many of the peer's data
+frames were handed on since the last frame. Pure. When to send a frame is decided in `window`.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ from transports.errors import RemoteProtocolError
 
 __all__ = ["FRAME_BYTES", "MAGIC", "MAX_MESSAGES", "Frame", "Kind", "decode_frame", "encode_frame"]
 
-# what both ends say in their HELLO; a later format of frames gets another number
+# sent by both ends in HELLO; a new frame format gets another number
 MAGIC = b"katrio/1"
-# messages in one frame: bounds what a receiver does without looking up
+# messages in one frame: bounds a receiver's work per frame
 MAX_MESSAGES = 64
-# bytes of one frame: one largest message (64 KiB), or many small ones, and their headers
+# size of one frame: one largest message (64 KiB), or many small ones, with headers
 FRAME_BYTES = 64 * 1024 + 1024
 
 
 class Kind(IntEnum):
-    """What a frame is for. DATA is the only kind that carries messages and costs credit."""
+    """A frame's purpose. Only DATA carries messages and costs credit."""
 
     DATA = 0
-    # the first frame of each side; its one message is MAGIC
+    # each side's first frame; its one message is MAGIC
     HELLO = 1
     PING = 2
     PONG = 3
-    # nothing more will come; answered by BYE
+    # end of the link; answered with BYE
     BYE = 4
 
 
@@ -52,15 +51,15 @@ _DECODER: msgspec.msgpack.Decoder[tuple[Kind, int, list[bytes]]] = msgspec.msgpa
 
 
 def encode_frame(kind: Kind, acked: int, messages: list[bytes]) -> bytes:
-    """The bytes of one frame."""
+    """Encode one frame."""
     return _ENCODE((kind, acked, messages))
 
 
 def decode_frame(data: bytes | memoryview) -> Frame:
-    """One frame from the body of one nng message.
+    """Decode the body of one nng message.
 
     Raises:
-        RemoteProtocolError: it isn't one.
+        RemoteProtocolError: malformed.
     """
     if len(data) > FRAME_BYTES:
         raise RemoteProtocolError(f"a frame of {len(data)} bytes; {FRAME_BYTES} is the most")

@@ -1,7 +1,7 @@
 """The dialling side: one raw REQ socket for one connection.
 
-A lost connection ends the link; its owner makes a new one. nng never dials again by itself: what still stood in
-the socket's queue would reach the next server. Not for what is said after the hello: `endpoint`.
+A lost connection ends the link; its owner makes a new one. nng is never allowed to reconnect by itself: messages
+left in the socket's queue would reach the next server.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["NngLink"]
 
-# for the peer's hello, once the kernel has connected us
+# wait for the peer's HELLO after connecting
 HELLO_SECONDS = 5.0
-# how often a link that waits for the hello looks whether its peer is gone
+# while waiting for HELLO, how often to check for a lost peer
 HELLO_POLL_SECONDS = 0.05
-# frames taken from nng in one go before other tasks get their turn
+# nng messages received in one go before other tasks get their turn
 DRAIN = 128
-# messages, and their bytes, handed on in one go
+# messages, and bytes, handed on in one go
 TURN_MESSAGES = 64
 TURN_BYTES = 256 * 1024
 
 
 class NngLink:
-    """One dialled connection; `run` owns its tasks, its caller the socket."""
+    """One dialled connection; `run` owns its tasks, the caller owns the socket."""
 
     def __init__(
         self, address: str, socket: RawReq, receiver: Receiver, *, message_bytes: int, credit: int, heartbeat: Heartbeat
@@ -49,11 +49,11 @@ class NngLink:
         self._scope = trio.CancelScope()
 
     async def run(self, *, task_status: trio.TaskStatus[Endpoint]) -> None:
-        """Say hello, then carry until the endpoint has ended.
+        """Exchange HELLO, then run until the endpoint has ended.
 
         Raises (before it has started):
-            Unreachable: the peer went away, or said nothing.
-            RemoteProtocolError: what answers there is not one of ours.
+            Unreachable: the peer went away or stayed silent.
+            RemoteProtocolError: the peer does not speak our protocol.
         """
         endpoint = await self._greet()
         try:
@@ -67,7 +67,7 @@ class NngLink:
             endpoint.finish(EndpointBroken(f"the link to {self._address} was cut on our side"))
 
     def pipe_removed(self, pipe: int) -> None:
-        """nng says that the peer is gone; what it sent before comes first."""
+        """nng callback: the peer is gone; what it sent before is received first."""
         self._lost = True
         endpoint = self._endpoint
         if endpoint is not None:
@@ -77,7 +77,7 @@ class NngLink:
             while self._hand_on(endpoint):
                 pass
 
-    # for the endpoint
+    # called by the endpoint
 
     def transmit(self, endpoint: NngEndpoint, frame: bytes) -> bool:
         """See `Carrier.transmit`."""
@@ -88,10 +88,10 @@ class NngLink:
         self._flusher.mark(endpoint)
 
     def arrived(self, endpoint: NngEndpoint) -> None:
-        """See `Carrier.arrived`: who drains hands on."""
+        """See `Carrier.arrived`: the draining task hands on."""
 
     def drop(self, endpoint: NngEndpoint) -> None:
-        """See `Carrier.drop`: a link without its endpoint has nothing to do."""
+        """See `Carrier.drop`: the link ends with its endpoint."""
         self._scope.cancel()
 
     async def _greet(self) -> NngEndpoint:
@@ -100,7 +100,7 @@ class NngLink:
         body: bytes | None = None
         with trio.move_on_after(HELLO_SECONDS):
             while body is None:
-                # a removed pipe does not make the socket readable
+                # losing a pipe does not make the socket readable
                 with trio.move_on_after(HELLO_POLL_SECONDS):
                     await trio.lowlevel.wait_readable(self._socket.recv_fd)
                 body = self._received()
@@ -130,7 +130,7 @@ class NngLink:
             self._flusher.flush_marked()
 
     def _drain(self, endpoint: NngEndpoint) -> bool:
-        """Take up to `DRAIN` messages; whether there may be more."""
+        """Receive up to `DRAIN` nng messages; whether there may be more."""
         for _ in range(DRAIN):
             body = self._received()
             if body is None:

@@ -1,7 +1,7 @@
-"""The listening side: one raw REP socket for all peers, each known by its pipe.
+"""The listening side: one raw REP socket for all peers, each identified by its nng pipe.
 
-One task drains the socket, whatever the actors behind do: a full receive queue would hide a peer's death. What it
-read is handed on in `turns`. Not for what a peer says after its hello: `endpoint`.
+One task drains the socket, whatever the actors behind do: a full receive queue would hide a peer's death. Received
+messages are handed on in `turns`.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 __all__ = ["NngListener"]
 
-# frames taken from nng in one go before other tasks get their turn
+# nng messages received in one go before other tasks get their turn
 DRAIN = 32
-# peers at once; a descriptor each
+# concurrent peers; one file descriptor each
 MAX_PEERS = 4096
-# pipes that have gone, so that what of theirs is still queued does not make a peer of them again
+# lost pipes that are remembered, so that their still queued messages do not create a new peer
 REMEMBERED = 4096
 
-# peers that were told what we speak and are closed at the next look
+# peers of another version that were sent our HELLO, to be closed at the next heartbeat tick
 TURNED_AWAY = 64
 
-# looks at a peer that has not said hello before it is closed; a look is a quarter of the time to a ping
+# heartbeat ticks without a HELLO before a peer is closed; a tick is a quarter of the time to a PING
 LOOKS_BEFORE_HELLO = 8
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class NngListener:
         self._heartbeat = heartbeat
         self._peers: dict[int, NngEndpoint] = {}
         self._gone: dict[int, None] = {}
-        # pipes whose peer has not said hello yet -> looks since it came
+        # pipes without HELLO yet -> ticks since they connected
         self._silent: dict[int, int] = {}
         self._turned_away: list[int] = []
         self._flusher = Flusher()
@@ -77,7 +77,7 @@ class NngListener:
         return self._address
 
     async def run(self) -> None:
-        """Serve until cancelled; then every peer's receiver is told."""
+        """Serve until cancelled; then every peer's receiver is notified."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._flusher.run)
@@ -88,7 +88,7 @@ class NngListener:
                     idle = not self._turns.waiting
                     self._drain(DRAIN)
                     if idle:
-                        # at once, which spares a lone ask a task switch
+                        # at once, which saves a lone request a task switch
                         self._take_turn()
                     self._flusher.flush_marked()
         finally:
@@ -96,12 +96,12 @@ class NngListener:
                 endpoint.finish(EndpointBroken(f"{self._address} is no longer served"))
 
     def pipe_added(self, pipe: int) -> None:
-        """nng says that a peer is there; it has some seconds to say hello."""
+        """nng callback: a peer connected; it has some seconds to send HELLO."""
         if pipe not in self._peers and pipe not in self._gone:
             self._silent[pipe] = 0
 
     def pipe_removed(self, pipe: int) -> None:
-        """nng says that a peer is gone; what it sent before comes first."""
+        """nng callback: a peer is gone; what it sent before is received first."""
         endpoint = self._peers.get(pipe)
         if endpoint is not None:
             while self._drain(DRAIN):
@@ -117,7 +117,7 @@ class NngListener:
             )
         self._forget(pipe)
 
-    # for endpoints
+    # called by endpoints
 
     def transmit(self, endpoint: NngEndpoint, frame: bytes) -> bool:
         """See `Carrier.transmit`."""
@@ -135,7 +135,7 @@ class NngListener:
         """See `Carrier.drop`."""
         self._peers.pop(endpoint.pipe, None)
         self._forget(endpoint.pipe)
-        # the peer must learn of it, even one that says nothing; after a goodbye it takes this for the answer
+        # the peer must learn of the end, even a silent one; after a goodbye this counts as the answer
         self._socket.close_pipe(endpoint.pipe)
 
     def _take_turn(self) -> None:
@@ -149,7 +149,7 @@ class NngListener:
             trio.lowlevel.reschedule(task)
 
     async def _take_turns(self) -> None:
-        """A share in each scheduler pass, while somebody has more to say than one."""
+        """One round per scheduler pass, while more is waiting than one round hands on."""
 
         def stop_waiting(_: object) -> trio.lowlevel.Abort:
             self._waits_for_turns = None
@@ -165,9 +165,9 @@ class NngListener:
             self._flusher.flush_marked()
 
     def _drain(self, most: int) -> bool:
-        """Take up to `most` messages; whether there may be more."""
+        """Receive up to `most` nng messages; whether there may be more."""
         if self._turns.full:
-            # what is handed on makes room, and waits for nobody
+            # handing on makes room, and depends on no other task
             return False
         for _ in range(most):
             received = self._socket.receive()
@@ -193,7 +193,7 @@ class NngListener:
             _log.warning("%s: turning a peer away: %s", self._address, error)
             self._forget(pipe)
             if len(self._turned_away) < TURNED_AWAY:
-                # one that speaks another version learns which one we speak; a close now would overtake that
+                # a peer of another version is sent ours; closing the pipe now would overtake that
                 self._socket.send(pipe, hello())
                 self._turned_away.append(pipe)
             else:

@@ -1,7 +1,7 @@
-"""Raw nng sockets: the calls that pynng has no Python for, or no fast one.
+"""Raw nng sockets: nng calls that pynng does not wrap, or wraps slowly.
 
-The only code that touches pynng. Raw REP listens and raw REQ dials, non-blocking, one kernel descriptor to wait
-on; direct calls cost a quarter of pynng's own. Not for credit, death or waiting: `listener` and `link`.
+The only code that touches pynng. Raw REP listens and raw REQ dials, non-blocking, with one kernel descriptor to wait
+on; direct calls cost a quarter of pynng's own.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _pynng = cast("Any", pynng)
 _ffi = _pynng.ffi
 _lib = _pynng.nng.lib
 
-# what a message may be before nng cuts the pipe without a word; our own bound is lower and gives a reason.
+# nng silently closes the pipe on a larger message; our own limit is lower and gives a reason.
 # inproc ignores this one
 RECV_MAX_BYTES = 128 * 1024
-# the request id that raw REQ and REP want before a message; its top bit ends the list of hops
+# the request id that raw REQ and REP require before a message; its top bit ends the hop list
 _REQUEST = 0x80000000
 _PREFIX = _REQUEST.to_bytes(4)
 _NONBLOCK = _lib.NNG_FLAG_NONBLOCK
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 
 def limit_threads() -> None:
-    """Have nng start 6 threads instead of 12: no slower on 2 cores. Without effect after the first socket."""
+    """Limit nng to 6 threads instead of 12: no slower on 2 cores. No effect after the first socket."""
     for parameter, threads in (
         (_lib.NNG_INIT_NUM_TASK_THREADS, 2),
         (_lib.NNG_INIT_NUM_EXPIRE_THREADS, 1),
@@ -46,10 +46,10 @@ def limit_threads() -> None:
 
 
 class _Raw:
-    """What both kinds share."""
+    """Common to both kinds."""
 
     def __init__(self, opener: Any, options: dict[str, int]) -> None:
-        # pynng frees the socket when this goes
+        # pynng closes the socket when this is garbage-collected
         self._socket: Any = _pynng.Socket(opener=opener)
         self._raw: Any = self._socket.socket
         self._message: Any = _ffi.new("nng_msg **")
@@ -62,12 +62,12 @@ class _Raw:
         self.recv_fd: int = self._socket.recv_fd
 
     def option(self, name: str) -> int:
-        """What nng itself says that the option is."""
+        """The option's value as nng reports it."""
         value: int = getattr(self._socket, name)
         return value
 
     def on_pipe_removed(self, callback: Callable[[int], None]) -> None:
-        """Have `callback(pipe)` called, on a thread of nng's, whenever a peer has gone. Set it before dial or listen."""
+        """Call `callback(pipe)` on an nng thread whenever a peer is gone. Set before dial or listen."""
 
         def removed(pipe: Any) -> None:
             callback(int(pipe.id))
@@ -75,7 +75,7 @@ class _Raw:
         self._socket.add_post_pipe_remove_cb(removed)
 
     def on_pipe_added(self, callback: Callable[[int], None]) -> None:
-        """The same whenever a peer has come; a first message may be there before it."""
+        """The same whenever a peer connects; its first message may arrive before the callback."""
 
         def added(pipe: Any) -> None:
             callback(int(pipe.id))
@@ -83,10 +83,10 @@ class _Raw:
         self._socket.add_post_pipe_connect_cb(added)
 
     def receive(self) -> tuple[int, bytes] | None:
-        """The pipe and the body of the next message; None when there is none now.
+        """The next message's pipe and body; None if there is none now.
 
         Raises:
-            TransportError: the socket is of no use any more.
+            TransportError: the socket is unusable.
         """
         status = _lib.nng_recvmsg(self._raw, self._message, _NONBLOCK)
         if status:
@@ -100,17 +100,17 @@ class _Raw:
         return pipe, body
 
     def close(self) -> None:
-        """Close; blocks up to a third of a second with thousands of pipes. Idempotent."""
+        """Close; blocks for up to a third of a second with thousands of pipes. Idempotent."""
         if not self._closed:
             self._closed = True
             self._socket.close()
 
 
 class RawRep(_Raw):
-    """A listening socket; peers are known by their pipe's number."""
+    """A listening socket; peers are identified by pipe number."""
 
     def __init__(self) -> None:
-        # a send buffer of 0 would refuse at random; 1024 is the queue before all pipes together
+        # a send buffer of 0 would refuse at random; 1024 is nng's queue shared by all pipes
         options = {"recv_buffer_size": 256, "send_buffer_size": 1024, "recv_max_size": RECV_MAX_BYTES}
         super().__init__(_lib.nng_rep0_open_raw, options)
 
@@ -128,7 +128,7 @@ class RawRep(_Raw):
             raise AddressError(f"can't listen on {address}: {error}") from error
 
     def send(self, pipe: int, body: bytes) -> bool:
-        """Send to one peer; False when nng's queue is full. To a peer that has gone: True, and dropped."""
+        """Send to one peer; False when nng's queue is full. For a lost peer: dropped, and True."""
         slot = self._message
         if _lib.nng_msg_alloc(slot, 0):
             return False
@@ -144,7 +144,7 @@ class RawRep(_Raw):
         return True
 
     def close_pipe(self, pipe: int) -> None:
-        """Cut one peer off."""
+        """Disconnect one peer."""
         slot = _ffi.new("nng_pipe *")
         slot[0].id = pipe
         _lib.nng_pipe_close(slot[0])
@@ -158,7 +158,7 @@ class RawReq(_Raw):
             "recv_buffer_size": 64,
             "send_buffer_size": 64,
             "recv_max_size": RECV_MAX_BYTES,
-            # never: what stands in its queue would go to the next server
+            # never reconnect: queued messages would go to the next server
             "reconnect_time_min": 3_600_000,
         }
         super().__init__(_lib.nng_req0_open_raw, options)

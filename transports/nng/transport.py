@@ -1,6 +1,6 @@
-"""The nng transport: listen and dial, with everything that a socket needs around it.
+"""The nng transport: listen and dial, and the sockets' lifetime.
 
-See `transports.base.Transport`. Not for frames and credit: `endpoint` and `window`.
+See `transports.base.Transport`. Frames and credit are in `endpoint` and `window`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["NngTransport"]
 
 IPC = "ipc://"
 MESSAGE_BYTES = 64 * 1024
-# the kernel's connect and nng's own handshake, with a program that accepts and says nothing
+# connect(2) and nng's handshake, in case a program accepts and stays silent
 DIAL_SECONDS = 5.0
 
 
@@ -38,7 +38,7 @@ class NngTransport:
     Args:
         message_bytes: the largest message, at most 64 KiB.
         credit: un-acked frames per connection and direction, 1 to 32; both ends must have the same.
-        heartbeat: when a silent peer is asked and given up.
+        heartbeat: when a silent peer is pinged and given up.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class NngTransport:
     async def serve(
         self, address: str, accept: Callable[[Endpoint], Receiver], *, task_status: trio.TaskStatus[Listener]
     ) -> None:
-        """See `transports.base.Transport`; a cancel breaks the links of all peers."""
+        """See `transports.base.Transport`; cancelling breaks the links of all peers."""
         parse_mailbox_address(address)
         await trio.lowlevel.checkpoint()
         socket = RawRep()
@@ -78,7 +78,7 @@ class NngTransport:
             await _close(socket)
 
     async def connect(self, address: str, receiver: Receiver, *, task_status: trio.TaskStatus[Endpoint]) -> None:
-        """See `transports.base.Transport`; a cancel breaks the link."""
+        """See `transports.base.Transport`; cancelling breaks the link."""
         parse_mailbox_address(address)
         socket = RawReq()
         link = NngLink(
@@ -104,21 +104,21 @@ async def _listening(socket: RawRep, address: str) -> AsyncGenerator[None]:
         socket.listen(address)
         yield
         return
-    # who can open the file may do all that the serving program may
+    # whoever can open the file has all rights of the serving program
     async with bound_socket_file(path, lambda new: socket.listen(f"{IPC}{new}"), guard_way=True):
         yield
 
 
 async def _dial(socket: RawReq, address: str) -> None:
     with trio.move_on_after(DIAL_SECONDS) as scope:
-        # closing the socket, which the caller does next, ends a dial that was left behind
+        # an abandoned dial ends when the caller closes the socket, which it does next
         await trio.to_thread.run_sync(socket.dial, address, abandon_on_cancel=True)
     if scope.cancelled_caught:
         raise Unreachable(f"{address} is there and does not answer within {DIAL_SECONDS} s")
 
 
 def _from_nng_thread(callback: Callable[[int], None]) -> Callable[[int], None]:
-    """`callback`, called in the present Trio run from whatever thread; nothing once that run has ended."""
+    """Run `callback` in the current Trio run, from any thread; a no-op once that run has ended."""
     token = trio.lowlevel.current_trio_token()
 
     def call(pipe: int) -> None:

@@ -1,5 +1,5 @@
 """ttRPC: unary calls over a byte stream, as Kata's agents speak it.
 
-Frames and bodies are in `codec`, what may follow what is in `connection` (both without I/O), and `client` and
-`server` give them to `transports.calls`, which runs them under Trio. Not here: streaming calls (Kata has none), protobuf payloads (`actors.schemas`).
+`codec`: frames and bodies. `connection`: protocol state. Both without I/O; `client` and `server` run them with
+`transports.calls` under Trio. Streaming calls are not supported: Kata has none.
 """

@@ -1,4 +1,4 @@
-"""A client that speaks ttRPC. What it does with calls: `transports.calls.client`."""
+"""A client that speaks ttRPC; calls are run by `transports.calls.client`."""
 
 from __future__ import annotations
 

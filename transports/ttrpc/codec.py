@@ -1,13 +1,12 @@
-"""ttRPC's bytes: frames, and the three messages that they carry. Sans-I/O, and no protobuf library.
+"""ttRPC encoding: frames, and the three messages that they carry. Sans-I/O, and no protobuf library.
 
 A frame, all big-endian:
 
     | body length u32 | stream id u32 | type u8 | flags u8 | body |
 
 Type 1 request, 2 response, 3 data; flag 1 remote-closed, 2 remote-open, 4 no-data. A body has at most 4 MiB.
-Request{service=1 method=2 payload=3 timeout_nano=4 metadata=5{key=1 value=2}};
-Response{status=1{code=1 message=2 details=3} payload=2}. `details` are google.protobuf.Any, and stay bytes here.
-Not for what may follow what: that is `connection`.
+Request{service=1 method=2 payload=3 timeout_nano=4 metadata=5{key=1 value=2}}; Response{status=1{code=1 message=2
+details=3} payload=2}. `details` are google.protobuf.Any, and stay bytes here. Protocol state is in `connection`.
 """
 
 from __future__ import annotations
@@ -56,14 +55,14 @@ HEADER_BYTES = _HEADER.size
 _unpack_header = _HEADER.unpack_from
 _pack_header = _HEADER.pack
 
-# a peer's header lines; Kata's client sends two of them, and only when it traces
+# a peer's metadata entries; Kata's client sends two, and only when tracing
 METADATA_ENTRIES = 256
 
 _SIGN_BIT = 1 << 63
 
 
 class Frame(NamedTuple):
-    """One frame. Its body is `buffer[start:end]`, and is not copied; empty and `oversize` when over `MAX_BODY`."""
+    """One frame. Its body is `buffer[start:end]`, not copied; if over `MAX_BODY`, empty and `oversize`."""
 
     kind: int
     stream_id: int
@@ -75,12 +74,12 @@ class Frame(NamedTuple):
 
     @property
     def oversize(self) -> bool:
-        """The announced length is over the limit; the body was dropped unread."""
+        """The announced length is over the limit; the body was discarded unread."""
         return self.length > MAX_BODY
 
 
 class Response(NamedTuple):
-    """A decoded Response; an absent status and code 0 are the same. Of the details the first 8 are kept, undecoded."""
+    """A decoded Response; an absent status equals code 0. Only the first 8 details are kept, undecoded."""
 
     code: int
     message: str
@@ -98,28 +97,28 @@ class FrameDecoder:
 
     @property
     def in_frame(self) -> bool:
-        """The bytes so far end within a frame."""
+        """A partly received frame is held."""
         return bool(self._partial or self._skip)
 
     @property
     def held(self) -> int:
-        """Bytes kept of a frame that is not whole."""
+        """Bytes held of an incomplete frame."""
         return len(self._partial)
 
     @property
     def announced(self) -> int | None:
-        """The stream of the frame that is not whole; None when its header is not, or nothing is kept of it."""
+        """The stream id of the incomplete frame; None while its header is incomplete, or if nothing of it is kept."""
         return _unpack_header(self._partial)[1] if len(self._partial) >= HEADER_BYTES else None
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
+        """Bytes still missing from the partly received frame; a lower bound while its header is incomplete."""
         return self._skip or (self._needed - len(self._partial) if self._partial else 0)
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take the next bytes, split anywhere; return the frames that they complete.
+        """Take the next bytes, split at any point; return the frames that they complete.
 
-        An oversize frame is returned as soon as its header is there.
+        An oversize frame is returned as soon as its header is complete.
         """
         frames: list[Frame] = []
         if self._skip:
@@ -159,29 +158,29 @@ def encode_frame(kind: int, stream_id: int, body: bytes, flags: int = 0) -> byte
 
 
 def encode_method(service: str, method: str) -> bytes:
-    """The first two fields of a Request: the same for every call of a method, so worth keeping."""
+    """The first two fields of a Request: constant per method, so worth caching."""
     return string_field(0x0A, service) + string_field(0x12, method)
 
 
 def encode_metadata(entries: tuple[tuple[str, str], ...]) -> bytes:
-    """The last field of a Request: the same for every call of a client that sends any, so worth keeping."""
+    """The last field of a Request: constant per client, so worth caching."""
     pairs = (string_field(0x0A, key) + string_field(0x12, value) for key, value in entries)
     return b"".join(b"\x2a" + varint(len(pair)) + pair for pair in pairs)
 
 
 def encode_request(method: bytes, payload: bytes, timeout_nano: int, metadata: bytes = b"") -> bytes:
-    """A Request body; `method` and `metadata` come from `encode_method` and `encode_metadata`, `timeout_nano` is not negative."""
+    """A Request body; `method` and `metadata` come from `encode_method` and `encode_metadata`, `timeout_nano` is non-negative."""
     body = method + b"\x1a" + varint(len(payload)) + payload if payload else method
     return (body + b"\x20" + varint(timeout_nano) if timeout_nano else body) + metadata
 
 
 def encode_response(payload: bytes) -> bytes:
-    """An OK Response body, without a status as Go writes it; empty for an empty payload."""
+    """An OK Response body, without a status, as Go writes it; empty for an empty payload."""
     return b"\x12" + varint(len(payload)) + payload if payload else b""
 
 
 def encode_status(code: int, message: str, details: tuple[bytes, ...] = ()) -> bytes:
-    """A Response body that says no; a message over 64 KiB is cut. `details` are encoded google.protobuf.Any."""
+    """An error Response body; a message over 64 KiB is truncated. `details` are encoded google.protobuf.Any."""
     status = encode_rpc_status(code, message, details)
     return b"\x0a" + varint(len(status)) + status
 
@@ -226,7 +225,7 @@ def decode_response(buffer: bytes, start: int, end: int) -> Response:
         if tag == 0x12:
             payload = buffer[value:at]
         elif tag == 0x0A:
-            # a repeated status merges into the one before, as protobuf has it
+            # a repeated status merges into the previous one, as protobuf requires
             code, message, details = decode_rpc_status(buffer, value, at, RpcStatus(code, message, details))
     return Response(code, message, payload, details)
 

@@ -1,6 +1,6 @@
 """A yamux session under Trio: one task reads the channel, one writes it, and each stream is a `trio.abc.Stream`.
 
-The owner starts `run` in its nursery. Not for dialling the channel, nor for dialling it again: `dialer`.
+The owner starts `run` in its nursery. Dialling and redialling are in `dialer`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["YamuxChannel", "YamuxStream"]
 
 RECEIVE_BYTES = 64 * 1024
-# a go-away that the peer does not take is not worth more
+# how long to wait for the peer to take a GO_AWAY
 GOODBYE_SECONDS = 0.5
 
 
@@ -57,7 +57,7 @@ class YamuxChannel:
         await self._over.wait()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve streams until the channel ends or this is cancelled; every stream ends with it. See `ended`."""
+        """Serve streams until the channel ends or this is cancelled; all streams end with it. See `ended`."""
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write, nursery.cancel_scope)
@@ -67,12 +67,12 @@ class YamuxChannel:
         finally:
             self._end(EndpointClosed("the yamux channel was closed on our side"))
             await self._say_goodbye()
-            # shielded, and instant: a Cancelled from the closing would hide the error that ended us
+            # shielded, and never blocks: a Cancelled raised here would hide the error that ended the connection
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(self._stream)
 
     async def open_stream(self) -> YamuxStream:
-        """A stream of its own; the peer is waited for only when it has not taken so many before it.
+        """A new stream; waits only while the peer has too many unacknowledged ones.
 
         Raises:
             Unreachable: the session has ended, or the peer takes no new streams.
@@ -99,7 +99,7 @@ class YamuxChannel:
             await self._to_accept.park()
 
     async def ping(self) -> None:
-        """Return once the peer has answered; the caller bounds it. Raises: TransportError, why the session ended."""
+        """Return once the peer has answered; the caller sets the timeout. Raises: TransportError, why the session ended."""
         self._last_ping = (self._last_ping + 1) & 0xFFFF_FFFF
         answered = self._pings[self._last_ping] = trio.Event()
         value = self._last_ping
@@ -119,12 +119,12 @@ class YamuxChannel:
         return stream
 
     def _again(self) -> TransportError:
-        # one instance raised in many tasks would gather all their tracebacks
+        # a new instance for each task: one shared instance would accumulate every task's traceback
         assert self.ended is not None
         return type(self.ended)(*self.ended.args)
 
     def wake_writer(self) -> None:
-        """A stream has something to send."""
+        """A stream has data to send."""
         self._to_write.unpark_all()
 
     def forget(self, number: int) -> None:
@@ -198,10 +198,10 @@ class YamuxChannel:
             self._written.unpark_all()
 
     async def _say_goodbye(self) -> None:
-        """A go-away, when it is the peer's fault: `Session` has queued it."""
+        """Send the GO_AWAY that `Session` has queued for a protocol violation."""
         if self._session.failure is None:
             return
-        # whoever takes its streams stops this channel as soon as they fail
+        # shielded: the task that accepts streams cancels this channel as soon as they fail
         with trio.move_on_after(GOODBYE_SECONDS, shield=True):
             try:
                 await self._stream.send_all(self._session.data_to_send()[0])
@@ -232,17 +232,17 @@ class YamuxStream(trio.abc.HalfCloseableStream):
         self._ended = False
         self._sending = False
         self._receiving = False
-        # who waits; the channel wakes them
+        # waiting tasks; the channel wakes them
         self.readable = trio.lowlevel.ParkingLot()
         self.writable = trio.lowlevel.ParkingLot()
 
     def wake(self) -> None:
-        """Both directions have changed for good."""
+        """The stream has ended: wake the waiters of both directions."""
         self.readable.unpark_all()
         self.writable.unpark_all()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Queue all of `data`, waiting for the peer's window. See `trio.abc.SendStream`."""
+        """Queue all of `data`, subject to the peer's window. See `trio.abc.SendStream`."""
         await trio.lowlevel.checkpoint_if_cancelled()
         self._begin_sending()
         try:
@@ -274,7 +274,7 @@ class YamuxStream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def send_eof(self) -> None:
-        """Send no more; reading goes on. See `trio.abc.HalfCloseableStream`."""
+        """Half-close: send no more; reading continues. See `trio.abc.HalfCloseableStream`."""
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._sending:
             raise trio.BusyResourceError("another task sends on this stream")
@@ -286,7 +286,7 @@ class YamuxStream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """The next bytes; empty at the end. See `trio.abc.ReceiveStream`."""
+        """The next bytes; empty at end of stream. See `trio.abc.ReceiveStream`."""
         most = RECEIVE_BYTES if max_bytes is None else operator.index(max_bytes)
         if most < 1:
             raise ValueError("max_bytes must be at least 1")
@@ -309,7 +309,7 @@ class YamuxStream(trio.abc.HalfCloseableStream):
         return data
 
     async def aclose(self) -> None:
-        """End it both ways; what was sent still goes out. Idempotent."""
+        """Close both directions; queued data is still sent. Idempotent."""
         if not self._closed:
             self._closed = True
             self._session.close(self._number)
@@ -330,7 +330,7 @@ class YamuxStream(trio.abc.HalfCloseableStream):
             raise trio.ClosedResourceError("this stream was closed")
         if not self._session.has(self._number):
             raise trio.BrokenResourceError("the peer reset this stream")
-        # what came before the channel's end is read first, the end of the stream included
+        # data received before the channel ended is still delivered, end of stream included
         came = reading and (self._session.unread(self._number) or self._session.peer_ended(self._number))
         if self._channel.ended is not None and not came:
             raise trio.BrokenResourceError(str(self._channel.ended)) from self._channel.ended

@@ -1,6 +1,6 @@
-"""yamux frames and bytes, without I/O: a header of 12 bytes, and a body behind a data frame alone.
+"""yamux framing, without I/O: a 12-byte header; only data frames have a body.
 
-For `session`. Not for what a frame means where.
+Protocol state is in `session`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["HEADER_BYTES", "WINDOW_BYTES", "Flag", "Frame", "FrameDecoder", "GoA
 _HEADER = struct.Struct(">BBHII")
 HEADER_BYTES = _HEADER.size
 VERSION = 0
-# what each side may send on a new stream, and as we never widen it, the most that a frame can carry
+# a new stream's window in each direction; as we never enlarge it, also the largest valid frame body
 WINDOW_BYTES = 256 * 1024
 
 
 class Kind(IntEnum):
-    """The type of a frame; what `length` means depends on it."""
+    """The type of a frame; it determines the meaning of `length`."""
 
     DATA = 0
     WINDOW = 1
@@ -30,7 +30,7 @@ class Kind(IntEnum):
 
 
 class Flag(IntFlag):
-    """SYN opens (or asks), ACK takes (or answers), FIN ends one direction, RST both at once."""
+    """SYN opens (or asks), ACK accepts (or answers), FIN closes one direction, RST both at once."""
 
     SYN = 1
     ACK = 2
@@ -47,7 +47,7 @@ class GoAway(IntEnum):
 
 
 class Frame(NamedTuple):
-    """One frame. `number`: a window's growth, a ping's value or a reason; of a data frame the body's length."""
+    """One frame. `number`: a window increment, a ping's value or a reason; for a data frame, the body's length."""
 
     kind: Kind
     flags: int
@@ -62,10 +62,10 @@ def encode(kind: Kind, flags: int, stream: int, number: int) -> bytes:
 
 
 class FrameDecoder:
-    """Bytes in, frames out; keeps less than one frame.
+    """Bytes in, frames out; holds less than one frame.
 
     Attributes:
-        failure: another version, kind or flag, or a body over the window, told at its header; sticky. Nothing is cut after it.
+        failure: unknown version, kind or flag, or a body over the window, detected at the header; sticky. Decoding stops there.
     """
 
     def __init__(self) -> None:
@@ -74,12 +74,12 @@ class FrameDecoder:
 
     @property
     def buffered(self) -> int:
-        """Bytes of a frame that is not whole yet."""
+        """Bytes held of an incomplete frame."""
         return len(self._buffer)
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst they end; of one whose header is not whole, at least so many."""
+        """Bytes still missing from the partly received frame; a lower bound while its header is incomplete."""
         size = len(self._buffer)
         if size < HEADER_BYTES:
             return HEADER_BYTES - size if size else 0
@@ -87,7 +87,7 @@ class FrameDecoder:
         return HEADER_BYTES + (number if kind == Kind.DATA else 0) - size
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are whole now, those before a failure among them. Then look at `failure`."""
+        """The frames that are complete now, up to a failure. Then check `failure`."""
         frames: list[Frame] = []
         if self.failure is not None:
             return frames
@@ -112,7 +112,7 @@ class FrameDecoder:
 
 
 def _fault(version: int, kind: int, flags: int, length: int) -> str | None:
-    """Why there can be no such frame."""
+    """Why the header is invalid, or None."""
     if version != VERSION:
         return f"yamux version {version}; expected {VERSION}"
     if kind > Kind.GO_AWAY or flags > 0xF:

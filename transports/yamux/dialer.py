@@ -1,6 +1,6 @@
-"""A serial channel that carries yamux: something to dial for a host, and to serve for a guest.
+"""A serial channel that carries yamux: dial it from a host, serve it in a guest.
 
-A host's side is one session for the channel's life, a stream of it for each connection. Not for the frames (`session`).
+The host keeps one session for the channel's lifetime, and opens one stream per connection.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["open_yamux_dialer", "serve_yamux"]
 
-# between two pings: one that was written before the guest opened its port may be lost, and an answer may take as long as it likes
+# interval of pings: one sent before the guest opened its port may be lost, and a reply may take any time
 PING_SECONDS = 1.0
-# a minute without any answer: the port may be another's by now, and is opened anew
+# a minute without any reply: another process may own the port by now, so reopen it
 MOST_PINGS = 60
 
 
 @asynccontextmanager
 async def open_yamux_dialer(dial_channel: Dialer) -> AsyncGenerator[Dialer]:
-    """A dialer of streams over one channel, which is dialled when it is there and again when it has ended.
+    """A dialer of streams over one channel, which is dialled when available and redialled when it has ended.
 
     Hides a nursery. The dialer raises:
-        Unreachable: the channel is not there (yet), or has ended.
+        Unreachable: the channel is not available (yet), or has ended.
         LocalProtocolError: too many streams are open.
     """
     shared = _Shared(dial_channel)
@@ -43,7 +43,7 @@ async def open_yamux_dialer(dial_channel: Dialer) -> AsyncGenerator[Dialer]:
             yield shared.dial
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
-        # the body's own error, plain as it was
+        # unwrap the body's own exception from the group
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from group.exceptions[0].__cause__
         raise
@@ -60,7 +60,7 @@ class _Shared:
     async def run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while True:
-            # not before somebody wants a stream: a channel has one user at a time
+            # only on demand: a channel has one user at a time
             await self._wanted.wait()
             try:
                 channel = YamuxChannel(await self._dial_channel(), client=True)
@@ -75,9 +75,9 @@ class _Shared:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _use(self, channel: YamuxChannel) -> bool:
-        """Until it ends; whether it was ever good. A channel opens whether or not somebody is behind it: a ping tells.
+        """Run until the channel ends; whether it was ever good. Opening a channel proves nothing: a ping tells if a peer is there.
 
-        It is kept while nobody answers: to close it and dial again would cut a slow guest's session before it began.
+        Kept open while nobody answers: a redial would cut off a slow guest's session before it began.
         """
         good = False
         async with trio.open_nursery() as nursery:
@@ -95,11 +95,11 @@ class _Shared:
         return good
 
     async def _is_answered(self, channel: YamuxChannel, pings: trio.Nursery) -> bool:
-        """Ping until one is answered, whichever, for as long as somebody wants a stream."""
+        """Ping until any ping is answered, as long as a stream is wanted."""
         answered = trio.Event()
 
         async def ping() -> None:
-            with suppress(TransportError):  # its end is the channel's own to tell
+            with suppress(TransportError):  # the channel reports its own end
                 await channel.ping()
             answered.set()
 
@@ -131,7 +131,7 @@ class _Shared:
 
 
 async def serve_yamux(stream: trio.abc.Stream, handler: Callable[[trio.abc.Stream], Awaitable[object]]) -> None:
-    """Be the guest's side of a channel until it ends: a task for each stream that the host opens. Closes the channel."""
+    """Serve the guest's side of a channel until it ends: one task per stream that the host opens. Closes the channel."""
     channel = YamuxChannel(stream, client=False)
 
     async def serve_stream(accepted: YamuxStream) -> None:

@@ -1,14 +1,15 @@
-"""A yamux session without I/O: streams, windows both ways, bounds, and whose turn it is to send.
+"""A yamux session without I/O: streams, flow-control windows, bounds, and fair sending. Run by `channel`.
 
-For `channel`. Bytes in, events out; what is to be sent is taken with `data_to_send`, a frame of each stream in turn, so
-that a stream with much to send does not keep its neighbours waiting. Not for waiting: a caller that gets 0 from
-`send` tries again after `Writable`.
+Theory of operation. Bytes in, events out; output is taken with `data_to_send`. Each stream has two windows: `granted`, what the
+peer may still send, grows when half a window was `read`; `window` limits what we send. A stream with data and window is in `_turns`
+and sends one frame per turn, so none starves the others; `send` queues up to `SEND_BYTES` and returns a smaller count for
+backpressure: retry after `Writable`. Pings and window updates go first, from `_control`, and need no window, so both sides
+can be out of window and still make progress; while the peer doesn't take them (`full`), nothing more is read from it.
 
-A stream that was closed here is there until it is over: all that was sent on it has left, and the peer has ended it too. Nobody
-is told how much of it the peer has read, and a reset throws away what it has not. So what the peer still sends, and nobody reads,
-is dropped, as in Go's yamux. Reset is a closed stream when the peer would wait on it for ever, its window being full, and when
-there is no room for another: the oldest of which all has left and that the peer keeps.
-What the peer may still send on a stream that is gone is summed up for all (`Strays`); more for nobody ends the session, as floods do.
+A closed stream lingers until all its data is sent and the peer has ended it too: a reset would destroy data that the peer has not
+read. What still comes for it is dropped, as in Go's yamux. A closed stream is reset only if the peer has used up its window and
+would block for ever, or to make room for a new one (the oldest lingering one). So streams can't leak: there are at most
+`MAX_STREAMS`. Frames that may still come for forgotten streams are counted in `Strays`; beyond that, the session ends.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Ended", "Event", "GoneAway", "Opened", "Ponged", "Readable", "Reset", "Session", "Writable"]
 
-# an actor has one stream, and a sandbox a few hundred actors at the most
+# an actor uses one stream, and a sandbox has a few hundred actors at most
 MAX_STREAMS = 512
-# streams that were opened and not taken yet, each way: Go's own bound, beyond which it resets the next
+# opened and unacknowledged streams, each way: Go's limit, beyond which it resets the next
 BACKLOG = 256
-# of all streams together: a hostile peer could fill every window of every stream
+# unread bytes of all streams: a hostile peer could fill every window of every stream
 BUFFERED_BYTES = 32 * 1024 * 1024
-# what one stream may have waiting for its turn, and what it sends in a turn
+# bytes that one stream may queue, and bytes per turn
 SEND_BYTES = 64 * 1024
 TURN_BYTES = 16 * 1024
-# answers (to pings, to new streams) that the peer does not take: no more is read until it does
+# unsent replies (to pings, to new streams) beyond which nothing more is read
 CONTROL_BYTES = 64 * 1024
-# what may come without data on a stream that we reset, or that both have ended: growths of its window, one for each turn of ours that
-# fills it, and ACK, FIN, RST
+# frames without data that may still come on a stream that we reset, or that both have ended: window updates, one for
+# each turn of ours that fills it, and ACK, FIN, RST
 LATE_FRAMES = WINDOW_BYTES // TURN_BYTES + 3
 MOST_WINDOW = 0xFFFF_FFFF
 LAST_ID = 0xFFFF_FFFF
@@ -53,28 +54,28 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """Bytes came; `Session.read` takes them."""
+    """Data is available; `Session.read` takes it."""
 
     stream: int
 
 
 @dataclass(frozen=True, slots=True)
 class Writable:
-    """There is room to send again."""
+    """`send` has room again."""
 
     stream: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The peer sends no more on it."""
+    """The peer has closed its direction."""
 
     stream: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """It is gone, both ways, with what was unread."""
+    """The stream is gone, both directions, with any unread data."""
 
     stream: int
 
@@ -88,7 +89,7 @@ class Ponged:
 
 @dataclass(frozen=True, slots=True)
 class GoneAway:
-    """The peer takes no new streams; those there are go on."""
+    """The peer accepts no new streams; existing ones continue."""
 
     code: int
 
@@ -100,23 +101,23 @@ class _Stream:
     __slots__ = ("buffer", "closed", "fin_due", "fin_sent", "granted", "peer_ended", "read", "to_send", "window")
 
     def __init__(self) -> None:
-        self.window = WINDOW_BYTES  # what we may still send
-        self.granted = WINDOW_BYTES  # what the peer may still send
-        self.read = 0  # taken since the last growth
+        self.window = WINDOW_BYTES  # bytes we may still send
+        self.granted = WINDOW_BYTES  # bytes the peer may still send
+        self.read = 0  # bytes read since the last window update
         self.buffer = bytearray()
         self.to_send = bytearray()
         self.fin_due = False
         self.fin_sent = False
         self.peer_ended = False
-        self.closed = False  # nobody here reads it any more
+        self.closed = False  # the owner no longer reads it
 
 
 class Session:
-    """One side.
+    """One side of a session.
 
     Args:
-        client: it opens odd streams, a server even ones.
-        clock: in seconds, from anywhere; for bounds on floods alone.
+        client: opens odd stream ids; a server opens even ones.
+        clock: monotonic seconds with any origin; used only for rate limits.
     """
 
     def __init__(self, *, client: bool, clock: Callable[[], float]) -> None:
@@ -124,13 +125,13 @@ class Session:
         self._streams: dict[int, _Stream] = {}
         self._next = 1 if client else 2
         self._theirs = Numbers(2 if client else 1)
-        # of the peer, not taken here; of ours, of which the peer has said nothing
+        # opened by the peer and not accepted; opened by us and not acknowledged
         self._unaccepted: dict[int, None] = {}
         self._unacknowledged: dict[int, None] = {}
-        # closed, and all that was sent has left, and the peer has not ended them
+        # closed, all data sent, but not ended by the peer yet
         self._lingering: dict[int, None] = {}
         self._control = bytearray()
-        # streams with something to send, in the order of their turns
+        # streams with something to send, in turn order
         self._turns: dict[int, None] = {}
         self._buffered = 0
         self._gone_away: int | None = None
@@ -142,33 +143,33 @@ class Session:
 
     @property
     def streams(self) -> int:
-        """How many there are, lingering ones included."""
+        """Number of streams, lingering ones included."""
         return len(self._streams)
 
     @property
     def buffered(self) -> int:
-        """Bytes that came and were not read, of all streams."""
+        """Received bytes not read yet, of all streams."""
         return self._buffered
 
     @property
     def lacking(self) -> int:
-        """Bytes that the frame still lacks in whose midst what was received ends; 0 between frames."""
+        """Bytes still missing from the partly received frame; 0 between frames."""
         return self._decoder.lacking
 
     @property
     def full(self) -> bool:
-        """The peer does not take our answers: nothing of it should be read."""
+        """The peer does not take our replies: stop reading from it."""
         return len(self._control) >= CONTROL_BYTES
 
-    # what the owner does
+    # for the owner
 
     @property
     def may_open(self) -> bool:
-        """The peer has room for a stream that it has not taken yet, or takes no more at all. It changes as frames come."""
+        """A new stream would not exceed the peer's backlog, or the peer accepts none at all. Changes as frames come."""
         return len(self._unacknowledged) < BACKLOG or self._gone_away is not None
 
     def open(self) -> int:
-        """A new stream. Raises: Unreachable when the peer takes none, LocalProtocolError when there can't be one more."""
+        """Open a stream. Raises: Unreachable if the peer accepts none, LocalProtocolError if no more is possible."""
         if self._gone_away is not None:
             raise Unreachable("the peer takes no new streams")
         if not self.may_open:
@@ -185,13 +186,13 @@ class Session:
         return stream
 
     def _make_room(self) -> bool:
-        """Whether there can be one more stream."""
+        """Whether one more stream fits, after resetting a lingering one if needed."""
         if len(self._streams) >= MAX_STREAMS and self._lingering:
             self.reset(next(iter(self._lingering)))
         return len(self._streams) < MAX_STREAMS
 
     def accept(self) -> int | None:
-        """The oldest stream of the peer that was not taken yet."""
+        """Accept the peer's oldest pending stream, if any."""
         stream = next(iter(self._unaccepted), None)
         if stream is not None:
             del self._unaccepted[stream]
@@ -199,7 +200,7 @@ class Session:
         return stream
 
     def send(self, stream: int, data: bytes | memoryview) -> int:
-        """Queue what there is room for; how many of the first bytes. Raises: KeyError when the stream is gone."""
+        """Queue what fits; returns the byte count. Raises: KeyError when the stream no longer exists."""
         found = self._streams[stream]
         if found.fin_due:
             raise LocalProtocolError("this stream was ended")
@@ -210,26 +211,26 @@ class Session:
         return max(room, 0)
 
     def room(self, stream: int) -> bool:
-        """Whether `send` would take something. Raises: KeyError."""
+        """Whether `send` would take any bytes. Raises: KeyError."""
         return len(self._streams[stream].to_send) < SEND_BYTES
 
     def has(self, stream: int) -> bool:
-        """Whether it is still there: neither side has reset it."""
+        """Whether it still exists: not reset, and not ended by both sides."""
         return stream in self._streams
 
     def unread(self, stream: int) -> int:
-        """Bytes of it that came and were not read. Raises: KeyError."""
+        """Received bytes not read yet. Raises: KeyError."""
         return len(self._streams[stream].buffer)
 
     def end(self, stream: int) -> None:
-        """Send no more on it, once what is queued is sent. Idempotent; a stream that is gone is no error."""
+        """Half-close after queued data is sent. Idempotent; a missing stream is no error."""
         found = self._streams.get(stream)
         if found is not None and not found.fin_due:
             found.fin_due = True
             self._turns.setdefault(stream)
 
     def read(self, stream: int, most: int) -> bytes:
-        """Bytes that came; empty when there are none. Raises: KeyError."""
+        """Take received bytes; empty when there are none. Raises: KeyError."""
         found = self._streams[stream]
         data = bytes(found.buffer[:most])
         del found.buffer[:most]
@@ -242,11 +243,11 @@ class Session:
         return data
 
     def peer_ended(self, stream: int) -> bool:
-        """Whether the peer sends no more. Raises: KeyError."""
+        """Whether the peer has closed its direction. Raises: KeyError."""
         return self._streams[stream].peer_ended
 
     def close(self, stream: int) -> None:
-        """End it and read no more of it; what was sent still goes out. Idempotent; a stream that is gone is no error."""
+        """Close both directions; queued data is still sent. Idempotent; a missing stream is no error."""
         found = self._streams.get(stream)
         if found is None or found.closed:
             return
@@ -259,25 +260,25 @@ class Session:
         self._forget_if_over(stream, found)
 
     def reset(self, stream: int) -> None:
-        """Be rid of it at once, with what is queued and unread."""
+        """Drop it at once, with queued and unread data."""
         if stream in self._streams:
             self._control += encode(Kind.WINDOW, Flag.RST, stream, 0)
             self._expect_late(self._streams[stream])
             self._forget(stream)
 
     def ping(self, value: int) -> None:
-        """Ask whether the peer is there; it answers with the same value."""
+        """Send a ping; the peer answers with the same value."""
         self._control += encode(Kind.PING, Flag.SYN, 0, value)
         self._strays.late += 1
 
     def go_away(self, code: GoAway = GoAway.NORMAL) -> None:
-        """Tell the peer that this is the end."""
+        """Queue a GO_AWAY."""
         self._control += encode(Kind.GO_AWAY, 0, 0, code)
 
-    # what goes out
+    # output
 
     def data_to_send(self, most: int = 4 * TURN_BYTES) -> tuple[bytes, list[Event]]:
-        """About `most` bytes, and which streams have room again. Empty: nothing waits, or windows are closed."""
+        """About `most` bytes, and events of streams with room again. Empty: nothing to send, or windows are closed."""
         out, self._control = self._control, bytearray()
         events: list[Event] = []
         while self._turns and len(out) < most:
@@ -294,8 +295,8 @@ class Session:
                 if was_full and not found.closed:
                     events.append(Writable(stream))
             if last:
-                # in a frame of its own: Go's reader looks at flags before bytes, and a task of it that reads in between
-                # would find an end and nothing before it
+                # in a frame of its own: Go's reader processes flags before data, so that a concurrent reader there
+                # could see the end before the data
                 out += encode(Kind.WINDOW, Flag.FIN, stream, 0)
                 found.fin_sent = True
                 self._forget_if_over(stream, found)
@@ -309,17 +310,17 @@ class Session:
         return bool(self._control or self._turns)
 
     def _take_turn(self, stream: int, found: _Stream) -> None:
-        # without a window it waits for the peer, not for its turn
+        # without a window it waits for the peer, not for a turn
         if (found.to_send and found.window) or (found.fin_due and not found.to_send and not found.fin_sent):
             self._turns.setdefault(stream)
 
-    # what comes in
+    # input
 
     def receive_data(self, data: bytes) -> list[Event]:
-        """What happened. After an error of the peer's a go-away is to be sent, and nothing else is taken.
+        """Process input; return events. After a protocol violation, send the queued go-away and stop reading.
 
         Raises:
-            RemoteProtocolError: it broke the protocol, now or before.
+            RemoteProtocolError: the peer violated the protocol, now or earlier.
         """
         if self.failure is not None:
             raise _anew(self.failure)
@@ -379,11 +380,11 @@ class Session:
             ours = stream % 2 == self._next % 2
             if stream == 0 or (stream >= self._next if ours else stream > self._theirs.highest):
                 raise RemoteProtocolError(f"a frame for stream {stream}, which was never opened")
-            # on its way when we reset it, or to nobody
+            # in flight when we reset the stream, or sent to nobody
             self._strays.take_data(len(frame.body), f"a frame for stream {stream}, which is over")
             return
         self._count_small(frame, found)
-        # whatever comes on it says that the peer has it, an ACK or not
+        # any frame on it shows that the peer knows the stream, with or without ACK
         self._unacknowledged.pop(stream, None)
         if frame.kind is Kind.WINDOW:
             self._grow(stream, found, frame.number)
@@ -399,10 +400,10 @@ class Session:
             self._forget_if_over(stream, found)
 
     def _count_small(self, frame: Frame, found: _Stream) -> None:
-        """What windows do not bound. Raises: RemoteProtocolError, when there is too much of it."""
+        """Rate-limit frames that windows do not bound. Raises: RemoteProtocolError over the rate."""
         stream, flags = frame.stream, frame.flags
         if flags & Flag.RST and stream % 2 != self._next % 2:
-            # of ours there are no more than we open
+            # for our own streams, bounded by how many we open
             self._count(self._resets)
         elif frame.kind is Kind.WINDOW and frame.number:
             self._count(self._windows)
@@ -416,7 +417,7 @@ class Session:
             raise RemoteProtocolError("the peer floods the session with frames that carry nothing")
 
     def _expect_late(self, found: _Stream) -> None:
-        """The peer may not know that it is gone."""
+        """Allow frames that the peer may send before it learns of the end."""
         self._strays.late += LATE_FRAMES
         if not found.peer_ended:
             self._strays.late_bytes += found.granted
@@ -464,5 +465,5 @@ class Session:
 
 
 def _anew(error: RemoteProtocolError) -> RemoteProtocolError:
-    # one instance that is raised again and again would gather all the tracebacks
+    # a new instance each time: one that is raised repeatedly would accumulate tracebacks
     return type(error)(*error.args)

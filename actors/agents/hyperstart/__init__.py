@@ -1,4 +1,4 @@
-"""The hyperstart agent: runv's and virtcontainers' old guest agent, over its control and stream channels."""
+"""The hyperstart agent: the old guest agent of runv and virtcontainers, over its control and stream channels."""
 
 from __future__ import annotations
 

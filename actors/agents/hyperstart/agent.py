@@ -1,8 +1,8 @@
-"""The hyperstart agent: the agent interface as commands of API 4244, over a link that all actors of a sandbox share.
+"""The hyperstart agent: the agent interface as commands of API 4244, over a link shared by all actors of a sandbox.
 
-`HyperstartAgent` is the sandbox's; `lease` gives one to a container, over the same link. What API 4244 has no command
-for, or none that tells whether it was done, is not defined here, and so raises Unsupported: never a silent success as
-virtcontainers' had it. Not for channels (`link`).
+`HyperstartAgent` is the sandbox's; `lease` returns one for a container, over the same link. Methods for which API 4244
+has no command, or none that confirms success, are not defined, and so raise Unsupported, unlike in virtcontainers,
+which reported success. Channels are in `link`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HyperstartAgent", "connect_hyperstart"]
 
-# where a real guest mounts what the host shares with it
-SHARE = "/tmp/hyper/shared"  # the guest's own, and fixed
+# where a real guest mounts the host's share
+SHARE = "/tmp/hyper/shared"  # fixed by the guest
 # the kernel's UTS limit
 HOSTNAME_BYTES = 64
 
@@ -43,9 +43,9 @@ class HyperstartAgent(SandboxAgent):
     """See `actors.agents.base.AgentConnection`.
 
     Args:
-        share: the directory of the guest below which every container's root lies.
-        tag: the mount tag by which the guest finds it; empty: it is there already.
-        own: the guest is known to be katrio's, which looks users up in the container itself; of any other this host does.
+        share: the guest's directory below which every container's root is.
+        tag: the mount tag of the share; empty: it is mounted already.
+        own: the guest is known to be katrio's, which looks users up in the container itself; for any other this host does.
     """
 
     guest = "a hyperstart guest"
@@ -68,39 +68,39 @@ class HyperstartAgent(SandboxAgent):
 
     @property
     def tells_ended(self) -> bool:
-        """See `actors.agents.base.AgentConnection`: its refusals have no words, and neither have our guest's."""
+        """See `actors.agents.base.AgentConnection`: its refusals carry no text, not even our guest's."""
         return False
 
     @property
     def keeps_output_after_wait(self) -> bool:
-        """See `actors.agents.base.AgentConnection`: output that was read over the link is kept here."""
+        """See `actors.agents.base.AgentConnection`: output received over the link is buffered here."""
         return True
 
     @property
     def spoils_roots(self) -> bool:
-        """See `actors.agents.base.SandboxAgent`: a real one writes into it, and nothing tells ours from one."""
+        """See `actors.agents.base.SandboxAgent`: a real one writes into it, and can't be told apart from ours."""
         return True
 
     def lease(self) -> HyperstartAgent:
-        """For one container's actor: its verbs go over this agent's link, which is neither run nor closed by it."""
+        """For one container's actor: uses this agent's link, but neither runs nor closes it."""
         leased = HyperstartAgent(self._link, self._limits, share=self._share, tag=self._tag, own=self._own)
         leased._pod = self._pod
         leased._leased = True
         return leased
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the link; of a lease: nothing, until cancelled."""
+        """Maintain the link; for a lease: a no-op, until cancelled."""
         if self._leased:
             task_status.started()
             await trio.sleep_forever()
         await self._link.run(task_status=task_status)
 
     async def wait_lost(self) -> str:
-        """See `actors.agents.base.SandboxAgent`: the end of the one link."""
+        """See `actors.agents.base.SandboxAgent`: waits for the end of the one link."""
         return await self._link.wait_ended()
 
     async def disconnect(self) -> None:
-        """Refused: the one link is everybody's, and what a guest of this kind says while nobody listens may be lost."""
+        """Refused: the link is shared, and events that the guest sends while nobody is connected may be lost."""
         await self._without("disconnect", None)
 
     async def check(self) -> Checked:
@@ -115,7 +115,7 @@ class HyperstartAgent(SandboxAgent):
         return GuestDetails(agent_version=(await self.check()).agent_version)
 
     async def _command(self, code: Code, body: bytes = b"") -> bytes:
-        """Raises: AgentError when the guest refuses; it does not say why."""
+        """Raises: AgentError when the guest refuses; it gives no reason."""
         answer = await self._link.command(code, body)
         if not answer.accepted:
             why = refusal_text(answer.payload) if code == Code.KILLCONTAINER else ""
@@ -129,13 +129,13 @@ class HyperstartAgent(SandboxAgent):
         await self._command(Code.STARTPOD, messages.encode_json(messages.Pod(hostname=hostname, shareDir=self._tag)))
 
     async def destroy_sandbox(self) -> None:
-        # DESTROYPOD is answered once all have ended, and it asks them politely: one that ignores that would hang it
+        # DESTROYPOD is answered once all processes have ended, after SIGTERM only: one that ignores it would hang it
         for container in list(self._pod.containers):
             try:
                 await self.remove_container(container)
             except (AgentError, NotFound, GuestDied, OutcomeUnknown):
                 continue
-        # its guest powers off while it answers
+        # the guest powers off while it answers
         with contextlib.suppress(GuestDied, OutcomeUnknown):
             await self._command(Code.DESTROYPOD)
 
@@ -146,7 +146,7 @@ class HyperstartAgent(SandboxAgent):
         if container in self._pod.containers:
             raise AlreadyExists(f"create of container {container!r}: it exists; remove it first", container=container)
         check_spec(container, spec, rootfs, self._share)
-        # before it runs: a container can't change afterwards who a name is
+        # before the start: later the container could change who a user name is
         made = PodContainer(container, spec, rootfs, None if self._own else read_user_table(rootfs))
         made.fitted(spec.process)
         self._pod.containers[container] = made
@@ -180,7 +180,7 @@ class HyperstartAgent(SandboxAgent):
         container.decided.set()
 
     async def _first_size(self, container: str, process: str, size: TerminalSize) -> None:
-        """A terminal begins with 0x0 there; a process that has ended by now needs none."""
+        """Terminals start with 0x0; a process that has already ended needs no size."""
         try:
             await self.winsize_process(container, process, size)
         except (NotFound, InvalidTransition):
@@ -194,7 +194,7 @@ class HyperstartAgent(SandboxAgent):
                 await process.wait_ended()
         if bound.cancelled_caught:
             raise AgentError(f"remove of container {container!r}: it has not ended", status="not killed")
-        # the guest has forgotten it by itself; it answers ERROR to a REMOVECONTAINER then
+        # the guest has removed it by itself; a REMOVECONTAINER would be answered with ERROR
         for process in found.processes.values():
             self._link.forget(process)
         self._pod.containers.pop(container, None)
@@ -219,7 +219,7 @@ class HyperstartAgent(SandboxAgent):
         try:
             await self._command(Code.EXECCMD, exec_body(running, spec))
         except OutcomeUnknown:
-            # it may run: its wait tells
+            # it may be running: its wait will tell
             raise
         except BaseException as error:
             self._link.forget(running)
@@ -243,7 +243,7 @@ class HyperstartAgent(SandboxAgent):
         running.told_signal(signum)
         try:
             if process == container:
-                # to the init alone; the other command goes to a process's whole group
+                # to the init alone; the other command signals a whole process group
                 await self._command(
                     Code.KILLCONTAINER, messages.encode_json(messages.Kill(container=container, signal=signum))
                 )
@@ -255,14 +255,14 @@ class HyperstartAgent(SandboxAgent):
                 raise
 
     async def _ended_meanwhile(self, process: RunningProcess) -> bool:
-        """Whether a refusal came of its end: a guest refuses from then on, and tells the end once the rest has ended too."""
+        """Whether a refusal was due to its end: a guest refuses from then on, and reports the end once the rest has ended too."""
         limits = self._limits
         with trio.move_on_after(limits.stop_grace_seconds if process.signalled else limits.answer_grace_seconds):
             await process.wait_finished()
         return process.finished
 
     def _signal_unstarted(self, container: PodContainer, signum: int) -> None:
-        """Nothing of it is in the guest yet: killed now, it never runs."""
+        """The guest does not have it yet: killed now, it never runs."""
         if container.never_ran is not None:
             return
         if container.starting or signum not in (signal.SIGTERM, signal.SIGKILL):
@@ -278,7 +278,7 @@ class HyperstartAgent(SandboxAgent):
         found = self._pod.container(container)
         for process in found.processes.values():
             process.told_signal(signal.SIGKILL)
-        # the others of a container end with its init
+        # the container's other processes end with its init
         await self.signal_process(container, container, signal.SIGKILL)
 
     async def winsize_process(self, container: str, process: str, size: TerminalSize) -> None:
@@ -316,7 +316,7 @@ class HyperstartAgent(SandboxAgent):
         return b"" if running is None else await running.read(running.stderr, limit)
 
     async def wait_process(self, container: str, process: str) -> ExitStatus:
-        """As the port says; and OutcomeUnknown, see `RunningProcess.wait`."""
+        """As in the interface; and OutcomeUnknown, see `RunningProcess.wait`."""
         running = await self._pod.started(container, process)
         if running is not None:
             return await running.wait()
@@ -326,10 +326,10 @@ class HyperstartAgent(SandboxAgent):
 
 
 def connect_hyperstart(channels: Channels, limits: Limits, config: HyperConfig | None = None) -> HyperstartAgent:
-    """The factory that the agents table names."""
+    """The factory in the agents table."""
     config = config or HyperConfig()
     assert channels.streams is not None, "a hyperstart guest has two channels"
     link = HyperstartLink(channels.agent, channels.streams, limits)
-    # a guest at an address may be anybody's, and nothing tells ours from a real one
+    # a guest at a configured address may be anybody's, and ours can't be told from a real one
     own = config.addresses() is None
     return HyperstartAgent(link, limits, share=config.share_dir, tag=config.share_tag, own=own)

@@ -1,6 +1,6 @@
 """The hyperstart agent's configuration: virtcontainers' HyperConfig, and where a guest finds its containers' roots.
 
-For whoever opens a system with that agent. Not for decoding (`actors.agents.settings`).
+Decoding is in `actors.agents.settings`.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ __all__ = ["HyperConfig"]
 
 
 class HyperConfig(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """All may be left out: a guest of ours is started then, with its sockets in its sandbox's run directory."""
+    """All fields are optional: without them our own guest is started, with its sockets in the sandbox's run directory."""
 
-    # where a guest that runs already has its control channel: the unix socket of a VM's port, or any agent address
+    # control channel of a running guest: the unix socket of a VM's port, or any agent address
     sock_ctl_name: str = ""
-    # the same of its stream channel; known by itself beside .../hyper.sock, and port 2719 beside 2718
+    # the same for its stream channel; derived for .../hyper.sock, and port 2719 for 2718
     sock_tty_name: str = ""
-    # the directory of the guest below which every root lies; a real guest's is /tmp/hyper/shared
+    # the guest's directory below which every root is; /tmp/hyper/shared in a real guest
     share_dir: str = "/"
-    # the mount tag by which it finds that; empty: it is there already
+    # its mount tag; empty: mounted already
     share_tag: str = ""
 
     def addresses(self) -> tuple[Address, Address] | None:
-        """Of the control and the stream channel; None: a guest of ours.
+        """Of the control and the stream channel; None: start our own guest.
 
         Raises: InvalidArgument, naming the key.
         """

@@ -1,8 +1,8 @@
-"""One VM's link to a hyperstart guest: the control and the stream channel, one command in flight, two readers.
+"""A VM's link to a hyperstart guest: the control and the stream channel, one command in flight, two readers.
 
-The sandbox's agent owns it, and its containers' lease it. Replies carry no id, so nothing can be asked again: a channel
-that ends, breaks its protocol or lets a command wait too long is the end of the link, and all that wait are told so.
-Not for what a command says (`agent`), nor for what a process's events mean (`process`).
+Owned by the sandbox's agent, leased to its containers. Replies carry no id, so nothing can be retried: when a channel
+ends, violates its protocol or times out on a command, the link ends, and everyone waiting is told so.
+Commands are in `agent`, a process's events in `process`.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ if TYPE_CHECKING:
 
 __all__ = ["HyperstartLink"]
 
-# the container's first process in the guest; others are counted, as an id must be one of all in the VM
+# a container's first process in the guest; others get a number, as ids are unique in the VM
 INIT = "init"
 
-# what it may be: the guests of ours say READY to each host
+# possible reasons: our guests send READY to each host
 _SILENT = "it said nothing in time; a real hyperstart says it to the first host in its life alone, so that each sandbox needs a fresh one"
 
 
 class HyperstartLink:
-    """The owner runs `run` in its nursery; the other methods may be used by any number of tasks."""
+    """The owner runs `run` in its nursery; any number of tasks may call the other methods."""
 
     def __init__(self, dial_control: Dialer, dial_streams: Dialer, limits: Limits) -> None:
         self._dial_control = dial_control
@@ -64,7 +64,7 @@ class HyperstartLink:
         self._streams = HostStreams()
         self._control_stream: trio.abc.Stream | None = None
         self._streams_stream: trio.abc.Stream | None = None
-        # one command in flight, and one frame of the stream channel being written
+        # one command in flight, and one stream frame being written
         self._turn = trio.Lock()
         self._writing = trio.Lock()
         self._ready = trio.Event()
@@ -79,9 +79,9 @@ class HyperstartLink:
         self.version = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep both channels until cancelled; a link that ends is not dialled again: its guest can't be asked twice.
+        """Maintain both channels until cancelled; a link that ends is not redialled: its state can't be recovered.
 
-        Raises (before it has started): AgentUnreachable; AgentProtocolError when what answers is no hyperstart.
+        Raises (before it has started): AgentUnreachable; AgentProtocolError when the peer is no hyperstart.
         """
         try:
             async with open_collapsing_nursery() as nursery:
@@ -92,7 +92,7 @@ class HyperstartLink:
         except TransportError as error:
             raise AgentUnreachable(f"the guest can't be reached: {error}") from error
         except BaseExceptionGroup as group:
-            # both channels name at once who is there instead; one says it
+            # both channels report the same wrong peer; raise one
             named, others = group.split(WrongPeer)
             if named is None or others is not None:
                 raise
@@ -105,7 +105,7 @@ class HyperstartLink:
         seconds = self._limits.guest_start_seconds
         async with await dial_with_backoff(self._dial_control, seconds=seconds) as control:
             self._control_stream = control
-            # at once: what is no hyperstart is told before a second channel is waited for
+            # at once: a wrong peer is detected before waiting for the second channel
             self._nursery.start_soon(self._read_control, control)
             async with await dial_with_backoff(self._dial_streams, seconds=seconds) as streams:
                 self._streams_stream = streams
@@ -123,17 +123,17 @@ class HyperstartLink:
                 await trio.sleep_forever()
 
     async def wait_ended(self) -> str:
-        """Wait until it has ended, after it had begun; why."""
+        """Wait until a started link has ended; returns the reason."""
         await self._ended.wait()
         return self._failure or "it was closed"
 
     async def command(self, code: int, payload: bytes = b"") -> Answered:
-        """One command and its answer. A caller that gives up leaves what was sent to be answered all the same.
+        """Send one command and return its answer. If the caller is cancelled, the answer is still received.
 
         Raises:
-            GuestDied: the link had ended before; nothing was sent.
-            OutcomeUnknown: it ended meanwhile, or the answer took too long, which ends it.
-            InvalidArgument: more than a frame takes.
+            GuestDied: the link had ended; nothing was sent.
+            OutcomeUnknown: it ended meanwhile, or the answer timed out, which ends it.
+            InvalidArgument: too large for a frame.
         """
         answers: list[Answered] = []
         sent = await self._do(partial(self._ask, code, payload, answers), self._control_stream, self._turn)
@@ -165,9 +165,9 @@ class HyperstartLink:
     async def _do(
         self, work: Callable[[trio.abc.Stream], Awaitable[None]], stream: trio.abc.Stream | None, turn: trio.Lock
     ) -> bool:
-        """Do `work` in its turn, in a task of the link's: a caller that gives up need not wait for a guest that hangs.
+        """Run `work` when it is its turn, in the link's own task: a cancelled caller need not wait for a hanging guest.
 
-        Whether it was begun; what the caller no longer wants is not. Raises: what `work` raises; GuestDied.
+        Whether it was started; it is skipped if the caller was cancelled before. Raises: what `work` raises; GuestDied.
         """
         alive, nursery = self._alive(stream), self._nursery
         assert nursery is not None, "a link that lives is run"
@@ -199,7 +199,7 @@ class HyperstartLink:
     # processes
 
     def open_process(self, container: str, name: str, *, terminal: bool) -> RunningProcess:
-        """Sequences and an id for one more; an empty `name` is the container's init."""
+        """Allocate sequences and an id for a process; an empty `name` is the container's init."""
         sequences = self._streams.open(terminal=terminal)
         self._execs += bool(name)
         process = RunningProcess(
@@ -217,7 +217,7 @@ class HyperstartLink:
         return process
 
     def forget(self, process: RunningProcess) -> None:
-        """It never ran, or nobody asks for it any more: what it still writes is dropped."""
+        """It never ran, or nobody reads it any more: its output is dropped."""
         if not process.finished:
             self._control.forget_process()
         process.lose(GuestDied(f"process {process.wire_id!r} of container {process.container!r} was forgotten"))
@@ -228,7 +228,7 @@ class HyperstartLink:
             del self._by_name[process.container, process.wire_id]
 
     async def write(self, process: RunningProcess, data: bytes) -> None:
-        """Input for it in the slices that a guest takes; nothing tells whether it was read. Empty is its end."""
+        """Send input in slices of the guest's size; nothing confirms that it was read. Empty is end of file."""
         await self._do(partial(self._put, process, data), self._streams_stream, self._writing)
 
     async def _put(self, process: RunningProcess, data: bytes, stream: trio.abc.Stream) -> None:
@@ -238,9 +238,9 @@ class HyperstartLink:
             else:
                 self._streams.close_input(process.stdio)
         except LocalProtocolError:
-            # its output has ended meanwhile, and so has it
+            # its output has ended meanwhile, so the process has too
             return
-        # a frame that was begun is ended, or the guest would take the next one's bytes for its rest
+        # complete a partly written frame, or the guest would take the next frame's bytes for its rest
         with trio.move_on_after(self._limits.mutate_seconds) as bound:
             for frame in self._streams.data_to_send():
                 await self._send(stream, frame)
@@ -289,13 +289,13 @@ class HyperstartLink:
                 self._fail(str(self._control.failure))
 
     def _finished(self, container: str, wire_id: str, status: int) -> bool:
-        """Whether that is news of a process of ours."""
+        """Whether this is news of a process of ours."""
         process = self._by_name.get((container, wire_id))
         if process is None or process.finished:
             return False
         process.told_finished(status)
         if wire_id == INIT:
-            # the guest takes the others along, and says 0 of them as well
+            # the guest kills the others too, and reports them with status 0 as well
             for other in self._by_name.values():
                 if other.container == container:
                     other.told_signal(9)
@@ -313,7 +313,7 @@ class HyperstartLink:
                     continue
                 if isinstance(event, Output):
                     process.told_output(event.sequence, event.data)
-                    # the channel is everybody's: one whose reader is slow holds the others back
+                    # the channel is shared: a slow reader of one process blocks the others
                     await process.room(event.sequence)
                 else:
                     process.told_output_end()
@@ -322,7 +322,7 @@ class HyperstartLink:
 
 
 async def _receive(reader: PortionReader) -> bytes:
-    """Empty is the end, however it came. Raises: WrongPeer."""
+    """Empty at the end, for any reason. Raises: WrongPeer."""
     try:
         return await reader.receive()
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:

@@ -1,7 +1,7 @@
-"""What the host knows of the containers in one hyperstart guest, which tells nothing when it is asked.
+"""The host's record of the containers in one hyperstart guest, which can't be queried.
 
-For the agent: the guest creates and starts with one command, so a container that waits to be started is here alone. Also
-the bodies of the two commands that run something. Not for channels: `link`.
+The guest creates and starts with one command, so a container that waits for its start exists only here. Also
+the bodies of the two commands that run something.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Pod", "PodContainer", "check_spec", "container_body", "exec_body", "refusal_text"]
 
-# of what a guest says of its refusal; its own texts are half as long
+# a guest's refusal text; its own are half as long
 REFUSAL_LENGTH = 80
 
 
 class PodContainer:
-    """One container; `init` is there once it was started, `never_ran` when it was killed before that.
+    """One container; `init` is set once it was started, `never_ran` when it was killed before that.
 
-    `users`: of its root as it was at the create; None: the guest looks them up.
+    `users`: from its root at create; None: the guest looks them up.
     """
 
     def __init__(self, name: str, spec: ContainerSpec, rootfs: str, users: UserTable | None = None) -> None:
@@ -43,13 +43,13 @@ class PodContainer:
         self.users = users
         self.starting = False
         self.never_ran: ExitStatus | None = None
-        # by the caller's name of each; an init has its container's
+        # by the caller's name; an init has its container's
         self.processes: dict[str, RunningProcess] = {}
         # its init runs, or never will
         self.decided = trio.Event()
 
     def fitted(self, process: ProcessSpec) -> ProcessSpec:
-        """With its user as the guest is told of it. Raises: InvalidArgument, its field `process.user`."""
+        """The spec with its user in the guest's form. Raises: InvalidArgument, its field `process.user`."""
         return process if self.users is None else replace(process, user=numeric_user(process.user, self.users))
 
     @property
@@ -59,14 +59,14 @@ class PodContainer:
 
     @property
     def state(self) -> ContainerState:
-        """As the guest's events tell."""
+        """Derived from the guest's events."""
         if self.never_ran is not None or (self.init is not None and self.init.finished):
             return ContainerState.STOPPED
         return ContainerState.READY if self.init is None else ContainerState.RUNNING
 
 
 class Pod:
-    """All of a guest's containers, for every actor that leases its link."""
+    """All of a guest's containers, shared by the actors that lease its link."""
 
     def __init__(self) -> None:
         self.containers: dict[str, PodContainer] = {}
@@ -79,14 +79,14 @@ class Pod:
         return found
 
     def process(self, container: str, process: str) -> RunningProcess:
-        """One that was started. Raises: NotFound."""
+        """A started process. Raises: NotFound."""
         found = self.container(container).processes.get(process)
         if found is None:
             raise NotFound(f"process {process!r} of container {container!r}: no such process", process=process)
         return found
 
     async def started(self, container: str, process: str) -> RunningProcess | None:
-        """The same, waiting for the start when it is the init; None when it was killed before. Raises: NotFound."""
+        """The same, waiting for the start if it is the init; None if killed before it. Raises: NotFound."""
         found = self.container(container)
         if process == container:
             await found.decided.wait()
@@ -96,7 +96,7 @@ class Pod:
 
 
 def check_spec(container: str, spec: ContainerSpec, rootfs: str, share: str) -> None:
-    """Refuse at the create what the start could not carry. Raises: InvalidArgument, Unsupported."""
+    """Reject at create what start could not carry. Raises: InvalidArgument, Unsupported."""
     if container == "hyperstart":
         raise InvalidArgument("container id 'hyperstart': the guest's own root has that name", field="id")
     if spec.mounts:
@@ -119,7 +119,7 @@ def _image(rootfs: str, share: str) -> tuple[str, str]:
 
 
 def container_body(container: PodContainer, process: RunningProcess, share: str) -> bytes:
-    """NEWCONTAINER's. Raises: InvalidArgument."""
+    """For NEWCONTAINER. Raises: InvalidArgument."""
     image, root = _image(container.rootfs, share)
     return _encoded(
         messages.Container(
@@ -133,7 +133,7 @@ def container_body(container: PodContainer, process: RunningProcess, share: str)
 
 
 def exec_body(process: RunningProcess, spec: ProcessSpec) -> bytes:
-    """EXECCMD's. Raises: InvalidArgument."""
+    """For EXECCMD. Raises: InvalidArgument."""
     return _encoded(messages.Exec(container=process.container, process=_process(process, spec)))
 
 
@@ -161,5 +161,5 @@ def _encoded(body: messages.Container | messages.Exec) -> bytes:
 
 
 def refusal_text(payload: bytes) -> str:
-    """What an ERROR says, a C string, fit for messages; empty for most commands."""
+    """The text of an ERROR, a C string, made printable; empty for most commands."""
     return plain_text(payload.rstrip(b"\0").decode("ascii", "replace"), REFUSAL_LENGTH)

@@ -1,7 +1,7 @@
-"""One process in a hyperstart guest, as what comes over both channels tells: its output, and how it ended.
+"""One process in a hyperstart guest, as seen over both channels: its output, and its end.
 
-For the link, which files bytes and events here, and for the agent, which reads and waits. A guest of this kind reports
-death by a signal as status 0: what may be either is `unknown`. Not for sending anything.
+The link files bytes and events here, the agent reads and waits. A guest reports death by a signal as status 0: an
+ambiguous one is `unknown`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from actors.wire.spec import ExitStatus
 
 __all__ = ["RunningProcess"]
 
-# these end nobody who has no handler for them
+# signals whose default action does not terminate
 _HARMLESS = frozenset({signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH})
 
 
 class _Buffer:
-    """Output that was not read yet; full, it holds the channel back."""
+    """Unread output; backpressure on the channel when full."""
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
@@ -54,7 +54,7 @@ class _Buffer:
 
 
 class RunningProcess:
-    """`wire_id` is its name in the guest; `stderr` is 0 with a terminal. `bound`: of each stream's unread bytes."""
+    """`wire_id` is its id in the guest; `stderr` is 0 with a terminal. `bound`: unread bytes per stream."""
 
     def __init__(self, *, container: str, wire_id: str, terminal: bool, sequences: tuple[int, int], bound: int) -> None:
         self.container = container
@@ -69,27 +69,27 @@ class RunningProcess:
         self._output_ended = False
         self._ended = trio.Event()
         self._finished = trio.Event()
-        # a signal of ours may be ending it, whatever it has written since
+        # a signal of ours may have killed it, as it has written nothing since
         self.signalled = False
 
     @property
     def finished(self) -> bool:
-        """Whether the guest has told its end, or can't any more."""
+        """Whether the guest has reported its end, or can't any more."""
         return self._status is not None or self._failure is not None
 
-    # what the link tells
+    # called by the link
 
     def told_output(self, sequence: int, data: bytes) -> None:
-        """It wrote; so a signal from before did not end it at once."""
+        """It wrote output, so an earlier signal did not kill it at once."""
         self._signal = 0
         self._outputs[sequence].put(data)
 
     async def room(self, sequence: int) -> None:
-        """Wait until more of its output may come."""
+        """Wait until there is room for more output."""
         await self._outputs[sequence].room()
 
     def told_output_end(self) -> None:
-        """Neither output brings more."""
+        """Both outputs have ended."""
         self._output_ended = True
         self._end_outputs()
         self._settle()
@@ -101,13 +101,13 @@ class RunningProcess:
         self._settle()
 
     def told_signal(self, signum: int) -> None:
-        """A signal of ours is on its way to it."""
+        """A signal of ours is being sent to it."""
         if signum not in _HARMLESS and not self.finished:
             self._signal = signum
             self.signalled = True
 
     def lose(self, failure: KatrioError) -> None:
-        """Its end can't be known any more; what was read stays readable."""
+        """Its exit status can't be known any more; received output stays readable."""
         if not self._ended.is_set():
             self._failure = failure
             self._finished.set()
@@ -119,34 +119,34 @@ class RunningProcess:
             output.end()
 
     def _settle(self) -> None:
-        # the channels are two sockets: either may be first, and only both together are the end
+        # two sockets, in any order: the process has ended when both have said so
         if self._status is not None and self._output_ended:
             self._ended.set()
 
-    # what the agent asks
+    # called by the agent
 
     async def read(self, sequence: int, limit: int) -> bytes:
-        """1 to `limit` bytes, waiting for them; empty is the end. Sequence 0 is always at its end."""
+        """Wait for 1 to `limit` bytes; empty at end of file. Sequence 0 is always at end of file."""
         if not sequence:
             await trio.lowlevel.checkpoint()
             return b""
         return await self._outputs[sequence].take(limit)
 
     async def wait_finished(self) -> None:
-        """Wait until the guest has told its end, or can't any more; output may still come."""
+        """Wait until the guest has reported its end, or can't any more; output may still come."""
         await self._finished.wait()
 
     async def wait_ended(self) -> None:
-        """Wait until its end is known, or known to be unknowable."""
+        """Wait until its exit status is known, or can't be known any more."""
         await self._ended.wait()
 
     async def wait(self) -> ExitStatus:
-        """How it ended.
+        """Its exit status.
 
         Raises:
-            OutcomeUnknown: status 0 after a signal of ours (`signal` in the details) and no output since: exit code 0, or
-                killed by it.
-            GuestDied: nobody can tell any more.
+            OutcomeUnknown: status 0 after a signal of ours (`signal` in the details) and no output since: either exit code 0 or
+            death by it.
+            GuestDied: it can't be known any more.
         """
         await self._ended.wait()
         if self._failure is not None:

@@ -1,8 +1,8 @@
-"""A process's user as the numbers that a hyperstart takes for the same user, looked up on this host.
+"""A process's user in the numeric form that a hyperstart resolves to the same user, looked up on this host.
 
-A real one looks for what it is sent, numbers too, in the container's passwd and group, and its init crashes over what it does
-not find there. So nothing is sent that it would not find, nor what it would take for somebody else: a uid that passwd lacks has
-group 0 there, whatever group is sent (hyperstart's `hyper_setup_exec_user`). Not for katrio's own guest, which refuses by name.
+A real one looks up even numbers in the container's passwd and group, and its init crashes if they are
+missing. So nothing is sent that it would not find, or would resolve differently: a uid missing in passwd gets
+group 0, whatever group is sent (hyperstart's `hyper_setup_exec_user`). katrio's own guest gets names.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ __all__ = ["numeric_user"]
 
 
 def numeric_user(user: str, table: UserTable) -> str:
-    """`"uid"`, or `"uid:gid"` where the group is not the one that passwd has for it; "" stays.
+    """`"uid"`, or `"uid:gid"` if the group is not the one in passwd; "" stays.
 
-    Raises: InvalidArgument, its field `process.user`: an unknown name, or who can't be said to such a guest.
+    Raises: InvalidArgument, its field `process.user`: an unknown name, or not expressible for such a guest.
     """
     if not user:
         return user

@@ -1,4 +1,4 @@
-"""The kata agent: the Kata Containers agent API, today's over ttRPC or 1.x's over gRPC; and its calls alone (`client`)."""
+"""The kata agent: the Kata Containers agent API, today's over ttRPC or 1.x's over gRPC; `client` has its raw calls."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The kata agent: the agent interface as calls of the Kata agent API, in either of its dialects.
 
-One object is one actor's connection. It knows where the API departs from the interface (an empty exec id
-means all, an empty write means end of file, replies consume what they carry) and nothing of lifecycles.
-Not for the link itself, nor for dialects: `link` dials and calls.
+One object is one actor's connection. It handles where the API differs from the interface (an empty exec id
+means all, an empty write means end of file, replies consume what they carry) and knows no lifecycle.
+`link` dials and calls.
 """
 
 from __future__ import annotations
@@ -77,13 +77,13 @@ if TYPE_CHECKING:
 
 __all__ = ["KataAgent", "connect_kata", "identify_kata"]
 
-# the kernel's UTS limit; virtcontainers cuts there
+# the kernel's UTS limit; virtcontainers truncates to it
 HOSTNAME_BYTES = 64
-# the type of diagnostic data by which our guest tells a container's state
+# our guest's type of diagnostic data for a container's state
 STATE_DIAGNOSTIC = "katrio.state"
-# ids that name directories of a real agent's own, beside its containers'; it would remove them with the container
+# names of a real agent's own directories, beside its containers'; it would remove them with such a container
 AGENT_DIRECTORIES = frozenset({"image", "sandbox", "shared"})
-# where a Kata agent takes copied files, and nowhere else
+# the only place where a Kata agent accepts copied files
 SHARED_DIRECTORY = "/run/kata-containers/shared/containers"
 _POLLS = {AgentKind.KATA: Polls.SELDOM, AgentKind.KATA_1X: Polls.OFTEN}
 
@@ -100,27 +100,27 @@ class KataAgent(SandboxAgent):
         identity: Identity | None = None,
         asking_seconds: float = ASKING_SECONDS,
     ) -> None:
-        """`identity`: who answers, when that is known; `asking_seconds` bound each question about it."""
+        """`identity`: who answers, if already known; `asking_seconds` bound each request to find out."""
         self._open_link = open_link
         self._kernel_modules = kernel_modules
         self._link = open_link()
-        # its owner has bounds of its own for every call
+        # the actor applies its own time limits to every call
         self._client = KataClient(self._link, timeout=None)
         self._exits = ExitCodes()
         self._identity = identity
         self._asking_seconds = asking_seconds
-        # by container, of an agent that looks nobody up
+        # users by container, for an agent that does not look them up
         self._users: dict[str, UserTable] = {}
-        # its sandbox is of our making, and ours to end
+        # we created its sandbox, so we destroy it
         self._made_sandbox = False
-        # of terminals that begin with another: an init's, until it is started
+        # an init's terminal size, kept until its start: terminals start with another
         self._sizes: dict[str, TerminalSize] = {}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the link; before it says that it has started it asks the agent who it is."""
+        """Maintain the link; identifies the agent before it reports started."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._link.run)
-            # who it is and not whether it serves: what is asked next will tell, and every container has a link of its own
+            # not a health check: later calls show whether it serves, and every container has a link of its own
             if self._identity is None:
                 self._identity = await identify(self._client, seconds=self._asking_seconds)
                 checked_name("agent_version", self._identity.version)
@@ -136,7 +136,7 @@ class KataAgent(SandboxAgent):
         return self._identity
 
     async def has_unified_groups(self) -> bool | None:
-        """Whether its machine has control groups v2, where a Kata agent of today tells."""
+        """Whether its machine has cgroup v2, where today's Kata agent tells."""
         if self.identity.kind is not AgentKind.KATA:
             return None
         return await has_unified_groups(self._client, seconds=self._asking_seconds)
@@ -162,7 +162,7 @@ class KataAgent(SandboxAgent):
         return not self.identity.own
 
     def lease(self) -> KataAgent:
-        """See `actors.agents.base.SandboxAgent`: a link of its own, so that a lost one concerns one actor."""
+        """See `actors.agents.base.SandboxAgent`: a link of its own, so that losing it affects one actor."""
         return KataAgent(self._open_link, self._kernel_modules, self._identity)
 
     async def check(self) -> Checked:
@@ -186,7 +186,7 @@ class KataAgent(SandboxAgent):
     async def create_sandbox(self, sandbox: str, spec: SandboxSpec) -> None:
         self.identity.check_no_sandbox()
         if self.identity.second_sandbox_destroys and self.identity.sandbox is None:
-            # nor does such an agent need one; what is not known to be there is neither made nor ended
+            # such an agent needs none; a sandbox that is not known to exist is neither created nor destroyed
             if spec.hostname or self._kernel_modules:
                 raise Unsupported(
                     f"{self.identity.kind} would not say whether it has a sandbox, and making a second one would remove what "
@@ -218,13 +218,13 @@ class KataAgent(SandboxAgent):
         if container in AGENT_DIRECTORIES and not self.keeps_output_after_wait:
             raise InvalidArgument(f"container id {container!r}: a Kata agent has a directory of that name", field="id")
         if not self.identity.own:
-            # before it has the root: a container can't change afterwards who a name is
+            # before the agent gets the root: later the container could change who a user name is
             self._users[container] = read_user_table(rootfs)
         with named_as_asked("spec"):
             user = self._user(container, spec.process)
             request = api.CreateContainerRequest(
                 container_id=container,
-                # 1.x took it for the init's id; today's agent ignores it
+                # 1.x takes it for the init's id; today's agent ignores it
                 exec_id=container,
                 string_user=string_user(spec.process) if self.identity.own else None,
                 OCI=oci_spec(spec, rootfs, user),
@@ -234,16 +234,16 @@ class KataAgent(SandboxAgent):
             self._sizes[container] = spec.process.size
 
     async def _first_size(self, container: str, process: str, size: TerminalSize | None) -> None:
-        """No real agent reads the size in a specification, and Kata's own shim sends it as well: a terminal begins with 0x0.
+        """Real agents ignore the size in a specification, so it is sent separately, as by Kata's own shim: terminals start with 0x0.
 
-        A process runs by now, whatever comes of this, and one that has ended needs none.
+        The process already runs, so errors don't matter, and one that has ended needs no size.
         """
         if size is not None and not self.identity.own:
             with suppress(KatrioError):
                 await self.winsize_process(container, process, size)
 
     def _user(self, container: str, spec: ProcessSpec) -> ResolvedUser | None:
-        """The numbers of its user, for an agent that looks no names up. Raises: InvalidArgument."""
+        """Its numeric user ids, for an agent that looks no names up. Raises: InvalidArgument."""
         if self.identity.own or not spec.user:
             return None
         return self._users.get(container, UserTable(missing="the container was made over another link")).resolve(
@@ -282,7 +282,7 @@ class KataAgent(SandboxAgent):
             raise NotFound(f"process {process!r} has ended: {error.message}", process=process) from None
 
     async def kill_all(self, container: str) -> None:
-        # only SIGKILL with an empty id means all for today's agent (kata-containers #13152)
+        # for today's agent only SIGKILL with an empty id means all (kata-containers #13152)
         request = api.SignalProcessRequest(container_id=container, exec_id="", signal=signal.SIGKILL)
         try:
             with self._exits.killing(container, None):
@@ -300,7 +300,7 @@ class KataAgent(SandboxAgent):
         except AgentError as error:
             if error.details.get("status") != StatusCode.UNAVAILABLE.name:
                 raise
-            # today's agent has this one code for a process without a terminal and for none at all
+            # today's agent uses one code for a process without a terminal and for a missing process
             if "no tty" in error.message:
                 raise InvalidTransition(f"winsize: process {process!r} has no terminal", verb="winsize") from None
             raise NotFound(f"winsize: process {process!r}: {error.message}", process=process) from None
@@ -351,7 +351,7 @@ class KataAgent(SandboxAgent):
         try:
             told = (await self._client.call(request)).data
         except (InvalidArgument, Unsupported):
-            # a real agent knows one type of diagnostic data, the termination log
+            # a real agent has one type of diagnostic data, the termination log
             return None
         try:
             return ContainerState(told)
@@ -374,7 +374,7 @@ class KataAgent(SandboxAgent):
         return (await self._list(container, "table", args)).decode("utf-8", "replace")
 
     async def _list(self, container: str, form: str, args: tuple[str, ...]) -> bytes:
-        # of the 1.x API: today's agent answers UNIMPLEMENTED
+        # 1.x only: today's agent answers UNIMPLEMENTED
         request = api.ListProcessesRequest(container_id=container, format=form, args=args)
         return (await self._client.call(request)).process_list
 
@@ -434,7 +434,7 @@ def _plain_routes(routes: net.Routes) -> Routes:
 
 
 def connect_kata(channels: Channels, limits: Limits, config: KataAgentConfig | None = None) -> KataAgent:
-    """The factory that the agents table names."""
+    """The factory in the agents table."""
     config = config or KataAgentConfig()
     if config.dial_timeout:
         limits = replace(limits, guest_start_seconds=float(config.dial_timeout))
@@ -445,14 +445,14 @@ def connect_kata(channels: Channels, limits: Limits, config: KataAgentConfig | N
 
     modules = (text.split() for text in config.kernel_modules)
     loaded = tuple(api.KernelModule(name, tuple(rest)) for name, *rest in modules)
-    # what an agent that is coming up is given, and no less than a call to one that is up may take
+    # the time for an agent that is starting up, but no less than for a call to a running one
     return KataAgent(open_link, loaded, asking_seconds=max(limits.guest_start_seconds, ASKING_SECONDS))
 
 
 async def identify_kata(
     channels: Channels, limits: Limits, config: KataAgentConfig | None = None
 ) -> tuple[Identity, bool | None]:
-    """Who answers, and whether its machine has control groups v2, where known; over a link that is closed again.
+    """Who answers, and whether its machine has cgroup v2, if known; over a temporary link.
 
     Raises: as `actors.agents.identity.identify`.
     """

@@ -1,7 +1,7 @@
-"""A link that is closed as soon as nothing is asked on it: virtcontainers' LongLiveConn = false.
+"""A link that closes when no call is in progress: virtcontainers' LongLiveConn = false.
 
-There every call closed the client that all shared, and with it the calls of others; here the last call to end does. Not for
-dialling: the link inside dials again for the next call.
+There, every call closed the shared client, aborting concurrent calls; here the last call to end closes it. The
+inner link redials for the next call.
 """
 
 from __future__ import annotations
@@ -39,5 +39,5 @@ class BriefLink:
         finally:
             self._calls -= 1
             if not self._calls:
-                # closing ends in any case; a caller that gave up need not wait for it
+                # closing completes in any case; a cancelled caller need not wait for it
                 await self._link.disconnect()

@@ -1,7 +1,7 @@
-"""What an untrusted agent may not say, though its protocol could carry it: one check for each kind of value.
+"""Validates what an untrusted agent says beyond what its protocol guarantees: one check for each kind of value.
 
-For the kata agent, which calls them on everything that it hands on. Not for sizes of whole replies (`link`), nor
-for the words of its errors (`actors.schemas.status`).
+The kata agent applies them to everything that it passes on. Reply sizes are bounded in `link`, error texts in
+`actors.schemas.status`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["checked_address", "checked_items", "checked_name", "checked_pids", "
 
 T = TypeVar("T")
 
-# the kernel's own bounds
+# the kernel's own limits
 _Pid = Annotated[int, msgspec.Meta(ge=1, le=2**22)]
 
 
 def checked_name(field: str, text: str) -> str:
-    """A name, a version or another word of the agent's. Raises: AgentProtocolError."""
+    """A name, a version or another text of the agent's. Raises: AgentProtocolError."""
     if len(text) > DEFAULT_LIMITS.agent_name_length:
         raise AgentProtocolError(
             f"{field}: the agent sent {len(text)} characters; {DEFAULT_LIMITS.agent_name_length} is the most"
@@ -38,7 +38,7 @@ def checked_name(field: str, text: str) -> str:
 
 
 def checked_items(field: str, items: Sequence[T], most: int) -> Sequence[T]:
-    """As many as there can be. Raises: AgentProtocolError."""
+    """Bound the number of items. Raises: AgentProtocolError."""
     if len(items) > most:
         raise AgentProtocolError(f"{field}: the agent sent {len(items)}; {most} is the most")
     return items

@@ -1,8 +1,8 @@
-"""Every call of the Kata agent API, by its request: a typed struct that names the type of its answer.
+"""Every call of the Kata agent API, by its request: a typed struct that names the type of its response.
 
-For programs that talk to an agent themselves, without the actor system (`open_kata_client`), for `katrio call`, and for the
-kata agent, whose calls are these: there is no other way to an agent. What comes back is what an agent says, decoded and
-bounded in size but not believed: `checks` and `reports` are the agent's. Not for verbs, states or retries.
+For programs that talk to an agent directly, without actors (`open_kata_client`), for `katrio call`, and for the kata
+agent, whose calls all go through it. Responses are decoded and bounded in size, but not validated: see `checks` and
+`reports`. No retries.
 
     async with open_kata_client("unix:///run/agent.sock") as client:
         details = await client.call(GuestDetailsRequest())
@@ -43,29 +43,29 @@ R = TypeVar("R", bound="msgspec.Struct")
 
 
 class KataClient:
-    """The calls over one link; share it between tasks as you like.
+    """The calls over one link; tasks may share it.
 
-    Besides what an agent's own status stands for (`actors.schemas.status`: NotFound, Unsupported ...) every call may raise:
-        InvalidArgument: a value that its field can't carry, or a request that is too large; nothing was sent.
-        AgentUnreachable: the link is down and did not come back in time; nothing was sent.
-        OutcomeUnknown: a call that changes something was sent, and its time ran out or the link broke.
-        Expired: the time of one that changes nothing ran out.
-        AgentProtocolError: the agent broke its protocol.
-    Calls that change nothing tell the agent how much time is left; the others run to their own end in the guest.
+    Besides the error for the agent's own status (`actors.schemas.status`: NotFound, Unsupported ...) every call may raise:
+        InvalidArgument: a value that its field can't carry, or too large a request; nothing was sent.
+        AgentUnreachable: the link is down and was not restored in time; nothing was sent.
+        OutcomeUnknown: a call that changes something was sent, and timed out or lost the link.
+        Expired: a call that changes nothing timed out.
+        AgentProtocolError: the agent violated its protocol.
+    Calls that change nothing pass the remaining time to the agent; the others run to completion in the guest.
     """
 
     def __init__(self, link: RpcLink, *, timeout: float | None, waits_timeout: float | None = None) -> None:
-        """`timeout` bounds each call, in seconds, `waits_timeout` those that wait for something to happen; None: for ever."""
+        """`timeout` bounds each call, in seconds, `waits_timeout` those that wait for an event; None: no limit."""
         self._link = link
         self._timeout = timeout
         self._waits_timeout = waits_timeout
 
     def within(self, timeout: float | None) -> KataClient:
-        """The same link with another bound for every call, also for those that wait."""
+        """The same link with another time limit for every call, including those that wait."""
         return KataClient(self._link, timeout=timeout, waits_timeout=timeout)
 
     async def call(self, request: Request[R]) -> R:
-        """Make the call that `request` is the request of; its answer, of the type that the request's type names."""
+        """Make the call that `request` belongs to; returns its response, whose type the request's type names."""
         rpc = rpc_of(request)
         seconds = self._waits_timeout if rpc.method in WAITING else self._timeout
         reply = await (self._link.call(rpc, request) if seconds is None else self._bounded(rpc, request, seconds))
@@ -90,20 +90,20 @@ async def open_kata_client(
     limits: Limits = DEFAULT_LIMITS,
     told: Told | None = None,
 ) -> AsyncGenerator[KataClient]:
-    """Dial a Kata agent, and keep the link for as long as the block lasts; a broken one is dialled again.
+    """Dial a Kata agent, and maintain the link during the block; a broken one is redialled.
 
-    Hides a nursery: one error of the body stays one plain error. The agent is left as it is at the end.
+    Hides a nursery: an exception of the body is not wrapped in a group. The agent itself is not affected by closing.
 
     Args:
-        address: where it listens, as `unix:///path`; docs/addresses.md has every form.
+        address: where it listens, as `unix:///path`; docs/addresses.md lists every form.
         dialect: today's, or that of Kata 1.x.
-        timeout: how long a call may take, in seconds; None for ever. Calls that wait for something to happen are not bound by it:
-            output, input, an exit, an OOM kill; `client.within(timeout)` bounds those.
-        limits: `guest_start_seconds` is how long nobody may answer, `reconnect_seconds` the same for a link that broke.
-        told: for a person who waits: is told once that nobody answers yet. A path where nobody listens is refused at once then.
+        timeout: time limit of a call, in seconds; None for no limit. Not for calls that wait for an event:
+        output, input, an exit, an OOM kill; `client.within(timeout)` bounds those.
+        limits: `guest_start_seconds` bounds the first dial, `reconnect_seconds` redialling a broken link.
+        told: for interactive use: called once if nobody answers yet. A path without a listener is then refused at once.
 
     Raises:
-        InvalidArgument: no such address can be.
+        InvalidArgument: not a valid address.
         AgentUnreachable: nobody answers there.
     """
     try:

@@ -1,7 +1,7 @@
-"""The kata agent's configuration: virtcontainers' KataAgentConfig as far as it concerns an agent, and its dialect.
+"""The kata agent's configuration: the agent's part of virtcontainers' KataAgentConfig, and its dialect.
 
-For whoever opens a system with that agent. What configured a VM's kernel is refused with the reason, as no VM is booted
-here. Not for decoding (`actors.agents.settings`).
+Settings of a VM's kernel are refused with the reason, as no VM is booted here. Decoding is in
+`actors.agents.settings`.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ _VSOCKS = ("vsock", "hvsock")
 
 
 class KataAgentConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """All may be left out: a guest of ours is started then, and each actor keeps its link."""
+    """All fields are optional: without them our own guest is started, and each actor keeps its link."""
 
-    # False: a link on which nothing is asked is closed, and dialled again for the next call
+    # False: a link is closed when no call is in progress, and redialled for the next one
     long_live_conn: bool = msgspec.field(name="LongLiveConn", default=True)
-    # whether the address is one of vsock (or hybrid vsock); None takes either
+    # whether the address is a vsock or hybrid vsock one; None accepts either
     use_vsock: bool | None = msgspec.field(name="UseVSock", default=None)
-    # "name parameter ..." of each module that the guest is to load for a sandbox
+    # "name parameter ..." of each kernel module that the guest should load for a sandbox
     kernel_modules: tuple[str, ...] = msgspec.field(name="KernelModules", default=())
-    # seconds until a guest must have answered; 0: the limits' own (30)
+    # seconds within which a guest must answer; 0: the limits' default (30)
     dial_timeout: int = msgspec.field(name="DialTimeout", default=0)
     dialect: Dialect = msgspec.field(name="Dialect", default=Dialect.TTRPC)
-    # where an agent listens that runs already
+    # address of an agent that already runs
     address: str = msgspec.field(name="Address", default="")
 
     def agent_address(self) -> Address | None:
-        """None: a guest of ours. Raises: InvalidArgument, naming the key."""
+        """None: start our own guest. Raises: InvalidArgument, naming the key."""
         if not 0 <= self.dial_timeout <= 3600:
             raise InvalidArgument(f"DialTimeout {self.dial_timeout}: expected 0 to 3600 seconds", field="DialTimeout")
         if any(not module.split() for module in self.kernel_modules):

@@ -1,6 +1,6 @@
-"""What a link needs to know of a dialect, in one table; the only place where one is chosen.
+"""What a link must know of a dialect: one table, and the only place where one is chosen.
 
-For whoever opens a link to a kata agent. Not for numbers of fields: `actors.schemas`.
+Field numbers are in `actors.schemas`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class DialectSpec(NamedTuple):
     """One row.
 
     Attributes:
-        peer: who is expected at an address that a person named.
+        peer: the expected peer at a user's address.
         client: makes the client that carries its calls over a stream.
-        end_of_stream: the code and the text of a failure by which its agents answer a read at a stream's end; None when
-            they answer with no bytes.
+        end_of_stream: code and text of the error with which its agents answer a read at end of file; None if
+        they answer with no bytes.
     """
 
     dialect: Dialect
@@ -40,7 +40,7 @@ class DialectSpec(NamedTuple):
 
 
 def _grpc_client(stream: trio.abc.Stream) -> CallClient:
-    """It needs h2, which is imported for who speaks it."""
+    """h2 is imported only when gRPC is used."""
     from transports.grpc.client import GrpcClient
 
     return GrpcClient(stream)

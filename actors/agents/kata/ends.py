@@ -1,14 +1,14 @@
-"""How a process's end is asked of a real agent while others hold its output, and the words by which agents say that it has ended.
+"""How to ask a real agent for a process's end while others hold its output, and its error texts for an ended process.
 
-For the kata agent. With the answer to a wait a real agent closes a process's streams and forgets it, so that its host reads all
-output before it waits; a child that holds the output would make that last for ever. What else tells an end:
+A real agent closes a process's streams and forgets it with its answer to a wait, so its host must read all
+output before waiting; a child that holds the output open would delay that for ever. Other ways to detect an end:
 
-- 1.x's agent refuses signal 0, which reaches nobody, to what has ended.
-- Today's agent answers every signal alike. It is asked to wait over a link of its own, which is cut when calls that take the same
-  lock behind it have been answered: a waiter whose link is cut loses nothing. A process that ends within these few hundred
-  microseconds loses what it printed meanwhile, and its code if the answer was on its way.
+- 1.x's agent refuses signal 0, which has no effect, for an ended process.
+- Today's agent answers every signal alike. It is asked to wait over a separate link, which is cut when calls queued behind it on
+the agent's lock have been answered: a waiter whose link is cut loses nothing. A process that ends within these few
+hundred microseconds loses output written meanwhile, and its exit code if the answer was in flight.
 
-Not for when to ask (`actors.container.process`), nor for what a code means (`exits`).
+When to ask is decided in `actors.container.process`; exit codes are in `exits`.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 
 __all__ = ["poll_by_signal", "poll_by_wait", "says_ended", "until_it_ends"]
 
-# the kernel's ESRCH as Go, Rust and C say it; Go's os package; libcontainer
+# the kernel's ESRCH as worded by Go, Rust and C; Go's os package; libcontainer
 _ENDED = ("no such process", "esrch", "process already finished", "process already done", "container not running")
-# an id that an agent could have, and none has
+# a valid id that no container has
 _NOBODY = "katrio-nobody"
-# a wait that is answered has taken the lock twice, and its answer goes out after that
+# an answered wait has taken the lock twice, and its answer goes out after that
 _TURNS = 3
-# what has ended printed the last of its output before that, and reads of it are under way
+# an ended process wrote its last output before this, and reads of it are in progress
 _LAST_OUTPUT_SECONDS = 0.2
-# an agent that ends with its sandbox has by then, and how often it is looked at
+# an agent that exits with its sandbox has exited by then, and the polling interval
 _ENDING_SECONDS = 1.0
 _LOOK_SECONDS = 0.02
 
 
 def says_ended(error: KatrioError) -> bool:
-    """Whether an agent refuses because a process has ended: there is no code for that."""
+    """Whether an agent's refusal means that a process has ended: there is no code for that."""
     return any(word in error.message.lower() for word in _ENDED)
 
 
 async def poll_by_wait(client: KataClient, request: api.WaitProcessRequest) -> int | None:
-    """What a wait tells within a few turns of the agent's lock; `client`'s link must be cut after it. Raises: KatrioError."""
+    """The result of a wait within a few turns of the agent's lock; `client`'s link must be cut after it. Raises: KatrioError."""
     told: list[int] = []
 
     async def wait() -> None:
-        # one that is refused is none that ended; the host's own wait is told why
+        # a refused poll does not mean an end; the host's own wait gets the reason
         with suppress(KatrioError):
             told.append((await client.call(request)).status)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
-        # its request goes out first
+        # let its request go out first
         await trio.lowlevel.checkpoint()
         for _ in range(_TURNS):
             try:
@@ -69,7 +69,7 @@ async def poll_by_wait(client: KataClient, request: api.WaitProcessRequest) -> i
 
 
 async def poll_by_signal(client: KataClient, request: api.WaitProcessRequest) -> int | None:
-    """What a wait tells, of a process that can't be signalled any more. Raises: KatrioError."""
+    """The result of a wait, if the process can't be signalled any more. Raises: KatrioError."""
     signalling = api.SignalProcessRequest(container_id=request.container_id, exec_id=request.exec_id, signal=0)
     try:
         await client.call(signalling)
@@ -83,7 +83,7 @@ async def poll_by_signal(client: KataClient, request: api.WaitProcessRequest) ->
 
 
 async def until_it_ends(client: KataClient) -> None:
-    """Wait until an agent that ends with its sandbox has, and no longer than that takes: whoever dialled it now would be cut off."""
+    """Wait until an agent that exits with its sandbox has exited, for a bounded time: a new link to it would be cut off."""
     with trio.move_on_after(_ENDING_SECONDS):
         while True:
             try:

@@ -1,8 +1,8 @@
-"""Exit codes as all of our callers know them, from agents that tell them in another way.
+"""Normalises exit codes of agents that report death by a signal differently.
 
-For the kata agent. Kata's agents in Rust told N for a process that signal N ended, until kata-containers #13241 made
-it 128 + N as everywhere else. Told by such an agent, N may as well be what the process chose to exit with; it is taken
-for a signal only where no process could have chosen: it was SIGKILL, and we had sent it. Not for other words of an agent.
+Kata's Rust agents reported N for a process that signal N killed, until kata-containers #13241 made
+it 128 + N as everywhere else. From such an agent, N may also be the process's own exit code; it is taken
+for a signal only where that is certain: SIGKILL, which we had sent.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
 __all__ = ["ExitCodes"]
 
 _RELEASE = re.compile(r"(\d{1,4})\.(\d{1,4})\b")
-# the agents of 1.x are Go's, and 4.1 is known to have the change; where in between it came in does not matter, as
-# one that tells 128 + N never tells a bare 9 for what SIGKILL ended
+# 1.x agents are Go, and 4.1 is known to have the change; the exact version in between does not matter, as
+# an agent that reports 128 + N never reports a bare 9 for SIGKILL
 _FIRST_IN_RUST = (2, 0)
 _SIGNALS_TOLD_SINCE = (4, 1)
 _SIGNAL_BASE = 128
 
 
 class ExitCodes:
-    """What one agent, of the version that it says, tells of ends."""
+    """Exit codes as one agent, of a given version, reports them."""
 
     def __init__(self) -> None:
         self._bare = False
         self._killed: dict[str, dict[str | None, None]] = {}
 
     def told_by(self, version: str) -> None:
-        """Which agent it is; a version that is no release's is trusted with 128 + N."""
+        """Set the agent's version; one that is no release is assumed to report 128 + N."""
         found = _RELEASE.match(version)
         release = (int(found[1]), int(found[2])) if found else None
         self._bare = release is not None and _FIRST_IN_RUST <= release < _SIGNALS_TOLD_SINCE
 
     @contextmanager
     def killing(self, container: str, process: str | None) -> Generator[None]:
-        """SIGKILL is being sent to it, or with None to all of the container; what was refused has killed nobody."""
+        """Within the block SIGKILL is sent to it, or with None to the whole container; a refused one does not count."""
         if not self._bare:
             yield
             return
         killed = self._killed.setdefault(container, {})
         before = process in killed
-        # noted before it is sent: the answer to a wait may overtake the answer to this
+        # recorded before it is sent: a wait's answer may arrive before this one's
         killed[process] = None
         try:
             yield
@@ -56,11 +56,11 @@ class ExitCodes:
             raise
 
     def forget(self, container: str) -> None:
-        """It is removed; its id may come again."""
+        """The container is removed; its id may be reused."""
         self._killed.pop(container, None)
 
     def code(self, container: str, process: str, told: int) -> int:
-        """The code that everybody means, for what the agent told of a process's end."""
+        """The usual exit code for the one that the agent reported."""
         killed = self._killed.get(container, {})
         if told == signal.SIGKILL and (process in killed or None in killed):
             return _SIGNAL_BASE + told

@@ -1,7 +1,7 @@
-"""One actor's link to a kata agent, in either dialect: dials, calls, and dials again when it breaks.
+"""One actor's link to a kata agent, in either dialect: dials, calls, and redials when broken.
 
-For the kata agent. It decides what a broken link means for a call: nothing was sent, or the outcome is
-unknown. It never repeats a call. Not for what a call says: `agent` has the verbs.
+Decides what a broken link means for a call: nothing was sent, or the outcome is unknown. It never retries
+a call. The calls are in `agent`.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
 
 __all__ = ["open_rpc_link"]
 
-# their replies carry bytes, which do not grow, and as many as were asked for
+# replies of raw bytes, at most as many as requested
 _BULK = frozenset({"ReadStdout", "ReadStderr"})
 
 
 def open_rpc_link(dialer: Dialer, limits: Limits, dialect: Dialect = Dialect.TTRPC) -> RpcLink:
-    """A link that speaks the dialect; nothing is dialled before it runs."""
+    """A link that speaks the dialect; nothing is dialled before `run`."""
     return _DialledLink(dialer, limits, DIALECTS[dialect])
 
 
@@ -66,7 +66,7 @@ class _DialledLink:
         self._limits = limits
         self._client: AsyncValue[CallClient | None] = AsyncValue(None)
         self._down = AgentUnreachable("the agent was not dialled yet")
-        # unset while nobody needs a link that was closed on purpose
+        # unset while a deliberately closed link is not needed
         self._needed, self._closed = trio.Event(), False
         self._needed.set()
 
@@ -83,11 +83,11 @@ class _DialledLink:
             await self._use(stream, task_status)
             task_status = trio.TASK_STATUS_IGNORED
             if self._closed:
-                # by us: whoever needs it next need not wait
+                # closed by us: the next call need not wait
                 self._closed = False
                 stream = await self._dial_again()
                 continue
-            # an agent that takes every link and closes it would have us dial in a busy loop
+            # avoids a busy loop if an agent accepts every link and closes it
             await trio.sleep(pause)
             lived = trio.current_time() - began
             if lived > self._limits.reconnect_seconds:
@@ -178,12 +178,12 @@ class _DialledLink:
 
 
 def _alive(client: CallClient | None) -> bool:
-    # one that has ended stays for the moment in which its task notices
+    # an ended one stays set until its task notices
     return client is not None and client.accepting
 
 
 def _budget_nano() -> int:
     left = trio.current_effective_deadline() - trio.current_time()
-    # of a scope that is cancelled already it is minus infinity. Rounded up: the caller's own clock ends the call, never an
+    # of a cancelled scope it is minus infinity. Rounded up: the caller's own clock ends the call, never an
     # agent that is a nanosecond early
     return 0 if left == math.inf else int(max(left, 0.0) * 1e9) + 1

@@ -1,7 +1,7 @@
-"""From what a Kata agent tells to the plain values of the agent interface, and back where a verb sends them.
+"""Converts a Kata agent's responses to the plain values of the agent interface, and back where a verb sends them.
 
-For the kata agent. Every field is what an untrusted guest says: sizes are bounded by the frame that carried them, and
-what can't be read is a protocol error. Not for limits and specifications: `spec`.
+Every field comes from an untrusted guest: sizes are bounded by the frame, and unreadable values are protocol errors.
+Limits and specifications are in `spec`.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ __all__ = [
     "plain_route",
 ]
 
-# the agent's own names for block devices: today's driver names, and 1.x's
+# agents' names of block device handlers: today's driver names, and 1.x's
 _BLOCK_HANDLERS = frozenset({"blk", "mmioblk", "blk-ccw", "scsi", "nvdimm"})
 
 
 def guest_details(response: GuestDetailsResponse) -> GuestDetails:
-    """What GetGuestDetails answered. Raises: AgentProtocolError."""
+    """From GetGuestDetails. Raises: AgentProtocolError."""
     agent = response.agent_details
     if agent is None:
         raise AgentProtocolError("GetGuestDetails: the agent's own details are missing")
@@ -74,7 +74,7 @@ def _names(field: str, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def capabilities(details: GuestDetails) -> Capabilities:
-    """What follows from a guest's details; virtcontainers takes block devices for granted, we ask."""
+    """Derived from a guest's details; virtcontainers assumes block devices, we ask."""
     return Capabilities(
         block_devices=not _BLOCK_HANDLERS.isdisjoint((*details.device_handlers, *details.storage_handlers)),
         seccomp=details.seccomp,
@@ -83,7 +83,7 @@ def capabilities(details: GuestDetails) -> Capabilities:
 
 
 def container_stats(response: StatsContainerResponse) -> ContainerStats:
-    """What StatsContainer answered; a part that is missing there is None here. Raises: AgentProtocolError."""
+    """From StatsContainer; a missing part is None. Raises: AgentProtocolError."""
     groups = response.cgroup_stats
     network = tuple(
         NetworkStats(
@@ -169,7 +169,7 @@ def _block_io(groups: CgroupStats) -> tuple[BlockCounter, ...]:
 
 
 def api_interface(interface: Interface) -> net.Interface:
-    """As UpdateInterface carries it."""
+    """For UpdateInterface."""
     return net.Interface(
         device=interface.device,
         name=interface.name or interface.device,
@@ -187,7 +187,7 @@ def api_interface(interface: Interface) -> net.Interface:
 
 
 def plain_interface(interface: net.Interface) -> Interface:
-    """What the agent says of one. Raises: AgentProtocolError."""
+    """From the agent's interface. Raises: AgentProtocolError."""
     return Interface(
         device=checked_name("interface.device", interface.device or interface.name),
         name=checked_name("interface.name", interface.name),
@@ -206,7 +206,7 @@ def _prefix(address: net.IPAddress) -> int:
 
 
 def api_route(route: Route) -> net.Route:
-    """As UpdateRoutes carries it."""
+    """For UpdateRoutes."""
     return net.Route(
         dest=route.destination,
         gateway=route.gateway,
@@ -218,7 +218,7 @@ def api_route(route: Route) -> net.Route:
 
 
 def plain_route(route: net.Route) -> Route:
-    """What the agent says of one. Raises: AgentProtocolError."""
+    """From the agent's route. Raises: AgentProtocolError."""
     return Route(
         destination=checked_name("route.dest", route.dest),
         gateway=checked_name("route.gateway", route.gateway),

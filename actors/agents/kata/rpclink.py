@@ -1,6 +1,6 @@
-"""The port through which calls reach a kata agent, whatever dialect it speaks.
+"""The interface through which calls reach a kata agent, independent of the dialect.
 
-For the kata agent, and for whoever makes raw calls. `link` implements it; `dialects` chooses.
+`link` implements it; `dialects` chooses.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ __all__ = ["RpcLink"]
 
 
 class RpcLink(Protocol):
-    """One actor's link. The owner runs `run` in its nursery; `call` may be used by any number of tasks."""
+    """One actor's link. The owner runs `run` in its nursery; any number of tasks may use `call`."""
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Keep the link until cancelled.
+        """Maintain the link until cancelled.
 
         Raises (before it has started): AgentUnreachable when nobody answers in time.
         """
 
     async def disconnect(self) -> None:
-        """Close the link: calls in flight end at once, and the next one dials again. Idempotent."""
+        """Close the link: calls in flight fail at once, and the next one redials. Idempotent."""
 
     async def call(self, rpc: Rpc, request: msgspec.Struct) -> object:
-        """Make one call; a read-only one tells the guest how much time is left.
+        """Make one call; a read-only one passes the remaining time to the guest.
 
         Raises:
-            AgentUnreachable: the link is down and did not come back in time; nothing was sent.
+            AgentUnreachable: the link is down and was not restored in time; nothing was sent.
             OutcomeUnknown: it broke while a call that changes state was in flight.
-            AgentProtocolError: the agent broke the protocol, or answered what is not the RPC's response.
-            Unsupported: the dialect has no such call, or no such field; nothing was sent.
-            KatrioError: what the agent's status stands for, see `actors.schemas.status`.
+            AgentProtocolError: the agent violated the protocol, or sent another response type.
+            Unsupported: the dialect lacks the call or the field; nothing was sent.
+            KatrioError: the error for the agent's status, see `actors.schemas.status`.
         """
         ...

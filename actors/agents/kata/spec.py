@@ -1,8 +1,8 @@
-"""From a container's plain values to the OCI specification that a Kata agent accepts.
+"""Converts a container's plain values to the OCI specification that a Kata agent accepts.
 
-Written against what the Rust agent insists on (capabilities, namespaces and resources must be there; no pid
-or network namespace, which the agent adds itself). Not for running anything, and not for host paths: the
-guest moves the root to where it wants it.
+Follows what the Rust agent requires (capabilities, namespaces and resources must be present; no pid
+or network namespace, which the agent adds itself). Paths are the guest's: it moves the root to where
+it wants it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 
-# a guest's names of what is wrong, and ours, by which it was asked: below each of OCI's
+# a guest's field names in errors -> the names in our own verbs, below each OCI type
 _ASKED_AS = {
     "args": "process.args",
     "cwd": "process.cwd",
@@ -76,15 +76,15 @@ COPIED_AS = {"file_size": "size", "file_mode": "mode", "dir_mode": "directory_mo
     name: name for name in ("path", "data", "offset", "uid", "gid")
 }
 INTERFACE_AS = {name: f"interface.{name}" for name in ("addresses", "name", "mtu", "hardware_address")}
-# what stands around a process or resources in a request
+# prefixes of a process or resources in a request
 _AROUND = re.compile(r"\A(OCI\.|linux\.|process\.|resources\.)+")
 
 
 @contextmanager
 def named_as_asked(whole: str, names: Mapping[str, str] = _ASKED_AS) -> Generator[None]:
-    """Around a call: an error names the field as its caller knows it, or else `whole`, the argument that was sent.
+    """Around a call: an error names the field as the caller knows it, or else `whole`, the argument.
 
-    What the encoder or an agent calls a field is none of the verb's own names, and no program could do anything with it.
+    Field names of the encoder or the agent are not the verb's, and a program could not use them.
     """
     try:
         yield
@@ -100,10 +100,10 @@ def named_as_asked(whole: str, names: Mapping[str, str] = _ASKED_AS) -> Generato
 
 
 def oci_spec(spec: ContainerSpec, rootfs: str, user: ResolvedUser | None = None) -> Spec:
-    """The whole specification of what was checked (`actors.wire.fields`).
+    """The whole specification, from validated values (`actors.wire.fields`).
 
     Args:
-        rootfs: a directory in the guest's sight.
+        rootfs: a directory path in the guest.
         user: see `oci_process`.
     """
     return Spec(
@@ -121,7 +121,7 @@ def oci_spec(spec: ContainerSpec, rootfs: str, user: ResolvedUser | None = None)
 
 
 def oci_process(spec: ProcessSpec, user: ResolvedUser | None = None) -> Process:
-    """One process of it, as an exec carries it; `user` are the numbers of its user, when an agent looks no names up."""
+    """One process, as an exec carries it; `user` has its numeric ids, for an agent that looks no names up."""
     env = spec.env if "PATH" in spec.env else {"PATH": DEFAULT_PATH, **spec.env}
     numbers = user or ResolvedUser(*(_numeric(spec.user) or (0, 0)))
     return Process(
@@ -137,7 +137,7 @@ def oci_process(spec: ProcessSpec, user: ResolvedUser | None = None) -> Process:
 
 
 def string_user(spec: ProcessSpec) -> StringUser | None:
-    """What the guest looks up in the container's own passwd and group: a name, and a uid that is to have passwd's group.
+    """The user for the guest to look up in the container's passwd and group: a name, or a uid without a group.
 
     None when there is nothing to look up.
     """
@@ -148,7 +148,7 @@ def string_user(spec: ProcessSpec) -> StringUser | None:
 
 
 def _numeric(user: str) -> tuple[int, int] | None:
-    """Uid and gid of `""`, `"uid"` and `"uid:gid"`; None when there is a name in it."""
+    """Uid and gid of `""`, `"uid"` and `"uid:gid"`; None if a name is in it."""
     if not user:
         return 0, 0
     uid, _, gid = user.partition(":")
@@ -163,8 +163,8 @@ def _bind(mount: MountSpec) -> Mount:
 
 
 def oci_resources(resources: ResourceSpec) -> LinuxResources:
-    """Limits, for a create and for an update. On Kata's wire 0 is "leave it as it is", and no limit of ours."""
-    # always sent, even when empty: without it the Rust agent leaves the process out of its cgroup
+    """Limits, for create and update. On Kata's wire 0 means unchanged, which is never one of our limits."""
+    # always sent, even if empty: without it the Rust agent leaves the process out of its cgroup
     return LinuxResources(
         memory=LinuxMemory(
             limit=resources.memory_bytes or 0,

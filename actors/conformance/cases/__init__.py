@@ -1,1 +1,1 @@
-"""The cases, a module for each family; `actors.conformance.catalogue` has them all."""
+"""The cases, one module per family; `actors.conformance.catalogue` lists all."""

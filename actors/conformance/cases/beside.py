@@ -1,4 +1,4 @@
-"""What goes on beside a call that waits, and beside a link that ends: everything that is not theirs."""
+"""A waiting call, and a closed link, must not affect anything else."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def _until_cut(kata: Kata, process: Process, link: RpcLink) -> None:
     try:
         await _wait(kata, process, link, [])
     except KatrioError:
-        # the link was cut: that is what this is about
+        # the link was cut on purpose
         return
 
 
@@ -52,7 +52,7 @@ async def grandchild_holds_output(kata: Kata) -> None:
     seen: list[bytes] = []
 
     async def read() -> None:
-        # begun before the end is told: with that an agent may forget the process
+        # reading starts before the end is reported: after it an agent may forget the process
         seen.append(await process.rest())
 
     async with trio.open_nursery() as nursery:
@@ -90,7 +90,7 @@ async def _read_until_cut(kata: Kata, process: Process, link: RpcLink) -> None:
     try:
         await kata.call("ReadStdout", link=link, container_id=process.container, exec_id=process.id, len=4096)
     except KatrioError:
-        # the link was cut: that is what this is about
+        # the link was cut on purpose
         return
 
 

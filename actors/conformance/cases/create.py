@@ -1,4 +1,4 @@
-"""CreateContainer: what it must take, what it must refuse, and what is left when it fails."""
+"""CreateContainer: what it must accept, what it must refuse, and what a failure leaves behind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def waits_for_start(kata: Kata) -> None:
     container = await kata.create(kata.spec("sh", "-c", "echo began-$((40 + 2)); sleep 100000"))
     check(await container.init.silent(1.0), "no output before the start", "output")
     await container.start()
-    # the read that was given up may have taken the line along: a shell in it is proof as well
+    # the cancelled read may have consumed the line: a shell in it is proof too
     await container.check_alive()
 
 
@@ -137,7 +137,7 @@ async def missing_root(kata: Kata) -> None:
         await kata.create(spec, named=container.id)
         with kata.quick("its start is answered"):
             await container.start()
-    # what was refused at its start alone is still there
+    # a container that is refused only at its start still exists
     await outcome(container.remove())
     await (await kata.create(kata.spec(), named=container.id)).start()
     await container.check_alive()

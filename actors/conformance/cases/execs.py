@@ -1,4 +1,4 @@
-"""ExecProcess: what it runs, and when it must be refused."""
+"""ExecProcess: what it runs, and when it must refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls about the guest itself: what it is, its files, its network, and what it must not be talked into."""
+"""Calls on the guest itself: details, files, network, and requests that it must refuse."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FAMILIES: Mapping[int, int] = {IPFamily.v4: 4, IPFamily.v6: 6}
 
 @contextmanager
 def _optional(method: str) -> Generator[None]:
-    """Around a call that names nothing which could be missing: NOT_FOUND is how a build without it says so."""
+    """Around a call that refers to nothing that could be missing: a build without the call answers NOT_FOUND."""
     try:
         yield
     except NotFound as error:

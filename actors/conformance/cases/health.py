@@ -1,4 +1,4 @@
-"""Whether an agent says who it is and that it serves."""
+"""Version and health check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["CASES"]
 
 CASES = Cases()
 
-# what is refused is refused by then; what is stuck, is stuck
+# any refusal comes within this time; a later answer means stuck
 STUCK_SECONDS = 0.5
 
 

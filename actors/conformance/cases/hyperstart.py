@@ -22,12 +22,12 @@ CASES = Cases(speaks=(AgentProtocol.HYPERSTART,))
 SIGTERM, SIGKILL, SIGUSR1 = 15, 9, 10
 SOON = 8.0
 NOBODY = 99
-# 0 is what a guest of this kind says of a death by a signal
+# the status that such a guest reports for death by a signal
 KILLED = 0
 
 
 async def refused_command(guest: Hyperstart, code: int, body: dict[str, Any] | bytes, what: str) -> bytes:
-    """The payload of its ERROR. Raises: FallsShort when it was done."""
+    """The payload of its ERROR. Raises: FallsShort if it was accepted."""
     payload = body if isinstance(body, bytes) else json.dumps(body).encode()
     answer = await guest.ask(code, payload)
     check(not answer.accepted, f"ERROR to {what}", f"ACK to {command_name(code)}")
@@ -35,7 +35,7 @@ async def refused_command(guest: Hyperstart, code: int, body: dict[str, Any] | b
 
 
 async def ended(process: Process) -> int:
-    """The status as the guest told it, within a bound. Raises: FallsShort."""
+    """The status reported by the guest, within a time limit. Raises: FallsShort."""
     with process.guest.quick("the end of the process is told, and of its output", SOON):
         await process.running.wait_ended()
     try:
@@ -45,7 +45,7 @@ async def ended(process: Process) -> int:
 
 
 def execution(container: Container, **changed: Any) -> dict[str, Any]:
-    """An EXECCMD by hand. Its sequences are nobody's: what is accepted of it is not followed."""
+    """A hand-made EXECCMD. Its sequences are unused: an accepted process is not followed."""
     process = {"id": container.guest.fresh("ex"), "stdio": 10**9 + 1, "stderr": 10**9 + 2, "terminal": False}
     return {"container": container.id, "process": process | {"args": ["true"], "workdir": "/"} | changed}
 
@@ -120,7 +120,7 @@ async def next_sum(guest: Hyperstart) -> None:
     await guest.command(Code.PING, bytes(700))
     await container.kill(SIGKILL)
     with trio.move_on_after(SOON):
-        while tap.told_bytes < tap.sent_bytes:  # the link tells nobody of a NEXT
+        while tap.told_bytes < tap.sent_bytes:  # the link does not report NEXT
             await guest.pass_time(0.02)
     equal(tap.told_bytes, tap.sent_bytes, "bytes told by NEXT are")
 

@@ -1,7 +1,7 @@
-"""What a real hyperstart dies of, and an agent that is better does not: off unless asked for, and last.
+"""Input that crashes a real hyperstart, but not a better agent: run only on request, and last.
 
-A case holds when the guest answers ERROR and goes on. Headers and frames of a wrong length are not here: the one pair of
-channels would be gone for all cases after them, whatever the guest is like.
+A case passes if the guest answers ERROR and continues. Headers and frames of a wrong length are not tested: the single
+pair of channels would be lost for all later cases with any guest.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ async def destroy(guest: Hyperstart) -> None:
     container = await guest.shell("trap 'exit 3' TERM; echo up-$((2 + 2)); while true; do sleep 0.05; done")
     await container.init.until("up-4\n")
     with suppress(OutcomeUnknown):
-        # its answer may be lost with the channel, whose end is as good
+        # its reply may be lost with the channel, whose end is as good
         await guest.command(Code.DESTROYPOD)
     equal(await container.init.wait(), 3, "status")
     guest.agent_ended = True

@@ -50,7 +50,7 @@ async def input_slices(guest: Hyperstart) -> None:
     container = await guest.run()
     process = await container.exec("cat")
     for number in range(40):
-        # nothing else paces a host: what nobody reads in time may be dropped
+        # the protocol has no flow control: input that is not read in time may be dropped
         slice_ = bytes((number,)) * 512
         await process.write(slice_)
         equal(await process.exactly(512), slice_, f"slice {number}")

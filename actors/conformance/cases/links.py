@@ -1,4 +1,4 @@
-"""What several links to one agent have to do with each other: the state is shared, trouble is not."""
+"""Several links to one agent: they share state, but not failures."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def closed(kata: Kata) -> None:
         try:
             await kata.call(method, link=leaving, **names, **fields)
         except KatrioError:
-            # the link was closed: that is what this is about
+            # the link was closed on purpose
             return
 
     async with kata.together() as nursery:
@@ -165,7 +165,7 @@ async def broken_peer(kata: Kata) -> None:
     container = await kata.run()
     for number in range(5):
         stream = await kata.dial()
-        # it may see the first bytes and close: as good
+        # it may close after the first bytes, which is as good
         with suppress(trio.BrokenResourceError):
             await stream.send_all(bytes((number * 37 + index * 91) % 256 for index in range(64)))
         await trio.aclose_forcefully(stream)

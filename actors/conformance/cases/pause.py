@@ -1,4 +1,4 @@
-"""PauseContainer and ResumeContainer: what stands still, what goes on, and what is refused meanwhile."""
+"""PauseContainer and ResumeContainer: what is frozen, what continues, and what is refused meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls that meet: two of a kind at once, an end and a call, a freeze and a kill. Who wins is open; that one wins is not."""
+"""Races: two calls of a kind, an end and a call, a freeze and a kill. Either may win, but exactly one must."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CASES = Cases()
 SIGTERM, SIGKILL = 15, 9
 KILLED = 137
 LOOP = "while true; do sleep 0.1; done"
-# for what ends at once, on an agent that serves many others
+# for calls that return at once, on an agent that is busy with many others
 SOON = 8.0
-# between two calls that meet at the agent in this order
+# delay between two calls that should reach the agent in this order
 AT_ONCE_SECONDS = 0.002
 
 
 def _check_one(kata: Kata, outcomes: list[str], what: str, code: str) -> None:
-    """Exactly one is done. Raises: FallsShort."""
+    """Exactly one succeeds. Raises: FallsShort."""
     equal(outcomes.count(OK), 1, "calls that are done:")
     for each in outcomes:
         if each != OK:
@@ -79,14 +79,14 @@ async def _until_cut(kata: Kata, link: RpcLink, container: str) -> None:
     try:
         await kata.call("CreateContainer", link=link, container_id=container, exec_id=container, OCI=kata.spec())
     except KatrioError:
-        # the link was cut: that is what this is about
+        # the link was cut on purpose
         return
 
 
 async def _made_anew(kata: Kata, container: Container) -> None:
-    """Until what the cut create may have left is gone, and the id could be created."""
+    """Wait until leftovers of the cut create are gone, and the id can be created."""
     again = partial(kata.call, "CreateContainer", container_id=container.id, exec_id=container.id, OCI=kata.spec())
-    while await outcome(container.remove()) == OK or await outcome(again()) != OK:  # an agent tells no one
+    while await outcome(container.remove()) == OK or await outcome(again()) != OK:  # no agent reports when
         await kata.pass_time(0.2)
 
 
@@ -102,7 +102,7 @@ async def exit_meets_kill(kata: Kata) -> None:
     for tenths in (0, 1, 2):
         process = await container.spawn(f"sleep 0.{tenths}; exit 7")
         await kata.pass_time(tenths / 10)
-        # of what has ended it does nothing, and is refused by some
+        # for an ended process it is a no-op, or refused by some
         await outcome(process.signal(SIGKILL))
         code = await process.wait()
         check(code in (7, KILLED), f"exit code 7 or {KILLED}", code)
@@ -194,7 +194,7 @@ async def _pause_meets_exec(kata: Kata, container: Container, *, pause_first: bo
     async with trio.open_nursery() as nursery:
         for ask in (pause, execute) if pause_first else (execute, pause):
             nursery.start_soon(ask)
-            # sent, and as a rule not answered yet
+            # sent, and usually not answered yet
             await kata.pass_time(AT_ONCE_SECONDS)
         await paused.wait()
         with kata.quick("a resume beside the exec is answered"):
@@ -256,7 +256,7 @@ async def kill_all_cut(kata: Kata) -> None:
         nursery.start_soon(_kill_until_cut, kata, link, container.id)
         await kata.pass_time(0.005)
         await link.disconnect()
-    # whether it was sent before the cut is chance: if not, this one is; of what has ended some refuse it
+    # the call may or may not have been sent before the cut: this one certainly is; some refuse it for an ended process
     await outcome(container.kill_all())
     with kata.quick("its end is told", SOON):
         equal(await container.init.wait(), KILLED, "exit code")
@@ -267,7 +267,7 @@ async def _kill_until_cut(kata: Kata, link: RpcLink, container: str) -> None:
     try:
         await kata.call("SignalProcess", link=link, container_id=container, exec_id="", signal=SIGKILL)
     except KatrioError:
-        # the link was cut: that is what this is about
+        # the link was cut on purpose
         return
 
 
@@ -321,7 +321,7 @@ async def stats_meet_kill(kata: Kata) -> None:
             except KatrioError as error:
                 if is_loss(error):
                     raise
-                # it ends meanwhile, or has no counters: the kill is what counts
+                # the container may end meanwhile, or have no counters: only the kill matters
                 await kata.pass_time(0.02)
             await kata.pass_time(0.001)
 

@@ -1,4 +1,4 @@
-"""RemoveContainer: from every state, and what becomes of those that wait."""
+"""RemoveContainer: from every state, and its effect on waiting calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""UpdateContainer, StatsContainer, ListProcesses and GetOOMEvent: limits that bite, and counters that count."""
+"""UpdateContainer, StatsContainer, ListProcesses and GetOOMEvent: limits are enforced, and counters count."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CASES = Cases()
 
 MIB = 1024 * 1024
 GROUPS = ("cgroups",)
-# from a look at a count to the next
+# interval between samples of a counter
 SETTLED_SECONDS = 0.1
 # other cases cause two of them
 MOST_EVENTS = 64
@@ -106,7 +106,7 @@ async def stats_processes(kata: Kata) -> None:
 
 
 async def _settled_pids(container: Container) -> PidsStats:
-    """Once two looks agree: what starts a process may be counted for a while as well. Raises: FallsShort."""
+    """Wait until two samples agree: a runtime's own processes may be counted for a while. Raises: FallsShort."""
     before = -1
     with container.kata.quick("a count of processes that stays"):
         while True:
@@ -121,7 +121,7 @@ async def _settled_pids(container: Container) -> PidsStats:
 
 
 async def _running_cat(container: Container) -> None:
-    """One more process, that runs its own program by now."""
+    """Another process, which has executed its own program."""
     process = await container.exec("cat")
     await process.write(b"up\n")
     await process.until("up\n")
@@ -205,12 +205,12 @@ async def update_bites(kata: Kata) -> None:
 
 
 def _sleeps(number: int) -> str:
-    """A script that starts so many, which live on and hold no output."""
+    """A script that starts that many background processes, which hold no output."""
     return f"i=0; while [ $i -lt {number} ]; do i=$((i+1)); sleep 1000 > /dev/null 2>&1 & done; echo all-$((i * 2))"
 
 
 def _check_short(done: Finished) -> None:
-    """Raises: FallsShort when the shell could start them all."""
+    """Raises: FallsShort if the shell could start them all."""
     check(b"all-" not in done.stdout or bool(done.stderr), "a shell that can't start them all", done)
 
 
@@ -274,7 +274,7 @@ async def update_whole(kata: Kata) -> None:
         with kata.refused("an update with processors 90000-90001", go_on=True):
             await _update(container, memory_bytes=40 * MIB, cpuset_cpus="90000-90001")
     except Unsupported:
-        # a refusal as well: what matters is that nothing was changed
+        # may be refused too: what matters is that nothing was changed
         pass
     equal(_memory(await _stats(container)).limit, 64 * MIB, "limit")
 
@@ -402,12 +402,12 @@ async def oom_told(kata: Kata) -> None:
 
 
 async def listen(kata: Kata, link: RpcLink, seen: list[str]) -> None:
-    """Events that other cases caused are let go by; an agent that tells them without end is not listened to for ever."""
+    """Skip events that other cases caused, up to a bound, in case an agent reports them without end."""
     while True:
         if len(seen) >= MOST_EVENTS:
             raise FallsShort("an event when there is one, after a wait", f"{len(seen)} events, the last {seen[-1]!r}")
         try:
             seen.append((await kata.call("GetOOMEvent", link=link)).container_id)
         except NotFound:
-            # how a Kata agent says that its build has no such call
+            # a Kata agent's answer when its build lacks the call
             raise Unsupported("GetOOMEvent: not supported by this agent") from None

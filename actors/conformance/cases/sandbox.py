@@ -1,4 +1,4 @@
-"""CreateSandbox and DestroySandbox: one sandbox for a guest's life, made once and ended as often as one likes."""
+"""CreateSandbox and DestroySandbox: one sandbox per guest, created once and destroyed idempotently."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CASES"]
 
 CASES = Cases()
 
-# from the answer to a destroy to the end of an agent that ends with its sandbox
+# time for an agent that exits with its sandbox, from its reply to the destroy
 ENDED_SECONDS = 0.5
 
 
@@ -81,7 +81,7 @@ async def destroy(kata: Kata) -> None:
     ends=True,
 )
 async def destroy_meets_create(kata: Kata) -> None:
-    # the create is at the agent before the destroy: one that comes after it is no part of this
+    # the create must reach the agent before the destroy
     for pause in (0.002, 0.01):
         container = kata.container_of(kata.fresh())
         with kata.quick("a create and the destroy that meets it are answered"):
@@ -99,7 +99,7 @@ async def destroy_meets_create(kata: Kata) -> None:
 
 
 async def _create(kata: Kata, name: str) -> None:
-    """Done, or refused; whether the agent has ended, the destroy beside it finds out."""
+    """It succeeds or is refused; whether the agent has ended is detected by the concurrent destroy."""
     try:
         await kata.call("CreateContainer", container_id=name, exec_id=name, OCI=kata.spec())
     except KatrioError as error:
@@ -115,7 +115,7 @@ async def _check_gone(kata: Kata, container: str) -> None:
 
 
 async def _ended_with_sandbox(kata: Kata) -> bool:
-    """Destroy the sandbox; whether the agent ends with it, after its answer or in place of one. Raises: KatrioError."""
+    """Destroy the sandbox; whether the agent exits with it, after its reply or instead of one. Raises: KatrioError."""
     try:
         await kata.call("DestroySandbox")
         await kata.pass_time(ENDED_SECONDS)

@@ -1,4 +1,4 @@
-"""SignalProcess: to whom a signal goes, in every state, and to whom it does not."""
+"""SignalProcess: which processes get a signal, in every state."""
 
 from __future__ import annotations
 

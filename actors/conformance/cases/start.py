@@ -1,4 +1,4 @@
-"""StartContainer: once, and quickly told where it can't be."""
+"""StartContainer: at most once, with a quick error where it is impossible."""
 
 from __future__ import annotations
 

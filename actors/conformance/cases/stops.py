@@ -1,4 +1,4 @@
-"""The way in which virtcontainers stops a container: ask, wait, kill all, wait again, remove."""
+"""virtcontainers' stop sequence: SIGTERM, wait, kill all, wait again, remove."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["CASES"]
 CASES = Cases()
 
 TERM = 15
-# a client waits for ten
+# a real client waits for ten
 GRACE_SECONDS = 1.0
 
 
 async def _stop(kata: Kata, container: Container, *, patient: bool) -> int:
-    """As a client does it, with one wait over all of it: its exit code.
+    """Like a client, with a single wait over the whole sequence; returns the exit code.
 
     Args:
-        patient: the grace lasts until it has ended, however slow it is.
+        patient: the grace period lasts until it has ended, however slow it is.
     """
     codes: list[int] = []
 
@@ -41,7 +41,7 @@ async def _stop(kata: Kata, container: Container, *, patient: bool) -> int:
         else:
             await kata.pass_time(GRACE_SECONDS)
             equal(codes, [], "ends within the grace:")
-        # of what has ended it does nothing, and is refused by some
+        # for an ended process it is a no-op, or refused by some
         await outcome(container.kill_all())
         await kata.comes("its end is told after KILL", codes)
     await container.remove()

@@ -1,4 +1,4 @@
-"""ReadStdout, ReadStderr, WriteStdin and CloseStdin: every byte, in order, up to an end that is told."""
+"""ReadStdout, ReadStderr, WriteStdin and CloseStdin: every byte, in order, up to end of file."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ async def write_after_end(kata: Kata) -> None:
 
 
 async def _taken(writing: Awaitable[int]) -> int:
-    """0 also for a refusal."""
+    """The bytes written; 0 also for a refusal."""
     try:
         return await writing
     except KatrioError as error:

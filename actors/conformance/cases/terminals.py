@@ -77,14 +77,14 @@ async def stderr_on_stdout(kata: Kata) -> None:
         except KatrioError as error:
             if is_loss(error):
                 raise
-            # a refusal is as good: nothing was taken
+            # a refusal is as good: nothing was written
 
     async with kata.together() as nursery:
         nursery.start_soon(stderr)
         await kata.under_way()
         await process.write(b"go\n")
         seen = (await process.rest()).split()
-        # what is on its way to the other reader
+        # time for a message in flight to the other reader
         await kata.pass_time(0.2)
         nursery.cancel_scope.cancel()
     wanted = [word for number in range(1, 21) for word in (f"out-{number}".encode(), f"err-{number}".encode())]

@@ -1,4 +1,4 @@
-"""ttRPC itself: frames in pieces and in heaps, ids, methods and bodies that nobody has, deadlines."""
+"""ttRPC itself: fragmented and coalesced frames, invalid ids, unknown methods, malformed bodies, deadlines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WaitProcess: any number of waiters, early and late, and what they are told."""
+"""WaitProcess: any number of waiters, early and late, and their results."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def again(kata: Kata) -> None:
 async def late(kata: Kata) -> None:
     container = await kata.shell("read line; exit $((6 + 7))")
     process = await container.spawn("exit $((6 + 6))")
-    # an exec that lives when its init ends is killed with it
+    # an exec that is alive when its init ends is killed with it
     await process.rest()
     await container.init.write(b"go\n")
     await kata.pass_time(1.0)
@@ -132,7 +132,7 @@ async def a_waiter_leaves(kata: Kata) -> None:
         try:
             await kata.call("WaitProcess", container_id=container.id, exec_id=process.id, link=leaving)
         except KatrioError:
-            # its link was closed: that is what this is about
+            # its link was closed on purpose
             return
 
     async def wait() -> None:

@@ -1,7 +1,7 @@
-"""The engine port: create, start, exec, freeze, signal, delete, and the streams of each process.
+"""The engine interface: create, start, exec, freeze, signal, delete, and the streams of each process.
 
-For the guest's executor, which has checked states and ids with the model before it calls. Not for
-protocols: an engine is given OCI values and knows nothing of who asked.
+Called by the guest's executor, which has checked states and ids with the model. Engines take OCI values and know no
+protocol or caller.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ class EngineProcess(Protocol):
     def stderr(self) -> trio.abc.ReceiveStream | None: ...
 
     async def wait(self) -> ExitStatus:
-        """Its end, for any number of waiters; at once when it has ended."""
+        """Wait for its exit status, for any number of waiters; returns at once if it has ended."""
         ...
 
     def signal(self, signum: int) -> bool:
-        """Signal this very process (never one that got its pid later); False when it has ended."""
+        """Signal exactly this process (pidfd: never a later one with the same pid); False if it has ended."""
         ...
 
     def handles(self, signum: int) -> bool:
-        """Whether its program catches, ignores or blocks the signal; False before it is started, and when it has ended."""
+        """Whether its program catches, ignores or blocks the signal; False before its start and after its end."""
         ...
 
     def resize(self, size: TerminalSize) -> None:
-        """Set its terminal's size. Raises: InvalidTransition when it has none."""
+        """Set its terminal's size. Raises: InvalidTransition without a terminal."""
 
     async def aclose(self) -> None:
-        """Close our ends of its streams; the process itself is left as it is."""
+        """Close our ends of its streams; the process itself is not affected."""
 
 
 class Engine(Protocol):
-    """What really runs. Calls for one container never overlap; for different ones they may.
+    """Runs containers. Calls for one container never overlap; calls for different ones may.
 
-    Failures are `KatrioError`s: InvalidArgument (a program, user or directory that isn't there: `field` names it),
-    Unsupported, ResourceExhausted, AgentError (the runtime's own text).
+    Failures are `KatrioError`s: InvalidArgument (a missing program, user or directory; `field` names it),
+    Unsupported, ResourceExhausted, AgentError (with the runtime's own text).
     """
 
     @property
@@ -62,66 +62,66 @@ class Engine(Protocol):
         ...
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Background work (reaping) until cancelled. Nothing else may be called before it has started."""
+        """Background work (reaping) until cancelled. Must have started before any other call."""
 
     async def create(self, container: str, spec: Spec) -> EngineProcess:
-        """Make the container, its init waiting to be started. On failure nothing of it is left."""
+        """Create the container, its init waiting to be started. On failure nothing is left behind."""
         ...
 
     async def start(self, container: str) -> None:
-        """Let the init run."""
+        """Start the init's program."""
 
     async def exec(self, container: str, process: Process) -> EngineProcess:
-        """Start one more process in the container."""
+        """Start another process in the container."""
         ...
 
     async def pause(self, container: str) -> None:
-        """Freeze; returns once every process stands still. Raises: Unsupported."""
+        """Freeze; returns once every process is frozen. Raises: Unsupported."""
 
     async def resume(self, container: str) -> None:
         """Thaw."""
 
     async def kill_all(self, container: str) -> None:
-        """SIGKILL to every process of the container, thawing it; returns once none is left."""
+        """SIGKILL every process of the container, thawing it; returns once none is left."""
 
     async def delete(self, container: str) -> None:
-        """Remove what is left of the container: processes, cgroup, mounts, files. Idempotent."""
+        """Remove the container's processes, cgroup, mounts and files. Idempotent."""
 
-    # counts and limits
+    # counters and limits
 
     async def update(self, container: str, resources: LinuxResources) -> None:
-        """Apply limits live. A zero, and what is not named, stays as it is.
+        """Apply limits live. Zero or absent values stay unchanged.
 
         Raises:
             Unsupported: a field that this engine can't apply here (`field` names it); nothing was applied.
-            InvalidArgument: a value that the kernel refuses; what had been applied was taken back.
+            InvalidArgument: a value that the kernel rejects; earlier writes were rolled back.
         """
 
     async def stats(self, container: str) -> CgroupStats:
-        """What the container's control groups count. Raises: Unsupported where there are none, never zeros."""
+        """The counters of the container's cgroups. Raises: Unsupported where there are none; never made-up zeros."""
         ...
 
     async def list_pids(self, container: str) -> tuple[int, ...]:
-        """Its processes, as the guest's pid namespace numbers them, sorted."""
+        """The pids of its processes in the guest's pid namespace, sorted."""
         ...
 
     async def list_table(self, container: str, arguments: tuple[str, ...]) -> str:
-        """What `ps ARGUMENTS` prints, header and the container's rows alone; `-ef` when there are no arguments.
+        """What `ps ARGUMENTS` prints: header and the container's rows only; `-ef` when there are no arguments.
 
-        Raises: InvalidArgument (`field` is `args`: ps refuses them, or prints no PID), Unsupported (no ps here).
+        Raises: InvalidArgument (`field` is `args`: rejected by ps, or no PID column), Unsupported (no ps here).
         """
         ...
 
     async def read_text(self, container: str, path: str, most_bytes: int) -> str:
-        """The beginning of a regular file in the container's root, whose links can't lead out; empty when there is none.
+        """The first bytes of a regular file in the container's rootfs, resolved within it; empty if missing.
 
-        Raises: Unsupported where containers have no root of their own.
+        Raises: Unsupported where containers have no rootfs of their own.
         """
         ...
 
     async def next_oom(self) -> str:
-        """The container of the next OOM kill that was not told yet, waiting for it (for ever, without control groups).
+        """Wait for the next unreported OOM kill; returns its container (waits for ever without cgroups).
 
-        Several kills in one container may be told as one. A cancelled wait loses nothing.
+        Several kills in one container may be reported as one. A cancelled wait loses nothing.
         """
         ...

@@ -1,7 +1,7 @@
-"""What of a client's document a runtime would get wrong, or tell in words of its own, checked before it is called.
+"""Checks, before a runtime is called, for what a runtime would get wrong or report unclearly.
 
-For the OCI engine; each refusal names the client's field. Not for what only a runtime finds out (`refusals`), and not for
-programs (`executables`).
+For the OCI engine; each error names the client's field. Errors that only a runtime can detect are in `refusals`,
+programs in `executables`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _PASSWD, _GROUP = "/etc/passwd", "/etc/group"
 
 
 def checked_process(asked: Document, root: Root, *, mounts: list[Document], most: int) -> Document:
-    """As a runtime gets it: with numbers for its user, up to `most`, and with the variables that each program expects.
+    """The process as the runtime gets it: numeric user ids up to `most`, and the usual environment variables.
 
-    Raises: InvalidArgument: no program, an unknown user, a directory that isn't there (which a runtime would make), or limits
-    that contradict each other.
+    Raises: InvalidArgument: no program, an unknown user, a missing working directory (which a runtime would create), or
+    contradictory limits.
     """
     if not asked.get("args"):
         raise InvalidArgument("the process has no program to run: args is empty", field="args")
@@ -44,7 +44,7 @@ def checked_process(asked: Document, root: Root, *, mounts: list[Document], most
 
 
 def check_mounts(mounts: list[Document]) -> None:
-    """Raises: InvalidArgument: what no two runtimes take alike: a mount on the root itself, and a bind of no absolute path."""
+    """Raises: InvalidArgument for what runtimes treat differently: a mount on the root itself, a bind of a relative path."""
     for mount in mounts:
         destination, source = mount["destination"], mount.get("source") or ""
         if not [part for part in destination.split("/") if part not in ("", ".", "..")]:
@@ -57,11 +57,11 @@ def check_mounts(mounts: list[Document]) -> None:
 
 
 def check_image_users(root: Root) -> None:
-    """For every runtime alike, of a root that nothing has run in. Nothing is opened.
+    """Check user files of a rootfs before anything has run in it, uniformly for every runtime. Opens nothing.
 
     Raises:
-        InvalidArgument: /etc/passwd or /etc/group is there and no regular file, or has over 1 MiB.
-        OSError: the guest has no descriptor left to look with.
+        InvalidArgument: /etc/passwd or /etc/group exists but is no regular file, or is over 1 MiB.
+        OSError: no file descriptor is left.
     """
     path = _odd_user_file(root)
     if path:
@@ -71,9 +71,9 @@ def check_image_users(root: Root) -> None:
 
 
 def check_container_users(container: str, root: Root) -> None:
-    """Before an exec by a runtime that looks each user up, a number too: a pipe would hold it up for ever, a device fill its memory.
+    """Before an exec by a runtime that looks up every user, even a number: a pipe would block it for ever, a device fill its memory.
 
-    Raises: InvalidTransition: the container has made one of its files of users into something else; OSError: as above.
+    Raises: InvalidTransition: the container has replaced a user file by something else; OSError: as above.
     """
     path = _odd_user_file(root)
     if path:
@@ -99,7 +99,7 @@ def _odd_user_file(root: Root) -> str:
 
 
 def _below_a_mount(path: str, mounts: list[Document]) -> bool:
-    """Whether a directory would come with one of the mounts, and so can't be looked up before they are made."""
+    """Whether a directory would come from one of the mounts, and so can't be checked before they are made."""
     parts = Path(path).parts
     for mount in mounts:
         destination = Path(mount["destination"]).parts

@@ -1,7 +1,7 @@
-"""What a container's control groups count, read from their files (0.15 ms; a runtime's own verb takes 7).
+"""A container's cgroup counters, read from their files (0.15 ms; a runtime's own verb takes 7).
 
-For the OCI engine. v1, hybrid and v2 trees. A counter that this machine does not have stays unset, so that a zero is
-always a count of nothing. Not for network devices: those are the sandbox's.
+For the OCI engine. v1, hybrid and v2 trees. A counter that this machine lacks stays unset, so that a zero is
+always a measured zero. Network devices belong to the sandbox.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 
 __all__ = ["read_counters"]
 
-# memory.limit_in_bytes of a group without a limit is the highest multiple of a page; the protocol's field has 64 bits
+# memory.limit_in_bytes without a limit is the highest multiple of the page size; the protocol's field has 64 bits
 _UNLIMITED = 2**64 - 1
 _READ_BYTES = 16 * 1024
 
 
 class _Group:
-    """The files of one controller's directory of one group."""
+    """The files of one controller in one cgroup."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = None if directory is None else str(directory)
 
     def text(self, name: str) -> str:
-        """Empty when there is no such file."""
+        """Empty if the file does not exist."""
         if self._directory is None:
             return ""
-        # by descriptor: two dozen files are read for one look, and a text file object costs five times as much
+        # os.open/read: a sample reads two dozen files, and a text file object costs five times as much
         try:
             descriptor = os.open(f"{self._directory}/{name}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -63,12 +63,12 @@ class _Group:
         return b"".join(parts).decode()
 
     def number(self, name: str, *, unlimited: int = _UNLIMITED) -> int:
-        """0 when there is no such file; `unlimited` for v2's word `max`."""
+        """0 if the file does not exist; `unlimited` for v2's `max`."""
         word = self.text(name).strip()
         return unlimited if word == "max" else int(word or 0)
 
     def table(self, name: str) -> dict[str, int]:
-        """Lines of `key number`."""
+        """Parse lines of `key number`."""
         rows = (line.split() for line in self.text(name).splitlines())
         return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].lstrip("-").isdigit()}
 
@@ -81,7 +81,7 @@ class _Group:
 
 
 def read_counters(layout: CgroupLayout, group: str) -> CgroupStats | None:
-    """One look at every counter of `group`; None when no tree has such a group. Raises: OSError, when no descriptor is left."""
+    """Sample every counter of `group`; None if it exists in no hierarchy. Raises: OSError, when no descriptor is left."""
     found: dict[str, _Group] = {}
     exists = False
     for name in ("cpu", "cpuacct", "memory", "pids", "blkio", "hugetlb"):
@@ -149,7 +149,7 @@ def _memory(files: _Group) -> MemoryStats:
 
 
 def _blkio_entries(text: str) -> tuple[BlkioStatsEntry, ...]:
-    """Lines of `8:0 Read 4096`; the last, `Total 4096`, is nobody's."""
+    """Parse lines of `8:0 Read 4096`; the last, `Total 4096`, belongs to no device."""
     found: list[BlkioStatsEntry] = []
     for line in text.splitlines():
         row = line.split()
@@ -180,7 +180,7 @@ def _hugetlb(files: _Group) -> dict[str, HugetlbStats]:
 
 
 def _unified(files: _Group) -> CgroupStats:
-    """v2: one directory has every controller; times are in microseconds there."""
+    """v2: one directory has all controllers; times there are in microseconds."""
     cpu, memory, events = files.table("cpu.stat"), files.table("memory.stat"), files.table("memory.events")
     return CgroupStats(
         cpu_stats=CpuStats(
@@ -217,7 +217,7 @@ def _unified(files: _Group) -> CgroupStats:
 
 
 def _unified_io(text: str) -> BlkioStats:
-    """Lines of `8:0 rbytes=1 wbytes=2 rios=3 wios=4 ...`."""
+    """Parse lines of `8:0 rbytes=1 wbytes=2 rios=3 wios=4 ...`."""
     kinds: Mapping[str, tuple[str, str]] = {
         "rbytes": ("bytes", "Read"),
         "wbytes": ("bytes", "Write"),

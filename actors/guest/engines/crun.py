@@ -1,12 +1,12 @@
-"""What crun needs that runc does not: control groups of one version, and programs that wait for their terminal's size.
+"""Workarounds for crun: cgroups of one version only, and a race over an exec terminal's size.
 
-It refuses a tree where v2 is mounted beside v1, even when nothing is driven through v2; it is 1.5 to 3 times faster than
-runc otherwise. Not for running it: that is `oci`, for every runtime.
+crun refuses to run where v2 is mounted beside v1, even if v2 has no controllers; otherwise it is 1.5 to 3 times faster
+than runc. Running it is in `oci`, as for every runtime.
 
-In an exec its two halves run at the same time: one makes the terminal and executes the program, the other sets the
-terminal's size and hands it on. The first is meant to wait, but it reads the writing end of its pipe, gets EBADF, and goes on
-(1.8.1, `exec_process_entrypoint`), so that a program often starts in a terminal of 0 by 0. So the kernel holds the
-program's execve(2) until crun has ended, which is after it has set the size. A create has no such race.
+In an exec, two crun processes race: one makes the terminal and executes the program, the other sets the terminal's size
+and sends the master on. The first should wait, but reads the write end of its pipe, gets EBADF and continues (1.8.1,
+`exec_process_entrypoint`), so that programs often start with a terminal of 0 by 0. So the kernel blocks the program's
+execve(2) until crun has exited, which is after it has set the size. A create has no such race.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 __all__ = ["hide_unified", "open_hold"]
 
-# whoever else executes the same file in the container waits as well: a crun that hangs must not hold those for long
+# other executions of the same file in the container are blocked too: limits the harm of a crun that hangs
 _HOLD_SECONDS = 5.0
 
 _NEEDED = ("freezer", "memory", "cpu", "pids", "devices")
 
 
 def hide_unified() -> None:
-    """Unmount v2 from this process's mount namespace, which must be its own, where v1 has the controllers that matter.
+    """Unmount cgroup v2 from this process's own mount namespace, where v1 has the required controllers.
 
     Raises:
-        Unsupported: v1 lacks one of those, or it can't be unmounted.
+        Unsupported: v1 lacks a required controller, or v2 can't be unmounted.
     """
     layout = read_layout()
     if layout.kind is not CgroupKind.HYBRID:
@@ -58,9 +58,9 @@ def hide_unified() -> None:
 
 @asynccontextmanager
 async def open_hold(root: Root, program: str) -> AsyncGenerator[None]:
-    """Nobody begins to execute the file `program` of `root` within the block; for 5 s at most.
+    """Block execve of the file `program` in `root` during the block; for 5 s at most.
 
-    Where the kernel can't do that (before 5.0, or in a container without CAP_SYS_ADMIN), nothing is held.
+    A no-op where the kernel can't (before 5.0, or in a container without CAP_SYS_ADMIN).
 
     Raises: OSError: no descriptor is left.
     """

@@ -1,8 +1,8 @@
-"""Killing a program of ours with all that descends from it, so that nothing of it goes on after its end was told.
+"""Kills a child process with all its descendants, so that none of them runs on after its end is reported.
 
-For `runtime`, whose programs fork halves that may live on in a container. By pidfds, and each process is stopped before its
-children are looked at, so that none is forked behind the look. Not for what has left the tree by its parent's death: of
-a container, its control group has that (`oci`).
+For `runtime`, whose programs fork processes that may live on in a container. Uses pidfds, and stops each process before
+listing its children, so that none is forked unseen. Processes reparented before that are not found: in
+a container, its cgroup has them (`oci`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["kill_tree"]
 
-# a stop takes effect when the process next returns from the kernel; one that can't is killed all the same
+# SIGSTOP takes effect on the next return from the kernel; a process that can't stop is killed all the same
 _LOOKS, _LOOK_SECONDS = 50, 0.002
-# and so does a kill: 1 s
+# the same holds for SIGKILL: 1 s
 _END_LOOKS = 500
 
 
 async def kill_tree(root: int) -> None:
-    """SIGKILL to the child `root` of ours, which must not have been collected, and to its descendants; bounded, 1.1 s."""
+    """SIGKILL our child `root`, which must not have been reaped, and its descendants; bounded, 1.1 s."""
     found: list[ProcessFact] = []
     for _ in range(_LOOKS):
         found = _tree(root)
@@ -39,7 +39,7 @@ async def kill_tree(root: int) -> None:
         await trio.sleep(_LOOK_SECONDS)
     for fact in found:
         signal_exactly(fact, signal.SIGKILL)
-    # whoever looks next must not find what is only about to end
+    # wait until they are gone, so that the caller does not find dying processes
     for _ in range(_END_LOOKS):
         if not any(map(_lives, found)):
             return
@@ -52,7 +52,7 @@ def _lives(fact: ProcessFact) -> bool:
 
 
 def _tree(root: int) -> list[ProcessFact]:
-    """The process and its descendants now, each after its parent."""
+    """The process and its current descendants, each after its parent."""
     first = read_process(root)
     if first is None or first.parent != os.getpid():
         return []

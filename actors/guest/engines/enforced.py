@@ -1,8 +1,8 @@
-"""What each engine does with each field of an OCI specification: one table, by which it refuses what it would ignore.
+"""How each engine handles each field of an OCI specification: one table, by which it refuses what it would ignore.
 
-For the engines, which ask it first in `create` and `exec`. What an engine neither applies nor refuses stands here too, with
-why. Pure. Not for values that are wrong wherever they are applied (`actors.wire.fields`), nor for limits of a control group
-that are changed later (`resources`).
+Engines check it first in `create` and `exec`. A field that an engine neither applies nor refuses is listed too, with
+the reason. Pure. Values that are invalid for any engine are in `actors.wire.fields`, cgroup limits that are changed
+later in `resources`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["ROWS", "Handling", "Row", "refuse_unenforced"]
 
 
 class Handling(StrEnum):
-    """What becomes of a field that was set."""
+    """How a field that is set is handled."""
 
     APPLIED = "applied"
     REFUSED = "refused"
-    # taken and not applied: whoever writes specifications sends it with each, so that a refusal would refuse every container
+    # accepted and not applied: clients set it in every specification, so a refusal would refuse every container
     LEFT = "left"
-    # some values are applied or do no harm, the others refused
+    # some values are applied or harmless, the others refused
     PARTLY = "partly"
 
 

@@ -1,9 +1,9 @@
-"""Whether the kernel would run a program of a container, and why not, before anybody is asked to.
+"""Checks in advance whether the kernel would execute a container's program, and if not, why.
 
-A runtime finds a missing interpreter only when it has become the process: its own words are then the program's error output,
-and its exit code 1 the program's. So a file's first bytes are read here as execve(2) reads them: `#!` and its interpreter,
-ELF and its loader. Certain answers alone: what depends on rights, mounts or registered formats the kernel decides,
-and `process` tells an execve that failed. Not for finding the file in the first place: `rootfs`.
+A runtime finds a missing interpreter only after it has become the process: its error message then looks like the
+program's stderr, and its exit code 1 like the program's. So a file's first bytes are examined here as execve(2) does:
+`#!` and its interpreter, ELF and its loader. Only certain failures are reported: permissions, mounts and registered
+formats are left to the kernel, and `process` detects a failed execve. Finding the file is in `rootfs`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["cannot_run", "check_format"]
 
-# the kernel's own bounds: bytes that it looks at, interpreters of interpreters
+# the kernel's own limits: bytes examined, and nesting of interpreters
 _HEAD_BYTES, _DEPTH = 256, 5
 _PATH_BYTES, _PROGRAM_HEADERS, _PT_INTERP = 4096, 256, 3
 _REGISTERED = Path("/proc/sys/fs/binfmt_misc")
-# machines that a machine of the kind also runs: x86-64 i386, aarch64 arm
+# ELF machines that a machine can also run: x86-64 i386, aarch64 arm
 _ALSO_RUN = {62: 3, 183: 40}
 
 
 def check_format(root: Root, program: str, environment: list[str], cwd: str) -> None:
-    """Of a program that is there. Raises: InvalidArgument (`args`), OSError (no descriptor is left to look with)."""
+    """For an existing program. Raises: InvalidArgument (`args`), OSError (no file descriptor is left)."""
     path = root.find_program(program, environment, cwd)
     reason = "" if path is None else _why_not(root, path, cwd, _DEPTH)
     if reason:
@@ -38,12 +38,12 @@ def check_format(root: Root, program: str, environment: list[str], cwd: str) -> 
 
 
 def cannot_run(program: str, reason: str) -> InvalidArgument:
-    """The one form in which it is told."""
+    """The error for a program that can't be executed; its only form."""
     return InvalidArgument(f"program {program!r}: {reason}", field="args")
 
 
 def _why_not(root: Root, path: str, cwd: str, depth: int) -> str:
-    """Empty when the kernel would run it, or it can't be told."""
+    """Empty if the kernel would run it, or if that can't be determined."""
     try:
         with root.opened(path, os.O_RDONLY | os.O_NONBLOCK) as file:
             head = os.pread(file, _HEAD_BYTES, 0)
@@ -80,7 +80,7 @@ def _why_not_elf(root: Root, file: int, head: bytes, cwd: str) -> str:
 
 
 def _read_elf(file: int, head: bytes) -> tuple[int, str]:
-    """Machine, and the loader's path, empty without one. Raises: struct.error, ValueError."""
+    """The machine, and the loader's path, empty without one. Raises: struct.error, ValueError."""
     if len(head) < 6 or head[4] not in (1, 2):
         raise ValueError("class")
     wide, order = head[4] == 2, "<" if head[5] == 1 else ">"
@@ -111,7 +111,7 @@ def _own_machine() -> int:
 
 
 def _formats_are_registered() -> bool:
-    """Whether somebody has taught the kernel to run other files (binfmt_misc)."""
+    """Whether binfmt_misc has registered formats, by which the kernel runs other files."""
     try:
         return bool(set(os.listdir(_REGISTERED)) - {"register", "status"})
     except OSError as error:

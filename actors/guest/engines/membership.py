@@ -1,9 +1,8 @@
-"""Which processes belong to a container that has no control group.
+"""Which processes belong to a container without a cgroup.
 
-For the plain-process engine. A process belongs by its session, by its parent, by having belonged before, or by the
-mark in its environment; one that changes all four between two looks (a daemon that forks twice, starts a session
-and clears its environment at once) escapes: it runs on as long as its guest has any container, and goes with the last
-of them. Not for containers of a runtime.
+For the plain-process engine. A process belongs by its session, its parent, by having belonged before, or by the marker
+in its environment; one that changes all four between two scans (a double-forking daemon that starts a session and
+clears its environment at once) escapes: it runs until the guest's last container is gone, and is killed then.
 """
 
 from __future__ import annotations
@@ -14,19 +13,19 @@ __all__ = ["Membership"]
 
 
 class Membership:
-    """The processes of one container; each look learns from the last."""
+    """The processes of one container; each scan builds on the last."""
 
     def __init__(self, mark: str) -> None:
-        """`mark` is the value of `CONTAINER_VARIABLE` that its processes were given."""
+        """`mark` is the value of `CONTAINER_VARIABLE` in its processes' environment."""
         self._mark = mark
         self._known: dict[int, int] = {}
 
     def add(self, pid: int) -> None:
-        """A process that the engine has just spawned; its session is its own."""
+        """Add a process just spawned by the engine, a session leader."""
         self._known[pid] = 0
 
     def look(self) -> list[ProcessFact]:
-        """Its live processes now, by pid."""
+        """Scan for its live processes, by pid."""
         facts = every_process()
         sessions = {fact.session for fact in facts if self._is_known(fact)}
         found: dict[int, ProcessFact] = {}

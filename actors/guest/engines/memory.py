@@ -1,7 +1,7 @@
-"""A container's own limit of memory, told as such when it is what killed the half of a runtime that had gone in.
+"""Detects that a runtime failed because its process in the container's cgroup was OOM-killed.
 
-For the OCI engine, as `pids` is. What a container keeps in its files in memory counts as well, so that one may be full though
-none of its processes is big. Not for kills of its own processes: `oom`.
+For the OCI engine, like `pids`. A container's tmpfs files count against its memory limit, so it may be full though
+none of its processes is big. OOM kills of its own processes are in `oom`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["MemoryLimit"]
 
 
 class MemoryLimit:
-    """The OOM kills in one group, from now on; what this machine does not have limits nothing."""
+    """OOM kills in one cgroup since creation; where this machine lacks the counter, no limit is assumed."""
 
     def __init__(self, layout: CgroupLayout, container: str, group: str) -> None:
         hierarchy = layout.controller("memory")
@@ -28,7 +28,7 @@ class MemoryLimit:
         self._kills = self._count()
 
     def blame(self) -> None:
-        """After a runtime failed. Raises: ResourceExhausted when the kernel killed something since."""
+        """Call after a runtime failed. Raises: ResourceExhausted if an OOM kill has happened since creation."""
         if self._count() > self._kills:
             raise ResourceExhausted(
                 f"container {self._container!r}: its limit of memory is reached (what its files in memory take counts), and "
@@ -41,5 +41,5 @@ class MemoryLimit:
             lines = [] if self._file is None else self._file.read_text().splitlines()
         except OSError as error:
             raise_if_exhausted(error)
-            return 0  # no group, or none any more
+            return 0  # the group does not exist (any more)
         return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

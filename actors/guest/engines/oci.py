@@ -1,8 +1,8 @@
-"""Containers by an OCI runtime: runc, crun, or any program with the same verbs.
+"""Containers run by an OCI runtime: runc, crun, or any program with the same commands.
 
-The runtime is called to create, start, exec and delete; freezing, thawing and killing are file writes and
-signals of ours (0.4 ms against 7), and exits come by pidfd. Not for deciding whether a verb may run (the model),
-nor for documents (`oci_config`). Needs root, a freezer, and a working directory that is the guest's own tmpfs.
+The runtime is called only to create, start, exec and delete; freezing, thawing and killing are our own file writes and
+signals (0.4 ms against 7), and exits are seen by pidfd. Whether a verb is allowed is decided in the model;
+documents are made in `oci_config`. Needs root, a freezer, and a working directory that is the guest's own tmpfs.
 """
 
 from __future__ import annotations
@@ -62,26 +62,26 @@ _BUNDLES, _STATE, _CALLS = Path("bundles"), Path("runtime"), Path("calls")
 _FREEZE_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.001
-# what a busy machine needs from a runtime's answer to the program
+# on a busy machine, from the runtime's exit to the program's execve
 _EXECUTED_SECONDS = 2.0
 _PID_CHARACTERS = 20
-# runc refuses others, for kernels of 32 bits
+# runc rejects larger ids, for 32-bit kernels
 _LARGEST_IDS = {"runc": 2**31 - 1}
-# it looks up each user by itself, as a process of the container, and waits for it
+# runtimes that look up each user themselves, as a process of the container, with no time-out
 _LOOKS_USERS_UP = frozenset({"runc"})
 _SIZES_LATE = frozenset({"crun"})
 _REFREEZE_POLLS = 100
 
 
 class _Own(NamedTuple):
-    """What the kernel calls a process that is still the runtime's, and what that executes; seen in inits that wait for their start."""
+    """The runtime's own process in a container: its comm, and its executable; observed in inits that wait for start."""
 
     name: str
     program: str
 
 
 class OciEngine:
-    """See `Engine`. The working directory must not change while it lives."""
+    """See `Engine`. The working directory must not change during its lifetime."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class OciEngine:
         self._oom = OomWatch(layout)
         self._layers = Layers(limits, threads)
         self._inits: dict[str, RealProcess] = {}
-        # by container: what its init is to run
+        # by container: the program of its init
         self._programs: dict[str, str] = {}
         self._own = _Own("", "")
 
@@ -165,7 +165,7 @@ class OciEngine:
                 blame_resources(self._layout, self._group(container), resources)
             raise_as_told(error, container, config)
         try:
-            # through the init, which waits in its root with everything mounted
+            # through the waiting init, whose root has every mount
             self._check_format(Root(f"/proc/{init.reaped.pid}/root"), process)
         except BaseException:
             init.close()
@@ -174,7 +174,7 @@ class OciEngine:
 
     def _check_format(self, root: Root, process: Document) -> None:
         program = process["args"][0]
-        # what a process finds there of itself, nobody else finds
+        # /proc paths differ for each process that looks
         if not program.startswith("/proc/"):
             check_format(root, program, process["env"], process["cwd"])
 
@@ -184,15 +184,15 @@ class OciEngine:
         try:
             await self._runtime.call("start", container)
         except RuntimeFailed:
-            # it ended before it was started, which its exit status tells
+            # if it ended before its start, its exit status says so
             if init.status is None:
                 raise
-        # the runtime has answered when its own program is let go on, and a signal that still finds that one ends it with
-        # a code of the runtime's making (runc's, for SIGTERM: 2)
+        # the runtime returns before its process has executed the program; a signal that still hits that process ends it
+        # with an exit code of the runtime's (runc, SIGTERM: 2)
         await self._until_it_runs(process, self._programs[container])
 
     async def _until_it_runs(self, process: RealProcess, program: str) -> None:
-        """Until it is no more the runtime's. Raises: InvalidArgument (`args`) when the kernel would not execute its program."""
+        """Wait until execve has replaced the runtime. Raises: InvalidArgument (`args`) if the kernel would not execute the program."""
         with trio.move_on_after(_EXECUTED_SECONDS):
             while process.reaped.status is None:
                 if _program_of(process.reaped.pid) not in ("", self._own.program):
@@ -208,7 +208,7 @@ class OciEngine:
             return await self._exec(container, process)
 
     async def _exec(self, container: str, process: Process) -> RealProcess:
-        # seen through the init, so that mounts made at create are there as well
+        # looked up through the init, to see mounts made at create
         root = Root(f"/proc/{self._inits[container].reaped.pid}/root")
         _still_there(container, root)
         if self._name in _LOOKS_USERS_UP:
@@ -233,7 +233,7 @@ class OciEngine:
             if found.killed_early:
                 memory.blame()
         except BaseException:
-            # given up while it was waited for: nobody would know of it
+            # cancelled meanwhile: nobody would know of it
             found.signal(signal.SIGKILL)
             found.close()
             with trio.move_on_after(_KILL_SECONDS, shield=True):
@@ -276,18 +276,18 @@ class OciEngine:
         return RealProcess(reaped, stdio, runtime=self._own.name)
 
     def _until_sized(self, verb: str, process: Document, root: Root) -> AbstractAsyncContextManager[None]:
-        """Within it an exec's program is not executed, where its terminal has no size before its runtime has ended."""
+        """Within the block, hold back the execve of an exec's program whose runtime sizes its terminal too late."""
         if verb != "exec" or self._name not in _SIZES_LATE or not process.get("consoleSize"):
             return nullcontext()
         program = root.find_program(process["args"][0], process["env"], process["cwd"])
         return nullcontext() if program is None else open_hold(root, program)
 
     async def _end_unclaimed(self, container: str) -> None:
-        """After a runtime failed: what it had forked into the container would go on without it, and run, unlisted, the
-        program that was told as failed. A container's own processes never are children of ours: its init adopts them.
+        """After a failed runtime call: a process that it forked into the container would continue unlisted, though its
+        exec was reported as failed. The container's own processes are never our children: its init adopts them.
 
         Raises:
-            AgentError: a process would not go.
+            AgentError: a process could not be killed.
         """
         with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
             while True:
@@ -304,9 +304,9 @@ class OciEngine:
         )
 
     def _adopt(self, verb: str, pid_file: Path) -> Reaped:
-        """The process that the runtime has left to us, which runs: by the reserve, or it would run unknown.
+        """Start watching the process that the runtime left us; uses the descriptor reserve, or it would run unknown.
 
-        Raises: RuntimeFailed (it named none), OSError (not even that was left).
+        Raises: RuntimeFailed (no pid file), OSError (even the reserve is used up).
         """
         with self._descriptors.reserve():
             try:
@@ -326,13 +326,13 @@ class OciEngine:
         return Stdio(*ours, terminal=False)
 
     async def _with_terminal(self, verb: str, container: str, *arguments: str) -> Stdio:
-        """The runtime dials our socket and sends the terminal's master over it; what it sent waits in the backlog."""
+        """The runtime connects to our console socket and sends the terminal's master; it waits in the backlog."""
         path = self._runtime.scratch("sock")
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             listener.bind(str(path))
             listener.listen(1)
-            # a create changes into the bundle before it dials; an absolute path may exceed a socket's 107 bytes
+            # a create changes into the bundle before connecting; an absolute path may exceed a socket's 107 bytes
             seen = Path("../..", path) if verb == "create" else path
             await self._runtime.call(verb, "--console-socket", str(seen), *arguments, container)
             stdin, stdout = receive_terminal(listener)
@@ -351,7 +351,7 @@ class OciEngine:
         try:
             cgroups.set_frozen(self._layout, group, frozen=True)
             with trio.move_on_after(_FREEZE_SECONDS):
-                # a process that is being forked or waits for one that is frozen may not freeze; a moment later it does
+                # freezing may fail for a process that is forking or waits for a frozen one; retry
                 for poll in count(1):
                     if poll % _REFREEZE_POLLS == 0:
                         cgroups.set_frozen(self._layout, group, frozen=False)
@@ -384,7 +384,7 @@ class OciEngine:
         await trio.lowlevel.checkpoint()
 
     async def kill_all(self, container: str) -> None:
-        """Freeze, so that no fork escapes; kill; thaw, since v1 lets nobody die frozen; again until none is left."""
+        """Freeze, so that no fork escapes; kill; thaw, as v1 processes don't die while frozen; repeat until none is left."""
         self._layers.give_up(container)
         group = self._group(container)
         with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
@@ -393,7 +393,7 @@ class OciEngine:
                     cgroups.set_frozen(self._layout, group, frozen=True)
                     cgroups.kill_members(self._layout, group)
                 except FileNotFoundError:
-                    pass  # the group went away with its last member
+                    pass  # the cgroup vanished with its last member
                 finally:
                     cgroups.thaw_tree(self._layout, group)
                 await trio.sleep(_POLL_SECONDS)
@@ -423,7 +423,7 @@ class OciEngine:
             await trio.sleep(_POLL_SECONDS)
         raise AgentError(f"delete of container {container!r}: its control group can't be removed", status="busy")
 
-    # counts and limits
+    # counters and limits
 
     async def update(self, container: str, resources: LinuxResources) -> None:
         apply_resources(self._layout, self._group(container), resources)
@@ -454,7 +454,7 @@ class OciEngine:
 
 
 def _program_of(pid: int) -> str:
-    """What a process executes; empty when it has ended."""
+    """The executable of a process; empty if it has ended."""
     try:
         return os.readlink(f"/proc/{pid}/exe")
     except OSError:
@@ -462,18 +462,18 @@ def _program_of(pid: int) -> str:
 
 
 def _still_there(container: str, root: Root) -> None:
-    """A root that is seen through an init goes with it, and then has no program and no directory. Raises: NotFound."""
+    """A rootfs seen through /proc/PID/root of an ended init has no program or directory. Raises: NotFound."""
     if not root.is_directory("/"):
         raise NotFound(f"container {container!r}: it has ended")
 
 
 def _set_what_runtimes_do_not(pid: int, process: Document) -> None:
-    """In time for an init, which waits for its start; an exec runs already, for some ms.
+    """Set what runtimes don't. In time for an init, which waits for its start; an exec may already run, for some ms.
 
-    Its limit of open files: runc's own start-up in the process (Go's) may raise it to the hard one after runc has set it. Its
-    OOM score: an exec has the init's.
+    RLIMIT_NOFILE: the Go start-up code of runc in the process may raise it to the hard limit after runc has set it. The
+    OOM score adjustment: an exec inherits the init's.
     """
-    # it may have ended, or have what the runtime could set
+    # it may have ended, or the runtime has set it already
     with suppress(OSError, ValueError):
         for number, soft, hard in numbered_rlimits(process):
             if number == resource.RLIMIT_NOFILE:

@@ -1,7 +1,7 @@
-"""From the OCI spec that a client sent to the `config.json` that a runtime gets: what a guest adds, drops and defaults.
+"""From a client's OCI spec to the `config.json` for a runtime: what a guest adds, drops and defaults.
 
-Pure: plain OCI documents (JSON names) in and out. The sandbox's network, ipc and uts namespaces are the guest's
-own, so that a container of ours never makes those. Not for running a runtime (`runtime`), not for users (`users`).
+Pure: plain OCI documents (JSON names) in and out. Network, IPC and UTS namespaces are the guest's
+own, shared by its containers. Running a runtime is in `runtime`, users in `users`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ DEFAULT_CAPABILITIES = (
 _CAPABILITY_SETS = ("bounding", "effective", "permitted")
 _DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# what containerd gives a container: https://github.com/containerd/containerd, pkg/oci
+# containerd's defaults: https://github.com/containerd/containerd, pkg/oci
 _MASKED = ["/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
            "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"]  # fmt: skip
 _READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
-# runc fills /dev by itself; a terminal needs devpts even in an exec
+# runc populates /dev itself; a terminal needs devpts even in an exec
 _MOUNTS: tuple[Document, ...] = (
     {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
     {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]},
@@ -36,12 +36,12 @@ _MOUNTS: tuple[Document, ...] = (
     {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]},
     {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
 )  # fmt: skip
-# a container always has these of its own; the sandbox's others are shared by not naming them
+# always private to a container; the sandbox's other namespaces are shared by not listing them
 _OWN_NAMESPACES = ("pid", "mount", "cgroup")
 
 
 def _capabilities(document: Document) -> Document:
-    """An absent set of capabilities is the default one; an empty one stays empty."""
+    """An absent capability set means the default set; an empty one stays empty."""
     found = document.get("capabilities")
     if found is None:
         return {name: list(DEFAULT_CAPABILITIES) for name in _CAPABILITY_SETS}
@@ -49,11 +49,11 @@ def _capabilities(document: Document) -> Document:
 
 
 def process_document(process: Document, user: Mapping[str, Any], *, home: str = "") -> Document:
-    """The `process` part, or an exec's whole file: `user` has resolved numbers; PATH is added when missing, and
-    HOME as `home` when there is one.
+    """The `process` part, or an exec's whole file: `user` has numeric ids; a missing PATH is added, and
+    HOME as `home` if there is one.
 
-    A runtime would look HOME up itself, as a process of the container and without a bound: crun reads /dev/zero until it is
-    killed for it, and a pipe for ever.
+    A runtime would look HOME up itself, as a process of the container and without bounds: crun reads /dev/zero until it
+    is OOM-killed, and a pipe for ever.
     """
     environment: list[str] = list(process.get("env") or [])
     for default in (_DEFAULT_PATH, f"HOME={home}" if home else ""):
@@ -71,19 +71,19 @@ def process_document(process: Document, user: Mapping[str, Any], *, home: str = 
 
 
 def is_bind(mount: Document) -> bool:
-    """Whether it shows what is at its source, and is no file system of its own."""
+    """Whether it binds its source, and is no file system of its own."""
     return not {"bind", "rbind"}.isdisjoint(mount.get("options") or [])
 
 
 def _mounts(asked: list[Document]) -> list[Document]:
-    """The client's, each after ours for lack of one with the same destination; shorter destinations first."""
+    """Default mounts whose destination the client does not use, and the client's; shorter destinations first."""
     named = {mount["destination"] for mount in asked}
     every = [mount for mount in _MOUNTS if mount["destination"] not in named] + list(asked)
     return sorted(every, key=lambda mount: mount["destination"].count("/") if mount["destination"] != "/" else 0)
 
 
 def _limited(resources: Document) -> Document:
-    """Without those of which there is to be no limit: a new group has none, and crun would write the number."""
+    """Drop values that mean unlimited: a new cgroup has no limits, and crun would write the number."""
     kept = dict(resources)
     if kept.get("pids", {}).get("limit", 0) < 0:
         del kept["pids"]
@@ -93,10 +93,10 @@ def _limited(resources: Document) -> Document:
 
 
 def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str) -> Document:
-    """The runtime's `config.json`: `process` as made by `process_document`, `rootfs` relative to the bundle.
+    """The runtime's `config.json`: `process` from `process_document`, `rootfs` relative to the bundle.
 
-    Without annotations. They are the client's own words about its container, and a runtime takes some for orders, which it
-    carries out outside of the container as the guest's root: by `run.oci.pidfd_receiver` crun dials a socket at any path.
+    Annotations are dropped. They are client input, and a runtime obeys some as commands, outside of the
+    container and as the guest's root: for `run.oci.pidfd_receiver` crun connects to a socket at any path.
     """
     linux: Document = dict(spec.get("linux") or {})
     linux["namespaces"] = [{"type": name} for name in _OWN_NAMESPACES]
@@ -105,7 +105,7 @@ def bundle_config(spec: Document, process: Document, *, rootfs: str, group: str)
     linux["readonlyPaths"] = linux.get("readonlyPaths") or _READONLY
     if linux.get("resources"):
         linux["resources"] = _limited(linux["resources"])
-    # the sandbox's, which the guest has set
+    # set by the guest for the whole sandbox
     linux.pop("sysctl", None)
     root: Document = spec.get("root") or {}
     return {

@@ -1,7 +1,7 @@
-"""Who was killed for lack of memory: the kernel's own notice of each container's group, told once.
+"""OOM kills: kernel notifications of each container's cgroup, reported once.
 
-For the OCI engine. v1 tells through an eventfd, v2 through inotify; both also fire when a group goes, and v1 fires
-before the kill, so that only a counter that rose is told. Not for limits, and not for the exit that may follow.
+For the OCI engine. v1 notifies by eventfd, v2 by inotify; both also fire when a cgroup is removed, and v1 fires
+before the kill, so only an increased counter is reported.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ if TYPE_CHECKING:
 
 __all__ = ["OomWatch"]
 
-# between the kernel's notice and its kill; a killer that is this late is told with the next notice
+# from the kernel's notification to its kill; a later kill is reported with the next notification
 _KILL_SECONDS = 1.0
 _POLL_SECONDS = 0.005
 _COUNTER_BYTES = 4096
 
 
 class OomWatch:
-    """Run it before anything is watched: `await nursery.start(watch.run)`."""
+    """Run it before watching anything: `await nursery.start(watch.run)`."""
 
     def __init__(self, layout: CgroupLayout) -> None:
         self._layout = layout
         self._nursery: trio.Nursery | None = None
         self._scopes: dict[str, trio.CancelScope] = {}
-        # at most one entry for each container
+        # unreported kills, at most one entry per container
         self._untold: dict[str, None] = {}
         self._news = trio.Condition()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until cancelled."""
+        """Watch until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             task_status.started()
             await trio.sleep_forever()
 
     def watch(self, container: str, group: str) -> None:
-        """From now on, until `forget`; nothing happens where this machine counts no memory.
+        """Watch until `forget`; a no-op where this machine has no memory controller.
 
         Raises:
-            OSError: no descriptor is left to watch it by.
+            OSError: no file descriptor is left.
         """
         memory = self._layout.controller("memory")
         if memory is None:
@@ -73,19 +73,19 @@ class OomWatch:
                 raise
         except OSError as error:
             raise_if_exhausted(error)
-            return  # the group went already, or its tree has no memory controller here
+            return  # the cgroup is gone already, or its hierarchy has no memory controller
         scope = self._scopes[container] = trio.CancelScope()
         self._nursery.start_soon(self._follow, container, counter, notice, scope)
 
     def forget(self, container: str) -> None:
-        """What was not told of it is told to nobody; idempotent."""
+        """Stop watching; its unreported kills are dropped; idempotent."""
         scope = self._scopes.pop(container, None)
         if scope is not None:
             scope.cancel()
         self._untold.pop(container, None)
 
     async def next(self) -> str:
-        """The container of the next kill; see `Engine.next_oom`."""
+        """The container of the next OOM kill; see `Engine.next_oom`."""
         async with self._news:
             while not self._untold:
                 await self._news.wait()
@@ -118,7 +118,7 @@ class OomWatch:
 
 
 async def _risen(counter: int, told: int) -> int | None:
-    """The count, once it is over `told` or the time for it is over; None when the group has gone."""
+    """The counter once it exceeds `told`, or when the time is up; None if the cgroup is gone."""
     deadline = trio.current_time() + _KILL_SECONDS
     while True:
         kills = _kills(counter)
@@ -128,7 +128,7 @@ async def _risen(counter: int, told: int) -> int | None:
 
 
 def _kills(counter: int) -> int | None:
-    """By a descriptor that is kept: a look must not fail for lack of one."""
+    """Read through a descriptor kept open: a read must not fail for lack of one."""
     try:
         rows = [line.split() for line in os.pread(counter, _COUNTER_BYTES, 0).decode().splitlines()]
     except OSError:
@@ -137,7 +137,7 @@ def _kills(counter: int) -> int | None:
 
 
 def _notice_v1(directory: Path, counter: int) -> int:
-    """Raises: OSError."""
+    """Register the eventfd. Raises: OSError."""
     notice = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     try:
         (directory / "cgroup.event_control").write_text(f"{notice} {counter}")

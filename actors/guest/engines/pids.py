@@ -1,7 +1,7 @@
-"""A container's own limit of processes, told as such when it is what keeps a process from being made.
+"""Detects that a process could not be made because of the container's own pids limit.
 
-For the engines with control groups; the simulated one says it in the same words. Not for what runs out in the whole
-guest: that is `exhaustion`.
+For engines with cgroups; the simulated one uses the same messages. Exhaustion of the whole guest
+is in `exhaustion`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["PidsLimit", "refuse_if_full"]
 
 
 def refuse_if_full(container: str, running: int, limit: int | None) -> None:
-    """Raises: ResourceExhausted when one more would be over the limit; None is no limit."""
+    """Raises: ResourceExhausted if one more process would exceed the limit; None is unlimited."""
     if limit is not None and running >= limit:
         raise ResourceExhausted(
             f"container {container!r}: its limit of {limit} processes (pids) is reached; end one, or raise it by update",
@@ -30,7 +30,7 @@ def refuse_if_full(container: str, running: int, limit: int | None) -> None:
 
 
 class PidsLimit:
-    """The pids controller of one group; what this machine does not have limits nothing."""
+    """The pids controller of one cgroup; where this machine lacks it, no limit is assumed."""
 
     def __init__(self, layout: CgroupLayout, container: str, group: str) -> None:
         hierarchy = layout.controller("pids")
@@ -39,11 +39,11 @@ class PidsLimit:
         self._hits = self._count_hits()
 
     def check(self) -> None:
-        """One that is full takes no further process: a runtime moves some in from outside, over the limit. Raises: ResourceExhausted."""
+        """Raises: ResourceExhausted if full: the kernel would let a runtime move a process in from outside, over the limit."""
         refuse_if_full(self._container, _number(self._text("pids.current")) or 0, self._limit())
 
     def blame(self) -> None:
-        """After a runtime failed: its own threads count too, for a moment. Raises: ResourceExhausted when the limit was hit since."""
+        """After a failed runtime call, whose threads count too. Raises: ResourceExhausted if the limit was hit since creation."""
         limit = self._limit()
         if limit is not None and self._count_hits() > self._hits:
             raise ResourceExhausted(
@@ -66,7 +66,7 @@ class PidsLimit:
             return "" if directory is None else (directory / name).read_text()
         except OSError as error:
             raise_if_exhausted(error)
-            return ""  # no group, or none any more
+            return ""  # the group does not exist (any more)
 
 
 def _number(text: str) -> int | None:

@@ -1,6 +1,6 @@
-"""The one `EngineProcess` of the real engines: a reaped pid, and our ends of its streams.
+"""The `EngineProcess` of the real engines: a reaped pid, and our ends of its streams.
 
-For whatever an engine has spawned and named by pid. Not for spawning.
+For any process that an engine has spawned.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RealProcess", "Stdio"]
 
-# as a shell tells a program that is not there, or can't be executed, and above this a signal
+# as in a shell: program not found, not executable; above this, death by a signal
 _ABSENT, _REFUSED, _BY_SIGNAL = 127, 126, 128
 _REASON_LENGTH = 200
 _MASKS = re.compile(r"^Sig(?:Blk|Ign|Cgt):\s*([0-9a-f]+)$", re.MULTILINE)
@@ -43,7 +43,7 @@ class Stdio:
 
     @property
     def outputs(self) -> list[ReadEnd]:
-        """One or two; errors go to the last."""
+        """One or two; stderr is the last."""
         return [self.stdout] if self.stderr is None else [self.stdout, self.stderr]
 
     def close(self) -> None:
@@ -56,19 +56,19 @@ class Stdio:
 class RealProcess:
     """See `EngineProcess`.
 
-    A runtime's own program becomes the container's by execve(2), and when that fails its words are on the standard error and its exit
-    code is 1. Readers wait until `runs` or the end tells whose words they are; a failed one has written nothing, and ended as a shell
-    says it: with 127 when something was not there, else with 126.
+    A runtime's process becomes the container's by execve(2); if that fails, the runtime's message is on stderr and the
+    exit code is 1. So readers wait until `runs` or the exit tells whose output it is; after a failed execve there is no
+    output, and the exit code is a shell's: 127 if something was not found, else 126.
 
     Args:
-        runtime: what the kernel calls the process while it is still the runtime's; empty when there is none.
+        runtime: the process's comm while it is still the runtime; empty for none.
     """
 
     def __init__(self, reaped: Reaped, stdio: Stdio, *, runtime: str = "") -> None:
         self.reaped = reaped
-        # why its program could not be executed; empty when it was, or nobody knows yet
+        # why its program could not be executed; empty if it was, or not known yet
         self.failure = ""
-        # it was killed while it was still the runtime's
+        # killed while still the runtime
         self.killed_early = False
         self._stdio = stdio
         self._runtime = runtime
@@ -78,7 +78,7 @@ class RealProcess:
             reaped.on_end = self._ended
 
     def runs(self) -> None:
-        """It executes the container's program."""
+        """It has executed the container's program."""
         self._runtime = ""
         for output in self._stdio.outputs:
             output.release()
@@ -89,7 +89,7 @@ class RealProcess:
             self.runs()
             return
         text = b"".join(output.drop() for output in self._stdio.outputs)
-        # one that was killed before its start was not refused
+        # killed before its start, not refused
         self.killed_early = status.code >= _BY_SIGNAL
         if not self.killed_early:
             self.failure = _reason(text)
@@ -129,10 +129,10 @@ class RealProcess:
         try:
             set_terminal_size(self._stdio.stdout.fileno(), size)
         except (OSError, trio.ClosedResourceError):
-            return  # its terminal is gone with it: a resize after the end changes nothing
+            return  # its terminal is gone with it: a late resize is a no-op
 
     def close(self) -> None:
-        """`aclose`, at once."""
+        """`aclose` without waiting."""
         self._stdio.close()
 
     async def aclose(self) -> None:
@@ -151,7 +151,7 @@ def _handles(pid: int, signum: int) -> bool:
 
 
 def _reason(text: bytes) -> str:
-    """From a runtime's last words: `exec /x: exec format error`, or the same in JSON."""
+    """The reason in a runtime's last message: `exec /x: exec format error`, or the same in JSON."""
     last = text.decode("utf-8", "replace").strip().rpartition("\n")[2]
     with suppress(ValueError, KeyError, TypeError):
         last = str(json.loads(last)["msg"])

@@ -1,8 +1,8 @@
-"""Containers that are plain processes: their own sessions, stopped and continued by signals, and no isolation at all.
+"""Containers as plain processes: own sessions, stopped and continued by signals, without any isolation.
 
-For machines without an OCI runtime or without root, and for fast tests. They see this machine's files and network;
-a process's own limits are set, and what can't be applied is refused (`enforced`). What counts as a container's process, and
-what can escape: `membership`. A job-controlled stop of their own is continued by resume.
+For machines without an OCI runtime or root, and for fast tests. They see this machine's files and network;
+rlimits are applied, and what can't be applied is refused (`enforced`). Which processes belong to a container, and
+which can escape: `membership`. A process that was stopped by job control is continued by resume.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ _KILL_SECONDS = 10.0
 _POLL_SECONDS = 0.002
 _RELEASE_LOOKS = 10
 _IDS_IN_A_WORD = 10_000
-# takes the limit of descriptors that the guest was started with, waits at the gate, takes the terminal as its controlling one
-# (the first that a session's leader opens), and runs
+# restores the guest's initial limit of descriptors, waits at the gate, opens the terminal, which makes it the session's
+# controlling terminal, and executes the program
 _SHIM = (
     'ulimit -S -n "$1"; gate=$2 tty=$3; shift 3; [ -z "$gate" ] || read -r _ <"$gate" || exit 137; '
     '[ -z "$tty" ] || exec 0<>"$tty"; exec "$@"'
 )
-# the same with what a shell has no word for: limits, and another user, who can open neither the gate, in a directory of ours,
-# nor the terminal, so that both come before the change. Python's own start ignores two signals
+# the same with what a shell can't do: rlimits and a change of user, who could open neither the gate, in a directory of
+# ours, nor the terminal, so both are opened before. Python's start-up ignores two signals
 _CHANGING = """
 import os, resource, signal, sys
 limit, gate, tty, limits, score, words = sys.argv[1:7]
@@ -101,10 +101,10 @@ class _Container:
 
 
 class ProcessEngine:
-    """See `Engine`. The working directory is the guest's own, and must not change while it lives."""
+    """See `Engine`. The working directory is the guest's own, and must not change during its lifetime."""
 
     def __init__(self, *, sandbox_directory: str, reaper: Reaper, token: str, descriptors: Descriptors) -> None:
-        """`token` marks every process for a sweep; empty where a pid namespace makes that needless."""
+        """`token` marks every process for the sweep; empty where a pid namespace makes that needless."""
         self._sandbox = sandbox_directory
         self._reaper = reaper
         self._token = token
@@ -121,7 +121,7 @@ class ProcessEngine:
 
     async def create(self, container: str, spec: Spec) -> RealProcess:
         resources = (spec.linux and spec.linux.resources) or LinuxResources()
-        # every client of a runtime's sends rules on devices, which grant as much as they take
+        # every client of a runtime sends device rules, which grant as much as they deny
         _refuse_limits(container, msgspec.structs.replace(resources, devices=()))
         document: Document = msgspec.to_builtins(spec)
         refuse_unenforced(self.name, container, document)
@@ -141,7 +141,7 @@ class ProcessEngine:
         assert found.init is not None
         while found.init.reaped.status is None:
             try:
-                # no reader yet: the shim has not come to its gate
+                # no reader yet: the shim has not reached its gate
                 gate = os.open(found.gate, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             except OSError as error:
                 raise_if_exhausted(error)
@@ -199,7 +199,7 @@ class ProcessEngine:
         members = self._containers[container].members
         try:
             with trio.move_on_after(_STOP_SECONDS):
-                # none may fork between two looks that both saw every process stopped
+                # two consecutive scans must see every process stopped: then none can have forked in between
                 for look in itertools.count(1):
                     facts = members.look()
                     moving = [fact for fact in facts if not fact.stopped]
@@ -243,8 +243,8 @@ class ProcessEngine:
         await self._kill_strays()
 
     async def _kill_strays(self) -> None:
-        """What left its container (see `Membership`) is the guest's child all the same; it goes once it can be nobody's."""
-        # what the guest runs for itself stays in the guest's session, and nothing of a container can come back into that
+        """A process that left its container (see `Membership`) is still the guest's child; killed when no container is left."""
+        # the guest's own helpers stay in its session, which a container's process can't join
         own = os.getsid(0)
         with trio.move_on_after(_KILL_SECONDS), self._descriptors.reserve():
             while not self._containers:
@@ -282,7 +282,7 @@ class ProcessEngine:
 
 
 def _refuse_limits(container: str, resources: LinuxResources) -> None:
-    """None can be kept; that there is none can. Raises: Unsupported, naming the field."""
+    """Only unlimited values are possible. Raises: Unsupported, naming the field."""
     for write in plan_resources(resources, version=1):
         if write.text not in ("-1", "max"):
             raise Unsupported(
@@ -293,8 +293,8 @@ def _refuse_limits(container: str, resources: LinuxResources) -> None:
 
 
 def _release(facts: list[ProcessFact]) -> None:
-    """Let go for a moment whose parent waits for it to run a program (vfork): stopped, it would keep the parent from
-    stopping for ever."""
+    """Continue briefly those whose parent waits for their execve (vfork): while they are stopped, the parent can't
+    stop either."""
     waiting = {fact.pid for fact in facts if fact.state == "D"}
     for fact in facts:
         if fact.stopped and fact.parent in waiting:
@@ -302,7 +302,7 @@ def _release(facts: list[ProcessFact]) -> None:
 
 
 def _command(document: Document, user: Document) -> Callable[[str, str, str], list[str]]:
-    """The command by its limit of descriptors, the gate's path and the terminal's, checked so that a failure names its field.
+    """The command as a function of descriptor limit, gate path and terminal; validated so that errors name a field.
 
     Raises: InvalidArgument, Unsupported.
     """
@@ -316,13 +316,13 @@ def _command(document: Document, user: Document) -> Callable[[str, str, str], li
     found_program = shutil.which(os.path.join(cwd, program) if "/" in program else program, path=path)
     if found_program is None:
         raise cannot_run(program, "no such executable on this machine")
-    # the shell that waits at the gate would take what the kernel does not know for a script of its own
+    # else the shell at the gate would run a file of unknown format as a script
     check_format(Root("/"), found_program, [], cwd)
     found = run_as(user, lambda file: Path(file).read_text())
     uid, gid, groups = found.uid, found.gid, found.groups
     if not _may_execute(found_program, uid, {gid, *groups}):
         raise cannot_run(program, f"permission denied for uid {uid}")
-    # no right is needed to stay who we are
+    # keeping our own identity needs no privileges
     stays = (uid, gid) in ((0, 0), (os.geteuid(), os.getegid())) and not groups
     if not stays and os.geteuid() != 0:
         raise Unsupported(f"user {uid}:{gid}: only root can run a process as somebody else", field="user")
@@ -333,7 +333,7 @@ def _command(document: Document, user: Document) -> Callable[[str, str, str], li
     if stays and not limits and not score:
         return lambda limit, gate, tty: ["/bin/sh", "-c", _SHIM, "sh", limit, gate, tty, *document["args"]]
     ids = () if stays else (uid, gid, *groups)
-    # the kernel takes long commands, but no word of one over 128 KiB
+    # the kernel accepts long command lines, but no single argument over 128 KiB
     identity = [" ".join(map(str, ids[at : at + _IDS_IN_A_WORD])) for at in range(0, len(ids), _IDS_IN_A_WORD)]
     last = (limits, score, str(len(identity)), *identity, *document["args"])
     changing = [sys.executable, "-IS", "-c", _CHANGING]
@@ -348,7 +348,7 @@ def _may_execute(path: str, uid: int, groups: set[int]) -> bool:
 
 @contextmanager
 def _open_stdio(asked: Document) -> Generator[tuple[Stdio, tuple[int, int, int], str]]:
-    """Our ends, the process's, and its terminal's name; the process's are closed at the end, ours when it fails."""
+    """Our ends, the process's, and its terminal's name; the process's are closed on exit, ours on failure."""
     if not asked.get("terminal"):
         with open_pipes() as (ours, theirs):
             yield Stdio(*ours, terminal=False), theirs, ""

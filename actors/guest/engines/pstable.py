@@ -1,7 +1,7 @@
-"""The table that `ps ARGUMENTS` prints, of one container's processes alone.
+"""The output of `ps ARGUMENTS`, restricted to one container's processes.
 
-For every real engine: the guest's own ps is asked, which sees all containers, and only rows whose PID is the
-container's are kept. Not for pids by themselves: engines know those.
+For every real engine: runs the guest's ps, which sees all containers, and keeps only rows whose PID is the
+container's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["ps_table", "rows_of"]
 _DEFAULT = ("-ef",)
 # ps reads all of /proc: some ms, or 1 s with ten thousand processes
 _SECONDS = 10.0
-# an argument that makes every line long (`eww` prints environments) must not fill the guest's memory
+# an argument that makes long lines (`eww` prints environments) must not fill the guest's memory
 _TABLE_BYTES = 4 * 1024 * 1024
 _ARGUMENTS, _ARGUMENT_BYTES = 64, 4096
 
@@ -45,7 +45,7 @@ async def ps_table(arguments: tuple[str, ...], pids: Collection[int]) -> str:
 
 
 def rows_of(table: str, pids: Collection[int], arguments: tuple[str, ...]) -> str:
-    """The header and the rows whose PID is one of `pids`; pure. Raises: InvalidArgument when there is no PID column."""
+    """The header and the rows whose PID is in `pids`; pure. Raises: InvalidArgument without a PID column."""
     header, *rows = table.splitlines() or [""]
     names = header.split()
     if "PID" not in names:

@@ -1,8 +1,12 @@
-"""Who collects dead processes: one pidfd for each process that somebody cares for, and strays on a tick.
+"""Reaps processes: a pidfd for each process of interest, and a periodic scan for orphans.
 
-For the real engines, whose guest is pid 1 of its namespace or a subreaper, so that every orphan becomes its child.
-An exec'd zombie would keep its container's whole pid namespace from dying, so each is reaped at once, waited for
-or not. Not for spawning.
+Theory of operation. The guest is pid 1 of its pid namespace or a subreaper, so every orphan becomes its child. An
+unreaped zombie would keep a container's pid namespace alive, so each is reaped at once, waited for or not. A watched
+process (`adopt`, `spawned`) has a task that waits for its pidfd to become readable and only then calls waitid: until
+then its pid can't be reused, and `finish` sets the status and wakes all waiters. Everything else that dies is an
+orphan, reaped by the scan in `run`. One race remains: a runtime's child may die before the runtime call returns its
+pid. So a zombie that nobody watches is reaped only when every call that was in flight (`spawning`) when it was first
+seen has ended without claiming it.
 """
 
 from __future__ import annotations
@@ -28,37 +32,37 @@ if TYPE_CHECKING:
 __all__ = ["Reaped", "Reaper", "name_of"]
 
 _STRAY_SECONDS = 1.0
-# a runtime's detached init may be dead before the kernel has made it our child: waitid then says ECHILD for a moment
+# a runtime's detached init may die before it is reparented to us: until then waitid fails with ECHILD
 _ADOPTION_SECONDS = 0.005
 _ADOPTION_TRIES = 40
 
 
 class Reaped:
-    """One process of ours, pinned by its pidfd until it is collected."""
+    """A watched child process, pinned by its pidfd until it is reaped."""
 
     def __init__(self, pid: int, descriptor: int) -> None:
         self.pid = pid
         self.descriptor = descriptor
-        # what the kernel called it when it ended (`/proc/PID/comm`): of the last program that it has executed
+        # `/proc/PID/comm` at its end: the last program that it executed
         self.last_name = ""
-        # called right before its end is told
+        # called right before its waiters are woken
         self.on_end: Callable[[], None] = _nobody
         self._ended = trio.Event()
         self._status: ExitStatus | None = None
 
     @property
     def status(self) -> ExitStatus | None:
-        """How it ended; None while it lives."""
+        """Its exit status; None while it lives."""
         return self._status
 
     async def wait(self) -> ExitStatus:
-        """Its end, for any number of waiters."""
+        """Wait for its exit status; any number of waiters."""
         await self._ended.wait()
         assert self._status is not None
         return self._status
 
     def signal(self, signum: int) -> bool:
-        """Signal this very process, by a number that the kernel knows; False when it has ended."""
+        """Send it a valid signal number, through the pidfd; False if it has ended."""
         if self.descriptor < 0:
             return False
         try:
@@ -68,7 +72,7 @@ class Reaped:
         return True
 
     def finish(self, status: ExitStatus) -> None:
-        """It was collected; the reaper's own call."""
+        """Called by the reaper after reaping it."""
         os.close(self.descriptor)
         self.descriptor = -1
         self._status = status
@@ -77,38 +81,38 @@ class Reaped:
 
 
 class Reaper:
-    """Run it before anything is spawned: `await nursery.start(reaper.run)`."""
+    """Run it before spawning anything: `await nursery.start(reaper.run)`."""
 
     def __init__(self) -> None:
         self._nursery: trio.Nursery | None = None
         self._ours: dict[int, Reaped] = {}
         self._calls = 0
         self._in_flight: dict[int, None] = {}
-        # zombies that nobody claims -> how many calls had begun when each was first seen
+        # unclaimed zombies -> number of calls begun when each was first seen
         self._suspects: dict[tuple[int, int], int] = {}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Collect until cancelled."""
+        """Reap until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             task_status.started()
             while True:
                 await trio.sleep(_STRAY_SECONDS)
-                # with no descriptor left nobody can be looked for: they wait, as zombies do
+                # without a free descriptor, skip the scan: zombies can wait
                 with suppress(OSError):
                     self._reap_strays()
 
     def adopt(self, pid: int) -> Reaped:
-        """Watch a child that a runtime has left to us, alive or already a zombie, and collect it when it ends.
+        """Watch a child that a runtime left to us, alive or already a zombie, and reap it when it ends.
 
         Raises:
             AgentError: there is no such process.
-            OSError: no descriptor is left to watch it by.
+            OSError: no file descriptor is left.
         """
         return self._watch(pid, _collect_orphan)
 
     def spawned(self, process: trio.Process) -> Reaped:
-        """The same for a process of Trio's, which must be waited for in Trio's own way."""
+        """Watch a Trio process, which is reaped through `trio.Process.wait`."""
 
         async def collect(_: int) -> ExitStatus:
             code = await process.wait()
@@ -131,7 +135,7 @@ class Reaper:
 
     async def _collect(self, reaped: Reaped, collect: Callable[[int], Awaitable[ExitStatus]]) -> None:
         await trio.lowlevel.wait_readable(reaped.descriptor)
-        # as long as it is not collected its number is its own
+        # until it is reaped, its pid is not reused
         reaped.last_name = name_of(reaped.pid)
         status = await collect(reaped.descriptor)
         if self._ours.get(reaped.pid) is reaped:
@@ -140,7 +144,7 @@ class Reaper:
 
     @contextmanager
     def spawning(self) -> Generator[None]:
-        """Around a call that makes children and names them only at its end: none of those is a stray meanwhile."""
+        """Around a call that makes children and returns their pid only at its end: none of them is an orphan meanwhile."""
         self._calls += 1
         number = self._calls
         self._in_flight[number] = None
@@ -150,7 +154,7 @@ class Reaper:
             del self._in_flight[number]
 
     def is_unclaimed(self, fact: ProcessFact) -> bool:
-        """Whether it is a live child of ours that nobody watches: what a runtime has left, named or not yet."""
+        """Whether it is a live child that nobody watches: left by a runtime, claimed later or never."""
         return fact.alive and fact.parent == os.getpid() and fact.pid not in self._ours
 
     def _reap_strays(self) -> None:
@@ -165,11 +169,11 @@ class Reaper:
 
 
 def _nobody() -> None:
-    """Of one whose end concerns its waiters alone."""
+    """The default `on_end`."""
 
 
 def name_of(pid: int) -> str:
-    """What the kernel calls a process, alive or dead; empty when there is none."""
+    """The comm of a process, alive or zombie; empty if there is none."""
     try:
         return Path(f"/proc/{pid}/comm").read_text(errors="replace").rstrip("\n")
     except OSError:
@@ -182,12 +186,12 @@ async def _collect_orphan(descriptor: int) -> ExitStatus:
         if status is not None:
             return status
         await trio.sleep(_ADOPTION_SECONDS)
-    # somebody else collected it: an end of unknown status is told as a kill, never as a success
+    # reaped by someone else: report an unknown exit status as a kill, never as success
     return ExitStatus(128 + signal.SIGKILL)
 
 
 def _collected(descriptor: int) -> ExitStatus | None:
-    """Reap a dead process; None when it is not our child (yet)."""
+    """Reap an ended process; None if it is not our child (yet)."""
     try:
         found = os.waitid(os.P_PIDFD, descriptor, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
@@ -198,6 +202,6 @@ def _collected(descriptor: int) -> ExitStatus | None:
 
 
 def _zombie_children() -> list[tuple[int, int]]:
-    """(pid, start time) of each dead child that is not collected yet."""
+    """(pid, start time) of each zombie child."""
     own = os.getpid()
     return [(fact.pid, fact.start) for fact in every_process() if fact.state == "Z" and fact.parent == own]

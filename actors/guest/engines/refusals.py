@@ -1,8 +1,8 @@
-"""What an OCI runtime's words mean: one table from a failed call's message to whose fault it was, and of which field.
+"""Maps an OCI runtime's error message to whose fault it was, and of which field: one table.
 
-For the OCI engine. A client whose mount has no source hears so by its own field's name, and not what runc's init
-or crun said when it came to it. What no row knows stays the agent's own error, with the runtime's text. The messages
-are those of runc 1.1 and crun 1.8; the reason at their end is the C library's, or Go's, which differs by its first letter.
+For the OCI engine. A client whose mount has no source gets an error on its own field, not the text of runc's init
+or crun. A message that no row matches stays an AgentError with the runtime's text. The messages
+are those of runc 1.1 and crun 1.8; the trailing reason is libc's or Go's, which differ in the case of the first letter.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NO_SUCH_TYPE, _REFUSED = "no such device", "invalid argument"
 
 
 class _FailedCall(NamedTuple):
-    """One failed call: `words` are the groups that its row's pattern found, `config` the document it was for."""
+    """One failed call: `words` are the groups matched by its row's pattern, `config` the document it was for."""
 
     container: str
     config: Document
@@ -35,14 +35,14 @@ class _FailedCall(NamedTuple):
 
 
 class Row(NamedTuple):
-    """`meaning` gives the error, or None when the words are about something that the client did not ask for."""
+    """`meaning` returns the error, or None if the message is about something that the client did not ask for."""
 
     pattern: str
     meaning: Callable[[_FailedCall], KatrioError | None]
 
 
 def raise_as_told(error: RuntimeFailed, container: str, config: Document) -> NoReturn:
-    """Raises: what the first row that fits says, else `error` itself."""
+    """Raises: the error of the first matching row, else `error` itself."""
     for row in ROWS:
         found = re.search(row.pattern, error.message, re.DOTALL)
         meaning = found and row.meaning(_FailedCall(container, config, found.groupdict(default="")))
@@ -59,8 +59,8 @@ def _parts(path: str) -> list[str]:
 
 
 def _asked_mount(told: _FailedCall, *, on_the_way: bool) -> Document | None:
-    """Which of the document's mounts the words are about: by its destination (or a directory on the way there), else by its
-    source, which alone can be several's."""
+    """Which of the document's mounts the message is about: by destination (or a directory on its way), else by source,
+    which several mounts may share."""
     mounts: list[Document] = told.config.get("mounts") or []
     source, destination = told.words.get("source", ""), _parts(told.words.get("destination", ""))
     if not destination:
@@ -72,7 +72,7 @@ def _asked_mount(told: _FailedCall, *, on_the_way: bool) -> Document | None:
 
 
 def _mount(what: str) -> Callable[[_FailedCall], KatrioError | None]:
-    """`what` is the end that is to blame, "" when the call that failed had both."""
+    """`what` is the end at fault, "" if the failed call involved both."""
 
     def meaning(told: _FailedCall) -> KatrioError | None:
         mount = _asked_mount(told, on_the_way=what == "destination")
@@ -94,7 +94,7 @@ def _mount(what: str) -> Callable[[_FailedCall], KatrioError | None]:
     return meaning
 
 
-# the rest
+# everything else
 
 
 def _no_users(told: _FailedCall) -> KatrioError:
@@ -114,7 +114,7 @@ def _refused(kind: type[KatrioError], field: str) -> Callable[[_FailedCall], Kat
 
 
 def _path_of(field: str) -> Callable[[_FailedCall], KatrioError | None]:
-    """Of a list of paths, whose one was told in the words."""
+    """For a list of paths, one of which the message names."""
 
     def meaning(told: _FailedCall) -> KatrioError | None:
         wanted = _parts(told.words["path"])
@@ -132,25 +132,25 @@ def _device(told: _FailedCall) -> KatrioError | None:
     return InvalidArgument(f"linux.devices: {told.words['reason'].lower()}", field="linux.devices")
 
 
-# first the narrow ones: a row's place matters within one runtime's words alone
+# specific rows first: order matters only among one runtime's messages
 ROWS = (
-    # runc's mounts
+    # mounts, runc
     Row(_RUNC_MOUNT + r"stat .*: " + _REASON, _mount("source")),
     Row(_RUNC_MOUNT + r"(?:mkdir|mkdirat|open|openat|open o_path procfd|create mount destination|lstat)\b.*: " + _REASON, _mount("destination")),
     Row(_RUNC_MOUNT + r".*(?P<reason>cannot be mounted because it is .*)\Z", _mount("destination")),
     Row(_RUNC_MOUNT + r"(?:.*: )?" + _REASON, _mount("")),
-    # crun's
+    # mounts, crun
     Row(r"error stat'ing file `(?P<source>.*)`: " + _REASON, _mount("source")),
     Row(r"mount `(?P<source>.*)` to `(?P<destination>.*)`: " + _REASON, _mount("")),
     Row(r"invalid mount type for `(?P<destination>.*)`\Z", _mount("")),
     Row(r"(?:mkdir|creat|open|openat2?) `(?P<destination>.*)`: " + _REASON, _mount("destination")),
-    # users: runc looks them up in the container's files, whatever is asked
+    # users: runc looks them up in the container's files even for numeric ids
     Row(r"unable to setup user: (?:unable to find \w+ .*?: )?(?P<reason>.*)\Z", _no_users),
-    # limits and rights
+    # rlimits and privileges
     Row(r"error setting rlimit type \d+: " + _REASON, _refused(InvalidArgument, "process.rlimits")),
     Row(r"setrlimit `\w+`: " + _REASON, _refused(InvalidArgument, "process.rlimits")),
     Row(r"write to /proc/self/oom_score_adj: " + _REASON, _refused(PermissionDenied, "process.oomScoreAdj")),
-    # the rest of `linux`
+    # other fields of `linux`
     Row(r"can't mask path (?P<path>.*?): .*: " + _REASON, _path_of("maskedPaths")),
     Row(r"open `(?P<path>.*)`: " + _REASON, _path_of("maskedPaths")),
     Row(r"open `(?P<path>.*)`: " + _REASON, _path_of("readonlyPaths")),

@@ -1,7 +1,7 @@
-"""Limits changed while a container runs: from OCI's resources to writes of control group files, all or none.
+"""Limits changed while a container runs: from OCI resources to cgroup file writes, all or none.
 
-For the OCI engine. A runtime's own update would be 100 times slower, and its saved state would not know of ours. Not
-for the limits at create: those go with the `config.json`. Whatever can't be applied here is refused before anything is.
+For the OCI engine. A runtime's own update would be 100 times slower, and its saved state would not know of ours.
+Limits at create are in `config.json`. A field that can't be applied is refused before any write.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Write", "apply_resources", "blame_resources", "plan_resources"]
 
-# v1's highest weight of processor time, and v2's
+# highest v1 cpu.shares, and v2 cpu.weight
 _SHARES, _WEIGHT = (2, 262_144), (1, 10_000)
 _DEFAULT_PERIOD = 100_000
-# what runc and crun need in the container's own group while they create it; Docker's own least is the same (bytes)
+# what runc and crun need in the container's cgroup during create; Docker's minimum is the same (bytes)
 _LEAST_MEMORY = 6 * 1024 * 1024
 
 
 class Write(NamedTuple):
-    """One file of one controller; `field` is OCI's name of what it is for."""
+    """One file of one controller; `field` is the OCI name of the field."""
 
     field: str
     controller: str
@@ -39,7 +39,7 @@ class Write(NamedTuple):
 
 
 def plan_resources(resources: LinuxResources, *, version: int) -> list[Write]:
-    """What has to be written, in order, in a tree of this version; pure.
+    """The writes, in order, for a hierarchy of this version; pure.
 
     Raises:
         Unsupported: a field that can't be changed while a container runs.
@@ -95,7 +95,7 @@ def _memory(memory: LinuxMemory, version: int) -> Iterator[Write]:
         if value:
             raise _refused(f"memory.{name}", "control groups v2 have no such setting")
     if memory.swap:
-        # OCI's counts memory and swap together, v2's the swap alone
+        # OCI counts memory and swap together, v2 swap alone
         if memory.swap > 0 and memory.limit <= 0:
             raise _refused("memory.swap", "with control groups v2 it needs memory.limit beside it")
         yield Write("memory.swap", "memory", "memory.swap.max", _maximum(min(memory.swap, memory.swap - memory.limit)))
@@ -116,7 +116,7 @@ def _cpu(cpu: LinuxCPU, version: int) -> Iterator[Write]:
         weight = _WEIGHT[0] + (share - low) * (_WEIGHT[1] - _WEIGHT[0]) // (high - low)
         yield Write("cpu.shares", "cpu", "cpu.weight", str(weight))
     if version == 1:
-        # the kernel checks their quotient after each write: see `apply_resources`
+        # the kernel checks their ratio after each write: see `apply_resources`
         if cpu.period:
             yield Write("cpu.period", "cpu", "cpu.cfs_period_us", str(cpu.period))
         if cpu.quota:
@@ -166,12 +166,12 @@ def _network(resources: LinuxResources, version: int) -> Iterator[Write]:
 
 
 def apply_resources(layout: CgroupLayout, group: str, resources: LinuxResources) -> None:
-    """Write what `plan_resources` says.
+    """Perform the writes of `plan_resources`.
 
     Raises:
-        Unsupported: a field that this machine has no file for; nothing was written.
-        InvalidArgument: the kernel refused a value; what had been written was taken back.
-        NotFound: there is no such group any more.
+        Unsupported: a field for which this machine has no file; nothing was written.
+        InvalidArgument: the kernel rejected a value; earlier writes were rolled back.
+        NotFound: the cgroup no longer exists.
     """
     memory = layout.controller("memory") or layout.freezer
     pending: list[tuple[Write, Path]] = []
@@ -187,11 +187,11 @@ def apply_resources(layout: CgroupLayout, group: str, resources: LinuxResources)
 
 
 def blame_resources(layout: CgroupLayout, group: str, resources: LinuxResources) -> None:
-    """After a create that failed: whether it was for its limits, found out on a group that nobody is in.
+    """After a failed create: whether its limits were the reason, tested on an empty cgroup.
 
-    A runtime says so in words of its own, each another. Returns when they are not to blame.
+    Runtimes report this each in their own way. Returns if the limits are not at fault.
 
-    Raises: as `apply_resources`; InvalidArgument also for memory that a runtime can't begin in.
+    Raises: as `apply_resources`; InvalidArgument also for too little memory for a runtime to start in.
     """
     with suppress(OSError):
         make_group(layout, group)
@@ -209,8 +209,8 @@ def blame_resources(layout: CgroupLayout, group: str, resources: LinuxResources)
 
 
 def _write_all(pending: list[tuple[Write, Path]]) -> None:
-    """Some pairs (limit and limit with swap, period and quota) are valid in one order only, which depends on what is
-    there: a refused write is tried again after the others, and only a round without progress is a failure."""
+    """Some pairs (limit and limit with swap, period and quota) are only valid in one order, which depends on the current
+    values: a rejected write is retried after the others; a round without progress is a failure."""
     done: list[tuple[Path, str]] = []
     while pending:
         refused: list[tuple[Write, Path, OSError]] = []
@@ -237,7 +237,7 @@ def _write_all(pending: list[tuple[Write, Path]]) -> None:
 
 def _take_back(done: list[tuple[Path, str]]) -> None:
     for path, before in reversed(done):
-        # files of several lines (rates of devices) can't be taken back as a whole; line by line they can
+        # files with one line per device can't be restored in one write, only line by line
         for line in before.splitlines():
             with suppress(OSError):
                 path.write_text(line)

@@ -1,7 +1,7 @@
-"""A process's own limits, as the kernel takes them.
+"""A process's rlimits, in the kernel's form.
 
-For the engines that set them themselves (`processes`), or check what a runtime would get wrong. Not for limits of a control
-group (`resources`).
+For engines that set them themselves (`processes`), or check what a runtime would get wrong. Cgroup limits are in
+`resources`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_rlimits", "numbered_rlimits", "refuse_raising"]
 
-# what Python has no name for: nothing uses it since Linux 2.4
+# has no name in Python: unused since Linux 2.4
 _LOCKS = 10
 _SCORE = Path("/proc/self/oom_score_adj")
 
@@ -33,7 +33,7 @@ def check_rlimits(process: Document) -> None:
 
 
 def numbered_rlimits(process: Document) -> list[tuple[int, int, int]]:
-    """The kernel's number, soft and hard, -1 for no limit, as `resource.setrlimit` takes them."""
+    """(resource, soft, hard) as for `resource.setrlimit`, -1 for unlimited."""
     return [
         (_number(limit["type"]), _signed(limit.get("soft", 0)), _signed(limit.get("hard", 0)))
         for limit in process.get("rlimits") or ()
@@ -49,7 +49,7 @@ def _signed(value: int) -> int:
 
 
 def refuse_raising(process: Document) -> None:
-    """Whether the kernel lets this process and its children have them: tried on itself, and put back at once.
+    """Check that the kernel permits them to this process and its children: sets them on itself, and restores them at once.
 
     Raises: InvalidArgument (`process.rlimits`, `process.oomScoreAdj`).
     """

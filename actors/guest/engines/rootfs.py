@@ -1,8 +1,8 @@
-"""A container's root: a writable layer over a given directory, and safe look-ups inside of it.
+"""A container's rootfs: a writable layer over a given directory, and safe path resolution within it.
 
-For the OCI engine. Look-ups resolve links as the container would (`openat2` with RESOLVE_IN_ROOT), so that a
-container's own files can't lead the guest out of it. Not for images: the given directory is never written to,
-except through a copy where the kernel refuses overlays.
+For the OCI engine. Paths are resolved as the container would (`openat2` with RESOLVE_IN_ROOT), so that a
+container's symlinks can't lead the guest out of it. The given directory is never written to; where the kernel refuses
+an overlay, it is copied.
 """
 
 from __future__ import annotations
@@ -33,33 +33,34 @@ if TYPE_CHECKING:
 
 __all__ = ["TEXT_BYTES", "Layers", "Root"]
 
-# each is as fast as its disk and the memory
+# limited by disk and memory bandwidth
 _COPIES_AT_ONCE = 2
 
-# of a file that is read whole, as passwd
+# size limit of a file that is read whole, e.g. passwd
 TEXT_BYTES = 1024 * 1024
 
 
 class Layers:
-    """The roots of an engine's containers, laid and removed in threads: both may take as long as a tree is large."""
+    """The rootfs of each container, made and removed in threads: both take time proportional to the tree."""
 
     def __init__(self, limits: Limits, threads: Threads) -> None:
         self._limits = limits
         self._threads = threads
-        # by container: what is being laid
+        # by container: the running `lay`
         self._laying: dict[str, trio.CancelScope] = {}
-        # or copies could have all threads, which runtimes are started by
+        # else copies could occupy all threads, which starting a runtime needs
         self._copying = trio.CapacityLimiter(_COPIES_AT_ONCE)
 
     async def lay(self, container: str, lower: str, bundle: Path) -> None:
-        """Make `bundle/rootfs` a writable view of `lower`: a layer over it, or a copy where the kernel refuses that.
+        """Make `bundle/rootfs` a writable view of `lower`: an overlay, or a copy where the kernel refuses that.
 
-        `bundle` is relative to the working directory: overlay options can't escape every byte of a path, and ours are plain.
+        `bundle` is relative to the working directory: overlay options can't escape every byte of a path, but ours are
+        plain.
 
         Raises:
-            InvalidArgument: `lower` is no absolute path of a directory, or no root (`/proc`).
+            InvalidArgument: `lower` is not an absolute path of a directory, or can't be a root (`/proc`).
             NotFound, PermissionDenied: it can't be copied.
-            ResourceExhausted: it is too large for a copy, or there is no room for one.
+            ResourceExhausted: too large to copy, or no space for the copy.
             AgentError: `give_up` was called.
         """
         with trio.CancelScope() as scope:
@@ -74,12 +75,12 @@ class Layers:
             raise AgentError(f"create of container {container!r}: it was ended meanwhile", status="killed")
 
     def give_up(self, container: str) -> None:
-        """End what is being laid for it, if anything is."""
+        """Abort a running `lay` for the container, if any."""
         if container in self._laying:
             self._laying[container].cancel()
 
     async def remove(self, bundle: Path) -> None:
-        """Undo `lay`, however far it came, and remove the bundle; idempotent."""
+        """Undo a complete or partial `lay`, and remove the bundle; idempotent."""
         await self._threads.run(partial(_remove, bundle))
 
     def _copy(self, lower: str, bundle: Path) -> None:
@@ -96,7 +97,7 @@ class Layers:
 
 
 def _lay_overlay(lower: str, bundle: Path) -> bool:
-    """Whether the kernel does it. Raises: InvalidArgument, OSError."""
+    """Whether the kernel supports it. Raises: InvalidArgument, OSError."""
     if not os.path.isabs(lower) or not os.path.isdir(lower):
         raise InvalidArgument(
             f"rootfs {lower!r}: need the absolute path of a directory in the guest's sight", field="root"
@@ -106,7 +107,7 @@ def _lay_overlay(lower: str, bundle: Path) -> bool:
         (bundle / name).mkdir()
     mount(lower, str(bundle / "lower"), flags=MS_BIND)
     options = f"lowerdir={bundle}/lower,upperdir={bundle}/upper,workdir={bundle}/work"
-    # the root that a container sees is the upper one's
+    # the container sees owner and mode of the upper directory as those of its root
     found = os.lstat(bundle / "lower")
     os.chown(bundle / "upper", found.st_uid, found.st_gid)
     (bundle / "upper").chmod(stat.S_IMODE(found.st_mode))
@@ -124,14 +125,14 @@ def _remove(bundle: Path) -> None:
 
 
 class Root:
-    """Look-ups below one directory, which may be `/proc/PID/root` of a running container."""
+    """Path resolution below one directory, which may be `/proc/PID/root` of a running container."""
 
     def __init__(self, path: str) -> None:
         self._path = path
 
     @contextmanager
     def opened(self, path: str, flags: int) -> Generator[int]:
-        """A descriptor of what is at `path`, closed at the block's end. Raises: OSError."""
+        """A descriptor for `path`, closed at the block's end. Raises: OSError."""
         root = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             descriptor = open_in_root(root, path, flags | os.O_CLOEXEC)
@@ -143,7 +144,7 @@ class Root:
             os.close(descriptor)
 
     def text(self, path: str, most_bytes: int = TEXT_BYTES) -> str:
-        """A regular file's text, the beginning of it; empty when there is none."""
+        """The first bytes of a regular file; empty if missing."""
         try:
             with self.opened(path, os.O_RDONLY | os.O_NONBLOCK) as descriptor:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -154,9 +155,9 @@ class Root:
             return ""
 
     def text_in_mounts(self, path: str, mounts: Sequence[Document], most_bytes: int) -> str:
-        """The same of a container whose mounts may be gone: what was bound is read where it came from, as Kata's agents do.
+        """The same for a container whose mounts may be gone: files of bind mounts are read from their source, as Kata's agents do.
 
-        Empty also for what lies in another mount than a bound one. A container can't lead out of what was bound.
+        Also empty for files on mounts of other kinds. A container's symlinks can't lead out of a bind mount.
         """
         wanted = os.path.normpath(f"/{path.lstrip('/')}")
         for each in reversed(mounts):
@@ -171,7 +172,7 @@ class Root:
         return self.text(wanted, most_bytes)
 
     def is_directory(self, path: str) -> bool:
-        """Whether there is a directory. Raises: OSError when the guest has no descriptor left to look with."""
+        """Whether `path` is a directory. Raises: OSError when no file descriptor is left."""
         try:
             with self.opened(path, os.O_PATH | os.O_DIRECTORY):
                 return True
@@ -180,7 +181,7 @@ class Root:
             return False
 
     def find_program(self, program: str, environment: list[str], cwd: str) -> str | None:
-        """The executable file that an exec of `program` would find, by its path or along PATH; None when there is none."""
+        """The executable that an exec of `program` would find, by its path or along PATH; None if there is none."""
         if "/" in program:
             candidates = [os.path.join(cwd, program)]
         else:
@@ -189,7 +190,7 @@ class Root:
         return next((candidate for candidate in candidates if self.is_executable(candidate)), None)
 
     def is_executable(self, path: str) -> bool:
-        """Whether there is a regular file that somebody may execute. Raises: OSError when no descriptor is left."""
+        """Whether `path` is a regular file with any execute bit. Raises: OSError when no file descriptor is left."""
         try:
             with self.opened(path, os.O_PATH) as descriptor:
                 mode = os.fstat(descriptor).st_mode

@@ -1,8 +1,8 @@
-"""Calling an OCI runtime's program: one call, its log, its error.
+"""Runs an OCI runtime's program: one call, its log, its error.
 
-For the OCI engine. A call never captures the program's output through a pipe: the container inherits its
-standard streams, and waiting for their end would wait for the container's. Errors come from a log file of each
-call. Not for what a verb means.
+For the OCI engine. A call never captures output through a pipe: the container inherits the standard
+streams, so that end of file would come only with the container's end. Errors are read from a log file per
+call.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Runtime", "RuntimeFailed"]
 
-# a runtime's verb takes 5 to 40 ms; one that takes this long hangs
+# a call takes 5 to 40 ms; one that takes this long hangs
 _CALL_SECONDS = 30.0
-# one that takes longer than this waits for somebody, a container perhaps, and must not hold up those of others
+# a call that takes longer waits for something, perhaps a container, and must not block the calls of others
 _TURN_SECONDS = 2.0
 _LOG_BYTES = 64 * 1024
 
 
 class RuntimeFailed(AgentError):
-    """The runtime's program said no; its own text is the message's end."""
+    """The runtime's program failed; its own message ends the text."""
 
 
 class Runtime:
@@ -48,26 +48,26 @@ class Runtime:
         self._calls = calls
         self._descriptors = descriptors
         self._number = 0
-        # more at once than twice the cores only makes each of them slower (measured)
+        # running more than twice as many as cores only slows each down (measured)
         self._limiter = trio.CapacityLimiter(2 * (os.cpu_count() or 1))
 
     def scratch(self, suffix: str) -> Path:
-        """A path that no other call uses."""
+        """A path unique to this call."""
         self._number += 1
         return self._calls / f"{self._number}.{suffix}"
 
     async def call(self, verb: str, *arguments: str, stdio: Sequence[int] | None = None) -> None:
         """Run `program verb arguments`; `stdio` are three descriptors for it and the container, None for /dev/null.
 
-        Cancelling it, or its bound, kills the program and what descends from it then; of what has left it by then (a half
-        that was moved into a container), the caller takes care.
+        On cancellation or time-out, the program and its descendants are killed; processes that left the tree before
+        (moved into a container) are the caller's to clean up.
 
         Raises:
-            RuntimeFailed: it ended with a failure, or did not end within 30 s.
-        OSError: something ran out, and it was not started.
+            RuntimeFailed: it failed, or did not end within 30 s.
+            OSError: a resource ran out, and it was not started.
         """
         log = self.scratch("log")
-        # absolute: crun enters the bundle before it opens any of them
+        # absolute: crun changes into the bundle before it opens any of them
         state, log_path = str(self._state.absolute()), str(log.absolute())
         argv = [self._program, "--root", state, "--log", log_path, "--log-format", "json", verb, *arguments]
         try:
@@ -109,7 +109,7 @@ class Runtime:
 
 
 def _last_message(log: Path, code: int | None) -> str:
-    """The last error of a JSON log; bounded, whatever the program wrote."""
+    """The last error of a JSON log; reads a bounded size, whatever the program wrote."""
     if code is None:
         return f"did not end within {_CALL_SECONDS:.0f} s and was killed, with what it had started"
     try:

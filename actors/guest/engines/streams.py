@@ -1,7 +1,7 @@
-"""The ends of a process's standard streams that the guest keeps: pipes of 1 MiB, and pseudo-terminals.
+"""The guest's ends of a process's standard streams: pipes of 1 MiB, and pseudo-terminals.
 
-For both real engines. An end never loses what it has read when its reader is cancelled, and closing one wakes
-whoever waits on it. Not for buffering: what nobody reads stays in the kernel's pipe and blocks the writer.
+For both real engines. A cancelled read loses nothing, and closing an end wakes tasks that wait on it. There is no
+buffering: unread output stays in the kernel's pipe and blocks the writer (backpressure).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ReadEnd", "WriteEnd", "open_pipes", "receive_terminal", "set_terminal_size", "terminal_ends"]
 
-# the kernel's cap for the unprivileged (fs.pipe-max-size); three times the rate of the default 64 KiB
+# the kernel's limit for unprivileged users (fs.pipe-max-size); three times the throughput of the default 64 KiB
 _PIPE_BYTES = 1024 * 1024
 _READ_BYTES = 1024 * 1024
-# of a runtime's last words
+# a runtime's error message
 _WORDS_BYTES = 4096
-# a pseudo-terminal's master says EIO where a pipe says end of file
+# a pseudo-terminal's master returns EIO for end of file
 _END_OF_FILE = (errno.EIO, errno.ECONNRESET)
 
 
@@ -49,7 +49,7 @@ class _End:
         return self._descriptor
 
     def close(self) -> None:
-        """Close and wake who waits; idempotent."""
+        """Close it and wake waiting tasks; idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             trio.lowlevel.notify_closing(descriptor)
@@ -61,7 +61,7 @@ class _End:
 
 
 class ReadEnd(_End, trio.abc.ReceiveStream):
-    """What a process writes."""
+    """Output of a process."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor)
@@ -69,11 +69,11 @@ class ReadEnd(_End, trio.abc.ReceiveStream):
         self._dropped = False
 
     def hold(self) -> None:
-        """Let readers wait, until it is known whose words these are."""
+        """Make readers wait until it is known whose output this is."""
         self._released = trio.Event()
 
     def release(self) -> None:
-        """They are the process's own; idempotent."""
+        """The output is the process's own: let readers continue; idempotent."""
         if self._released is not None:
             self._released.set()
             self._released = None
@@ -83,7 +83,7 @@ class ReadEnd(_End, trio.abc.ReceiveStream):
         self.release()
 
     def drop(self) -> bytes:
-        """They are not: readers see the end. The beginning of what was written."""
+        """It is not the process's: readers see end of file. Returns the beginning of what was written."""
         text = b""
         with suppress(OSError, trio.ClosedResourceError):
             text = os.read(self.fileno(), _WORDS_BYTES)
@@ -92,7 +92,7 @@ class ReadEnd(_End, trio.abc.ReceiveStream):
         return text
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """At least one byte, at most `max_bytes` (1 MiB); empty is the end. Raises: ClosedResourceError, BrokenResourceError."""
+        """At least one byte, at most `max_bytes` (1 MiB); empty at end of file. Raises: ClosedResourceError, BrokenResourceError."""
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._released is not None:
             await self._released.wait()
@@ -109,16 +109,16 @@ class ReadEnd(_End, trio.abc.ReceiveStream):
                 if error.errno not in _END_OF_FILE:
                     raise trio.BrokenResourceError(f"reading a process's output: {error}") from error
                 data = b""
-            # nothing may be cancelled between the read and the return, or the bytes were lost
+            # shielded: a Cancelled between the read and the return would lose the bytes
             await trio.lowlevel.cancel_shielded_checkpoint()
             return data
 
 
 class WriteEnd(_End, trio.abc.SendStream):
-    """What a process reads."""
+    """Input of a process."""
 
     async def write_some(self, data: bytes | memoryview) -> int:
-        """Wait for room, then write what fits; how many bytes. Raises: BrokenResourceError when nobody can read it any more, ClosedResourceError."""
+        """Wait for room, then write what fits; returns the byte count. Raises: BrokenResourceError without a reader, ClosedResourceError."""
         await trio.lowlevel.checkpoint_if_cancelled()
         while True:
             try:
@@ -132,7 +132,7 @@ class WriteEnd(_End, trio.abc.SendStream):
             return size
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """All of it. Raises: BrokenResourceError, ClosedResourceError."""
+        """Write all of it. Raises: BrokenResourceError, ClosedResourceError."""
         view = memoryview(data)
         while view:
             view = view[await self.write_some(view) :]
@@ -143,28 +143,28 @@ class WriteEnd(_End, trio.abc.SendStream):
 
 def _pipe() -> tuple[int, int]:
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    # over this user's share of pipe memory the default size serves, only slower
+    # beyond this user's quota of pipe memory: keep the default size, which is only slower
     with suppress(OSError):
         fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return read_end, write_end
 
 
 def _pipe_from_process() -> tuple[ReadEnd, int]:
-    """Our end, and the descriptor to give to a process as its output; the caller closes that one. Raises: OSError."""
+    """Our end, and a process's output descriptor, which the caller closes. Raises: OSError."""
     read_end, write_end = _pipe()
     return ReadEnd(read_end), write_end
 
 
 def _pipe_to_process() -> tuple[WriteEnd, int]:
-    """Our end, and the descriptor to give to a process as its input; the caller closes that one. Raises: OSError."""
+    """Our end, and a process's input descriptor, which the caller closes. Raises: OSError."""
     read_end, write_end = _pipe()
     return WriteEnd(write_end), read_end
 
 
 @contextmanager
 def open_pipes() -> Generator[tuple[tuple[WriteEnd, ReadEnd, ReadEnd], tuple[int, int, int]]]:
-    """Our three ends, and the three to give to a process as its standard streams, which are closed at the block's end;
-    ours are closed too when it fails. Raises: OSError, and then nothing is left open."""
+    """Our three ends, and a process's standard streams, which are closed at the block's end; on an exception, ours are too.
+    Raises: OSError, and then nothing is left open."""
     with ExitStack() as ours, ExitStack() as theirs:
         stdin, child_in = _pipe_to_process()
         ours.callback(stdin.close)
@@ -181,7 +181,7 @@ def open_pipes() -> Generator[tuple[tuple[WriteEnd, ReadEnd, ReadEnd], tuple[int
 
 
 def terminal_ends(master: int) -> tuple[WriteEnd, ReadEnd]:
-    """Both of our ends of a terminal, whose master becomes theirs. Raises: OSError, and then it is closed."""
+    """Both of our ends of a terminal; they take over its master. Raises: OSError, and then it is closed."""
     try:
         copy = os.dup(master)
     except OSError:
@@ -191,14 +191,14 @@ def terminal_ends(master: int) -> tuple[WriteEnd, ReadEnd]:
 
 
 def set_terminal_size(descriptor: int, size: TerminalSize) -> None:
-    """Set a terminal's size; the kernel tells its foreground group (SIGWINCH). Raises: OSError."""
+    """Set a terminal's size; the kernel signals its foreground process group (SIGWINCH). Raises: OSError."""
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", size.rows, size.columns, 0, 0))
 
 
 def receive_terminal(listener: socket.socket) -> tuple[WriteEnd, ReadEnd]:
     """The terminal that a runtime sent to its console socket.
 
-    Raises: RuntimeFailed: it sent none, though it has ended well: runc's half in the container was killed meanwhile.
+    Raises: RuntimeFailed: none was sent though the runtime exited with 0: runc's process in the container was killed.
     """
     try:
         connection, _ = listener.accept()

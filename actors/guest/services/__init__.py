@@ -1,1 +1,1 @@
-"""What speaks to the guest's clients: one module for each agent's protocol, all over the same executor."""
+"""Agent protocols that the guest serves: one module each, all over the same executor."""

@@ -1,8 +1,8 @@
 """hyperstart's API 4244 over the executor: the control and the stream channel of one pod.
 
-For whoever serves two byte streams to a host of that kind. Where a real guest dies of what it is sent, this one answers
-ERROR or closes; what it can't do it answers ERROR, as a real one answers any code that it does not know. Not for what a
-process's bytes go through (`hyperstart_process`), nor for states: the executor has those.
+Serves two byte streams to a hyperstart host. Where a real guest would crash on bad input, this one answers
+ERROR or closes; what it can't do it answers with ERROR, as a real one answers any unknown code. Process input is in
+`hyperstart_process`, states in the executor.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ Ts = TypeVarTuple("Ts")
 
 API_VERSION = 4244
 SIGTERM, SIGKILL = 15, 9
-# the guest has one pod, without a name of its own
+# the protocol has one pod, without a name
 POD = "pod"
-# hosts of one channel that wait for the one before to go: a restarted one, and no crowd
+# hosts of one channel that may queue for their predecessor to disconnect: a restarted one, not a crowd
 WAITING_HOSTS = 4
 _KILL_ERRORS: tuple[tuple[type[KatrioError], bytes], ...] = (
     (NotFound, b"no such container\0"),
@@ -58,14 +58,14 @@ _KILL_ERRORS: tuple[tuple[type[KatrioError], bytes], ...] = (
 
 
 class HyperstartService:
-    """Start `run` first; then `serve_control` and `serve_streams`, one connection each at a time.
+    """Start `run` first; then `serve_control` and `serve_streams`, each with one connection at a time.
 
-    A second host waits until the first has gone, as on the socket of a VM's serial port.
+    A second host waits until the first has disconnected, as on the serial port of a VM.
 
     Args:
         share: the directory that stands for a real guest's /tmp/hyper/shared.
-        on_error: called with a service, a method and the exception that it should not have raised: its command alone is
-            refused, and nothing else ends of it.
+        on_error: called with service, method and an unexpected exception; only that command is refused, nothing else
+        is affected.
     """
 
     live_process: type[LiveProcess] = LiveProcess
@@ -95,11 +95,11 @@ class HyperstartService:
         self._live: dict[tuple[str, str], LiveProcess] = {}
         self._inits: dict[str, LiveProcess] = {}
         self._changed = trio.lowlevel.ParkingLot()
-        # ends that happened while no host was there
+        # ends of processes while no host was connected
         self._untold: list[tuple[str, str, int]] = []
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """One task for each process, until cancelled."""
+        """Run one task per process, until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             task_status.started()
@@ -108,7 +108,7 @@ class HyperstartService:
     # channels
 
     async def serve_control(self, stream: trio.abc.Stream) -> None:
-        """One host's commands, in order."""
+        """Serve one host's commands, in order."""
         async with stream, _turn(self._control_host) as taken:
             if taken:
                 await self._obey_host(stream)
@@ -130,7 +130,7 @@ class HyperstartService:
             self._control_stream = None
 
     async def serve_streams(self, stream: trio.abc.Stream) -> None:
-        """One host's stream channel."""
+        """Serve one host's stream channel."""
         async with stream, _turn(self._streams_host) as taken:
             if taken:
                 await self._carry_streams(stream)
@@ -190,12 +190,12 @@ class HyperstartService:
         await self._flush_control()
 
     def _heed(self, what: str, error: Exception) -> None:
-        """This protocol's refusals have no words: what is no refusal is a bug of ours, and told on the log."""
+        """The protocol's refusals carry no text. Anything but a refusal is an internal error, and is logged."""
         if not isinstance(error, (KatrioError, RemoteProtocolError, trio.TooSlowError)):
             self._on_error("hyperstart", what, error)
 
     def _go_on_with(self, what: str, act: Callable[[Unpack[Ts]], Awaitable[None]], *args: *Ts) -> None:
-        """In a task that nobody waits for: its failure is told, and ends nothing else."""
+        """Start a background task; an exception in it is logged and affects nothing else."""
 
         async def apart() -> None:
             try:
@@ -239,7 +239,7 @@ class HyperstartService:
         try:
             await self._executor.start(body.id)
         except KatrioError:
-            # nothing of it may stay: a host of this kind has no other word for a container that does not run
+            # remove it: such a host has no other command for a container that does not run
             await self._executor.remove(body.id)
             raise
         return b""
@@ -260,7 +260,7 @@ class HyperstartService:
         return b""
 
     def _reserve(self, container: str, body: messages.Process, *, name: str) -> LiveProcess:
-        """Take its id and its sequences. Raises: AlreadyExists, InvalidArgument."""
+        """Reserve its id and its sequences. Raises: AlreadyExists, InvalidArgument."""
         init = name == container
         for other in self._live.values():
             same_id = (other.container, other.id) == (container, body.id) or (not init and other.id == body.id)
@@ -275,7 +275,7 @@ class HyperstartService:
         return process
 
     def _never_ran(self, process: LiveProcess, error: InvalidArgument) -> bytes:
-        """A missing program: accepted, and then told as a shell would; anything else is refused."""
+        """A missing program: accept the command, then report the end as a shell would; any other error is a refusal."""
         if not str(error.details.get("field", "")).endswith("args"):
             self._forget(process)
             raise error
@@ -313,7 +313,7 @@ class HyperstartService:
         return found
 
     async def _signal(self, process: LiveProcess, signum: int) -> None:
-        # what is told counts as the reason of an exit code of 128 + N
+        # recorded as a possible cause of an exit code of 128 + N
         check_signal(signum)
         if signum:
             process.told_signal(signum)
@@ -330,9 +330,9 @@ class HyperstartService:
             await self._say_goodbye(control, command)
 
     async def _end_pod(self) -> None:
-        """Politely, and for as long as it takes."""
+        """SIGTERM to every process, then wait without a time limit."""
         for process in list(self._live.values()):
-            # one that ends meanwhile is what is wanted
+            # a process that has already ended is fine
             with contextlib.suppress(KatrioError):
                 await self._signal(process, SIGTERM)
         while self._live:
@@ -340,13 +340,13 @@ class HyperstartService:
         await self._executor.destroy()
 
     async def _say_goodbye(self, control: GuestControl, command: Command) -> None:
-        """Then both channels close."""
+        """Answer, then close both channels."""
         control.answer(command)
         await self._flush_control()
         streams = self._streams_stream
         if self._control_stream is not None:
             await self._control_stream.aclose()
-        # a host takes the end of either channel for the guest's: one that still reads the answer goes by itself
+        # a host takes the end of either channel as the guest's: let one that still reads the answer disconnect by itself
         with trio.move_on_after(self._limits.answer_grace_seconds):
             async with self._streams_host:
                 pass
@@ -364,7 +364,7 @@ class HyperstartService:
         try:
             await self._carry(process, io)
         except Exception:
-            # nobody could be told its end, or take its id: it goes, and is told as killed
+            # its end could never be reported, nor its id reused: kill it, and report that
             with contextlib.suppress(KatrioError):
                 await self._executor.signal(process.container, process.name, SIGKILL)
             if self._inits.get(process.container) is process:
@@ -393,12 +393,12 @@ class HyperstartService:
         for other in self._live.values():
             if other.container == init.container and other is not init:
                 other.told_signal(SIGKILL)
-        # whoever still holds its output ends as well
+        # kills also whatever else holds its output
         with contextlib.suppress(KatrioError):
             await self._executor.kill_all(init.container)
 
     async def _remove(self, init: LiveProcess) -> None:
-        """A guest of this kind forgets a container with its init's end; the id is free once that is told."""
+        """The protocol removes a container when its init ends; the id is free once that is reported."""
         while any(other.container == init.container and other is not init for other in self._live.values()):
             await self._changed.park()
         with contextlib.suppress(KatrioError):
@@ -410,13 +410,13 @@ class HyperstartService:
             try:
                 data = await read(self._limits.chunk_bytes)
             except ResourceExhausted:
-                continue  # a gap, for which this protocol has no word
+                continue  # a gap in the output, which the protocol can't express
             if not data:
                 return
             await self._write_out(sequence, data)
 
     async def _write_out(self, sequence: int, data: bytes) -> None:
-        # with nobody to read it the process waits, as for a full pipe
+        # without a host on the channel the process blocks, as on a full pipe
         await self._streams_up.wait()
         self._streams.send_output(sequence, data)
         await self._flush_streams()
@@ -424,7 +424,7 @@ class HyperstartService:
     async def _tell_end(self, process: LiveProcess, status: ExitStatus) -> None:
         init = self._inits.get(process.container)
         if init is not None and init.was_sent(SIGKILL):
-            # the kernel ends the others first, and then the init that they go down with
+            # the kernel kills the others of the pid namespace before the init is reaped
             process.told_signal(SIGKILL)
         self._streams.end(process.stdio)
         await self._flush_streams()
@@ -437,13 +437,13 @@ class HyperstartService:
         self._forget(process)
 
     def _forget(self, process: LiveProcess) -> None:
-        """Its id is free; an init that ended waits for the last of its container's processes."""
+        """Free its id, and wake an ended init that waits for its container's last process."""
         del self._live[process.key]
         self._changed.unpark_all()
 
 
 def _refusal(code: int, error: Exception) -> bytes:
-    """Empty, but for KILLCONTAINER."""
+    """Empty, except for KILLCONTAINER."""
     if code != Code.KILLCONTAINER:
         return b""
     return next((text for kind, text in _KILL_ERRORS if isinstance(error, kind)), b"kill failed\0")
@@ -451,7 +451,7 @@ def _refusal(code: int, error: Exception) -> bytes:
 
 @contextlib.asynccontextmanager
 async def _turn(hosts: trio.Lock) -> AsyncGenerator[bool]:
-    """Wait until the hosts before have gone; False when too many wait already."""
+    """Wait until earlier hosts have disconnected; False when too many are waiting."""
     if hosts.statistics().tasks_waiting >= WAITING_HOSTS:
         yield False
         return
@@ -467,7 +467,7 @@ async def _receive(stream: trio.abc.Stream) -> bytes:
 
 
 async def _send(stream: trio.abc.Stream, data: bytes) -> None:
-    """A host that has gone is noticed by who reads from it."""
+    """A disconnected host is noticed by the reading task."""
     if not data:
         return
     try:

@@ -1,7 +1,7 @@
-"""From hyperstart's bodies to the OCI values that engines take.
+"""From hyperstart's command bodies to the OCI values that engines take.
 
-For the hyperstart service. A real guest gives its containers full root in a VM; ours shares the machine with the host, so
-they get what every other container of ours gets. Not for decoding: `transports.hyperstart.messages`.
+A real guest gives its containers full root in a VM; ours shares the machine with the host, so
+they get the same confinement as all our containers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["oci_process", "oci_spec"]
 
 
 def oci_spec(body: Container, share: str) -> oci.Spec:
-    """NEWCONTAINER's. Raises: InvalidArgument, Unsupported."""
+    """For a NEWCONTAINER. Raises: InvalidArgument, Unsupported."""
     if body.fstype:
         raise Unsupported("NEWCONTAINER: this guest has no block devices", field="fstype")
     inside = f"{body.image}/{body.rootfs}"
@@ -54,5 +54,5 @@ def oci_process(body: Process) -> oci.Process:
         capabilities=oci.LinuxCapabilities(bounding=CAPABILITIES, effective=CAPABILITIES, permitted=CAPABILITIES),
         no_new_privileges=True,
     )
-    # names, and numbers with them, are looked up by the engine, in the container's own passwd
+    # names and numeric ids are looked up by the engine, in the container's own passwd
     return with_user(process, StringUser(uid=body.user, gid=body.group))

@@ -1,6 +1,6 @@
-"""One process of a pod on the guest's side: its names on the wire, its input that waits, and what is told of its end.
+"""One process of a hyperstart pod, in the guest: its ids, its queued input, and the status reported at its end.
 
-For the hyperstart service. Not for its output, which the service pumps, nor for running it.
+Its output is pumped by the service.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["LiveProcess"]
 
 
 class LiveProcess:
-    """`id` is what the host calls it, `name` what the executor does: of an init, its container's."""
+    """`id` is the host's id for it, `name` the executor's: for an init, the container's id."""
 
     def __init__(self, container: str, body: Process, *, name: str, limits: Limits) -> None:
         self.container = container
@@ -30,24 +30,24 @@ class LiveProcess:
         self.stdio = body.stdio
         self.stderr = 0 if body.terminal else body.stderr
         self._signals: list[int] = []
-        # a real guest keeps 512 bytes of a pipe's excess; this one as much as it keeps of output
+        # a real guest buffers 512 bytes beyond the pipe; this one as much as it keeps of output
         slices = limits.unread_output_bytes // INPUT_SLICE
         self._put, self._input = trio.open_memory_channel[bytes](slices)
 
     @property
     def key(self) -> tuple[str, str]:
-        """By which the host names it."""
+        """The key by which the host names it."""
         return self.container, self.id
 
     def put_input(self, data: bytes) -> None:
-        """From the stream channel; empty is the end. What is too much is dropped, as nothing can hold a host back."""
+        """Queue input from the stream channel; empty is end of file. Excess is dropped, as the protocol has no flow control."""
         try:
             self._put.send_nowait(data)
         except trio.WouldBlock:
             return
 
     async def feed(self, io: ProcessIo) -> None:
-        """Write what was put, in order, until cancelled."""
+        """Write queued input, in order, until cancelled."""
         async for data in self._input:
             if data:
                 await io.write(data)
@@ -55,7 +55,7 @@ class LiveProcess:
                 await io.close_stdin()
 
     def told_signal(self, signum: int) -> None:
-        """A signal was sent to it by us."""
+        """Record that we sent it a signal."""
         if signum not in self._signals:
             self._signals.append(signum)
 
@@ -64,8 +64,9 @@ class LiveProcess:
         return signum in self._signals
 
     def told_status(self, status: ExitStatus) -> int:
-        """What its host is told: 0 for death by a signal, as a real guest does.
+        """The status reported to the host: 0 for death by a signal, as from a real guest.
 
-        The engine tells exit code 128 + N and death by signal N as one; only a signal that we sent is taken for a death.
+        The engine doesn't distinguish exit code 128 + N from death by signal N; only a signal that we sent counts as a
+        death.
         """
         return 0 if status.code - 128 in self._signals else status.code & 0xFF

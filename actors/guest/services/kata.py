@@ -1,8 +1,8 @@
-"""The kata agent API over the executor, in both dialects: every call, done or refused, and its errors as statuses.
+"""The kata agent API over the executor, in both dialects: every call is served or refused, with errors as statuses.
 
-For `compose`, which puts `handlers()` behind a server. What it can't do it refuses (UNIMPLEMENTED), and it never
-answers success for a field that it would have to ignore. What the calls do: `kata_guest`, `kata_containers`,
-`kata_processes`, and `kata_refused` for those that mean nothing here.
+`compose` puts `handlers()` behind a server. What it can't do it refuses (UNIMPLEMENTED); it never
+reports success for a field that it would ignore. The calls are in `kata_guest`, `kata_containers`,
+`kata_processes`, and `kata_refused` for those that have no meaning here.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 __all__ = ["KataService"]
 
-# where today's agent has a code of its own ("no tty"). katrio's own client is told the error itself; 1.x's agent has ours
+# where today's agent uses another code ("no tty"). katrio's own client gets the error itself; 1.x's agent has our codes
 _AS_TODAY: Mapping[tuple[str, type[KatrioError]], StatusCode] = {
     ("TtyWinResize", InvalidTransition): StatusCode.UNAVAILABLE,
 }
 
 
 class KataService:
-    """Every call of the API, those that are refused with their reason included."""
+    """Every call of the API, including those that are refused."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class KataService:
         }
 
     def handlers(self, dialect: Dialect = Dialect.TTRPC) -> Mapping[tuple[str, str], Handler]:
-        """For a `CallServer`, which refuses what the dialect does not have; a test holds them to the table of calls."""
+        """For a `CallServer`, which refuses calls that the dialect lacks; a test compares them to the table of calls."""
         return {
             (rpc.service, name): partial(_answer, rpc, self._methods[name], dialect)
             for name, rpc in rpcs_of(dialect).items()
@@ -74,7 +74,7 @@ class KataService:
 
 
 async def _answer(rpc: Rpc, method: Method, dialect: Dialect, payload: bytes, context: CallContext) -> bytes:
-    """One call: decoded, done, encoded; our own errors become the status that stands for them."""
+    """Serve one call: decode, run, encode; our own errors become their status."""
     try:
         with told_when_exhausted(rpc.method):
             request = decode_request(rpc, payload, dialect)
@@ -86,7 +86,7 @@ async def _answer(rpc: Rpc, method: Method, dialect: Dialect, payload: bytes, co
     except trio.TooSlowError as error:
         late = InternalError(f"{rpc.method}: a bound of the guest's own ran out")
         raise _refusal(rpc, late, dialect, context) from error
-    # who asked for nothing and has it is not at the end
+    # an empty answer to a read of 0 bytes is not end of file
     asked = not isinstance(request, ReadStreamRequest) or request.len
     if dialect is Dialect.GRPC and isinstance(response, ReadStreamResponse) and not response.data and asked:
         raise RpcStatusError(*END_OF_STREAM_1X)

@@ -1,7 +1,7 @@
-"""The calls of the kata agent API about the sandbox and its containers.
+"""The kata agent API's calls on the sandbox and its containers.
 
-For `kata`, which decodes and answers. A field that would have to be ignored is refused. Not for processes (`kata_processes`),
-nor for states: the executor has those.
+Called by `kata`, which decodes and encodes. A field that would have to be ignored is refused. Processes are in
+`kata_processes`, states in the executor.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ContainerCalls"]
 
-# what Kubernetes calls the file of a container's last words, and how much of it kata's agent tells
+# Kubernetes' annotation for a container's termination log, and how much of it kata's agent returns
 _TERMINATION_PATH = "io.kubernetes.container.terminationMessagePath"
 _TERMINATION_BYTES = 4096
 
@@ -42,7 +42,7 @@ class ContainerCalls:
         self._platform = platform
 
     def methods(self) -> Mapping[str, Method]:
-        """By the call's name."""
+        """By call name."""
         return {
             "CreateSandbox": self._create_sandbox,
             "DestroySandbox": self._destroy_sandbox,
@@ -98,7 +98,7 @@ class ContainerCalls:
         return api.Empty()
 
     def _located(self, mount: Mount) -> Mount:
-        """A mount of something that was copied, from where it really is."""
+        """Resolve a mount's source if it is a copied file or directory."""
         if not mount.source.startswith(SHARED_DIRECTORY + "/"):
             return mount
         return msgspec.structs.replace(mount, source=self._platform.locate(shared_path(mount.source)))
@@ -115,7 +115,7 @@ class ContainerCalls:
         container = request.container_id
         match request.log_type:
             case "katrio.state":
-                # the host asks it when a reply was lost with its link: no other call tells a container's state
+                # used by the host when a reply was lost with its link: no other call returns a container's state
                 data = str(self._model.container(container).state)
             case "termination_log":
                 data = await self._executor.annotated_text(container, _TERMINATION_PATH, _TERMINATION_BYTES)
@@ -135,7 +135,7 @@ class ContainerCalls:
         return api.Empty()
 
     async def _update(self, request: api.UpdateContainerRequest) -> msgspec.Struct:
-        # without resources there is nothing to change, which is how every kata agent takes it
+        # missing resources mean no change, as for every kata agent
         await self._executor.update(request.container_id, request.resources or LinuxResources())
         return api.Empty()
 
@@ -157,7 +157,7 @@ class ContainerCalls:
 
 
 def _refuse(request: msgspec.Struct, method: str, *fields: str) -> None:
-    """Raises: Unsupported when one of the fields is set: success would be a lie."""
+    """Raises: Unsupported when one of the fields is set, rather than ignore it."""
     for name in fields:
         if getattr(request, name):
             raise Unsupported(f"{method}: this guest has no {name}; leave it out", field=name)

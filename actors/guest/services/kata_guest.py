@@ -1,6 +1,6 @@
-"""The calls of the kata agent API about the guest itself: what it is, its clock, randomness, files and network.
+"""The kata agent API's calls on the guest itself: details, clock, randomness, files and network.
 
-For `kata`, which decodes and answers. They are the platform's to do or to refuse. Not for containers.
+Called by `kata`, which decodes and encodes. The platform performs or refuses them.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class GuestCalls:
         self._shared = SharedFiles(limits)
 
     async def forget_files(self) -> None:
-        """At the sandbox's end."""
+        """Clean up at the sandbox's end."""
         await trio.lowlevel.checkpoint()
         self._shared.clear()
 
     def methods(self) -> Mapping[str, Method]:
-        """By the call's name."""
+        """By call name."""
         return {
             "Check": self._check,
             "Version": self._get_version,

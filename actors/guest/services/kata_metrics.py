@@ -1,7 +1,7 @@
-"""GetMetrics: how many containers and processes there are, what they use, and what the guest itself does.
+"""GetMetrics: numbers of containers and processes, their resource usage, and the guest's own.
 
-For `kata`. Containers by the machine's states and the engine's counters; the rest is the platform's. What an engine does not
-count is left out, never zero.
+Containers by the model's states and the engine's counters; the rest is the platform's. Values that an engine does not
+measure are omitted, never zero.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MetricsCalls"]
 
-# of containers told one by one: a host takes 256 KiB of text at the most, and each of these has some 400 bytes
+# containers listed one by one: a host accepts 256 KiB of text, and each has some 400 bytes
 _MOST_CONTAINERS = 256
 
 
@@ -40,7 +40,7 @@ class MetricsCalls:
         self._asked = 0
 
     def methods(self) -> Mapping[str, Method]:
-        """By the call's name."""
+        """By call name."""
         return {"GetMetrics": self._metrics}
 
     async def _metrics(self, _: api.GetMetricsRequest) -> msgspec.Struct:
@@ -79,7 +79,7 @@ class MetricsCalls:
             try:
                 counted[name] = await self._executor.stats(name)
             except (Unsupported, NotFound, InvalidTransition):
-                # not counted here, or not there any more
+                # not measured here, or removed meanwhile
                 continue
         memory = {name: one.memory_stats.usage for name, one in counted.items() if one.memory_stats is not None}
         cpu = {name: one.cpu_stats.cpu_usage for name, one in counted.items() if one.cpu_stats is not None}

@@ -1,7 +1,7 @@
-"""The calls of the kata agent API about processes: exec, signals, exits, standard streams, terminals.
+"""The kata agent API's calls on processes: exec, signals, exits, standard streams, terminals.
 
-For `kata`, which decodes and answers. Where kata encodes two meanings in one value, they are taken apart here: an empty exec
-id is the init, but with SIGKILL the whole container; an exec id that is the container's id is the init alone.
+Called by `kata`, which decodes and encodes. Kata overloads exec ids, which is resolved here: an empty exec
+id is the init, but with SIGKILL the whole container; an exec id equal to the container's id is the init alone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ProcessCalls:
         self._limits = limits
 
     def methods(self) -> Mapping[str, Method]:
-        """By the call's name."""
+        """By call name."""
         return {
             "ExecProcess": self._exec,
             "SignalProcess": self._signal,
@@ -87,7 +87,7 @@ class ProcessCalls:
         return api.ReadStreamResponse(data=await process.read_stderr(self._bounded(request.len)))
 
     def _bounded(self, length: int) -> int:
-        """A peer's wish never sizes an allocation beyond our own bound."""
+        """A peer's requested length never sizes an allocation beyond our own bound."""
         return min(length, self._limits.read_bytes)
 
     async def _resize(self, request: api.TtyWinResizeRequest) -> msgspec.Struct:

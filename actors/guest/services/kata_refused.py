@@ -1,7 +1,7 @@
-"""The calls of the kata agent API that mean nothing on an embedded guest's machine, each with why.
+"""The kata agent API's calls that have no meaning for an embedded guest, each with the reason.
 
-For `kata`, which answers them with UNIMPLEMENTED and this reason: success would be a lie. Calls that some guests can do and
-others can't are refused by their platform or engine instead.
+`kata` answers them with UNIMPLEMENTED and this reason. Calls that only some guests support are refused by their
+platform or engine instead.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ REFUSED: Mapping[str, str] = MappingProxyType(
 
 
 def refusals() -> Mapping[str, Method]:
-    """By the call's name."""
+    """By call name."""
     return {name: _Refusal(f"{name}: {why}") for name, why in REFUSED.items()}
 
 

@@ -1,4 +1,4 @@
-"""What answers one call of the kata agent API."""
+"""The type of a handler of one kata agent API call."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ import msgspec
 
 __all__ = ["Method"]
 
-# from the call's own request, of which only the table of calls knows the type, to its own response
+# takes the call's request, whose type only the table of calls knows, and returns its response
 Method: TypeAlias = Callable[[Any], Awaitable[msgspec.Struct]]
