@@ -5,14 +5,14 @@ How the help names a value says what it is, and so what completes it. shtab is i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import argparse
+from typing import TYPE_CHECKING, cast
 
 import shtab
 
 from actors.schemas.rpcs import RPCS
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterator
 
 __all__ = ["VALUES", "completion", "every_action"]
@@ -73,6 +73,6 @@ def every_action(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     """Of the parser and of its commands."""
     for action in parser._actions:
         yield action
-        if isinstance(action.choices, dict):
-            for inner in action.choices.values():
-                yield from every_action(inner)
+        if action.nargs == argparse.PARSER:
+            for command in cast("dict[str, argparse.ArgumentParser]", action.choices).values():
+                yield from every_action(command)
