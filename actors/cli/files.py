@@ -15,6 +15,7 @@ from actors.cli.find import find_files
 from actors.cli.programs import load_any
 from actors.cli.say import complain, note, say
 from actors.errors import KatrioError
+from actors.likeness import nearest
 from actors.scenario.reading.foreign import TOOLS
 from actors.scenario.reading.load import Sources, looks_like_scenario, read_file
 from actors.scenario.reading.problems import Problem, ScenarioError
@@ -53,7 +54,7 @@ def load_all(
     """Every file that is a scenario, and every fault of those that are not.
 
     Args:
-        given: values for the files' vars.
+        given: values for the files' vars; each for those that have it, and at least one has.
         words: of `--filter`: files with none of them in name, file, group or labels are left out.
     """
     loaded: list[Loaded] = []
@@ -61,19 +62,31 @@ def load_all(
     found = find_files(paths)
     problems += found.problems
     walked = frozenset(found.walked)
+    sources, names = Sources(given or {}, os.environ), set[str]()
     for path in (*found.named, *found.walked):
         try:
-            one = load_any(path, sources=Sources(given or {}, os.environ))
+            one = load_any(path, sources=sources)
         except ScenarioError as error:
             if path in walked and not _is_meant(path):
                 found.skipped.append(f"{path}: skipped: {_tool(error) or 'no scenario'}")
             else:
                 problems += error.problems
         else:
+            names |= one.scenario.vars.keys()
             if not words or _matches(one, words):
                 loaded.append(one)
+    if not problems:
+        # one that is broken may have them
+        problems += [_unknown(name, names, paths) for name in given or () if loaded and name not in sources.used]
     _tell_skipped(found.skipped)
     return loaded, problems
+
+
+def _unknown(name: str, names: set[str], paths: tuple[Path, ...]) -> Problem:
+    """Of a variable that no file has."""
+    where = ", ".join(map(str, paths))
+    like = nearest(name, sorted(names))
+    return Problem(file=where, field="vars", found=f"--var {name}", expected="a name of 'vars'", nearest=like)
 
 
 def _is_meant(path: Path) -> bool:

@@ -138,8 +138,10 @@ class RunOptions:
         if words.engine != "auto" and words.agent == "noop":
             raise UsageError("--engine has no effect with --agent noop, which runs nothing")
         _check_dialect(words)
-        if (words.address is not None) != (words.world == "attached") and not words.diff:
-            raise UsageError("--world attached and --address URL go together: the one says where, the other who")
+        if words.world == "attached" and words.address is None and not words.diff:
+            raise UsageError("--world attached needs --address URL: where another katrio, or an agent, listens")
+        if words.address is not None and words.world != "attached" and not words.diff:
+            raise UsageError(f"--address is for --world attached; the {words.world} world starts its own agents")
         if words.address is not None and (words.jobs or 1) > 1 and _is_agent(words.address):
             raise UsageError("--jobs is for worlds with many sandboxes; an agent at an --address has one at a time")
         if bool(words.files) == bool(words.diff):

@@ -9,7 +9,6 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from actors.likeness import nearest
 from actors.node.named_files import read_named
 from actors.scenario.language.kinds import Kind
 from actors.scenario.reading.binding import Binder, Sources
@@ -75,11 +74,6 @@ def load_text(data: bytes, file: str, *, sources: Sources | None = None, read: R
     tree = Includer(read).scenario(tree)
     declared: Scenario = binder.bind(tree, Scenario, "")
     problems, targets = check_names(declared, binder.references, binder.scopes, binder.steps)
-    for name in sorted(set(binder.sources.given) - binder.sources.used):
-        like = nearest(name, declared.vars)
-        problems.append(
-            Problem(file=file, field="vars", found=f"--var {name}", expected="a name of 'vars'", nearest=like)
-        )
     if problems:
         raise ScenarioError(problems)
     scenario = counted(declared)

@@ -27,6 +27,22 @@ def test_virtual_time_needs_none() -> None:
         parsed("--world", "simulated", "--slow", "2")
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--world", "attached"), "--world attached needs --address URL"),
+        (("--address", "unix:///run/agent.sock"), "--address is for --world attached; the embedded world"),
+        (
+            ("--world", "simulated", "--address", "ipc:///run/hub"),
+            "--address is for --world attached; the simulated world",
+        ),
+    ],
+)
+def test_an_attached_world_needs_an_address_and_no_other_has_one(words: tuple[str, ...], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        parsed(*words)
+
+
 def test_an_agent_has_one_sandbox_at_a_time_and_a_system_many() -> None:
     with pytest.raises(UsageError, match="one at a time"):
         parsed(*AGENT, "--jobs", "2")
