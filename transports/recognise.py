@@ -113,32 +113,35 @@ _WEAK: Mapping[Peer, Callable[[bytes], bool]] = {
 def advice(found: Peer, expected: Peer) -> str:
     """What to tell a user who expected another peer, and how to fix it."""
     known = _ADVICE.get((found, expected)) or _ADVICE_FOR[found]
-    return f"this answers {found}, not {expected}: {known}"
+    return f"it speaks {found}, not {expected}: {known}"
 
 
-# shown by every command that takes a Kata agent's address; not all have the option
-_ANOTHER_AGENT = "a hyperstart? use --agent hyperstart, where the command has it: katrio call is for Kata agents alone"
+_SWAPPED = "are --address and --tty-address swapped?"
+# for every command with a Kata agent's address; not all of them have the option
+_HYPERSTART = "if it is hyperstart, use --agent hyperstart (katrio call is for Kata agents alone)"
+_DIRECT = "it takes connections by itself; write unix:///path"
+_NO_VMM = "no VMM stands before it; write unix:///path"
 _ADVICE: Mapping[tuple[Peer, Peer], str] = {
-    (Peer.STREAMS, Peer.CONTROL): "are --address and --tty-address swapped?",
-    (Peer.CONTROL, Peer.STREAMS): "are --address and --tty-address swapped?",
-    (Peer.TTRPC, Peer.GRPC): "a Kata 2 (or later) agent? use --dialect ttrpc",
-    (Peer.GRPC, Peer.TTRPC): "a Kata 1.x agent? use --dialect grpc",
-    (Peer.CONTROL, Peer.TTRPC): _ANOTHER_AGENT,
-    (Peer.CONTROL, Peer.GRPC): _ANOTHER_AGENT,
-    (Peer.TTRPC, Peer.YAMUX): "an agent that takes connections by itself; write unix:///path",
-    (Peer.GRPC, Peer.YAMUX): "an agent that takes connections by itself; write unix:///path",
-    (Peer.TTRPC, Peer.HYBRID): "an agent without a VMM before it; write unix:///path",
-    (Peer.GRPC, Peer.HYBRID): "an agent without a VMM before it; write unix:///path",
-    (Peer.CONTROL, Peer.HYBRID): "a channel without a VMM before it; write unix:///path",
-    (Peer.STREAMS, Peer.HYBRID): "a channel without a VMM before it; write unix:///path",
+    (Peer.STREAMS, Peer.CONTROL): _SWAPPED,
+    (Peer.CONTROL, Peer.STREAMS): _SWAPPED,
+    (Peer.TTRPC, Peer.GRPC): "Kata agents since 2.0 do; use --dialect ttrpc",
+    (Peer.GRPC, Peer.TTRPC): "agents of Kata 1.x do; use --dialect grpc",
+    (Peer.CONTROL, Peer.TTRPC): _HYPERSTART,
+    (Peer.CONTROL, Peer.GRPC): _HYPERSTART,
+    (Peer.TTRPC, Peer.YAMUX): _DIRECT,
+    (Peer.GRPC, Peer.YAMUX): _DIRECT,
+    (Peer.TTRPC, Peer.HYBRID): _NO_VMM,
+    (Peer.GRPC, Peer.HYBRID): _NO_VMM,
+    (Peer.CONTROL, Peer.HYBRID): _NO_VMM,
+    (Peer.STREAMS, Peer.HYBRID): _NO_VMM,
 }
 _ADVICE_FOR: Mapping[Peer, str] = {
-    Peer.TTRPC: "a Kata 2 (or later) agent? use --agent kata --dialect ttrpc",
-    Peer.GRPC: "a Kata 1.x agent? use --agent kata --dialect grpc",
-    Peer.CONTROL: "a hyperstart? use --agent hyperstart",
-    Peer.STREAMS: "a hyperstart's second channel? use --agent hyperstart, with its control channel as --address",
-    Peer.YAMUX: "a Kata 1.x agent's serial channel? write serial:/path",
-    Peer.HYBRID: "a VMM's socket before its VM's ports? write hvsock:///path:PORT",
-    Peer.SSH: "an ssh server, and no agent",
-    Peer.HTTP: "a web server, and no agent",
+    Peer.TTRPC: "Kata agents since 2.0 do; use --agent kata --dialect ttrpc",
+    Peer.GRPC: "agents of Kata 1.x do; use --agent kata --dialect grpc",
+    Peer.CONTROL: "use --agent hyperstart",
+    Peer.STREAMS: "use --agent hyperstart, with its control channel as --address",
+    Peer.YAMUX: "agents of Kata 1.x do on a serial channel; write serial:/path",
+    Peer.HYBRID: "VMMs do before their VM's ports; write hvsock:///path:PORT",
+    Peer.SSH: "it is no agent",
+    Peer.HTTP: "it is no agent, but a web server",
 }

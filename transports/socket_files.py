@@ -28,7 +28,7 @@ from transports.locks import take_lock
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
-__all__ = ["answers", "bound_socket_file", "remove_stale"]
+__all__ = ["answers", "bound_socket_file", "no_socket", "remove_stale"]
 
 # connect(2) errors: no listener
 _NOBODY = (errno.ECONNREFUSED, errno.ENOENT, errno.ENOTDIR, errno.ENOTSOCK)
@@ -168,6 +168,15 @@ def answers(name: str) -> bool:
                 raise
             return False
     return True
+
+
+def no_socket(path: str) -> str:
+    """What is at a path that was dialled in vain, when that is no socket: connect(2) calls it refused, like a server that is gone."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return ""
+    return "" if stat.S_ISSOCK(mode) else f"it is {'a directory, and ' if stat.S_ISDIR(mode) else ''}no socket"
 
 
 def _bind(path: str, directory: str, held: int, bind: Callable[[str], None]) -> int:

@@ -21,7 +21,7 @@ import trio
 from transports.address import check_socket_path
 from transports.base import NowaitStream
 from transports.errors import AddressError, AddressInUse, Exhausted, Refused, Unreachable
-from transports.socket_files import bound_socket_file
+from transports.socket_files import bound_socket_file, no_socket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -292,7 +292,7 @@ def _connect(path: str) -> socket.socket:
         if error.errno in _WRONG_ADDRESS:
             raise AddressError(f"{path} can't be dialled: {error.strerror}") from error
         kind = Refused if error.errno in _REFUSED else Unreachable
-        raise kind(f"nobody answers on {path}: {error.strerror}") from error
+        raise kind(f"nobody answers on {path}: {no_socket(path) or error.strerror}") from error
     return sock
 
 

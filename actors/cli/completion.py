@@ -1,6 +1,6 @@
-"""`katrio completion`: a shell's completion script, generated from the parser so that it never lags behind.
+"""`katrio completion`: a shell's completion script, which shtab makes of the parser, so that it never lags behind.
 
-Completes commands, options and their choices; files are left to the shell.
+How the help names a value says what it is, and so what completes it. shtab is imported for this command alone.
 """
 
 from __future__ import annotations
@@ -8,86 +8,71 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, cast
 
+import shtab
+
+from actors.schemas.rpcs import RPCS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["completion"]
+__all__ = ["VALUES", "completion", "every_action"]
 
-_BASH = """\
-_katrio() {{
-    local word=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD-1]}} command=${{COMP_WORDS[1]}}
-    COMPREPLY=()
-    if ((COMP_CWORD == 1)); then
-        COMPREPLY=($(compgen -W "{top}" -- "$word"))
-        return
-    fi
-    case "$command $previous" in
-{choices}
-    esac
-    case "$command" in
-{options}
-    esac
-    [[ $word == -* ]] && COMPREPLY=($(compgen -W "$words" -- "$word"))
-}}
-complete -o default -F _katrio katrio
-"""
+_CALLS = " ".join(RPCS)
+# a call may be named in any case, so it is no choice of the parser's; after @ there is a file, and for bash another word
+_CALL: shtab.CompleteType = {
+    "bash": "_katrio_call",
+    "zsh": "_katrio_call",
+    "fish": "(_katrio_call)",
+    "preamble": {
+        "bash": f"""\
+_katrio_call() {{
+  if [[ ${{COMP_WORDS[COMP_CWORD-1]}} == *@ ]]; then compgen -f -P @ -- "$1"; else compgen -W "{_CALLS}" -- "$1"; fi
+}}""",
+        "zsh": f"_katrio_call() {{ if compset -P '*@'; then _files; else compadd \"$@\" -- {_CALLS}; fi }}",
+        "fish": f"""\
+function _katrio_call
+  set -l word (string split -m1 @ -- (commandline -ct))
+  if set -q word[2]
+    for path in (__fish_complete_path $word[2]); echo $word[1]@$path; end
+  else
+    printf '%s\\n' {_CALLS}
+  end
+end""",
+    },
+}
+# what completes a value, by its name in the help
+VALUES = {
+    "CMD": shtab.FILE,
+    "DIR": shtab.DIRECTORY,
+    "FILE": shtab.FILE,
+    "JOURNAL": shtab.FILE,
+    "OUT.yaml": shtab.FILE,
+    "PATH": shtab.DIRECTORY,
+    "PROGRAM.py": shtab.FILE,
+    "RPC": _CALL,
+}
 
 
 def completion(parser: argparse.ArgumentParser, shell: str) -> str:
-    """The script for `bash`, `zsh` or `fish`."""
-    if shell == "fish":
-        return "\n".join(_fish(parser)) + "\n"
-    script = _bash(parser)
-    return f"autoload -U +X bashcompinit && bashcompinit\n{script}" if shell == "zsh" else script
+    """The script for `bash`, `zsh` or `fish`; the parser is spent by it."""
+    for action in every_action(parser):
+        if isinstance(action.metavar, str):
+            if action.metavar in VALUES:
+                action.complete = VALUES[action.metavar]  # type: ignore[attr-defined]
+            # it is written into a list that zsh divides by colons
+            action.metavar = action.metavar.replace(":", r"\:")
+    script = shtab.complete(parser, shell)
+    if shell == "zsh":
+        # of an argument that may come again shtab 1.13 completes the first alone
+        return script.replace('"(*)::', '"*:').replace('"(*):', '"*:')
+    # in bash the path of an address is a word of its own, and what completes nothing else is a file
+    return f"{script}\ncomplete -o bashdefault -o default -F _shtab_katrio katrio\n" if shell == "bash" else script
 
 
-def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    found = next(action.choices for action in parser._actions if action.nargs == argparse.PARSER)
-    return cast("dict[str, argparse.ArgumentParser]", found)
-
-
-def _options(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    return [action for action in parser._actions if action.option_strings]
-
-
-def _values(command: str, action: argparse.Action) -> str:
-    """The words that may stand there. A call may be named in any case, so it is no choice; its names are known all the same."""
-    if command == "call" and action.dest == "words":
-        from actors.schemas.rpcs import RPCS
-
-        return " ".join(RPCS)
-    return " ".join(map(str, action.choices or ()))
-
-
-def _bash(parser: argparse.ArgumentParser) -> str:
-    choices: list[str] = []
-    options: list[str] = []
-    for name, command in _commands(parser).items():
-        words: list[str] = []
-        for action in command._actions:
-            values = _values(name, action)
-            words += action.option_strings or values.split()
-            if values:
-                line = f'COMPREPLY=($(compgen -W "{values}" -- "$word")); return ;;'
-                choices += [f'        "{name} {option}") {line}' for option in action.option_strings]
-            if not action.option_strings and values:
-                options.append(
-                    f'        {name}) [[ $word == -* ]] || {{ COMPREPLY=($(compgen -W "{values}" -- "$word")); return; }} ;;&'
-                )
-        options.append(f'        {name}) local words="{" ".join(words)}" ;;')
-    top = [*_commands(parser), *(option for action in _options(parser) for option in action.option_strings)]
-    return _BASH.format(top=" ".join(top), choices="\n".join(choices), options="\n".join(options))
-
-
-def _fish(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for name, command in _commands(parser).items():
-        yield f"complete -c katrio -n __fish_use_subcommand -a {name}"
-        for action in command._actions:
-            values = _values(name, action)
-            given = f" -x -a '{values}'" if values else ""
-            condition = f"-n '__fish_seen_subcommand_from {name}'"
-            for option in action.option_strings:
-                form = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
-                yield f"complete -c katrio {condition} {form}{given}"
-            if not action.option_strings and values:
-                yield f"complete -c katrio {condition}{given}"
+def every_action(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Of the parser and of its commands."""
+    for action in parser._actions:
+        yield action
+        if action.nargs == argparse.PARSER:
+            for command in cast("dict[str, argparse.ArgumentParser]", action.choices).values():
+                yield from every_action(command)

@@ -20,6 +20,7 @@ from actors.scenario.reading.load import Sources, looks_like_scenario, read_file
 from actors.scenario.reading.problems import Problem, ScenarioError
 from actors.scenario.reading.scenario import steps_of
 from actors.scenario.report.base import json_text
+from actors.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ def load_all(
     """Every file that is a scenario, and every fault of those that are not.
 
     Args:
-        given: values for the files' vars.
+        given: values for the files' vars; each for those that have it, and at least one has.
         words: of `--filter`: files with none of them in name, file, group or labels are left out.
     """
     loaded: list[Loaded] = []
@@ -61,19 +62,31 @@ def load_all(
     found = find_files(paths)
     problems += found.problems
     walked = frozenset(found.walked)
+    sources, names = Sources(given or {}, os.environ), set[str]()
     for path in (*found.named, *found.walked):
         try:
-            one = load_any(path, sources=Sources(given or {}, os.environ))
+            one = load_any(path, sources=sources)
         except ScenarioError as error:
             if path in walked and not _is_meant(path):
                 found.skipped.append(f"{path}: skipped: {_tool(error) or 'no scenario'}")
             else:
                 problems += error.problems
         else:
+            names |= one.scenario.vars.keys()
             if not words or _matches(one, words):
                 loaded.append(one)
+    if not problems:
+        # one that is broken may have them
+        problems += [_unknown(name, names, paths) for name in given or () if loaded and name not in sources.used]
     _tell_skipped(found.skipped)
     return loaded, problems
+
+
+def _unknown(name: str, names: set[str], paths: tuple[Path, ...]) -> Problem:
+    """Of a variable that no file has."""
+    where = ", ".join(map(str, paths))
+    like = nearest(name, sorted(names))
+    return Problem(file=where, field="vars", found=f"--var {name}", expected="a name of 'vars'", nearest=like)
 
 
 def _is_meant(path: Path) -> bool:

@@ -18,9 +18,12 @@ from actors.cli import signals, streams
 from actors.cli.exits import Exit
 from actors.cli.options import (
     AGENTS,
+    DEFAULT_CASES,
     DIALECTS,
     ENGINES,
     LACKING,
+    MAX_JOBS,
+    MAX_REPEAT,
     TESTED_AGENTS,
     WORLDS,
     ConformanceOptions,
@@ -28,8 +31,10 @@ from actors.cli.options import (
     GuestOptions,
     RunOptions,
     UsageError,
+    number,
 )
 from actors.cli.say import complain, note, say
+from actors.limits import MOST_SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -53,15 +58,21 @@ exit codes: 0 held, 1 failed, 2 bad file or usage, 3 infrastructure,
 CONFORMANCE_EXIT_CODES = """\
 exit codes: 0 all hold, are unsupported or known, 1 some fall short or hang, or the agent died, 2 usage,
             3 the agent can't be reached, 4 everything is unsupported; 130, 143, 129 asked to end by ^C, SIGTERM, SIGHUP"""
+SLOW = number(float, 1, MOST_SLOW, what="how many times as slow, ")
 SHELLS = ("bash", "zsh", "fish")
 
 
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong and what was perhaps meant; the usage of twenty options would hide it."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
     def error(self, message: str) -> NoReturn:
         choice = re.fullmatch(r"argument .*: invalid choice: '(.*)' \(choose from (.*)\)", message)
         like = _nearest(choice[1], [word.strip("' ") for word in choice[2].split(",")]) if choice else ""
+        # of a number it says which, as all that is checked later does
+        message = re.sub(r"^argument (\S+): (.*: expected )", r"\1 \2", message)
         note(f"{self.prog}: error: {message}{like}", f"what there is: {self.prog} --help")
         self.exit(Exit.USAGE)
 
@@ -87,21 +98,18 @@ def build_parser() -> argparse.ArgumentParser:
         description="Sandboxes and containers as Trio actors: run scenario files against them.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_run(commands)
-    validate = commands.add_parser("validate", help="check scenario files, run nothing", allow_abbrev=False)
+    validate = commands.add_parser("validate", help="check scenario files, run nothing")
     validate.add_argument("files", nargs="+", metavar="FILE")
     validate.add_argument("--json", action="store_true", help="print the faults as one JSON list")
-    listing = commands.add_parser("list", help="say what scenario files are for", allow_abbrev=False)
+    listing = commands.add_parser("list", help="say what scenario files are for")
     listing.add_argument("files", nargs="*", metavar="FILE", default=["scenarios"], help="default: scenarios")
     listing.add_argument("--json", action="store_true", help="print one JSON list")
     listing.add_argument("--filter", metavar="WORDS", help="only files with one of these words: one,other")
-    record = commands.add_parser(
-        "record", help="run a Python scenario, and write what it asked as a file", allow_abbrev=False
-    )
+    record = commands.add_parser("record", help="run a Python scenario, and write what it asked as a file")
     record.add_argument("out", metavar="OUT.yaml", help="the scenario file to write")
     record.add_argument("program", metavar="PROGRAM.py", help="a file with an async def scenario(world)")
     record.add_argument(
@@ -110,22 +118,20 @@ def build_parser() -> argparse.ArgumentParser:
     record.add_argument("--force", action="store_true", help="write over OUT.yaml when it is there")
     _add_conformance(commands)
     _add_guest(commands)
-    commands.add_parser("schema", help="print the JSON Schema of scenario files", allow_abbrev=False)
-    sweep = commands.add_parser("sweep", help="remove what dead owners left behind", allow_abbrev=False)
-    sweep.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
-    doctor = commands.add_parser(
-        "doctor", help="say what works on this machine, and what to install", allow_abbrev=False
-    )
-    doctor.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
+    commands.add_parser("schema", help="print the JSON Schema of scenario files")
+    sweep = commands.add_parser("sweep", help="remove what dead owners left behind")
+    _add_run_dir(sweep)
+    doctor = commands.add_parser("doctor", help="say what works on this machine, and what to install")
+    _add_run_dir(doctor)
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
-    verbs = commands.add_parser("verbs", help="say which verb each agent does", allow_abbrev=False)
+    verbs = commands.add_parser("verbs", help="say which verb each agent does")
     verbs.add_argument("--json", action="store_true", help="print one JSON list")
     _add_call(commands)
-    commands.add_parser("version", help="print the version", allow_abbrev=False)
-    completion = commands.add_parser("completion", help="print a shell's completion script", allow_abbrev=False)
+    commands.add_parser("version", help="print the version")
+    completion = commands.add_parser("completion", help="print a shell's completion script")
     completion.add_argument("shell", choices=SHELLS)
     # the last, so that it knows them all
-    helping = commands.add_parser("help", help="say how a command is used", allow_abbrev=False)
+    helping = commands.add_parser("help", help="say how a command is used")
     helping.add_argument("about", nargs="?", metavar="COMMAND", choices=sorted(commands.choices))
     return parser
 
@@ -137,21 +143,25 @@ def _add_run(commands: _Commands) -> None:
         description="Run scenario files, one after the other or several at once; the first that does not hold stops the rest.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     run.add_argument(
         "files", nargs="*", metavar="FILE", help="scenario files (.yaml, .py), directories of them, - for stdin"
     )
     run.add_argument("--world", choices=WORLDS, default="embedded", help="where to run (default: %(default)s)")
     run.add_argument("--agent", choices=AGENTS, default="kata", help="the agent to use (default: %(default)s)")
-    run.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
+    _add_dialect(run)
     run.add_argument("--agent-config", metavar="FILE", help="the agent's configuration: .toml, .yaml or .json")
     run.add_argument("--engine", choices=ENGINES, default="auto", help="of the embedded world (default: %(default)s)")
-    run.add_argument("--seed", type=int, metavar="N", help="of the simulated world; drawn and told when left out")
+    run.add_argument(
+        "--seed",
+        type=number(int, what="a whole number"),
+        metavar="N",
+        help="of the simulated world; drawn and told when left out",
+    )
     run.add_argument("--seeds", metavar="A:B", help="every seed from A up to and not including B, on all cores")
     run.add_argument("--trace", metavar="FILE", help="write what happened in the simulated world, a line each")
     run.add_argument("--json", action="store_true", help="print one JSON object a file, and nothing else")
-    run.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories go")
+    _add_run_dir(run)
     run.add_argument(
         "--keep-going", action="store_true", help="go on with the next step, and the next file, after one did not hold"
     )
@@ -167,10 +177,17 @@ def _add_run(commands: _Commands) -> None:
         help="only files with one of these words (one,other) in name, file, group or labels",
     )
     run.add_argument("--dry-run", action="store_true", help="say what would run, step by step, and start nothing")
-    run.add_argument("--jobs", type=int, metavar="N", help="run so many files at once, each in a world of its own")
-    run.add_argument("--repeat", type=int, default=1, metavar="N", help="run every file so many times")
     run.add_argument(
-        "--slow", type=float, metavar="N", help="give the guest, and all that files allow a time for, N times as long"
+        "--jobs",
+        type=number(int, 1, MAX_JOBS),
+        metavar="N",
+        help="run so many files at once, each in a world of its own",
+    )
+    run.add_argument(
+        "--repeat", type=number(int, 1, MAX_REPEAT), default=1, metavar="N", help="run every file so many times"
+    )
+    run.add_argument(
+        "--slow", type=SLOW, metavar="N", help="give the guest, and all that files allow a time for, N times as long"
     )
     run.add_argument("--journal", metavar="FILE", help="write everything that happened, a JSON object a line")
     run.add_argument("--junit", metavar="FILE", help="write JUnit XML")
@@ -188,18 +205,13 @@ def _add_conformance(commands: _Commands) -> None:
         ),
         epilog=CONFORMANCE_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     suite.add_argument(
         "--address",
         metavar="URL",
         help="where the agent listens, as unix:///run/x/agent.sock; hvsock, vsock, serial, ...",
     )
-    suite.add_argument("--agent", choices=TESTED_AGENTS, default="kata", help="what it is (default: %(default)s)")
-    suite.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
-    suite.add_argument(
-        "--tty-address", metavar="URL", help="of hyperstart's streams; known for .../hyper.sock and port 2718"
-    )
+    _add_spoken(suite)
     suite.add_argument("--engine", choices=ENGINES, default="auto", help="of a guest of our own (default: %(default)s)")
     suite.add_argument(
         "--rootfs", metavar="PATH", help="a root with /bin/sh in the agent's sight (default: the one katrio makes here)"
@@ -223,9 +235,15 @@ def _add_conformance(commands: _Commands) -> None:
         help="starts the agent at --address: a fresh one to begin with, after each loss, and for each destructive case",
     )
     suite.add_argument(
-        "--slow", type=float, default=1.0, metavar="N", help="wait N times as long, for an agent on a slow machine"
+        "--slow", type=SLOW, default=1.0, metavar="N", help="wait N times as long, for an agent on a slow machine"
     )
-    suite.add_argument("--jobs", type=int, metavar="N", help="so many cases at once (default: 8)")
+    suite.add_argument(
+        "--jobs",
+        type=number(int, 1, MAX_JOBS),
+        default=DEFAULT_CASES,
+        metavar="N",
+        help="so many cases at once (default: %(default)s)",
+    )
     suite.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
     suite.add_argument("--junit", metavar="FILE", help="write JUnit XML")
     suite.add_argument("--html", metavar="FILE", help="write one page with every case")
@@ -238,7 +256,6 @@ def _add_guest(commands: _Commands) -> None:
         help="serve the embedded guest on an address, for clients of any kind",
         description="Serve a guest of its own in the foreground until ^C or SIGTERM, and leave nothing behind. "
         "A container's root is a directory of this machine, named by the client.",
-        allow_abbrev=False,
     )
     guest.add_argument(
         "--address",
@@ -246,13 +263,9 @@ def _add_guest(commands: _Commands) -> None:
         metavar="URL",
         help="where to listen, as unix:///run/x/agent.sock; hvsock, vsock, ...",
     )
-    guest.add_argument(
-        "--tty-address", metavar="URL", help="of hyperstart's streams; known for .../hyper.sock and port 2718"
-    )
-    guest.add_argument("--agent", choices=TESTED_AGENTS, default="kata", help="what to be (default: %(default)s)")
-    guest.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
+    _add_spoken(guest)
     guest.add_argument("--engine", choices=ENGINES, default="auto", help="what runs containers (default: %(default)s)")
-    guest.add_argument("--run-dir", metavar="DIR", help="where the guest's run directory goes")
+    _add_run_dir(guest)
     guest.add_argument("--json", action="store_true", help="say ready as one JSON object")
 
 
@@ -263,18 +276,35 @@ def _add_call(commands: _Commands) -> None:
         description="Make one call of the Kata agent API: RPC ['{json}' | @FILE | - | field=value ...]. Without RPC, a shell.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     call.add_argument("words", nargs="*", metavar="RPC", help="the call by its name in any case, and its fields")
     call.add_argument("--address", metavar="URL", help="where the agent listens, as in unix:///run/agent.sock")
-    call.add_argument(
-        "--dialect", choices=DIALECTS, default="ttrpc", help="today's, or Kata 1.x's (default: %(default)s)"
-    )
+    _add_dialect(call)
     call.add_argument("--list", action="store_true", help="show every call, or RPC's fields with their types")
     call.add_argument("--json", action="store_true", help="print one JSON object a call, and nothing else")
-    call.add_argument("--repeat", type=int, default=1, metavar="N", help="make the call so many times")
+    call.add_argument(
+        "--repeat", type=number(int, 1, MAX_REPEAT), default=1, metavar="N", help="make the call so many times"
+    )
     call.add_argument("--timeout", metavar="SECONDS", help="of each call (default: 60; none for calls that wait)")
     call.add_argument("--no-defaults", action="store_true", help="send what is written, and fill nothing in")
+
+
+def _add_spoken(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--agent", choices=TESTED_AGENTS, default="kata", help="whose protocol it speaks (default: %(default)s)"
+    )
+    _add_dialect(command)
+    command.add_argument(
+        "--tty-address", metavar="URL", help="of hyperstart's streams; known for .../hyper.sock and port 2718"
+    )
+
+
+def _add_dialect(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
+
+
+def _add_run_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--run-dir", metavar="DIR", help="where the run directories of sandboxes and guests are")
 
 
 def _nearest(word: str, right: Sequence[str]) -> str:

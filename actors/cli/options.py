@@ -5,26 +5,29 @@ For `main`, which parses, and the commands, which get nothing else. Not for what
 
 from __future__ import annotations
 
+import argparse
+import math
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from actors.limits import MOST_SLOW
+from actors.schemas.dialect import Dialect
 from transports.address import parse_agent_address, parse_dialled_address, streams_address
 from transports.errors import AddressError
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable
 
     from transports.address import Address
 
 __all__ = [
     "AGENTS",
+    "DEFAULT_CASES",
     "DIALECTS",
     "ENGINES",
     "LACKING",
+    "MAX_JOBS",
     "MAX_REPEAT",
     "TESTED_AGENTS",
     "WORLDS",
@@ -33,13 +36,15 @@ __all__ = [
     "GuestOptions",
     "RunOptions",
     "UsageError",
+    "number",
 ]
 
+# the words of `actors.api`, `actors.agents.choice` and `actors.node.facts`, which take too long to import
 WORLDS = ("embedded", "simulated", "attached")
 AGENTS = ("kata", "hyperstart", "noop")
 # those that speak a protocol, and kata's two
 TESTED_AGENTS = ("kata", "hyperstart")
-DIALECTS = ("ttrpc", "grpc")
+DIALECTS = tuple(dialect.value for dialect in Dialect)
 # what a guest under test may be said to lack
 LACKING = ("cgroups", "isolation", "tty")
 ENGINES = ("auto", "runc", "crun", "processes")
@@ -52,8 +57,29 @@ MAX_REPEAT = 100_000
 MAX_SEEDS = 1_000_000
 
 
+N = TypeVar("N", int, float)
+
+
 class UsageError(Exception):
     """The words are fine each by itself and make no sense together; the message says what to write."""
+
+
+def number(
+    read: Callable[[str], N], least: float = -math.inf, most: float = math.inf, *, what: str = ""
+) -> Callable[[str], N]:
+    """The `type` of an option: what `read` makes of its text, within both bounds; else it is told what was expected."""
+    expected = what + (f"{least:g} to {most:g}" if most < math.inf else "")
+
+    def bounded(text: str) -> N:
+        try:
+            found = read(text)
+        except ValueError:
+            found = None
+        if found is None or not least <= found <= most:
+            raise argparse.ArgumentTypeError(f"{text:.40}: expected {expected}")
+        return found
+
+    return bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +137,11 @@ class RunOptions:
             raise UsageError(f"--engine is for --world embedded; the {words.world} world brings its own")
         if words.engine != "auto" and words.agent == "noop":
             raise UsageError("--engine has no effect with --agent noop, which runs nothing")
-        if words.dialect is not None and words.agent != "kata":
-            raise UsageError(f"--dialect is for --agent kata; the {words.agent} agent has one protocol")
-        if (words.address is not None) != (words.world == "attached") and not words.diff:
-            raise UsageError("--world attached and --address URL go together: the one says where, the other who")
+        _check_dialect(words)
+        if words.world == "attached" and words.address is None and not words.diff:
+            raise UsageError("--world attached needs --address URL: where another katrio, or an agent, listens")
+        if words.address is not None and words.world != "attached" and not words.diff:
+            raise UsageError(f"--address is for --world attached; the {words.world} world starts its own agents")
         if words.address is not None and (words.jobs or 1) > 1 and _is_agent(words.address):
             raise UsageError("--jobs is for worlds with many sandboxes; an agent at an --address has one at a time")
         if bool(words.files) == bool(words.diff):
@@ -134,8 +161,8 @@ class RunOptions:
             given=tuple(_given(word) for word in words.var),
             words=_words(words.filter),
             dry_run=words.dry_run,
-            jobs=0 if seeds and words.jobs is None else _from_one("--jobs", words.jobs, MAX_JOBS),
-            repeat=_from_one("--repeat", words.repeat, MAX_REPEAT),
+            jobs=0 if seeds and words.jobs is None else words.jobs or 1,
+            repeat=words.repeat,
             slow=_slow(words),
             journal=Path(words.journal) if words.journal else None,
             junit=Path(words.junit) if words.junit else None,
@@ -172,18 +199,16 @@ class ConformanceOptions:
     @classmethod
     def parsed(cls, words: argparse.Namespace) -> ConformanceOptions:
         """Validate what argparse found. Raises: UsageError."""
+        _check_dialect(words)
         if words.engine != "auto" and words.address is not None:
             raise UsageError("--engine is for a guest of our own; the agent at --address brings its own")
         if words.tty_address is not None and words.address is None:
             raise UsageError("--tty-address goes with --address URL; a guest of our own needs neither")
         addresses = agent_addresses(words, parse_dialled_address) if words.address is not None else ()
-        if not addresses and words.agent != "kata" and words.dialect is not None:
-            raise UsageError(f"--dialect is for --agent kata; {words.agent} has one protocol")
         if words.rootfs is not None and not words.rootfs.startswith("/"):
             raise UsageError(f"--rootfs {words.rootfs}: expected an absolute path, as the agent sees it")
         if words.agent_command is not None and not addresses:
             raise UsageError("--agent-command goes with --address URL, where what it starts listens")
-        _check_slow(words.slow)
         return cls(
             addresses=addresses,
             agent=words.agent,
@@ -192,7 +217,7 @@ class ConformanceOptions:
             rootfs=words.rootfs,
             destructive=words.destructive,
             words=_words(words.filter),
-            jobs=DEFAULT_CASES if words.jobs is None else _from_one("--jobs", words.jobs, MAX_JOBS),
+            jobs=words.jobs,
             json=words.json,
             junit=Path(words.junit) if words.junit else None,
             html=Path(words.html) if words.html else None,
@@ -231,8 +256,7 @@ class GuestOptions:
 
 def agent_addresses(words: argparse.Namespace, parse: Callable[[str], Address]) -> tuple[Address, ...]:
     """Where an agent is: one address, or two with hyperstart. Raises: UsageError."""
-    if words.agent != "kata" and words.dialect is not None:
-        raise UsageError(f"--dialect is for --agent kata; {words.agent} has one protocol")
+    _check_dialect(words)
     if words.agent != "hyperstart" and words.tty_address is not None:
         raise UsageError(f"--tty-address is for --agent hyperstart; {words.agent} has one channel for everything")
     try:
@@ -245,6 +269,12 @@ def agent_addresses(words: argparse.Namespace, parse: Callable[[str], Address]) 
     if streams == address:
         raise UsageError("--address and --tty-address are the same; hyperstart has two channels")
     return address, streams
+
+
+def _check_dialect(words: argparse.Namespace) -> None:
+    """Raises: UsageError."""
+    if words.agent != "kata" and words.dialect is not None:
+        raise UsageError(f"--dialect is for --agent kata; {words.agent} has one protocol")
 
 
 def _is_agent(address: str) -> bool:
@@ -282,25 +312,13 @@ def _seeds(words: argparse.Namespace) -> range | None:
     return range(int(first), int(end))
 
 
-def _from_one(option: str, number: int | None, most: int) -> int:
-    if number is not None and not 1 <= number <= most:
-        raise UsageError(f"{option} {number}: expected 1 to {most}")
-    return number or 1
-
-
 def _slow(words: argparse.Namespace) -> float:
     """Raises: UsageError."""
     if words.slow is None:
         return 1.0
     if words.world == "simulated":
         raise UsageError("--slow is for time that passes; the simulated world's is virtual, and its guests never wait")
-    _check_slow(words.slow)
     return float(words.slow)
-
-
-def _check_slow(factor: float) -> None:
-    if not 1 <= factor <= MOST_SLOW:
-        raise UsageError(f"--slow {factor:g}: expected how many times as slow, 1 to {MOST_SLOW:g}")
 
 
 def _given(word: str) -> tuple[str, str]:

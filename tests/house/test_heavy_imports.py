@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-# h2 for gRPC, rich for a live view, PyYAML for scenario files
-HEAVY = ("h2", "hpack", "rich", "yaml")
+# h2 for gRPC, rich for a live view, PyYAML for scenario files, shtab for the completion script
+HEAVY = ("h2", "hpack", "rich", "shtab", "yaml")
 
 
 @pytest.mark.parametrize("module", ["actors.guest.serve", "katrio", "actors.cli.main"])

@@ -80,14 +80,6 @@ def test_a_scenario_is_read_from_standard_input() -> None:
         assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_knows_the_commands(shell: str) -> None:
-    done = katrio("completion", shell)
-    assert done.returncode == 0
-    assert "validate" in done.stdout
-    assert "--engine" in done.stdout or "engine" in done.stdout
-
-
 def test_list_says_what_scenarios_are_for() -> None:
     done = katrio("list", "--json")
     assert done.returncode == 0

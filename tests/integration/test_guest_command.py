@@ -85,4 +85,4 @@ def test_an_agent_is_called_at_its_address_and_a_wrong_dialect_is_named(
         assert '"SERVING"' in done.stdout, done.stderr
         done = called(address, "ttrpc" if dialect == "grpc" else "grpc")
         assert done.stdout == ""
-        assert f"agent? use --dialect {dialect}" in done.stderr
+        assert f" do; use --dialect {dialect}" in done.stderr

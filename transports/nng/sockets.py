@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pynng
 
 from transports.errors import AddressError, AddressInUse, TransportError, Unreachable
+from transports.socket_files import no_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,7 +175,8 @@ class RawReq(_Raw):
         except (pynng.AddressInvalid, pynng.NotSupported, pynng.InvalidOperation) as error:
             raise AddressError(f"can't dial {address}: {error}") from error
         except pynng.NNGException as error:
-            raise Unreachable(f"nobody answers on {address}: {error}") from error
+            why = no_socket(address.removeprefix("ipc://")) or error
+            raise Unreachable(f"nobody answers on {address}: {why}") from error
 
     def send(self, body: bytes) -> bool:
         """Send to the peer; False when nng's queue is full."""

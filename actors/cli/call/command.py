@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,8 +17,8 @@ from actors.agents.kata.client import open_kata_client
 from actors.cli.call.answers import ask, report_unmade, show, summary
 from actors.cli.call.arguments import parse_call
 from actors.cli.call.fitting import Fitter
+from actors.cli.call.interrupts import Interrupted, Interrupts
 from actors.cli.call.listing import call_page, calls_json, calls_page
-from actors.cli.call.loop import Interrupted, PausedLoop
 from actors.cli.call.shell import Shell
 from actors.cli.exits import Exit
 from actors.cli.say import complain, note, say
@@ -30,7 +31,7 @@ from actors.schemas.rpcs import RPCS
 from actors.seams import real_seams
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from actors.agents.kata.client import KataClient
     from actors.cli.call.arguments import Call
@@ -47,7 +48,7 @@ def call(options: CallOptions) -> int:
     try:
         if options.listing:
             return _list(options)
-        return _one(options) if options.words else _shell(options)
+        return _one(options) if options.words else _run(partial(_shell, options))
     except KatrioError as error:
         report_unmade(error, "".join(options.words[:1]), as_json=options.json and bool(options.words))
         return Exit.USAGE if isinstance(error, InvalidArgument) else Exit.INFRASTRUCTURE
@@ -65,21 +66,23 @@ def _list(options: CallOptions) -> int:
     return Exit.HELD
 
 
-def _shell(options: CallOptions) -> int:
-    loop = PausedLoop(lambda: _open(options))
-    code = Exit.HELD
-    with loop.running():
-        code = Shell(options, loop, real_seams()).run()
-    return code
-
-
 def _one(options: CallOptions) -> int:
     # before anything is dialled: what is wrong with it can be told without an agent
     made = parse_call(options.words, real_seams(), defaults=options.defaults)
+    return _run(partial(_make, options, made))
+
+
+def _run(main: Callable[[], Awaitable[int]]) -> int:
     try:
-        return trio.run(_make, options, made)
+        return trio.run(main)
     except BaseExceptionGroup as group:
         raise plain_error(group) from None
+
+
+async def _shell(options: CallOptions) -> int:
+    interrupts = Interrupts()
+    async with interrupts.open(_open(options)) as client:
+        return await Shell(options, client, interrupts, real_seams()).run()
 
 
 async def _make(options: CallOptions, made: Call) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.cli.options import MAX_REPEAT, UsageError
+from actors.cli.options import DIALECTS, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -35,13 +35,11 @@ class CallOptions:
                 raise UsageError("--list shows calls and makes none: name one of them at the most")
         elif not words.address:
             raise UsageError("--address URL is missing: where the agent listens, as in unix:///run/agent.sock")
-        if not 1 <= words.repeat <= MAX_REPEAT:
-            raise UsageError(f"--repeat {words.repeat}: expected 1 to {MAX_REPEAT}")
         if words.repeat != 1 and not call:
             raise UsageError("--repeat is for one call; in the shell say: repeat N CALL")
         return cls(
             address=words.address or "",
-            dialect=words.dialect,
+            dialect=words.dialect or DIALECTS[0],
             words=call,
             json=words.json,
             listing=words.list,

@@ -1,7 +1,8 @@
 """The shell of `katrio call`: one call a line, from a terminal with completion and history, or from a pipe.
 
 Errors are told and never end it; ^C drops the line, or cancels the call in flight. Not for scripts with conditions: those
-are scenarios.
+are scenarios. Lines are readline's. The standard library's `cmd` is of no use here: its loop reads and calls without Trio, can't
+tell the end of input from a line EOF, and makes the last call again for an empty line.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import trio
 from actors.cli.call.answers import ask, report_unmade, show
 from actors.cli.call.arguments import MAX_ARGUMENT_BYTES, parse_call
 from actors.cli.call.fitting import Fitter
+from actors.cli.call.interrupts import Interrupted, Interrupts
 from actors.cli.call.listing import call_page, calls_page
-from actors.cli.call.loop import Interrupted, PausedLoop
 from actors.cli.call.terminal import open_terminal
 from actors.cli.exits import Exit
 from actors.cli.options import MAX_REPEAT
@@ -28,7 +29,7 @@ from actors.scenario.language.scalars import parse
 from actors.schemas.naming import find_rpc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from actors.agents.kata.client import KataClient
     from actors.cli.call.options import CallOptions
@@ -50,23 +51,24 @@ _SKIPPED_BYTES = 64 * 1024
 
 
 class Shell:
-    """Reads lines and makes their calls with `loop`'s client."""
+    """Reads lines and makes their calls with `client`."""
 
-    def __init__(self, options: CallOptions, loop: PausedLoop[KataClient], seams: Seams) -> None:
+    def __init__(self, options: CallOptions, client: KataClient, interrupts: Interrupts, seams: Seams) -> None:
         self._options = options
-        self._loop = loop
+        self._client = client
+        self._interrupts = interrupts
         self._seams = seams
         self._fitter = Fitter(options.address, options.seconds)
         self._worst = Exit.HELD
-        self._commands: dict[str, Callable[[str], None]] = {
+        self._commands: dict[str, Callable[[str], Awaitable[None]]] = {
             "help": self._help,
-            "list": lambda _: say(*calls_page().splitlines()),
+            "list": self._list,
             "repeat": self._repeat,
             "sleep": self._sleep,
-            "echo": lambda text: say(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")),
+            "echo": self._echo,
         }
 
-    def run(self) -> Exit:
+    async def run(self) -> Exit:
         """Until the end of input or `quit`; from a pipe the worst exit of all lines, else 0."""
         terminal = sys.stdin.isatty()
         for line in self._typed() if terminal else self._piped():
@@ -74,12 +76,12 @@ class Shell:
             if command in ("quit", "exit"):
                 break
             if command and not command.startswith("#"):
-                self._do(command, rest.strip())
+                await self._do(command, rest.strip())
         return Exit.HELD if terminal else self._worst
 
     def _piped(self) -> Iterator[str]:
         while True:
-            with self._loop.reading():
+            with self._interrupts.reading():
                 line, whole = _read_line(sys.stdin.buffer)
             if not line:
                 return
@@ -94,7 +96,7 @@ class Shell:
         with open_terminal((*self._commands, "quit")) as read_line:
             while True:
                 try:
-                    with self._loop.reading():
+                    with self._interrupts.reading():
                         line = read_line("katrio> ")
                 except KeyboardInterrupt:
                     # the line that was begun
@@ -109,13 +111,11 @@ class Shell:
                 else:
                     yield line
 
-    def _do(self, command: str, rest: str) -> None:
+    async def _do(self, command: str, rest: str) -> None:
         try:
             own = self._commands.get(command)
-            if own is not None:
-                own(rest)
-            else:
-                self._call(command, rest)
+            with self._interrupts.cancelling():
+                await (own(rest) if own else self._call(command, rest))
         except InvalidArgument as error:
             self._note(Exit.USAGE)
             report_unmade(error, command, as_json=self._options.json)
@@ -125,32 +125,34 @@ class Shell:
                 raise
             note("interrupted")
 
-    def _call(self, command: str, rest: str) -> None:
+    async def _call(self, command: str, rest: str) -> None:
         call = parse_call(_words(command, rest), self._seams, defaults=self._options.defaults, stdin=False)
-        answer = self._loop.perform(lambda client: ask(client, call, self._fitter))
+        answer = await ask(self._client, call, self._fitter)
         self._note(answer.exit)
         show(answer, as_json=self._options.json)
 
-    def _help(self, rest: str) -> None:
-        say(*(call_page(find_rpc(rest)) if rest else HELP).splitlines())
+    async def _help(self, rest: str) -> None:
+        say(*(HELP if rest in ("", "quit", *self._commands) else call_page(find_rpc(rest))).splitlines())
 
-    def _repeat(self, rest: str) -> None:
+    async def _list(self, _: str) -> None:
+        say(*calls_page().splitlines())
+
+    async def _echo(self, text: str) -> None:
+        say(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+    async def _repeat(self, rest: str) -> None:
         count, _, line = rest.partition(" ")
         command, _, arguments = line.strip().partition(" ")
         if not (count.isdecimal() and 1 <= int(count) <= MAX_REPEAT and command):
             raise InvalidArgument(f"repeat: found {rest[:60]!r}, expected 1 to {MAX_REPEAT} and a call", field="repeat")
         for _ in range(int(count)):
-            self._call(command, arguments.strip())
+            await self._call(command, arguments.strip())
 
-    def _sleep(self, rest: str) -> None:
+    async def _sleep(self, rest: str) -> None:
         seconds = parse(Kind.DURATION, rest)
         if not isinstance(seconds, float):
             raise InvalidArgument(f"sleep: found {rest[:60]!r}, expected a duration such as 500ms", field="sleep")
-
-        async def wait(_: KataClient) -> None:
-            await trio.sleep(seconds)
-
-        self._loop.perform(wait)
+        await trio.sleep(seconds)
 
     def _refuse(self, words: str) -> None:
         self._note(Exit.USAGE)

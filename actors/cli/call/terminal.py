@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ from actors.schemas.shapes import request_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+
+    from actors.schemas.rpcs import Rpc
 
 __all__ = ["candidates", "history_file", "open_terminal"]
 
@@ -49,41 +51,32 @@ def open_terminal(commands: Sequence[str]) -> Generator[Callable[[str], str]]:
         return found[state] if state < len(found) else None
 
     kept = history_file(os.environ)
-    _load(readline.read_history_file, kept)
+    # the first time, or not ours to read
+    with suppress(OSError):
+        readline.read_history_file(kept)
     readline.set_history_length(HISTORY_LINES)
     readline.set_completer_delims(" \t\n")
     readline.set_completer(complete)
-    # no space after a field that wants its value
     readline.parse_and_bind("set completion-ignore-case on")
     readline.parse_and_bind("tab: complete")
     try:
         yield input
     finally:
         readline.set_completer(None)
-        _keep(readline.write_history_file, kept)
-
-
-def _load(read: Callable[[str], None], path: Path) -> None:
-    try:
-        read(str(path))
-    except OSError:
-        # the first time, or not ours to read
-        return
-
-
-def _keep(write: Callable[[str], None], path: Path) -> None:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # made before it is written, so that it is never open to others
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.fchmod(descriptor, 0o600)
-        finally:
-            os.close(descriptor)
-        write(str(path))
-    except OSError:
         # a home that can't be written is no reason to fail
-        return
+        with suppress(OSError):
+            _make_private(kept)
+            readline.write_history_file(kept)
+
+
+def _make_private(path: Path) -> None:
+    """Before it is written, so that it is never open to others."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
 
 
 def candidates(before: str, text: str, commands: Sequence[str]) -> list[str]:
@@ -100,9 +93,8 @@ def candidates(before: str, text: str, commands: Sequence[str]) -> list[str]:
     except InvalidArgument:
         return []
     if text.startswith("@"):
-        return [f"@{path}" for path in _files(text[1:])]
-    name, equals, value = text.partition("=")
-    return _values(rpc.method, name, value) if equals else _names(rpc.method, text)
+        return _files("@", text[1:])
+    return _fields(rpc, text)
 
 
 def _like(text: str, names: Iterable[str]) -> list[str]:
@@ -110,36 +102,30 @@ def _like(text: str, names: Iterable[str]) -> list[str]:
     return [f"{name} " for name in names if name.lower().startswith(key)]
 
 
-def _names(method: str, text: str) -> list[str]:
-    *parents, last = text.split(".")
-    shape, prefix = request_shape(RPCS[method]), ""
+def _fields(rpc: Rpc, text: str) -> list[str]:
+    """What `outer.in` or `outer.inner=wo` may become. After a name there is no space: it wants its value."""
+    path, equals, value = text.partition("=")
+    *parents, last = path.split(".")
+    shape, prefix = request_shape(rpc), ""
     for parent in parents:
         field = shape.find(parent)
         if field is None or field.shape is None or field.form != "one":
             return []
         shape, prefix = field.shape, f"{prefix}{field.name}."
-    own = [(one.name, "." if one.shape is not None and one.form == "one" else "=") for one in shape.fields]
-    if not parents:
-        own += [(name, "=") for name in SHORTHANDS.get(method, {})]
-    return [f"{prefix}{name}{end}" for name, end in own if name.lower().startswith(last.lower())]
-
-
-def _values(method: str, name: str, value: str) -> list[str]:
+    shorthands = () if parents else SHORTHANDS.get(rpc.method, ())
+    if not equals:
+        own = [(one.name, "." if one.shape is not None and one.form == "one" else "=") for one in shape.fields]
+        own += [(name, "=") for name in shorthands]
+        return [f"{prefix}{name}{end}" for name, end in own if name.lower().startswith(last.lower())]
     if value.startswith("@"):
-        return [f"{name}=@{path}" for path in _files(value[1:])]
-    if name == "bundle" and name in SHORTHANDS.get(method, {}):
-        return [f"{name}={path}" for path in _files(value)]
-    shape, *parents = request_shape(RPCS[method]), *name.split(".")
-    field = None
-    for part in parents:
-        field = shape.find(part)
-        if field is None:
-            return []
-        shape = field.shape or shape
+        return _files(f"{path}=@", value[1:])
+    if path == "bundle" and path in shorthands:
+        return _files(f"{path}=", value)
+    field = shape.find(last)
     words = ("true", "false") if field is not None and field.kind == "bool" else tuple(field.words) if field else ()
-    return [f"{name}={word} " for word in words if word.startswith(value)]
+    return [f"{path}={word} " for word in words if word.startswith(value)]
 
 
-def _files(text: str) -> list[str]:
+def _files(before: str, text: str) -> list[str]:
     found = sorted(glob.glob(f"{glob.escape(text)}*"))
-    return [f"{path}/" if os.path.isdir(path) else f"{path} " for path in found]
+    return [f"{before}{path}/" if os.path.isdir(path) else f"{before}{path} " for path in found]

@@ -19,7 +19,6 @@ from actors.scenario.reading.problems import Problem, ScenarioError
 from actors.scenario.reading.scenario import ImagePlace, Loaded, Scenario, verbs_of
 from actors.scenario.reading.yamltree import MAX_BYTES, read_tree
 from actors.scenario.steps import STEPS
-from actors.suggest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,11 +74,6 @@ def load_text(data: bytes, file: str, *, sources: Sources | None = None, read: R
     tree = Includer(read).scenario(tree)
     declared: Scenario = binder.bind(tree, Scenario, "")
     problems, targets = check_names(declared, binder.references, binder.scopes, binder.steps)
-    for name in sorted(set(binder.sources.given) - binder.sources.used):
-        like = nearest(name, declared.vars)
-        problems.append(
-            Problem(file=file, field="vars", found=f"--var {name}", expected="a name of 'vars'", nearest=like)
-        )
     if problems:
         raise ScenarioError(problems)
     scenario = counted(declared)

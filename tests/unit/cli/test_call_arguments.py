@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 from actors.cli.call.arguments import parse_call
 from actors.cli.call.fitting import with_root
 from actors.cli.call.terminal import candidates, history_file
-from actors.cli.completion import completion
-from actors.cli.main import build_parser
 from actors.errors import InvalidArgument, NotFound
 from actors.schemas import agent as api
 from actors.schemas import network as net
@@ -270,13 +268,6 @@ def test_completion_knows_files(tmp_path: Path) -> None:
 def test_the_history_lies_in_the_state_directory() -> None:
     assert str(history_file({"XDG_STATE_HOME": "/s"})) == "/s/katrio/call-history"
     assert str(history_file({"HOME": "/home/me"})) == "/home/me/.local/state/katrio/call-history"
-
-
-def test_the_shells_completion_knows_the_calls_and_the_options() -> None:
-    for shell in ("bash", "zsh", "fish"):
-        script = completion(build_parser(), shell)
-        assert "RemoveStaleVirtiofsShareMounts" in script
-        assert "no-defaults" in script
 
 
 def test_a_name_that_comes_again_after_many_others_is_found_at_once() -> None:

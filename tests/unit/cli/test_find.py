@@ -115,6 +115,33 @@ def test_a_scenario_with_a_fault_refuses_the_folder(text: str, tmp_path: Path) -
     assert looks_like_scenario(text.encode())
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, []),
+        ({"one": "1"}, []),
+        ({"one": "1", "two": "2"}, []),
+        ({"ome": "1"}, ["found --var ome, expected a name of 'vars'; did you mean one?"]),
+        ({"one": "1", "far": "2"}, ["found --var far, expected a name of 'vars'"]),
+    ],
+)
+def test_a_value_is_for_the_files_that_have_its_variable_and_one_must(
+    given: dict[str, str], told: list[str], tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(f"vars: {{{name}: x}}\n{GOOD}")
+    (tmp_path / "none.yaml").write_text(GOOD)
+    loaded, problems = load_all((tmp_path,), given=given)
+    assert [str(problem) for problem in problems] == [f"{tmp_path}: vars: {one}" for one in told]
+    assert {name: one.scenario.vars[name] for one in loaded for name in one.scenario.vars} == {
+        name: given.get(name, "x") for name in ("one", "two")
+    }
+    # those that a filter leaves out have it all the same, and a file that is broken may
+    assert load_all((tmp_path,), given={"one": "1"}, words=["none"])[1] == []
+    (tmp_path / "one.yaml").write_text("name: a\nwhy: b\nsteps: 3\n")
+    assert all("--var" not in str(problem) for problem in load_all((tmp_path,), given={"one": "1"})[1])
+
+
 def _said(capsys: pytest.CaptureFixture[str], *paths: Path) -> tuple[int, str]:
     code = validate(FileOptions(paths, json=False))
     return code, "".join(capsys.readouterr())

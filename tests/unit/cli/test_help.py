@@ -1,15 +1,32 @@
-"""Every command says how it is used, in both ways of asking."""
+"""Every command says how it is used, in both ways of asking; its options are those of the pages, and their words the libraries'."""
 
 from __future__ import annotations
 
 import argparse
+import re
+from pathlib import Path
 
 import pytest
 
+from actors.agents.choice import AgentType
+from actors.api import WORLDS as OPENED
+from actors.cli import options, pytest_plugin
 from actors.cli.main import build_parser
+from actors.node.facts import AUTO, ENGINES
 
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+# where a command's options are described
+PAGES = {"conformance": "conformance.md", "call": "katrio-call.md", "run": "scenarios.md"}
 PARSER = build_parser()
-COMMANDS = next(one.choices for one in PARSER._actions if one.nargs == argparse.PARSER) or ()
+COMMANDS: dict[str, argparse.ArgumentParser] = next(
+    dict(one.choices or ()) for one in PARSER._actions if one.nargs == argparse.PARSER
+)
+NUMBERS = [
+    (name, action.option_strings[0])
+    for name, command in COMMANDS.items()
+    for action in command._actions
+    if action.metavar == "N"
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -18,3 +35,43 @@ def test_help_names_every_command(command: str, capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit, match="0"):
         PARSER.parse_args([command, "--help"])
     assert f"usage: katrio {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", PAGES)
+def test_a_page_names_each_option_and_no_other(command: str) -> None:
+    page = (DOCS / PAGES[command]).read_text("utf-8")
+    there = {name for action in COMMANDS[command]._actions for name in action.option_strings if name.startswith("--")}
+    rows = " ".join(re.findall(r"^\| (`--.*?) \|", page, re.MULTILINE))
+    assert set(re.findall(r"--[a-z-]+", rows)) <= there
+    assert there - {"--help"} <= set(re.findall(r"--[a-z-]+", page))
+
+
+def test_the_words_of_options_are_those_of_the_libraries() -> None:
+    """Which take too long to import for a command line that only parses."""
+    assert set(options.AGENTS) == set(AgentType)
+    assert set(options.ENGINES) == {AUTO, *ENGINES}
+    assert set(options.WORLDS) == {*OPENED, "attached"}
+    assert pytest_plugin.WORLDS == OPENED
+
+
+@pytest.mark.parametrize(("command", "option"), NUMBERS)
+@pytest.mark.parametrize("text", ["abc", "", "1 2", "nan", "inf", "1e9"])
+def test_a_number_that_is_none_is_told_with_what_was_expected(
+    command: str, option: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        PARSER.parse_args([command, f"{option}={text}"])
+    assert f"katrio {command}: error: {option} {text}: expected " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "expected"),
+    [("--slow", number, "how many times as slow, 1 to 1000") for number in ("0", "0.5", "-1", "1001")]
+    + [("--jobs", "0", "1 to 64"), ("--jobs", "65", "1 to 64"), ("--repeat", "0", "1 to 100000")],
+)
+def test_a_number_out_of_bounds_is_told_with_the_bounds(
+    option: str, text: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        PARSER.parse_args(["run", f"{option}={text}"])
+    assert f"{option} {text}: expected {expected}\n" in capsys.readouterr().err

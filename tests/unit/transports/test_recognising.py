@@ -226,7 +226,7 @@ async def test_the_first_call_of_a_client_names_the_wrong_dialect(autojump_clock
     async with open_server("patient http2") as dial, trio.open_nursery() as nursery:
         client = TtrpcClient(await recognising_dialer(dial, Peer.TTRPC)())
         nursery.start_soon(client.run)
-        with pytest.raises(WrongPeer, match=r"answers HTTP/2, not ttRPC: a Kata 1.x agent\? use --dialect grpc$"):
+        with pytest.raises(WrongPeer, match=r"it speaks HTTP/2, not ttRPC: agents of Kata 1.x do; use --dialect grpc$"):
             await client.call("grpc.Health", "Check", b"")
         assert trio.current_time() <= 1.0
 
@@ -251,7 +251,7 @@ async def test_a_hyperstart_link_names_who_else_is_there(name: str, autojump_clo
         )
         with pytest.raises(AgentUnreachable) as caught:
             await link.run()
-        assert f"this answers {found}" in str(caught.value)
+        assert f"it speaks {found}" in str(caught.value)
         assert trio.current_time() <= 1.1
 
 
@@ -358,7 +358,7 @@ async def test_a_hybrid_socket_that_is_none_is_named(name: str) -> None:
                 with trio.fail_after(20), pytest.raises(Unreachable if found is None else WrongPeer) as caught:
                     await dial()
             if found is not None:
-                assert f"this answers {found}, not hybrid vsock" in str(caught.value)
+                assert f"it speaks {found}, not hybrid vsock" in str(caught.value)
             nursery.cancel_scope.cancel()
 
 
@@ -380,7 +380,7 @@ def test_any_bytes_can_be_looked_at(first: bytes, expected: Peer | None) -> None
     found = recognise(first, expected=expected)
     if found is not None:
         for other in Peer:
-            assert advice(found, other).startswith(f"this answers {found}, not {other}: ")
+            assert advice(found, other).startswith(f"it speaks {found}, not {other}: ")
 
 
 @given(st.integers(0, 4 << 20), st.integers(0, 2**31).map(lambda number: 2 * number + 1), st.sampled_from([2, 3]))

@@ -115,6 +115,14 @@ async def test_nobody_there_is_unreachable(directory: Path) -> None:
         await unix_dialer(path)()
 
 
+@pytest.mark.parametrize(("name", "what"), [("", "a directory, and no socket"), ("file", "no socket")])
+async def test_what_is_no_socket_is_said_to_be_none(name: str, what: str, directory: Path) -> None:
+    (directory / "file").touch()
+    path = str(directory / name)
+    with pytest.raises(Unreachable, match=f"nobody answers on {path}: it is {what}$"):
+        await unix_dialer(path)()
+
+
 async def test_a_full_backlog_is_unreachable_and_not_a_dead_stream(directory: Path) -> None:
     path = str(directory / "agent.sock")
     with socket.socket(socket.AF_UNIX) as listening:
