@@ -19,7 +19,6 @@ import trio
 from rich.console import Console
 
 from actors.cli.exits import Exit, unwritten
-from actors.cli.report_files import check_writable, write_whole
 from actors.cli.say import complain, note, say, tell_error, tell_unwritten
 from actors.cli.signals import heed_interrupts
 from actors.cli.under_test import open_under_test
@@ -35,6 +34,7 @@ from actors.conformance.report.table import LiveProgress, print_cases, print_tab
 from actors.conformance.runner import Settings, run_cases
 from actors.errors import InvalidArgument, KatrioError, NotFound
 from actors.likeness import nearest
+from actors.reporting.files import check_writable, write_whole
 from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from actors.cli.exits import unwritten
-from actors.cli.report_files import check_writable, write_whole
 from actors.cli.say import tell_unwritten
 from actors.cli.streams import file_output
+from actors.reporting.files import check_writable, write_whole
 from actors.scenario.report.html import HtmlReport
 from actors.scenario.report.journal import JournalReport
 from actors.scenario.report.json import JsonReport

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from actors.cli.seeds_report import failed, lines, title
+from actors.reporting.words import Words
 from actors.scenario.report.live import FPS, STYLES
-from actors.scenario.report.words import Words
 from actors.scenario.stage.events import Outcome
 
 if TYPE_CHECKING:

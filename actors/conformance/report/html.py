@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from actors.conformance.case import Verdict
 from actors.conformance.report.base import summary_line
-from actors.scenario.report.page import html_text, page_end, page_start
+from actors.reporting.page import html_text, page_end, page_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

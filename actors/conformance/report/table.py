@@ -15,7 +15,7 @@ from rich.table import Table
 
 from actors.conformance.case import Verdict
 from actors.conformance.report.base import GREEN, summary_line
-from actors.scenario.report.words import Words
+from actors.reporting.words import Words
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

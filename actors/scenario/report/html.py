@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from actors.reporting.page import html_text, page_end, page_start
 from actors.scenario.report.base import last_line, reasons, where
 from actors.scenario.report.files import FileReport
 from actors.scenario.report.lanes import OUTCOME_COLOURS, STATE_COLOURS, Lanes
-from actors.scenario.report.page import html_text, page_end, page_start
 from actors.scenario.stage.events import Outcome, Printed, RunStarted, StepEnded
 from actors.scenario.stage.outputs import tail_text
 from actors.scenario.stage.results import judgement

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.scenario.report.page import html_text
+from actors.reporting.page import html_text
 from actors.scenario.stage.events import Outcome, StateSeen, StepEnded
 
 if TYPE_CHECKING:

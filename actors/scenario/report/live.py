@@ -15,9 +15,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from actors.reporting.words import Words
 from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, threshold_lines, where
 from actors.scenario.report.summary import summarised
-from actors.scenario.report.words import Words
 from actors.scenario.stage.events import Outcome, Printed, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
 from actors.scenario.stage.outputs import Decoding
 

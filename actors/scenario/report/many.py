@@ -12,10 +12,10 @@ import trio
 from rich.console import Console, Group
 from rich.live import Live
 
+from actors.reporting.words import Words
 from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, where
 from actors.scenario.report.live import FPS, STYLES
 from actors.scenario.report.summary import summarised
-from actors.scenario.report.words import Words
 from actors.scenario.stage.events import Outcome, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
 
 if TYPE_CHECKING:

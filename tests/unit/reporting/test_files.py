@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.cli.report_files import check_writable, write_whole
+from actors.reporting.files import check_writable, write_whole
 
 
 def test_a_check_touches_nothing(tmp_path: Path) -> None:
