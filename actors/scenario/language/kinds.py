@@ -14,16 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, g
 
 import msgspec
 
-from actors.scenario.language.needs import Fault, Probe
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
     "Each",
-    "FaultOf",
     "Kind",
-    "ProbeOf",
     "hints_of",
     "sentence_of",
     "unwrap",
@@ -93,20 +89,6 @@ class Each(msgspec.Struct, frozen=True):
 
     texts: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
-
-
-class ProbeOf(msgspec.Struct, frozen=True):
-    """One question to the world about one container."""
-
-    kind: Probe
-    container: str
-
-
-class FaultOf(msgspec.Struct, frozen=True):
-    """One thing that the world is to break."""
-
-    kind: Fault
-    sandbox: str
 
 
 @cache

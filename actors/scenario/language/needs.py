@@ -9,10 +9,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Self
 
+import msgspec
+
 from actors.errors import InvalidArgument
 from actors.likeness import nearest
 
-__all__ = ["Fault", "Need", "Probe"]
+__all__ = ["Fault", "FaultOf", "Need", "Probe", "ProbeOf"]
 
 
 class _Word(StrEnum):
@@ -86,3 +88,17 @@ class Probe(_Word):
 
     FREEZER = "freezer", "`frozen` or `thawed`: what keeps its processes, asked past the guest"
     PROCESSES = "processes", "how many processes the container has"
+
+
+class ProbeOf(msgspec.Struct, frozen=True):
+    """One question to the world about one container."""
+
+    kind: Probe
+    container: str
+
+
+class FaultOf(msgspec.Struct, frozen=True):
+    """One thing that the world is to break."""
+
+    kind: Fault
+    sandbox: str

@@ -17,8 +17,8 @@ from actors.likeness import nearest
 from actors.scenario.language import scalars
 from actors.scenario.language.conditions import Conditions, Expect
 from actors.scenario.language.declared import VarDecl
-from actors.scenario.language.kinds import Each, FaultOf, Kind, ProbeOf, hints_of, unwrap
-from actors.scenario.language.needs import Fault, Probe
+from actors.scenario.language.kinds import Each, Kind, hints_of, unwrap
+from actors.scenario.language.needs import Fault, FaultOf, Probe, ProbeOf
 from actors.scenario.language.thresholds import ASKED, Threshold, impossible, parse_threshold
 from actors.scenario.reading import yamltree
 from actors.scenario.reading.problems import Problem, ScenarioError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from actors.errors import Unsupported
-from actors.scenario.language.kinds import FaultOf, Kind, ProbeOf
-from actors.scenario.language.needs import Need
+from actors.scenario.language.kinds import Kind
+from actors.scenario.language.needs import FaultOf, Need, ProbeOf
 from actors.scenario.stage.outcomes import CannotTell
 from actors.scenario.steps.base import Look, Observed, Single
 
