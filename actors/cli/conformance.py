@@ -9,7 +9,6 @@ or all hold and a report could not be written, 4 everything is unsupported, 130 
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -18,9 +17,11 @@ from typing import TYPE_CHECKING
 import trio
 from rich.console import Console
 
-from actors.cli.exits import Exit, unwritten
-from actors.cli.say import complain, note, say, tell_error, tell_unwritten
+from actors.cli.exits import Exit
+from actors.cli.report_files import ReportFiles
+from actors.cli.say import complain, note, say, tell_error
 from actors.cli.signals import heed_interrupts
+from actors.cli.streams import can_draw
 from actors.cli.under_test import open_under_test
 from actors.conformance.case import Spoken, Verdict
 from actors.conformance.catalogue import ALL, chosen
@@ -34,12 +35,11 @@ from actors.conformance.report.table import LiveProgress, print_cases, print_tab
 from actors.conformance.runner import Settings, run_cases
 from actors.errors import InvalidArgument, KatrioError, NotFound
 from actors.likeness import nearest
-from actors.reporting.files import check_writable, write_whole
 from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
-    from pathlib import Path
+    from typing import TextIO
 
     from actors.cli.options import ConformanceOptions
     from actors.conformance.case import Case, Result
@@ -77,8 +77,11 @@ def conformance(options: ConformanceOptions) -> int:
         print_cases(Console(highlight=False), cases)
         return Exit.HELD
     try:
-        for path, _ in _files(options):
-            check_writable(path)
+        files = ReportFiles()
+        writers = [
+            *files.whole(options.junit, partial(_writer, as_junit)),
+            *files.whole(options.html, partial(_writer, as_html)),
+        ]
         known = _known(options)
     except (InvalidArgument, OSError) as error:
         return _trouble(error, Exit.USAGE)
@@ -92,8 +95,17 @@ def conformance(options: ConformanceOptions) -> int:
     try:
         _print(options, session.told)
     finally:
-        written = _write(options, session.told)
-    return code if written else unwritten(code)
+        for write in writers:
+            write(session.told)
+    return files.settle(code)
+
+
+def _writer(make: Callable[[Told], str], file: TextIO) -> Callable[[Told], None]:
+    def write(told: Told) -> None:
+        file.write(make(told))
+        file.close()
+
+    return write
 
 
 def _known(options: ConformanceOptions) -> Known:
@@ -107,24 +119,6 @@ def _known(options: ConformanceOptions) -> Known:
 def _trouble(error: Exception, code: Exit) -> Exit:
     tell_error(error)
     return code
-
-
-def _files(options: ConformanceOptions) -> list[tuple[Path, Callable[[Told], str]]]:
-    """The reports that were asked for as files."""
-    makers: tuple[tuple[Path | None, Callable[[Told], str]], ...] = ((options.junit, as_junit), (options.html, as_html))
-    return [(path, make) for path, make in makers if path is not None]
-
-
-def _write(options: ConformanceOptions, told: Told) -> bool:
-    """Whether all could be written; one that can't be is told, and keeps no other back."""
-    written = True
-    for path, make in _files(options):
-        try:
-            write_whole(path, make(told))
-        except OSError as error:
-            tell_unwritten(path, error)
-            written = False
-    return written
 
 
 class _Session:
@@ -200,7 +194,7 @@ class _Session:
 
     def _watching(self, nursery: trio.Nursery) -> Progress | None:
         """What is under way on a terminal, elsewhere what has ended: on stderr, so that stdout has the results alone."""
-        if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
+        if not can_draw(sys.stderr):
             return None if self._options.json else _Lines(len(self._cases))
         live = LiveProgress(Console(stderr=True), len(self._cases))
         nursery.start_soon(live.run)

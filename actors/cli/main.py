@@ -79,6 +79,28 @@ def _version() -> str:
     return f"katrio {version('katrio')}"
 
 
+# each option that several commands have, but for what it says of one of them
+_SHARED: dict[str, dict[str, Any]] = {
+    "--address": {"metavar": "URL"},
+    "--agent": {"default": "kata", "help": "the agent to use (default: %(default)s)"},
+    "--dialect": {"choices": DIALECTS, "help": "of the kata agent (default: ttrpc; grpc is Kata 1.x's)"},
+    "--engine": {"choices": ENGINES, "default": "auto"},
+    "--filter": {"metavar": "WORDS"},
+    "--html": {"metavar": "FILE"},
+    "--jobs": {"type": int, "metavar": "N"},
+    "--json": {"action": "store_true"},
+    "--junit": {"metavar": "FILE", "help": "write JUnit XML"},
+    "--repeat": {"type": int, "default": 1, "metavar": "N"},
+    "--run-dir": {"metavar": "DIR", "help": "where the sandboxes' run directories are"},
+    "--slow": {"type": float, "metavar": "N"},
+    "--tty-address": {"metavar": "URL", "help": "of hyperstart's streams; known for .../hyper.sock and port 2718"},
+}
+
+
+def _add_shared(command: argparse.ArgumentParser, option: str, **own: Any) -> None:
+    command.add_argument(option, **{**_SHARED[option], **own})
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line, as argparse knows it; completion is generated from it."""
     parser = _Parser(
@@ -93,32 +115,30 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run(commands)
     validate = commands.add_parser("validate", help="check scenario files, run nothing", allow_abbrev=False)
     validate.add_argument("files", nargs="+", metavar="FILE")
-    validate.add_argument("--json", action="store_true", help="print the faults as one JSON list")
+    _add_shared(validate, "--json", help="print the faults as one JSON list")
     listing = commands.add_parser("list", help="say what scenario files are for", allow_abbrev=False)
     listing.add_argument("files", nargs="*", metavar="FILE", default=["scenarios"], help="default: scenarios")
-    listing.add_argument("--json", action="store_true", help="print one JSON list")
-    listing.add_argument("--filter", metavar="WORDS", help="only files with one of these words: one,other")
+    _add_shared(listing, "--json", help="print one JSON list")
+    _add_shared(listing, "--filter", help="only files with one of these words: one,other")
     record = commands.add_parser(
         "record", help="run a Python scenario, and write what it asked as a file", allow_abbrev=False
     )
     record.add_argument("out", metavar="OUT.yaml", help="the scenario file to write")
     record.add_argument("program", metavar="PROGRAM.py", help="a file with an async def scenario(world)")
-    record.add_argument(
-        "--engine", choices=ENGINES, default="auto", help="what runs the containers (default: %(default)s)"
-    )
+    _add_shared(record, "--engine", help="what runs the containers (default: %(default)s)")
     record.add_argument("--force", action="store_true", help="write over OUT.yaml when it is there")
     _add_conformance(commands)
     _add_guest(commands)
     commands.add_parser("schema", help="print the JSON Schema of scenario files", allow_abbrev=False)
     sweep = commands.add_parser("sweep", help="remove what dead owners left behind", allow_abbrev=False)
-    sweep.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
+    _add_shared(sweep, "--run-dir")
     doctor = commands.add_parser(
         "doctor", help="say what works on this machine, and what to install", allow_abbrev=False
     )
-    doctor.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories are")
-    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_shared(doctor, "--run-dir")
+    _add_shared(doctor, "--json", help="print one JSON object")
     verbs = commands.add_parser("verbs", help="say which verb each agent does", allow_abbrev=False)
-    verbs.add_argument("--json", action="store_true", help="print one JSON list")
+    _add_shared(verbs, "--json", help="print one JSON list")
     _add_call(commands)
     commands.add_parser("version", help="print the version", allow_abbrev=False)
     completion = commands.add_parser("completion", help="print a shell's completion script", allow_abbrev=False)
@@ -142,38 +162,30 @@ def _add_run(commands: _Commands) -> None:
         "files", nargs="*", metavar="FILE", help="scenario files (.yaml, .py), directories of them, - for stdin"
     )
     run.add_argument("--world", choices=WORLDS, default="embedded", help="where to run (default: %(default)s)")
-    run.add_argument("--agent", choices=AGENTS, default="kata", help="the agent to use (default: %(default)s)")
-    run.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
+    _add_shared(run, "--agent", choices=AGENTS)
+    _add_shared(run, "--dialect")
     run.add_argument("--agent-config", metavar="FILE", help="the agent's configuration: .toml, .yaml or .json")
-    run.add_argument("--engine", choices=ENGINES, default="auto", help="of the embedded world (default: %(default)s)")
+    _add_shared(run, "--engine", help="of the embedded world (default: %(default)s)")
     run.add_argument("--seed", type=int, metavar="N", help="of the simulated world; drawn and told when left out")
     run.add_argument("--seeds", metavar="A:B", help="every seed from A up to and not including B, on all cores")
     run.add_argument("--trace", metavar="FILE", help="write what happened in the simulated world, a line each")
-    run.add_argument("--json", action="store_true", help="print one JSON object a file, and nothing else")
-    run.add_argument("--run-dir", metavar="DIR", help="where the sandboxes' run directories go")
+    _add_shared(run, "--json", help="print one JSON object a file, and nothing else")
+    _add_shared(run, "--run-dir", help="where the sandboxes' run directories go")
     run.add_argument(
         "--keep-going", action="store_true", help="go on with the next step, and the next file, after one did not hold"
     )
-    run.add_argument(
-        "--address",
-        metavar="URL",
-        help="of the attached world: where another program takes mail, or where an agent listens",
+    _add_shared(
+        run, "--address", help="of the attached world: where another program takes mail, or where an agent listens"
     )
     run.add_argument("--var", action="append", default=[], metavar="NAME=TEXT", help="a value for the file's vars")
-    run.add_argument(
-        "--filter",
-        metavar="WORDS",
-        help="only files with one of these words (one,other) in name, file, group or labels",
-    )
+    _add_shared(run, "--filter", help="only files with one of these words (one,other) in name, file, group or labels")
     run.add_argument("--dry-run", action="store_true", help="say what would run, step by step, and start nothing")
-    run.add_argument("--jobs", type=int, metavar="N", help="run so many files at once, each in a world of its own")
-    run.add_argument("--repeat", type=int, default=1, metavar="N", help="run every file so many times")
-    run.add_argument(
-        "--slow", type=float, metavar="N", help="give the guest, and all that files allow a time for, N times as long"
-    )
+    _add_shared(run, "--jobs", help="run so many files at once, each in a world of its own")
+    _add_shared(run, "--repeat", help="run every file so many times")
+    _add_shared(run, "--slow", help="give the guest, and all that files allow a time for, N times as long")
     run.add_argument("--journal", metavar="FILE", help="write everything that happened, a JSON object a line")
-    run.add_argument("--junit", metavar="FILE", help="write JUnit XML")
-    run.add_argument("--html", metavar="FILE", help="write one page with lanes over time")
+    _add_shared(run, "--junit")
+    _add_shared(run, "--html", help="write one page with lanes over time")
     run.add_argument("--diff", nargs=2, metavar="JOURNAL", help="compare two journals step by step, and run nothing")
 
 
@@ -189,17 +201,13 @@ def _add_conformance(commands: _Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    suite.add_argument(
-        "--address",
-        metavar="URL",
-        help="where the agent listens, as unix:///run/x/agent.sock; hvsock, vsock, serial, ...",
+    _add_shared(
+        suite, "--address", help="where the agent listens, as unix:///run/x/agent.sock; hvsock, vsock, serial, ..."
     )
-    suite.add_argument("--agent", choices=TESTED_AGENTS, default="kata", help="what it is (default: %(default)s)")
-    suite.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
-    suite.add_argument(
-        "--tty-address", metavar="URL", help="of hyperstart's streams; known for .../hyper.sock and port 2718"
-    )
-    suite.add_argument("--engine", choices=ENGINES, default="auto", help="of a guest of our own (default: %(default)s)")
+    _add_shared(suite, "--agent", choices=TESTED_AGENTS, help="what it is (default: %(default)s)")
+    _add_shared(suite, "--dialect")
+    _add_shared(suite, "--tty-address")
+    _add_shared(suite, "--engine", help="of a guest of our own (default: %(default)s)")
     suite.add_argument(
         "--rootfs", metavar="PATH", help="a root with /bin/sh in the agent's sight (default: the one katrio makes here)"
     )
@@ -207,9 +215,7 @@ def _add_conformance(commands: _Commands) -> None:
         "--lacks", action="append", choices=LACKING, default=[], help="the guest has none: what needs it is unsupported"
     )
     suite.add_argument("--destructive", action="store_true", help="also what could harm its machine, or end it")
-    suite.add_argument(
-        "--filter", metavar="WORDS", help="only cases with one of these words (one,other) in id or title"
-    )
+    _add_shared(suite, "--filter", help="only cases with one of these words (one,other) in id or title")
     suite.add_argument("--skip", metavar="WORDS", help="none of the cases with one of these words in id or title")
     suite.add_argument(
         "--known",
@@ -221,13 +227,11 @@ def _add_conformance(commands: _Commands) -> None:
         metavar="CMD",
         help="starts the agent at --address: a fresh one to begin with, after each loss, and for each destructive case",
     )
-    suite.add_argument(
-        "--slow", type=float, default=1.0, metavar="N", help="wait N times as long, for an agent on a slow machine"
-    )
-    suite.add_argument("--jobs", type=int, metavar="N", help="so many cases at once (default: 8)")
-    suite.add_argument("--json", action="store_true", help="print one JSON object, and nothing else")
-    suite.add_argument("--junit", metavar="FILE", help="write JUnit XML")
-    suite.add_argument("--html", metavar="FILE", help="write one page with every case")
+    _add_shared(suite, "--slow", default=1.0, help="wait N times as long, for an agent on a slow machine")
+    _add_shared(suite, "--jobs", help="so many cases at once (default: 8)")
+    _add_shared(suite, "--json", help="print one JSON object, and nothing else")
+    _add_shared(suite, "--junit")
+    _add_shared(suite, "--html", help="write one page with every case")
     suite.add_argument("--list", action="store_true", help="say what would be run and why, and run nothing")
 
 
@@ -239,20 +243,15 @@ def _add_guest(commands: _Commands) -> None:
         "A container's root is a directory of this machine, named by the client.",
         allow_abbrev=False,
     )
-    guest.add_argument(
-        "--address",
-        required=True,
-        metavar="URL",
-        help="where to listen, as unix:///run/x/agent.sock; hvsock, vsock, ...",
+    _add_shared(
+        guest, "--address", required=True, help="where to listen, as unix:///run/x/agent.sock; hvsock, vsock, ..."
     )
-    guest.add_argument(
-        "--tty-address", metavar="URL", help="of hyperstart's streams; known for .../hyper.sock and port 2718"
-    )
-    guest.add_argument("--agent", choices=TESTED_AGENTS, default="kata", help="what to be (default: %(default)s)")
-    guest.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
-    guest.add_argument("--engine", choices=ENGINES, default="auto", help="what runs containers (default: %(default)s)")
-    guest.add_argument("--run-dir", metavar="DIR", help="where the guest's run directory goes")
-    guest.add_argument("--json", action="store_true", help="say ready as one JSON object")
+    _add_shared(guest, "--tty-address")
+    _add_shared(guest, "--agent", choices=TESTED_AGENTS, help="what to be (default: %(default)s)")
+    _add_shared(guest, "--dialect")
+    _add_shared(guest, "--engine", help="what runs containers (default: %(default)s)")
+    _add_shared(guest, "--run-dir", help="where the guest's run directory goes")
+    _add_shared(guest, "--json", help="say ready as one JSON object")
 
 
 def _add_call(commands: _Commands) -> None:
@@ -265,13 +264,11 @@ def _add_call(commands: _Commands) -> None:
         allow_abbrev=False,
     )
     call.add_argument("words", nargs="*", metavar="RPC", help="the call by its name in any case, and its fields")
-    call.add_argument("--address", metavar="URL", help="where the agent listens, as in unix:///run/agent.sock")
-    call.add_argument(
-        "--dialect", choices=DIALECTS, default="ttrpc", help="today's, or Kata 1.x's (default: %(default)s)"
-    )
+    _add_shared(call, "--address", help="where the agent listens, as in unix:///run/agent.sock")
+    _add_shared(call, "--dialect", default="ttrpc", help="today's, or Kata 1.x's (default: %(default)s)")
     call.add_argument("--list", action="store_true", help="show every call, or RPC's fields with their types")
-    call.add_argument("--json", action="store_true", help="print one JSON object a call, and nothing else")
-    call.add_argument("--repeat", type=int, default=1, metavar="N", help="make the call so many times")
+    _add_shared(call, "--json", help="print one JSON object a call, and nothing else")
+    _add_shared(call, "--repeat", help="make the call so many times")
     call.add_argument("--timeout", metavar="SECONDS", help="of each call (default: 60; none for calls that wait)")
     call.add_argument("--no-defaults", action="store_true", help="send what is written, and fill nothing in")
 

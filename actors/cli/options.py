@@ -126,10 +126,10 @@ class RunOptions:
             engine=words.engine,
             seed=words.seed,
             json=words.json,
-            run_dir=Path(words.run_dir).absolute() if words.run_dir else None,
+            run_dir=_directory(words.run_dir),
             keep_going=words.keep_going,
             address=words.address,
-            agent_config=Path(words.agent_config) if words.agent_config else None,
+            agent_config=_path(words.agent_config),
             dialect=words.dialect,
             given=tuple(_given(word) for word in words.var),
             words=_words(words.filter),
@@ -137,12 +137,12 @@ class RunOptions:
             jobs=0 if seeds and words.jobs is None else _from_one("--jobs", words.jobs, MAX_JOBS),
             repeat=_from_one("--repeat", words.repeat, MAX_REPEAT),
             slow=_slow(words),
-            journal=Path(words.journal) if words.journal else None,
-            junit=Path(words.junit) if words.junit else None,
-            html=Path(words.html) if words.html else None,
+            journal=_path(words.journal),
+            junit=_path(words.junit),
+            html=_path(words.html),
             diff=(Path(words.diff[0]), Path(words.diff[1])) if words.diff else None,
             seeds=seeds,
-            trace=Path(words.trace) if words.trace else None,
+            trace=_path(words.trace),
         )
 
 
@@ -194,12 +194,12 @@ class ConformanceOptions:
             words=_words(words.filter),
             jobs=DEFAULT_CASES if words.jobs is None else _from_one("--jobs", words.jobs, MAX_JOBS),
             json=words.json,
-            junit=Path(words.junit) if words.junit else None,
-            html=Path(words.html) if words.html else None,
+            junit=_path(words.junit),
+            html=_path(words.html),
             listing=words.list,
             lacks=frozenset(words.lacks),
             skipped=_words(words.skip),
-            known=Path(words.known) if words.known else None,
+            known=_path(words.known),
             slow=words.slow,
             command=_command("--agent-command", words.agent_command),
         )
@@ -225,7 +225,7 @@ class GuestOptions:
             dialect=words.dialect or DIALECTS[0],
             engine=words.engine,
             json=words.json,
-            run_dir=Path(words.run_dir).absolute() if words.run_dir else None,
+            run_dir=_directory(words.run_dir),
         )
 
 
@@ -271,7 +271,7 @@ def _seeds(words: argparse.Namespace) -> range | None:
         if words.jobs is not None:
             raise UsageError("--jobs in the simulated world is for --seeds A:B; one seed needs one process")
         return None
-    for option in ("seed", "trace", "journal", "junit", "html"):
+    for option in ("seed", "trace", "journal"):
         if getattr(words, option) is not None:
             raise UsageError(f"--{option} is for one run and --seeds for many; write one of them")
     first, colon, end = words.seeds.partition(":")
@@ -280,6 +280,14 @@ def _seeds(words: argparse.Namespace) -> range | None:
     if int(end) - int(first) > MAX_SEEDS:
         raise UsageError(f"--seeds {words.seeds}: {MAX_SEEDS:,} are the most in one command")
     return range(int(first), int(end))
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _directory(text: str | None) -> Path | None:
+    return Path(text).absolute() if text else None
 
 
 def _from_one(option: str, number: int | None, most: int) -> int:

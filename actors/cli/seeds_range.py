@@ -18,10 +18,13 @@ import trio
 
 from actors.cli.exits import Exit, exit_code
 from actors.cli.replay import replay_command
+from actors.cli.report_files import ReportFiles
 from actors.cli.say import tell_error
-from actors.cli.seeds_report import JsonRange, PlainRange, RangeReport, Summary
+from actors.cli.seeds_files import HtmlRange, JunitRange
+from actors.cli.seeds_report import JsonRange, PlainRange, RangeReport, SeveralRanges, Summary
 from actors.cli.seeds_worker import SeedResult, Task
 from actors.cli.signals import heed_interrupts
+from actors.cli.streams import can_draw
 from actors.scenario.stage.events import Outcome
 
 if TYPE_CHECKING:
@@ -40,23 +43,37 @@ _LINE_BYTES = 1024 * 1024
 
 def run_ranges(options: RunOptions, loaded: Sequence[Loaded], config: dict[str, Any] | None) -> int:
     """Run every file on every seed of the range; the exit code."""
-    report = _choose_report(options)
     try:
-        return trio.run(partial(_Session(options, config, report).run, loaded))
+        report, files = _open_report(options)
     except OSError as error:
         tell_error(error)
-        return Exit.INFRASTRUCTURE
+        return Exit.USAGE
+    try:
+        code = trio.run(partial(_Session(options, config, report).run, loaded))
+    except OSError as error:
+        tell_error(error)
+        code = Exit.INFRASTRUCTURE
     finally:
         report.close()
+    return files.settle(code)
 
 
-def _choose_report(options: RunOptions) -> RangeReport:
+def _open_report(options: RunOptions) -> tuple[RangeReport, ReportFiles]:
+    """Raises: OSError, when a file can't be written."""
+    files = ReportFiles()
+    others: list[RangeReport] = [*files.whole(options.junit, JunitRange), *files.whole(options.html, HtmlRange)]
+    return SeveralRanges(_for_whoever_watches(options), others), files
+
+
+def _for_whoever_watches(options: RunOptions) -> RangeReport:
     if options.json:
         return JsonRange(sys.stdout)
-    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+    if can_draw(sys.stdout):
+        from rich.console import Console
+
         from actors.cli.seeds_live import LiveRange
 
-        return LiveRange()
+        return LiveRange(Console())
     return PlainRange(sys.stdout)
 
 

@@ -1,11 +1,12 @@
-"""Reports as files: looked at before a run without touching what is there, written after it, whole or not at all.
+"""Reports as files: looked at before the work without touching what is there, written after it, whole or not at all.
 
-For `conformance`. Not for reports that grow as a run goes on (`reports`), nor for what a report says.
+Not for reports that grow as the work goes on, nor for what a report says.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from actors.node.named_files import open_for_writing
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["check_writable", "write_whole"]
+__all__ = ["WholeFile", "check_writable", "write_whole"]
 
 
 def check_writable(path: Path) -> None:
@@ -57,3 +58,32 @@ def write_whole(path: Path, text: str) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+class WholeFile(io.StringIO):
+    """One that replaces what is there when it is closed, or leaves it as it was.
+
+    Attributes:
+        lost: why it could not be written, once it has been closed.
+
+    Raises: OSError, when it is clear from the beginning that it can't be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        check_writable(path)
+        self._path = path
+        self.lost: OSError | None = None
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        text = self.getvalue()
+        super().close()
+        if not text:
+            # given up before anything was told: Python closes what it collects
+            return
+        try:
+            write_whole(self._path, text)
+        except OSError as error:
+            self.lost = error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.scenario.report.base import json_text
+from actors.reporting.texts import json_text
 
 if TYPE_CHECKING:
     from actors.conformance.report.base import Told

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
 from actors.conformance.case import Verdict
-from actors.scenario.report.junit import count_cases, xml_text
+from actors.reporting.junit import Case, Suite, Tag, junit_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from actors.conformance.case import Result
     from actors.conformance.report.base import Told
 
 __all__ = ["as_junit"]
 
 # an agent that dies or hangs is no wrong answer
-_TAGS = {
+_TAGS: Mapping[Verdict, Tag] = {
     Verdict.WRONG_CODE: "failure",
     Verdict.FALLS_SHORT: "failure",
     Verdict.HUNG: "error",
@@ -27,38 +28,29 @@ _TAGS = {
 
 def as_junit(told: Told) -> str:
     """The document."""
-    root = ElementTree.Element("testsuites", name="katrio conformance")
-    suite = ElementTree.SubElement(root, "testsuite", name=xml_text(f"{told.spoken} agent at {told.address}"))
-    properties = ElementTree.SubElement(suite, "properties")
-    for name, value in (("agent", told.spoken), ("address", told.address), ("version", told.version)):
-        ElementTree.SubElement(properties, "property", name=name, value=xml_text(value))
-    for note in told.notes:
-        ElementTree.SubElement(properties, "property", name="note", value=xml_text(note))
     known = {result.case.id for result in told.expected}
-    for result in told.results:
-        suite.append(_case(result, known=result.case.id in known))
-    for case in told.not_run:
-        element = ElementTree.SubElement(suite, "testcase", classname=case.id.partition(".")[0], name=case.id, time="0")
-        ElementTree.SubElement(element, "skipped", message="interrupted before it was run")
-    for element in (suite, root):
-        count_cases(element, list(suite.iter("testcase")), told.seconds)
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    cases = [_case(result, known=result.case.id in known) for result in told.results]
+    cases += [
+        Case(case.id.partition(".")[0], case.id, tag="skipped", message="interrupted before it was run")
+        for case in told.not_run
+    ]
+    properties = [("agent", told.spoken), ("address", told.address), ("version", told.version)]
+    properties += [("note", note) for note in told.notes]
+    suite = Suite(f"{told.spoken} agent at {told.address}", cases, told.seconds, properties)
+    return junit_text("katrio conformance", [suite])
 
 
-def _case(result: Result, *, known: bool) -> ElementTree.Element:
+def _case(result: Result, *, known: bool) -> Case:
     case = result.case
-    element = ElementTree.Element("testcase", classname=case.id.partition(".")[0], name=f"{case.id}: {case.title}")
-    element.set("time", f"{result.seconds:.6f}")
-    if result.verdict is not Verdict.HOLDS:
-        message = f"{'known: ' if known else ''}{result.verdict}: {result.seen}"
-        tag = "skipped" if known else _TAGS[result.verdict]
-        found = ElementTree.SubElement(element, tag, message=xml_text(message))
-        lines = (
-            f"does     {case.does}",
-            f"expected {result.expected}",
-            f"seen     {result.seen}",
-            f"why      {case.why}",
-        )
-        found.text = xml_text("\n".join(lines))
-    return element
+    classname, name = case.id.partition(".")[0], f"{case.id}: {case.title}"
+    if result.verdict is Verdict.HOLDS:
+        return Case(classname, name, result.seconds)
+    lines = (
+        f"does     {case.does}",
+        f"expected {result.expected}",
+        f"seen     {result.seen}",
+        f"why      {case.why}",
+    )
+    message = f"{'known: ' if known else ''}{result.verdict}: {result.seen}"
+    tag = "skipped" if known else _TAGS[result.verdict]
+    return Case(classname, name, result.seconds, tag, message, "\n".join(lines))

@@ -8,47 +8,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import trio
-
-from actors.scenario.report.base import json_text
-from transports.plain import printable
+from actors.reporting.texts import Lines
+from actors.scenario.report.base import RunReport
 
 if TYPE_CHECKING:
     from typing import TextIO
 
     from actors.scenario.report.summary import Total
-    from actors.scenario.stage.events import Event
     from actors.scenario.stage.results import Result
 
 __all__ = ["JsonReport"]
 
 
-class JsonReport:
-    """See `Report`."""
+class JsonReport(RunReport):
+    """Writes to `stream`."""
 
     def __init__(self, stream: TextIO, errors: TextIO) -> None:
-        self._stream = stream
-        self._errors = errors
-
-    def event(self, event: Event) -> None:
-        pass
-
-    def watch(self, name: str) -> None:
-        return None
+        self._out = Lines(stream)
+        self._errors = Lines(errors)
 
     def result(self, result: Result) -> None:
-        self._stream.write(json_text(result) + "\n")
-        self._stream.flush()
+        self._out.json(result)
 
     def total(self, total: Total) -> None:
-        self._stream.write(json_text(total) + "\n")
-        self._stream.flush()
+        self._out.json(total)
 
     def notice(self, text: str) -> None:
-        self._errors.write(printable(text) + "\n")
-
-    async def run(self) -> None:
-        await trio.sleep_forever()
-
-    def close(self) -> None:
-        self._stream.flush()
+        self._errors.line(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from actors.scenario.report.base import RunReport, SeveralReports
 from actors.scenario.report.diff import JournalError, compare, read_journal
 from actors.scenario.report.gathered import Gathered
 from actors.scenario.report.html import HtmlReport
@@ -17,7 +17,7 @@ from actors.scenario.report.journal import JournalReport
 from actors.scenario.report.json import JsonReport
 from actors.scenario.report.junit import JunitReport
 from actors.scenario.report.plain import PlainReport
-from actors.scenario.report.several import SeveralReports
+from tests.support.kept import Kept
 from tests.support.scenarios import Ran, run, scenario
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from actors.scenario.report.base import Report
 
 FAILING = """
 - {exec: one, command: [print, "<script>alert(1)</script> \\x1b[31m"], as: loud}
@@ -35,17 +34,7 @@ FAILING = """
 """
 
 
-class Kept(io.StringIO):
-    """A file whose text outlives it."""
-
-    text = ""
-
-    def close(self) -> None:
-        self.text = self.getvalue()
-        super().close()
-
-
-def told(make: Callable[[TextIO], Report], *runs: Ran) -> str:
+def told(make: Callable[[TextIO], RunReport], *runs: Ran) -> str:
     """What a report writes of these runs."""
     file = Kept()
     report = make(file)
