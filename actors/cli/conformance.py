@@ -18,7 +18,7 @@ import trio
 from rich.console import Console
 
 from actors.cli.exits import Exit
-from actors.cli.report_files import ReportFiles
+from actors.cli.report_files import CommandFiles
 from actors.cli.say import complain, note, say, tell_error
 from actors.cli.signals import heed_interrupts
 from actors.cli.streams import can_draw
@@ -38,8 +38,7 @@ from actors.likeness import nearest
 from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
-    from typing import TextIO
+    from collections.abc import AsyncGenerator, Mapping
 
     from actors.cli.options import ConformanceOptions
     from actors.conformance.case import Case, Result
@@ -76,16 +75,13 @@ def conformance(options: ConformanceOptions) -> int:
     if options.listing:
         print_cases(Console(highlight=False), cases)
         return Exit.HELD
+    files = CommandFiles()
     try:
-        files = ReportFiles()
-        writers = [
-            *files.whole(options.junit, partial(_writer, as_junit)),
-            *files.whole(options.html, partial(_writer, as_html)),
-        ]
-        known = _known(options)
+        session = _Session(options, spoken, cases, _known(options))
+        files.add(options.junit, lambda: as_junit(session.told))
+        files.add(options.html, lambda: as_html(session.told))
     except (InvalidArgument, OSError) as error:
         return _trouble(error, Exit.USAGE)
-    session = _Session(options, spoken, cases, known)
     try:
         code = trio.run(session.run)
     except (InvalidArgument, AddressError, NotFound) as error:
@@ -95,17 +91,8 @@ def conformance(options: ConformanceOptions) -> int:
     try:
         _print(options, session.told)
     finally:
-        for write in writers:
-            write(session.told)
+        files.write()
     return files.settle(code)
-
-
-def _writer(make: Callable[[Told], str], file: TextIO) -> Callable[[Told], None]:
-    def write(told: Told) -> None:
-        file.write(make(told))
-        file.close()
-
-    return write
 
 
 def _known(options: ConformanceOptions) -> Known:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from actors.cli.report_files import ReportFiles
+from actors.cli.report_files import CommandFiles
 from actors.cli.streams import can_draw
 from actors.scenario.report.base import RunReport, SeveralReports
 from actors.scenario.report.html import HtmlReport
@@ -23,14 +23,20 @@ if TYPE_CHECKING:
 __all__ = ["open_report"]
 
 
-def open_report(options: RunOptions, runs: int) -> tuple[RunReport, ReportFiles]:
+def open_report(options: RunOptions, runs: int) -> tuple[RunReport, CommandFiles]:
     """The report of a command with so many runs, and its files. Raises: OSError, when one of them can't be written."""
-    files = ReportFiles()
+    files = CommandFiles()
+    others: list[RunReport] = []
     # first what touches nothing, so that a usage error leaves all as it was
-    others: list[RunReport] = [*files.whole(options.junit, JunitReport), *files.whole(options.html, HtmlReport)]
+    if options.junit is not None:
+        others.append(junit := JunitReport())
+        files.add(options.junit, junit.text)
+    if options.html is not None:
+        others.append(html := HtmlReport())
+        files.add(options.html, html.text)
     if options.journal is not None:
         others.append(JournalReport(files.grow(options.journal)))
-    return SeveralReports(_for_whoever_watches(options, runs), others), files
+    return SeveralReports(_for_whoever_watches(options, runs), others, files), files
 
 
 def _for_whoever_watches(options: RunOptions, runs: int) -> RunReport:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.cli.seeds_report import RangeReport, alike, failed, lines, title
-from actors.reporting.base import FileReport
+from actors.cli.seeds_report import alike, failed, lines, title
 from actors.reporting.junit import Case, Suite, junit_text
 from actors.reporting.page import badge, bar, joined, page, row, table, tag
 from actors.reporting.texts import counted, tally
@@ -15,39 +14,25 @@ from actors.scenario.report.lanes import OUTCOME_COLOURS
 from actors.scenario.stage.events import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import TextIO
+    from collections.abc import Iterator, Sequence
 
     from actors.cli.seeds_report import Failing, Summary
     from actors.reporting.page import Markup
 
-__all__ = ["HtmlRange", "JunitRange"]
+__all__ = ["ranges_junit", "ranges_page"]
 
 # reasons on the page, each with its first seed; `--json` has more
 SHOWN = 200
 
 
-class _RangeFile(FileReport, RangeReport):
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        self._summaries: list[Summary] = []
-
-    def begin(self, summary: Summary) -> None:
-        self._summaries.append(summary)
-
-
-class JunitRange(_RangeFile):
+def ranges_junit(summaries: Sequence[Summary]) -> str:
     """A suite for each file: a case for the range, and one for each seed that did not hold."""
-
-    def text(self) -> str:
-        return junit_text("katrio", [_suite(summary) for summary in self._summaries])
+    return junit_text("katrio", [_suite(summary) for summary in summaries])
 
 
-class HtmlRange(_RangeFile):
+def ranges_page(summaries: Sequence[Summary]) -> str:
     """One page of all files."""
-
-    def text(self) -> str:
-        return page("katrio run: ranges of seeds", _page(self._summaries))
+    return page("katrio run: ranges of seeds", _page(summaries))
 
 
 def _outcome(summary: Summary) -> Outcome:
@@ -75,7 +60,7 @@ def _seed(summary: Summary, one: Failing) -> Case:
     return Case(summary.file, f"seed {one.seed}", tag=TAGS[Outcome(one.outcome)], message=one.reason, text=text)
 
 
-def _page(summaries: list[Summary]) -> Iterator[Markup]:
+def _page(summaries: Sequence[Summary]) -> Iterator[Markup]:
     counts = tally(outcome_counts([_outcome(summary) for summary in summaries]))
     yield tag("h1", f"katrio run: {counted(len(summaries), 'range')} of seeds: {counts or 'none begun'}")
     for summary in summaries:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.reporting.base import Report, Several
+from actors.reporting.base import Report
 from actors.reporting.texts import Lines, tally
 from actors.scenario.stage.events import Outcome
 
@@ -24,7 +24,6 @@ __all__ = [
     "JsonRange",
     "PlainRange",
     "RangeReport",
-    "SeveralRanges",
     "Summary",
     "alike",
     "failed",
@@ -111,22 +110,6 @@ class RangeReport(Report):
 
     def end(self, summary: Summary) -> None:
         """The range has ended, perhaps early."""
-
-
-class SeveralRanges(Several[RangeReport], RangeReport):
-    """All hear the same."""
-
-    def begin(self, summary: Summary) -> None:
-        for report in self._all:
-            report.begin(summary)
-
-    def seed(self, summary: Summary, result: SeedResult) -> None:
-        for report in self._all:
-            report.seed(summary, result)
-
-    def end(self, summary: Summary) -> None:
-        for report in self._all:
-            report.end(summary)
 
 
 class JsonRange(RangeReport):

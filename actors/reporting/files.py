@@ -6,7 +6,6 @@ Not for reports that grow as the work goes on, nor for what a report says.
 from __future__ import annotations
 
 import errno
-import io
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING
 from actors.node.named_files import open_for_writing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["WholeFile", "check_writable", "write_whole"]
+__all__ = ["ReportFiles", "check_writable", "write_whole"]
 
 
 def check_writable(path: Path) -> None:
@@ -60,30 +60,28 @@ def write_whole(path: Path, text: str) -> None:
         raise
 
 
-class WholeFile(io.StringIO):
-    """One that replaces what is there when it is closed, or leaves it as it was.
+class ReportFiles:
+    """Those of one piece of work: looked at when they are added, written when it is over.
 
     Attributes:
-        lost: why it could not be written, once it has been closed.
-
-    Raises: OSError, when it is clear from the beginning that it can't be.
+        lost: which could not be written, and why; none keeps another back.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        check_writable(path)
-        self._path = path
-        self.lost: OSError | None = None
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Path, Callable[[], str]]] = []
+        self.lost: list[tuple[Path, OSError]] = []
 
-    def close(self) -> None:
-        if self.closed:
-            return
-        text = self.getvalue()
-        super().close()
-        if not text:
-            # given up before anything was told: Python closes what it collects
-            return
-        try:
-            write_whole(self._path, text)
-        except OSError as error:
-            self.lost = error
+    def add(self, path: Path | None, text: Callable[[], str]) -> None:
+        """`text` is asked when the file is written; without a path there is none. Raises: OSError, when it can't be."""
+        if path is not None:
+            check_writable(path)
+            self._waiting.append((path, text))
+
+    def write(self) -> None:
+        """Write all. Idempotent."""
+        while self._waiting:
+            path, text = self._waiting.pop(0)
+            try:
+                write_whole(path, text())
+            except OSError as error:
+                self.lost.append((path, error))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.reporting.base import Report, Several
+from actors.reporting.base import Report
 from actors.reporting.texts import counted
 from actors.scenario.stage.events import Outcome
 from actors.scenario.stage.results import judgement
@@ -15,6 +15,7 @@ from actors.scenario.stage.results import judgement
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from actors.reporting.files import ReportFiles
     from actors.scenario.report.summary import Total
     from actors.scenario.stage.events import Event, StepEnded
     from actors.scenario.stage.results import Result
@@ -50,8 +51,14 @@ class RunReport(Report):
         """All runs have ended, of which there were several. Whoever reads a file can add."""
 
 
-class SeveralReports(Several[RunReport], RunReport):
-    """All hear of the runs; the first alone watches them and tells the total."""
+class SeveralReports(RunReport):
+    """Reports of the same runs, and files that are written when they are closed. The first is the one for people: it alone gets
+    notices and the total, and its `run`."""
+
+    def __init__(self, first: RunReport, others: Sequence[RunReport], files: ReportFiles) -> None:
+        self._first = first
+        self._all = (first, *others)
+        self._files = files
 
     def event(self, event: Event) -> None:
         for report in self._all:
@@ -66,6 +73,17 @@ class SeveralReports(Several[RunReport], RunReport):
 
     def total(self, total: Total) -> None:
         self._first.total(total)
+
+    def notice(self, text: str) -> None:
+        self._first.notice(text)
+
+    async def run(self) -> None:
+        await self._first.run()
+
+    def close(self) -> None:
+        for report in self._all:
+            report.close()
+        self._files.write()
 
 
 def headline(name: str, file: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.reporting.base import FileReport
 from actors.reporting.page import badge, bar, folded, joined, page, row, table, tag
 from actors.reporting.texts import counted, duration, tally
 from actors.scenario.report.base import RunReport, last_line, outcome_counts, reasons, where
@@ -20,7 +19,6 @@ from actors.scenario.stage.results import judgement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import TextIO
 
     from actors.reporting.page import Markup
     from actors.scenario.stage.events import Event
@@ -44,11 +42,10 @@ class _Run:
     result: Result | None = None
 
 
-class HtmlReport(FileReport, RunReport):
-    """One page of all runs."""
+class HtmlReport(RunReport):
+    """`text` is one page of all runs."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(self) -> None:
         self._runs: list[_Run] = []
 
     def event(self, event: Event) -> None:
@@ -67,6 +64,7 @@ class HtmlReport(FileReport, RunReport):
         self._runs[-1].result = result
 
     def text(self) -> str:
+        """What there is by now."""
         return page("katrio run", _page(self._runs), STYLE)
 
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from actors.reporting.base import FileReport
 from actors.reporting.junit import Case, Suite, Tag, junit_text
 from actors.scenario.report.base import RunReport, is_worth_a_line, reasons
 from actors.scenario.stage.events import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import TextIO
 
     from actors.scenario.stage.events import StepEnded
     from actors.scenario.stage.results import Result
@@ -33,17 +31,17 @@ TAGS: Mapping[Outcome, Tag] = {
 }
 
 
-class JunitReport(FileReport, RunReport):
-    """One document of all runs."""
+class JunitReport(RunReport):
+    """`text` is one document of all runs."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(self) -> None:
         self._results: list[Result] = []
 
     def result(self, result: Result) -> None:
         self._results.append(result)
 
     def text(self) -> str:
+        """What there is by now."""
         return junit_text("katrio", [_suite(result) for result in self._results])
 
 

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pytest
 
-from actors.cli.seeds_files import HtmlRange, JunitRange
+from actors.cli.seeds_files import ranges_junit, ranges_page
 from actors.cli.seeds_report import Summary
 from actors.cli.seeds_worker import SeedResult
-from tests.support.kept import Kept
-
-if TYPE_CHECKING:
-    import io
-    from collections.abc import Callable
 
 
-def written(make: Callable[[io.StringIO], HtmlRange | JunitRange], *outcomes: str, planned: int) -> str:
-    """What a report writes of a range of which so many seeds were played."""
+def played(*outcomes: str, planned: int) -> Summary:
+    """A range of which so many seeds were played."""
     summary = Summary(file="f.yaml", name="it", agent="kata", first=0, end=planned)
-    file = Kept()
-    report = make(file)
-    report.begin(summary)
     for seed, outcome in enumerate(outcomes):
         result = SeedResult(seed, outcome, f"why {outcome}", f"{seed}", 1, 1.0)
         summary.add(result, f"katrio run --seed {seed}", fresh=True)
-        report.seed(summary, result)
-    report.end(summary)
-    report.close()
-    report.close()
-    return file.text
+    return summary
 
 
 @pytest.mark.parametrize(
@@ -46,14 +33,15 @@ def written(make: Callable[[io.StringIO], HtmlRange | JunitRange], *outcomes: st
     ],
 )
 def test_what_came_of_a_range(outcomes: tuple[str, ...], planned: int, counts: tuple[str, ...], word: str) -> None:
-    root = ElementTree.fromstring(written(JunitRange, *outcomes, planned=planned))
+    summary = played(*outcomes, planned=planned)
+    root = ElementTree.fromstring(ranges_junit([summary]))
     assert tuple(root.get(name) for name in ("tests", "failures", "errors", "skipped")) == counts
     first, *seeds = root.iter("testcase")
     assert first.get("name") == f"seeds 0 to {planned - 1}"
     assert [case.get("name") for case in seeds] == [
         f"seed {seed}" for seed, outcome in enumerate(outcomes) if outcome in ("failed", "error")
     ]
-    page = written(HtmlRange, *outcomes, planned=planned)
+    page = ranges_page([summary])
     assert f"<h1>katrio run: 1 range of seeds: 1 {word}</h1>" in page
     for outcome in {*outcomes} & {"failed", "error"}:
         assert f"<code>katrio run --seed {outcomes.index(outcome)}</code>" in page

@@ -140,12 +140,9 @@ async def test_names_of_cases_are_the_files_own(autojump_clock: MockClock) -> No
         - {name: "for ${who}", state: one}
     """
     told = await run(scenario(steps, more="vars: {who: you}"))
-    file = io.StringIO()
-    file.close = lambda: None  # type: ignore[method-assign]
-    report = JunitReport(file)
+    report = JunitReport()
     report.result(told.result)
-    report.close()
-    names = [case.get("name") for case in ElementTree.fromstring(file.getvalue()).iter("testcase")]
+    names = [case.get("name") for case in ElementTree.fromstring(report.text()).iter("testcase")]
     cut = "exec one print 0123456789012345678901234567 ..."
     assert names == ["exec one print ${who}", "exec one print ${who} (2)", cut, "for ${who}"]
     assert [step.title for step in told.result.steps][0::3] == ["exec one print you", "for you"]
