@@ -29,10 +29,9 @@ from actors.conformance.fresh import run_fresh
 from actors.conformance.known import Known, read_known
 from actors.conformance.report.base import Told
 from actors.conformance.report.html import as_html
-from actors.conformance.report.json import as_json
-from actors.conformance.report.junit import as_junit
+from actors.conformance.report.programs import as_json, as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
-from actors.conformance.runner import Settings, run_cases
+from actors.conformance.runner import Progress, Settings, run_cases
 from actors.errors import InvalidArgument, KatrioError, NotFound
 from actors.likeness import nearest
 from transports.errors import AddressError, TransportError
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from actors.cli.options import ConformanceOptions
     from actors.conformance.case import Case, Result
     from actors.conformance.fresh import OpenAgent
-    from actors.conformance.runner import Progress
     from actors.conformance.subject import Target
 
 __all__ = ["conformance"]
@@ -124,6 +122,9 @@ class _Session:
         self._address = " and ".join(map(str, options.addresses)) or "a guest of katrio's own"
         self._interrupted = False
 
+        self._watching = self._watcher()
+        self._progress = _Kept(self._results, self._watching)
+
     @property
     def told(self) -> Told:
         """What there is to tell."""
@@ -142,9 +143,10 @@ class _Session:
         """The exit code. Raises: KatrioError, TransportError, when the agent can't be asked."""
         failures: list[KatrioError | TransportError | OSError] = []
         async with trio.open_nursery() as nursery:
-            await nursery.start(heed_interrupts, partial(self._interrupt, nursery.cancel_scope), lambda: None)
+            await nursery.start(heed_interrupts, partial(self._interrupt, nursery.cancel_scope), self._watching.close)
+            nursery.start_soon(self._watching.run)
             try:
-                await self._run(nursery)
+                await self._run()
             except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
                 failures.append(error)
             nursery.cancel_scope.cancel()
@@ -154,19 +156,18 @@ class _Session:
             raise failures[0]
         return _exit(self.told)
 
-    async def _run(self, nursery: trio.Nursery) -> None:
+    async def _run(self) -> None:
         began = trio.current_time()
         try:
             async with open_under_test(self._options, self._spoken) as (open_agent, address, lacks):
                 self._address = address
-                progress = _Kept(self._results, self._watching(nursery))
                 settings = Settings(jobs=self._options.jobs, lacks=lacks)
                 opened = partial(self._opened, open_agent)
                 if self._options.command:
-                    await run_fresh(opened, self._cases, settings, progress)
+                    await run_fresh(opened, self._cases, settings, self._progress)
                     return
                 async with opened() as target:
-                    await run_cases(target, self._cases, settings, progress)
+                    await run_cases(target, self._cases, settings, self._progress)
         finally:
             self._seconds = trio.current_time() - began
 
@@ -179,13 +180,11 @@ class _Session:
                 self._version = target.version or self._version
                 self._notes.update(dict.fromkeys(target.notes))
 
-    def _watching(self, nursery: trio.Nursery) -> Progress | None:
-        """What is under way on a terminal, elsewhere what has ended: on stderr, so that stdout has the results alone."""
-        if not can_draw(sys.stderr):
-            return None if self._options.json else _Lines(len(self._cases))
-        live = LiveProgress(Console(stderr=True), len(self._cases))
-        nursery.start_soon(live.run)
-        return live
+    def _watcher(self) -> Progress:
+        """Shows what is under way on a terminal, elsewhere what has ended: on stderr, so that stdout has the results alone."""
+        if can_draw(sys.stderr):
+            return LiveProgress(Console(stderr=True), len(self._cases))
+        return Progress() if self._options.json else _Lines(len(self._cases))
 
     def _interrupt(self, scope: trio.CancelScope) -> None:
         self._interrupted = True
@@ -193,16 +192,13 @@ class _Session:
         scope.cancel()
 
 
-class _Lines:
-    """See `runner.Progress`: a line for each case as it ends, so that a log grows, and of a run that is killed it is known how
+class _Lines(Progress):
+    """A line for each case as it ends, so that a log grows, and of a run that is killed it is known how
     far it came."""
 
     def __init__(self, cases: int) -> None:
         self._ended = 0
         self._cases = cases
-
-    def started(self, case: Case) -> None:
-        pass
 
     def ended(self, result: Result) -> None:
         self._ended += 1
@@ -211,21 +207,17 @@ class _Lines:
             note(f"{self._ended}/{self._cases} {result.case.id}: {result.verdict}, {result.seconds:.1f} s")
 
 
-class _Kept:
-    """See `runner.Progress`."""
-
-    def __init__(self, results: dict[str, Result], watching: Progress | None) -> None:
+class _Kept(Progress):
+    def __init__(self, results: dict[str, Result], watching: Progress) -> None:
         self._results = results
         self._watching = watching
 
     def started(self, case: Case) -> None:
-        if self._watching is not None:
-            self._watching.started(case)
+        self._watching.started(case)
 
     def ended(self, result: Result) -> None:
         self._results[result.case.id] = result
-        if self._watching is not None:
-            self._watching.ended(result)
+        self._watching.ended(result)
 
 
 def _exit(told: Told) -> Exit:

@@ -126,7 +126,7 @@ class RunOptions:
             engine=words.engine,
             seed=words.seed,
             json=words.json,
-            run_dir=_directory(words.run_dir),
+            run_dir=_path(words.run_dir, absolute=True),
             keep_going=words.keep_going,
             address=words.address,
             agent_config=_path(words.agent_config),
@@ -225,7 +225,7 @@ class GuestOptions:
             dialect=words.dialect or DIALECTS[0],
             engine=words.engine,
             json=words.json,
-            run_dir=_directory(words.run_dir),
+            run_dir=_path(words.run_dir, absolute=True),
         )
 
 
@@ -282,12 +282,9 @@ def _seeds(words: argparse.Namespace) -> range | None:
     return range(int(first), int(end))
 
 
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None
-
-
-def _directory(text: str | None) -> Path | None:
-    return Path(text).absolute() if text else None
+def _path(text: str | None, *, absolute: bool = False) -> Path | None:
+    path = Path(text) if text else None
+    return path.absolute() if path and absolute else path
 
 
 def _from_one(option: str, number: int | None, most: int) -> int:

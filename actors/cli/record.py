@@ -24,7 +24,7 @@ from actors.nurseries import open_plain_nursery
 from actors.reporting.files import check_writable, write_whole
 from actors.scenario.reading.load import load_text
 from actors.scenario.reading.problems import ScenarioError
-from actors.scenario.report.plain import PlainReport
+from actors.scenario.report.lines import PlainReport
 from actors.scenario.run.runner import run_scenario
 from actors.scenario.run.transcript import transcript
 from actors.scenario.stage.recording import Asked, Heard, recorded

@@ -13,9 +13,8 @@ from actors.cli.streams import can_draw
 from actors.scenario.report.base import RunReport, SeveralReports
 from actors.scenario.report.html import HtmlReport
 from actors.scenario.report.journal import JournalReport
-from actors.scenario.report.json import JsonReport
 from actors.scenario.report.junit import JunitReport
-from actors.scenario.report.plain import PlainReport
+from actors.scenario.report.lines import JsonReport, PlainReport
 
 if TYPE_CHECKING:
     from actors.cli.options import RunOptions

@@ -10,13 +10,14 @@ one bound in all. What a case made is removed after it. Not for an agent that ca
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import trio
 
 from actors.conformance.case import FallsShort, Hung, Late, Result, Verdict
 from actors.conformance.expect import is_loss
 from actors.errors import KatrioError, Unsupported
+from actors.reporting.base import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from actors.conformance.findings import Findings
     from actors.conformance.subject import Subject, Target
 
-__all__ = ["Life", "Loss", "Phase", "Progress", "Settings", "Silent", "phases", "run_cases"]
+__all__ = ["Life", "Loss", "Phase", "Progress", "Settings", "phases", "run_cases"]
 
 JOBS = 8
 # for the cleaning up after one case: a few calls for each of its containers, side by side
@@ -49,26 +50,14 @@ class Settings:
     lacks: frozenset[str] = frozenset()
 
 
-class Progress(Protocol):
-    """Who is told how it goes. Every method returns at once."""
+class Progress(Report):
+    """Who is told how it goes: nobody."""
 
     def started(self, case: Case) -> None:
         """A case has begun; again, when it is run again on a fresh agent."""
-        ...
 
     def ended(self, result: Result) -> None:
         """And has ended."""
-        ...
-
-
-class Silent:
-    """Nobody is told."""
-
-    def started(self, case: Case) -> None:
-        pass
-
-    def ended(self, result: Result) -> None:
-        pass
 
 
 class Phase(NamedTuple):
@@ -118,7 +107,7 @@ async def run_cases(
     Raises: AgentUnreachable, AgentProtocolError: the agent can't be asked anything.
     """
     settings = settings or Settings()
-    life = Life(target, settings, progress or Silent())
+    life = Life(target, settings, progress or Progress())
     async with target.open_target():
         for phase in phases(cases, settings.jobs):
             await life.run(phase)

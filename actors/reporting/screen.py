@@ -1,4 +1,4 @@
-"""A terminal for people: lines that scroll by, and below them what goes on now, drawn anew `FPS` times a second.
+"""A terminal for people: lines that scroll by, and below them what goes on now, drawn anew `FPS` times a second; nothing that is quoted can steer it.
 
 Draws from a task of ours, never from a thread; honours NO_COLOR and the terminal's size. Imports rich, which costs a start: imported
 by what is shown on a terminal alone. Not for logs: `texts.Lines`.
@@ -6,26 +6,38 @@ by what is shown on a terminal alone. Not for logs: `texts.Lines`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from actors.reporting.base import Report
-from actors.reporting.words import Words
+from transports.plain import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import Console, RenderableType
 
-__all__ = ["Screen", "progress"]
+__all__ = ["Screen", "Words", "progress"]
 
 FPS = 12
 BAR_WIDTH = 28
+
+
+class Words(Text):
+    """What is drawn, printable and in one line whatever it is made of. The linter refuses rich's own class elsewhere."""
+
+    def __init__(self, text: str = "", style: str = "", **settings: Any) -> None:
+        super().__init__(printable(text), style, **settings)
+
+    def append(self, text: Text | str, style: Any = None) -> Words:
+        super().append(printable(text) if isinstance(text, str) else text, style)
+        return self
 
 
 class Screen(Report):

@@ -1,6 +1,6 @@
 """A run as one page that needs nothing else: counts, what does not hold and why, every case with what it does.
 
-For people who read it later or elsewhere. Not for programs: `json`.
+For people who read it later or elsewhere. Programs have `programs`.
 """
 
 from __future__ import annotations

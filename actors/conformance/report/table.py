@@ -1,6 +1,6 @@
 """A run as a table for people: a line for each case, below it what was expected and seen of one that does not hold.
 
-Coloured on a terminal, plain elsewhere. On a terminal `LiveProgress` also shows what is under way. Not for programs: `json`.
+Coloured on a terminal, plain elsewhere. On a terminal `LiveProgress` also shows what is under way. Programs have `programs`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import trio
 
 from actors.conformance.case import Verdict
 from actors.conformance.report.base import GREEN, summary_line
-from actors.reporting.screen import Screen, progress
+from actors.conformance.runner import Progress
+from actors.reporting.screen import Screen, Words, progress
 from actors.reporting.texts import tally
-from actors.reporting.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,8 +98,8 @@ def print_cases(console: Console, cases: tuple[Case, ...]) -> None:
             console.print(Words(f"    {word:<7} {text}", "dim"), soft_wrap=True)
 
 
-class LiveProgress(Screen):
-    """See `runner.Progress`; `run` keeps it up to date. `cases` is how many there will be."""
+class LiveProgress(Screen, Progress):
+    """What is under way; `cases` is how many there will be."""
 
     def __init__(self, console: Console, cases: int) -> None:
         super().__init__(console)

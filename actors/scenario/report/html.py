@@ -1,7 +1,7 @@
 """Runs as one page that needs nothing else: outcomes, lanes of steps and containers over time, steps, reasons, outputs.
 
 For people who look at a run later or elsewhere: no scripts, no fonts, no addresses; light and dark by their own wish.
-Not for programs: `json`, `journal`.
+Not for programs: `lines`, `journal`.
 """
 
 from __future__ import annotations

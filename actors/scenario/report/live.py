@@ -1,6 +1,6 @@
 """A run as it happens, in a terminal: ended steps scroll by, below them what goes on now.
 
-For people. Not for logs: `plain`.
+For people. Not for logs: `lines`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 from rich.table import Table
 
-from actors.reporting.screen import Screen, progress
-from actors.reporting.words import Words
+from actors.reporting.screen import Screen, Words, progress
 from actors.scenario.report.base import RunReport, headline, is_worth_a_line, last_line, reasons, threshold_lines, where
 from actors.scenario.report.summary import summarised
 from actors.scenario.stage.events import Outcome, Printed, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted

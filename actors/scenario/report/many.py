@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors.reporting.screen import Words
 from actors.reporting.texts import tally
-from actors.reporting.words import Words
 from actors.scenario.report.base import headline, is_worth_a_line, last_line, outcome_counts, where
 from actors.scenario.report.live import STYLES, RunScreen
 from actors.scenario.stage.events import Outcome, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted

@@ -26,19 +26,17 @@ from actors.conformance.case import Case, Spoken, Verdict
 from actors.conformance.case import Result as CaseResult
 from actors.conformance.report.base import Told
 from actors.conformance.report.html import as_html
-from actors.conformance.report.json import as_json
-from actors.conformance.report.junit import as_junit
+from actors.conformance.report.programs import as_json, as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 from actors.errors import AgentError
 from actors.scenario.reading.problems import Problem
 from actors.scenario.reading.scenario import Loaded, Scenario
 from actors.scenario.report.html import HtmlReport
 from actors.scenario.report.journal import JournalReport
-from actors.scenario.report.json import JsonReport
 from actors.scenario.report.junit import JunitReport
+from actors.scenario.report.lines import JsonReport, PlainReport
 from actors.scenario.report.live import LiveReport
 from actors.scenario.report.many import ManyReport
-from actors.scenario.report.plain import PlainReport
 from actors.scenario.stage.events import (
     Failure,
     Happened,

@@ -15,9 +15,8 @@ from actors.scenario.report.diff import JournalError, compare, read_journal
 from actors.scenario.report.gathered import Gathered
 from actors.scenario.report.html import HtmlReport
 from actors.scenario.report.journal import JournalReport
-from actors.scenario.report.json import JsonReport
 from actors.scenario.report.junit import JunitReport
-from actors.scenario.report.plain import PlainReport
+from actors.scenario.report.lines import JsonReport, PlainReport
 from tests.support.kept import Kept
 from tests.support.scenarios import Ran, run, scenario
 

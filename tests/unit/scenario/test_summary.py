@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from actors.scenario.report.journal import JournalReport
-from actors.scenario.report.json import JsonReport
 from actors.scenario.report.junit import JunitReport
+from actors.scenario.report.lines import JsonReport, PlainReport
 from actors.scenario.report.live import LiveReport
-from actors.scenario.report.plain import PlainReport
 from actors.scenario.report.summary import Totals, summarised
 from actors.scenario.stage.events import (
     SEEN_KEPT,

@@ -1,4 +1,4 @@
-"""A run as JUnit XML: one suite, a test case for each case, in the families as classes. For CI systems."""
+"""A run for programs: one JSON object; JUnit XML for CI systems, a suite with a test case for each case, in the families as classes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from actors.conformance.case import Verdict
 from actors.reporting.junit import Case, Suite, Tag, junit_text
+from actors.reporting.texts import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from actors.conformance.case import Result
     from actors.conformance.report.base import Told
 
-__all__ = ["as_junit"]
+__all__ = ["as_json", "as_junit"]
 
 # an agent that dies or hangs is no wrong answer
 _TAGS: Mapping[Verdict, Tag] = {
@@ -24,6 +25,33 @@ _TAGS: Mapping[Verdict, Tag] = {
     Verdict.NOT_ASKED: "skipped",
     Verdict.UNSUPPORTED: "skipped",
 }
+
+
+def as_json(told: Told) -> str:
+    """`summary` has a count for each verdict; `cases` id, title, verdict, expected, seen and seconds of each; `known` the ids of
+    those that fell short as was known, `known_that_hold` of those that were known to and hold by now;
+    `notes` what all cases may suffer from."""
+    document = {
+        "agent": {"speaks": told.spoken, "address": told.address, "version": told.version},
+        "seconds": round(told.seconds, 3),
+        "summary": dict(told.counts),
+        "notes": list(told.notes),
+        "not_run": [case.id for case in told.not_run],
+        "known": [result.case.id for result in told.expected],
+        "known_that_hold": [result.case.id for result in told.mended],
+        "cases": [
+            {
+                "id": result.case.id,
+                "title": result.case.title,
+                "verdict": str(result.verdict),
+                "expected": result.expected,
+                "seen": result.seen,
+                "seconds": round(result.seconds, 3),
+            }
+            for result in told.results
+        ],
+    }
+    return json_text(document)
 
 
 def as_junit(told: Told) -> str:

@@ -1,6 +1,7 @@
-"""A run in plain lines, one a step: for logs, pipes and terminals that can't move their cursor.
+"""A run in lines: a step a line, for logs, pipes and terminals that can't move their cursor; or one JSON object, for programs.
 
-Not for programs: `json` has a stable form.
+The object's fields are those of `actors.scenario.stage.results.Result`; fields may be added, none changes its meaning.
+Beside it notices go to the error stream, so that the output is JSON alone.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from actors.scenario.stage.events import Event
     from actors.scenario.stage.results import Result
 
-__all__ = ["PlainReport"]
+__all__ = ["JsonReport", "PlainReport"]
 
 
 class PlainReport(RunReport):
@@ -55,3 +56,20 @@ class PlainReport(RunReport):
 
     def notice(self, text: str) -> None:
         self._out.line(text)
+
+
+class JsonReport(RunReport):
+    """Writes an object when a run has ended, and one for all of them, to `stream`."""
+
+    def __init__(self, stream: TextIO, errors: TextIO) -> None:
+        self._out = Lines(stream)
+        self._errors = Lines(errors)
+
+    def result(self, result: Result) -> None:
+        self._out.json(result)
+
+    def total(self, total: Total) -> None:
+        self._out.json(total)
+
+    def notice(self, text: str) -> None:
+        self._errors.line(text)
