@@ -27,7 +27,7 @@ from actors.node.facts import choose_engine, read_facts
 from actors.node.rundir import default_run_root, make_run_root
 from actors.nurseries import open_plain_nursery
 from actors.scenario.reading.slowed import slowed
-from actors.scenario.report.gathered import Gathered
+from actors.scenario.report.base import Gathered
 from actors.scenario.report.summary import Totals
 from actors.scenario.run.runner import run_scenario
 from actors.scenario.stage.events import Outcome

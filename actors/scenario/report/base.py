@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from actors.reporting.base import Report
 from actors.reporting.texts import counted
-from actors.scenario.stage.events import Outcome
+from actors.scenario.stage.events import Outcome, Printed
 from actors.scenario.stage.results import judgement
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from actors.scenario.stage.results import Result
 
 __all__ = [
+    "Gathered",
     "RunReport",
     "SeveralReports",
     "agent_words",
@@ -32,6 +33,10 @@ __all__ = [
     "threshold_lines",
     "where",
 ]
+
+
+# of what the processes of one run print, while its events are gathered; in bytes
+OUTPUT_KEPT = 1024 * 1024
 
 
 class RunReport(Report):
@@ -84,6 +89,28 @@ class SeveralReports(RunReport):
         for report in self._all:
             report.close()
         self._files.write()
+
+
+class Gathered:
+    """The events of one of several runs that go on at once, until it can be told in one piece. `also` is told each at once, as well."""
+
+    def __init__(self, also: Callable[[Event], None] | None) -> None:
+        self._also = also
+        self._events: list[Event] = []
+        self._printed = 0
+
+    def add(self, event: Event) -> None:
+        """Keep an event."""
+        if self._also is not None:
+            self._also(event)
+        if isinstance(event, Printed):
+            self._printed += len(event.data)
+            if self._printed > OUTPUT_KEPT:
+                return
+        self._events.append(event)
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._events)
 
 
 def headline(name: str, file: str) -> str:

@@ -10,9 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from actors.reporting.files import ReportFiles
-from actors.scenario.report.base import RunReport, SeveralReports
+from actors.scenario.report.base import Gathered, RunReport, SeveralReports
 from actors.scenario.report.diff import JournalError, compare, read_journal
-from actors.scenario.report.gathered import Gathered
 from actors.scenario.report.html import HtmlReport
 from actors.scenario.report.journal import JournalReport
 from actors.scenario.report.junit import JunitReport
