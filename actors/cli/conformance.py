@@ -9,7 +9,6 @@ or all hold and a report could not be written, 4 everything is unsupported, 130 
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -18,10 +17,11 @@ from typing import TYPE_CHECKING
 import trio
 from rich.console import Console
 
-from actors.cli.exits import Exit, unwritten
-from actors.cli.report_files import check_writable, write_whole
-from actors.cli.say import complain, note, say, tell_error, tell_unwritten
+from actors.cli.exits import Exit
+from actors.cli.report_files import CommandFiles
+from actors.cli.say import complain, note, say, tell_error
 from actors.cli.signals import heed_interrupts
+from actors.cli.streams import can_draw
 from actors.cli.under_test import open_under_test
 from actors.conformance.case import AgentProtocol, Verdict
 from actors.conformance.catalogue import ALL, chosen
@@ -29,22 +29,19 @@ from actors.conformance.fresh import run_fresh
 from actors.conformance.known import Known, read_known
 from actors.conformance.report.base import Told
 from actors.conformance.report.html import as_html
-from actors.conformance.report.json import as_json
-from actors.conformance.report.junit import as_junit
+from actors.conformance.report.programs import as_json, as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
-from actors.conformance.runner import Settings, run_cases
+from actors.conformance.runner import Progress, Settings, run_cases
 from actors.errors import InvalidArgument, KatrioError, NotFound
 from actors.suggest import nearest
 from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
-    from pathlib import Path
+    from collections.abc import AsyncGenerator, Mapping
 
     from actors.cli.options import ConformanceOptions
     from actors.conformance.case import Case, Result
     from actors.conformance.fresh import OpenAgent
-    from actors.conformance.runner import Progress
     from actors.conformance.subject import Target
 
 __all__ = ["conformance"]
@@ -76,13 +73,13 @@ def conformance(options: ConformanceOptions) -> int:
     if options.listing:
         print_cases(Console(highlight=False), cases)
         return Exit.HELD
+    files = CommandFiles()
     try:
-        for path, _ in _files(options):
-            check_writable(path)
-        known = _known(options)
+        session = _Session(options, spoken, cases, _known(options))
+        files.add(options.junit, lambda: as_junit(session.told))
+        files.add(options.html, lambda: as_html(session.told))
     except (InvalidArgument, OSError) as error:
         return _trouble(error, Exit.USAGE)
-    session = _Session(options, spoken, cases, known)
     try:
         code = trio.run(session.run)
     except (InvalidArgument, AddressError, NotFound) as error:
@@ -92,8 +89,8 @@ def conformance(options: ConformanceOptions) -> int:
     try:
         _print(options, session.told)
     finally:
-        written = _write(options, session.told)
-    return code if written else unwritten(code)
+        files.write()
+    return files.settle(code)
 
 
 def _known(options: ConformanceOptions) -> Known:
@@ -107,24 +104,6 @@ def _known(options: ConformanceOptions) -> Known:
 def _trouble(error: Exception, code: Exit) -> Exit:
     tell_error(error)
     return code
-
-
-def _files(options: ConformanceOptions) -> list[tuple[Path, Callable[[Told], str]]]:
-    """The reports that were asked for as files."""
-    makers: tuple[tuple[Path | None, Callable[[Told], str]], ...] = ((options.junit, as_junit), (options.html, as_html))
-    return [(path, make) for path, make in makers if path is not None]
-
-
-def _write(options: ConformanceOptions, told: Told) -> bool:
-    """Whether all could be written; one that can't be is told, and keeps no other back."""
-    written = True
-    for path, make in _files(options):
-        try:
-            write_whole(path, make(told))
-        except OSError as error:
-            tell_unwritten(path, error)
-            written = False
-    return written
 
 
 class _Session:
@@ -145,6 +124,9 @@ class _Session:
         self._address = " and ".join(map(str, options.addresses)) or "a guest of katrio's own"
         self._interrupted = False
 
+        self._watching = self._watcher()
+        self._progress = _Kept(self._results, self._watching)
+
     @property
     def told(self) -> Told:
         """What there is to tell."""
@@ -163,9 +145,10 @@ class _Session:
         """The exit code. Raises: KatrioError, TransportError, when the agent can't be asked."""
         failures: list[KatrioError | TransportError | OSError] = []
         async with trio.open_nursery() as nursery:
-            await nursery.start(heed_interrupts, partial(self._interrupt, nursery.cancel_scope), lambda: None)
+            await nursery.start(heed_interrupts, partial(self._interrupt, nursery.cancel_scope), self._watching.close)
+            nursery.start_soon(self._watching.run)
             try:
-                await self._run(nursery)
+                await self._run()
             except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
                 failures.append(error)
             nursery.cancel_scope.cancel()
@@ -175,19 +158,18 @@ class _Session:
             raise failures[0]
         return _exit(self.told)
 
-    async def _run(self, nursery: trio.Nursery) -> None:
+    async def _run(self) -> None:
         began = trio.current_time()
         try:
             async with open_under_test(self._options, self._spoken) as (open_agent, address, lacks):
                 self._address = address
-                progress = _Kept(self._results, self._watching(nursery))
                 settings = Settings(jobs=self._options.jobs, lacks=lacks)
                 opened = partial(self._opened, open_agent)
                 if self._options.command:
-                    await run_fresh(opened, self._cases, settings, progress)
+                    await run_fresh(opened, self._cases, settings, self._progress)
                     return
                 async with opened() as target:
-                    await run_cases(target, self._cases, settings, progress)
+                    await run_cases(target, self._cases, settings, self._progress)
         finally:
             self._seconds = trio.current_time() - began
 
@@ -200,13 +182,11 @@ class _Session:
                 self._version = target.version or self._version
                 self._notes.update(dict.fromkeys(target.notes))
 
-    def _watching(self, nursery: trio.Nursery) -> Progress | None:
-        """What is under way on a terminal, elsewhere what has ended: on stderr, so that stdout has the results alone."""
-        if not sys.stderr.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-            return None if self._options.json else _Lines(len(self._cases))
-        live = LiveProgress(Console(stderr=True), len(self._cases))
-        nursery.start_soon(live.run)
-        return live
+    def _watcher(self) -> Progress:
+        """Shows what is under way on a terminal, elsewhere what has ended: on stderr, so that stdout has the results alone."""
+        if can_draw(sys.stderr):
+            return LiveProgress(Console(stderr=True), len(self._cases))
+        return Progress() if self._options.json else _Lines(len(self._cases))
 
     def _interrupt(self, scope: trio.CancelScope) -> None:
         self._interrupted = True
@@ -214,16 +194,13 @@ class _Session:
         scope.cancel()
 
 
-class _Lines:
-    """See `runner.Progress`: a line for each case as it ends, so that a log grows, and of a run that is killed it is known how
+class _Lines(Progress):
+    """A line for each case as it ends, so that a log grows, and of a run that is killed it is known how
     far it came."""
 
     def __init__(self, cases: int) -> None:
         self._ended = 0
         self._cases = cases
-
-    def started(self, case: Case) -> None:
-        pass
 
     def ended(self, result: Result) -> None:
         self._ended += 1
@@ -232,21 +209,17 @@ class _Lines:
             note(f"{self._ended}/{self._cases} {result.case.id}: {result.verdict}, {result.seconds:.1f} s")
 
 
-class _Kept:
-    """See `runner.Progress`."""
-
-    def __init__(self, results: dict[str, Result], watching: Progress | None) -> None:
+class _Kept(Progress):
+    def __init__(self, results: dict[str, Result], watching: Progress) -> None:
         self._results = results
         self._watching = watching
 
     def started(self, case: Case) -> None:
-        if self._watching is not None:
-            self._watching.started(case)
+        self._watching.started(case)
 
     def ended(self, result: Result) -> None:
         self._results[result.case.id] = result
-        if self._watching is not None:
-            self._watching.ended(result)
+        self._watching.ended(result)
 
 
 def _exit(told: Told) -> Exit:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from actors.cli.exits import Exit
 from actors.cli.say import say, tell_error
 from actors.node.named_files import read_named
-from actors.scenario.report.base import agent_words, json_text
+from actors.reporting.texts import json_text
+from actors.scenario.report.base import agent_words
 from actors.scenario.report.diff import Difference, JournalError, RecordedRun, compare, read_journal
 
 if TYPE_CHECKING:

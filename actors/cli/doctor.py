@@ -33,7 +33,7 @@ from actors.node.facts import ENGINES, RUNTIMES, choose_engine, missing_for, rea
 from actors.node.places import OWN_ADVICE, why_not_ours
 from actors.node.roots import default_roots, left_roots
 from actors.nurseries import plain_error
-from actors.scenario.report.base import json_text
+from actors.reporting.texts import json_text
 from actors.wire.spec import ContainerSpec, ProcessSpec
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from actors.cli.find import find_files
 from actors.cli.programs import load_any
 from actors.cli.say import complain, note, say
 from actors.errors import KatrioError
+from actors.reporting.texts import counted, json_text
 from actors.scenario.reading.foreign import TOOLS
 from actors.scenario.reading.load import Sources, looks_like_scenario, read_file
 from actors.scenario.reading.problems import Problem, ScenarioError
 from actors.scenario.reading.scenario import steps_of
-from actors.scenario.report.base import json_text
 from actors.suggest import nearest
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def validate(options: FileOptions) -> int:
     broken = {problem.file for problem in problems}
     for one in (one for one in loaded if one.file not in broken):
         count = len(one.scenario.steps)
-        what = f"{count} step{'' if count == 1 else 's'}" if one.program is None else "a program that loads"
+        what = counted(count, "step") if one.program is None else "a program that loads"
         say(f"{one.file}: right ({what}; needs {', '.join(one.needs) or 'nothing'})")
     return Exit.USAGE if problems else Exit.HELD
 

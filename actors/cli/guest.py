@@ -22,7 +22,7 @@ from actors.launchers.addresses import serve_at
 from actors.node.facts import choose_engine, read_facts
 from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_collapsing_nursery
-from actors.scenario.report.base import json_text
+from actors.reporting.texts import json_text
 from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:

@@ -153,10 +153,10 @@ class RunOptions:
             engine=words.engine,
             seed=words.seed,
             json=words.json,
-            run_dir=Path(words.run_dir).absolute() if words.run_dir else None,
+            run_dir=_path(words.run_dir, absolute=True),
             keep_going=words.keep_going,
             address=words.address,
-            agent_config=Path(words.agent_config) if words.agent_config else None,
+            agent_config=_path(words.agent_config),
             dialect=words.dialect,
             given=tuple(_given(word) for word in words.var),
             words=_words(words.filter),
@@ -164,12 +164,12 @@ class RunOptions:
             jobs=0 if seeds and words.jobs is None else words.jobs or 1,
             repeat=words.repeat,
             slow=_slow(words),
-            journal=Path(words.journal) if words.journal else None,
-            junit=Path(words.junit) if words.junit else None,
-            html=Path(words.html) if words.html else None,
+            journal=_path(words.journal),
+            junit=_path(words.junit),
+            html=_path(words.html),
             diff=(Path(words.diff[0]), Path(words.diff[1])) if words.diff else None,
             seeds=seeds,
-            trace=Path(words.trace) if words.trace else None,
+            trace=_path(words.trace),
         )
 
 
@@ -219,12 +219,12 @@ class ConformanceOptions:
             words=_words(words.filter),
             jobs=words.jobs,
             json=words.json,
-            junit=Path(words.junit) if words.junit else None,
-            html=Path(words.html) if words.html else None,
+            junit=_path(words.junit),
+            html=_path(words.html),
             listing=words.list,
             lacks=frozenset(words.lacks),
             skipped=_words(words.skip),
-            known=Path(words.known) if words.known else None,
+            known=_path(words.known),
             slow=words.slow,
             command=_command("--agent-command", words.agent_command),
         )
@@ -250,7 +250,7 @@ class GuestOptions:
             dialect=words.dialect or DIALECTS[0],
             engine=words.engine,
             json=words.json,
-            run_dir=Path(words.run_dir).absolute() if words.run_dir else None,
+            run_dir=_path(words.run_dir, absolute=True),
         )
 
 
@@ -301,7 +301,7 @@ def _seeds(words: argparse.Namespace) -> range | None:
         if words.jobs is not None:
             raise UsageError("--jobs in the simulated world is for --seeds A:B; one seed needs one process")
         return None
-    for option in ("seed", "trace", "journal", "junit", "html"):
+    for option in ("seed", "trace", "journal"):
         if getattr(words, option) is not None:
             raise UsageError(f"--{option} is for one run and --seeds for many; write one of them")
     first, colon, end = words.seeds.partition(":")
@@ -310,6 +310,11 @@ def _seeds(words: argparse.Namespace) -> range | None:
     if int(end) - int(first) > MAX_SEEDS:
         raise UsageError(f"--seeds {words.seeds}: {MAX_SEEDS:,} are the most in one command")
     return range(int(first), int(end))
+
+
+def _path(text: str | None, *, absolute: bool = False) -> Path | None:
+    path = Path(text) if text else None
+    return path.absolute() if path and absolute else path
 
 
 def _slow(words: argparse.Namespace) -> float:

@@ -17,14 +17,14 @@ from actors.api import open_embedded
 from actors.cli.exits import Exit, exit_code, unwritten
 from actors.cli.files import tell_problems
 from actors.cli.programs import load_program
-from actors.cli.report_files import check_writable, write_whole
 from actors.cli.say import complain, say, tell_error, tell_unwritten
 from actors.cli.signals import heed_interrupts
 from actors.errors import InvalidArgument, KatrioError
 from actors.nurseries import open_collapsing_nursery
+from actors.reporting.files import check_writable, write_whole
 from actors.scenario.reading.load import load_text
 from actors.scenario.reading.problems import ScenarioError
-from actors.scenario.report.plain import PlainReport
+from actors.scenario.report.lines import PlainReport
 from actors.scenario.run.runner import run_scenario
 from actors.scenario.run.transcript import transcript
 from actors.scenario.stage.recording import Asked, Heard, recorded

@@ -1,59 +1,42 @@
-"""Reports as files: looked at before a run without touching what is there, written after it, whole or not at all.
+"""The files that one command writes: made sure of before the work, told of at its end.
 
-For `conformance`. Not for reports that grow as a run goes on (`reports`), nor for what a report says.
+For commands. Not for what is in one, nor for how it is written (`actors.reporting.files`, `streams`).
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 from typing import TYPE_CHECKING
 
-from actors.node.named_files import open_for_writing
+from actors.cli.exits import unwritten
+from actors.cli.say import tell_unwritten
+from actors.cli.streams import file_output
+from actors.reporting.files import ReportFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["check_writable", "write_whole"]
+    from actors.cli.streams import Output
+
+__all__ = ["CommandFiles"]
 
 
-def check_writable(path: Path) -> None:
-    """Whether a report could be written there; nothing is made, opened or emptied. Raises: OSError."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        place = path.resolve().parent
-        place.stat()
-        _need(place, os.W_OK | os.X_OK)
-        return
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    _need(path, os.W_OK)
+class CommandFiles(ReportFiles):
+    """Those that grow, beside those that are written at the end."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._growing: list[tuple[Path, Output]] = []
 
-def _need(path: Path, access: int) -> None:
-    if not os.access(path, access):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    def grow(self, path: Path) -> Output:
+        """One that is written as the work goes on; whoever writes it closes it. Raises: OSError."""
+        file = file_output(path)
+        self._growing.append((path, file))
+        return file
 
-
-def write_whole(path: Path, text: str) -> None:
-    """A regular file is replaced at once, or stays as it was; a device or a pipe is written to. Raises: OSError."""
-    mode = path.stat().st_mode if path.exists() else None
-    if mode is None or stat.S_ISREG(mode):
-        # behind a link lies the file that is meant; what a shell's `>(...)` names is a pipe that has no other name
-        path = path.resolve()
-    if (mode is not None and not stat.S_ISREG(mode)) or not os.access(path.parent, os.W_OK | os.X_OK):
-        with open(path, "w", encoding="utf-8", opener=open_for_writing) as file:
-            file.write(text)
-        return
-    beside = path.with_name(f".{path.name[:200]}.{os.getpid()}")
-    try:
-        with beside.open("x", encoding="utf-8") as file:
-            file.write(text)
-        if mode is not None:
-            beside.chmod(stat.S_IMODE(mode))
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    def settle(self, code: int) -> int:
+        """Write what waits, and say what could not be written; the exit code, which tells."""
+        self.write()
+        lost = [*self.lost, *((path, file.lost) for path, file in self._growing if file.lost is not None)]
+        for path, error in lost:
+            tell_unwritten(path, error)
+        return unwritten(code) if lost else code

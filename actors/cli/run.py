@@ -27,7 +27,7 @@ from actors.node.facts import choose_engine, read_facts
 from actors.node.rundir import default_run_root, make_run_root
 from actors.nurseries import open_collapsing_nursery
 from actors.scenario.reading.slowed import slowed
-from actors.scenario.report.gathered import Gathered
+from actors.scenario.report.base import Gathered
 from actors.scenario.report.summary import Totals
 from actors.scenario.run.runner import run_scenario
 from actors.scenario.stage.events import Outcome
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from actors.cli.options import RunOptions
     from actors.scenario.reading.scenario import Loaded
-    from actors.scenario.report.base import Report
+    from actors.scenario.report.base import RunReport
     from actors.scenario.stage.events import Event
     from actors.scenario.stage.results import Result
     from actors.scenario.stage.world import World
@@ -62,7 +62,7 @@ def run(options: RunOptions) -> int:
     return files.settle(_run(options, report, loaded))
 
 
-def _run(options: RunOptions, report: Report, loaded: Sequence[Loaded]) -> Exit:
+def _run(options: RunOptions, report: RunReport, loaded: Sequence[Loaded]) -> Exit:
     try:
         if options.world == "embedded":
             _prepare(options, report)
@@ -79,13 +79,13 @@ def _run(options: RunOptions, report: Report, loaded: Sequence[Loaded]) -> Exit:
         report.close()
 
 
-def _trouble(report: Report, error: Exception, code: Exit) -> Exit:
+def _trouble(report: RunReport, error: Exception, code: Exit) -> Exit:
     report.close()
     tell_error(error)
     return code
 
 
-def _prepare(options: RunOptions, report: Report) -> None:
+def _prepare(options: RunOptions, report: RunReport) -> None:
     """Sweep what dead owners left, and say when containers will not be real ones. Raises: KatrioError, OSError."""
     if options.agent != "noop":
         make_run_root(options.run_dir or default_run_root(os.environ, os.geteuid()))
@@ -106,7 +106,7 @@ class _Session:
     """The files of one command, in order, until one does not hold or somebody interrupts."""
 
     def __init__(
-        self, options: RunOptions, report: Report, loaded: Sequence[Loaded], config: dict[str, Any] | None
+        self, options: RunOptions, report: RunReport, loaded: Sequence[Loaded], config: dict[str, Any] | None
     ) -> None:
         self._options = options
         self._config = config

@@ -1,7 +1,7 @@
 """What commands print: whole lines in which nothing can steer the terminal, whatever they quote.
 
-The linter refuses `print` in every other module of the commands. Not for reports of runs, which have doors of their own
-(`actors.scenario.report`), nor for what goes out byte by byte (`katrio call`).
+The linter refuses `print` in every other module of the commands. Not for reports, which have doors of their own
+(`actors.reporting`), nor for what goes out byte by byte (`katrio call`).
 """
 
 from __future__ import annotations

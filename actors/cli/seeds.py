@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from actors.cli.options import RunOptions
     from actors.cli.signals import Held
     from actors.scenario.reading.scenario import Loaded
-    from actors.scenario.report.base import Report
+    from actors.scenario.report.base import RunReport
 
 __all__ = ["run_simulated"]
 
@@ -73,7 +73,7 @@ def run_simulated(options: RunOptions) -> int:
         return files.settle(code)
 
 
-def _chosen_seed(options: RunOptions, report: Report) -> int:
+def _chosen_seed(options: RunOptions, report: RunReport) -> int:
     """The one that was given, or one that is drawn now, and told before anything runs."""
     if options.seed is not None:
         return options.seed
@@ -87,7 +87,7 @@ def _run_all(
     loaded: Sequence[Loaded],
     config: dict[str, Any] | None,
     seed: int,
-    report: Report,
+    report: RunReport,
     log: TextIO | None,
     held: Held,
 ) -> list[Outcome]:

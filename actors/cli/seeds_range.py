@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,14 +17,17 @@ import trio
 
 from actors.cli.exits import Exit, exit_code
 from actors.cli.replay import replay_command
+from actors.cli.report_files import CommandFiles
 from actors.cli.say import tell_error
+from actors.cli.seeds_files import ranges_junit, ranges_page
 from actors.cli.seeds_report import JsonRange, PlainRange, RangeReport, Summary
 from actors.cli.seeds_worker import SeedResult, Task
 from actors.cli.signals import heed_interrupts
+from actors.cli.streams import can_draw
 from actors.scenario.stage.events import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from actors.cli.options import RunOptions
     from actors.scenario.reading.scenario import Loaded
@@ -40,23 +42,38 @@ _LINE_BYTES = 1024 * 1024
 
 def run_ranges(options: RunOptions, loaded: Sequence[Loaded], config: dict[str, Any] | None) -> int:
     """Run every file on every seed of the range; the exit code."""
-    report = _choose_report(options)
+    session = _Session(options, config, _for_whoever_watches(options))
+    files = CommandFiles()
     try:
-        return trio.run(partial(_Session(options, config, report).run, loaded))
+        files.add(options.junit, lambda: ranges_junit(session.summaries))
+        files.add(options.html, lambda: ranges_page(session.summaries))
     except OSError as error:
         tell_error(error)
-        return Exit.INFRASTRUCTURE
+        return Exit.USAGE
+
+    def close() -> None:
+        session.report.close()
+        files.write()
+
+    try:
+        code = trio.run(session.run, loaded, close)
+    except OSError as error:
+        tell_error(error)
+        code = Exit.INFRASTRUCTURE
     finally:
-        report.close()
+        close()
+    return files.settle(code)
 
 
-def _choose_report(options: RunOptions) -> RangeReport:
+def _for_whoever_watches(options: RunOptions) -> RangeReport:
     if options.json:
         return JsonRange(sys.stdout)
-    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+    if can_draw(sys.stdout):
+        from rich.console import Console
+
         from actors.cli.seeds_live import LiveRange
 
-        return LiveRange()
+        return LiveRange(Console())
     return PlainRange(sys.stdout)
 
 
@@ -66,16 +83,17 @@ class _Session:
     def __init__(self, options: RunOptions, config: dict[str, Any] | None, report: RangeReport) -> None:
         self._options = options
         self._config = config
-        self._report = report
+        self.report = report
+        self.summaries: list[Summary] = []
         self._interrupted = False
         self._digests: dict[str, None] = {}
         self._work = trio.CancelScope()
 
-    async def run(self, loaded: Sequence[Loaded]) -> Exit:
+    async def run(self, loaded: Sequence[Loaded], close: Callable[[], None]) -> Exit:
         outcomes: list[Outcome] = []
         async with trio.open_nursery() as nursery:
-            await nursery.start(heed_interrupts, self._interrupt, self._report.close)
-            nursery.start_soon(self._report.run)
+            await nursery.start(heed_interrupts, self._interrupt, close)
+            nursery.start_soon(self.report.run)
             with self._work:
                 for each in loaded:
                     outcome = await self._run_one(each)
@@ -94,14 +112,15 @@ class _Session:
         began = trio.current_time()
         waiting = iter(seeds)
         self._digests.clear()
-        self._report.begin(summary)
+        self.summaries.append(summary)
+        self.report.begin(summary)
         try:
             async with trio.open_nursery() as nursery:
                 for _ in range(min(self._options.jobs or _cores(), len(seeds))):
                     nursery.start_soon(self._work_through, loaded.file, waiting, summary)
         finally:
             summary.duration_s = round(trio.current_time() - began, 3)
-            self._report.end(summary)
+            self.report.end(summary)
         return summary.outcome
 
     async def _work_through(self, file: str, waiting: Iterator[int], summary: Summary) -> None:
@@ -115,7 +134,7 @@ class _Session:
                     if result.digest is not None:
                         self._digests[result.digest] = None
                     summary.add(result, replay_command(self._options, file, result.seed), fresh=fresh)
-                    self._report.seed(summary, result)
+                    self.report.seed(summary, result)
                     seed = next(waiting, None)
                     if worker.ended:
                         break

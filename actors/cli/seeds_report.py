@@ -5,14 +5,13 @@ For `seeds_range`. Not for terminals that can show a bar: `seeds_live`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
-import trio
 
-from actors.scenario.report.base import json_text
+from actors.reporting.base import Report
+from actors.reporting.texts import Lines, tally
 from actors.scenario.stage.events import Outcome
-from transports.plain import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +19,17 @@ if TYPE_CHECKING:
 
     from actors.cli.seeds_worker import SeedResult
 
-__all__ = ["Failing", "JsonRange", "PlainRange", "RangeReport", "Summary", "failed", "lines", "title"]
+__all__ = [
+    "Failing",
+    "JsonRange",
+    "PlainRange",
+    "RangeReport",
+    "Summary",
+    "alike",
+    "failed",
+    "lines",
+    "title",
+]
 
 # reasons shown to a person, each with its first seed; and of one its lines
 SHOWN = 10
@@ -69,6 +78,11 @@ class Summary(msgspec.Struct, kw_only=True):
         """Seeds that were played."""
         return sum(self.outcomes.values())
 
+    @property
+    def planned(self) -> int:
+        """Seeds that there were to be played."""
+        return self.end - self.first
+
     def add(self, result: SeedResult, replay: str, *, fresh: bool) -> None:
         """One seed more; `fresh`: no other had this trace."""
         self.digests += fresh
@@ -85,89 +99,55 @@ class Summary(msgspec.Struct, kw_only=True):
         )
 
 
-class RangeReport(Protocol):
-    """Shows one range after the other. Every method but `run` returns at once."""
+class RangeReport(Report):
+    """Shows one range after the other."""
 
     def begin(self, summary: Summary) -> None:
         """A file's range begins."""
-        ...
 
     def seed(self, summary: Summary, result: SeedResult) -> None:
         """One seed has been played, and is in the summary."""
-        ...
 
     def end(self, summary: Summary) -> None:
         """The range has ended, perhaps early."""
-        ...
-
-    async def run(self) -> None:
-        """Keep what is shown up to date, until cancelled."""
-        ...
-
-    def close(self) -> None:
-        """Leave the terminal as it was found. Idempotent."""
-        ...
 
 
-class JsonRange:
-    """See `RangeReport`: the summaries alone."""
+class JsonRange(RangeReport):
+    """The summaries alone."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def begin(self, summary: Summary) -> None:
-        pass
-
-    def seed(self, summary: Summary, result: SeedResult) -> None:
-        pass
+        self._out = Lines(stream)
 
     def end(self, summary: Summary) -> None:
-        self._stream.write(json_text(summary) + "\n")
-        self._stream.flush()
-
-    async def run(self) -> None:
-        await trio.sleep_forever()
-
-    def close(self) -> None:
-        self._stream.flush()
+        self._out.json(summary)
 
 
-class PlainRange:
-    """See `RangeReport`: ten lines of progress, each new reason as it is found, the summary."""
+class PlainRange(RangeReport):
+    """Ten lines of progress, each new reason as it is found, the summary."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._out = Lines(stream)
         self._told = 0
         self._reasons: set[str] = set()
 
     def begin(self, summary: Summary) -> None:
         self._told = 0
         self._reasons.clear()
-        self._line(title(summary))
+        self._out.line(title(summary))
 
     def seed(self, summary: Summary, result: SeedResult) -> None:
         fresh = summary.failing and result.seed == summary.failing[-1].seed and result.reason not in self._reasons
         if fresh and len(self._reasons) < SHOWN:
             self._reasons.add(result.reason)
-            self._line(f"  {result.outcome:<8} seed {result.seed}: {result.reason.splitlines()[0]}")
-        tenth = summary.done * _PLAIN_STEPS // (summary.end - summary.first)
+            self._out.line(f"  {result.outcome:<8} seed {result.seed}: {result.reason.splitlines()[0]}")
+        tenth = summary.done * _PLAIN_STEPS // summary.planned
         if tenth > self._told:
             self._told = tenth
-            self._line(f"  {summary.done} of {summary.end - summary.first} seeds, {failed(summary)} did not hold")
+            self._out.line(f"  {summary.done} of {summary.planned} seeds, {failed(summary)} did not hold")
 
     def end(self, summary: Summary) -> None:
         for line in lines(summary):
-            self._line(line)
-
-    async def run(self) -> None:
-        await trio.sleep_forever()
-
-    def close(self) -> None:
-        self._stream.flush()
-
-    def _line(self, text: str) -> None:
-        self._stream.write(printable(text) + "\n")
-        self._stream.flush()
+            self._out.line(line)
 
 
 def title(summary: Summary) -> str:
@@ -180,25 +160,30 @@ def failed(summary: Summary) -> int:
     return summary.outcomes.get(Outcome.FAILED, 0) + summary.outcomes.get(Outcome.ERROR, 0)
 
 
+def alike(summary: Summary) -> list[tuple[Failing, int]]:
+    """The first seed of each reason for which some did not hold, and how many those are."""
+    found: dict[tuple[str, str], tuple[Failing, int]] = {}
+    for failing in summary.failing:
+        first, number = found.get((failing.outcome, failing.reason), (failing, 0))
+        found[failing.outcome, failing.reason] = first, number + 1
+    return list(found.values())
+
+
 def lines(summary: Summary) -> Iterator[str]:
     """What came of it, for people: seeds that do not hold with the command for each, and one line of numbers."""
-    alike: dict[tuple[str, str], list[Failing]] = {}
-    for failing in summary.failing:
-        alike.setdefault((failing.outcome, failing.reason), []).append(failing)
     told = 0
-    for (outcome, reason), all_of_them in list(alike.items())[:SHOWN]:
-        first = all_of_them[0]
-        head, *rest = reason.splitlines()
-        many = f" and {len(all_of_them) - 1} more" if len(all_of_them) > 1 else ""
-        yield f"{outcome} with seed {first.seed}{many}: {head}"
+    for first, number in alike(summary)[:SHOWN]:
+        head, *rest = first.reason.splitlines()
+        many = f" and {number - 1} more" if number > 1 else ""
+        yield f"{first.outcome} with seed {first.seed}{many}: {head}"
         yield from rest[: _REASON_LINES - 1]
         yield f"  replay: {first.replay}"
-        told += len(all_of_them)
+        told += number
     if failed(summary) > told:
         yield f"and {failed(summary) - told} more that did not hold; --json has them"
     rate = summary.done / summary.duration_s if summary.duration_s else 0.0
-    early = "" if summary.done == summary.end - summary.first else f"interrupted after {summary.done} seeds; "
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(summary.outcomes.items())) or "none was played"
+    early = "" if summary.done == summary.planned else f"interrupted after {summary.done} seeds; "
+    counts = tally(dict(sorted(summary.outcomes.items()))) or "none was played"
     reason = f" ({summary.skipped})" if summary.skipped else ""
     yield (
         f"{early}{counts}{reason}: {summary.digests} different runs, {summary.virtual_s:.0f} s of virtual time"

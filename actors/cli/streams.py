@@ -23,10 +23,11 @@ from actors.node.named_files import open_for_writing
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
+    from typing import TextIO
 
     from typing_extensions import Buffer
 
-__all__ = ["Output", "file_output", "settle", "take_streams", "until_reader_leaves"]
+__all__ = ["Output", "can_draw", "file_output", "settle", "take_streams", "until_reader_leaves"]
 
 # whoever read has gone, and nobody is there to be told
 _LEFT = frozenset({errno.EPIPE, errno.EIO, errno.ECONNRESET})
@@ -96,6 +97,11 @@ class Output(io.TextIOWrapper):
 def file_output(path: Path) -> Output:
     """A file to be written as the work goes on, emptied. Raises: OSError, when it can't be opened."""
     return Output(_Sink(str(path)))
+
+
+def can_draw(stream: TextIO) -> bool:
+    """Whether it is a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def take_streams() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from actors.agents.support import verb_table
 from actors.cli.exits import Exit
 from actors.cli.say import say
-from actors.scenario.report.base import json_text
+from actors.reporting.texts import json_text
 
 __all__ = ["verbs"]
 

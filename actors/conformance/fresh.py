@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
 from actors.conformance.case import Result, Verdict
-from actors.conformance.runner import Life, Phase, Settings, Silent, phases
+from actors.conformance.runner import Life, Phase, Progress, Settings, phases
 from actors.errors import KatrioError
 from transports.errors import TransportError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from actors.conformance.case import Case
-    from actors.conformance.runner import Loss, Progress
+    from actors.conformance.runner import Loss
     from actors.conformance.subject import Target
 
     OpenAgent: TypeAlias = Callable[[], AbstractAsyncContextManager[Target]]
@@ -38,7 +38,7 @@ async def run_fresh(
 
     Raises: what `open_agent` raises the first time; if it fails later, the remaining cases are reported as not asked.
     """
-    settings, run = settings or Settings(), _Run(open_agent, progress or Silent())
+    settings, run = settings or Settings(), _Run(open_agent, progress or Progress())
     run.todo.extend(_lives(cases, settings.jobs))
     await run.all(settings)
     return [run.results[case.id] for case in cases]

@@ -10,13 +10,14 @@ limit in all. What a case made is removed after it. For agents that can be resta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import trio
 
 from actors.conformance.case import FallsShort, Hung, Late, Result, Verdict
 from actors.conformance.expect import is_loss
 from actors.errors import KatrioError, Unsupported
+from actors.reporting.base import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from actors.conformance.findings import Findings
     from actors.conformance.subject import Subject, Target
 
-__all__ = ["Life", "Loss", "Phase", "Progress", "Settings", "Silent", "phases", "run_cases"]
+__all__ = ["Life", "Loss", "Phase", "Progress", "Settings", "phases", "run_cases"]
 
 JOBS = 8
 # clean-up after one case: a few calls for each of its containers, in parallel
@@ -49,26 +50,14 @@ class Settings:
     lacks: frozenset[str] = frozenset()
 
 
-class Progress(Protocol):
-    """Progress callbacks. Every method returns at once."""
+class Progress(Report):
+    """Progress callbacks; these do nothing. Every method returns at once."""
 
     def started(self, case: Case) -> None:
         """A case has started; called again if it is run again on a new agent."""
-        ...
 
     def ended(self, result: Result) -> None:
         """A case has ended."""
-        ...
-
-
-class Silent:
-    """No progress output."""
-
-    def started(self, case: Case) -> None:
-        pass
-
-    def ended(self, result: Result) -> None:
-        pass
 
 
 class Phase(NamedTuple):
@@ -118,7 +107,7 @@ async def run_cases(
     Raises: AgentUnreachable, AgentProtocolError: the agent can't be reached.
     """
     settings = settings or Settings()
-    life = Life(target, settings, progress or Silent())
+    life = Life(target, settings, progress or Progress())
     async with target.open_target():
         for phase in phases(cases, settings.jobs):
             await life.run(phase)

@@ -22,7 +22,7 @@ BANNED: list[str] = sorted(PYPROJECT["tool"]["ruff"]["lint"]["flake8-tidy-import
 
 # contract -> (module that sins, its sin)
 SABOTAGE = {
-    "actors layers": ("actors.node", "import actors.wire"),
+    "actors layers": ("actors.reporting", "import actors.conformance"),
     "transports layers": ("transports.stream", "import transports.ttrpc"),
     "calls layers": ("transports.calls.writer", "import transports.calls.client"),
     "scenario layers": ("actors.scenario.language.kinds", "import actors.scenario.stage.events"),

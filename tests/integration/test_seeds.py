@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -118,13 +119,19 @@ def test_a_program_is_played_on_a_range_and_may_print(tmp_path: Path) -> None:
     assert (summary["outcome"], summary["outcomes"]) == ("held", {"held": 4})
 
 
-def test_a_range_in_plain_lines_says_how_to_replay(tmp_path: Path) -> None:
-    done = simulated("--seeds", "0:30", written(tmp_path, RACE))
+def test_a_range_in_plain_lines_and_in_files_says_how_to_replay(tmp_path: Path) -> None:
+    junit, page = tmp_path / "j.xml", tmp_path / "page.html"
+    done = simulated("--seeds", "0:30", "--junit", junit, "--html", page, written(tmp_path, RACE))
     assert done.returncode == 1
     assert "  30 of 30 seeds, " in done.stdout
     assert "replay: katrio run --world simulated --seed" in done.stdout
     assert "different runs" in done.stdout.splitlines()[-1]
     assert done.stderr == ""
+    root = ElementTree.parse(junit).getroot()
+    failures = root.findall(".//failure")
+    assert root.get("failures") == str(len(failures)) == re.findall(r"(\d+) did not hold", done.stdout)[-1]
+    assert all("replay: katrio run --world simulated --seed" in str(failure.text) for failure in failures)
+    assert "katrio run --world simulated --seed" in page.read_text()
 
 
 def test_one_reason_is_told_once_however_many_seeds_have_it(tmp_path: Path) -> None:
@@ -170,7 +177,7 @@ def test_a_trace_is_written_and_is_the_same_again(tmp_path: Path) -> None:
         (("--seeds", "0:3", "--jobs", "0"), "expected 1 to"),
         (("--jobs", "2"), "is for --seeds"),
         (("--repeat", "2"), "the same again"),
-        (("--seeds", "0:3", "--junit", "x"), "--junit is for one run"),
+        (("--seeds", "0:3", "--journal", "x"), "--journal is for one run"),
         (("--engine", "runc"), "brings its own"),
     ],
 )
@@ -188,7 +195,8 @@ def test_the_options_of_the_simulated_world_are_its_own(option: str) -> None:
 
 
 def test_an_interrupt_ends_a_range_with_what_was_found(tmp_path: Path) -> None:
-    argv = [KATRIO, "run", "--world", "simulated", "--seeds", "0:100000", written(tmp_path, LONG)]
+    argv = [KATRIO, "run", "--world", "simulated", "--seeds", "0:100000"]
+    argv += ["--junit", str(tmp_path / "j.xml"), written(tmp_path, LONG)]
     with subprocess.Popen(
         argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -200,6 +208,7 @@ def test_an_interrupt_ends_a_range_with_what_was_found(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130, out + err
     assert "interrupted after" in out
+    assert "interrupted after" in (tmp_path / "j.xml").read_text()
     assert "Traceback" not in err
     assert _session(process.pid) == {}
 

@@ -24,7 +24,7 @@ from actors.errors import (
     KatrioError,
     OutcomeUnknown,
 )
-from actors.scenario.report.base import json_text
+from actors.reporting.texts import json_text
 from actors.schemas.jsonform import request_to_json, response_to_json
 from actors.schemas.shapes import response_shape
 from actors.schemas.text import plain_text

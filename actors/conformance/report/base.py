@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from actors.conformance.case import Verdict
 from actors.conformance.known import Known, is_known
+from actors.reporting.texts import counted, tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,8 +78,7 @@ class Told:
 
 def summary_line(told: Told) -> str:
     """The counts, the worst of them not hidden among the others."""
-    counts = ", ".join(f"{count} {verdict}" for verdict, count in told.counts.items() if count)
+    counts = tally(told.counts) or "none ended"
     known = f"; {len(told.expected)} known" if told.expected else ""
     left = f"; {len(told.not_run)} not run: interrupted" if told.not_run else ""
-    cases = len(told.results)
-    return f"{cases} case{'' if cases == 1 else 's'} in {told.seconds:.1f} s: {counts or 'none ended'}{known}{left}"
+    return f"{counted(len(told.results), 'case')} in {told.seconds:.1f} s: {counts}{known}{left}"

@@ -1,6 +1,6 @@
 """A run as a table for people: a line for each case, below it what was expected and seen of one that does not hold.
 
-Coloured on a terminal, plain elsewhere. On a terminal `LiveProgress` also shows what is under way. Not for programs: `json`.
+Coloured on a terminal, plain elsewhere. On a terminal `LiveProgress` also shows what is under way. Programs have `programs`.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trio
-from rich.console import Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 
 from actors.conformance.case import Verdict
 from actors.conformance.report.base import GREEN, summary_line
-from actors.scenario.report.words import Words
+from actors.conformance.runner import Progress
+from actors.reporting.screen import Screen, Words, progress
+from actors.reporting.texts import tally
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console, RenderableType
 
     from actors.conformance.case import Case, Result
@@ -35,7 +35,6 @@ STYLES = {
     Verdict.NOT_ASKED: "yellow",
 }
 _VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
-FPS = 10
 
 
 def print_table(console: Console, told: Told) -> None:
@@ -99,47 +98,36 @@ def print_cases(console: Console, cases: tuple[Case, ...]) -> None:
             console.print(Words(f"    {word:<7} {text}", "dim"), soft_wrap=True)
 
 
-class LiveProgress:
-    """See `runner.Progress`. Draws on `console`, which must be a terminal; `run` keeps it up to date."""
+class LiveProgress(Screen, Progress):
+    """What is under way; `cases` is how many there will be."""
 
     def __init__(self, console: Console, cases: int) -> None:
-        self._console = console
+        super().__init__(console)
         self._cases = cases
-        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
-        self._running: dict[str, float] = {}
+        self._under_test: dict[str, float] = {}
         self._verdicts: dict[str, Verdict] = {}
 
     def started(self, case: Case) -> None:
-        self._running[case.id] = trio.current_time()
+        self._under_test[case.id] = trio.current_time()
 
     def ended(self, result: Result) -> None:
-        self._running.pop(result.case.id, None)
+        self._under_test.pop(result.case.id, None)
         self._verdicts[result.case.id] = result.verdict
         if result.verdict not in GREEN:
-            self._console.print(
-                Words.assemble((f"{result.verdict}  ", STYLES[result.verdict]), result.case.id), soft_wrap=True
-            )
+            line = Words.assemble((f"{result.verdict}  ", STYLES[result.verdict]), result.case.id)
+            self._console.print(line, soft_wrap=True)
 
     async def run(self) -> None:
-        """Until cancelled."""
-        self._live.start()
+        self._start()
         try:
-            while True:
-                self._live.update(self._now(), refresh=True)
-                await trio.sleep(1 / FPS)
+            await super().run()
         finally:
-            self._live.stop()
+            self.close()
 
-    def _now(self) -> Group:
+    def _now(self) -> Iterator[RenderableType]:
         now = trio.current_time()
-        bar = Table.grid(padding=(0, 2))
+        for case, began in list(self._under_test.items())[: self._room]:
+            yield self._under_way(case, f"{now - began:.1f} s")
         verdicts = list(self._verdicts.values())
-        counts = ", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts)
-        progress = ProgressBar(total=max(1, self._cases), completed=len(self._verdicts), width=28)
-        bar.add_row(progress, Words(f"{len(self._verdicts)} of {self._cases}  {counts}", style="dim"))
-        lines: list[RenderableType] = []
-        for case, began in list(self._running.items())[: max(1, self._console.height - 4)]:
-            line = Words.assemble(("  ▸ ", "cyan"), case, (f"  {now - began:.1f} s", "dim"), no_wrap=True)
-            line.truncate(self._console.width - 1, overflow="ellipsis")
-            lines.append(line)
-        return Group(*lines, bar)
+        counts = tally({str(verdict): verdicts.count(verdict) for verdict in Verdict})
+        yield progress(len(verdicts), self._cases, f"{len(verdicts)} of {self._cases}  {counts}")

@@ -1,1 +1,1 @@
-"""How a run is told: live in a terminal, in plain lines, as JSON. Only this package may import rich."""
+"""How a run is told: live in a terminal, in lines, as JSON, JUnit and a page; out of what `actors.reporting` has."""

@@ -5,70 +5,112 @@ For whoever shows a run. Not for running one.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from actors.scenario.stage.events import Outcome
+from actors.reporting.base import Report
+from actors.reporting.texts import counted
+from actors.scenario.stage.events import Outcome, Printed
 from actors.scenario.stage.results import judgement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from actors.reporting.files import ReportFiles
     from actors.scenario.report.summary import Total
     from actors.scenario.stage.events import Event, StepEnded
     from actors.scenario.stage.results import Result
 
 __all__ = [
-    "Report",
+    "Gathered",
+    "RunReport",
+    "SeveralReports",
     "agent_words",
     "headline",
     "is_worth_a_line",
-    "json_text",
     "last_line",
+    "outcome_counts",
     "reasons",
     "threshold_lines",
     "where",
 ]
 
 
-class Report(Protocol):
-    """Shows one run after the other. Every method returns at once."""
+# of what the processes of one run print, while its events are gathered; in bytes
+OUTPUT_KEPT = 1024 * 1024
+
+
+class RunReport(Report):
+    """Shows one run after the other."""
 
     def event(self, event: Event) -> None:
         """Something happened; the journal's listener."""
-        ...
 
     def watch(self, name: str) -> Callable[[Event], None] | None:
         """A listener for one of several runs that go on at once, by its scenario's name; None: nothing of them is shown until they end."""
-        ...
+        return None
 
     def result(self, result: Result) -> None:
         """A run has ended."""
-        ...
 
     def total(self, total: Total) -> None:
-        """All runs have ended, of which there were several."""
-        ...
+        """All runs have ended, of which there were several. Whoever reads a file can add."""
+
+
+class SeveralReports(RunReport):
+    """Reports of the same runs, and files that are written when they are closed. The first is the one for people: it alone gets
+    notices and the total, and its `run`."""
+
+    def __init__(self, first: RunReport, others: Sequence[RunReport], files: ReportFiles) -> None:
+        self._first = first
+        self._all = (first, *others)
+        self._files = files
+
+    def event(self, event: Event) -> None:
+        for report in self._all:
+            report.event(event)
+
+    def watch(self, name: str) -> Callable[[Event], None] | None:
+        return self._first.watch(name)
+
+    def result(self, result: Result) -> None:
+        for report in self._all:
+            report.result(result)
+
+    def total(self, total: Total) -> None:
+        self._first.total(total)
 
     def notice(self, text: str) -> None:
-        """One line beside the runs: a warning, or that an orderly stop has begun."""
-        ...
+        self._first.notice(text)
 
     async def run(self) -> None:
-        """Keep what is shown up to date, until cancelled."""
-        ...
+        await self._first.run()
 
     def close(self) -> None:
-        """Leave the terminal as it was found. Idempotent."""
-        ...
+        for report in self._all:
+            report.close()
+        self._files.write()
 
 
-def json_text(value: object, *, indent: int | None = None) -> str:
-    """A value as JSON in ASCII: all else, control characters and lone surrogates included, is escaped, so that it comes
-    back as it was by whatever way it goes."""
-    return json.dumps(msgspec.to_builtins(value), indent=indent)
+class Gathered:
+    """The events of one of several runs that go on at once, until it can be told in one piece. `also` is told each at once, as well."""
+
+    def __init__(self, also: Callable[[Event], None] | None) -> None:
+        self._also = also
+        self._events: list[Event] = []
+        self._printed = 0
+
+    def add(self, event: Event) -> None:
+        """Keep an event."""
+        if self._also is not None:
+            self._also(event)
+        if isinstance(event, Printed):
+            self._printed += len(event.data)
+            if self._printed > OUTPUT_KEPT:
+                return
+        self._events.append(event)
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._events)
 
 
 def headline(name: str, file: str) -> str:
@@ -81,12 +123,17 @@ def agent_words(agent: str) -> str:
     return "another program's agent" if agent == "unknown" else f"{agent} agent"
 
 
+def outcome_counts(ended: Sequence[Outcome]) -> Mapping[str, int]:
+    """How many of each there are, also of those that there are none of."""
+    return {str(outcome): ended.count(outcome) for outcome in Outcome}
+
+
 def last_line(result: Result) -> str:
     """What held, or why not, and where: the last line of a run."""
     top = [step for step in result.steps if _is_top(step)]
     number = sum(1 for step in top if step.outcome is Outcome.HELD)
     skipped = sum(1 for step in top if step.skipped)
-    steps = f"{number} step{'' if number == 1 else 's'}{f', {skipped} skipped' if skipped else ''}"
+    steps = f"{counted(number, 'step')}{f', {skipped} skipped' if skipped else ''}"
     seed = "" if result.seed is None else f"seed {result.seed}"
     slow = "" if result.slow == 1 else f"slow {result.slow:g}"
     engine = "" if result.engine in (None, result.world) else str(result.engine)

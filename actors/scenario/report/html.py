@@ -1,7 +1,7 @@
 """Runs as one page that needs nothing else: outcomes, lanes of steps and containers over time, steps, reasons, outputs.
 
 For people who look at a run later or elsewhere: no scripts, no fonts, no addresses; light and dark by their own wish.
-Texts from files and containers are escaped. Not for programs: `json`, `journal`.
+Not for programs: `lines`, `journal`.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.scenario.report.base import last_line, reasons, where
-from actors.scenario.report.files import FileReport
-from actors.scenario.report.lanes import OUTCOME_COLOURS, STATE_COLOURS, Lanes
-from actors.scenario.report.page import html_text, page_end, page_start
+from actors.reporting.page import badge, bar, folded, joined, page, row, table, tag
+from actors.reporting.texts import counted, duration, tally
+from actors.scenario.report.base import RunReport, last_line, outcome_counts, reasons, where
+from actors.scenario.report.lanes import OUTCOME_COLOURS, STATE_COLOURS, STYLE, Lanes
 from actors.scenario.stage.events import Outcome, Printed, RunStarted, StepEnded
 from actors.scenario.stage.outputs import tail_text
 from actors.scenario.stage.results import judgement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import TextIO
 
+    from actors.reporting.page import Markup
     from actors.scenario.stage.events import Event
     from actors.scenario.stage.results import Result
 
@@ -30,12 +30,6 @@ __all__ = ["HtmlReport"]
 OUTPUT_SHOWN = 4000
 # of one run; the journal has all
 SHOWN_STEPS, SHOWN_OUTPUTS = 1000, 100
-
-_STYLE = """
-svg { width: 100%; height: auto; margin: .8rem 0; }
-svg text { fill: var(--ink); font-size: 12px; } svg .tick { fill: var(--soft); } svg .grid { stroke: var(--line); stroke-width: .6; }
-svg .ask { fill: #10304f; opacity: .75; } svg .ask.bad { fill: #ff2d1a; opacity: 1; }
-"""
 
 
 @dataclass
@@ -48,11 +42,10 @@ class _Run:
     result: Result | None = None
 
 
-class HtmlReport(FileReport):
-    """Writes the page to `stream` when it is closed."""
+class HtmlReport(RunReport):
+    """`text` is one page of all runs."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         self._runs: list[_Run] = []
 
     def event(self, event: Event) -> None:
@@ -70,82 +63,72 @@ class HtmlReport(FileReport):
     def result(self, result: Result) -> None:
         self._runs[-1].result = result
 
-    def close(self) -> None:
-        if self._stream.closed:
-            return
-        self._stream.write("\n".join(_page(self._runs)) + "\n")
-        self._stream.close()
+    def text(self) -> str:
+        """What there is by now."""
+        return page("katrio run", _page(self._runs), STYLE)
 
 
-def _page(runs: list[_Run]) -> Iterator[str]:
-    colours = [f"svg .state.{state} {{ fill: {colour}; }}" for state, colour in STATE_COLOURS.items()]
-    colours += [f"svg .step.{outcome} {{ fill: {colour}; }}" for outcome, colour in OUTCOME_COLOURS.items()]
-    colours += [f".badge.{outcome} {{ background: {colour}; }}" for outcome, colour in OUTCOME_COLOURS.items()]
-    yield page_start("katrio run", f"{_STYLE}{' '.join(colours)}")
-    ended = [run.result.outcome for run in runs if run.result is not None]
-    counts = ", ".join(f"{ended.count(outcome)} {outcome}" for outcome in Outcome if outcome in ended)
-    yield f"<h1>katrio run: {len(runs)} scenario{'' if len(runs) == 1 else 's'}: {counts or 'none ended'}</h1>"
+def _page(runs: list[_Run]) -> Iterator[Markup]:
+    counts = outcome_counts([run.result.outcome for run in runs if run.result is not None])
+    yield tag("h1", f"katrio run: {counted(len(runs), 'scenario')}: {tally(counts) or 'none ended'}")
+    yield bar(counts, OUTCOME_COLOURS)
     for run in runs:
-        yield from _article(run)
-    yield page_end()
+        yield tag("article", "\n", joined(_article(run), "\n"), "\n")
 
 
-def _article(run: _Run) -> Iterator[str]:
+def _article(run: _Run) -> Iterator[Markup]:
     started, result = run.started, run.result
     outcome = result.outcome if result is not None else Outcome.INTERRUPTED
-    yield f'<article>\n<h2><span class="badge {outcome}">{outcome}</span>{html_text(started.name)}</h2>'
-    yield f'<p class="why">{html_text(started.why)}</p>'
+    yield tag("h2", badge(outcome, OUTCOME_COLOURS[outcome]), started.name)
+    yield tag("p", started.why, kind="why")
     said = last_line(result) if result is not None else "interrupted before its end"
-    yield f'<p class="soft"><code>{html_text(started.file)}</code>: {html_text(said)}</p>'
+    yield tag("p", tag("code", started.file), f": {said}", kind="soft")
     if run.lanes.steps:
         yield run.lanes.svg()
-        yield "<p class='soft'>" + " ".join(_legend(run)) + "</p>"
-    failed = [step for step in run.lanes.steps if step.failure is not None]
-    for step in failed:
-        yield f"<p><strong>{html_text(where(step))}: {html_text(step.title)}</strong></p>"
-        yield f"<pre>{html_text(chr(10).join(reasons(step)))}</pre>"
+        yield tag("p", *_legend(run), kind="soft")
+    for step in run.lanes.steps:
+        if step.failure is not None:
+            yield tag("p", tag("strong", f"{where(step)}: {step.title}"))
+            yield tag("pre", "\n".join(reasons(step)))
     if result is not None and result.thresholds:
-        yield "<table><tr><th>threshold</th><th></th><th></th></tr>"
-        for one in result.thresholds:
-            yield f"<tr><td>{html_text(one.threshold)}</td><td>{judgement(one)}</td><td>{'held' if one.held else 'failed'}</td></tr>"
-        yield "</table>"
-    yield from _steps(run)
-    yield from _outputs(run)
-    yield "</article>"
+        rows = (row(one.threshold, judgement(one), "held" if one.held else "failed") for one in result.thresholds)
+        yield table(("threshold", "", ""), rows)
+    yield _steps(run)
+    if run.outputs:
+        yield _outputs(run)
 
 
-def _legend(run: _Run) -> Iterator[str]:
+def _legend(run: _Run) -> Iterator[Markup]:
     seen = {state for states in run.lanes.states.values() for _, state in states}
     for state, colour in STATE_COLOURS.items():
         if state in seen and state != "gone":
-            yield f'<span class="badge" style="background:{colour}">{state}</span>'
+            yield badge(state, colour)
 
 
-def _steps(run: _Run) -> Iterator[str]:
+def _steps(run: _Run) -> Markup:
     steps: list[StepEnded] = sorted(run.lanes.steps, key=lambda step: step.at - step.seconds)
-    yield f"<details><summary>{len(steps)} steps</summary>\n<table>"
-    yield "<tr><th></th><th>from</th><th>took</th><th>line</th><th>step</th><th>asks</th></tr>"
-    for step in steps[:SHOWN_STEPS]:
-        asks = ", ".join(f"{ask.verb} {ask.code or f'{ask.seconds * 1000:.1f} ms'}" for ask in step.asks[:6])
-        indent = 1.2 * step.path.count(".")
-        yield (
-            f'<tr><td><span class="badge {step.outcome}">{step.outcome}</span></td>'
-            f'<td class="number">{step.at - step.seconds:.3f} s</td><td class="number">{step.seconds:.3f} s</td>'
-            f'<td>{html_text(where(step))}</td><td style="padding-left:{indent}rem">{html_text(step.title)}</td>'
-            f'<td class="soft">{html_text(asks)}</td></tr>'
-        )
-    yield "</table>"
-    if len(steps) > SHOWN_STEPS:
-        yield f"<p class='soft'>and {len(steps) - SHOWN_STEPS} more</p>"
-    yield "</details>"
+    shown = table(("", "from", "took", "line", "step", "asks"), map(_step, steps[:SHOWN_STEPS]))
+    more = [tag("p", f"and {len(steps) - SHOWN_STEPS} more", kind="soft")] if len(steps) > SHOWN_STEPS else []
+    return folded(counted(len(steps), "step"), shown, *more)
 
 
-def _outputs(run: _Run) -> Iterator[str]:
-    if not run.outputs:
-        return
-    yield f"<details><summary>what was printed: {len(run.outputs)}</summary>"
+def _step(step: StepEnded) -> Markup:
+    asks = ", ".join(f"{ask.verb} {ask.code or duration(ask.seconds)}" for ask in step.asks[:6])
+    indent = 1.2 * step.path.count(".")
+    return row(
+        badge(step.outcome, OUTCOME_COLOURS[step.outcome]),
+        (f"{step.at - step.seconds:.3f} s", "number"),
+        (f"{step.seconds:.3f} s", "number"),
+        where(step),
+        tag("div", step.title, style=f"padding-left:{indent:g}rem" if indent else ""),
+        (asks, "soft"),
+    )
+
+
+def _outputs(run: _Run) -> Markup:
+    shown: list[Markup] = []
     for (process, stream), data in list(run.outputs.items())[:SHOWN_OUTPUTS]:
         cut = (process, stream) in run.cut
-        told = f"{process}, {stream}{f', its last {OUTPUT_SHOWN} bytes' if cut else ''}"
-        yield f"<p>{html_text(told)}</p><pre>{html_text(tail_text(data, cut=cut))}</pre>"
-    yield "</details>"
+        shown.append(tag("p", f"{process}, {stream}{f', its last {OUTPUT_SHOWN} bytes' if cut else ''}"))
+        shown.append(tag("pre", tail_text(data, cut=cut)))
+    return folded(f"what was printed: {len(run.outputs)}", *shown)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from actors.scenario.report.base import json_text
-from actors.scenario.report.files import FileReport
+from actors.reporting.texts import json_text
+from actors.scenario.report.base import RunReport
 from actors.scenario.stage.events import Printed, RunStarted
 from actors.scenario.stage.outputs import Decoding
 
@@ -27,7 +27,7 @@ __all__ = ["JournalReport"]
 OUTPUT_KEPT = 64 * 1024
 
 
-class JournalReport(FileReport):
+class JournalReport(RunReport):
     """Writes to `stream`, a line at a time; closes it at the end."""
 
     def __init__(self, stream: TextIO) -> None:

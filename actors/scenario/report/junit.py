@@ -9,22 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
 
-from actors.scenario.report.base import is_worth_a_line, reasons
-from actors.scenario.report.files import FileReport
+from actors.reporting.junit import Case, Suite, Tag, junit_text
+from actors.scenario.report.base import RunReport, is_worth_a_line, reasons
 from actors.scenario.stage.events import Outcome
-from transports.plain import printable
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from collections.abc import Iterator, Mapping
 
     from actors.scenario.stage.events import StepEnded
     from actors.scenario.stage.results import Result
 
-__all__ = ["JunitReport", "count_cases", "xml_text"]
+__all__ = ["TAGS", "JunitReport"]
 
-_TAGS = {
+TAGS: Mapping[Outcome, Tag] = {
     Outcome.FAILED: "failure",
     Outcome.ERROR: "error",
     Outcome.SKIPPED: "skipped",
@@ -33,69 +31,43 @@ _TAGS = {
 }
 
 
-class JunitReport(FileReport):
-    """Writes one document to `stream` when it is closed."""
+class JunitReport(RunReport):
+    """`text` is one document of all runs."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         self._results: list[Result] = []
 
     def result(self, result: Result) -> None:
         self._results.append(result)
 
-    def close(self) -> None:
-        if self._stream.closed:
-            return
-        root = ElementTree.Element("testsuites", name="katrio")
-        for result in self._results:
-            root.append(_suite(result))
-        count_cases(root, list(root.iter("testcase")), sum(result.duration_s for result in self._results))
-        ElementTree.indent(root)
-        self._stream.write(ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n")
-        self._stream.close()
+    def text(self) -> str:
+        """What there is by now."""
+        return junit_text("katrio", [_suite(result) for result in self._results])
 
 
-def _suite(result: Result) -> ElementTree.Element:
-    suite = ElementTree.Element("testsuite", name=xml_text(result.name), file=xml_text(result.file))
-    properties = ElementTree.SubElement(suite, "properties")
-    for name in ("world", "agent", "engine", "seed", "trace_digest"):
-        if (value := getattr(result, name)) is not None:
-            ElementTree.SubElement(properties, "property", name=name, value=xml_text(str(value)))
+def _suite(result: Result) -> Suite:
+    known = ((name, getattr(result, name)) for name in ("world", "agent", "engine", "seed", "trace_digest"))
+    properties = [(name, str(value)) for name, value in known if value is not None]
+    return Suite(result.name, list(_cases(result)), result.duration_s, properties, result.file)
+
+
+def _cases(result: Result) -> Iterator[Case]:
     steps = [step for step in result.steps if is_worth_a_line(step)]
     names: Counter[str] = Counter()
     for step in steps:
         name = step.written or step.title
         names[name] += 1
-        suite.append(_case(result, step, name if names[name] == 1 else f"{name} ({names[name]})"))
+        yield _case(result, step, name if names[name] == 1 else f"{name} ({names[name]})")
     # what no step of it says: skipped, no system, a threshold, the time was up
     if result.outcome is not Outcome.HELD and not any(step.outcome is result.outcome for step in steps):
-        case = ElementTree.SubElement(suite, "testcase", classname=xml_text(result.file), name="the scenario", time="0")
-        ElementTree.SubElement(case, _TAGS[result.outcome], message=xml_text(result.reason))
-    count_cases(suite, list(suite.iter("testcase")), result.duration_s)
-    return suite
+        yield Case(result.file, "the scenario", tag=TAGS[result.outcome], message=result.reason)
 
 
-def _case(result: Result, step: StepEnded, name: str) -> ElementTree.Element:
-    case = ElementTree.Element("testcase", classname=xml_text(result.file), name=xml_text(name))
-    case.set("time", f"{step.seconds:.6f}")
-    case.set("line", str(step.line))
-    if step.outcome is not Outcome.HELD:
-        message = step.skipped or "another step's failure stopped it"
-        if step.failure is not None:
-            message = f"expected {step.failure.expected}, saw {step.failure.seen}"
-        element = ElementTree.SubElement(case, _TAGS[step.outcome], message=xml_text(message))
-        element.text = xml_text("\n".join(reasons(step)))
-    return case
-
-
-def count_cases(element: ElementTree.Element, cases: list[ElementTree.Element], seconds: float) -> None:
-    """Write how many there are of each kind onto a suite, or onto all of them."""
-    element.set("tests", str(len(cases)))
-    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        element.set(attribute, str(sum(1 for case in cases if case.find(tag) is not None)))
-    element.set("time", f"{seconds:.6f}")
-
-
-def xml_text(text: str) -> str:
-    """A text in which what XML can't carry, and what should not reach whoever prints the file, is escaped."""
-    return printable(text, "\n\t")
+def _case(result: Result, step: StepEnded, name: str) -> Case:
+    if step.outcome is Outcome.HELD:
+        return Case(result.file, name, step.seconds, line=step.line)
+    message = step.skipped or "another step's failure stopped it"
+    if step.failure is not None:
+        message = f"expected {step.failure.expected}, saw {step.failure.seen}"
+    text = "\n".join(reasons(step))
+    return Case(result.file, name, step.seconds, TAGS[step.outcome], message, text, step.line)

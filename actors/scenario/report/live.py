@@ -1,7 +1,6 @@
 """A run as it happens, in a terminal: ended steps scroll by, below them what goes on now.
 
-For people. Draws at most `FPS` times a second from a task of ours, never from a thread; honours NO_COLOR
-and the terminal's size. Not for logs: `plain`.
+For people. Not for logs: `lines`.
 """
 
 from __future__ import annotations
@@ -10,27 +9,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import trio
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, threshold_lines, where
+from actors.reporting.screen import Screen, Words, progress
+from actors.scenario.report.base import RunReport, headline, is_worth_a_line, last_line, reasons, threshold_lines, where
 from actors.scenario.report.summary import summarised
-from actors.scenario.report.words import Words
 from actors.scenario.stage.events import Outcome, Printed, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
 from actors.scenario.stage.outputs import Decoding
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from collections.abc import Iterator
+
+    from rich.console import Console, RenderableType
 
     from actors.scenario.report.summary import Total
     from actors.scenario.stage.events import Event
     from actors.scenario.stage.results import Result
 
-__all__ = ["LiveReport"]
+__all__ = ["STYLES", "LiveReport", "RunScreen"]
 
-FPS = 12
 STYLES = {
     Outcome.HELD: "green",
     Outcome.FAILED: "bold red",
@@ -57,23 +54,35 @@ class _Row:
     rest: str = ""
 
 
-class LiveReport:
-    """See `Report`. Draws on `console`, which must be a terminal."""
+class RunScreen(Screen, RunReport):
+    """What all that tell of runs on a terminal have in common."""
+
+    def total(self, total: Total) -> None:
+        # nothing goes on any more
+        self.close()
+        for line in summarised(total):
+            self._say(line)
+
+    def _reasons(self, step: StepEnded, indent: int) -> None:
+        for reason in reasons(step):
+            self._say(f"{'':{indent}}{reason}", "dim" if step.skipped else "red")
+
+
+class LiveReport(RunScreen):
+    """See `RunReport`."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+        super().__init__(console)
         # by name, a sandbox before its containers
         self._rows: dict[str, _Row] = {}
         self._steps: dict[str, StepStarted] = {}
         self._began = 0.0
         self._limit = 1.0
-        self._running = False
 
     def event(self, event: Event) -> None:
         match event:
             case RunStarted():
-                self._start(event)
+                self._begin(event)
             case StepStarted(path=path):
                 self._steps[path] = event
             case StepEnded(path=path):
@@ -88,38 +97,16 @@ class LiveReport:
             case Printed(container=container) if container in self._rows:
                 self._printed(self._rows[container], event)
             case RunEnded():
-                self._running = False
-                self._live.stop()
+                self.close()
             case _:
                 pass
 
-    def watch(self, name: str) -> None:
-        return None
-
     def result(self, result: Result) -> None:
         for line in threshold_lines(result):
-            self._console.print(Words(f"  {line}"), soft_wrap=True)
-        outcome = result.outcome
-        self._console.print(Words(last_line(result), style=STYLES[outcome]), soft_wrap=True)
+            self._say(f"  {line}")
+        self._say(last_line(result), STYLES[result.outcome])
 
-    def total(self, total: Total) -> None:
-        for line in summarised(total):
-            self._console.print(Words(line), soft_wrap=True)
-
-    def notice(self, text: str) -> None:
-        self._console.print(Words(text, style="yellow"), soft_wrap=True)
-
-    async def run(self) -> None:
-        while True:
-            if self._running:
-                self._live.update(self._now(), refresh=True)
-            await trio.sleep(1 / FPS)
-
-    def close(self) -> None:
-        self._running = False
-        self._live.stop()
-
-    def _start(self, event: RunStarted) -> None:
+    def _begin(self, event: RunStarted) -> None:
         self._rows = {
             name: _Row()
             for sandbox in event.sandboxes
@@ -130,8 +117,7 @@ class LiveReport:
         self._limit = event.limit
         self._console.print(Words(headline(event.name, event.file), style="bold"))
         self._console.print(Words(event.why, style="dim"))
-        self._running = True
-        self._live.start()
+        self._start()
 
     def _step(self, event: StepEnded) -> None:
         line = Words.assemble(
@@ -140,8 +126,7 @@ class LiveReport:
             event.title,
         )
         self._console.print(line, no_wrap=True, overflow="ellipsis")
-        for reason in reasons(event):
-            self._console.print(Words(f"      {reason}", style="dim" if event.skipped else "red"), soft_wrap=True)
+        self._reasons(event, 6)
 
     def _printed(self, row: _Row, event: Printed) -> None:
         if row.stream != (event.process, event.stream):
@@ -153,22 +138,19 @@ class LiveReport:
             own = event.process == event.container
             row.line = shown[-1] if own else f"{event.process}: {shown[-1]}"
 
-    def _now(self) -> RenderableType:
-        """What goes on: steps under way, sandboxes and containers, the time; never higher than the terminal."""
+    def _now(self) -> Iterator[RenderableType]:
+        """Steps under way, sandboxes and containers, the time; never higher than the terminal."""
         elapsed = trio.current_time() - self._began
-        room = max(3, self._console.height - 4)
+        room = max(3, self._room)
         steps = list(self._steps.values())[-(room // 3) :]
         rows, left_out = self._shown(room - len(steps))
-        parts: list[RenderableType] = [Words("")]
+        yield Words("")
         for step in steps:
-            line = Words.assemble(("  ▸ ", "cyan"), step.title, (f"  {elapsed - step.at:.1f} s", "dim"), no_wrap=True)
-            line.truncate(self._console.width - 1, overflow="ellipsis")
-            parts.append(line)
-        parts.append(self._table(rows, elapsed))
+            yield self._under_way(step.title, f"{elapsed - step.at:.1f} s")
+        yield self._table(rows, elapsed)
         if left_out:
-            parts.append(Words(f"  and {left_out} more", style="dim"))
-        parts.append(self._clock(elapsed))
-        return Group(*parts)
+            yield Words(f"  and {left_out} more", style="dim")
+        yield progress(elapsed, self._limit, f"{elapsed:.1f} s of at most {self._limit:g} s", indent=" ")
 
     def _shown(self, room: int) -> tuple[list[tuple[str, _Row]], int]:
         """As many as there is room for, and how many there are beside: sandboxes that run give way to containers."""
@@ -188,9 +170,3 @@ class LiveReport:
             state = Words(row.state or "-", style=STATES.get(row.state, ""))
             table.add_row(Words(f"  {name}"), state, Words(age, style="dim"), Words(row.line, "dim"))
         return table
-
-    def _clock(self, elapsed: float) -> Table:
-        clock = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total=self._limit, completed=min(elapsed, self._limit), width=28)
-        clock.add_row(Words(" "), bar, Words(f"{elapsed:.1f} s of at most {self._limit:g} s", style="dim"))
-        return clock

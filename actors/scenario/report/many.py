@@ -9,21 +9,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import trio
-from rich.console import Console, Group
-from rich.live import Live
 
-from actors.scenario.report.base import headline, is_worth_a_line, last_line, reasons, where
-from actors.scenario.report.live import FPS, STYLES
-from actors.scenario.report.summary import summarised
-from actors.scenario.report.words import Words
+from actors.reporting.screen import Words
+from actors.reporting.texts import tally
+from actors.scenario.report.base import headline, is_worth_a_line, last_line, outcome_counts, where
+from actors.scenario.report.live import STYLES, RunScreen
 from actors.scenario.stage.events import Outcome, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
-    from actors.scenario.report.summary import Total
     from actors.scenario.stage.events import Event
     from actors.scenario.stage.results import Result
 
@@ -39,17 +36,16 @@ class _Row:
     begun: bool = False
 
 
-class ManyReport:
-    """See `Report`. `total` is how many runs there will be."""
+class ManyReport(RunScreen):
+    """See `RunReport`. `total` is how many runs there will be."""
 
     def __init__(self, console: Console, total: int) -> None:
-        self._console = console
+        super().__init__(console)
         self._total = total
         self._ended: list[Outcome] = []
         self._rows: list[_Row] = []
         self._failed: list[StepEnded] = []
         self._head = ""
-        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
 
     def watch(self, name: str) -> Callable[[Event], None]:
         """A listener for one run that goes on; what it hears is shown at once."""
@@ -79,42 +75,21 @@ class ManyReport:
         )
         self._console.print(line, no_wrap=True, overflow="ellipsis")
         for step in self._failed:
-            self._console.print(Words(f"    {where(step)}  {step.title}", style=STYLES[step.outcome]), soft_wrap=True)
-            for reason in reasons(step):
-                self._console.print(Words(f"      {reason}", style="red"), soft_wrap=True)
+            self._say(f"    {where(step)}  {step.title}", STYLES[step.outcome])
+            self._reasons(step, 6)
         if result.outcome is not Outcome.HELD:
-            self._console.print(Words(f"    {last_line(result)}", style=STYLES[result.outcome]), soft_wrap=True)
-
-    def total(self, total: Total) -> None:
-        # nothing goes on any more
-        self._live.stop()
-        for line in summarised(total):
-            self._console.print(Words(line), soft_wrap=True)
-
-    def notice(self, text: str) -> None:
-        self._console.print(Words(text, style="yellow"), soft_wrap=True)
+            self._say(f"    {last_line(result)}", STYLES[result.outcome])
 
     async def run(self) -> None:
-        self._live.start()
-        while True:
-            self._live.update(self._now(), refresh=True)
-            await trio.sleep(1 / FPS)
+        self._start()
+        await super().run()
 
-    def close(self) -> None:
-        self._live.stop()
-
-    def _now(self) -> RenderableType:
-        room = max(1, self._console.height - 4)
-        parts: list[RenderableType] = []
+    def _now(self) -> Iterator[RenderableType]:
         now = trio.current_time()
-        for row in self._rows[:room]:
-            line = Words.assemble(
-                ("  ▸ ", "cyan"), row.name, (f"  {row.step}", "dim"), (f"  {now - row.began:.1f} s", "dim")
-            )
-            line.truncate(self._console.width - 1, overflow="ellipsis")
-            parts.append(line)
-        if len(self._rows) > room:
-            parts.append(Words(f"  and {len(self._rows) - room} more", style="dim"))
-        counts = ", ".join(f"{self._ended.count(outcome)} {outcome}" for outcome in Outcome if outcome in self._ended)
-        parts.append(Words(f"  {len(self._ended)} of {self._total} ended{': ' if counts else ''}{counts}", style="dim"))
-        return Group(*parts)
+        for row in self._rows[: self._room]:
+            yield self._under_way(row.name, row.step, f"{now - row.began:.1f} s")
+        if len(self._rows) > self._room:
+            yield Words(f"  and {len(self._rows) - self._room} more", style="dim")
+        counts = tally(outcome_counts(self._ended))
+        text = f"  {len(self._ended)} of {self._total} ended{': ' if counts else ''}{counts}"
+        yield Words(text, style="dim")

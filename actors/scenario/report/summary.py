@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.scenario.stage.results import duration, percentile
+from actors.reporting.texts import duration, tally
+from actors.scenario.stage.results import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,9 +105,8 @@ def _verb(asked: _Asked) -> VerbSummary:
 def summarised(total: Total) -> Iterator[str]:
     """For people, a line each."""
     ended = sum(total.outcomes.values())
-    counts = ", ".join(f"{number} {outcome}" for outcome, number in total.outcomes.items())
     rest = f", {total.runs - ended} not run" if ended < total.runs else ""
-    yield f"total: {total.runs} runs: {counts}{rest}; {total.duration_s:.1f} s together"
+    yield f"total: {total.runs} runs: {tally(total.outcomes)}{rest}; {total.duration_s:.1f} s together"
     if not total.verbs:
         return
     width = max(len("ask"), *map(len, total.verbs))

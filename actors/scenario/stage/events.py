@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
+from actors.reporting.texts import duration
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -225,7 +227,7 @@ class Journal:
         """Remember an ask, for the failures of its container and for thresholds."""
         self.asks.append(record)
         same = f"{record.verb}: {record.code or 'ok'} in "
-        self._remember(record.to, f"{same}{record.seconds * 1000:.1f} ms", same)
+        self._remember(record.to, f"{same}{duration(record.seconds)}", same)
 
     def happened(self, address: str, what: str) -> None:
         """Remember something else about an actor."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from actors.reporting.texts import duration
 from actors.scenario.stage.events import AskRecord, Outcome, StepEnded
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from actors.scenario.language.thresholds import Threshold
 
-__all__ = ["Judged", "Result", "duration", "judge_threshold", "judgement", "percentile"]
+__all__ = ["Judged", "Result", "judge_threshold", "judgement", "percentile"]
 
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
     {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
@@ -102,11 +103,3 @@ def _value(threshold: Threshold, asks: Sequence[AskRecord], seconds: float) -> f
 def percentile(times: Sequence[float], share: float) -> float:
     """The nearest rank of sorted times, of which there is one at least: a time that really was."""
     return times[max(0, ceil(share / 100 * len(times)) - 1)]
-
-
-def duration(seconds: float) -> str:
-    """A time with its unit, to three digits."""
-    # what would be rounded up to the next unit's 1 is told in that one
-    unit, size = next((one for one in (("s", 1.0), ("ms", 1e-3)) if seconds >= 0.9995 * one[1]), ("us", 1e-6))
-    number = seconds / size
-    return f"{number:.3g} {unit}" if number < 999.5 else f"{number:.0f} {unit}"

@@ -18,6 +18,7 @@ from rich.console import Console
 from actors.cli.call.answers import Answer, show
 from actors.cli.call.arguments import Call
 from actors.cli.say import OneLine, complain, say, tell_error
+from actors.cli.seeds_files import ranges_junit, ranges_page
 from actors.cli.seeds_live import LiveRange
 from actors.cli.seeds_report import JsonRange, PlainRange, Summary
 from actors.cli.seeds_worker import SeedResult
@@ -25,19 +26,17 @@ from actors.conformance.case import AgentProtocol, Case, Verdict
 from actors.conformance.case import Result as CaseResult
 from actors.conformance.report.base import Told
 from actors.conformance.report.html import as_html
-from actors.conformance.report.json import as_json
-from actors.conformance.report.junit import as_junit
+from actors.conformance.report.programs import as_json, as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 from actors.errors import AgentError
 from actors.scenario.reading.problems import Problem
 from actors.scenario.reading.scenario import Loaded, Scenario
 from actors.scenario.report.html import HtmlReport
 from actors.scenario.report.journal import JournalReport
-from actors.scenario.report.json import JsonReport
 from actors.scenario.report.junit import JunitReport
+from actors.scenario.report.lines import JsonReport, PlainReport
 from actors.scenario.report.live import LiveReport
 from actors.scenario.report.many import ManyReport
-from actors.scenario.report.plain import PlainReport
 from actors.scenario.stage.events import (
     Failure,
     Happened,
@@ -54,6 +53,7 @@ from actors.scenario.stage.events import (
 from actors.scenario.stage.results import Result
 from actors.schemas.naming import find_rpc
 from actors.schemas.shapes import response_shape
+from tests.support.kept import Kept
 from transports.errors import RemoteProtocolError, RpcStatusError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from actors.scenario.report.base import Report
+    from actors.scenario.report.base import RunReport
 
 CONTROLS = [*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0))]
 UNSEEN = [*"\u034f\u061c\u180e\u200b\u200d\u200f\u2028\u2029\u202a\u202e\u2066\u2069\u3164\ufe0f\ufeff\U000e0001"]
@@ -116,7 +116,7 @@ def terminal() -> tuple[Console, io.StringIO]:
     return Console(file=out, force_terminal=True, width=20_000, height=60, legacy_windows=False), out
 
 
-def feed(report: Report) -> None:
+def feed(report: RunReport) -> None:
     for event in EVENTS:
         report.event(event)
     report.notice(NASTY)
@@ -124,15 +124,7 @@ def feed(report: Report) -> None:
     report.close()
 
 
-class Kept(io.StringIO):
-    text = ""
-
-    def close(self) -> None:
-        self.text = self.getvalue()
-        super().close()
-
-
-def written(make: Callable[[Any], Report]) -> str:
+def written(make: Callable[[Any], RunReport]) -> str:
     file = Kept()
     feed(make(file))
     return file.text or file.getvalue()
@@ -147,7 +139,7 @@ async def test_a_terminal(autojump_clock: MockClock) -> None:
     live = LiveReport(console)
     for event in EVENTS[:5]:
         live.event(event)
-    console.print(live._now())
+    console.print(*live._now())
     feed(live)
     check(out.getvalue(), half=True, lines="")
 
@@ -157,16 +149,17 @@ async def test_a_terminal_with_many_runs(autojump_clock: MockClock) -> None:
     many = ManyReport(console, 1)
     loaded = Loaded(NASTY, Scenario(name=NASTY, why=NASTY, steps=()), (), {}, {}, {})
     many.watch(loaded.scenario.name)(StepStarted(at=0.2, path="steps[1]", title=NASTY, line=2))
-    console.print(many._now())
+    console.print(*many._now())
     feed(many)
     check(out.getvalue(), half=True, lines="")
 
 
 def test_pages_and_junit_are_shown_as_they_are() -> None:
-    page, junit = written(HtmlReport), written(JunitReport)
-    check(page, half=True)
-    check(junit, half=True)
-    assert ElementTree.fromstring(junit).get("failures") == "1"
+    page, junit = HtmlReport(), JunitReport()
+    for report in (page, junit):
+        feed(report)
+        check(report.text(), half=True)
+    assert ElementTree.fromstring(junit.text()).get("failures") == "1"
 
 
 def test_json_comes_back_as_it_was() -> None:
@@ -183,12 +176,13 @@ def test_json_comes_back_as_it_was() -> None:
     assert next(line["text"] for line in lines if line["event"] == "printed") == NASTY
 
 
-async def test_ranges_of_seeds(autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_ranges_of_seeds(autojump_clock: MockClock) -> None:
     summary = Summary(file=NASTY, name=NASTY + HALF, agent=NASTY, first=0, end=1)
     result = SeedResult(0, "failed", NASTY.replace("\n", " "), None, 1, 1.0)
     summary.add(result, NASTY, fresh=True)
     plain, as_object = io.StringIO(), io.StringIO()
-    for report in (PlainRange(plain), JsonRange(as_object), LiveRange()):
+    console, out = terminal()
+    for report in (PlainRange(plain), JsonRange(as_object), LiveRange(console)):
         report.begin(summary)
         report.seed(summary, result)
         report.end(summary)
@@ -196,7 +190,9 @@ async def test_ranges_of_seeds(autojump_clock: MockClock, capsys: pytest.Capture
     check(plain.getvalue(), half=True, lines="")
     check(as_object.getvalue(), lines="")
     assert json.loads(as_object.getvalue())["name"] == NASTY + HALF
-    check(capsys.readouterr().out, half=True, lines="")
+    check(out.getvalue(), half=True, lines="")
+    check(ranges_page([summary]), half=True)
+    check(ranges_junit([summary]), half=True)
 
 
 async def test_the_conformance_suite(autojump_clock: MockClock) -> None:

@@ -10,8 +10,7 @@ from actors.conformance.case import Case, Result, Verdict
 from actors.conformance.known import is_known, read_known
 from actors.conformance.report.base import Told, summary_line
 from actors.conformance.report.html import as_html
-from actors.conformance.report.json import as_json
-from actors.conformance.report.junit import as_junit
+from actors.conformance.report.programs import as_json, as_junit
 from actors.errors import InvalidArgument
 
 CASES = ("start.twice-refused", "wait.again", "exec.user")

@@ -15,8 +15,7 @@ from actors.conformance.case import Case, Result, Verdict
 from actors.conformance.catalogue import ALL
 from actors.conformance.report.base import Told
 from actors.conformance.report.html import as_html
-from actors.conformance.report.json import as_json
-from actors.conformance.report.junit import as_junit
+from actors.conformance.report.programs import as_json, as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 
 if TYPE_CHECKING:

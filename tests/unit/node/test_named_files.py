@@ -13,11 +13,11 @@ import pytest
 from actors.cli.agent_settings import agent_settings
 from actors.cli.call.arguments import parse_call
 from actors.cli.diff import diff
-from actors.cli.report_files import write_whole
 from actors.cli.streams import file_output
 from actors.errors import InvalidArgument
 from actors.node import named_files
 from actors.node.named_files import read_named
+from actors.reporting.files import write_whole
 from actors.seams import real_seams
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,23 +9,23 @@ from xml.etree import ElementTree
 
 import pytest
 
+from actors.reporting.files import ReportFiles
+from actors.scenario.report.base import Gathered, RunReport, SeveralReports
 from actors.scenario.report.diff import JournalError, compare, read_journal
-from actors.scenario.report.gathered import Gathered
 from actors.scenario.report.html import HtmlReport
 from actors.scenario.report.journal import JournalReport
-from actors.scenario.report.json import JsonReport
 from actors.scenario.report.junit import JunitReport
-from actors.scenario.report.plain import PlainReport
-from actors.scenario.report.several import SeveralReports
+from actors.scenario.report.lines import JsonReport, PlainReport
+from tests.support.kept import Kept
 from tests.support.scenarios import Ran, run, scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import TextIO
 
     from trio.testing import MockClock
 
-    from actors.scenario.report.base import Report
 
 FAILING = """
 - {exec: one, command: [print, "<script>alert(1)</script> \\x1b[31m"], as: loud}
@@ -35,26 +34,25 @@ FAILING = """
 """
 
 
-class Kept(io.StringIO):
-    """A file whose text outlives it."""
-
-    text = ""
-
-    def close(self) -> None:
-        self.text = self.getvalue()
-        super().close()
-
-
-def told(make: Callable[[TextIO], Report], *runs: Ran) -> str:
-    """What a report writes of these runs."""
-    file = Kept()
-    report = make(file)
+def tell(report: RunReport, *runs: Ran) -> None:
     for ran in runs:
         for event in ran.events:
             report.event(event)
         report.result(ran.result)
     report.close()
+
+
+def told(make: Callable[[TextIO], RunReport], *runs: Ran) -> str:
+    """What a report writes of these runs."""
+    file = Kept()
+    tell(make(file), *runs)
     return file.text or file.getvalue()
+
+
+def whole(report: HtmlReport | JunitReport, *runs: Ran) -> str:
+    """What there is to write in the end."""
+    tell(report, *runs)
+    return report.text()
 
 
 async def test_the_journal_has_a_line_for_everything(autojump_clock: MockClock) -> None:
@@ -82,7 +80,7 @@ async def test_the_json_object_of_a_file(autojump_clock: MockClock) -> None:
 async def test_junit_counts_and_says_why(autojump_clock: MockClock) -> None:
     failing, held = await run(scenario(FAILING)), await run(scenario("- {pause: one}"))
     skipped = await run(scenario("- {pause: one}"), lacks="pause")
-    root = ElementTree.fromstring(told(JunitReport, failing, held, skipped))
+    root = ElementTree.fromstring(whole(JunitReport(), failing, held, skipped))
     assert (root.get("tests"), root.get("failures"), root.get("errors"), root.get("skipped")) == ("4", "1", "0", "1")
     failure = root.find(".//failure")
     assert failure is not None
@@ -92,7 +90,7 @@ async def test_junit_counts_and_says_why(autojump_clock: MockClock) -> None:
 
 
 async def test_the_page_needs_nothing_else_and_lets_nothing_in(autojump_clock: MockClock) -> None:
-    page = told(HtmlReport, await run(scenario(FAILING)), await run(scenario("- {pause: one}")))
+    page = whole(HtmlReport(), await run(scenario(FAILING)), await run(scenario("- {pause: one}")))
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert not re.search(r"(src|href)=|https?://|@import", page)
@@ -110,11 +108,13 @@ async def test_plain_lines_carry_no_control_characters(autojump_clock: MockClock
     assert "what last happened" in text
 
 
-async def test_several_reports_hear_the_same(autojump_clock: MockClock) -> None:
+async def test_several_reports_hear_the_same(autojump_clock: MockClock, tmp_path: Path) -> None:
     ran = await run(scenario(FAILING))
-    one, two = Kept(), Kept()
-    told(lambda file: SeveralReports(PlainReport(file), [JournalReport(one), JournalReport(two)]), ran)
+    one, two, page, files = Kept(), Kept(), HtmlReport(), ReportFiles()
+    files.add(tmp_path / "page.html", page.text)
+    told(lambda file: SeveralReports(PlainReport(file), [JournalReport(one), JournalReport(two), page], files), ran)
     assert one.text == two.text != ""
+    assert (tmp_path / "page.html").read_text() == whole(HtmlReport(), ran)
 
 
 async def test_gathered_events_are_bounded_by_what_is_printed(autojump_clock: MockClock) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.cli.report_files import check_writable, write_whole
+from actors.reporting.files import ReportFiles, check_writable, write_whole
 
 
 def test_a_check_touches_nothing(tmp_path: Path) -> None:
@@ -50,3 +50,26 @@ def test_a_full_device_is_told() -> None:
     check_writable(Path("/dev/full"))
     with pytest.raises(OSError, match="No space left"):
         write_whole(Path("/dev/full"), "text")
+
+
+def test_files_are_written_at_the_end_and_none_keeps_another_back(tmp_path: Path) -> None:
+    told: list[str] = []
+    files = ReportFiles()
+    files.add(None, lambda: "asked of nobody")
+    files.add(Path("/dev/full"), lambda: "text")
+    files.add(tmp_path / "page.html", lambda: ", ".join(told))
+    told += ["one", "two"]
+    assert list(tmp_path.iterdir()) == []
+    files.write()
+    told.append("three")
+    files.write()
+    assert (tmp_path / "page.html").read_text() == "one, two"
+    assert [(str(path), error.strerror) for path, error in files.lost] == [("/dev/full", "No space left on device")]
+
+
+def test_one_that_can_not_be_written_is_told_when_it_is_added(tmp_path: Path) -> None:
+    files = ReportFiles()
+    with pytest.raises(FileNotFoundError):
+        files.add(tmp_path / "nowhere" / "page.html", lambda: "text")
+    files.write()
+    assert list(tmp_path.iterdir()) == []

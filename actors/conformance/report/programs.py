@@ -1,0 +1,84 @@
+"""A run for programs: one JSON object; JUnit XML for CI systems, a suite with a test case for each case, in the families as classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.conformance.case import Verdict
+from actors.reporting.junit import Case, Suite, Tag, junit_text
+from actors.reporting.texts import json_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from actors.conformance.case import Result
+    from actors.conformance.report.base import Told
+
+__all__ = ["as_json", "as_junit"]
+
+# an agent that dies or hangs is no wrong answer
+_TAGS: Mapping[Verdict, Tag] = {
+    Verdict.WRONG_CODE: "failure",
+    Verdict.FALLS_SHORT: "failure",
+    Verdict.HUNG: "error",
+    Verdict.AGENT_DIED: "error",
+    Verdict.NOT_ASKED: "skipped",
+    Verdict.UNSUPPORTED: "skipped",
+}
+
+
+def as_json(told: Told) -> str:
+    """`summary` has a count for each verdict; `cases` id, title, verdict, expected, seen and seconds of each; `known` the ids of
+    those that fell short as was known, `known_that_hold` of those that were known to and hold by now;
+    `notes` what all cases may suffer from."""
+    document = {
+        "agent": {"speaks": told.spoken, "address": told.address, "version": told.version},
+        "seconds": round(told.seconds, 3),
+        "summary": dict(told.counts),
+        "notes": list(told.notes),
+        "not_run": [case.id for case in told.not_run],
+        "known": [result.case.id for result in told.expected],
+        "known_that_hold": [result.case.id for result in told.mended],
+        "cases": [
+            {
+                "id": result.case.id,
+                "title": result.case.title,
+                "verdict": str(result.verdict),
+                "expected": result.expected,
+                "seen": result.seen,
+                "seconds": round(result.seconds, 3),
+            }
+            for result in told.results
+        ],
+    }
+    return json_text(document)
+
+
+def as_junit(told: Told) -> str:
+    """The document."""
+    known = {result.case.id for result in told.expected}
+    cases = [_case(result, known=result.case.id in known) for result in told.results]
+    cases += [
+        Case(case.id.partition(".")[0], case.id, tag="skipped", message="interrupted before it was run")
+        for case in told.not_run
+    ]
+    properties = [("agent", told.spoken), ("address", told.address), ("version", told.version)]
+    properties += [("note", note) for note in told.notes]
+    suite = Suite(f"{told.spoken} agent at {told.address}", cases, told.seconds, properties)
+    return junit_text("katrio conformance", [suite])
+
+
+def _case(result: Result, *, known: bool) -> Case:
+    case = result.case
+    classname, name = case.id.partition(".")[0], f"{case.id}: {case.title}"
+    if result.verdict is Verdict.HOLDS:
+        return Case(classname, name, result.seconds)
+    lines = (
+        f"does     {case.does}",
+        f"expected {result.expected}",
+        f"seen     {result.seen}",
+        f"why      {case.why}",
+    )
+    message = f"{'known: ' if known else ''}{result.verdict}: {result.seen}"
+    tag = "skipped" if known else _TAGS[result.verdict]
+    return Case(classname, name, result.seconds, tag, message, "\n".join(lines))
