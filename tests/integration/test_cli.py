@@ -178,7 +178,6 @@ def test_an_interrupted_run_is_in_every_report(signum: signal.Signals, tmp_path:
             time.sleep(0.02)
         # as coreutils' timeout does: the child, and then its group
         process.send_signal(signum)
-        time.sleep(0.01)
         process.send_signal(signum)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 128 + signum, out + err
