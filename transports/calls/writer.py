@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from transports.base import NowaitStream
+from transports.parking import ParkingSpot
 
 if TYPE_CHECKING:
     from transports.calls.connection import Outgoing
@@ -34,7 +35,7 @@ class CorkedWriter:
         self._connection = connection
         # what was taken from the connection and not yet by the kernel
         self._rest: bytes | memoryview = b""
-        self._parked: trio.lowlevel.Task | None = None
+        self._idle: ParkingSpot[None] = ParkingSpot()
         self._fresh = True
         self._stopped = False
         self._waiting_for_room = trio.lowlevel.ParkingLot()
@@ -79,9 +80,7 @@ class CorkedWriter:
                     return
                 # a view: the rest of a large reply is as good as the whole
                 self._rest = memoryview(data)[sent:]
-        if self._parked is not None:
-            trio.lowlevel.reschedule(self._parked)
-            self._parked = None
+        self._idle.unpark()
 
     async def run(self) -> None:
         """Send until cancelled.
@@ -98,14 +97,7 @@ class CorkedWriter:
                     self._rest = b""
                     self._waiting_for_room.unpark_all()
                 else:
-                    self._parked = trio.lowlevel.current_task()
-                    await trio.lowlevel.wait_task_rescheduled(self._unpark)
+                    await self._idle.park()
         finally:
-            self._parked = None
             self._stopped = True
             self._waiting_for_room.unpark_all()
-
-    def _unpark(self, _: object) -> trio.lowlevel.Abort:
-        # at once, not when the task runs again: a flush in between must not wake it twice
-        self._parked = None
-        return trio.lowlevel.Abort.SUCCEEDED
