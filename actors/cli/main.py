@@ -18,10 +18,9 @@ from actors.cli.exits import Exit
 from actors.cli.options import (
     AGENTS,
     DIALECTS,
-    ENGINES,
+    ENGINE_CHOICES,
     LACKING,
     TESTED_AGENTS,
-    WORLDS,
     ConformanceOptions,
     FileOptions,
     GuestOptions,
@@ -29,6 +28,7 @@ from actors.cli.options import (
     UsageError,
 )
 from actors.cli.say import complain, note, say
+from actors.words import WORLDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -104,7 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     record.add_argument("out", metavar="OUT.yaml", help="the scenario file to write")
     record.add_argument("program", metavar="PROGRAM.py", help="a file with an async def scenario(world)")
     record.add_argument(
-        "--engine", choices=ENGINES, default="auto", help="what runs the containers (default: %(default)s)"
+        "--engine", choices=ENGINE_CHOICES, default="auto", help="what runs the containers (default: %(default)s)"
     )
     record.add_argument("--force", action="store_true", help="write over OUT.yaml when it is there")
     _add_conformance(commands)
@@ -145,7 +145,9 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument("--agent", choices=AGENTS, default="kata", help="the agent to use (default: %(default)s)")
     run.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
     run.add_argument("--agent-config", metavar="FILE", help="the agent's configuration: .toml, .yaml or .json")
-    run.add_argument("--engine", choices=ENGINES, default="auto", help="of the embedded world (default: %(default)s)")
+    run.add_argument(
+        "--engine", choices=ENGINE_CHOICES, default="auto", help="of the embedded world (default: %(default)s)"
+    )
     run.add_argument("--seed", type=int, metavar="N", help="of the simulated world; drawn and told when left out")
     run.add_argument("--seeds", metavar="A:B", help="every seed from A up to and not including B, on all cores")
     run.add_argument("--trace", metavar="FILE", help="write what happened in the simulated world, a line each")
@@ -199,7 +201,9 @@ def _add_conformance(commands: _Commands) -> None:
     suite.add_argument(
         "--tty-address", metavar="URL", help="of hyperstart's streams; known for .../hyper.sock and port 2718"
     )
-    suite.add_argument("--engine", choices=ENGINES, default="auto", help="of a guest of our own (default: %(default)s)")
+    suite.add_argument(
+        "--engine", choices=ENGINE_CHOICES, default="auto", help="of a guest of our own (default: %(default)s)"
+    )
     suite.add_argument(
         "--rootfs", metavar="PATH", help="a root with /bin/sh in the agent's sight (default: the one katrio makes here)"
     )
@@ -250,7 +254,9 @@ def _add_guest(commands: _Commands) -> None:
     )
     guest.add_argument("--agent", choices=TESTED_AGENTS, default="kata", help="what to be (default: %(default)s)")
     guest.add_argument("--dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc; grpc is Kata 1.x's)")
-    guest.add_argument("--engine", choices=ENGINES, default="auto", help="what runs containers (default: %(default)s)")
+    guest.add_argument(
+        "--engine", choices=ENGINE_CHOICES, default="auto", help="what runs containers (default: %(default)s)"
+    )
     guest.add_argument("--run-dir", metavar="DIR", help="where the guest's run directory goes")
     guest.add_argument("--json", action="store_true", help="say ready as one JSON object")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.limits import MOST_SLOW
+from actors.words import AUTO, ENGINES, AgentType, Dialect
 from transports.address import parse_agent_address, parse_dialled_address, streams_address
 from transports.errors import AddressError
 
@@ -23,11 +24,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AGENTS",
     "DIALECTS",
-    "ENGINES",
+    "ENGINE_CHOICES",
     "LACKING",
     "MAX_REPEAT",
     "TESTED_AGENTS",
-    "WORLDS",
     "ConformanceOptions",
     "FileOptions",
     "GuestOptions",
@@ -35,14 +35,13 @@ __all__ = [
     "UsageError",
 ]
 
-WORLDS = ("embedded", "simulated", "attached")
-AGENTS = ("kata", "hyperstart", "noop")
-# those that speak a protocol, and kata's two
-TESTED_AGENTS = ("kata", "hyperstart")
-DIALECTS = ("ttrpc", "grpc")
+# the default first; all but noop speak a protocol
+AGENTS = tuple(str(agent) for agent in reversed(AgentType))
+TESTED_AGENTS = tuple(agent for agent in AGENTS if agent != AgentType.NOOP)
+DIALECTS = tuple(map(str, Dialect))
 # what a guest under test may be said to lack
 LACKING = ("cgroups", "isolation", "tty")
-ENGINES = ("auto", "runc", "crun", "processes")
+ENGINE_CHOICES = (AUTO, *ENGINES)
 # worlds open at once: each has guests, threads and descriptors of its own
 MAX_JOBS = 64
 # cases at once: most wait for their agent

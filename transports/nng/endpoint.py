@@ -39,7 +39,7 @@ LOOKS_BEFORE_PING = 4
 # ours may be slower than its own
 IDLE_FRAMES = 256
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("katrio")
 
 
 class Heartbeat:

@@ -41,7 +41,7 @@ TURNED_AWAY = 64
 # looks at a peer that has not said hello before it is closed; a look is a quarter of the time to a ping
 LOOKS_BEFORE_HELLO = 8
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("katrio")
 
 
 class NngListener:
