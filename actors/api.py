@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actors.agents.choice import AgentConfig, AgentType, ChosenAgent, at_address, choose_agent
+from actors.agents.choice import AgentConfig, ChosenAgent, at_address, choose_agent
 from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument, Unsupported
 from actors.handles import SystemHandle
 from actors.images.store import ImageStore, default_image_root
@@ -25,7 +25,7 @@ from actors.launchers.nothing import AnyImage, launch_nothing
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_client
 from actors.node.busybox import find_static_busybox
-from actors.node.facts import AUTO, choose_engine, read_facts
+from actors.node.facts import choose_engine, read_facts
 from actors.node.heap import keep_freed_buffers
 from actors.node.protocols import GuestProtocol
 from actors.node.roots import default_roots
@@ -33,6 +33,7 @@ from actors.node.rundir import as_run_root, default_run_root
 from actors.nurseries import open_collapsing_nursery
 from actors.seams import real_seams
 from actors.system.compose import Parts, open_actors
+from actors.words import AUTO, OWN_WORLDS, SIMULATED, AgentType
 from actors.worlds.attached import AttachedWorld
 from actors.worlds.embedded import EmbeddedWorld
 from transports.address import Kind, parse_address
@@ -46,11 +47,10 @@ if TYPE_CHECKING:
     from actors.scenario.stage.world import World
     from transports.telling import Told
 
-__all__ = ["WORLDS", "connect_system", "open_system", "open_world"]
+__all__ = ["connect_system", "open_system", "open_world"]
 
 _log = logging.getLogger("katrio")
 
-WORLDS = ("embedded", "simulated")
 # what a guest's processes get of our environment; a container gets none of it
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME", "XDG_RUNTIME_DIR")
 
@@ -314,9 +314,9 @@ async def open_world(
 
     Raises: as `open_system`; InvalidArgument for a world that is not there, or can't be opened here.
     """
-    if world not in WORLDS:
-        raise InvalidArgument(f"world {world!r}: expected one of {', '.join(WORLDS)}", field="world")
-    if world == "simulated":
+    if world not in OWN_WORLDS:
+        raise InvalidArgument(f"world {world!r}: expected one of {', '.join(OWN_WORLDS)}", field="world")
+    if world == SIMULATED:
         from actors.simulation.run import current_simulation
         from actors.worlds.simulated import open_simulated
 

@@ -7,7 +7,7 @@ Deterministic under a deterministic scheduler, and correct under a clock that ju
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -21,6 +21,7 @@ from transports.errors import (
     TransportError,
     Unreachable,
 )
+from transports.parking import ParkingSpot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,32 +40,25 @@ class _Pump:
 
     def __init__(self) -> None:
         self._ready: deque[_Endpoint] = deque()
-        self._task: trio.lowlevel.Task | None = None
+        self._idle: ParkingSpot[None] = ParkingSpot()
 
     def wake(self, endpoint: _Endpoint) -> None:
         if not endpoint.scheduled:
             endpoint.scheduled = True
             self._ready.append(endpoint)
-            if self._task is not None:
-                trio.lowlevel.reschedule(self._task)
-                self._task = None
+            self._idle.unpark()
 
     async def run(self, only: _Endpoint | None = None) -> None:
         """Run until cancelled, or until `only` has ended."""
         while only is None or not only.ended:
             if not self._ready:
-                self._task = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._abort)
+                await self._idle.park()
             else:
                 await trio.lowlevel.checkpoint()
             for _ in range(len(self._ready)):
                 endpoint = self._ready.popleft()
                 endpoint.scheduled = False
                 endpoint.deliver()
-
-    def _abort(self, _raise: Any) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class _Endpoint:

@@ -6,7 +6,6 @@ An unknown name raises; virtcontainers fell back to noop there, with which every
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -21,7 +20,7 @@ from actors.agents.noop import connect_noop
 from actors.agents.settings import decode_settings, keys_of, plain_key
 from actors.errors import InvalidArgument
 from actors.node.protocols import GuestProtocol
-from actors.suggest import nearest
+from actors.words import AgentType
 from transports.recognise import Peer
 
 if TYPE_CHECKING:
@@ -32,29 +31,9 @@ if TYPE_CHECKING:
     from actors.limits import Limits
     from transports.address import Address
 
-__all__ = ["AgentConfig", "AgentType", "ChosenAgent", "at_address", "choose_agent"]
+__all__ = ["AgentConfig", "ChosenAgent", "at_address", "choose_agent"]
 
 S = TypeVar("S", bound=Struct)
-
-
-class AgentType(StrEnum):
-    """The agent names, case-sensitive, not trimmed."""
-
-    NOOP = "noop"
-    HYPERSTART = "hyperstart"
-    KATA = "kata"
-
-    @classmethod
-    def parse(cls, word: str) -> AgentType:
-        """Raises: InvalidArgument."""
-        try:
-            return cls(word)
-        except ValueError:
-            known, like = ", ".join(cls), nearest(str(word).strip().lower(), list(cls))
-            hint = f"; did you mean {like}?" if like else ""
-            raise InvalidArgument(
-                f"unknown agent type {word!r}: expected one of {known}{hint}", field="agent"
-            ) from None
 
 
 class ChosenAgent(NamedTuple):

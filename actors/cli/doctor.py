@@ -29,12 +29,13 @@ from actors.limits import DEFAULT_LIMITS
 from actors.node import rundir
 from actors.node.busybox import INSTALL
 from actors.node.cgroups import CgroupKind, read_layout
-from actors.node.facts import ENGINES, RUNTIMES, choose_engine, missing_for, read_facts
+from actors.node.facts import choose_engine, missing_for, read_facts
 from actors.node.places import OWN_ADVICE, why_not_ours
 from actors.node.roots import default_roots, left_roots
 from actors.nurseries import plain_error
 from actors.reporting.texts import json_text
 from actors.wire.spec import ContainerSpec, ProcessSpec
+from actors.words import ENGINES, RUNTIMES
 
 if TYPE_CHECKING:
     from actors.node.facts import Facts
@@ -147,7 +148,7 @@ def _control_groups(facts: Facts) -> Check:
 
 def _runtime(facts: Facts, name: str, run_root: Path) -> Check:
     missing = missing_for(facts, name)
-    tool = {"runc": facts.runc, "crun": facts.crun}[name]
+    tool = facts.tool(name)
     if missing or tool is None:
         return Check(
             name, Verdict.MISSING, missing.partition(" (")[0], f"apt-get install {name}" if tool is None else ""

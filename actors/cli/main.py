@@ -20,12 +20,11 @@ from actors.cli.options import (
     AGENTS,
     DEFAULT_CASES,
     DIALECTS,
-    ENGINES,
+    ENGINE_CHOICES,
     LACKING,
     MAX_JOBS,
     MAX_REPEAT,
     TESTED_AGENTS,
-    WORLDS,
     ConformanceOptions,
     FileOptions,
     GuestOptions,
@@ -35,6 +34,7 @@ from actors.cli.options import (
 )
 from actors.cli.say import complain, note, say
 from actors.limits import MOST_SLOW
+from actors.words import WORLDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -113,7 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     record.add_argument("out", metavar="OUT.yaml", help="the scenario file to write")
     record.add_argument("program", metavar="PROGRAM.py", help="a file with an async def scenario(world)")
     record.add_argument(
-        "--engine", choices=ENGINES, default="auto", help="what runs the containers (default: %(default)s)"
+        "--engine", choices=ENGINE_CHOICES, default="auto", help="what runs the containers (default: %(default)s)"
     )
     record.add_argument("--force", action="store_true", help="write over OUT.yaml when it is there")
     _add_conformance(commands)
@@ -151,7 +151,9 @@ def _add_run(commands: _Commands) -> None:
     run.add_argument("--agent", choices=AGENTS, default="kata", help="the agent to use (default: %(default)s)")
     _add_dialect(run)
     run.add_argument("--agent-config", metavar="FILE", help="the agent's configuration: .toml, .yaml or .json")
-    run.add_argument("--engine", choices=ENGINES, default="auto", help="of the embedded world (default: %(default)s)")
+    run.add_argument(
+        "--engine", choices=ENGINE_CHOICES, default="auto", help="of the embedded world (default: %(default)s)"
+    )
     run.add_argument(
         "--seed",
         type=number(int, what="a whole number"),
@@ -212,7 +214,9 @@ def _add_conformance(commands: _Commands) -> None:
         help="where the agent listens, as unix:///run/x/agent.sock; hvsock, vsock, serial, ...",
     )
     _add_spoken(suite)
-    suite.add_argument("--engine", choices=ENGINES, default="auto", help="of a guest of our own (default: %(default)s)")
+    suite.add_argument(
+        "--engine", choices=ENGINE_CHOICES, default="auto", help="of a guest of our own (default: %(default)s)"
+    )
     suite.add_argument(
         "--rootfs", metavar="PATH", help="a root with /bin/sh in the agent's sight (default: the one katrio makes here)"
     )
@@ -264,7 +268,9 @@ def _add_guest(commands: _Commands) -> None:
         help="where to listen, as unix:///run/x/agent.sock; hvsock, vsock, ...",
     )
     _add_spoken(guest)
-    guest.add_argument("--engine", choices=ENGINES, default="auto", help="what runs containers (default: %(default)s)")
+    guest.add_argument(
+        "--engine", choices=ENGINE_CHOICES, default="auto", help="what runs containers (default: %(default)s)"
+    )
     _add_run_dir(guest)
     guest.add_argument("--json", action="store_true", help="say ready as one JSON object")
 

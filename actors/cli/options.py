@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from actors.schemas.dialect import Dialect
+from actors.words import AUTO, ENGINES, AgentType, Dialect
 from transports.address import parse_agent_address, parse_dialled_address, streams_address
 from transports.errors import AddressError
 
@@ -25,12 +25,11 @@ __all__ = [
     "AGENTS",
     "DEFAULT_CASES",
     "DIALECTS",
-    "ENGINES",
+    "ENGINE_CHOICES",
     "LACKING",
     "MAX_JOBS",
     "MAX_REPEAT",
     "TESTED_AGENTS",
-    "WORLDS",
     "ConformanceOptions",
     "FileOptions",
     "GuestOptions",
@@ -39,15 +38,13 @@ __all__ = [
     "number",
 ]
 
-# the words of `actors.api`, `actors.agents.choice` and `actors.node.facts`, which take too long to import
-WORLDS = ("embedded", "simulated", "attached")
-AGENTS = ("kata", "hyperstart", "noop")
-# those that speak a protocol, and kata's two
-TESTED_AGENTS = ("kata", "hyperstart")
-DIALECTS = tuple(dialect.value for dialect in Dialect)
+# the default first; all but noop speak a protocol
+AGENTS = tuple(str(agent) for agent in reversed(AgentType))
+TESTED_AGENTS = tuple(agent for agent in AGENTS if agent != AgentType.NOOP)
+DIALECTS = tuple(map(str, Dialect))
 # what a guest under test may be said to lack
 LACKING = ("cgroups", "isolation", "tty")
-ENGINES = ("auto", "runc", "crun", "processes")
+ENGINE_CHOICES = (AUTO, *ENGINES)
 # worlds open at once: each has guests, threads and descriptors of its own
 MAX_JOBS = 64
 # cases at once: most wait for their agent

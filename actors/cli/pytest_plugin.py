@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors.cli.options import AGENTS, DIALECTS, ENGINES
+from actors.cli.options import AGENTS, DIALECTS, ENGINE_CHOICES
+from actors.words import OWN_WORLDS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -25,19 +26,19 @@ if TYPE_CHECKING:
 __all__ = ["Katrio"]
 
 SUFFIX = ".katrio.yaml"
-# an attached one would be another program's, which a test can't wish for
-WORLDS = ("embedded", "simulated")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """See `pytest --help`."""
     group = parser.getgroup("katrio", "katrio scenarios")
-    group.addoption("--katrio-world", choices=WORLDS, default="embedded", help="where they run (default: embedded)")
+    group.addoption("--katrio-world", choices=OWN_WORLDS, default="embedded", help="where they run (default: embedded)")
     group.addoption("--katrio-seed", type=int, default=0, metavar="N", help="of the simulated world (default: 0)")
     group.addoption("--katrio-agent", choices=AGENTS, default="kata", help="the agent that they use (default: kata)")
     group.addoption("--katrio-dialect", choices=DIALECTS, help="of the kata agent (default: ttrpc)")
     group.addoption("--katrio-agent-config", metavar="FILE", help="the agent's configuration: .toml, .yaml or .json")
-    group.addoption("--katrio-engine", choices=ENGINES, default="auto", help="of the embedded world (default: auto)")
+    group.addoption(
+        "--katrio-engine", choices=ENGINE_CHOICES, default="auto", help="of the embedded world (default: auto)"
+    )
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

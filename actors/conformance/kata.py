@@ -33,10 +33,10 @@ from actors.errors import (
     Unsupported,
 )
 from actors.nurseries import open_collapsing_nursery
-from actors.schemas.dialect import Dialect
 from actors.schemas.oci import Mount
 from actors.schemas.rpcs import RPCS
 from actors.wire.spec import ContainerSpec, MountSpec, ProcessSpec, ResourceSpec, TerminalSize
+from actors.words import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping

@@ -22,7 +22,7 @@ from actors.errors import (
     OutcomeUnknown,
     ResourceExhausted,
 )
-from actors.wire.ids import check_id
+from actors.ids import check_id
 from actors.wire.verbs import Nothing, Signalled, Written
 
 if TYPE_CHECKING:

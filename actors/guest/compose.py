@@ -16,7 +16,7 @@ from actors.guest.model import GuestModel
 from actors.guest.services.hyperstart import HyperstartService
 from actors.guest.services.kata import KataService
 from actors.node.protocols import Channel, GuestProtocol
-from actors.schemas.dialect import Dialect
+from actors.words import Dialect
 from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:

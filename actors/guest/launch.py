@@ -28,9 +28,9 @@ from actors.guest import syscalls
 from actors.limits import guest_limits
 from actors.node import rundir
 from actors.node.cgroups import hold_group, read_layout, thaw_tree
-from actors.node.facts import ENGINES
 from actors.node.marks import kill_descendants
 from actors.node.protocols import GuestProtocol
+from actors.words import ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

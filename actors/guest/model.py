@@ -6,12 +6,12 @@ uses the same model. No I/O, no clock, no Trio.
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.errors import AlreadyExists, InvalidArgument, InvalidTransition, NotFound, ResourceExhausted
+from actors.errors import AlreadyExists, InvalidTransition, NotFound, ResourceExhausted
+from actors.ids import check_id
 from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
 from actors.lifecycle.process import PROCESS, ProcessEvent, ProcessState
 from actors.limits import DEFAULT_LIMITS, Limits
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from actors.wire.spec import ExitStatus
 
 __all__ = ["ContainerEntry", "GuestModel", "ProcessEntry"]
-
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+\Z")
 
 
 @dataclass(slots=True)
@@ -60,18 +58,8 @@ class GuestModel:
         self.containers: dict[str, ContainerEntry] = {}
 
     def check_id(self, value: str, what: str) -> None:
-        """Reject ids that could alias a path or another id.
-
-        Raises:
-            InvalidArgument: not 2 to the limit of ASCII letters, digits, dot, underscore, dash, starting with an alphanumeric.
-        """
-        most = max(self._limits.id_length, self._limits.foreign_id_length)
-        if len(value) > most or not _ID.match(value) or not value.isascii():
-            shown = value if len(value) <= 80 else value[:80] + "..."
-            raise InvalidArgument(
-                f"{what} {shown!r}: need 2 to {most} of A-Z a-z 0-9 . _ -, the first a letter or digit",
-                field=what.replace(" ", "_"),
-            )
+        """Reject ids that could alias a path or another id. Raises: InvalidArgument."""
+        check_id(value, what, max(self._limits.id_length, self._limits.foreign_id_length))
 
     # sandbox
 

@@ -99,10 +99,10 @@ class Client:
         self.limits = limits
         self._deadlines = Deadlines()
         self._link: Link | None = None
-        # who waits for a link or for a place among the asks in flight, first come first served
-        self._turn = trio.lowlevel.ParkingLot()
-        # the first of them has been told to go on and has not run yet: nobody may take its place
-        self._called = False
+        # who waits for a link or for a place among the asks in flight stands in line, first come first served, and the first of
+        # them has the lock: until it has taken its place nobody else may
+        self._line = trio.Lock()
+        self._first = trio.lowlevel.ParkingLot()
         self._pending: dict[int, PendingAsk] = {}
         self._repeatable: dict[int, None] = {}
         self._counter = 0
@@ -169,17 +169,13 @@ class Client:
             raise _not_repeatable(repeat)
         deadline = self._deadline(timeout)
         link = self._link
-        if link is None or self._turn or self._called or len(self._pending) >= self._permits:
-            link = await self._wait_for_turn(deadline)
+        if link is None or self._line.locked() or len(self._pending) >= self._permits:
+            link = await self._wait_in_line(deadline)
         counter = self._next_counter() if repeat is None else self._take_repeatable(repeat)
         pending = PendingAsk(counter, verb)
         try:
             ask = Ask(counter, to, verb, encode_args(args), _left(deadline), self._lowest_wanted(), 0, trace)
-            message = self._encoded(ask)
-            self._pending[counter] = pending
-            if self._turn:
-                self._call_next()
-            await self._send(link, pending, message, deadline)
+            await self._send(link, pending, ask, deadline)
             answer = await pending.wait()
         except OutcomeUnknown:
             self._give_up(link, pending)
@@ -193,8 +189,8 @@ class Client:
                 self._keep_repeatable(repeat)
             raise
         finally:
-            if self._turn:
-                self._call_next()
+            if self._first:
+                self._call_first()
         return self._decoded(answer, result)
 
     @asynccontextmanager
@@ -245,23 +241,19 @@ class Client:
         deadline = self._deadline(timeout)
         window = window_bytes or self.limits.stream_window_bytes
         link = self._link
-        if link is None or self._turn or self._called or len(self._pending) >= self._permits:
-            link = await self._wait_for_turn(deadline)
+        if link is None or self._line.locked() or len(self._pending) >= self._permits:
+            link = await self._wait_in_line(deadline)
         stream = kind(self._next_counter(), verb, window=window, post=link.outbox.post)
         try:
             ask = Ask(
                 stream.counter, to, verb, encode_args(args), _left(deadline), self._lowest_wanted(), window, trace
             )
-            message = self._encoded(ask)
-            self._pending[stream.counter] = stream
-            if self._turn:
-                self._call_next()
-            await self._send(link, stream, message, deadline)
+            await self._send(link, stream, ask, deadline)
             yield stream
         finally:
             self._give_up(link, stream)
-            if self._turn:
-                self._call_next()
+            if self._first:
+                self._call_first()
 
     def _deadline(self, timeout: float | Unset | None) -> float:
         if isinstance(timeout, Unset):
@@ -280,7 +272,6 @@ class Client:
     def _take_repeatable(self, counter: int) -> int:
         if counter not in self._repeatable:
             # another task asked again with it while this one waited for its turn
-            self._call_next()
             raise _not_repeatable(counter)
         del self._repeatable[counter]
         return counter
@@ -302,7 +293,9 @@ class Client:
             )
         return message
 
-    async def _send(self, link: Link, pending: PendingAsk, message: bytes, deadline: float) -> None:
+    async def _send(self, link: Link, pending: PendingAsk, ask: Ask, deadline: float) -> None:
+        message = self._encoded(ask)
+        self._pending[ask.counter] = pending
         try:
             link.endpoint.send_nowait(message)
         except EndpointBusy:
@@ -338,22 +331,22 @@ class Client:
                 raise AgentProtocolError(f"an answer from {self._address} can't be read: {error}") from error
         raise error_from_code(answer.code, answer.message, decode_details(answer.details))
 
-    async def _wait_for_turn(self, deadline: float) -> Link:
+    async def _wait_in_line(self, deadline: float) -> Link:
+        """Our turn: the place is ours to take before anything is awaited."""
         with trio.move_on_at(deadline):
-            while not self._closing.is_set():
-                await self._turn.park()
-                self._called = False
-                if self._link is not None and len(self._pending) < self._permits:
-                    return self._link
+            async with self._line:
+                while not self._closing.is_set():
+                    if self._link is not None and len(self._pending) < self._permits:
+                        return self._link
+                    await self._first.park()
         if self._link is not None:
             raise Busy(f"{self._permits} asks of this client were in flight all the time; nothing was sent")
         raise self._unreachable(f"no link to {self._address} within the timeout; nothing was sent")
 
-    def _call_next(self) -> None:
-        """Let the first that waits go on, when there is a link and a place; it calls the next."""
-        if not self._called and self._turn and self._link is not None and len(self._pending) < self._permits:
-            self._called = True
-            self._turn.unpark()
+    def _call_first(self) -> None:
+        """There may be a link and a place for the first in line."""
+        if self._link is not None and len(self._pending) < self._permits:
+            self._first.unpark()
 
     async def _dial(self, nursery: trio.Nursery) -> Link:
         def count_late() -> None:
@@ -384,7 +377,7 @@ class Client:
             raise Unreachable(f"{self._address}: {link.reason or 'no answer to hello'}")
         self._permits = link.welcome.asks_in_flight
         self._link = link
-        self._call_next()
+        self._call_first()
         return link
 
     async def _dial_again(self, nursery: trio.Nursery, old: Link) -> Link:
@@ -398,7 +391,7 @@ class Client:
                 return await self._dial(nursery)
             except (Unreachable, KatrioError):
                 delay = min(2 * delay, most)
-        self._turn.unpark_all()
+        self._first.unpark()
         return old
 
 

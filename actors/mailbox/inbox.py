@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import outcome
 import trio
+
+from transports.parking import ParkingSpot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +35,7 @@ class Inbox:
         self._capacity = capacity
         self._deadlines = deadlines
         self._queue: deque[Request] = deque()
-        self._task: trio.lowlevel.Task | None = None
+        self._receiver: ParkingSpot[Request] = ParkingSpot()
         self._burst = 0
         self._closed = False
 
@@ -56,7 +58,7 @@ class Inbox:
             trio.ClosedResourceError: the name was unregistered.
             trio.BusyResourceError: another task receives.
         """
-        if self._task is not None:
+        if self._receiver:
             raise trio.BusyResourceError(f"another task receives the requests of {self._name!r}")
         if self._queue:
             self._burst += 1
@@ -72,21 +74,14 @@ class Inbox:
         if self._closed:
             raise trio.ClosedResourceError(f"{self._name!r} is no longer registered")
         self._burst = 0
-        self._task = trio.lowlevel.current_task()
-        got: Request = await trio.lowlevel.wait_task_rescheduled(self._abort)
-        return got
-
-    def _abort(self, _raise: Any) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
+        return await self._receiver.park()
 
     # for the server
 
     def put(self, request: Request) -> None:
         """Hand it to the waiting actor, or have it wait."""
-        if self._task is not None:
-            task, self._task = self._task, None
-            trio.lowlevel.reschedule(task, outcome.Value(request))
+        if self._receiver:
+            self._receiver.unpark(outcome.Value(request))
             return
         request.enter(self)
         self._queue.append(request)
@@ -102,11 +97,7 @@ class Inbox:
     def close(self) -> Iterator[Request]:
         """No more requests; what still waits."""
         self._closed = True
-        if self._task is not None:
-            task, self._task = self._task, None
-            trio.lowlevel.reschedule(
-                task, outcome.Error(trio.ClosedResourceError(f"{self._name!r} is no longer registered"))
-            )
+        self._receiver.unpark(outcome.Error(trio.ClosedResourceError(f"{self._name!r} is no longer registered")))
         while self._queue:
             request = self._queue.popleft()
             request.leave()

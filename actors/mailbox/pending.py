@@ -12,6 +12,7 @@ import outcome
 import trio
 
 from actors.errors import OutcomeUnknown
+from transports.parking import ParkingSpot
 
 if TYPE_CHECKING:
     from actors.errors import KatrioError
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["PendingAsk"]
 
 
-class PendingAsk:
+class PendingAsk(ParkingSpot[Any]):
     """One ask in flight; the first of `settle`, `lose` and `abandon` has an effect."""
 
-    __slots__ = ("_abandoned", "_outcome", "_task", "counter", "verb")
+    __slots__ = ("_abandoned", "_outcome", "counter", "verb")
 
     def __init__(self, counter: int, verb: str) -> None:
+        super().__init__()
         self.counter = counter
         self.verb = verb
         self._outcome: outcome.Outcome[Reply | Failure] | None = None
-        self._task: trio.lowlevel.Task | None = None
         self._abandoned = False
 
     @property
@@ -62,18 +63,10 @@ class PendingAsk:
         if self._outcome is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
             return self._outcome.unwrap()
-        self._task = trio.lowlevel.current_task()
-        answer: Reply | Failure = await trio.lowlevel.wait_task_rescheduled(self._abort)
+        answer: Reply | Failure = await self.park()
         return answer
 
     def _end(self, result: outcome.Outcome[Reply | Failure]) -> None:
-        if self._outcome is not None:
-            return
-        self._outcome = result
-        if self._task is not None:
-            task, self._task = self._task, None
-            trio.lowlevel.reschedule(task, result)
-
-    def _abort(self, _raise: Any) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
+        if self._outcome is None:
+            self._outcome = result
+            self.unpark(result)

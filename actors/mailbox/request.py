@@ -6,10 +6,9 @@ verb may run: the actor does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
-import trio
 
 from actors.errors import (
     Busy,
@@ -24,6 +23,7 @@ from actors.mailbox.eventqueue import EventQueue
 from actors.wire.codec import decode_value, encode, encode_raw
 from actors.wire.envelope import CHUNK_COST, Chunk, Failure, Reply
 from transports.errors import TransportError
+from transports.parking import ParkingSpot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,8 +69,8 @@ class Request:
     """
 
     __slots__ = (
-        "_args", "_callbacks", "_cancelled", "_counter", "_credit", "_credit_task", "_events", "_held", "_inbox", "_sender",
-        "_settled", "_window", "deadline", "to", "trace", "verb",
+        "_args", "_callbacks", "_cancelled", "_counter", "_credit", "_events", "_held", "_inbox", "_pusher",
+        "_sender", "_settled", "_window", "deadline", "to", "trace", "verb",
     )  # fmt: skip
 
     def __init__(
@@ -86,7 +86,8 @@ class Request:
         self._counter = counter
         self._window = window
         self._credit = window
-        self._credit_task: trio.lowlevel.Task | None = None
+        # who pushes waits there for credit
+        self._pusher: ParkingSpot[None] | None = ParkingSpot() if window else None
         self._callbacks: list[Callable[[], None]] | None = None
         self._cancelled = False
         self._settled = False
@@ -222,21 +223,12 @@ class Request:
             session.post(encode(events.take(self._counter)))
 
     async def _take_credit(self, amount: int) -> None:
+        assert self._pusher is not None, "only a stream's actor pushes"
         while self._credit < amount:
             self._check_wanted()
-            self._credit_task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._abort_credit_wait)
+            await self._pusher.park()
         self._check_wanted()
         self._credit -= amount
-
-    def _abort_credit_wait(self, _raise: Any) -> trio.lowlevel.Abort:
-        self._credit_task = None
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def _wake_pusher(self) -> None:
-        if self._credit_task is not None:
-            trio.lowlevel.reschedule(self._credit_task)
-            self._credit_task = None
 
     def _check_wanted(self) -> None:
         if self._cancelled or self._settled:
@@ -270,7 +262,8 @@ class Request:
             # the chunks before it are not kept, so repeating its end would pass a hole off as a whole
             kept = encode_failure(self._counter, OutcomeUnknown("the stream was sent once already; ask anew"))
         sender.settle(self._counter, kept)
-        self._wake_pusher()
+        if self._pusher is not None:
+            self._pusher.unpark()
         if self._cancelled or sender.session is None:
             sender.counters.unwanted_answers += 1
         else:
@@ -311,7 +304,8 @@ class Request:
         callbacks, self._callbacks = self._callbacks, None
         for callback in callbacks or ():
             callback()
-        self._wake_pusher()
+        if self._pusher is not None:
+            self._pusher.unpark()
 
     def _forget_events(self) -> None:
         if self._events is not None:
@@ -325,6 +319,7 @@ class Request:
     def grant(self, amount: int) -> bool:
         """The reader took `amount` bytes; False when it claims more than it was sent."""
         self._credit += amount
-        self._wake_pusher()
+        if self._pusher is not None:
+            self._pusher.unpark()
         self._send_events()
         return self._credit <= self._window

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Server"]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("katrio")
 
 
 class Server:

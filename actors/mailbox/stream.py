@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 import msgspec
 import trio
@@ -77,7 +77,7 @@ class PartStream(PendingAsk, Generic[Part]):
         if self._parts or self._outcome is not None:
             await trio.lowlevel.checkpoint()
         else:
-            await self._wait_for_more()
+            await self.park()
         if not self._parts:
             self._finish()
             raise StopAsyncIteration
@@ -96,7 +96,7 @@ class PartStream(PendingAsk, Generic[Part]):
             return False
         self._allowance -= taken[0]
         self._parts.append(taken)
-        self._wake()
+        self.unpark()
         return self._allowance >= 0
 
     @abstractmethod
@@ -114,22 +114,7 @@ class PartStream(PendingAsk, Generic[Part]):
     def _end(self, result: outcome.Outcome[Reply | Failure]) -> None:
         if self._outcome is None:
             self._outcome = result
-            self._wake()
-
-    async def _wait_for_more(self) -> None:
-        if self._task is not None:
-            raise trio.BusyResourceError("another task reads this stream")
-        self._task = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort)
-
-    def _wake(self) -> None:
-        if self._task is not None:
-            task, self._task = self._task, None
-            trio.lowlevel.reschedule(task)
-
-    def _abort(self, _raise: Any) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED
+            self.unpark()
 
 
 class AskStream(PartStream[StreamPart]):

@@ -14,13 +14,9 @@ from pathlib import Path
 from actors.errors import InvalidArgument, Unsupported
 from actors.node.busybox import end_of_child, find_static_busybox
 from actors.node.cgroups import CgroupKind, read_layout
+from actors.words import AUTO, ENGINES, RUNTIMES
 
-__all__ = ["AUTO", "ENGINES", "RUNTIMES", "Facts", "Tool", "choose_engine", "find_runtime", "missing_for", "read_facts"]
-
-AUTO = "auto"
-# OCI runtimes in order of preference, then the engine that needs none
-RUNTIMES = ("runc", "crun")
-ENGINES = (*RUNTIMES, "processes")
+__all__ = ["Facts", "Tool", "choose_engine", "find_runtime", "missing_for", "read_facts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +39,11 @@ class Facts:
     busybox: str | None
     user_namespaces: bool
     overlayfs: bool
+
+    def tool(self, runtime: str) -> Tool | None:
+        """One of `RUNTIMES`."""
+        found: Tool | None = getattr(self, runtime)
+        return found
 
 
 def find_runtime(name: str) -> str | None:
@@ -102,7 +103,7 @@ def read_facts() -> Facts:
 
 def missing_for(facts: Facts, runtime: str) -> str:
     """Why this OCI runtime can't be used here, and what to install; empty if nothing is known to be missing."""
-    if getattr(facts, runtime) is None:
+    if facts.tool(runtime) is None:
         return f"no {runtime} here (apt-get install {runtime})"
     if not facts.root:
         return "not root, and containers with control groups need root"
@@ -133,5 +134,5 @@ def choose_engine(facts: Facts, wanted: str = AUTO) -> tuple[str, str]:
 
 
 def _version(facts: Facts, runtime: str) -> str:
-    tool: Tool | None = getattr(facts, runtime)
+    tool = facts.tool(runtime)
     return runtime if tool is None else tool.version

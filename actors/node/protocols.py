@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from actors.words import AgentType, Dialect
+
 __all__ = ["Channel", "GuestProtocol"]
 
 
 class GuestProtocol(StrEnum):
     """By the name on the launcher's command line."""
 
-    TTRPC = "ttrpc"
-    GRPC = "grpc"
-    HYPERSTART = "hyperstart"
+    TTRPC = Dialect.TTRPC.value
+    GRPC = Dialect.GRPC.value
+    HYPERSTART = AgentType.HYPERSTART.value
 
 
 class Channel(StrEnum):

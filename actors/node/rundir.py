@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import select
 import stat
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from actors.errors import AlreadyExists, InvalidArgument, PermissionDenied, ResourceExhausted
+from actors.ids import is_plain
 from actors.node.cgroups import (
     CgroupLayout,
     group_is_held,
@@ -61,7 +61,8 @@ __all__ = [
 
 # sun_path is 108 bytes with its final NUL
 SOCKET_PATH_BYTES = 107
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}\Z")
+# an id, and what makes it unlike that of an earlier one
+_NAME_LENGTH = 80
 # a guest may outlive its dead launcher by up to 2 s
 _DYING_ROUNDS, _DYING_PAUSE = 200, 0.01
 _ELSEWHERE = "name another with --run-dir (run_dir= in a program), or set TMPDIR"
@@ -106,7 +107,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_absolute() or not _NAME.fullmatch(path.name):
+        if not path.is_absolute() or not is_plain(path.name, _NAME_LENGTH):
             raise InvalidArgument(
                 f"run directory {str(path)!r}: need an absolute path whose last part is a plain name", field="run_dir"
             )
@@ -279,7 +280,9 @@ def _is_lonely(log: Path) -> bool:
 def _logs(run_root: Path, names: Iterable[str]) -> list[Path]:
     """Logs of guests without a directory."""
     stems = (name.removesuffix(_LOG) for name in names if name.endswith(_LOG) and name != _ROOT_LOCK)
-    return [run_root / f"{stem}{_LOG}" for stem in stems if _NAME.fullmatch(stem) and not (run_root / stem).exists()]
+    return [
+        run_root / f"{stem}{_LOG}" for stem in stems if is_plain(stem, _NAME_LENGTH) and not (run_root / stem).exists()
+    ]
 
 
 def _orphans(layout: CgroupLayout) -> list[str]:
@@ -360,7 +363,7 @@ def abandoned(run_root: Path, layout: CgroupLayout | None = None) -> list[str]:
     found = [log.name for log in _logs(run_root, names) if _is_lonely(log)]
     for name in names:
         path = run_root / name
-        if not _NAME.fullmatch(name) or not path.is_dir():
+        if not is_plain(name, _NAME_LENGTH) or not path.is_dir():
             continue
         try:
             held = lock_file(path / _LOCK, wait=False) if (path / _LOCK).exists() else None
@@ -386,7 +389,7 @@ def sweep(run_root: Path, layout: CgroupLayout | None = None) -> list[Swept]:
     except FileNotFoundError:
         names = []
     layout = layout or read_layout()
-    directories = [run_root / name for name in names if _NAME.fullmatch(name) and (run_root / name).is_dir()]
+    directories = [run_root / name for name in names if is_plain(name, _NAME_LENGTH) and (run_root / name).is_dir()]
     found = [sweep_directory(directory, layout) for directory in directories]
     found += [_sweep_log(log) for log in _logs(run_root, names)]
     # nothing is killed by name alone: frozen members with a pending SIGKILL die when thawed, and survivors are reported

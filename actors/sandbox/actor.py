@@ -36,12 +36,12 @@ from actors.errors import (
     ResourceExhausted,
 )
 from actors.events import Events
+from actors.ids import check_id
 from actors.lifecycle.container import ContainerState
 from actors.lifecycle.sandbox import SANDBOX, SandboxEvent, SandboxState
 from actors.sandbox.health import watch_health
 from actors.sandbox.oom import watch_oom
 from actors.wire.events import ActorEvent
-from actors.wire.ids import check_id
 from actors.wire.sandbox_verbs import SANDBOX_VERBS
 from actors.wire.verbs import Concurrency, Created, Info, Nothing, Stop
 

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas.descriptors import message_class
-from actors.schemas.dialect import Dialect
+from actors.words import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.internal import api_implementation
 
-from actors.schemas.dialect import Dialect
+from actors.words import Dialect
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -14,8 +14,8 @@ from actors.errors import InvalidArgument
 from actors.schemas import agent, network, resources
 from actors.schemas.convert import NoSuchField, SchemaError, decode, encode
 from actors.schemas.descriptors import method_types
-from actors.schemas.dialect import Dialect
 from actors.schemas.request import response_type
+from actors.words import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from transports.base import NowaitStream
+from transports.parking import ParkingSpot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ class _Way:
         # arrival time of the end of the stream
         self._end = inf
         self._reader_gone = False
-        self._reader: trio.lowlevel.Task | None = None
+        self._reader: ParkingSpot[None] = ParkingSpot()
         self._room = trio.lowlevel.ParkingLot()
 
     @property
@@ -68,7 +69,7 @@ class _Way:
         if taken > 0:
             self._size += taken
             self._enqueue(bytes(data[:taken]))
-            self._wake()
+            self._reader.unpark()
         return max(taken, 0)
 
     def _enqueue(self, data: bytes) -> None:
@@ -89,7 +90,7 @@ class _Way:
         """End the stream; wakes waiting senders."""
         if self._end == inf:
             self._end = self._arrival(self._rng.random())
-            self._wake()
+            self._reader.unpark()
             self._room.unpark_all()
 
     def abandon(self) -> None:
@@ -97,7 +98,7 @@ class _Way:
         self._reader_gone = True
         self._pieces.clear()
         self._size = 0
-        self._wake()
+        self._reader.unpark()
         self._room.unpark_all()
 
     async def take(self, limit: int) -> bytes:
@@ -114,11 +115,11 @@ class _Way:
                 return data
             waited = True
             if arrival == inf:
-                await self._changed()
+                await self._reader.park()
             else:
                 # no other piece can arrive earlier, but the link may break meanwhile
                 with trio.move_on_at(arrival):
-                    await self._changed()
+                    await self._reader.park()
         raise trio.ClosedResourceError("this stream was closed here")
 
     def _arrived(self, now: float, limit: int) -> bytes:
@@ -140,21 +141,6 @@ class _Way:
         self._room.unpark_all()
         self._note(self._name, data)
         return data
-
-    async def _changed(self) -> None:
-        """Wait until there may be something to take."""
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._reader = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._reader = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(abort)
-
-    def _wake(self) -> None:
-        if self._reader is not None:
-            trio.lowlevel.reschedule(self._reader)
-            self._reader = None
 
     def _arrival(self, drawn: float) -> float:
         """The arrival time of a piece sent now; never before that of an earlier one."""

@@ -15,9 +15,9 @@ from actors.actor import Actor
 from actors.cancellable import CancellableTask
 from actors.errors import AlreadyExists, KatrioError
 from actors.events import Events
+from actors.ids import check_id
 from actors.lifecycle.sandbox import SandboxState
 from actors.sandbox import SandboxActor
-from actors.wire.ids import check_id
 from actors.wire.verbs import SYSTEM_VERBS, Created, Info, Nothing, Stop
 
 if TYPE_CHECKING:

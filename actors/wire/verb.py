@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from actors.words import ENGINES, SIMULATED, AgentType
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from enum import StrEnum
@@ -24,12 +26,12 @@ __all__ = ["COLUMNS", "EVERYWHERE", "KATA", "NOOP", "Concurrency", "StepWords", 
 A = TypeVar("A", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
 
-# agents, with the engine of the guest where it matters
-_ENGINES = ("runc", "crun", "processes", "simulated")
-NOOP = frozenset({"noop"})
-KATA = NOOP | {f"kata/{engine}" for engine in _ENGINES}
-EVERYWHERE = KATA | {f"hyperstart/{engine}" for engine in _ENGINES}
-COLUMNS = ("noop", *(f"{agent}/{engine}" for agent in ("hyperstart", "kata") for engine in _ENGINES))
+# the agents and, where it matters, the engine of the guest behind one
+_ENGINES = (*ENGINES, SIMULATED)
+NOOP = frozenset({str(AgentType.NOOP)})
+KATA = NOOP | {f"{AgentType.KATA}/{engine}" for engine in _ENGINES}
+EVERYWHERE = KATA | {f"{AgentType.HYPERSTART}/{engine}" for engine in _ENGINES}
+COLUMNS = (*NOOP, *(f"{agent}/{engine}" for agent in AgentType if agent not in NOOP for engine in _ENGINES))
 
 
 class Concurrency(Enum):

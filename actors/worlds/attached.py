@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.agents.choice import AgentType
 from actors.errors import Unsupported
 from actors.scenario.language.needs import Fault, Need, Probe
+from actors.words import AgentType
 from actors.worlds.lacks import lacks_of_agent, lacks_of_type
 
 if TYPE_CHECKING:

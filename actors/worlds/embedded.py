@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.agents.choice import AgentType
 from actors.launchers.embedded import EmbeddedGuests
 from actors.node.probes import count_processes, freezer_state
 from actors.scenario.language.needs import Fault, Need, Probe
+from actors.words import AgentType
 from actors.worlds.lacks import lacks_of_engine, lacks_of_type
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from actors.agents.choice import AgentType
 from actors.agents.identity import AgentKind
 from actors.scenario.language.needs import Need
+from actors.words import AgentType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

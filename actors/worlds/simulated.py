@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.agents.choice import AgentConfig, AgentType, choose_agent
+from actors.agents.choice import AgentConfig, choose_agent
 from actors.errors import InvalidArgument, NotFound
 from actors.launchers.nothing import AnyImage, launch_nothing
 from actors.limits import SIMULATED_LIMITS, Limits
@@ -24,6 +24,7 @@ from actors.simulation.engine import SimulatedEngine
 from actors.simulation.guests import SimulatedGuests
 from actors.simulation.messages import TracedTransport
 from actors.system.compose import Parts, open_actors
+from actors.words import AgentType
 from actors.worlds.lacks import lacks_of_type
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from actors.agents.choice import AgentConfig, AgentType, choose_agent
+from actors.agents.choice import AgentConfig, choose_agent
 from actors.limits import SIMULATED_LIMITS
 from actors.scenario.run.runner import run_scenario
 from actors.scenario.stage.events import Outcome, RunEnded, StepEnded
@@ -21,6 +21,7 @@ from actors.scenario.stage.results import Result
 from actors.simulation.deadlock import Deadlock
 from actors.simulation.fence import EscapedSimulation
 from actors.simulation.run import simulate
+from actors.words import AgentType
 from actors.worlds.simulated import open_simulated
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.agents.choice import AgentType
 from actors.agents.hyperstart import HyperConfig
 from actors.agents.kata import KataAgentConfig
 from actors.agents.settings import keys_of
 from actors.agents.support import VerbTable, verb_table
 from actors.scenario.reading.load import load_file
+from actors.words import AgentType
 from actors.worlds.lacks import lacks_of_type
 
 ROOT = Path(__file__).resolve().parents[2]

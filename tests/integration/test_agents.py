@@ -13,7 +13,8 @@ import trio
 
 from actors.agents.support import verb_table
 from actors.api import open_embedded
-from actors.node.facts import RUNTIMES, missing_for, read_facts
+from actors.node.facts import missing_for, read_facts
+from actors.words import RUNTIMES
 from tests.support.agent_body import differences
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from actors.errors import AgentError, AgentUnreachable, KatrioError, OutcomeUnkn
 from actors.guest import syscalls
 from actors.guest.engines.process import RealProcess
 from actors.limits import DEFAULT_LIMITS
-from actors.node.facts import RUNTIMES, choose_engine, missing_for, read_facts
+from actors.node.facts import choose_engine, missing_for, read_facts
 from actors.node.marks import every_process
+from actors.words import RUNTIMES
 from tests.support.hostile_guest import HostileGuest
 from tests.support.misfortunes import ROWS, WATCH, Place, Row
 from tests.support.rooms import Room, in_a_room, read_until

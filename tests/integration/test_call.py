@@ -19,7 +19,7 @@ from actors.launchers.addresses import serve_at
 from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_collapsing_nursery
 from actors.schemas.agent import GuestDetailsRequest, StartContainerRequest
-from actors.schemas.dialect import Dialect
+from actors.words import Dialect
 from tests.support.command_line import KATRIO, katrio
 from tests.support.terminals import open_terminal
 from transports.address import parse_agent_address

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from actors.images.store import default_image_root
-from actors.node.facts import RUNTIMES, choose_engine, read_facts
+from actors.node.facts import choose_engine, read_facts
 from actors.node.roots import default_roots
+from actors.words import RUNTIMES
 from tests.support.command_line import katrio
 
 if TYPE_CHECKING:

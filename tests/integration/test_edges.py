@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.agents.choice import AgentType
 from actors.errors import AlreadyExists, InvalidArgument, InvalidTransition, NotFound
 from actors.wire.spec import ProcessSpec
+from actors.words import AgentType
 from tests.support.boxes import ENGINES, SLEEP, TICK, Room, a_room, code_of, in_state, refused, until
 
 if TYPE_CHECKING:

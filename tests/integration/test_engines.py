@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actors.node.facts import RUNTIMES, missing_for, read_facts
+from actors.node.facts import missing_for, read_facts
+from actors.words import RUNTIMES
 from tests.support.engine_cases import CASES, names
 from tests.support.rooms import in_a_room
 

@@ -12,9 +12,9 @@ import trio
 
 from actors.agents.kata.spec import oci_spec
 from actors.schemas import agent as api
-from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import decode_response, encode_request, rpcs_of
 from actors.wire.spec import ContainerSpec, ProcessSpec
+from actors.words import Dialect
 from tests.support.guest_command import served
 from transports.errors import EndpointBroken, RpcStatusError, Unreachable
 from transports.grpc.client import GrpcClient

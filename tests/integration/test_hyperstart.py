@@ -16,9 +16,10 @@ from actors.guest.model import GuestModel
 from actors.guest.platform import BarePlatform
 from actors.guest.services.hyperstart import HyperstartService
 from actors.limits import DEFAULT_LIMITS
-from actors.node.facts import RUNTIMES, missing_for, read_facts
+from actors.node.facts import missing_for, read_facts
 from actors.nurseries import open_collapsing_nursery
 from actors.wire.spec import ContainerSpec, ExitStatus, ProcessSpec, SandboxSpec, TerminalSize
+from actors.words import RUNTIMES
 from tests.support.rooms import in_a_room
 from transports.stream import serve_unix, unix_dialer
 

@@ -31,7 +31,7 @@ from actors.nurseries import open_collapsing_nursery
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas import resources
-from actors.schemas.dialect import Dialect
+from actors.words import Dialect
 from tests.support.habits_body import as_real_agents_do, settings_of_a_sandbox, words_through_a_mount
 from tests.support.rpc_body import SHARED, Stage, observe, promised
 from transports.address import parse_agent_address

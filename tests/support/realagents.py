@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import trio
 
 from actors.schemas import agent as api
-from actors.schemas.dialect import Dialect
 from actors.schemas.resources import VolumeStatsResponse
 from actors.schemas.rpcs import decode_request, encode_response, rpcs_of
+from actors.words import Dialect
 from tests.support.calls import memory_dialer
 from transports.errors import RpcStatusError, StatusCode
 from transports.grpc.server import GrpcServer

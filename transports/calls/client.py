@@ -39,6 +39,7 @@ class CallClient:
         self._stream = stream
         self._connection = connection
         self._protocol = protocol
+        # no spot for each: what a cancel of one forgets lies in three places, and calls are made by the ten thousand
         self._waiting: dict[int, trio.lowlevel.Task] = {}
         self._writer = CorkedWriter(stream, self._connection)
         # callers whose reply has arrived and that have not run yet: each may call again at once

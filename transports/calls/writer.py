@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from transports.base import NowaitStream
+from transports.parking import ParkingSpot
 
 if TYPE_CHECKING:
     from transports.calls.connection import Outgoing
@@ -34,7 +35,7 @@ class CorkedWriter:
         self._connection = connection
         # taken from the connection and not yet accepted by the kernel
         self._rest: bytes | memoryview = b""
-        self._parked: trio.lowlevel.Task | None = None
+        self._idle: ParkingSpot[None] = ParkingSpot()
         self._fresh = True
         self._stopped = False
         self._waiting_for_room = trio.lowlevel.ParkingLot()
@@ -79,9 +80,7 @@ class CorkedWriter:
                     return
                 # a memoryview: avoids copying the rest of a large reply
                 self._rest = memoryview(data)[sent:]
-        if self._parked is not None:
-            trio.lowlevel.reschedule(self._parked)
-            self._parked = None
+        self._idle.unpark()
 
     async def run(self) -> None:
         """Send until cancelled.
@@ -98,14 +97,7 @@ class CorkedWriter:
                     self._rest = b""
                     self._waiting_for_room.unpark_all()
                 else:
-                    self._parked = trio.lowlevel.current_task()
-                    await trio.lowlevel.wait_task_rescheduled(self._unpark)
+                    await self._idle.park()
         finally:
-            self._parked = None
             self._stopped = True
             self._waiting_for_room.unpark_all()
-
-    def _unpark(self, _: object) -> trio.lowlevel.Abort:
-        # cleared here, not when the task runs: a flush in between must not reschedule it twice
-        self._parked = None
-        return trio.lowlevel.Abort.SUCCEEDED

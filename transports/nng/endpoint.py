@@ -47,7 +47,7 @@ LOOKS_BEFORE_PING = 4
 # slower than its own
 IDLE_FRAMES = 256
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("katrio")
 
 
 class Heartbeat:

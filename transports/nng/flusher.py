@@ -6,9 +6,11 @@ endpoint sends that at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
+
+from transports.parking import ParkingSpot
 
 if TYPE_CHECKING:
     from transports.nng.endpoint import NngEndpoint
@@ -24,16 +26,14 @@ class Flusher:
 
     def __init__(self) -> None:
         self._marked: list[NngEndpoint] = []
-        self._task: trio.lowlevel.Task | None = None
+        self._idle: ParkingSpot[None] = ParkingSpot()
 
     def mark(self, endpoint: NngEndpoint) -> None:
         """Flush it in the next pass."""
         if not endpoint.marked:
             endpoint.marked = True
             self._marked.append(endpoint)
-            if self._task is not None:
-                task, self._task = self._task, None
-                trio.lowlevel.reschedule(task)
+            self._idle.unpark()
 
     def note(self, endpoint: NngEndpoint) -> None:
         """Flush it with the next `flush_marked`, which the caller calls in this pass; spares waking the task."""
@@ -53,11 +53,6 @@ class Flusher:
         """Until cancelled."""
         while True:
             if not self._marked:
-                self._task = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._abort)
+                await self._idle.park()
             if self.flush_marked():
                 await trio.sleep(STUCK_SECONDS)
-
-    def _abort(self, _raise: Any) -> trio.lowlevel.Abort:
-        self._task = None
-        return trio.lowlevel.Abort.SUCCEEDED

@@ -17,6 +17,7 @@ from transports.nng.flusher import Flusher
 from transports.nng.sockets import RECV_MAX_BYTES
 from transports.nng.turns import Turns
 from transports.nng.window import PEERS_BYTES
+from transports.parking import ParkingSpot
 from transports.shared_bound import SharedBound
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ TURNED_AWAY = 64
 # heartbeat ticks without a HELLO before a peer is closed; a tick is a quarter of the time to a PING
 LOOKS_BEFORE_HELLO = 8
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("katrio")
 
 
 class NngListener:
@@ -70,7 +71,7 @@ class NngListener:
         self._flusher = Flusher()
         self._turns = Turns()
         self._memory = SharedBound(PEERS_BYTES)
-        self._waits_for_turns: trio.lowlevel.Task | None = None
+        self._no_turns: ParkingSpot[None] = ParkingSpot()
 
     @property
     def address(self) -> str:
@@ -144,23 +145,16 @@ class NngListener:
         self._wake_turns()
 
     def _wake_turns(self) -> None:
-        if self._turns.waiting and self._waits_for_turns is not None:
-            task, self._waits_for_turns = self._waits_for_turns, None
-            trio.lowlevel.reschedule(task)
+        if self._turns.waiting:
+            self._no_turns.unpark()
 
     async def _take_turns(self) -> None:
         """One round per scheduler pass, while more is waiting than one round hands on."""
-
-        def stop_waiting(_: object) -> trio.lowlevel.Abort:
-            self._waits_for_turns = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
         while True:
             if self._turns.waiting:
                 await trio.lowlevel.checkpoint()
             else:
-                self._waits_for_turns = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(stop_waiting)
+                await self._no_turns.park()
             self._take_turn()
             self._flusher.flush_marked()
 

@@ -32,7 +32,7 @@ _REQUEST = 0x80000000
 _PREFIX = _REQUEST.to_bytes(4)
 _NONBLOCK = _lib.NNG_FLAG_NONBLOCK
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("katrio")
 
 
 def limit_threads() -> None:

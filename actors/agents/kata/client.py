@@ -21,8 +21,8 @@ from actors.agents.kata.link import open_rpc_link
 from actors.errors import AgentProtocolError, Expired, InvalidArgument, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.nurseries import open_collapsing_nursery
-from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import WAITING, rpc_of
+from actors.words import Dialect
 from transports.address import parse_dialled_address
 from transports.agent_sockets import open_dialer
 from transports.errors import AddressError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.errors import InvalidArgument
-from actors.schemas.dialect import Dialect
+from actors.words import Dialect
 from transports.address import Address, parse_dialled_address
 from transports.errors import AddressError
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from actors.schemas.dialect import Dialect
 from actors.schemas.status import END_OF_STREAM_1X, TAKES_DETAILS
+from actors.words import Dialect
 from transports.recognise import Peer
 from transports.ttrpc.client import TtrpcClient
 

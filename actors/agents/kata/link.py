@@ -21,9 +21,9 @@ from actors.errors import (
     ResourceExhausted,
     Unsupported,
 )
-from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import NoSuchField, SchemaError, decode_response, encode_request, rpcs_of
 from actors.schemas.status import error_from_status
+from actors.words import Dialect
 from transports.errors import (
     EndpointBroken,
     EndpointClosed,

@@ -25,10 +25,10 @@ from actors.cli.say import complain, note, say
 from actors.errors import InvalidArgument, KatrioError
 from actors.limits import DEFAULT_LIMITS
 from actors.nurseries import plain_error
-from actors.schemas.dialect import Dialect
 from actors.schemas.naming import find_rpc
 from actors.schemas.rpcs import RPCS
 from actors.seams import real_seams
+from actors.words import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable

@@ -20,9 +20,9 @@ from actors.guest.services.kata_processes import ProcessCalls
 from actors.guest.services.kata_refused import refusals
 from actors.node.exhaustion import told_when_exhausted
 from actors.schemas.agent import ReadStreamRequest, ReadStreamResponse
-from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import SchemaError, decode_request, encode_response, rpcs_of
 from actors.schemas.status import END_OF_STREAM_1X, TAKES_DETAILS, status_from_error
+from actors.words import Dialect
 from transports.errors import RpcStatusError, StatusCode
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ from actors.guest.platform import BarePlatform
 from actors.limits import DEFAULT_LIMITS
 from actors.node.protocols import Channel, GuestProtocol
 from actors.schemas import agent as api
-from actors.schemas.dialect import Dialect
 from actors.schemas.oci import Process, Root, Spec
 from actors.schemas.rpcs import (
     RPCS,
@@ -35,6 +34,7 @@ from actors.schemas.rpcs import (
 from actors.schemas.status import error_from_status
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSpec
 from actors.wire.verbs import Update
+from actors.words import Dialect
 from tests.fuzz.layout import Body, Field, Frames, Layout
 from tests.fuzz.target import Target, expect, in_virtual_time
 from tests.fuzz.targets.calls_live import talk

@@ -28,10 +28,11 @@ from actors.errors import GuestDied, KatrioError
 from actors.launchers.addresses import serve_at
 from actors.launchers.embedded import EmbeddedGuest, EmbeddedGuests
 from actors.limits import DEFAULT_LIMITS
-from actors.node.facts import AUTO, choose_engine, read_facts
+from actors.node.facts import choose_engine, read_facts
 from actors.node.rundir import default_run_root
 from actors.nurseries import open_collapsing_nursery
 from actors.seams import real_seams
+from actors.words import AUTO
 from tests.support.doubles.opening import DOUBLES, Port
 from tests.support.doubles.power import Options
 from tests.support.doubles.serving import Double

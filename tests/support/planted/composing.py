@@ -14,7 +14,7 @@ from actors.errors import KatrioError
 from actors.guest.compose import Composed, ProtocolServer
 from actors.guest.services.kata import KataService
 from actors.node.protocols import Channel, GuestProtocol
-from actors.schemas.dialect import Dialect
+from actors.words import Dialect
 from transports.grpc.serving import ServerConnection as GrpcConnection
 from transports.ttrpc.connection import ServerConnection
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.agents.base import Channels
-from actors.agents.choice import AgentType, at_address, choose_agent
+from actors.agents.choice import at_address, choose_agent
 from actors.agents.hyperstart import HyperConfig, HyperstartAgent
 from actors.agents.hyperstart.agent import SHARE
 from actors.agents.kata import KataAgentConfig, connect_kata
@@ -26,6 +26,7 @@ from actors.nurseries import open_collapsing_nursery
 from actors.schemas import agent as api
 from actors.schemas.rpcs import RPCS, decode_request, encode_response
 from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
+from actors.words import AgentType
 from transports.errors import Unreachable
 from transports.ttrpc.server import TtrpcServer
 

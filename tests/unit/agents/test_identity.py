@@ -19,10 +19,10 @@ from actors.conformance.case import AgentProtocol
 from actors.errors import AlreadyExists, Expired, InvalidArgument, Unsupported
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas.agent import CreateSandboxRequest, DestroySandboxRequest, VersionRequest
-from actors.schemas.dialect import Dialect
 from actors.schemas.guestwords import GuestWords, read_words, say_words
 from actors.schemas.oci import User
 from actors.wire.spec import ContainerSpec, ProcessSpec, SandboxSpec
+from actors.words import Dialect
 from tests.support.conformance import open_simulated_kata
 from tests.support.doubles.opening import open_double
 from tests.support.realagents import KINDS, RealAgent, open_agent

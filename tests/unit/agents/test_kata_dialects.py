@@ -13,9 +13,9 @@ from actors.agents.kata.link import open_rpc_link
 from actors.errors import AgentError, AgentProtocolError, AgentUnreachable, NotFound, OutcomeUnknown, Unsupported
 from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
-from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import RPCS
 from actors.schemas.status import status_from_error
+from actors.words import Dialect
 from tests.support.grpc_bytes import SETTINGS, Peer, goaway
 from transports.errors import RpcStatusError, StatusCode
 from transports.grpc.server import GrpcServer

@@ -10,8 +10,8 @@ import pytest
 from actors.conformance.case import AgentProtocol, Case, Verdict
 from actors.conformance.kata import Kata, KataTarget
 from actors.conformance.runner import run_cases
-from actors.schemas.dialect import Dialect
 from actors.seams import real_seams
+from actors.words import Dialect
 from tests.support.realagents import KINDS, RealAgent, open_agent
 
 

@@ -11,8 +11,8 @@ from actors.conformance.case import AgentProtocol, Verdict
 from actors.conformance.catalogue import ALL
 from actors.conformance.kata import KataTarget
 from actors.conformance.runner import run_cases
-from actors.schemas.dialect import Dialect
 from actors.seams import real_seams
+from actors.words import Dialect
 from tests.support.planted.defect import Kit
 from tests.support.planted.guest import open_kata
 from tests.support.realagents import KINDS, RealAgent, open_agent

@@ -27,12 +27,12 @@ from actors.limits import DEFAULT_LIMITS
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas import rpcs
-from actors.schemas.dialect import Dialect
 from actors.schemas.guestwords import SERVICE, GuestWords, read_words
 from actors.schemas.rpcs import RPCS, rpcs_of
 from actors.schemas.status import TAKES_DETAILS
 from actors.simulation.engine import SimulatedEngine
 from actors.wire.spec import ContainerSpec, ProcessSpec
+from actors.words import Dialect
 from tests.support.conformance import open_simulated_kata
 from tests.support.habits_body import as_real_agents_do
 from tests.support.rpc_body import EXERCISES, Stage, observe, promised

@@ -299,7 +299,7 @@ TestAnyOrder.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [("/" + "x" * 79, "/" + "x" * 79), ("/" + "x" * 80, "/" + "x" * 79 + "..."), ("", "")]
+    ("value", "shown"), [("/" + "x" * 79, "/" + "x" * 79), ("/" + "x" * 80, "/" + "x" * 76 + "..."), ("", "")]
 )
 def test_of_an_id_that_is_none_so_much_is_shown(value: str, shown: str) -> None:
     with pytest.raises(InvalidArgument) as caught:

@@ -342,6 +342,39 @@ async def test_a_client_over_its_asks_in_flight_is_refused_and_a_client_waits_it
         assert results == [{"verb": "work"}] * 10
 
 
+@pytest.mark.parametrize("gone", [(0,), (1,), (0, 1), (0, 2), (0, 1, 2)], ids=str)
+@pytest.mark.parametrize("woken", [False, True], ids=["waiting", "just told to go on"])
+async def test_who_gives_up_its_turn_holds_up_nobody_and_the_others_keep_their_order(
+    gone: tuple[int, ...], woken: bool, autojump_clock: MockClock
+) -> None:
+    async with asking(replace(DEFAULT_LIMITS, asks_in_flight=1)) as (office, client):
+        scopes = [trio.CancelScope() for _ in range(5)]
+        answered: list[int] = []
+
+        async def ask(number: int) -> None:
+            with scopes[number]:
+                await client.ask("box", "work", {}, dict)
+                answered.append(number)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.ask, "box", "work", {}, dict)
+            await trio.testing.wait_all_tasks_blocked()
+            for number in range(5):
+                nursery.start_soon(ask, number)
+                await trio.testing.wait_all_tasks_blocked()
+            held = await office.inbox.receive()
+            held.answer()
+            if woken:
+                # until the answer has woken its asker, and that the first in line
+                while not client._line.statistics().tasks_waiting < 5 and client._first:  # pyright: ignore[reportPrivateUsage]
+                    await trio.lowlevel.checkpoint()
+            for number in gone:
+                scopes[number].cancel()
+            office.nursery.start_soon(office.answer_all)
+        assert answered == [number for number in range(5) if number not in gone]
+        assert await client.ask("box", "work", {}, dict) == {"verb": "work"}, "the line is empty again"
+
+
 async def test_arguments_over_the_limit_are_refused_before_they_are_sent(autojump_clock: MockClock) -> None:
     async with asking() as (office, client):
         with pytest.raises(InvalidArgument, match="arguments"):

@@ -14,8 +14,8 @@ from actors.errors import InvalidArgument
 from actors.schemas import agent, network, oci, resources
 from actors.schemas.convert import NoSuchField, decode, encode
 from actors.schemas.descriptors import message_class, method_types
-from actors.schemas.dialect import Dialect
 from actors.schemas.rpcs import RPCS, decode_request, decode_response, encode_request, encode_response, rpcs_of
+from actors.words import Dialect
 
 BUILDER: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[3] / "scripts" / "make-descriptors"))
 RPCS_1X = rpcs_of(Dialect.GRPC)
