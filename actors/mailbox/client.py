@@ -5,11 +5,12 @@ Theory of operation. `run` keeps one `Link`: dialled, welcomed, ended, dialled a
 answered, cancelled by its asker (who tells the server), timed out (`Deadlines`), or ended with the link that carried it. Whatever
 was sent and has no answer ends as `OutcomeUnknown`; it is never sent again but by its own asker, by its counter (`repeat`).
 
-Who waits for whom: askers wait for a link and for a place among the `_permits` asks in flight, in one queue, `_turn`, first come
-first served. Whoever frees a place (an answer, a cancel, a new link) wakes the first of them, and that one, once it has sent,
-the next; `_called` keeps the place for it until it runs. Nobody who holds a place waits for one, and every wait has the asker's
-deadline or the end of the link, so that no circle of waits can be. What comes from the server is handled in the link's own
-task, which never waits: an answer wakes its asker, a part goes into a stream whose window bounds it.
+Who waits for whom: askers wait for a link and for a place among the `_permits` asks in flight, in one line, first come first
+served: the lock `_line`, whose holder is the first and waits at `_first` until a place is freed (an answer, a cancel, a new link).
+It takes its place without a checkpoint once the lock is given up, and the next of the line looks for itself. Nobody who holds a
+place waits for one, and every wait has the asker's deadline or the end of the link, so that no circle of waits can be.
+What comes from the server is handled in the link's own task, which never waits: an answer wakes its asker, a part goes into a
+stream whose window bounds it.
 
 Not for typed verbs: `actors.handles` wraps this.
 """
