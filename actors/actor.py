@@ -15,7 +15,6 @@ handlers do that.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import math
 from contextlib import nullcontext
@@ -33,6 +32,7 @@ from actors.errors import (
     OutcomeUnknown,
 )
 from actors.node.exhaustion import told_when_exhausted
+from actors.suggest import nearest
 from actors.turns import TurnQueue
 from actors.wire.verbs import Nothing
 
@@ -175,8 +175,8 @@ class Actor:
         return self._limits.mutate_seconds if bound is None else bound(args)
 
     def _unknown_verb(self, verb: str) -> KatrioError:
-        near = difflib.get_close_matches(verb, self._verbs, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; it knows {', '.join(sorted(self._verbs))}"
+        near = nearest(verb, self._verbs)
+        hint = f"; did you mean {near!r}?" if near else f"; it knows {', '.join(sorted(self._verbs))}"
         return InvalidArgument(f"{self.name or 'the system'} knows no verb {verb!r}{hint}", field="verb")
 
 

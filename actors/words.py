@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from actors.errors import InvalidArgument
-from actors.suggest import nearest
+from actors.suggest import did_you_mean
 
 __all__ = ["AUTO", "ENGINES", "OWN_WORLDS", "RUNTIMES", "SIMULATED", "WORLDS", "AgentType", "Dialect"]
 
@@ -37,10 +37,9 @@ class AgentType(StrEnum):
         try:
             return cls(word)
         except ValueError:
-            known, like = ", ".join(cls), nearest(str(word).strip().lower(), list(cls))
-            hint = f"; did you mean {like}?" if like else ""
+            hint = did_you_mean(str(word).strip().lower(), cls)
             raise InvalidArgument(
-                f"unknown agent type {word!r}: expected one of {known}{hint}", field="agent"
+                f"unknown agent type {word!r}: expected one of {', '.join(cls)}{hint}", field="agent"
             ) from None
 
 

@@ -33,7 +33,7 @@ from actors.conformance.report.programs import as_json, as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 from actors.conformance.runner import Progress, Settings, run_cases
 from actors.errors import InvalidArgument, KatrioError, NotFound
-from actors.suggest import nearest
+from actors.suggest import did_you_mean
 from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:
@@ -62,8 +62,9 @@ def conformance(options: ConformanceOptions) -> int:
     for option, words in (("--filter", options.words), ("--skip", options.skipped)):
         for word in words:
             if not chosen(spoken, words=(word,), destructive=True):
-                like = nearest(word, {case.id for case in ALL} | {part for case in ALL for part in case.id.split(".")})
-                meant = f"; did you mean {like}?" if like else ""
+                meant = did_you_mean(
+                    word, {case.id for case in ALL} | {part for case in ALL for part in case.id.split(".")}
+                )
                 complain(f"{option}: no case has {word!r} in id or title{meant}; katrio conformance --list")
                 return Exit.USAGE
     if not cases:

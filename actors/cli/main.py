@@ -314,10 +314,9 @@ def _add_run_dir(command: argparse.ArgumentParser) -> None:
 
 
 def _nearest(word: str, right: Sequence[str]) -> str:
-    from actors.suggest import nearest
+    from actors.suggest import did_you_mean
 
-    like = nearest(word, right)
-    return f"; did you mean {like}?" if like else ""
+    return did_you_mean(word, right)
 
 
 def main() -> int:
@@ -355,16 +354,22 @@ def _interruptible() -> int:
 def _run(argv: Sequence[str]) -> int:
     parser = build_parser()
     try:
-        # nearly all that is made by imports stays, and a tenth of their time went into looking for what does not
-        gc.disable()
-        command = _command(parser, argv)
-        gc.enable()
+        command = _prepared(parser, argv)
         # until now there was nothing that had to be ended in order
         signals.take_signals()
         return command()
     except SystemExit as end:
         # --help, --version, and words that argparse can't read
         return int(end.code or 0)
+
+
+def _prepared(parser: argparse.ArgumentParser, argv: Sequence[str]) -> Callable[[], int]:
+    """`_command`, without the collector: nearly all that imports make stays, and a tenth of their time was looking for the rest."""
+    gc.disable()
+    try:
+        return _command(parser, argv)
+    finally:
+        gc.enable()
 
 
 def _command(parser: argparse.ArgumentParser, argv: Sequence[str]) -> Callable[[], int]:

@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from actors.errors import InvalidArgument
-from actors.suggest import nearest
+from actors.suggest import did_you_mean
 
 __all__ = ["Fault", "FaultOf", "Need", "Probe", "ProbeOf"]
 
@@ -36,14 +36,13 @@ class _Word(StrEnum):
     @classmethod
     def parse(cls, word: str) -> Self:
         """Raises: InvalidArgument: it is none of them."""
-        if word not in set(cls):
-            like = nearest(word, cls)
-            hint = f"; did you mean {like}?" if like else ""
+        try:
+            return cls(word)
+        except ValueError:
+            what = cls.__name__.lower()
             raise InvalidArgument(
-                f"unknown {cls.__name__.lower()} {word!r}: expected one of {', '.join(cls)}{hint}",
-                field=cls.__name__.lower(),
-            )
-        return cls(word)
+                f"unknown {what} {word!r}: expected one of {', '.join(cls)}{did_you_mean(word, cls)}", field=what
+            ) from None
 
 
 class Need(_Word):
