@@ -19,7 +19,7 @@ from actors.agents.choice import AgentConfig, ChosenAgent, at_address, choose_ag
 from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument, Unsupported
 from actors.handles import SystemHandle
 from actors.images.store import ImageStore, default_image_root
-from actors.launchers.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedImages
+from actors.launchers.embedded import EmbeddedGuest, EmbeddedImages, open_guests
 from actors.launchers.external import ExternalGuests, open_channels, open_private_images
 from actors.launchers.nothing import AnyImage, launch_nothing
 from actors.limits import DEFAULT_LIMITS, Limits
@@ -197,7 +197,7 @@ async def open_embedded(
     runs = chosen.type is not AgentType.NOOP
     if require_isolation and runs and found == "processes":
         raise Unsupported(f"isolation is required: {reason}", field="require_isolation")
-    guests = EmbeddedGuests(
+    opening = open_guests(
         run_root=default_run_root(os.environ, os.geteuid()) if run_dir is None else as_run_root(run_dir),
         engine=found,
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
@@ -205,10 +205,12 @@ async def open_embedded(
         limits=limits,
         protocol=chosen.protocol or GuestProtocol.TTRPC,
     )
-    launch = guests if runs else launch_nothing
     # plain processes run in the host's own root
     images = EmbeddedImages(_store(limits), real_seams()) if runs and found != "processes" else AnyImage()
-    async with _open(chosen, launch, images, listen=listen, limits=limits) as system:
+    async with (
+        opening as guests,
+        _open(chosen, guests if runs else launch_nothing, images, listen=listen, limits=limits) as system,
+    ):
         yield EmbeddedWorld(system=system, agent=agent, engine=found if runs else None, guests=guests)
 
 
@@ -252,7 +254,7 @@ async def open_guest(
     Raises: GuestDied, Unsupported, InvalidArgument.
     """
     seams = real_seams()
-    guests = EmbeddedGuests(
+    opening = open_guests(
         run_root=default_run_root(os.environ, os.geteuid()) if run_dir is None else as_run_root(run_dir),
         engine=choose_engine(read_facts(), engine)[0],
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
@@ -260,7 +262,7 @@ async def open_guest(
         limits=DEFAULT_LIMITS,
         protocol=protocol,
     )
-    async with open_collapsing_nursery() as nursery:
+    async with opening as guests, open_collapsing_nursery() as nursery:
         yield await nursery.start(guests, "guest")
         nursery.cancel_scope.cancel()
 

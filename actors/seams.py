@@ -8,14 +8,16 @@ clock that schedules.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 
 import trio
 
@@ -33,6 +35,7 @@ __all__ = [
     "Rng",
     "Seams",
     "Threads",
+    "imported_generators",
     "real_seams",
 ]
 
@@ -103,8 +106,10 @@ class ChildProcess(Protocol):
 class Processes(Protocol):
     """Spawning of programs of our own (the guest's launcher)."""
 
-    async def spawn(self, argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> ChildProcess:
-        """Start `argv` in a session of its own, its standard input a pipe that we hold (the lifeline),
+    async def spawn(
+        self, argv: Sequence[str], *, env: Mapping[str, str], log: Path | int, stdin: int | None = None
+    ) -> ChildProcess:
+        """Start `argv` in a session of its own, its standard input a pipe that we hold (the lifeline) unless `stdin` is given,
         its output appended to `log`.
 
         Raises:
@@ -190,9 +195,9 @@ class _RealIds:
 
 
 class _RealChild:
-    def __init__(self, process: trio.Process, lifeline: int) -> None:
+    def __init__(self, process: trio.Process, lifeline: int | None) -> None:
         self._process = process
-        self._lifeline: int | None = lifeline
+        self._lifeline = lifeline
 
     @property
     def pid(self) -> int:
@@ -214,24 +219,29 @@ class _RealChild:
 
 
 class _RealProcesses:
-    async def spawn(self, argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> ChildProcess:
-        read_end, write_end = os.pipe2(os.O_CLOEXEC)
-        try:
-            with log.open("ab") as output:
+    async def spawn(
+        self, argv: Sequence[str], *, env: Mapping[str, str], log: Path | int, stdin: int | None = None
+    ) -> ChildProcess:
+        with ExitStack() as opened:
+            output: IO[bytes] | int = log if isinstance(log, int) else opened.enter_context(log.open("ab"))
+            lifeline = None
+            if stdin is None:
+                stdin, lifeline = os.pipe2(os.O_CLOEXEC)
+                opened.callback(os.close, stdin)
+            try:
                 process = await trio.lowlevel.open_process(
                     list(argv),
-                    stdin=read_end,
+                    stdin=stdin,
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=dict(env),
                     start_new_session=True,
                 )
-        except BaseException:
-            os.close(write_end)
-            raise
-        finally:
-            os.close(read_end)
-        return _RealChild(process, write_end)
+            except BaseException:
+                if lifeline is not None:
+                    os.close(lifeline)
+                raise
+        return _RealChild(process, lifeline)
 
     def own_interpreter(self) -> str:
         return sys.executable
@@ -280,3 +290,8 @@ def real_seams() -> Seams:
         threads=_RealThreads(),
         files=_RealFiles(),
     )
+
+
+def imported_generators() -> list[random.Random]:
+    """Every pseudo-random generator that the modules imported so far have made: a fork must seed them anew."""
+    return [found for found in gc.get_objects() if isinstance(found, random.Random)]

@@ -21,7 +21,7 @@ __all__ = ["Snapshot", "assert_clean", "snapshot"]
 
 # a signalled process needs a moment to be gone, and its parent to have collected it
 _SETTLE_SECONDS = 5.0
-_OUR_PROGRAM = b"actors.guest.launch"
+_OUR_PROGRAM = b"actors.guest.template"
 _OUR_MARKS = tuple(f"{name}=".encode() for name in (CONTAINER_VARIABLE, TOKEN_VARIABLE))
 
 
@@ -45,7 +45,7 @@ def _read(path: str) -> bytes:
 
 
 def _processes() -> frozenset[str]:
-    """Descendants of this process, and whatever carries our mark, sits in our groups or is a launcher of ours."""
+    """Descendants of this process, and whatever carries our mark, sits in our groups or is a template, a launcher or a guest of ours."""
     facts = {fact.pid: fact for fact in every_process()}
     found: set[str] = set()
     for fact in facts.values():

@@ -1,111 +1,111 @@
-"""`python -m actors.guest.launch`: the parent process of a guest, which outlives it for cleaning up.
+"""The launcher: the parent process of a guest, which outlives it for cleaning up.
 
 Theory of operation. The launcher claims the run directory (a lock held for life), unshares a pid namespace and forks the guest as its
 pid 1. It then polls three things: a pipe whose other end only the guest holds (end of file: the guest is dead), SIGTERM and
-SIGINT, and its standard input (the *lifeline*, held by the host process; end of file: the host is gone). The last two mean: SIGTERM to
-the guest, SIGKILL after 10 s. When the guest is dead the launcher thaws its cgroups, as a frozen process keeps the namespace alive,
-reaps it, kills what is left and sweeps. If the launcher itself dies, the kernel kills the guest (PDEATHSIG), and with it
-its namespace; the lock is then free, and the next `katrio` command sweeps. Standard library only and single-threaded: a
-process that has unshared its pid namespace can't start threads.
+SIGINT, and its standard input, the control socket whose other end the host process holds (end of file: the host is gone). The last
+two mean: SIGTERM to the guest, SIGKILL after 10 s. When the guest is dead the launcher thaws its cgroups, as a frozen process keeps the
+namespace alive, reaps it, kills what is left and sweeps. If the launcher itself dies, the kernel kills the guest (PDEATHSIG), and with it
+its namespace; the lock is then free, and the next `katrio` command sweeps. It is a fork of the template (`template`) and single-threaded:
+a process that has unshared its pid namespace can't start threads.
 
-Exit codes: 0 ended on request (SIGTERM, or the lifeline) with nothing left; 2 usage; 3 could not start, see the log;
+Exit codes: 0 ended on request (SIGTERM, or the host's end) with nothing left; 3 could not start, see the log;
 4 the guest ended by itself; 5 something could not be removed, and the next sweep will retry.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib
+import errno
+import json
 import os
 import select
 import signal
+import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from actors.errors import KatrioError
 from actors.guest import syscalls
-from actors.limits import guest_limits
 from actors.node import rundir
 from actors.node.cgroups import hold_group, read_layout, thaw_tree
 from actors.node.marks import kill_descendants
-from actors.node.protocols import GuestProtocol
-from actors.words import ENGINES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from actors.limits import Limits
     from actors.node.cgroups import CgroupLayout
+    from actors.node.protocols import GuestProtocol
     from actors.node.rundir import Owner, RunDirectory
 
-__all__ = ["main"]
+__all__ = ["Kind", "Serve", "launch", "report"]
 
-DONE, USAGE, NOT_BEGUN, GUEST_ENDED, NOT_CLEAN = 0, 2, 3, 4, 5
+DONE, NOT_BEGUN, GUEST_ENDED, NOT_CLEAN = 0, 3, 4, 5
 # an orderly shutdown kills and deletes every container first; the host's limit for the whole shutdown is 20 s
 _ORDERLY_MS = 10_000
 _DEATH_MS = 1_000
 _ASKING = (signal.SIGTERM, signal.SIGINT)
 
 
-class Options(NamedTuple):
-    """The parsed command line."""
+class Kind(NamedTuple):
+    """What all guests of one template have in common."""
 
-    sandbox: str
-    directory: Path
     engine: str
     protocol: GuestProtocol
     limits: Limits
-    lifeline: bool
 
 
-def _parse(argv: Sequence[str] | None) -> Options:
-    parser = argparse.ArgumentParser(
-        prog="python -m actors.guest.launch", description="Start the guest of one sandbox."
-    )
-    parser.add_argument("--sandbox", required=True, help="the sandbox's id")
-    parser.add_argument("--directory", required=True, type=Path, help="its run directory, to be made; absolute")
-    parser.add_argument("--engine", required=True, choices=ENGINES, help="what runs its containers")
-    parser.add_argument(
-        "--protocol",
-        choices=[str(word) for word in GuestProtocol],
-        default=str(GuestProtocol.TTRPC),
-        help="what its agent speaks (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--limit", action="append", default=[], metavar="NAME=NUMBER", help="one of its bounds; may be repeated"
-    )
-    parser.add_argument("--no-lifeline", action="store_true", help="outlive whoever holds standard input")
-    parsed = parser.parse_args(argv)
-    protocol = GuestProtocol(parsed.protocol)
+class Serve(Protocol):
+    """The guest's main, called in its process; see `actors.guest.serve.serve`."""
+
+    def __call__(
+        self,
+        directory: RunDirectory,
+        engine: str,
+        protocol: GuestProtocol,
+        limits: Limits,
+        /,
+        *,
+        namespaces: bool,
+        token: str,
+    ) -> int:
+        """Returns the exit code."""
+        ...
+
+
+def report(fact: Mapping[str, int], *descriptors: int) -> None:
+    """Tell the host something, with a descriptor that it gets a copy of; ours is closed. A host that is gone is not told."""
+    with socket.socket(fileno=os.dup(0)) as control:
+        try:
+            socket.send_fds(control, [json.dumps(fact).encode()], descriptors)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+                raise
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+
+def launch(sandbox: str, path: Path, kind: Kind, serve: Serve) -> int:
+    """Run one guest in the run directory `path`, which must not exist; returns the exit code."""
     try:
-        limits = guest_limits(parsed.limit)
-    except KatrioError as error:
-        parser.error(f"--limit: {error}")
-    return Options(parsed.sandbox, parsed.directory, parsed.engine, protocol, limits, not parsed.no_lifeline)
-
-
-def main(argv: Sequence[str] | None = None, *, serving: str = "actors.guest.serve") -> int:
-    """Run one guest; returns the exit code. `serving`: the module with its `serve`, imported in the guest's process."""
-    options = _parse(argv)
-    try:
-        directory = rundir.RunDirectory(options.directory)
+        directory = rundir.RunDirectory(path)
         layout = read_layout()
         # `_lock` is held until this process and its fork have exited
         owner, _lock = rundir.claim(directory, layout)
     except (KatrioError, OSError) as error:
-        print(f"guest of sandbox {options.sandbox!r} can't begin: {error}", file=sys.stderr)
+        print(f"guest of sandbox {sandbox!r} can't begin: {error}", file=sys.stderr)
         return NOT_BEGUN
     code = NOT_BEGUN
     try:
         # held as long as the lock
-        _group = None if options.engine == "processes" else hold_group(layout, owner.group)
-        code = _Launcher(options, directory, owner, layout, serving).run()
+        _group = None if kind.engine == "processes" else hold_group(layout, owner.group)
+        code = _Launcher(sandbox, kind, directory, owner, layout, serve).run()
     except (KatrioError, OSError) as error:
-        print(f"guest of sandbox {options.sandbox!r} can't begin: {error}", file=sys.stderr)
+        print(f"guest of sandbox {sandbox!r} can't begin: {error}", file=sys.stderr)
     swept = rundir.sweep_own(directory, layout, owner)
     # the host reads the log of a guest that ended by itself, and removes it; without a host nobody will
-    if code == DONE or (options.lifeline and select.select((0,), (), (), 0)[0]):
+    if code == DONE or select.select((0,), (), (), 0)[0]:
         directory.log.unlink(missing_ok=True)
     return code if swept.clean else NOT_CLEAN
 
@@ -139,13 +139,14 @@ def _heed_signals() -> None:
 
 class _Launcher:
     def __init__(
-        self, options: Options, directory: RunDirectory, owner: Owner, layout: CgroupLayout, serving: str
+        self, sandbox: str, kind: Kind, directory: RunDirectory, owner: Owner, layout: CgroupLayout, serve: Serve
     ) -> None:
-        self._options = options
+        self._sandbox = sandbox
+        self._kind = kind
         self._directory = directory
         self._owner = owner
         self._layout = layout
-        self._serving = serving
+        self._serve = serve
 
     def run(self) -> int:
         """Fork the guest, wait for its end, and for its namespace's."""
@@ -154,7 +155,7 @@ class _Launcher:
         signal.set_wakeup_fd(wake_write)
         for signum in _ASKING:
             signal.signal(signum, lambda _signum, _frame: None)
-        namespaces = _leave_namespaces(self._options.engine)
+        namespaces = _leave_namespaces(self._kind.engine)
         # each side keeps one end of each pipe: its death is end of file on the other side
         launcher_alive, launcher_end = os.pipe2(os.O_CLOEXEC)
         guest_alive, guest_end = os.pipe2(os.O_CLOEXEC)
@@ -174,6 +175,7 @@ class _Launcher:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
         os.close(launcher_alive)
         os.close(guest_end)
+        report({"guest": guest}, os.pidfd_open(guest))
         return self._watch(guest, guest_alive, wake_read)
 
     def _become_guest(self, launcher_alive: int, guest_end: int, *, namespaces: bool) -> None:
@@ -191,19 +193,9 @@ class _Launcher:
             else:
                 syscalls.become_subreaper()
             os.chdir(self._directory.state)
-            # only here: Trio must not be imported before the fork
-            serve = importlib.import_module(self._serving).serve
-            options = self._options
-            code = serve(
-                self._directory,
-                options.engine,
-                options.protocol,
-                options.limits,
-                namespaces=namespaces,
-                token=self._owner.token,
-            )
+            code = self._serve(self._directory, *self._kind, namespaces=namespaces, token=self._owner.token)
         except BaseException as error:
-            print(f"the guest of sandbox {self._options.sandbox!r} failed: {error!r}", file=sys.stderr)
+            print(f"the guest of sandbox {self._sandbox!r} failed: {error!r}", file=sys.stderr)
         finally:
             sys.stderr.flush()
             del guest_end
@@ -216,8 +208,7 @@ class _Launcher:
         poll = select.poll()
         poll.register(guest_alive, select.POLLIN)
         poll.register(wake, select.POLLIN)
-        if self._options.lifeline:
-            poll.register(0, select.POLLIN)
+        poll.register(0, select.POLLIN)
         asked = False
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(_ORDERLY_MS if asked else None)}
@@ -230,7 +221,7 @@ class _Launcher:
             if wake in ready:
                 os.read(wake, 64)
             elif 0 in ready and os.read(0, 4096):
-                continue  # data on the lifeline is ignored, only its end counts
+                continue  # the host says nothing more: only its end counts
             if 0 in ready:
                 poll.unregister(0)
             if not asked:
@@ -251,7 +242,7 @@ class _Launcher:
         kill_descendants(os.getpid())
         if os.waitstatus_to_exitcode(status) != 0:
             print(
-                f"the guest of sandbox {self._options.sandbox!r} ended with {os.waitstatus_to_exitcode(status)}",
+                f"the guest of sandbox {self._sandbox!r} ended with {os.waitstatus_to_exitcode(status)}",
                 file=sys.stderr,
             )
             return GUEST_ENDED
@@ -266,7 +257,3 @@ def _furnish(state: Path) -> None:
     syscalls.mount("proc", "/proc", "proc", guarded | syscalls.MS_NOEXEC)
     syscalls.mount("tmpfs", str(state), "tmpfs", syscalls.MS_NOSUID, "mode=0700")
     syscalls.loopback_up()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

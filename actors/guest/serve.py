@@ -6,6 +6,7 @@ kills and deletes every container. Namespaces and sweeping are in `launch`.
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import signal
 import sys
@@ -25,21 +26,33 @@ from actors.guest.engines.reaper import Reaper
 from actors.node.cgroups import read_layout
 from actors.node.facts import find_runtime
 from actors.node.heap import keep_freed_buffers
+from actors.node.protocols import GuestProtocol
+from actors.schemas.rpcs import rpcs_of
 from actors.seams import real_seams
+from actors.words import Dialect
 from transports.stream import serve_unix
 
 if TYPE_CHECKING:
     from actors.guest.compose import Compose
     from actors.guest.engines.base import Engine
     from actors.limits import Limits
-    from actors.node.protocols import GuestProtocol
     from actors.node.rundir import RunDirectory
 
-__all__ = ["serve"]
+__all__ = ["prepare", "serve"]
 
 # less than the launcher waits for an orderly shutdown
 _ENDING_SECONDS = 8.0
 _LOGGED_ERRORS = 100
+# looked up once for all guests of a template
+_VERSION = f"katrio {importlib.metadata.version('katrio')}"
+
+
+def prepare(protocol: GuestProtocol) -> None:
+    """Before a fork: import and build what every guest with this protocol would otherwise import and build for itself."""
+    if protocol is GuestProtocol.GRPC:
+        importlib.import_module("transports.grpc.server")
+    if protocol is not GuestProtocol.HYPERSTART:
+        rpcs_of(Dialect(protocol))
 
 
 def serve(
@@ -94,7 +107,7 @@ async def _main(
     composed = compose(
         engine,
         limits,
-        version=f"katrio {importlib.metadata.version('katrio')}",
+        version=_VERSION,
         platform=EmbeddedPlatform(namespaces=namespaces),
         on_error=_Complaints(),
     )

@@ -7,8 +7,7 @@ spawned process.
 from __future__ import annotations
 
 import logging
-import signal
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,23 +16,24 @@ import trio
 from actors.agents.base import Channels
 from actors.errors import GuestDied, NotFound, ResourceExhausted
 from actors.images.store import ARCHIVES
+from actors.launchers.template import open_template
 from actors.limits import guest_words
 from actors.node.exhaustion import is_exhaustion
-from actors.node.faults import kill_guest
 from actors.node.protocols import Channel, GuestProtocol
 from actors.node.rundir import RunDirectory, held_log, sweep_directory
 from transports.errors import Exhausted, TransportError
 from transports.stream import dial_with_backoff, unix_dialer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
     from pathlib import Path
 
     from actors.images.store import ImageStore
+    from actors.launchers.template import GuestTemplate, Launcher
     from actors.limits import Limits
-    from actors.seams import ChildProcess, Seams
+    from actors.seams import Seams
 
-__all__ = ["EmbeddedGuest", "EmbeddedGuests", "EmbeddedImages"]
+__all__ = ["EmbeddedGuest", "EmbeddedGuests", "EmbeddedImages", "open_guests"]
 
 _log = logging.getLogger("katrio")
 
@@ -41,40 +41,50 @@ _log = logging.getLogger("katrio")
 # nobody would wait for the guest's death
 ENDING_SECONDS = 15.0
 LOG_TAIL_BYTES = 2000
+# a forked guest answers within some tens of ms, and a look costs a tenth of one
+FIRST_LOOK, LONGEST_LOOK = 0.002, 0.004
 # archives examined or unpacked concurrently: the process's threads are needed elsewhere too
 IMAGES_AT_ONCE = 8
 
 
-class EmbeddedGuests:
-    """Launches guests below `run_root`; see `actors.sandbox.GuestLauncher`.
+@asynccontextmanager
+async def open_guests(
+    *,
+    run_root: Path,
+    engine: str,
+    environment: Mapping[str, str],
+    seams: Seams,
+    limits: Limits,
+    protocol: GuestProtocol = GuestProtocol.TTRPC,
+    template: Sequence[str] = ("actors.guest.template",),
+) -> AsyncGenerator[EmbeddedGuests]:
+    """Guests below `run_root`, and the template that they are forked from, which ends with the block.
 
-    `launcher`: its module, and arguments before the launcher's own.
+    `template`: its module, and arguments before the template's own.
 
     Raises: InvalidArgument, when `limits` are impossible for a guest.
     """
+    # never import from the working directory
+    argv = [seams.processes.own_interpreter(), "-P", "-m", *template, "--engine", engine, "--protocol", protocol]
+    argv += [word for limit in guest_words(limits) for word in ("--limit", limit)]
+    async with open_template(argv, environment=environment, processes=seams.processes) as opened:
+        yield EmbeddedGuests(opened, run_root=run_root, seams=seams, limits=limits, protocol=protocol)
+
+
+class EmbeddedGuests:
+    """Launches guests; see `open_guests`, and `actors.sandbox.GuestLauncher`."""
 
     def __init__(
-        self,
-        *,
-        run_root: Path,
-        engine: str,
-        environment: Mapping[str, str],
-        seams: Seams,
-        limits: Limits,
-        protocol: GuestProtocol = GuestProtocol.TTRPC,
-        launcher: Sequence[str] = ("actors.guest.launch",),
+        self, template: GuestTemplate, *, run_root: Path, seams: Seams, limits: Limits, protocol: GuestProtocol
     ) -> None:
-        self._launcher = launcher
+        self._template = template
         self._run_root = run_root
-        self._engine = engine
-        self._environment = environment
         self._seams = seams
         self._limits = limits
-        self._limit_words = [word for told in guest_words(limits) for word in ("--limit", told)]
         self._protocol = protocol
         self._directories: dict[str, RunDirectory] = {}
-        # by sandbox: its launcher process, and its guest once that answers
-        self._running: dict[str, tuple[ChildProcess, EmbeddedGuest]] = {}
+        # by sandbox, once its guest answers
+        self._running: dict[str, tuple[Launcher, EmbeddedGuest]] = {}
 
     def directory(self, sandbox: str) -> RunDirectory:
         """The run directory of a running sandbox. Raises: NotFound."""
@@ -85,10 +95,9 @@ class EmbeddedGuests:
 
     async def kill(self, sandbox: str) -> None:
         """Kill a running sandbox's guest, and wait until its death is noticed. Raises: NotFound."""
-        if sandbox not in self._running:
+        launcher, guest = self._running.get(sandbox, (None, None))
+        if launcher is None or guest is None or not launcher.kill_guest():
             raise NotFound(f"no guest runs for sandbox {sandbox!r}")
-        launcher, guest = self._running[sandbox]
-        kill_guest(launcher.pid)
         await guest.wait_gone()
 
     async def __call__(self, sandbox: str, *, task_status: trio.TaskStatus[EmbeddedGuest]) -> None:
@@ -96,33 +105,36 @@ class EmbeddedGuests:
         with ExitStack() as held:
             try:
                 held.enter_context(held_log(directory))
-                child = await self._spawn(sandbox, directory)
-            except OSError as error:
+                launcher = await self._template.fork(directory.log, seconds=self._limits.guest_start_seconds)
+            except BaseException as error:
                 # its log may exist already
                 sweep_directory(directory.path)
+                if not isinstance(error, OSError):
+                    raise
                 failed = ResourceExhausted if is_exhaustion(error) else GuestDied
                 raise failed(f"sandbox {sandbox!r}: its guest can't be started: {error}") from error
-            await self._run(sandbox, directory, child, task_status)
+            await self._run(sandbox, directory, launcher, task_status)
 
     async def _run(
         self,
         sandbox: str,
         directory: RunDirectory,
-        child: ChildProcess,
+        launcher: Launcher,
         task_status: trio.TaskStatus[EmbeddedGuest],
     ) -> None:
         self._directories[sandbox] = directory
-        guest = EmbeddedGuest(self._channels(directory), child.pid)
+        guest = EmbeddedGuest(self._channels(directory), launcher)
         try:
-            await self._until_it_answers(guest, child, directory)
-            self._running[sandbox] = child, guest
+            launcher.begin(sandbox, directory.path)
+            await self._until_it_answers(guest, launcher, directory)
+            self._running[sandbox] = launcher, guest
             task_status.started(guest)
-            code = await child.wait()
+            code = await launcher.wait()
             guest.tell_gone(f"its process ended with code {code}{self._log_tail(directory)}")
         finally:
             self._running.pop(sandbox, None)
             with trio.CancelScope(shield=True):
-                await self._end(child, directory)
+                await self._end(launcher, directory)
             guest.tell_gone("it was ended")
             del self._directories[sandbox]
 
@@ -132,39 +144,24 @@ class EmbeddedGuests:
             return Channels(dialers[Channel.CONTROL], dialers[Channel.STREAMS])
         return Channels(dialers[Channel.AGENT])
 
-    async def _spawn(self, sandbox: str, directory: RunDirectory) -> ChildProcess:
-        """Raises: OSError."""
-        argv = [
-            self._seams.processes.own_interpreter(),
-            # never import from the working directory
-            "-P",
-            "-m",
-            *self._launcher,
-            "--sandbox",
-            sandbox,
-            "--directory",
-            str(directory.path),
-            "--engine",
-            self._engine,
-            "--protocol",
-            self._protocol,
-            *self._limit_words,
-        ]
-        return await self._seams.processes.spawn(argv, env=self._environment, log=directory.log)
-
-    async def _until_it_answers(self, guest: EmbeddedGuest, child: ChildProcess, directory: RunDirectory) -> None:
+    async def _until_it_answers(self, guest: EmbeddedGuest, launcher: Launcher, directory: RunDirectory) -> None:
         """Dial until it answers; if the guest dies first, fails at once with the guest's own error text."""
         answered = False
         failure = ""
 
         async def watch(scope: trio.CancelScope) -> None:
-            await child.wait()
+            await launcher.wait()
             scope.cancel()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch, nursery.cancel_scope)
             try:
-                stream = await dial_with_backoff(guest.channels.agent, seconds=self._limits.guest_start_seconds)
+                stream = await dial_with_backoff(
+                    guest.channels.agent,
+                    seconds=self._limits.guest_start_seconds,
+                    first_pause=FIRST_LOOK,
+                    longest_pause=LONGEST_LOOK,
+                )
             except Exhausted as error:
                 raise ResourceExhausted(f"the guest can't be reached: {error}") from error
             except TransportError as error:
@@ -174,19 +171,19 @@ class EmbeddedGuests:
                 await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()
         if not answered:
-            code = child.poll()
+            code = launcher.poll()
             failure = f"it did not answer in time: {failure}" if code is None else f"it ended with code {code}"
             raise GuestDied(f"the guest did not come up: {failure}{self._log_tail(directory)}")
 
-    async def _end(self, child: ChildProcess, directory: RunDirectory) -> None:
+    async def _end(self, launcher: Launcher, directory: RunDirectory) -> None:
         """Shut it down in order, then by force; sweep whatever is left."""
-        child.close_lifeline()
+        launcher.close_lifeline()
         with trio.move_on_after(ENDING_SECONDS) as ending:
-            await child.wait()
+            await launcher.wait()
         if ending.cancelled_caught:
             _log.warning("the guest in %s did not end within %g s: it is killed", directory.path, ENDING_SECONDS)
-        child.send_signal(signal.SIGKILL)
-        await child.wait()
+        launcher.kill()
+        await launcher.wait()
         try:
             await self._seams.threads.run(partial(sweep_directory, directory.path))
         except OSError as error:
@@ -204,7 +201,7 @@ class EmbeddedGuests:
 class EmbeddedGuest:
     """See `actors.sandbox.Guest`."""
 
-    def __init__(self, channels: Channels, launcher: int) -> None:
+    def __init__(self, channels: Channels, launcher: Launcher) -> None:
         self.channels = channels
         self._launcher = launcher
         self._gone = trio.Event()
@@ -222,8 +219,7 @@ class EmbeddedGuest:
 
     def kill(self) -> None:
         """See `actors.sandbox.Guest`."""
-        with suppress(NotFound):
-            kill_guest(self._launcher)
+        self._launcher.kill_guest()
 
 
 class EmbeddedImages:

@@ -57,7 +57,9 @@ class _Ids:
 class _Processes:
     """The simulated world runs no programs of ours, as its guests are tasks: every program is reported as missing."""
 
-    async def spawn(self, argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> ChildProcess:
+    async def spawn(
+        self, argv: Sequence[str], *, env: Mapping[str, str], log: Path | int, stdin: int | None = None
+    ) -> ChildProcess:
         await trio.lowlevel.checkpoint()
         raise FileNotFoundError(errno.ENOENT, f"{argv[0]}: the simulation has no programs outside containers")
 

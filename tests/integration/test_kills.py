@@ -62,8 +62,9 @@ def children(pid: int) -> list[int]:
 
 
 def launcher_and_guest(host: subprocess.Popen[bytes]) -> tuple[int, int]:
-    """The host's one child, and that one's."""
-    (launcher,) = children(host.pid)
+    """The template's one child, and that one's; the template is the host's."""
+    (template,) = children(host.pid)
+    (launcher,) = children(template)
     (guest,) = children(launcher)
     return launcher, guest
 
@@ -105,9 +106,23 @@ def test_the_launcher_is_killed(host: subprocess.Popen[bytes], run_dir: Path) ->
     gone(run_dir)
 
 
+def test_the_template_is_killed_and_nobody_notices(host: subprocess.Popen[bytes], run_dir: Path) -> None:
+    launcher, guest = launcher_and_guest(host)
+    (template,) = children(host.pid)
+    os.kill(template, signal.SIGKILL)
+    # the host collects it at its next start, or at its end
+    while (found := read_process(template)) is not None and found.alive:
+        time.sleep(0.02)
+    assert host.poll() is None
+    assert children(launcher) == [guest]
+    host.send_signal(signal.SIGTERM)
+    host.wait(30)
+    gone(run_dir)
+
+
 def test_all_are_killed_and_the_next_sweep_removes_what_is_left(host: subprocess.Popen[bytes], run_dir: Path) -> None:
     launcher, guest = launcher_and_guest(host)
-    for pid in (host.pid, launcher, guest):
+    for pid in (host.pid, *children(host.pid), launcher, guest):
         os.kill(pid, signal.SIGKILL)
     host.wait(10)
     dead(launcher)
@@ -133,7 +148,10 @@ def test_killed_at_a_random_moment(engine: str, run_dir: Path) -> None:
             time.sleep(0.12 * moment)  # the moment is the point, nothing is ordered by it
             victims = [process.pid]
             if moment % 2:
-                victims += children(process.pid)
+                victims += [
+                    *children(process.pid),
+                    *(pid for template in children(process.pid) for pid in below(template)),
+                ]
             for pid in victims:
                 os.kill(pid, signal.SIGKILL)
         dead(*victims[1:])
@@ -172,7 +190,8 @@ def test_killed_in_the_flagship_scenario(number: int, run_dir: Path) -> None:
         argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
     ) as host:
         time.sleep(moment)  # the moment is the point, nothing is ordered by it
-        guests = [guest for launcher in below(host.pid) for guest in below(launcher)]
+        launchers = [launcher for template in below(host.pid) for launcher in below(template)]
+        guests = [guest for launcher in launchers for guest in below(launcher)]
         victims = {"guest": guests, "host": [host.pid], "both": [host.pid, *guests]}[victim]
         since = time.monotonic()
         for pid in victims:

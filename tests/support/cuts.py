@@ -16,7 +16,7 @@ import trio
 from actors.agents.base import Channels
 from actors.agents.kata import connect_kata
 from actors.images.store import ImageStore, default_image_root
-from actors.launchers.embedded import EmbeddedGuests, EmbeddedImages
+from actors.launchers.embedded import EmbeddedImages, open_guests
 from actors.launchers.nothing import AnyImage
 from actors.limits import DEFAULT_LIMITS
 from actors.node.busybox import find_static_busybox
@@ -113,25 +113,26 @@ class _Started:
 async def cutting_system(engine: str, run_dir: Path, cutter: Cutter) -> AsyncGenerator[SystemHandle]:
     """A system with real guests below `run_dir`, each of whose links goes through `cutter`."""
     seams = real_seams()
-    guests = EmbeddedGuests(
+    opening = open_guests(
         run_root=run_dir,
         engine=engine,
         environment={"PATH": os.environ["PATH"]},
         seams=seams,
         limits=DEFAULT_LIMITS,
     )
-
-    async def launch(sandbox: str, *, task_status: trio.TaskStatus[Guest]) -> None:
-        await guests(sandbox, task_status=_Started(task_status, cutter))
-
     store = ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
-    parts = Parts(
-        transport=MemoryTransport(),
-        address="memory://cuts",
-        launch=launch,
-        connect=connect_kata,
-        images=AnyImage() if engine == "processes" else EmbeddedImages(store, seams),
-        seams=seams,
-    )
-    async with open_actors(parts) as system:
-        yield system
+    async with opening as guests:
+
+        async def launch(sandbox: str, *, task_status: trio.TaskStatus[Guest]) -> None:
+            await guests(sandbox, task_status=_Started(task_status, cutter))
+
+        parts = Parts(
+            transport=MemoryTransport(),
+            address="memory://cuts",
+            launch=launch,
+            connect=connect_kata,
+            images=AnyImage() if engine == "processes" else EmbeddedImages(store, seams),
+            seams=seams,
+        )
+        async with open_actors(parts) as system:
+            yield system

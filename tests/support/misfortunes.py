@@ -181,17 +181,17 @@ async def gone_in_a_call_that_reads(place: Place) -> Codes:
 
 
 def _guest_pid() -> int:
-    """The one guest below this process: its launcher's only child."""
+    """The one guest below this process: its template's launcher's child."""
 
     def children(pid: int) -> list[int]:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        return [int(word) for task in tasks for word in (task / "children").read_text().split()]
 
-    for task in Path("/proc/self/task").iterdir():
-        for word in (task / "children").read_text().split():
-            if b"actors.guest.launch" in Path(f"/proc/{word}/cmdline").read_bytes():
-                (guest,) = children(int(word))
-                return guest
-    raise AssertionError("no guest runs")
+    templates = [
+        pid for pid in children(os.getpid()) if b"actors.guest.template" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    (guest,) = (guest for template in templates for launcher in children(template) for guest in children(launcher))
+    return guest
 
 
 async def guest_killed_with_calls_in_flight(place: Place) -> Codes:

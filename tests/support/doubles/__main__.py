@@ -26,7 +26,7 @@ import trio
 from actors.api import _PASSED_ON  # what a guest's own launcher gets
 from actors.errors import GuestDied, KatrioError
 from actors.launchers.addresses import serve_at
-from actors.launchers.embedded import EmbeddedGuest, EmbeddedGuests
+from actors.launchers.embedded import EmbeddedGuest, open_guests
 from actors.limits import DEFAULT_LIMITS
 from actors.node.facts import choose_engine, read_facts
 from actors.node.rundir import default_run_root
@@ -65,20 +65,20 @@ async def _serve(parsed: argparse.Namespace) -> int:
         harms_roots=parsed.harm_roots,
         delay_seconds=parsed.delay,
     )
-    guests = EmbeddedGuests(
+    opening = open_guests(
         run_root=parsed.run_dir,
         engine=choose_engine(read_facts(), parsed.engine)[0],
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         seams=real_seams(),
         limits=DEFAULT_LIMITS,
         protocol=DOUBLES[parsed.name].protocol,
-        launcher=("tests.support.doubles.launch", msgspec.json.encode(Double(parsed.name, options)).decode()),
+        template=("tests.support.doubles.template", msgspec.json.encode(Double(parsed.name, options)).decode()),
     )
     code = 0
     async with open_collapsing_nursery() as nursery:
         await nursery.start(_end_when_asked, nursery.cancel_scope)
         try:
-            async with open_collapsing_nursery() as running:
+            async with opening as guests, open_collapsing_nursery() as running:
                 guest = await running.start(guests, "double")
                 await running.start(_listen, guest, parsed.addresses, options)
                 print(json.dumps({"ready": True, "pid": os.getpid()}), flush=True)

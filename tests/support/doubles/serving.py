@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 import actors.guest.serve
+from actors.guest.serve import prepare
 from tests.support.doubles.opening import DOUBLES
 from tests.support.doubles.power import Options, Power
 from tests.support.planted.composing import compose_kit
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from actors.node.protocols import GuestProtocol
     from actors.node.rundir import RunDirectory
 
-__all__ = ["Double", "serve"]
+__all__ = ["Double", "prepare", "serve"]
 
 # as a signal's: no orderly end
 KILLED = 9

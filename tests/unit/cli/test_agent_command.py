@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from transports.address import parse_address
 if TYPE_CHECKING:
     import signal
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from trio.testing import MockClock
 
@@ -53,8 +53,11 @@ class Spawner:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    async def spawn(self, argv: Sequence[str], *, env: Mapping[str, str], log: Path) -> ChildProcess:
+    async def spawn(
+        self, argv: Sequence[str], *, env: Mapping[str, str], log: Path | int, stdin: int | None = None
+    ) -> ChildProcess:
         await trio.lowlevel.checkpoint()
+        assert isinstance(log, Path)
         boot(log)
         return Child(self._seconds)
 

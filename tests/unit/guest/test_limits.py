@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actors.errors import InvalidArgument
-from actors.guest.launch import main
+from actors.guest.template import main
 from actors.limits import DEFAULT_LIMITS, Limits, guest_limits, guest_words
 
 
@@ -55,8 +55,8 @@ def test_a_host_is_told_before_a_guest_is_started(limits: Limits) -> None:
         guest_words(limits)
 
 
-def test_the_launcher_refuses_it_as_a_slip_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--sandbox", "box", "--directory", "/nowhere/box", "--engine", "processes", "--limit", "processes=0"]
+def test_the_template_refuses_it_as_a_slip_of_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--engine", "processes", "--limit", "processes=0"]
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2
