@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from actors.node.protocols import GuestProtocol
     from actors.node.rundir import Owner, RunDirectory
 
-__all__ = ["Kind", "Serve", "launch", "report"]
+__all__ = ["Kind", "Serve", "launch", "receive", "report"]
 
 DONE, NOT_BEGUN, GUEST_ENDED, NOT_CLEAN = 0, 3, 4, 5
 # an orderly shutdown kills and deletes every container first; the host's limit for the whole shutdown is 20 s
@@ -86,10 +86,18 @@ def report(fact: Mapping[str, int], *descriptors: int) -> None:
                 os.close(descriptor)
 
 
-def launch(sandbox: str, path: Path, kind: Kind, serve: Serve) -> int:
+def receive() -> bytes:
+    """What the host sends; nothing at its end."""
+    try:
+        return os.read(0, 65536)
+    except ConnectionResetError:
+        return b""  # it was killed before it had read our last report
+
+
+def launch(sandbox: str, path: str, kind: Kind, serve: Serve) -> int:
     """Run one guest in the run directory `path`, which must not exist; returns the exit code."""
     try:
-        directory = rundir.RunDirectory(path)
+        directory = rundir.RunDirectory(Path(path))
         layout = read_layout()
         # `_lock` is held until this process and its fork have exited
         owner, _lock = rundir.claim(directory, layout)
@@ -220,7 +228,7 @@ class _Launcher:
                 continue
             if wake in ready:
                 os.read(wake, 64)
-            elif 0 in ready and os.read(0, 4096):
+            elif 0 in ready and receive():
                 continue  # the host says nothing more: only its end counts
             if 0 in ready:
                 poll.unregister(0)

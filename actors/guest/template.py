@@ -29,7 +29,6 @@ import os
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from actors.errors import KatrioError
@@ -108,7 +107,7 @@ def main(argv: Sequence[str] | None = None, *, serving: str = "actors.guest.serv
 
 def _become_launcher(control: int, log: int, kind: launch.Kind, serve: launch.Serve) -> NoReturn:
     """In the fork: a session of its own, the control socket for standard input, its output to the log."""
-    code = 70
+    code = launch.NOT_BEGUN
     try:
         os.setsid()
         os.dup2(control, 0)
@@ -118,12 +117,10 @@ def _become_launcher(control: int, log: int, kind: launch.Kind, serve: launch.Se
         os.close(log)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         launch.report({"launcher": os.getpid()}, os.pidfd_open(os.getpid()))
-        request = os.read(0, 65536)
+        request = launch.receive()
         # a host that has given up has begun nothing
-        if request:
-            sandbox, directory = json.loads(request)
-            code = launch.launch(sandbox, Path(directory), kind, serve)
-            launch.report({"code": code})
+        code = launch.launch(*json.loads(request), kind, serve) if request else launch.NOT_BEGUN
+        launch.report({"code": code})
     except BaseException as error:
         print(f"the launcher failed: {error!r}", file=sys.stderr)
     finally:

@@ -196,18 +196,25 @@ class _Process:
     async def ask(self, log: Path) -> socket.socket:
         """Have it fork; our end of the launcher's control socket, which ends at once if there is no launcher. Raises: OSError."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        with theirs, log.open("ab") as output:
-            while True:
-                try:
-                    socket.send_fds(self._requests, [b"\0"], [theirs.fileno(), output.fileno()])
-                except BlockingIOError:
+        try:
+            ours.setblocking(False)
+            with theirs, log.open("ab") as output:
+                while not self._sent(theirs.fileno(), output.fileno()):
                     await trio.lowlevel.wait_writable(self._requests)
-                except (BrokenPipeError, ConnectionResetError):
-                    break
-                else:
-                    break
+        except BaseException:
+            ours.close()
+            raise
         return ours
+
+    def _sent(self, *descriptors: int) -> bool:
+        """False while its queue is full; one that is dead takes everything."""
+        try:
+            socket.send_fds(self._requests, [b"\0"], descriptors)
+        except BlockingIOError:
+            return False
+        except (BrokenPipeError, ConnectionResetError):
+            return True
+        return True
 
     async def aclose(self) -> None:
         self._requests.close()
@@ -235,7 +242,7 @@ async def _first_report(control: socket.socket) -> Launcher | None:
     """The launcher at the other end; None if the template died before it forked. Raises: OSError, the fork's."""
     try:
         await trio.lowlevel.wait_readable(control)
-        with suppress(ConnectionResetError):
+        with suppress(ConnectionResetError):  # dead, with our request unread
             report, descriptors = _receive(control)
             if "errno" in report:
                 raise OSError(report["errno"], os.strerror(report["errno"]))
