@@ -119,7 +119,9 @@ def _become_launcher(control: int, log: int, kind: launch.Kind, serve: launch.Se
         launch.report({"launcher": os.getpid()}, os.pidfd_open(os.getpid()))
         request = launch.receive()
         # a host that has given up has begun nothing
-        code = launch.launch(*json.loads(request), kind, serve) if request else launch.NOT_BEGUN
+        if request:
+            sandbox, directory = json.loads(request)
+            code = launch.launch(sandbox, directory, kind, serve)
         launch.report({"code": code})
     except BaseException as error:
         print(f"the launcher failed: {error!r}", file=sys.stderr)

@@ -96,7 +96,7 @@ async def _open_events_of(client: Client, address: str) -> AsyncGenerator[AsyncI
         yield events
 
 
-def check_bytes(data: object) -> None:
+def check_bytes(data: object, field: str = "data") -> None:
     """What is to be cut into pieces. Raises: InvalidArgument."""
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise InvalidArgument(f"data is of type {type(data).__name__}: expected bytes", field="data")
+        raise InvalidArgument(f"{field} is of type {type(data).__name__}: expected bytes", field=field)

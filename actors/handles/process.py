@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
-    from actors.mailbox import StreamPart
+    from actors.mailbox import Client, StreamPart
 
-__all__ = ["Completed", "ProcessHandle"]
+__all__ = ["Completed", "ProcessHandle", "checked_bound"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,14 @@ class Completed:
     def timed_out(self) -> bool:
         """Whether it still ran when the timeout was over: the output is what it wrote up to then."""
         return self.code is None
+
+
+def checked_bound(client: Client, max_bytes: int | None) -> int:
+    """The most to keep of an output. Raises: InvalidArgument."""
+    bound = client.limits.collected_bytes if max_bytes is None else max_bytes
+    if not isinstance(bound, int) or bound < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidArgument(f"max_bytes is {str(bound)[:60]}: expected 0 or more", field="max_bytes")
+    return bound
 
 
 class _Gathered:
@@ -142,9 +150,7 @@ class ProcessHandle(Handle):
         Raises: GuestDied, NotFound, OutcomeUnknown (nobody can tell how it ended), Busy (an output has a reader already),
             InvalidArgument.
         """
-        bound = self.client.limits.collected_bytes if max_bytes is None else max_bytes
-        if not isinstance(bound, int) or bound < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidArgument(f"max_bytes is {str(bound)[:60]}: expected 0 or more", field="max_bytes")
+        bound = checked_bound(self.client, max_bytes)
         end = trio.current_time() + checked_seconds(timeout, "timeout")
         outputs = {"read_stdout": _Gathered(bound), "read_stderr": _Gathered(bound)}
 

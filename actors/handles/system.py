@@ -5,11 +5,17 @@ Not for opening a system: `actors.api` does, and gives one of these.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.handles.base import UNSET, Handle, SeenEvent, Timeout
+import trio
+
+from actors.handles.base import UNSET, Handle, SeenEvent, Timeout, check_bytes
+from actors.handles.process import Completed, checked_bound
 from actors.handles.sandbox import SandboxHandle
+from actors.mailbox import checked_seconds
+from actors.nurseries import open_collapsing_nursery
 from actors.wire.spec import SandboxSpec
 from actors.wire.verbs import CreateSandbox, Info, Nothing, SystemVerbs
 
@@ -17,11 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
+    from actors.handles.process import ProcessHandle
+    from actors.wire.spec import ContainerSpec
 
 __all__ = ["SystemHandle"]
 
-
 SYSTEM_ADDRESS = ""
+# the one container of a `run`
+CONTAINER = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,50 @@ class SystemHandle(Handle):
         )
         return SandboxHandle(self.client, made.address)
 
+    async def run(
+        self,
+        name: str,
+        spec: ContainerSpec,
+        *,
+        stdin: bytes = b"",
+        timeout: float | None = None,
+        max_bytes: int | None = None,
+    ) -> Completed:  # a cancel scope would lose what was read
+        """Run one container to its end in a sandbox of its own, which is deleted afterwards, whatever happens.
+
+        Args:
+            name: the sandbox's.
+            stdin: what its init reads, then end of file.
+            timeout: seconds for all of it but the delete; what was written up to then is given. None: no end.
+            max_bytes: see `ProcessHandle.collect`.
+
+        Raises: AlreadyExists, InvalidArgument, GuestDied, and what else a start can fail with.
+        """
+        end = trio.current_time() + checked_seconds(timeout, "timeout")
+        check_bytes(stdin, "stdin")
+        bound = checked_bound(self.client, max_bytes)
+        # whoever was cancelled here could not tell whether there is a sandbox to delete
+        with trio.CancelScope(shield=True):
+            box = await self.create_sandbox(name)
+        try:
+            init = None
+            with trio.move_on_at(end):
+                await box.start()
+                container = await box.create_container(CONTAINER, spec)
+                await container.start()
+                init = container.init
+            if init is None:
+                return Completed(None, b"", b"")
+            async with open_collapsing_nursery() as nursery:
+                nursery.start_soon(_feed, init, stdin)
+                left = None if end == math.inf else max(0.0, end - trio.current_time())
+                done = await init.collect(timeout=left, max_bytes=bound)
+                nursery.cancel_scope.cancel()
+            return done
+        finally:
+            with trio.CancelScope(shield=True):
+                await box.delete(force=True)
+
     async def info(self, *, timeout: Timeout = UNSET) -> Info:
         """The system's own view: its sandboxes are the `children`."""
         return await self._ask(SystemVerbs.info, Nothing(), timeout)
@@ -54,3 +107,9 @@ class SystemHandle(Handle):
     def sandbox(self, name: str) -> SandboxHandle:
         """A handle on a sandbox that exists already; asks nothing."""
         return SandboxHandle(self.client, name)
+
+
+async def _feed(process: ProcessHandle, data: bytes) -> None:
+    """All of its input, as fast as it reads."""
+    await process.write(data, timeout=None)
+    await process.close_stdin()
