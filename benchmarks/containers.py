@@ -10,7 +10,6 @@ import ctypes
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from contextlib import asynccontextmanager
 from functools import partial
@@ -55,7 +54,7 @@ async def open_box() -> AsyncGenerator[SandboxHandle]:
 
 
 @asynccontextmanager
-async def _open_bundle(*args: str) -> AsyncGenerator[Path]:
+async def open_bundle(*args: str) -> AsyncGenerator[Path]:
     """A directory that runc runs `args` from; its control groups go with it."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     store = ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox())
@@ -69,7 +68,7 @@ async def _open_bundle(*args: str) -> AsyncGenerator[Path]:
 @asynccontextmanager
 async def _open_pair() -> AsyncGenerator[tuple[ContainerHandle, str]]:
     """A running container of ours, and the id of a bare one; both sleep."""
-    async with open_box() as box, _open_bundle(*SLEEP) as bundle:
+    async with open_box() as box, open_bundle(*SLEEP) as bundle:
         container = await box.create_container("pair", ContainerSpec(process=ProcessSpec(args=SLEEP)))
         await container.start()
         _runc("create", "--bundle", str(bundle), "--pid-file", str(bundle / "pid"), "bench-pair")
@@ -80,7 +79,7 @@ async def _open_pair() -> AsyncGenerator[tuple[ContainerHandle, str]]:
             _runc("delete", "--force", "bench-pair")
 
 
-def _in_thread(work: Callable[..., object], *args: object) -> Callable[[], Awaitable[float]]:
+def in_thread(work: Callable[..., object], *args: object) -> Callable[[], Awaitable[float]]:
     """One turn: how many ms `work` takes in a thread."""
 
     async def turn() -> float:
@@ -97,7 +96,7 @@ def _milliseconds(work: Callable[[], object]) -> float:
 
 async def _life(effort: Effort) -> Measured:
     numbers = iter(range(1_000_000))
-    async with open_box() as box, _open_bundle(*TRUE) as bundle:
+    async with open_box() as box, open_bundle(*TRUE) as bundle:
 
         async def ours() -> float:
             began = perf_counter()
@@ -105,7 +104,7 @@ async def _life(effort: Effort) -> Measured:
             return (perf_counter() - began) * 1000
 
         mine, bare = await take_turns(
-            effort.rounds(ROUNDS), ours, _in_thread(lambda: _bare_life(bundle, f"bench-{next(numbers)}"))
+            effort.rounds(ROUNDS), ours, in_thread(lambda: _bare_life(bundle, f"bench-{next(numbers)}"))
         )
     return Measured(mine, [Comparison("runc create, start, wait, delete from a bare loop", bare, Goal(most=1.35))])
 
@@ -120,7 +119,7 @@ async def _exec(effort: Effort) -> Measured:
             await process.wait()
             return (perf_counter() - began) * 1000
 
-        mine, theirs = await take_turns(effort.rounds(ROUNDS), ours, _in_thread(_runc, "exec", bare, *TRUE))
+        mine, theirs = await take_turns(effort.rounds(ROUNDS), ours, in_thread(_runc, "exec", bare, *TRUE))
     return Measured(mine, [Comparison("runc exec", theirs, Goal(most=1.3))])
 
 
@@ -137,7 +136,7 @@ async def _pause_resume(effort: Effort) -> Measured:
             _runc("pause", bare)
             _runc("resume", bare)
 
-        mine, other = await take_turns(effort.rounds(ROUNDS), ours, _in_thread(theirs))
+        mine, other = await take_turns(effort.rounds(ROUNDS), ours, in_thread(theirs))
     return Measured(mine, [Comparison("runc pause + runc resume", other, Goal(most=0.5))])
 
 
@@ -149,33 +148,14 @@ async def _stats(effort: Effort) -> Measured:
             await container.stats()
             return (perf_counter() - began) * 1000
 
-        mine, theirs = await take_turns(effort.rounds(ROUNDS), ours, _in_thread(_runc, "events", "--stats", bare))
+        mine, theirs = await take_turns(effort.rounds(ROUNDS), ours, in_thread(_runc, "events", "--stats", bare))
     return Measured(mine, [Comparison("runc events --stats", theirs, Goal(most=0.1))])
-
-
-async def _guest_start(effort: Effort) -> Measured:
-    if choose_engine(read_facts())[0] != "runc":
-        raise Skipped("needs root and runc")
-    async with open_system(engine="runc") as system:
-
-        async def ours() -> float:
-            box = await system.create_sandbox("bench")
-            began = perf_counter()
-            await box.start()
-            taken = (perf_counter() - began) * 1000
-            await box.stop()
-            await box.delete()
-            return taken
-
-        python = [sys.executable, "-I", "-c", "import trio, msgspec"]
-        mine, bare = await take_turns(effort.rounds(12), ours, _in_thread(partial(subprocess.run, python, check=True)))
-    return Measured(mine, [Comparison("python -c 'import trio, msgspec'", bare)])
 
 
 async def _crowd(effort: Effort) -> Measured:
     """Starts of many at once, each waiting for its /bin/sleep to run."""
     crowd = effort.times(CROWD)
-    async with open_box() as box, _open_bundle(*SLEEP) as bundle:
+    async with open_box() as box, open_bundle(*SLEEP) as bundle:
 
         async def ours() -> float:
             spec = ContainerSpec(process=ProcessSpec(args=SLEEP))
@@ -277,6 +257,5 @@ FIGURES = (
     Figure("exec_true", "exec of /bin/true in a running container, and its wait", "ms", _exec),
     Figure("pause_resume", "pause and resume of a running container", "ms", _pause_resume),
     Figure("stats", "one container's counters", "ms", _stats),
-    Figure("guest_start", "a sandbox's start: its guest's process up and answering", "ms", _guest_start),
     Figure("containers_100", f"{CROWD} containers created and started at once", "containers/s", _crowd),
 )

@@ -27,8 +27,10 @@ from actors.node.cgroups import read_layout
 from actors.node.facts import find_runtime
 from actors.node.heap import keep_freed_buffers
 from actors.node.protocols import GuestProtocol
-from actors.schemas.rpcs import rpcs_of
+from actors.schemas.oci import Spec
+from actors.schemas.rpcs import prepare_answers
 from actors.seams import real_seams
+from actors.wire.fields import prepare_check
 from actors.words import Dialect
 from transports.stream import serve_unix
 
@@ -48,11 +50,12 @@ _VERSION = f"katrio {importlib.metadata.version('katrio')}"
 
 
 def prepare(protocol: GuestProtocol) -> None:
-    """Before a fork: import and build what every guest with this protocol would otherwise import and build for itself."""
+    """Before a fork: import and make what every guest with this protocol would otherwise import and make for itself."""
     if protocol is GuestProtocol.GRPC:
         importlib.import_module("transports.grpc.server")
     if protocol is not GuestProtocol.HYPERSTART:
-        rpcs_of(Dialect(protocol))
+        prepare_answers(Dialect(protocol))
+    prepare_check(Spec)
 
 
 def serve(

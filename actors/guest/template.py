@@ -26,6 +26,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -74,7 +75,6 @@ def main(argv: Sequence[str] | None = None, *, serving: str = "actors.guest.serv
     """Fork for each request until the host is gone; the exit code. `serving`: the module with the guest's `serve` and `prepare`."""
     kind = _parse(argv)
     module = importlib.import_module(serving)
-    module.prepare(kind.protocol)
     serve: launch.Serve = module.serve
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError(f"{serving} starts a thread when it is imported: what has threads can't be forked")
@@ -83,10 +83,15 @@ def main(argv: Sequence[str] | None = None, *, serving: str = "actors.guest.serv
     os.set_inheritable(requests.fileno(), False)
     # launchers are collected by the kernel: the host has their pidfds
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    # what is never freed is never looked at, and its pages stay shared
-    gc.collect()
-    gc.freeze()
+    prepared = False
     while True:
+        if not prepared and not select.select((requests,), (), (), 0)[0]:
+            # the first guest is waited for, and makes for itself what it needs; those after it find all of it made
+            module.prepare(kind.protocol)
+            # what is never freed is never looked at, and its pages stay shared
+            gc.collect()
+            gc.freeze()
+            prepared = True
         data, descriptors, _, _ = socket.recv_fds(requests, 1, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
         if not data:
             return 0

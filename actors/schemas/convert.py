@@ -22,7 +22,16 @@ from actors.words import Dialect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NoSuchField", "SchemaError", "decode", "encode", "field_key", "matched_fields", "unruled"]
+__all__ = [
+    "NoSuchField",
+    "SchemaError",
+    "decode",
+    "encode",
+    "field_key",
+    "matched_fields",
+    "prepare_conversion",
+    "unruled",
+]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -78,6 +87,11 @@ def decode(struct_type: type[S], message_name: str, data: bytes, dialect: Dialec
         raise SchemaError(message_name, f"{len(data)} bytes can't be decoded: {error}") from error
     struct: S = plan.to_struct(message)
     return struct
+
+
+def prepare_conversion(struct_type: type[msgspec.Struct], message_name: str, dialect: Dialect, *, lossy: bool) -> None:
+    """Make now what the first conversion of this struct type would make."""
+    _plan(struct_type, message_name, dialect, lossy)
 
 
 def matched_fields(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.errors import InvalidArgument
 from actors.schemas import agent, network, resources
-from actors.schemas.convert import NoSuchField, SchemaError, decode, encode
+from actors.schemas.convert import NoSuchField, SchemaError, decode, encode, prepare_conversion
 from actors.schemas.descriptors import method_types
 from actors.schemas.request import response_type
 from actors.words import Dialect
@@ -34,6 +34,7 @@ __all__ = [
     "decode_response",
     "encode_request",
     "encode_response",
+    "prepare_answers",
     "rpc_of",
     "rpcs_of",
 ]
@@ -177,6 +178,14 @@ def decode_response(rpc: Rpc, payload: bytes, dialect: Dialect = Dialect.TTRPC) 
         SchemaError: the bytes are no such message.
     """
     return decode(rpc.response, _message_names(rpc, dialect)[1], payload, dialect)
+
+
+def prepare_answers(dialect: Dialect) -> None:
+    """For one who answers calls: make now what the first of each would make."""
+    for rpc in rpcs_of(dialect).values():
+        request, response = _message_names(rpc, dialect)
+        prepare_conversion(rpc.request, request, dialect, lossy=False)
+        prepare_conversion(rpc.response, response, dialect, lossy=True)
 
 
 def _message_names(rpc: Rpc, dialect: Dialect) -> tuple[str, str]:

@@ -43,6 +43,7 @@ __all__ = [
     "check_signal",
     "is_cpu_list",
     "own_path",
+    "prepare_check",
     "rule",
     "rule_of",
 ]
@@ -166,6 +167,11 @@ def check_fields(value: msgspec.Struct, path: str = "") -> None:
     check = _struct_check(type(value))
     if check is not None:
         check(value, path)
+
+
+def prepare_check(struct: type[msgspec.Struct]) -> None:
+    """Make now what the first `check_fields` of this type would make."""
+    _struct_check(struct)
 
 
 def check_signal(number: int) -> None:
