@@ -55,8 +55,12 @@ def address(tmp_path: Path) -> Generator[str]:
 
 
 def test_every_program_of_the_page_is_run_here() -> None:
-    assert set(PROGRAMS) == {"calls.py", "streams.py", "events.py", "serve.py", "remote.py", "service.py"}
+    assert set(PROGRAMS) == {"run.py", "calls.py", "streams.py", "events.py", "serve.py", "remote.py", "service.py"}
     assert PAGE.read_text("utf-8").count("```python") == len(PROGRAMS)
+
+
+def test_one_command_one_call(tmp_path: Path) -> None:
+    check("run.py", tmp_path)
 
 
 def test_output_as_it_comes(tmp_path: Path) -> None:
