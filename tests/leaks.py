@@ -11,11 +11,15 @@ import tempfile
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from actors.images.store import default_image_root
 from actors.node.cgroups import PARENT, read_layout
 from actors.node.marks import CONTAINER_VARIABLE, TOKEN_VARIABLE, every_process
 from actors.node.rundir import default_run_root
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["Snapshot", "assert_clean", "snapshot"]
 
@@ -98,18 +102,22 @@ def snapshot() -> Snapshot:
     )
 
 
-def _new(before: Snapshot) -> list[str]:
+def _new(before: Snapshot, but: Collection[int]) -> list[str]:
     after = snapshot()
     return [
         f"{field.name}: {_described(entry) if field.name == 'processes' else entry}"
         for field in fields(Snapshot)
         for entry in sorted(getattr(after, field.name) - getattr(before, field.name))
+        if field.name != "processes" or int(entry.partition("@")[0]) not in but
     ]
 
 
-def assert_clean(before: Snapshot) -> None:
-    """Fail, naming each thing, when anything is left that was not there `before`; waits up to 5 s for the last to go."""
+def assert_clean(before: Snapshot, *, but: Collection[int] = ()) -> None:
+    """Fail, naming each thing, when anything is left that was not there `before`; waits up to 5 s for the last to go.
+
+    `but`: the pids of processes that may stay.
+    """
     deadline = time.monotonic() + _SETTLE_SECONDS
-    while (left := _new(before)) and time.monotonic() < deadline:
+    while (left := _new(before, but)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left, "left behind:\n" + "\n".join(left)

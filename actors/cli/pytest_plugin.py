@@ -6,6 +6,7 @@ names. Imports nothing of katrio but its options before it is asked for. Not for
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,10 @@ from actors.cli.options import AGENTS, DIALECTS, ENGINE_CHOICES
 from actors.words import OWN_WORLDS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
     from contextlib import AbstractAsyncContextManager
 
+    from actors.launchers.templates import Templates
     from actors.scenario.reading.scenario import Loaded
     from actors.scenario.stage.python import PythonWorld
     from actors.scenario.stage.results import Result
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Katrio"]
 
 SUFFIX = ".katrio.yaml"
+TEMPLATES: pytest.StashKey[Templates] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,9 +74,10 @@ class Katrio:
         if self._option("world") != "embedded":
             pytest.skip("open_world opens the embedded world, and --katrio-world names another")
 
-        return open_embedded(
+        opening = open_embedded(
             agent=self._option("agent"), config=self._config_of_agent(), engine=self._option("engine"), run_dir=None
         )
+        return _open_forked(self._config, opening)
 
     def _config_of_agent(self) -> dict[str, Any] | None:
         from actors.agents.choice import choose_agent
@@ -132,6 +136,24 @@ class Katrio:
                 return await run_scenario(loaded, world, listener=lambda event: None)
 
         return trio.run(main)
+
+
+@asynccontextmanager
+async def _open_forked(config: pytest.Config, opening: AbstractAsyncContextManager[World]) -> AsyncGenerator[World]:
+    """A world whose guests are forked from the templates of this test session."""
+    from actors.launchers.templates import Templates
+
+    with config.stash.setdefault(TEMPLATES, Templates()).shared():
+        async with opening as world:
+            yield world
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """What guests were forked from ends with the session."""
+    if (templates := config.stash.get(TEMPLATES, None)) is not None:
+        import trio
+
+        trio.run(templates.aclose)
 
 
 def _loaded(

@@ -22,6 +22,7 @@ from actors.cli.say import complain, tell_error
 from actors.cli.signals import heed_interrupts
 from actors.cli.sweep import sweep_root
 from actors.errors import InvalidArgument, KatrioError
+from actors.launchers.templates import open_templates
 from actors.limits import DEFAULT_LIMITS, slow_limits
 from actors.node.facts import choose_engine, read_facts
 from actors.node.rundir import default_run_root, make_run_root
@@ -129,7 +130,8 @@ class _Session:
             await nursery.start(heed_interrupts, self._interrupt, self._report.close)
             nursery.start_soon(self._report.run)
             try:
-                await self._run_all(outcomes)
+                async with open_templates():
+                    await self._run_all(outcomes)
             except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
                 failures.append(error)
             nursery.cancel_scope.cancel()

@@ -74,9 +74,10 @@ class SystemHandle(Handle):
         end = trio.current_time() + checked_seconds(timeout, "timeout")
         check_bytes(stdin, "stdin")
         bound = checked_bound(self.client, max_bytes)
+        box = self.sandbox(name)
         # whoever was cancelled here could not tell whether there is a sandbox to delete
         with trio.CancelScope(shield=True):
-            box = await self.create_sandbox(name)
+            await self.create_sandbox(name)
         try:
             init = None
             with trio.move_on_at(end):

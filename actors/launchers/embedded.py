@@ -16,7 +16,7 @@ import trio
 from actors.agents.base import Channels
 from actors.errors import GuestDied, NotFound, ResourceExhausted
 from actors.images.store import ARCHIVES
-from actors.launchers.template import open_template
+from actors.launchers.templates import open_template
 from actors.limits import guest_words
 from actors.node.exhaustion import is_exhaustion
 from actors.node.protocols import Channel, GuestProtocol
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from actors.images.store import ImageStore
-    from actors.launchers.template import GuestTemplate, Launcher
+    from actors.launchers.forked import Launcher
+    from actors.launchers.template import GuestTemplate
     from actors.limits import Limits
     from actors.seams import Seams
 
@@ -105,15 +106,22 @@ class EmbeddedGuests:
         with ExitStack() as held:
             try:
                 held.enter_context(held_log(directory))
-                launcher = await self._template.fork(directory.log, seconds=self._limits.guest_start_seconds)
-            except BaseException as error:
+                launcher = await self._fork(directory)
+            except OSError as error:
                 # its log may exist already
                 sweep_directory(directory.path)
-                if not isinstance(error, OSError):
-                    raise
                 failed = ResourceExhausted if is_exhaustion(error) else GuestDied
                 raise failed(f"sandbox {sandbox!r}: its guest can't be started: {error}") from error
             await self._run(sandbox, directory, launcher, task_status)
+
+    async def _fork(self, directory: RunDirectory) -> Launcher:
+        """Raises: OSError, GuestDied."""
+        try:
+            return await self._template.fork(directory.log, seconds=self._limits.guest_start_seconds)
+        except (GuestDied, trio.Cancelled):
+            # nothing was begun but the log
+            sweep_directory(directory.path)
+            raise
 
     async def _run(
         self,

@@ -6,114 +6,33 @@ then as slow as a first one; launchers and guests that were forked from it live 
 
 from __future__ import annotations
 
-import json
 import os
-import select
 import signal
 import socket
-from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
 
 from actors.errors import GuestDied
+from actors.launchers.forked import first_report
 from transports.plain import printable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from actors.launchers.forked import Launcher
     from actors.seams import ChildProcess, Processes
 
-__all__ = ["GuestTemplate", "Launcher", "open_template"]
+__all__ = ["GuestTemplate"]
 
-# a message carries one descriptor at the most, and two numbers
-_MESSAGE_BYTES = 256
 _SAID_BYTES = 2000
-# of a launcher that has not said how it ended
-KILLED = -signal.SIGKILL
 # an idle template ends at once when it is asked to
 _ENDING_SECONDS = 2.0
 
 
-class Launcher:
-    """A launcher that was forked: what is read from its control socket, and its pidfd.
-
-    Not its parent: what it ends with is what it reported, and -9 if it was killed before it could.
-    """
-
-    def __init__(self, control: socket.socket, pid: int, pidfd: int) -> None:
-        self.pid = pid
-        self._control = control
-        self._pidfd = pidfd
-        self._guest: int | None = None
-        self._code: int | None = None
-        # one task at a time can wait for a descriptor
-        self._waiting = trio.Lock()
-
-    def begin(self, sandbox: str, directory: Path) -> None:
-        """Tell it what to start. If it was killed meanwhile, `wait` says so."""
-        with suppress(OSError):
-            self._control.send(json.dumps([sandbox, str(directory)]).encode())
-
-    async def wait(self) -> int:
-        """Its exit code; any number of tasks may wait."""
-        async with self._waiting:
-            if self._code is None:
-                await trio.lowlevel.wait_readable(self._pidfd)
-                self._end()
-        assert self._code is not None
-        return self._code
-
-    def poll(self) -> int | None:
-        """What `wait` would return, or None while it runs."""
-        if self._code is None and _readable(self._pidfd):
-            self._end()
-        return self._code
-
-    def kill(self) -> None:
-        """SIGKILL; nothing happens when it has ended."""
-        if self.poll() is None:
-            _kill(self._pidfd)
-
-    def kill_guest(self) -> bool:
-        """SIGKILL its guest; False if that has ended, or was never forked."""
-        if self.poll() is not None:
-            return False
-        self._read()
-        return self._guest is not None and not _readable(self._guest) and _kill(self._guest)
-
-    def close_lifeline(self) -> None:
-        """Ask it to end: its guest in order, then itself. Idempotent."""
-        with suppress(OSError):
-            self._control.shutdown(socket.SHUT_WR)
-
-    def _read(self) -> None:
-        while self._code is None:
-            try:
-                report, descriptors = _receive(self._control)
-            except BlockingIOError:
-                return
-            except ConnectionResetError:
-                report, descriptors = {}, []
-            if descriptors:
-                (self._guest,) = descriptors
-            elif not report:
-                self._code = KILLED
-            self._code = report.get("code", self._code)
-
-    def _end(self) -> None:
-        self._read()
-        self._code = KILLED if self._code is None else self._code
-        self._control.close()
-        os.close(self._pidfd)
-        if self._guest is not None:
-            os.close(self._guest)
-            self._guest = None
-
-
 class GuestTemplate:
-    """Forks launchers, from a process that is started when one is first needed; see `open_template`."""
+    """Forks launchers, from a process that is started when one is first needed; see `actors.launchers.templates`."""
 
     def __init__(self, argv: Sequence[str], *, environment: Mapping[str, str], processes: Processes) -> None:
         self._argv = argv
@@ -122,6 +41,11 @@ class GuestTemplate:
         self._running: _Process | None = None
         # starting and asking it: one task at a time
         self._turn = trio.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process, if it has been started."""
+        return None if self._running is None else self._running.child.pid
 
     async def fork(self, log: Path, *, seconds: float) -> Launcher:
         """A launcher that waits to be told what to start, in a session of its own; its output is appended to `log`.
@@ -137,7 +61,7 @@ class GuestTemplate:
                     template = await self._renewed() if fresh else self._running
                     assert template is not None
                     control = await template.ask(log)
-                launcher = await _first_report(control)
+                launcher = await first_report(control)
                 if launcher is not None:
                     return launcher
                 if fresh:
@@ -224,52 +148,3 @@ class _Process:
             self.child.send_signal(signal.SIGKILL)
             await self.child.wait()
         os.close(self._said)
-
-
-@asynccontextmanager
-async def open_template(
-    argv: Sequence[str], *, environment: Mapping[str, str], processes: Processes
-) -> AsyncGenerator[GuestTemplate]:
-    """A template that ends with the block. `argv`: the program, see `actors.guest.template`."""
-    template = GuestTemplate(argv, environment=environment, processes=processes)
-    try:
-        yield template
-    finally:
-        await template.aclose()
-
-
-async def _first_report(control: socket.socket) -> Launcher | None:
-    """The launcher at the other end; None if the template died before it forked. Raises: OSError, the fork's."""
-    try:
-        await trio.lowlevel.wait_readable(control)
-        with suppress(ConnectionResetError):  # dead, with our request unread
-            report, descriptors = _receive(control)
-            if "errno" in report:
-                raise OSError(report["errno"], os.strerror(report["errno"]))
-            if descriptors:
-                return Launcher(control, report["launcher"], descriptors[0])
-    except BaseException:
-        control.close()
-        raise
-    control.close()
-    return None
-
-
-def _receive(control: socket.socket) -> tuple[dict[str, int], list[int]]:
-    """One report and its descriptor; an empty one at the end. Raises: BlockingIOError, if there is none yet; ConnectionResetError."""
-    message, descriptors, _, _ = socket.recv_fds(control, _MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
-    return json.loads(message) if message else {}, descriptors
-
-
-def _readable(descriptor: int) -> bool:
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _kill(pidfd: int) -> bool:
-    try:
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    except ProcessLookupError:
-        return False
-    return True

@@ -19,8 +19,9 @@ import trio
 
 from actors.api import open_system
 from actors.errors import GuestDied
+from actors.launchers import templates
 from actors.launchers.embedded import open_guests
-from actors.launchers.template import open_template
+from actors.launchers.templates import open_template, open_templates
 from actors.limits import DEFAULT_LIMITS
 from actors.node.marks import read_process
 from actors.nurseries import open_collapsing_nursery
@@ -28,7 +29,7 @@ from actors.seams import real_seams
 from tests.support.boxes import guest_pid
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
 
     from actors.handles import SandboxHandle, SystemHandle
     from actors.launchers.embedded import EmbeddedGuests
@@ -55,6 +56,14 @@ def template_of(directory: Path) -> int:
     launcher = read_process(guest.parent)
     assert launcher is not None
     return launcher.parent
+
+
+@pytest.fixture(autouse=True)
+def each_system_has_its_own() -> Iterator[None]:
+    """As in a program that shares none; the session's are for the other tests."""
+    before = templates.SHARED.set(None)
+    yield
+    templates.SHARED.reset(before)
 
 
 @pytest.fixture
@@ -252,3 +261,26 @@ async def test_kills_of_the_template_beside_starts(run_dir: Path) -> None:
                 nursery.start_soon(kill, template)
         info = await system.info()
     assert len(info.children) == 11
+
+
+async def test_systems_of_one_command_have_a_template_in_common(run_dir: Path) -> None:
+    async with open_templates() as shared:
+        found: list[int] = []
+        for _ in range(2):
+            async with a_system(run_dir) as system:
+                await started(system, "box")
+                found.append(template_of(owner(run_dir, "box")))
+        assert found[0] == found[1]
+        assert shared.pids == [found[0]]
+    assert read_process(found[0]) is None
+
+
+async def test_of_templates_that_nobody_uses_a_few_are_kept(tmp_path: Path) -> None:
+    processes = real_seams().processes
+    async with open_templates() as shared:
+        for number in range(6):
+            async with open_template(TEMPLATE, environment={"NUMBER": str(number)}, processes=processes) as template:
+                launcher = await template.fork(tmp_path / "log", seconds=SECONDS)
+                launcher.close_lifeline()
+                await launcher.wait()
+        assert len(shared.pids) == templates.KEPT
