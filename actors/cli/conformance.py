@@ -18,6 +18,7 @@ import trio
 from rich.console import Console
 
 from actors.cli.exits import Exit
+from actors.cli.failures import COMMAND_ERRORS, fail
 from actors.cli.report_files import CommandFiles
 from actors.cli.say import complain, note, say, tell_error
 from actors.cli.signals import heed_interrupts
@@ -29,17 +30,16 @@ from actors.conformance.fresh import run_fresh
 from actors.conformance.known import Known, read_known
 from actors.conformance.report.base import Told
 from actors.conformance.report.html import as_html
-from actors.conformance.report.programs import as_json, as_junit
+from actors.conformance.report.programs import as_json, as_junit, cases_json
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 from actors.conformance.runner import Progress, Settings, run_cases
-from actors.errors import InvalidArgument, KatrioError, NotFound
+from actors.errors import InvalidArgument
 from actors.suggest import did_you_mean
-from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from actors.cli.options import ConformanceOptions
+    from actors.cli.options.conformance import ConformanceOptions
     from actors.conformance.case import Case, Result
     from actors.conformance.fresh import OpenAgent
     from actors.conformance.subject import Target
@@ -72,7 +72,10 @@ def conformance(options: ConformanceOptions) -> int:
         complain(f"no case has one of {', '.join(options.words) or 'all words'}{without}; katrio conformance --list")
         return Exit.USAGE
     if options.listing:
-        print_cases(Console(highlight=False), cases)
+        if options.json:
+            say(cases_json(cases))
+        else:
+            print_cases(Console(highlight=False), cases)
         return Exit.HELD
     files = CommandFiles()
     try:
@@ -80,13 +83,12 @@ def conformance(options: ConformanceOptions) -> int:
         files.add(options.junit, lambda: as_junit(session.told))
         files.add(options.html, lambda: as_html(session.told))
     except (InvalidArgument, OSError) as error:
-        return _trouble(error, Exit.USAGE)
+        tell_error(error)
+        return Exit.USAGE
     try:
         code = trio.run(session.run)
-    except (InvalidArgument, AddressError, NotFound) as error:
-        return _trouble(error, Exit.USAGE)
-    except (KatrioError, TransportError, OSError) as error:
-        return _trouble(error, Exit.INFRASTRUCTURE)
+    except COMMAND_ERRORS as error:
+        return fail(error)
     try:
         _print(options, session.told)
     finally:
@@ -100,11 +102,6 @@ def _known(options: ConformanceOptions) -> Known:
         return {}
     text = options.known.read_bytes().decode(errors="replace")
     return read_known(text, str(options.known), {case.id for case in ALL})
-
-
-def _trouble(error: Exception, code: Exit) -> Exit:
-    tell_error(error)
-    return code
 
 
 class _Session:
@@ -144,13 +141,13 @@ class _Session:
 
     async def run(self) -> Exit:
         """The exit code. Raises: KatrioError, TransportError, when the agent can't be asked."""
-        failures: list[KatrioError | TransportError | OSError] = []
+        failures: list[Exception] = []
         async with trio.open_nursery() as nursery:
             await nursery.start(heed_interrupts, partial(self._interrupt, nursery.cancel_scope), self._watching.close)
             nursery.start_soon(self._watching.run)
             try:
                 await self._run()
-            except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
+            except COMMAND_ERRORS as error:  # raised below, bare: a nursery would wrap it
                 failures.append(error)
             nursery.cancel_scope.cancel()
         if self._interrupted:

@@ -14,7 +14,6 @@ import resource
 import socket
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -38,6 +37,8 @@ from actors.wire.spec import ContainerSpec, ProcessSpec
 from actors.words import ENGINES, RUNTIMES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from actors.node.facts import Facts
 
 __all__ = ["Check", "Verdict", "doctor", "examine", "examine_images"]
@@ -67,10 +68,10 @@ class Check:
     advice: str = ""
 
 
-def doctor(*, as_json: bool, run_dir: str | None) -> int:
+def doctor(*, as_json: bool, run_dir: Path | None) -> int:
     """Print every check; the exit code."""
     facts = read_facts()
-    run_root = Path(run_dir).absolute() if run_dir else rundir.default_run_root(os.environ, os.geteuid())
+    run_root = run_dir or rundir.default_run_root(os.environ, os.geteuid())
     checks = examine(facts, run_root)
     usable = [check.name for check in checks if check.name in ENGINES and check.verdict is Verdict.WORKS]
     chosen = choose_engine(facts)[0]

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from actors.cli.options import FileOptions, RunOptions
+    from actors.cli.options.files import FileOptions
+    from actors.cli.options.run import RunOptions
     from actors.scenario.reading.scenario import Loaded
 
 __all__ = ["list_files", "load_all", "load_to_run", "tell_problems", "validate"]

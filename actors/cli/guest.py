@@ -14,19 +14,18 @@ import trio
 
 from actors.api import open_guest
 from actors.cli.exits import Exit
-from actors.cli.say import say, tell_error
+from actors.cli.failures import COMMAND_ERRORS, fail
+from actors.cli.say import say
 from actors.cli.signals import heed_interrupts
 from actors.cli.streams import Output
-from actors.errors import InvalidArgument, KatrioError
 from actors.launchers.addresses import serve_at
 from actors.node.facts import choose_engine, read_facts
 from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_collapsing_nursery
 from actors.reporting.texts import json_text
-from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:
-    from actors.cli.options import GuestOptions
+    from actors.cli.options.guest import GuestOptions
 
 __all__ = ["guest"]
 
@@ -35,12 +34,8 @@ def guest(options: GuestOptions) -> int:
     """Serve; the exit code. Being asked to end is how it ends, once it was ready: before, nobody has had a guest."""
     try:
         return trio.run(_serve, options)
-    except (InvalidArgument, AddressError) as error:
-        tell_error(error, command="katrio guest")
-        return Exit.USAGE
-    except (KatrioError, TransportError, OSError) as error:
-        tell_error(error, command="katrio guest")
-        return Exit.INFRASTRUCTURE
+    except COMMAND_ERRORS as error:
+        return fail(error, command="katrio guest")
 
 
 async def _serve(options: GuestOptions) -> Exit:

@@ -15,11 +15,11 @@ import trio
 
 from actors.api import open_embedded
 from actors.cli.exits import Exit, exit_code, unwritten
+from actors.cli.failures import COMMAND_ERRORS, fail
 from actors.cli.files import tell_problems
 from actors.cli.programs import load_program
 from actors.cli.say import complain, say, tell_error, tell_unwritten
 from actors.cli.signals import heed_interrupts
-from actors.errors import InvalidArgument, KatrioError
 from actors.nurseries import open_collapsing_nursery
 from actors.reporting.files import check_writable, write_whole
 from actors.scenario.reading.load import load_text
@@ -28,7 +28,6 @@ from actors.scenario.report.lines import PlainReport
 from actors.scenario.run.runner import run_scenario
 from actors.scenario.run.transcript import transcript
 from actors.scenario.stage.recording import Asked, Heard, recorded
-from transports.errors import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -96,12 +95,8 @@ def record(out: Path, program: Path, *, engine: str, force: bool) -> int:
     session = _Session(loaded, engine)
     try:
         code = trio.run(session.run)
-    except InvalidArgument as error:
-        tell_error(error)
-        return Exit.USAGE
-    except (KatrioError, TransportError, OSError) as error:
-        tell_error(error)
-        return Exit.INFRASTRUCTURE
+    except COMMAND_ERRORS as error:
+        return fail(error)
     return _write(out, session, loaded, program, code)
 
 

@@ -17,7 +17,7 @@ from actors.scenario.report.junit import JunitReport
 from actors.scenario.report.lines import JsonReport, PlainReport
 
 if TYPE_CHECKING:
-    from actors.cli.options import RunOptions
+    from actors.cli.options.run import RunOptions
 
 __all__ = ["open_report"]
 

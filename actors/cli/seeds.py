@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-    from actors.cli.options import RunOptions
+    from actors.cli.options.run import RunOptions
     from actors.cli.signals import Held
     from actors.scenario.reading.scenario import Loaded
     from actors.scenario.report.base import RunReport

@@ -29,7 +29,7 @@ from actors.scenario.stage.events import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from actors.cli.options import RunOptions
+    from actors.cli.options.run import RunOptions
     from actors.scenario.reading.scenario import Loaded
 
 __all__ = ["run_ranges"]

@@ -8,7 +8,6 @@ its child and then the whole group. A terminal that hangs up, and a service mana
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -16,7 +15,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from actors.cli.exits import Exit
-from actors.cli.say import OneLine
 from actors.cli.streams import until_reader_leaves
 
 if TYPE_CHECKING:
@@ -69,7 +67,11 @@ def take_signals() -> None:
         # nohup has SIGHUP ignored, and means it
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, _ask)
-    if logging.lastResort is not None:
+    # what can log has imported it by now: it takes time, and some commands need none
+    logging = sys.modules.get("logging")
+    if logging is not None and logging.lastResort is not None:
+        from actors.cli.log_lines import OneLine
+
         logging.lastResort.setFormatter(OneLine())
 
 

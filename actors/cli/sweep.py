@@ -6,7 +6,7 @@ Not for running sandboxes: those whose owner lives are never touched.
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from actors.cli.exits import Exit
 from actors.cli.say import complain, say
@@ -15,6 +15,9 @@ from actors.images.store import default_image_root
 from actors.images.unpacked import sweep_images
 from actors.node import rundir
 from actors.node.roots import default_roots, left_roots, sweep_roots
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["sweep", "sweep_root"]
 
@@ -29,10 +32,10 @@ def sweep_root(run_dir: Path | None) -> list[rundir.Swept]:
     return [*swept, *sweep_images(default_image_root(os.environ, user)), *sweep_roots(default_roots(os.environ, user))]
 
 
-def sweep(run_dir: str | None) -> int:
+def sweep(run_dir: Path | None) -> int:
     """Say what was removed, a line each; the exit code."""
     try:
-        swept = sweep_root(Path(run_dir).absolute() if run_dir else None)
+        swept = sweep_root(run_dir)
     except (KatrioError, OSError) as error:
         complain(f"can't sweep: {error}")
         return Exit.INFRASTRUCTURE

@@ -34,7 +34,7 @@ from transports.recognise import Peer
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from actors.cli.options import ConformanceOptions
+    from actors.cli.options.conformance import ConformanceOptions
     from actors.conformance.fresh import OpenAgent
     from actors.conformance.subject import Roots, Target
 

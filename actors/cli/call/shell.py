@@ -20,7 +20,7 @@ from actors.cli.call.interrupts import Interrupted, Interrupts
 from actors.cli.call.listing import call_page, calls_page
 from actors.cli.call.terminal import open_terminal
 from actors.cli.exits import Exit
-from actors.cli.options import MAX_REPEAT
+from actors.cli.options.arguments import MAX_REPEAT
 from actors.cli.say import note, say
 from actors.cli.signals import asked_to_end
 from actors.errors import InvalidArgument

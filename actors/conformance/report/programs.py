@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Verdict
-from actors.reporting.junit import Case, Suite, Tag, junit_text
+from actors.reporting.junit import Case as JunitCase
+from actors.reporting.junit import Suite, Tag, junit_text
 from actors.reporting.texts import json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from actors.conformance.case import Result
+    from actors.conformance.case import Case, Result
     from actors.conformance.report.base import Told
 
-__all__ = ["as_json", "as_junit"]
+__all__ = ["as_json", "as_junit", "cases_json"]
 
 # an agent that dies or hangs is no wrong answer
 _TAGS: Mapping[Verdict, Tag] = {
@@ -54,12 +55,29 @@ def as_json(told: Told) -> str:
     return json_text(document)
 
 
+def cases_json(cases: Iterable[Case]) -> str:
+    """A list of what would be run: the texts of each case, what it needs of the guest, and whether it is destructive."""
+    rows = [
+        {
+            "id": case.id,
+            "title": case.title,
+            "does": case.does,
+            "expects": case.expects,
+            "why": case.why,
+            "needs": list(case.needs),
+            "destructive": case.destructive,
+        }
+        for case in cases
+    ]
+    return json_text(rows)
+
+
 def as_junit(told: Told) -> str:
     """The document."""
     known = {result.case.id for result in told.expected}
     cases = [_case(result, known=result.case.id in known) for result in told.results]
     cases += [
-        Case(case.id.partition(".")[0], case.id, tag="skipped", message="interrupted before it was run")
+        JunitCase(case.id.partition(".")[0], case.id, tag="skipped", message="interrupted before it was run")
         for case in told.not_run
     ]
     properties = [("agent", told.spoken), ("address", told.address), ("version", told.version)]
@@ -68,11 +86,11 @@ def as_junit(told: Told) -> str:
     return junit_text("katrio conformance", [suite])
 
 
-def _case(result: Result, *, known: bool) -> Case:
+def _case(result: Result, *, known: bool) -> JunitCase:
     case = result.case
     classname, name = case.id.partition(".")[0], f"{case.id}: {case.title}"
     if result.verdict is Verdict.HOLDS:
-        return Case(classname, name, result.seconds)
+        return JunitCase(classname, name, result.seconds)
     lines = (
         f"does     {case.does}",
         f"expected {result.expected}",
@@ -81,4 +99,4 @@ def _case(result: Result, *, known: bool) -> Case:
     )
     message = f"{'known: ' if known else ''}{result.verdict}: {result.seen}"
     tag = "skipped" if known else _TAGS[result.verdict]
-    return Case(classname, name, result.seconds, tag, message, "\n".join(lines))
+    return JunitCase(classname, name, result.seconds, tag, message, "\n".join(lines))

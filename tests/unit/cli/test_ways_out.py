@@ -17,7 +17,8 @@ from rich.console import Console
 
 from actors.cli.call.answers import Answer, show
 from actors.cli.call.arguments import Call
-from actors.cli.say import OneLine, complain, say, tell_error
+from actors.cli.log_lines import OneLine
+from actors.cli.say import complain, say, tell_error
 from actors.cli.seeds_files import ranges_junit, ranges_page
 from actors.cli.seeds_live import LiveRange
 from actors.cli.seeds_report import JsonRange, PlainRange, Summary

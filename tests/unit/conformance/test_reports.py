@@ -15,7 +15,7 @@ from actors.conformance.case import Case, Result, Verdict
 from actors.conformance.catalogue import ALL
 from actors.conformance.report.base import Told
 from actors.conformance.report.html import as_html
-from actors.conformance.report.programs import as_json, as_junit
+from actors.conformance.report.programs import as_json, as_junit, cases_json
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ def told() -> Told:
         for number, verdict in enumerate(Verdict)
     ]
     return Told("kata ttrpc", "unix:///run/x", NASTY, results, [case(9)], 12.345)
+
+
+def test_a_list_of_cases_has_their_texts_and_no_verdict() -> None:
+    rows = json.loads(cases_json(ALL))
+    assert [row["id"] for row in rows] == [case.id for case in ALL]
+    assert rows[0].keys() == {"id", "title", "does", "expects", "why", "needs", "destructive"}
 
 
 def test_json_is_one_object_with_a_count_for_each_verdict(told: Told) -> None:
