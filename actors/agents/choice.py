@@ -31,9 +31,15 @@ if TYPE_CHECKING:
     from actors.limits import Limits
     from transports.address import Address
 
-__all__ = ["AgentConfig", "ChosenAgent", "at_address", "choose_agent"]
+__all__ = ["PEERS", "AgentConfig", "ChosenAgent", "at_address", "choose_agent"]
 
 S = TypeVar("S", bound=Struct)
+
+# who is expected at each address of an agent
+PEERS: Mapping[GuestProtocol, tuple[Peer, ...]] = {
+    **{GuestProtocol(dialect.value): (spec.peer,) for dialect, spec in DIALECTS.items()},
+    GuestProtocol.HYPERSTART: (Peer.CONTROL, Peer.STREAMS),
+}
 
 
 class ChosenAgent(NamedTuple):
@@ -80,17 +86,17 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
     if agent is AgentType.HYPERSTART:
         hyper = given if isinstance(given, HyperConfig) else _decoded(given, HyperConfig, agent, {})
         connect = partial(connect_hyperstart, config=hyper)
-        peers = (Peer.CONTROL, Peer.STREAMS)
-        return ChosenAgent(agent, connect, GuestProtocol.HYPERSTART, hyper.addresses() or (), peers, hyper.share_dir)
+        protocol = GuestProtocol.HYPERSTART
+        return ChosenAgent(agent, connect, protocol, hyper.addresses() or (), PEERS[protocol], hyper.share_dir)
     kata = given if isinstance(given, KataAgentConfig) else _decoded(given, KataAgentConfig, agent, NOT_HERE)
     address = kata.agent_address()
-    # dialects and guest protocols have the same names
-    protocol = GuestProtocol(kata.dialect.value)
+    protocol = GuestProtocol.of(agent, kata.dialect)
     addresses = () if address is None else (address,)
-    expected = (DIALECTS[kata.dialect].peer,)
     connect_to = partial(connect_kata, config=kata)
     identify = partial(identify_kata, config=kata)
-    return ChosenAgent(agent, connect_to, protocol, addresses, expected, patience=kata.dial_timeout, identify=identify)
+    return ChosenAgent(
+        agent, connect_to, protocol, addresses, PEERS[protocol], patience=kata.dial_timeout, identify=identify
+    )
 
 
 def at_address(word: str, config: AgentConfig | None, address: str) -> AgentConfig:

@@ -24,7 +24,7 @@ from actors.cli.say import complain, note, say, tell_error
 from actors.cli.signals import heed_interrupts
 from actors.cli.streams import can_draw
 from actors.cli.under_test import open_under_test
-from actors.conformance.case import AgentProtocol, Verdict
+from actors.conformance.case import Verdict
 from actors.conformance.catalogue import ALL, chosen
 from actors.conformance.fresh import run_fresh
 from actors.conformance.known import Known, read_known
@@ -34,10 +34,11 @@ from actors.conformance.report.programs import as_json, as_junit, cases_json
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 from actors.conformance.runner import Progress, Settings, run_cases
 from actors.errors import InvalidArgument
+from actors.node.protocols import GuestProtocol
 from actors.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
 
     from actors.cli.options.conformance import ConformanceOptions
     from actors.conformance.case import Case, Result
@@ -46,22 +47,16 @@ if TYPE_CHECKING:
 
 __all__ = ["conformance"]
 
-SPOKEN: Mapping[tuple[str, str], AgentProtocol] = {
-    ("kata", "ttrpc"): AgentProtocol.TTRPC,
-    ("kata", "grpc"): AgentProtocol.GRPC,
-    ("hyperstart", "ttrpc"): AgentProtocol.HYPERSTART,
-}
-
 
 def conformance(options: ConformanceOptions) -> int:
     """Run the cases; the exit code."""
-    spoken = SPOKEN[options.agent, options.dialect]
+    protocol = GuestProtocol.of(options.agent, options.dialect)
     cases = chosen(
-        spoken, words=options.words, skipped=options.skipped, destructive=options.destructive or options.listing
+        protocol, words=options.words, skipped=options.skipped, destructive=options.destructive or options.listing
     )
     for option, words in (("--filter", options.words), ("--skip", options.skipped)):
         for word in words:
-            if not chosen(spoken, words=(word,), destructive=True):
+            if not chosen(protocol, words=(word,), destructive=True):
                 meant = did_you_mean(
                     word, {case.id for case in ALL} | {part for case in ALL for part in case.id.split(".")}
                 )
@@ -79,7 +74,7 @@ def conformance(options: ConformanceOptions) -> int:
         return Exit.HELD
     files = CommandFiles()
     try:
-        session = _Session(options, spoken, cases, _known(options))
+        session = _Session(options, protocol, cases, _known(options))
         files.add(options.junit, lambda: as_junit(session.told))
         files.add(options.html, lambda: as_html(session.told))
     except (InvalidArgument, OSError) as error:
@@ -108,11 +103,11 @@ class _Session:
     """One run, of which the results are kept as they come: an interrupt leaves those that there are."""
 
     def __init__(
-        self, options: ConformanceOptions, spoken: AgentProtocol, cases: tuple[Case, ...], known: Known
+        self, options: ConformanceOptions, protocol: GuestProtocol, cases: tuple[Case, ...], known: Known
     ) -> None:
         self._known = known
         self._options = options
-        self._spoken = spoken
+        self._protocol = protocol
         self._cases = cases
         self._results: dict[str, Result] = {}
         self._seconds = 0.0
@@ -129,7 +124,7 @@ class _Session:
     def told(self) -> Told:
         """What there is to tell."""
         return Told(
-            spoken=self._spoken,
+            protocol=self._protocol.label,
             address=self._address,
             version=self._version,
             notes=tuple(self._notes),
@@ -159,7 +154,7 @@ class _Session:
     async def _run(self) -> None:
         began = trio.current_time()
         try:
-            async with open_under_test(self._options, self._spoken) as (open_agent, address, lacks):
+            async with open_under_test(self._options, self._protocol) as (open_agent, address, lacks):
                 self._address = address
                 settings = Settings(jobs=self._options.jobs, lacks=lacks)
                 opened = partial(self._opened, open_agent)

@@ -39,7 +39,7 @@ def guest(options: GuestOptions) -> int:
 
 
 async def _serve(options: GuestOptions) -> Exit:
-    protocol = GuestProtocol(options.dialect if options.agent == "kata" else options.agent)
+    protocol = GuestProtocol.of(options.agent, options.dialect)
     code = Exit.INTERRUPTED
     async with open_collapsing_nursery() as nursery:
         with trio.CancelScope() as serving:

@@ -30,7 +30,6 @@ from actors.scenario.reading.slowed import slowed
 from actors.scenario.report.base import Gathered
 from actors.scenario.report.summary import Totals
 from actors.scenario.run.runner import run_scenario
-from actors.scenario.stage.events import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from actors.cli.options.run import RunOptions
     from actors.scenario.reading.scenario import Loaded
     from actors.scenario.report.base import RunReport
-    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.events import Event, Outcome
     from actors.scenario.stage.results import Result
     from actors.scenario.stage.world import World
 
@@ -138,7 +137,7 @@ class _Session:
             while todo and not self._interrupted:
                 result = await self._run_told(todo.popleft())
                 outcomes.append(result.outcome)
-                if result.outcome in (Outcome.FAILED, Outcome.ERROR) and not self._options.keep_going:
+                if result.outcome.is_failure and not self._options.keep_going:
                     todo.clear()
 
         async with AsyncExitStack() as stack:

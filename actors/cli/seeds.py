@@ -19,7 +19,6 @@ from actors.cli.say import complain, tell_error
 from actors.cli.signals import hold_signals
 from actors.errors import KatrioError
 from actors.scenario.report.summary import Totals
-from actors.scenario.stage.events import Outcome
 from actors.seams import real_seams
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from actors.cli.signals import Held
     from actors.scenario.reading.scenario import Loaded
     from actors.scenario.report.base import RunReport
+    from actors.scenario.stage.events import Outcome
 
 __all__ = ["run_simulated"]
 
@@ -112,7 +112,7 @@ def _run_all(
         report.result(played.result)
         totals.add(played.result)
         outcomes.append(played.result.outcome)
-        if outcomes[-1] in (Outcome.FAILED, Outcome.ERROR):
+        if outcomes[-1].is_failure:
             report.notice(f"replay: {replay_command(options, each.file, seed)}")
             if not options.keep_going:
                 break

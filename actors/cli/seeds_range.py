@@ -98,7 +98,7 @@ class _Session:
                 for each in loaded:
                     outcome = await self._run_one(each)
                     outcomes.append(outcome)
-                    if outcome in (Outcome.FAILED, Outcome.ERROR) and not self._options.keep_going:
+                    if outcome.is_failure and not self._options.keep_going:
                         break
             nursery.cancel_scope.cancel()
         return Exit.INTERRUPTED if self._interrupted else exit_code(outcomes)

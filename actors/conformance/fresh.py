@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
-from actors.conformance.case import Result, Verdict
+from actors.conformance.case import LOST, Result, Verdict
 from actors.conformance.runner import Life, Phase, Progress, Settings, phases
 from actors.errors import KatrioError
 from transports.errors import TransportError
@@ -101,8 +101,7 @@ class _Run:
 
     def _judge(self, loss: Loss) -> None:
         """If none of the running cases alone caused the loss, it is reported for all of them."""
-        lost = (Verdict.HUNG, Verdict.AGENT_DIED)
-        if any(self.results[case.id].verdict in lost for case in loss.suspects):
+        if any(self.results[case.id].verdict in LOST for case in loss.suspects):
             return
         for case in loss.suspects:
             self._told(Result(case, loss.verdict, case.expects, f"{loss.seen}; none of them alone does it", 0.0))

@@ -17,7 +17,7 @@ from actors.agents.identity import AgentKind, Identity, identify
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.link import open_rpc_link
 from actors.agents.kata.spec import oci_spec
-from actors.conformance.case import AgentProtocol, FallsShort, Hung
+from actors.conformance.case import FallsShort, Hung
 from actors.conformance.expect import SHOWN_BYTES, is_loss
 from actors.conformance.kata_calls import KataCalls
 from actors.conformance.kata_container import Container
@@ -32,6 +32,7 @@ from actors.errors import (
     NotFound,
     Unsupported,
 )
+from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_collapsing_nursery
 from actors.schemas.oci import Mount
 from actors.schemas.rpcs import RPCS
@@ -58,8 +59,7 @@ _GROUPS = Mount(
     source="cgroup",
     options=("nosuid", "noexec", "nodev", "relatime", "ro"),
 )
-_ALSO: Mapping[AgentProtocol, tuple[Mount, ...]] = {AgentProtocol.GRPC: (_GROUPS,)}
-_DIALECTS = {AgentProtocol.TTRPC: Dialect.TTRPC, AgentProtocol.GRPC: Dialect.GRPC}
+_ALSO: Mapping[GuestProtocol, tuple[Mount, ...]] = {GuestProtocol.GRPC: (_GROUPS,)}
 # the init's program where it does not matter
 IDLE = ("sleep", "100000")
 SIGKILL = 9
@@ -95,7 +95,7 @@ class KataTarget:
     dialer: Dialer
     rootfs: str
     ids: Ids
-    spoken: AgentProtocol = AgentProtocol.TTRPC
+    protocol: GuestProtocol = GuestProtocol.TTRPC
     roots: Roots | None = None
     slow: float = 1.0
     start_seconds: float = REACHED_SECONDS
@@ -212,7 +212,7 @@ class KataTarget:
 
     def link(self, start_seconds: float = REACHED_SECONDS) -> RpcLink:
         """A link that is not running yet."""
-        return open_rpc_link(self.dialer, target_limits(self.slow, start_seconds), _DIALECTS[self.spoken])
+        return open_rpc_link(self.dialer, target_limits(self.slow, start_seconds), Dialect(self.protocol.value))
 
     @asynccontextmanager
     async def open_subject(self, deadline: float) -> AsyncGenerator[Kata]:
@@ -289,7 +289,7 @@ class Kata(KataCalls):
         process = ProcessSpec(args=args or IDLE, tty=tty, env=dict(env or {}), cwd=cwd, user=user, size=size)
         wanted = ContainerSpec(process=process, resources=resources or ResourceSpec(), mounts=mounts, readonly=readonly)
         spec = oci_spec(wanted, self.rootfs)
-        return self.with_mounts(spec, _SCRATCH, *_ALSO.get(self.target.spoken, ()))
+        return self.with_mounts(spec, _SCRATCH, *_ALSO.get(self.target.protocol, ()))
 
     def with_mounts(self, spec: Spec, *mounts: Mount) -> Spec:
         """The same with additional mounts."""

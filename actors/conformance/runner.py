@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import trio
 
-from actors.conformance.case import FallsShort, Hung, Late, Result, Verdict
+from actors.conformance.case import LOST, FallsShort, Hung, Late, Result, Verdict
 from actors.conformance.expect import is_loss
 from actors.errors import KatrioError, Unsupported
 from actors.reporting.base import Report
@@ -33,7 +33,6 @@ JOBS = 8
 CLEAN_SECONDS = 30.0
 # a new link and two calls, on an agent that may be busy with all other cases
 ALIVE_SECONDS = 10.0
-_LOST = (Verdict.HUNG, Verdict.AGENT_DIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +191,7 @@ class Life:
         lost = self.lost
         if (
             lost is None
-            or lost.verdict not in _LOST
+            or lost.verdict not in LOST
             or case not in lost.suspects
             or found.verdict is Verdict.UNSUPPORTED
         ):

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.conformance.case import AgentProtocol, Cases
+from actors.conformance.case import Cases
 from actors.conformance.expect import check, equal
 from actors.conformance.raw_ttrpc import AGENT, HEALTH, RawTtrpc, frame, header, open_raw, request
 from actors.conformance.together import outcome
+from actors.node.protocols import GuestProtocol
 from actors.schemas.oci import POSIXRlimit
 from actors.schemas.rpcs import RPCS, encode_request
 from transports.errors import StatusCode
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-CASES = Cases(speaks=(AgentProtocol.TTRPC,))
+CASES = Cases(protocols=(GuestProtocol.TTRPC,))
 
 SOON = 8.0
 UNIMPLEMENTED, INVALID, EXCEEDED = StatusCode.UNIMPLEMENTED, StatusCode.INVALID_ARGUMENT, StatusCode.DEADLINE_EXCEEDED

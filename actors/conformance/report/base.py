@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.conformance.case import Verdict
+from actors.conformance.case import GREEN, Verdict
 from actors.conformance.known import Known, is_known
 from actors.reporting.texts import counted, tally
 
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
     from actors.conformance.case import Case, Result
 
-__all__ = ["GREEN", "Told", "summary_line"]
-
-# what leaves the suite green
-GREEN = (Verdict.HOLDS, Verdict.UNSUPPORTED)
+__all__ = ["Told", "summary_line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +26,14 @@ class Told:
     """One run.
 
     Attributes:
-        spoken, address, version: of the agent; the version is its own word.
+        protocol, address, version: of the agent; the version is its own word.
         results: of the cases that ended, in the order of the catalogue.
         not_run: those that an interrupt left out.
         known: what the agent's authors know of it.
         notes: what all cases may suffer from, found before the first.
     """
 
-    spoken: str
+    protocol: str
     address: str
     version: str
     results: Sequence[Result]

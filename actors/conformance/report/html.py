@@ -41,7 +41,7 @@ def as_html(told: Told) -> str:
 
 
 def _page(told: Told) -> Iterator[Markup]:
-    yield tag("h1", f"katrio conformance: {told.spoken}")
+    yield tag("h1", f"katrio conformance: {told.protocol}")
     version = (", which says it is ", tag("code", told.version)) if told.version else ()
     yield tag("p", "The agent at ", tag("code", told.address), *version, ".", kind="why")
     yield tag("p", tag("strong", summary_line(told)))

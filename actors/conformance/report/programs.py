@@ -33,7 +33,7 @@ def as_json(told: Told) -> str:
     those that fell short as was known, `known_that_hold` of those that were known to and hold by now;
     `notes` what all cases may suffer from."""
     document = {
-        "agent": {"speaks": told.spoken, "address": told.address, "version": told.version},
+        "agent": {"speaks": told.protocol, "address": told.address, "version": told.version},
         "seconds": round(told.seconds, 3),
         "summary": dict(told.counts),
         "notes": list(told.notes),
@@ -80,9 +80,9 @@ def as_junit(told: Told) -> str:
         JunitCase(case.id.partition(".")[0], case.id, tag="skipped", message="interrupted before it was run")
         for case in told.not_run
     ]
-    properties = [("agent", told.spoken), ("address", told.address), ("version", told.version)]
+    properties = [("agent", told.protocol), ("address", told.address), ("version", told.version)]
     properties += [("note", note) for note in told.notes]
-    suite = Suite(f"{told.spoken} agent at {told.address}", cases, told.seconds, properties)
+    suite = Suite(f"{told.protocol} agent at {told.address}", cases, told.seconds, properties)
     return junit_text("katrio conformance", [suite])
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.conformance.case import Verdict
-from actors.conformance.report.base import GREEN, summary_line
+from actors.conformance.case import GREEN, Verdict
+from actors.conformance.report.base import summary_line
 from actors.conformance.runner import Progress
 from actors.reporting.screen import Screen, Words, progress
 from actors.reporting.texts import tally
@@ -40,7 +40,7 @@ _VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
 def print_table(console: Console, told: Told) -> None:
     """The whole run in the order of the catalogue; what does not hold stands last, where people look first."""
     version = f" ({told.version})" if told.version else ""
-    console.print(Words(f"{told.spoken} agent at {told.address}{version}", style="bold"), soft_wrap=True)
+    console.print(Words(f"{told.protocol} agent at {told.address}{version}", style="bold"), soft_wrap=True)
     width = max((len(result.case.id) for result in told.results), default=0)
     for result in told.results:
         if result.verdict in GREEN:

@@ -53,6 +53,11 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether something did not hold, or could not be tried; a command stops at the first such run."""
+        return self in (Outcome.FAILED, Outcome.ERROR)
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
     """Something that happened, `at` seconds after the start."""

@@ -23,13 +23,14 @@ from actors.cli.seeds_files import ranges_junit, ranges_page
 from actors.cli.seeds_live import LiveRange
 from actors.cli.seeds_report import JsonRange, PlainRange, Summary
 from actors.cli.seeds_worker import SeedResult
-from actors.conformance.case import AgentProtocol, Case, Verdict
+from actors.conformance.case import Case, Verdict
 from actors.conformance.case import Result as CaseResult
 from actors.conformance.report.base import Told
 from actors.conformance.report.html import as_html
 from actors.conformance.report.programs import as_json, as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 from actors.errors import AgentError
+from actors.node.protocols import GuestProtocol
 from actors.scenario.reading.problems import Problem
 from actors.scenario.reading.scenario import Loaded, Scenario
 from actors.scenario.report.html import HtmlReport
@@ -201,7 +202,7 @@ async def test_the_conformance_suite(autojump_clock: MockClock) -> None:
 
     case = Case(id="it.is", title="x", does="x", expects="x", why="x", run=nothing)
     results = [CaseResult(case, verdict, NASTY, NASTY + HALF, 1.0) for verdict in Verdict]
-    told = Told(spoken=AgentProtocol.TTRPC, address=NASTY, version=NASTY, results=results, not_run=(), seconds=1.0)
+    told = Told(protocol=GuestProtocol.TTRPC, address=NASTY, version=NASTY, results=results, not_run=(), seconds=1.0)
     console, out = terminal()
     print_table(console, told)
     print_cases(console, (case,))
