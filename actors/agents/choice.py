@@ -15,13 +15,12 @@ from msgspec.structs import replace
 from actors.agents.hyperstart import HyperConfig, connect_hyperstart
 from actors.agents.kata import KataAgentConfig, connect_kata, identify_kata
 from actors.agents.kata.config import NOT_HERE
-from actors.agents.kata.dialects import DIALECTS
 from actors.agents.noop import connect_noop
+from actors.agents.peers import PEERS
 from actors.agents.settings import decode_settings, keys_of, plain_key
 from actors.errors import InvalidArgument
 from actors.node.protocols import GuestProtocol
 from actors.words import AgentType
-from transports.recognise import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,16 +29,11 @@ if TYPE_CHECKING:
     from actors.agents.identity import Identity
     from actors.limits import Limits
     from transports.address import Address
+    from transports.recognise import Peer
 
-__all__ = ["PEERS", "AgentConfig", "ChosenAgent", "at_address", "choose_agent"]
+__all__ = ["AgentConfig", "ChosenAgent", "at_address", "choose_agent"]
 
 S = TypeVar("S", bound=Struct)
-
-# who is expected at each address of an agent
-PEERS: Mapping[GuestProtocol, tuple[Peer, ...]] = {
-    **{GuestProtocol(dialect.value): (spec.peer,) for dialect, spec in DIALECTS.items()},
-    GuestProtocol.HYPERSTART: (Peer.CONTROL, Peer.STREAMS),
-}
 
 
 class ChosenAgent(NamedTuple):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import trio
 
 from actors.agents.base import Channels
-from actors.agents.choice import PEERS
 from actors.agents.hyperstart.agent import SHARE
+from actors.agents.peers import PEERS
 from actors.api import open_guest
 from actors.cli.agent_command import START_SECONDS, open_command
 from actors.cli.say import complain

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import words
-from actors.agents.choice import PEERS, choose_agent
+from actors.agents.choice import choose_agent
+from actors.agents.peers import PEERS
 from actors.errors import InvalidArgument
 from actors.guest.model import GuestModel
 from actors.ids import check_id, is_plain
