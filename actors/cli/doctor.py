@@ -29,8 +29,8 @@ from actors.node import rundir
 from actors.node.busybox import INSTALL
 from actors.node.cgroups import CgroupKind, read_layout
 from actors.node.facts import choose_engine, missing_for, read_facts
-from actors.node.places import OWN_ADVICE, why_not_ours
-from actors.node.roots import default_roots, left_roots
+from actors.node.places import OWN_ADVICE, untrusted_reason
+from actors.node.roots import default_roots, leftover_roots
 from actors.nurseries import plain_error
 from actors.reporting.texts import json_text
 from actors.wire.spec import ContainerSpec, ProcessSpec
@@ -214,7 +214,7 @@ def examine_images(facts: Facts) -> Check:
 
 def _unusable(root: Path, place: Path) -> str:
     """Why images can't be unpacked below a store's directory, of which `place` is there; empty when they can."""
-    if why := why_not_ours(root):
+    if why := untrusted_reason(root):
         return f"can be written by others and is not taken: {why}"
     return "" if os.access(place, os.W_OK | os.X_OK) else "can't be written"
 
@@ -257,9 +257,9 @@ def _leftovers(run_root: Path) -> Check:
     except OSError as error:
         return Check("leftovers", Verdict.BROKEN, f"{error.strerror}", "let it go on, or kill it")
     place = default_roots(os.environ, user)
-    if why := why_not_ours(place):
+    if why := untrusted_reason(place):
         return Check("leftovers", Verdict.BROKEN, f"{place}: others may write it: {why}", OWN_ADVICE)
-    roots = left_roots(place)
+    roots = leftover_roots(place)
     dead += [left.directory.name for left in roots if left.dead]
     if dead:
         return Check("leftovers", Verdict.BROKEN, f"of dead owners: {', '.join(dead[:10])}", "katrio sweep")

@@ -14,7 +14,7 @@ from actors.errors import KatrioError
 from actors.images.store import default_image_root
 from actors.images.unpacked import sweep_images
 from actors.node import rundir
-from actors.node.roots import default_roots, left_roots, sweep_roots
+from actors.node.roots import default_roots, leftover_roots, sweep_roots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def sweep(run_dir: Path | None) -> int:
         return Exit.INFRASTRUCTURE
     for one in swept:
         say(f"{'removed' if one.clean else 'could not remove all of'} {one.directory}")
-    used = [left for left in left_roots(default_roots(os.environ, os.geteuid())) if not left.dead]
+    used = [left for left in leftover_roots(default_roots(os.environ, os.geteuid())) if not left.dead]
     for left in used:
         say(f"kept {left.directory}: containers of the agent at {left.why} may use it")
     if not swept and not used:
