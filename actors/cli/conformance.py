@@ -28,7 +28,7 @@ from actors.conformance.case import Verdict
 from actors.conformance.catalogue import ALL, chosen
 from actors.conformance.fresh import run_fresh
 from actors.conformance.known import Known, read_known
-from actors.conformance.report.base import Told
+from actors.conformance.report.base import SuiteRun
 from actors.conformance.report.html import as_html
 from actors.conformance.report.programs import as_json, as_junit, cases_json
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
@@ -75,8 +75,8 @@ def conformance(options: ConformanceOptions) -> int:
     files = CommandFiles()
     try:
         session = _Session(options, protocol, cases, _known(options))
-        files.add(options.junit, lambda: as_junit(session.told))
-        files.add(options.html, lambda: as_html(session.told))
+        files.add(options.junit, lambda: as_junit(session.suite))
+        files.add(options.html, lambda: as_html(session.suite))
     except (InvalidArgument, OSError) as error:
         tell_error(error)
         return Exit.USAGE
@@ -85,7 +85,7 @@ def conformance(options: ConformanceOptions) -> int:
     except COMMAND_ERRORS as error:
         return fail(error)
     try:
-        _print(options, session.told)
+        _print(options, session.suite)
     finally:
         files.write()
     return files.settle(code)
@@ -121,9 +121,9 @@ class _Session:
         self._progress = _Kept(self._results, self._watching)
 
     @property
-    def told(self) -> Told:
+    def suite(self) -> SuiteRun:
         """What there is to tell."""
-        return Told(
+        return SuiteRun(
             protocol=self._protocol.label,
             address=self._address,
             version=self._version,
@@ -149,7 +149,7 @@ class _Session:
             return Exit.INTERRUPTED
         if failures:
             raise failures[0]
-        return _exit(self.told)
+        return _exit(self.suite)
 
     async def _run(self) -> None:
         began = trio.current_time()
@@ -215,16 +215,16 @@ class _Kept(Progress):
         self._watching.ended(result)
 
 
-def _exit(told: Told) -> Exit:
-    if told.news:
+def _exit(suite: SuiteRun) -> Exit:
+    if suite.new_failures:
         return Exit.FAILED
-    if all(result.verdict is Verdict.UNSUPPORTED for result in told.results):
+    if all(result.verdict is Verdict.UNSUPPORTED for result in suite.results):
         return Exit.ALL_SKIPPED
     return Exit.HELD
 
 
-def _print(options: ConformanceOptions, told: Told) -> None:
+def _print(options: ConformanceOptions, suite: SuiteRun) -> None:
     if options.json:
-        say(as_json(told))
+        say(as_json(suite))
     else:
-        print_table(Console(highlight=False), told)
+        print_table(Console(highlight=False), suite)

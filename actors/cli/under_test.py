@@ -97,7 +97,7 @@ async def _open_elsewhere(
         seconds = None if started is None else START_SECONDS
         target = _target(protocol, Channels(*dialers), rootfs, roots, slow=options.slow, start_seconds=seconds)
         if isinstance(target, KataTarget):
-            target.doubted = roots is None and not _is_seen(rootfs)
+            target.rootfs_unverified = roots is None and not _is_seen(rootfs)
         yield target
 
 

@@ -89,7 +89,7 @@ class KataTarget:
         slow: factor on every time limit.
         start_seconds: how long it may take to start.
         new: it was started for this run, so it has no sandbox unless it says so.
-        doubted: the user named a root that is not visible here, and need not be: try it with a container.
+        rootfs_unverified: the user named a root that is not visible here, and need not be: try it with a container.
     """
 
     dialer: Dialer
@@ -100,7 +100,7 @@ class KataTarget:
     slow: float = 1.0
     start_seconds: float = REACHED_SECONDS
     new: bool = False
-    doubted: bool = False
+    rootfs_unverified: bool = False
     # its own text, once asked
     version: str = field(default="", init=False)
     notes: list[str] = field(default_factory=list[str], init=False)
@@ -123,7 +123,7 @@ class KataTarget:
                 # an agent that hangs is detected by the cases
                 note = await self.make_sandbox()
             self.notes.extend(filter(None, [note]))
-            if self.doubted:
+            if self.rootfs_unverified:
                 await self._try_root()
             yield
             nursery.cancel_scope.cancel()
@@ -343,11 +343,11 @@ class Kata(KataCalls):
 
     async def _remove(self, container: str) -> None:
         """1.x removes only ended containers, and a frozen process may die only once thawed."""
-        killed = await self._tidy("SignalProcess", container, exec_id="", signal=SIGKILL)
+        killed = await self._clean_up_call("SignalProcess", container, exec_id="", signal=SIGKILL)
         # otherwise no resume is sent: an agent is judged only by the calls of the case
         if container in self.may_be_paused or not killed:
-            await self._tidy("ResumeContainer", container)
-        await self._tidy("WaitProcess", container, exec_id=container)
+            await self._clean_up_call("ResumeContainer", container)
+        await self._clean_up_call("WaitProcess", container, exec_id=container)
         rpc = RPCS["RemoveContainer"]
         try:
             with self.asking(f"{rpc.method} {container}"):
@@ -363,7 +363,7 @@ class Kata(KataCalls):
                     "what a case made can be removed after it", f"{error.code}: {error.message}"
                 ) from error
 
-    async def _tidy(self, method: str, container: str, **fields: Any) -> bool:
+    async def _clean_up_call(self, method: str, container: str, **fields: Any) -> bool:
         """Whether it was answered in time. Whether that matters shows in the removal: an agent that forgets ended processes has none
         to wait for."""
         rpc = RPCS[method]

@@ -121,9 +121,9 @@ async def next_sum(guest: Hyperstart) -> None:
     await guest.command(Code.PING, bytes(700))
     await container.kill(SIGKILL)
     with trio.move_on_after(SOON):
-        while tap.told_bytes < tap.sent_bytes:  # the link does not report NEXT
+        while tap.confirmed_bytes < tap.sent_bytes:  # the link does not report NEXT
             await guest.pass_time(0.02)
-    equal(tap.told_bytes, tap.sent_bytes, "bytes told by NEXT are")
+    equal(tap.confirmed_bytes, tap.sent_bytes, "bytes told by NEXT are")
 
 
 @CASES.add(

@@ -30,13 +30,13 @@ UNIMPLEMENTED, INVALID, EXCEEDED = StatusCode.UNIMPLEMENTED, StatusCode.INVALID_
 
 async def _refused(raw: RawTtrpc, stream_id: int, what: str, *codes: int) -> None:
     """Raises: FallsShort."""
-    told: Response | None = None
+    response: Response | None = None
     with raw.kata.quick(f"{what} is answered", SOON):
-        told = await raw.answer(stream_id)
-    assert told is not None, "quick has raised"
-    check(bool(told.code), f"{what} is refused", told)
+        response = await raw.answer(stream_id)
+    assert response is not None, "quick has raised"
+    check(bool(response.code), f"{what} is refused", response)
     names = (StatusCode(code).name for code in codes)
-    raw.kata.told(what, _name(told.code), *names, message=told.message)
+    raw.kata.check_code(what, _name(response.code), *names, message=response.message)
 
 
 def _name(code: int) -> str:

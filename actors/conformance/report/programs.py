@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from actors.conformance.case import Verdict
 from actors.reporting.junit import Case as JunitCase
-from actors.reporting.junit import Suite, Tag, junit_text
+from actors.reporting.junit import Suite as JunitSuite
+from actors.reporting.junit import Tag, junit_text
 from actors.reporting.texts import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from actors.conformance.case import Case, Result
-    from actors.conformance.report.base import Told
+    from actors.conformance.report.base import SuiteRun
 
 __all__ = ["as_json", "as_junit", "cases_json"]
 
@@ -28,18 +29,18 @@ _TAGS: Mapping[Verdict, Tag] = {
 }
 
 
-def as_json(told: Told) -> str:
+def as_json(suite: SuiteRun) -> str:
     """`summary` has a count for each verdict; `cases` id, title, verdict, expected, seen and seconds of each; `known` the ids of
     those that fell short as was known, `known_that_hold` of those that were known to and hold by now;
     `notes` what all cases may suffer from."""
     document = {
-        "agent": {"speaks": told.protocol, "address": told.address, "version": told.version},
-        "seconds": round(told.seconds, 3),
-        "summary": dict(told.counts),
-        "notes": list(told.notes),
-        "not_run": [case.id for case in told.not_run],
-        "known": [result.case.id for result in told.expected],
-        "known_that_hold": [result.case.id for result in told.mended],
+        "agent": {"speaks": suite.protocol, "address": suite.address, "version": suite.version},
+        "seconds": round(suite.seconds, 3),
+        "summary": dict(suite.counts),
+        "notes": list(suite.notes),
+        "not_run": [case.id for case in suite.not_run],
+        "known": [result.case.id for result in suite.known_failures],
+        "known_that_hold": [result.case.id for result in suite.passing_known],
         "cases": [
             {
                 "id": result.case.id,
@@ -49,7 +50,7 @@ def as_json(told: Told) -> str:
                 "seen": result.seen,
                 "seconds": round(result.seconds, 3),
             }
-            for result in told.results
+            for result in suite.results
         ],
     }
     return json_text(document)
@@ -72,18 +73,18 @@ def cases_json(cases: Iterable[Case]) -> str:
     return json_text(rows)
 
 
-def as_junit(told: Told) -> str:
+def as_junit(suite: SuiteRun) -> str:
     """The document."""
-    known = {result.case.id for result in told.expected}
-    cases = [_case(result, known=result.case.id in known) for result in told.results]
+    known = {result.case.id for result in suite.known_failures}
+    cases = [_case(result, known=result.case.id in known) for result in suite.results]
     cases += [
         JunitCase(case.id.partition(".")[0], case.id, tag="skipped", message="interrupted before it was run")
-        for case in told.not_run
+        for case in suite.not_run
     ]
-    properties = [("agent", told.protocol), ("address", told.address), ("version", told.version)]
-    properties += [("note", note) for note in told.notes]
-    suite = Suite(f"{told.protocol} agent at {told.address}", cases, told.seconds, properties)
-    return junit_text("katrio conformance", [suite])
+    properties = [("agent", suite.protocol), ("address", suite.address), ("version", suite.version)]
+    properties += [("note", note) for note in suite.notes]
+    document = JunitSuite(f"{suite.protocol} agent at {suite.address}", cases, suite.seconds, properties)
+    return junit_text("katrio conformance", [document])
 
 
 def _case(result: Result, *, known: bool) -> JunitCase:

@@ -25,7 +25,7 @@ from actors.cli.seeds_report import JsonRange, PlainRange, Summary
 from actors.cli.seeds_worker import SeedResult
 from actors.conformance.case import Case, Verdict
 from actors.conformance.case import Result as CaseResult
-from actors.conformance.report.base import Told
+from actors.conformance.report.base import SuiteRun
 from actors.conformance.report.html import as_html
 from actors.conformance.report.programs import as_json, as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
@@ -202,17 +202,19 @@ async def test_the_conformance_suite(autojump_clock: MockClock) -> None:
 
     case = Case(id="it.is", title="x", does="x", expects="x", why="x", run=nothing)
     results = [CaseResult(case, verdict, NASTY, NASTY + HALF, 1.0) for verdict in Verdict]
-    told = Told(protocol=GuestProtocol.TTRPC, address=NASTY, version=NASTY, results=results, not_run=(), seconds=1.0)
+    suite = SuiteRun(
+        protocol=GuestProtocol.TTRPC, address=NASTY, version=NASTY, results=results, not_run=(), seconds=1.0
+    )
     console, out = terminal()
-    print_table(console, told)
+    print_table(console, suite)
     print_cases(console, (case,))
     live = LiveProgress(console, 1)
     live.ended(results[1])
     check(out.getvalue(), half=True, lines="")
-    check(as_html(told), half=True)
-    check(as_junit(told), half=True)
-    check(as_json(told), lines="")
-    assert json.loads(as_json(told))["cases"][0]["seen"] == NASTY + HALF
+    check(as_html(suite), half=True)
+    check(as_junit(suite), half=True)
+    check(as_json(suite), lines="")
+    assert json.loads(as_json(suite))["cases"][0]["seen"] == NASTY + HALF
 
 
 @pytest.mark.parametrize(
@@ -238,10 +240,10 @@ def test_the_commands_own_lines_and_log(capsys: pytest.CaptureFixture[str]) -> N
     complain(NASTY)
     tell_error(OSError(2, NASTY, NASTY))
     complain(str(Problem(file=NASTY, found=NASTY, expected=NASTY)))
-    told = capsys.readouterr()
-    check(told.out, half=True, lines="")
-    check(told.err, lines="")
-    assert len(told.out.splitlines()) == 2
+    suite = capsys.readouterr()
+    check(suite.out, half=True, lines="")
+    check(suite.err, lines="")
+    assert len(suite.out.splitlines()) == 2
     record = logging.LogRecord("x", logging.WARNING, "f", 1, "%s", (NASTY,), (ValueError, ValueError(NASTY), None))
     check(OneLine().format(record), lines="")
 
