@@ -20,8 +20,8 @@ from rich.console import Console
 from actors.cli.exits import Exit
 from actors.cli.failures import COMMAND_ERRORS, fail
 from actors.cli.report_files import CommandFiles
-from actors.cli.say import complain, note, say, tell_error
-from actors.cli.signals import heed_interrupts
+from actors.cli.say import complain, note, report_error, say
+from actors.cli.signals import handle_interrupts
 from actors.cli.streams import can_draw
 from actors.cli.under_test import open_under_test
 from actors.conformance.case import Verdict
@@ -78,7 +78,7 @@ def conformance(options: ConformanceOptions) -> int:
         files.add(options.junit, lambda: as_junit(session.suite))
         files.add(options.html, lambda: as_html(session.suite))
     except (InvalidArgument, OSError) as error:
-        tell_error(error)
+        report_error(error)
         return Exit.USAGE
     try:
         code = trio.run(session.run)
@@ -118,7 +118,7 @@ class _Session:
         self._interrupted = False
 
         self._watching = self._watcher()
-        self._progress = _Kept(self._results, self._watching)
+        self._progress = _RecordingProgress(self._results, self._watching)
 
     @property
     def suite(self) -> SuiteRun:
@@ -138,7 +138,7 @@ class _Session:
         """The exit code. Raises: KatrioError, TransportError, when the agent can't be asked."""
         failures: list[Exception] = []
         async with trio.open_nursery() as nursery:
-            await nursery.start(heed_interrupts, partial(self._interrupt, nursery.cancel_scope), self._watching.close)
+            await nursery.start(handle_interrupts, partial(self._interrupt, nursery.cancel_scope), self._watching.close)
             nursery.start_soon(self._watching.run)
             try:
                 await self._run()
@@ -202,7 +202,7 @@ class _Lines(Progress):
             note(f"{self._ended}/{self._cases} {result.case.id}: {result.verdict}, {result.seconds:.1f} s")
 
 
-class _Kept(Progress):
+class _RecordingProgress(Progress):
     def __init__(self, results: dict[str, Result], watching: Progress) -> None:
         self._results = results
         self._watching = watching

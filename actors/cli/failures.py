@@ -6,7 +6,7 @@ For commands. Not for what a scenario, a case or a call came to, which is a resu
 from __future__ import annotations
 
 from actors.cli.exits import Exit
-from actors.cli.say import tell_error
+from actors.cli.say import report_error
 from actors.errors import InvalidArgument, KatrioError, NotFound
 from transports.errors import AddressError, TransportError
 
@@ -20,5 +20,5 @@ _USAGE = (InvalidArgument, NotFound, AddressError)
 
 def fail(error: Exception, *, command: str = "katrio") -> Exit:
     """Print it; the exit code."""
-    tell_error(error, command=command)
+    report_error(error, command=command)
     return Exit.USAGE if isinstance(error, _USAGE) else Exit.INFRASTRUCTURE

@@ -16,7 +16,7 @@ from actors.api import open_guest
 from actors.cli.exits import Exit
 from actors.cli.failures import COMMAND_ERRORS, fail
 from actors.cli.say import say
-from actors.cli.signals import heed_interrupts
+from actors.cli.signals import handle_interrupts
 from actors.cli.streams import Output
 from actors.launchers.addresses import serve_at
 from actors.node.facts import choose_engine, read_facts
@@ -43,14 +43,14 @@ async def _serve(options: GuestOptions) -> Exit:
     code = Exit.INTERRUPTED
     async with open_collapsing_nursery() as nursery:
         with trio.CancelScope() as serving:
-            await nursery.start(heed_interrupts, serving.cancel, lambda: None)
+            await nursery.start(handle_interrupts, serving.cancel, lambda: None)
             engine, _ = choose_engine(read_facts(), options.engine)
             async with (
                 open_guest(engine=engine, protocol=protocol, run_dir=options.run_dir) as running,
                 open_collapsing_nursery() as listeners,
             ):
                 await listeners.start(serve_at, running, options.addresses)
-                _tell_ready(options, engine)
+                _report_ready(options, engine)
                 code = Exit.HELD
                 if isinstance(sys.stdout, Output) and sys.stdout.lost:
                     # whoever started us waits for a line that can't come
@@ -59,7 +59,7 @@ async def _serve(options: GuestOptions) -> Exit:
     return code
 
 
-def _tell_ready(options: GuestOptions, engine: str) -> None:
+def _report_ready(options: GuestOptions, engine: str) -> None:
     addresses = [str(address) for address in options.addresses]
     if options.json:
         ready = {

@@ -26,16 +26,16 @@ def main() -> int:
     """Run the command that this process was started as; the exit code. No signal that asks for the end counts after it."""
     try:
         code = _interruptible()
-        signals.end_at_once_from_now_on()
+        signals.end_at_once_on_signals()
     except KeyboardInterrupt:
         # one more, while the one before was on its way
         try:
             signals.end_now()
         except KeyboardInterrupt:
             # and another: nothing is called here in which a signal could raise
-            os._exit(signals.asked.code)
+            os._exit(signals.requested.code)
     code = streams.settle(signals.settle(code))
-    signals.ignore_from_now_on()
+    signals.ignore_signals()
     return code
 
 
@@ -44,9 +44,9 @@ def _interruptible() -> int:
         streams.take_streams()
         return _run(sys.argv[1:])
     except KeyboardInterrupt:
-        signals.end_at_once_from_now_on()
+        signals.end_at_once_on_signals()
     except BaseExceptionGroup as group:
-        signals.end_at_once_from_now_on()
+        signals.end_at_once_on_signals()
         if group.subgroup(KeyboardInterrupt) is None:
             raise
     # before the command itself was there to stop in order, or past it
@@ -58,7 +58,7 @@ def _run(argv: Sequence[str]) -> int:
     try:
         command = _prepared(argv)
         # until now there was nothing that had to be ended in order
-        signals.take_signals()
+        signals.install_handlers()
         return command()
     except SystemExit as end:
         # --help, --version, and words that argparse can't read

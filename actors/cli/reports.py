@@ -35,10 +35,10 @@ def open_report(options: RunOptions, runs: int) -> tuple[RunReport, CommandFiles
         files.add(options.html, html.text)
     if options.journal is not None:
         others.append(JournalReport(files.grow(options.journal)))
-    return SeveralReports(_for_whoever_watches(options, runs), others, files), files
+    return SeveralReports(_console_report(options, runs), others, files), files
 
 
-def _for_whoever_watches(options: RunOptions, runs: int) -> RunReport:
+def _console_report(options: RunOptions, runs: int) -> RunReport:
     if options.json:
         return JsonReport(sys.stdout, sys.stderr)
     # a simulated run is over before anybody could watch it

@@ -19,15 +19,15 @@ from actors.cli.exits import Exit, exit_code
 from actors.cli.failures import COMMAND_ERRORS, fail
 from actors.cli.files import load_to_run
 from actors.cli.reports import open_report
-from actors.cli.say import complain, tell_error
-from actors.cli.signals import heed_interrupts
+from actors.cli.say import complain, report_error
+from actors.cli.signals import handle_interrupts
 from actors.cli.sweep import sweep_root
 from actors.limits import DEFAULT_LIMITS, slow_limits
 from actors.node.facts import choose_engine, read_facts
 from actors.node.rundir import default_run_root, make_run_root
 from actors.nurseries import open_collapsing_nursery
 from actors.scenario.reading.slowed import slowed
-from actors.scenario.report.base import Gathered
+from actors.scenario.report.base import BufferedEvents
 from actors.scenario.report.summary import Totals
 from actors.scenario.run.runner import run_scenario
 
@@ -55,7 +55,7 @@ def run(options: RunOptions) -> int:
     try:
         report, files = open_report(options, len(loaded) * options.repeat)
     except OSError as error:
-        tell_error(error)
+        report_error(error)
         return Exit.USAGE
     return files.settle(_run(options, report, loaded))
 
@@ -113,7 +113,7 @@ class _Session:
         failures: list[Exception] = []
         async with trio.open_nursery() as nursery:
             # guests notice at once that we are gone, by their lifeline, and the next sweep does the rest
-            await nursery.start(heed_interrupts, self._interrupt, self._report.close)
+            await nursery.start(handle_interrupts, self._interrupt, self._report.close)
             nursery.start_soon(self._report.run)
             try:
                 await self._run_all(outcomes)
@@ -135,7 +135,7 @@ class _Session:
 
         async def work() -> None:
             while todo and not self._interrupted:
-                result = await self._run_told(todo.popleft())
+                result = await self._run_reported(todo.popleft())
                 outcomes.append(result.outcome)
                 if result.outcome.is_failure and not self._options.keep_going:
                     todo.clear()
@@ -147,12 +147,12 @@ class _Session:
                 for _ in range(self._options.jobs):
                     nursery.start_soon(work)
 
-    async def _run_told(self, loaded: Loaded) -> Result:
+    async def _run_reported(self, loaded: Loaded) -> Result:
         """Several at once are told one after the other, each when it has ended; what goes on is the report's to show."""
         if self._options.jobs == 1:
             result = await self._run_one(loaded, self._report.event)
         else:
-            events = Gathered(self._report.watch(loaded.scenario.name))
+            events = BufferedEvents(self._report.watch(loaded.scenario.name))
             result = await self._run_one(loaded, events.add)
             for event in events:
                 self._report.event(event)

@@ -11,7 +11,7 @@ import sys
 
 from transports.plain import printable
 
-__all__ = ["complain", "note", "say", "tell_error", "tell_unwritten"]
+__all__ = ["complain", "note", "report_error", "report_unwritten", "say"]
 
 
 def say(*lines: str) -> None:
@@ -31,7 +31,7 @@ def complain(text: str, *, command: str = "katrio") -> None:
     note(f"{command}: {text}")
 
 
-def tell_error(error: BaseException, *, command: str = "katrio") -> None:
+def report_error(error: BaseException, *, command: str = "katrio") -> None:
     """An error in one line; what the operating system says without its number."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
@@ -39,7 +39,7 @@ def tell_error(error: BaseException, *, command: str = "katrio") -> None:
     complain(text or type(error).__name__, command=command)
 
 
-def tell_unwritten(where: object, error: OSError) -> None:
+def report_unwritten(where: object, error: OSError) -> None:
     """Output, or a report, did not take everything; `exits.unwritten` is the exit code then."""
     why = "it is closed" if error.errno == errno.EBADF else error.strerror
     complain(f"{where}: not all of it could be written: {why}")

@@ -64,9 +64,9 @@ async def open_under_test(options: ConformanceOptions, protocol: GuestProtocol) 
             # a root that was named is as the agent sees it, which may be nowhere here: it is the agent's to spoil
             roots = None if options.rootfs else await stack.enter_async_context(_open_roots())
             names = " and ".join(map(str, options.addresses))
-            yield UnderTest(partial(_open_elsewhere, options, protocol, rootfs, roots), names, options.lacks)
+            yield UnderTest(partial(_open_at_address, options, protocol, rootfs, roots), names, options.lacks)
         return
-    if options.rootfs and not _is_seen(options.rootfs):
+    if options.rootfs and not _is_visible(options.rootfs):
         raise InvalidArgument(f"--rootfs {options.rootfs}: there is no /bin/sh in it", field="rootfs")
     engine, _ = choose_engine(read_facts(), options.engine)
     # plain processes run in this machine's own root
@@ -78,7 +78,7 @@ async def open_under_test(options: ConformanceOptions, protocol: GuestProtocol) 
 
 
 @asynccontextmanager
-async def _open_elsewhere(
+async def _open_at_address(
     options: ConformanceOptions, protocol: GuestProtocol, rootfs: str, roots: Roots | None
 ) -> AsyncGenerator[Target]:
     async with AsyncExitStack() as stack:
@@ -87,9 +87,9 @@ async def _open_elsewhere(
             opened = open_command(options.command, options.addresses, real_seams().processes, options.slow)
             started = await stack.enter_async_context(opened)
         # who starts an agent knows that it needs a while, and is not told so
-        told = _told if started is None else None
+        report_waiting = _report_waiting if started is None else None
         dialers = [
-            await stack.enter_async_context(open_dialer(address, peer, told=told))
+            await stack.enter_async_context(open_dialer(address, peer, told=report_waiting))
             for address, peer in zip(options.addresses, PEERS[protocol], strict=True)
         ]
         if started is not None:
@@ -97,16 +97,16 @@ async def _open_elsewhere(
         seconds = None if started is None else START_SECONDS
         target = _target(protocol, Channels(*dialers), rootfs, roots, slow=options.slow, start_seconds=seconds)
         if isinstance(target, KataTarget):
-            target.rootfs_unverified = roots is None and not _is_seen(rootfs)
+            target.rootfs_unverified = roots is None and not _is_visible(rootfs)
         yield target
 
 
-def _is_seen(rootfs: str) -> bool:
+def _is_visible(rootfs: str) -> bool:
     """Whether this machine has such a root; a link in it may lead to what is there in its own sight alone."""
     return os.path.lexists(os.path.join(rootfs, "bin", "sh"))
 
 
-def _told(why: str) -> None:
+def _report_waiting(why: str) -> None:
     complain(f"{why}; waiting for it, a few seconds at the most")
 
 

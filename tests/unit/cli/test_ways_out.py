@@ -18,7 +18,7 @@ from rich.console import Console
 from actors.cli.call.answers import Answer, show
 from actors.cli.call.arguments import Call
 from actors.cli.log_lines import OneLine
-from actors.cli.say import complain, say, tell_error
+from actors.cli.say import complain, report_error, say
 from actors.cli.seeds_files import ranges_junit, ranges_page
 from actors.cli.seeds_live import LiveRange
 from actors.cli.seeds_report import JsonRange, PlainRange, Summary
@@ -42,12 +42,12 @@ from actors.scenario.report.many import ManyReport
 from actors.scenario.stage.events import (
     Failure,
     Happened,
+    ObservedValues,
     Outcome,
     Printed,
     RunEnded,
     RunStarted,
-    Seen,
-    StateSeen,
+    StateObserved,
     StepEnded,
     StepStarted,
     Tail,
@@ -92,7 +92,7 @@ FAILURE = Failure(
 )  # fmt: skip
 STEP = StepEnded(
     at=1.0, path="steps[0]", title=NASTY + HALF, line=1, file=NASTY, outcome=Outcome.FAILED, seconds=0.5,
-    seen=Seen(value=NASTY), failure=FAILURE,
+    seen=ObservedValues(value=NASTY), failure=FAILURE,
 )  # fmt: skip
 STARTED = RunStarted(
     at=0.0, file=NASTY, name=NASTY + HALF, why=NASTY, world=NASTY, agent=NASTY, engine=NASTY, steps=1, limit=9.0,
@@ -104,8 +104,8 @@ RESULT = Result(
 )  # fmt: skip
 EVENTS = [
     STARTED,
-    StateSeen(at=0.1, name="box/one", state=NASTY),
-    StateSeen(at=0.1, name=f"box/{NASTY}", state="running"),
+    StateObserved(at=0.1, name="box/one", state=NASTY),
+    StateObserved(at=0.1, name=f"box/{NASTY}", state="running"),
     StepStarted(at=0.2, path="steps[1]", title=NASTY, line=2),
     Printed(at=0.3, container="box/one", process=NASTY, stream="stdout", data=NASTY.encode()),
     STEP,
@@ -231,14 +231,14 @@ def test_errors_and_their_tracebacks_and_log_lines(error: Exception, capsys: pyt
     record = logging.LogRecord("katrio", logging.WARNING, "f", 1, "stop of it: %s", (error,), None)
     handler.emit(record)
     check(stream.getvalue(), half=True, lines="")
-    tell_error(error)
+    report_error(error)
     check(capsys.readouterr().err, half=True, lines="")
 
 
 def test_the_commands_own_lines_and_log(capsys: pytest.CaptureFixture[str]) -> None:
     say(NASTY, NASTY + HALF)
     complain(NASTY)
-    tell_error(OSError(2, NASTY, NASTY))
+    report_error(OSError(2, NASTY, NASTY))
     complain(str(Problem(file=NASTY, found=NASTY, expected=NASTY)))
     suite = capsys.readouterr()
     check(suite.out, half=True, lines="")
