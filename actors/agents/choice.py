@@ -15,13 +15,12 @@ from msgspec.structs import replace
 from actors.agents.hyperstart import HyperConfig, connect_hyperstart
 from actors.agents.kata import KataAgentConfig, connect_kata, identify_kata
 from actors.agents.kata.config import NOT_HERE
-from actors.agents.kata.dialects import DIALECTS
 from actors.agents.noop import connect_noop
+from actors.agents.peers import PEERS
 from actors.agents.settings import decode_settings, keys_of, plain_key
 from actors.errors import InvalidArgument
 from actors.node.protocols import GuestProtocol
 from actors.words import AgentType
-from transports.recognise import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from actors.agents.identity import Identity
     from actors.limits import Limits
     from transports.address import Address
+    from transports.recognise import Peer
 
 __all__ = ["AgentConfig", "ChosenAgent", "at_address", "choose_agent"]
 
@@ -80,17 +80,17 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
     if agent is AgentType.HYPERSTART:
         hyper = given if isinstance(given, HyperConfig) else _decoded(given, HyperConfig, agent, {})
         connect = partial(connect_hyperstart, config=hyper)
-        peers = (Peer.CONTROL, Peer.STREAMS)
-        return ChosenAgent(agent, connect, GuestProtocol.HYPERSTART, hyper.addresses() or (), peers, hyper.share_dir)
+        protocol = GuestProtocol.HYPERSTART
+        return ChosenAgent(agent, connect, protocol, hyper.addresses() or (), PEERS[protocol], hyper.share_dir)
     kata = given if isinstance(given, KataAgentConfig) else _decoded(given, KataAgentConfig, agent, NOT_HERE)
     address = kata.agent_address()
-    # dialects and guest protocols have the same names
-    protocol = GuestProtocol(kata.dialect.value)
+    protocol = GuestProtocol.of(agent, kata.dialect)
     addresses = () if address is None else (address,)
-    expected = (DIALECTS[kata.dialect].peer,)
     connect_to = partial(connect_kata, config=kata)
     identify = partial(identify_kata, config=kata)
-    return ChosenAgent(agent, connect_to, protocol, addresses, expected, patience=kata.dial_timeout, identify=identify)
+    return ChosenAgent(
+        agent, connect_to, protocol, addresses, PEERS[protocol], patience=kata.dial_timeout, identify=identify
+    )
 
 
 def at_address(word: str, config: AgentConfig | None, address: str) -> AgentConfig:

@@ -18,50 +18,45 @@ import trio
 from rich.console import Console
 
 from actors.cli.exits import Exit
+from actors.cli.failures import COMMAND_ERRORS, fail
 from actors.cli.report_files import CommandFiles
-from actors.cli.say import complain, note, say, tell_error
-from actors.cli.signals import heed_interrupts
+from actors.cli.say import complain, note, report_error, say
+from actors.cli.signals import handle_interrupts
 from actors.cli.streams import can_draw
 from actors.cli.under_test import open_under_test
-from actors.conformance.case import AgentProtocol, Verdict
+from actors.conformance.case import Verdict
 from actors.conformance.catalogue import ALL, chosen
 from actors.conformance.fresh import run_fresh
 from actors.conformance.known import Known, read_known
-from actors.conformance.report.base import Told
+from actors.conformance.report.base import SuiteRun
 from actors.conformance.report.html import as_html
-from actors.conformance.report.programs import as_json, as_junit
+from actors.conformance.report.programs import as_json, as_junit, cases_json
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 from actors.conformance.runner import Progress, Settings, run_cases
-from actors.errors import InvalidArgument, KatrioError, NotFound
+from actors.errors import InvalidArgument
+from actors.node.protocols import GuestProtocol
 from actors.suggest import did_you_mean
-from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
 
-    from actors.cli.options import ConformanceOptions
+    from actors.cli.options.conformance import ConformanceOptions
     from actors.conformance.case import Case, Result
     from actors.conformance.fresh import OpenAgent
     from actors.conformance.subject import Target
 
 __all__ = ["conformance"]
 
-SPOKEN: Mapping[tuple[str, str], AgentProtocol] = {
-    ("kata", "ttrpc"): AgentProtocol.TTRPC,
-    ("kata", "grpc"): AgentProtocol.GRPC,
-    ("hyperstart", "ttrpc"): AgentProtocol.HYPERSTART,
-}
-
 
 def conformance(options: ConformanceOptions) -> int:
     """Run the cases; the exit code."""
-    spoken = SPOKEN[options.agent, options.dialect]
+    protocol = GuestProtocol.of(options.agent, options.dialect)
     cases = chosen(
-        spoken, words=options.words, skipped=options.skipped, destructive=options.destructive or options.listing
+        protocol, words=options.words, skipped=options.skipped, destructive=options.destructive or options.listing
     )
     for option, words in (("--filter", options.words), ("--skip", options.skipped)):
         for word in words:
-            if not chosen(spoken, words=(word,), destructive=True):
+            if not chosen(protocol, words=(word,), destructive=True):
                 meant = did_you_mean(
                     word, {case.id for case in ALL} | {part for case in ALL for part in case.id.split(".")}
                 )
@@ -72,23 +67,25 @@ def conformance(options: ConformanceOptions) -> int:
         complain(f"no case has one of {', '.join(options.words) or 'all words'}{without}; katrio conformance --list")
         return Exit.USAGE
     if options.listing:
-        print_cases(Console(highlight=False), cases)
+        if options.json:
+            say(cases_json(cases))
+        else:
+            print_cases(Console(highlight=False), cases)
         return Exit.HELD
     files = CommandFiles()
     try:
-        session = _Session(options, spoken, cases, _known(options))
-        files.add(options.junit, lambda: as_junit(session.told))
-        files.add(options.html, lambda: as_html(session.told))
+        session = _Session(options, protocol, cases, _known(options))
+        files.add(options.junit, lambda: as_junit(session.suite))
+        files.add(options.html, lambda: as_html(session.suite))
     except (InvalidArgument, OSError) as error:
-        return _trouble(error, Exit.USAGE)
+        report_error(error)
+        return Exit.USAGE
     try:
         code = trio.run(session.run)
-    except (InvalidArgument, AddressError, NotFound) as error:
-        return _trouble(error, Exit.USAGE)
-    except (KatrioError, TransportError, OSError) as error:
-        return _trouble(error, Exit.INFRASTRUCTURE)
+    except COMMAND_ERRORS as error:
+        return fail(error)
     try:
-        _print(options, session.told)
+        _print(options, session.suite)
     finally:
         files.write()
     return files.settle(code)
@@ -102,20 +99,15 @@ def _known(options: ConformanceOptions) -> Known:
     return read_known(text, str(options.known), {case.id for case in ALL})
 
 
-def _trouble(error: Exception, code: Exit) -> Exit:
-    tell_error(error)
-    return code
-
-
 class _Session:
     """One run, of which the results are kept as they come: an interrupt leaves those that there are."""
 
     def __init__(
-        self, options: ConformanceOptions, spoken: AgentProtocol, cases: tuple[Case, ...], known: Known
+        self, options: ConformanceOptions, protocol: GuestProtocol, cases: tuple[Case, ...], known: Known
     ) -> None:
         self._known = known
         self._options = options
-        self._spoken = spoken
+        self._protocol = protocol
         self._cases = cases
         self._results: dict[str, Result] = {}
         self._seconds = 0.0
@@ -126,13 +118,13 @@ class _Session:
         self._interrupted = False
 
         self._watching = self._watcher()
-        self._progress = _Kept(self._results, self._watching)
+        self._progress = _RecordingProgress(self._results, self._watching)
 
     @property
-    def told(self) -> Told:
+    def suite(self) -> SuiteRun:
         """What there is to tell."""
-        return Told(
-            spoken=self._spoken,
+        return SuiteRun(
+            protocol=self._protocol.label,
             address=self._address,
             version=self._version,
             notes=tuple(self._notes),
@@ -144,25 +136,25 @@ class _Session:
 
     async def run(self) -> Exit:
         """The exit code. Raises: KatrioError, TransportError, when the agent can't be asked."""
-        failures: list[KatrioError | TransportError | OSError] = []
+        failures: list[Exception] = []
         async with trio.open_nursery() as nursery:
-            await nursery.start(heed_interrupts, partial(self._interrupt, nursery.cancel_scope), self._watching.close)
+            await nursery.start(handle_interrupts, partial(self._interrupt, nursery.cancel_scope), self._watching.close)
             nursery.start_soon(self._watching.run)
             try:
                 await self._run()
-            except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
+            except COMMAND_ERRORS as error:  # raised below, bare: a nursery would wrap it
                 failures.append(error)
             nursery.cancel_scope.cancel()
         if self._interrupted:
             return Exit.INTERRUPTED
         if failures:
             raise failures[0]
-        return _exit(self.told)
+        return _exit(self.suite)
 
     async def _run(self) -> None:
         began = trio.current_time()
         try:
-            async with open_under_test(self._options, self._spoken) as (open_agent, address, lacks):
+            async with open_under_test(self._options, self._protocol) as (open_agent, address, lacks):
                 self._address = address
                 settings = Settings(jobs=self._options.jobs, lacks=lacks)
                 opened = partial(self._opened, open_agent)
@@ -210,7 +202,7 @@ class _Lines(Progress):
             note(f"{self._ended}/{self._cases} {result.case.id}: {result.verdict}, {result.seconds:.1f} s")
 
 
-class _Kept(Progress):
+class _RecordingProgress(Progress):
     def __init__(self, results: dict[str, Result], watching: Progress) -> None:
         self._results = results
         self._watching = watching
@@ -223,16 +215,16 @@ class _Kept(Progress):
         self._watching.ended(result)
 
 
-def _exit(told: Told) -> Exit:
-    if told.news:
+def _exit(suite: SuiteRun) -> Exit:
+    if suite.new_failures:
         return Exit.FAILED
-    if all(result.verdict is Verdict.UNSUPPORTED for result in told.results):
+    if all(result.verdict is Verdict.UNSUPPORTED for result in suite.results):
         return Exit.ALL_SKIPPED
     return Exit.HELD
 
 
-def _print(options: ConformanceOptions, told: Told) -> None:
+def _print(options: ConformanceOptions, suite: SuiteRun) -> None:
     if options.json:
-        say(as_json(told))
+        say(as_json(suite))
     else:
-        print_table(Console(highlight=False), told)
+        print_table(Console(highlight=False), suite)

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from actors.cli.exits import Exit
-from actors.cli.say import say, tell_error
+from actors.cli.say import report_error, say
 from actors.node.named_files import read_named
 from actors.reporting.texts import json_text
 from actors.scenario.report.base import agent_words
@@ -29,7 +29,7 @@ def diff(left: Path, right: Path, *, json: bool) -> int:
     try:
         runs = [read_journal(_read(path), str(path)) for path in (left, right)]
     except (OSError, JournalError) as error:
-        tell_error(error)
+        report_error(error)
         return Exit.USAGE
     found = list(compare(*runs))
     counting = sum(one.counts for one in found)

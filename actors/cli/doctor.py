@@ -14,7 +14,6 @@ import resource
 import socket
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -30,14 +29,16 @@ from actors.node import rundir
 from actors.node.busybox import INSTALL
 from actors.node.cgroups import CgroupKind, read_layout
 from actors.node.facts import choose_engine, missing_for, read_facts
-from actors.node.places import OWN_ADVICE, why_not_ours
-from actors.node.roots import default_roots, left_roots
+from actors.node.places import OWN_ADVICE, untrusted_reason
+from actors.node.roots import default_roots, leftover_roots
 from actors.nurseries import plain_error
 from actors.reporting.texts import json_text
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from actors.words import ENGINES, RUNTIMES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from actors.node.facts import Facts
 
 __all__ = ["Check", "Verdict", "doctor", "examine", "examine_images"]
@@ -67,10 +68,10 @@ class Check:
     advice: str = ""
 
 
-def doctor(*, as_json: bool, run_dir: str | None) -> int:
+def doctor(*, as_json: bool, run_dir: Path | None) -> int:
     """Print every check; the exit code."""
     facts = read_facts()
-    run_root = Path(run_dir).absolute() if run_dir else rundir.default_run_root(os.environ, os.geteuid())
+    run_root = run_dir or rundir.default_run_root(os.environ, os.geteuid())
     checks = examine(facts, run_root)
     usable = [check.name for check in checks if check.name in ENGINES and check.verdict is Verdict.WORKS]
     chosen = choose_engine(facts)[0]
@@ -213,7 +214,7 @@ def examine_images(facts: Facts) -> Check:
 
 def _unusable(root: Path, place: Path) -> str:
     """Why images can't be unpacked below a store's directory, of which `place` is there; empty when they can."""
-    if why := why_not_ours(root):
+    if why := untrusted_reason(root):
         return f"can be written by others and is not taken: {why}"
     return "" if os.access(place, os.W_OK | os.X_OK) else "can't be written"
 
@@ -256,9 +257,9 @@ def _leftovers(run_root: Path) -> Check:
     except OSError as error:
         return Check("leftovers", Verdict.BROKEN, f"{error.strerror}", "let it go on, or kill it")
     place = default_roots(os.environ, user)
-    if why := why_not_ours(place):
+    if why := untrusted_reason(place):
         return Check("leftovers", Verdict.BROKEN, f"{place}: others may write it: {why}", OWN_ADVICE)
-    roots = left_roots(place)
+    roots = leftover_roots(place)
     dead += [left.directory.name for left in roots if left.dead]
     if dead:
         return Check("leftovers", Verdict.BROKEN, f"of dead owners: {', '.join(dead[:10])}", "katrio sweep")

@@ -10,7 +10,13 @@ if TYPE_CHECKING:
 
     from actors.scenario.stage.events import Outcome
 
-__all__ = ["Exit", "exit_code", "unwritten"]
+__all__ = ["EXIT_CODES", "Exit", "exit_code", "unwritten"]
+
+# of the help
+EXIT_CODES = """\
+exit codes: 0 held, 1 failed, 2 bad file or usage, 3 infrastructure,
+            4 everything skipped; 130, 143, 129 asked to end by ^C, SIGTERM, SIGHUP
+            (all three stop in order; a second ^C or SIGTERM at once)"""
 
 
 class Exit(IntEnum):

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from actors.cli.options import FileOptions, RunOptions
+    from actors.cli.options.files import FileOptions
+    from actors.cli.options.run import RunOptions
     from actors.scenario.reading.scenario import Loaded
 
-__all__ = ["list_files", "load_all", "load_to_run", "tell_problems", "validate"]
+__all__ = ["list_files", "load_all", "load_to_run", "report_problems", "validate"]
 
 
 # files that were left out and are told one by one
-_TOLD = 10
+_LISTED = 10
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -67,7 +68,7 @@ def load_all(
         try:
             one = load_any(path, sources=sources)
         except ScenarioError as error:
-            if path in walked and not _is_meant(path):
+            if path in walked and not _is_intended(path):
                 found.skipped.append(f"{path}: skipped: {_tool(error) or 'no scenario'}")
             else:
                 problems += error.problems
@@ -78,7 +79,7 @@ def load_all(
     if not problems:
         # one that is broken may have them
         problems += [_unknown(name, names, paths) for name in given or () if loaded and name not in sources.used]
-    _tell_skipped(found.skipped)
+    _report_skipped(found.skipped)
     return loaded, problems
 
 
@@ -89,7 +90,7 @@ def _unknown(name: str, names: set[str], paths: tuple[Path, ...]) -> Problem:
     return Problem(file=where, field="vars", found=f"--var {name}", expected="a name of 'vars'", nearest=like)
 
 
-def _is_meant(path: Path) -> bool:
+def _is_intended(path: Path) -> bool:
     try:
         return looks_like_scenario(read_file(path))
     except OSError:
@@ -102,10 +103,10 @@ def _tool(error: ScenarioError) -> str:
     return found if found in TOOLS else ""
 
 
-def _tell_skipped(skipped: Sequence[str]) -> None:
-    note(*(f"katrio: {one}" for one in skipped[:_TOLD]))
-    if len(skipped) > _TOLD:
-        note(f"katrio: and {len(skipped) - _TOLD} more were skipped")
+def _report_skipped(skipped: Sequence[str]) -> None:
+    note(*(f"katrio: {one}" for one in skipped[:_LISTED]))
+    if len(skipped) > _LISTED:
+        note(f"katrio: and {len(skipped) - _LISTED} more were skipped")
 
 
 def _matches(loaded: Loaded, words: Sequence[str]) -> bool:
@@ -121,7 +122,7 @@ def load_to_run(options: RunOptions) -> list[Loaded] | Exit:
     if options.world == "embedded" and (missing := _missing_images(loaded)) and _has_images(options):
         problems += missing
     if problems or not loaded:
-        tell_problems(problems or [_nothing(options.files, options.words)])
+        report_problems(problems or [_nothing(options.files, options.words)])
         return Exit.USAGE
     return _dry_run(loaded) if options.dry_run else loaded
 
@@ -162,7 +163,7 @@ def _dry_run(loaded: Sequence[Loaded]) -> Exit:
     return Exit.HELD
 
 
-def tell_problems(problems: list[Problem]) -> None:
+def report_problems(problems: list[Problem]) -> None:
     """A line each, on the error stream."""
     for problem in problems:
         complain(str(problem))
@@ -195,7 +196,7 @@ def validate(options: FileOptions) -> int:
     if options.json:
         say(json_text(problems))
         return Exit.USAGE if problems else Exit.HELD
-    tell_problems(problems)
+    report_problems(problems)
     broken = {problem.file for problem in problems}
     for one in (one for one in loaded if one.file not in broken):
         count = len(one.scenario.steps)
@@ -231,5 +232,5 @@ def list_files(options: FileOptions) -> int:
             say(f"{row.file}: {row.name}", *why, f"    needs {', '.join(row.needs) or 'nothing'}")
     if not rows and not problems:
         problems.append(_nothing(options.files, options.words))
-    tell_problems(problems)
+    report_problems(problems)
     return Exit.USAGE if problems else Exit.HELD

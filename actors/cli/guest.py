@@ -14,19 +14,18 @@ import trio
 
 from actors.api import open_guest
 from actors.cli.exits import Exit
-from actors.cli.say import say, tell_error
-from actors.cli.signals import heed_interrupts
+from actors.cli.failures import COMMAND_ERRORS, fail
+from actors.cli.say import say
+from actors.cli.signals import handle_interrupts
 from actors.cli.streams import Output
-from actors.errors import InvalidArgument, KatrioError
 from actors.launchers.addresses import serve_at
 from actors.node.facts import choose_engine, read_facts
 from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_collapsing_nursery
 from actors.reporting.texts import json_text
-from transports.errors import AddressError, TransportError
 
 if TYPE_CHECKING:
-    from actors.cli.options import GuestOptions
+    from actors.cli.options.guest import GuestOptions
 
 __all__ = ["guest"]
 
@@ -35,27 +34,23 @@ def guest(options: GuestOptions) -> int:
     """Serve; the exit code. Being asked to end is how it ends, once it was ready: before, nobody has had a guest."""
     try:
         return trio.run(_serve, options)
-    except (InvalidArgument, AddressError) as error:
-        tell_error(error, command="katrio guest")
-        return Exit.USAGE
-    except (KatrioError, TransportError, OSError) as error:
-        tell_error(error, command="katrio guest")
-        return Exit.INFRASTRUCTURE
+    except COMMAND_ERRORS as error:
+        return fail(error, command="katrio guest")
 
 
 async def _serve(options: GuestOptions) -> Exit:
-    protocol = GuestProtocol(options.dialect if options.agent == "kata" else options.agent)
+    protocol = GuestProtocol.of(options.agent, options.dialect)
     code = Exit.INTERRUPTED
     async with open_collapsing_nursery() as nursery:
         with trio.CancelScope() as serving:
-            await nursery.start(heed_interrupts, serving.cancel, lambda: None)
+            await nursery.start(handle_interrupts, serving.cancel, lambda: None)
             engine, _ = choose_engine(read_facts(), options.engine)
             async with (
                 open_guest(engine=engine, protocol=protocol, run_dir=options.run_dir) as running,
                 open_collapsing_nursery() as listeners,
             ):
                 await listeners.start(serve_at, running, options.addresses)
-                _tell_ready(options, engine)
+                _report_ready(options, engine)
                 code = Exit.HELD
                 if isinstance(sys.stdout, Output) and sys.stdout.lost:
                     # whoever started us waits for a line that can't come
@@ -64,7 +59,7 @@ async def _serve(options: GuestOptions) -> Exit:
     return code
 
 
-def _tell_ready(options: GuestOptions, engine: str) -> None:
+def _report_ready(options: GuestOptions, engine: str) -> None:
     addresses = [str(address) for address in options.addresses]
     if options.json:
         ready = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from actors.cli.options import AGENTS, DIALECTS, ENGINE_CHOICES
+from actors.cli.options.arguments import AGENTS, DIALECTS, ENGINE_CHOICES
 from actors.words import OWN_WORLDS
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ import trio
 
 from actors.api import open_embedded
 from actors.cli.exits import Exit, exit_code, unwritten
-from actors.cli.files import tell_problems
+from actors.cli.failures import COMMAND_ERRORS, fail
+from actors.cli.files import report_problems
 from actors.cli.programs import load_program
-from actors.cli.say import complain, say, tell_error, tell_unwritten
-from actors.cli.signals import heed_interrupts
-from actors.errors import InvalidArgument, KatrioError
+from actors.cli.say import complain, report_error, report_unwritten, say
+from actors.cli.signals import handle_interrupts
 from actors.nurseries import open_collapsing_nursery
 from actors.reporting.files import check_writable, write_whole
 from actors.scenario.reading.load import load_text
@@ -27,8 +27,7 @@ from actors.scenario.reading.problems import ScenarioError
 from actors.scenario.report.lines import PlainReport
 from actors.scenario.run.runner import run_scenario
 from actors.scenario.run.transcript import transcript
-from actors.scenario.stage.recording import Asked, Heard, recorded
-from transports.errors import TransportError
+from actors.scenario.stage.recording import Asked, RecordedOutputs, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -88,36 +87,32 @@ def record(out: Path, program: Path, *, engine: str, force: bool) -> int:
         check_writable(out)
         loaded = load_program(program)
     except OSError as error:
-        tell_error(error)
+        report_error(error)
         return Exit.USAGE
     except ScenarioError as error:
-        tell_problems(list(error.problems))
+        report_problems(list(error.problems))
         return Exit.USAGE
     session = _Session(loaded, engine)
     try:
         code = trio.run(session.run)
-    except InvalidArgument as error:
-        tell_error(error)
-        return Exit.USAGE
-    except (KatrioError, TransportError, OSError) as error:
-        tell_error(error)
-        return Exit.INFRASTRUCTURE
+    except COMMAND_ERRORS as error:
+        return fail(error)
     return _write(out, session, loaded, program, code)
 
 
 def _write(out: Path, session: _Session, loaded: Loaded, program: Path, code: int) -> int:
     """Write what was asked; the exit code, which was `code` and tells if it could not be written."""
     why = loaded.scenario.why or f"recorded from {program.name}"
-    text = transcript(session.asks, name=loaded.scenario.name, why=why, heard=session.heard)
+    text = transcript(session.asks, name=loaded.scenario.name, why=why, outputs=session.outputs)
     try:
         load_text(text.encode(), str(out))
         write_whole(out, text)
     except ScenarioError as error:
         # nothing that can't be run is written
-        tell_problems(list(error.problems))
+        report_problems(list(error.problems))
         return code or Exit.FAILED
     except OSError as error:
-        tell_unwritten(out, error)
+        report_unwritten(out, error)
         return unwritten(code)
     say(f"wrote {out}: {len(session.asks)} asks; it expects what happened, which need not be what should")
     return code
@@ -128,7 +123,7 @@ class _Session:
 
     def __init__(self, loaded: Loaded, engine: str) -> None:
         self.asks: list[Asked] = []
-        self.heard = Heard()
+        self.outputs = RecordedOutputs()
         self._loaded = loaded
         self._engine = engine
         self._report = PlainReport(sys.stdout)
@@ -139,9 +134,9 @@ class _Session:
         """The exit code. Raises: KatrioError, TransportError, OSError, when the world does not open."""
         result = None
         async with open_collapsing_nursery() as nursery:
-            await nursery.start(heed_interrupts, self._interrupt, self._report.close)
+            await nursery.start(handle_interrupts, self._interrupt, self._report.close)
             async with open_embedded(agent="kata", engine=self._engine, run_dir=None) as world:
-                system = recorded(world.system, trio.current_time, self._note, self.heard)
+                system = recorded(world.system, trio.current_time, self._note, self.outputs)
                 watched = replace(self._loaded, program=self._until_it_ends())
                 with self._scenario:
                     result = await run_scenario(watched, _RecordedWorld(world, system), listener=self._report.event)

@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from actors.cli.options import RunOptions
+    from actors.cli.options.run import RunOptions
 
 __all__ = ["replay_command"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.cli.exits import unwritten
-from actors.cli.say import tell_unwritten
+from actors.cli.say import report_unwritten
 from actors.cli.streams import file_output
 from actors.reporting.files import ReportFiles
 
@@ -38,5 +38,5 @@ class CommandFiles(ReportFiles):
         self.write()
         lost = [*self.lost, *((path, file.lost) for path, file in self._growing if file.lost is not None)]
         for path, error in lost:
-            tell_unwritten(path, error)
+            report_unwritten(path, error)
         return unwritten(code) if lost else code

@@ -17,7 +17,7 @@ from actors.scenario.report.junit import JunitReport
 from actors.scenario.report.lines import JsonReport, PlainReport
 
 if TYPE_CHECKING:
-    from actors.cli.options import RunOptions
+    from actors.cli.options.run import RunOptions
 
 __all__ = ["open_report"]
 
@@ -35,10 +35,10 @@ def open_report(options: RunOptions, runs: int) -> tuple[RunReport, CommandFiles
         files.add(options.html, html.text)
     if options.journal is not None:
         others.append(JournalReport(files.grow(options.journal)))
-    return SeveralReports(_for_whoever_watches(options, runs), others, files), files
+    return SeveralReports(_console_report(options, runs), others, files), files
 
 
-def _for_whoever_watches(options: RunOptions, runs: int) -> RunReport:
+def _console_report(options: RunOptions, runs: int) -> RunReport:
     if options.json:
         return JsonReport(sys.stdout, sys.stderr)
     # a simulated run is over before anybody could watch it

@@ -16,32 +16,30 @@ from actors.agents.choice import choose_agent
 from actors.api import open_attached, open_world
 from actors.cli.agent_settings import agent_settings
 from actors.cli.exits import Exit, exit_code
+from actors.cli.failures import COMMAND_ERRORS, fail
 from actors.cli.files import load_to_run
 from actors.cli.reports import open_report
-from actors.cli.say import complain, tell_error
-from actors.cli.signals import heed_interrupts
+from actors.cli.say import complain, report_error
+from actors.cli.signals import handle_interrupts
 from actors.cli.sweep import sweep_root
-from actors.errors import InvalidArgument, KatrioError
 from actors.launchers.templates import open_templates
 from actors.limits import DEFAULT_LIMITS, slow_limits
 from actors.node.facts import choose_engine, read_facts
 from actors.node.rundir import default_run_root, make_run_root
 from actors.nurseries import open_collapsing_nursery
 from actors.scenario.reading.slowed import slowed
-from actors.scenario.report.base import Gathered
+from actors.scenario.report.base import BufferedEvents
 from actors.scenario.report.summary import Totals
 from actors.scenario.run.runner import run_scenario
-from actors.scenario.stage.events import Outcome
-from transports.errors import TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from actors.cli.options import RunOptions
+    from actors.cli.options.run import RunOptions
     from actors.scenario.reading.scenario import Loaded
     from actors.scenario.report.base import RunReport
-    from actors.scenario.stage.events import Event
+    from actors.scenario.stage.events import Event, Outcome
     from actors.scenario.stage.results import Result
     from actors.scenario.stage.world import World
 
@@ -58,7 +56,7 @@ def run(options: RunOptions) -> int:
     try:
         report, files = open_report(options, len(loaded) * options.repeat)
     except OSError as error:
-        tell_error(error)
+        report_error(error)
         return Exit.USAGE
     return files.settle(_run(options, report, loaded))
 
@@ -72,18 +70,11 @@ def _run(options: RunOptions, report: RunReport, loaded: Sequence[Loaded]) -> Ex
         if options.world == "embedded":
             choose_agent(options.agent, config)
         return trio.run(_Session(options, report, loaded, config).run)
-    except InvalidArgument as error:
-        return _trouble(report, error, Exit.USAGE)
-    except (KatrioError, TransportError, OSError) as error:
-        return _trouble(report, error, Exit.INFRASTRUCTURE)
+    except COMMAND_ERRORS as error:
+        report.close()
+        return fail(error)
     finally:
         report.close()
-
-
-def _trouble(report: RunReport, error: Exception, code: Exit) -> Exit:
-    report.close()
-    tell_error(error)
-    return code
 
 
 def _prepare(options: RunOptions, report: RunReport) -> None:
@@ -97,10 +88,6 @@ def _prepare(options: RunOptions, report: RunReport) -> None:
         engine, reason = choose_engine(read_facts(), options.engine)
         if engine == "processes" and options.engine == "auto":
             report.notice(reason)
-
-
-def _told(why: str) -> None:
-    complain(why)
 
 
 class _Session:
@@ -124,15 +111,15 @@ class _Session:
     async def run(self) -> Exit:
         """The exit code. Raises: KatrioError, when a world does not open."""
         outcomes: list[Outcome] = []
-        failures: list[KatrioError | TransportError | OSError] = []
+        failures: list[Exception] = []
         async with trio.open_nursery() as nursery:
             # guests notice at once that we are gone, by their lifeline, and the next sweep does the rest
-            await nursery.start(heed_interrupts, self._interrupt, self._report.close)
+            await nursery.start(handle_interrupts, self._interrupt, self._report.close)
             nursery.start_soon(self._report.run)
             try:
                 async with open_templates():
                     await self._run_all(outcomes)
-            except (KatrioError, TransportError, OSError) as error:  # raised below, bare: a nursery would wrap it
+            except COMMAND_ERRORS as error:  # raised below, bare: a nursery would wrap it
                 failures.append(error)
             nursery.cancel_scope.cancel()
         if (total := self._totals.total()) is not None:
@@ -150,9 +137,9 @@ class _Session:
 
         async def work() -> None:
             while todo and not self._interrupted:
-                result = await self._run_told(todo.popleft())
+                result = await self._run_reported(todo.popleft())
                 outcomes.append(result.outcome)
-                if result.outcome in (Outcome.FAILED, Outcome.ERROR) and not self._options.keep_going:
+                if result.outcome.is_failure and not self._options.keep_going:
                     todo.clear()
 
         async with AsyncExitStack() as stack:
@@ -162,12 +149,12 @@ class _Session:
                 for _ in range(self._options.jobs):
                     nursery.start_soon(work)
 
-    async def _run_told(self, loaded: Loaded) -> Result:
+    async def _run_reported(self, loaded: Loaded) -> Result:
         """Several at once are told one after the other, each when it has ended; what goes on is the report's to show."""
         if self._options.jobs == 1:
             result = await self._run_one(loaded, self._report.event)
         else:
-            events = Gathered(self._report.watch(loaded.scenario.name))
+            events = BufferedEvents(self._report.watch(loaded.scenario.name))
             result = await self._run_one(loaded, events.add)
             for event in events:
                 self._report.event(event)
@@ -201,7 +188,7 @@ class _Session:
     def _open_attached(self) -> AbstractAsyncContextManager[World]:
         options = self._options
         return open_attached(
-            options.address or "", agent=options.agent, config=self._config, limits=self._limits, told=_told
+            options.address or "", agent=options.agent, config=self._config, limits=self._limits, told=complain
         )
 
     def _interrupt(self) -> None:

@@ -7,13 +7,11 @@ The linter refuses `print` in every other module of the commands. Not for report
 from __future__ import annotations
 
 import errno
-import logging
 import sys
-from typing import Any
 
 from transports.plain import printable
 
-__all__ = ["OneLine", "complain", "note", "say", "tell_error", "tell_unwritten"]
+__all__ = ["complain", "note", "report_error", "report_unwritten", "say"]
 
 
 def say(*lines: str) -> None:
@@ -33,7 +31,7 @@ def complain(text: str, *, command: str = "katrio") -> None:
     note(f"{command}: {text}")
 
 
-def tell_error(error: BaseException, *, command: str = "katrio") -> None:
+def report_error(error: BaseException, *, command: str = "katrio") -> None:
     """An error in one line; what the operating system says without its number."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
@@ -41,17 +39,7 @@ def tell_error(error: BaseException, *, command: str = "katrio") -> None:
     complain(text or type(error).__name__, command=command)
 
 
-def tell_unwritten(where: object, error: OSError) -> None:
+def report_unwritten(where: object, error: OSError) -> None:
     """Output, or a report, did not take everything; `exits.unwritten` is the exit code then."""
     why = "it is closed" if error.errno == errno.EBADF else error.strerror
     complain(f"{where}: not all of it could be written: {why}")
-
-
-class OneLine(logging.Formatter):
-    """A log line can't steer the terminal, nor look like two; of a traceback each has a bar before it."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        return printable(super().formatMessage(record))
-
-    def formatException(self, ei: Any) -> str:
-        return "\n".join(f"  | {printable(line)}" for line in super().formatException(ei).splitlines())

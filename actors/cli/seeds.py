@@ -15,21 +15,21 @@ from actors.cli.exits import Exit, exit_code
 from actors.cli.files import load_to_run
 from actors.cli.replay import replay_command
 from actors.cli.reports import open_report
-from actors.cli.say import complain, tell_error
-from actors.cli.signals import hold_signals
+from actors.cli.say import complain, report_error
+from actors.cli.signals import defer_signals
 from actors.errors import KatrioError
 from actors.scenario.report.summary import Totals
-from actors.scenario.stage.events import Outcome
 from actors.seams import real_seams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-    from actors.cli.options import RunOptions
-    from actors.cli.signals import Held
+    from actors.cli.options.run import RunOptions
+    from actors.cli.signals import DeferredSignals
     from actors.scenario.reading.scenario import Loaded
     from actors.scenario.report.base import RunReport
+    from actors.scenario.stage.events import Outcome
 
 __all__ = ["run_simulated"]
 
@@ -45,7 +45,7 @@ def run_simulated(options: RunOptions) -> int:
         config = agent_settings(options.agent_config, options.dialect)
         choose_agent(options.agent, config)
     except KatrioError as error:
-        tell_error(error)
+        report_error(error)
         return Exit.USAGE
     if options.seeds is not None:
         from actors.cli.seeds_range import run_ranges
@@ -58,12 +58,12 @@ def run_simulated(options: RunOptions) -> int:
         report, files = open_report(options, len(loaded))
         log = None if options.trace is None else files.grow(options.trace)
     except OSError as error:
-        tell_error(error)
+        report_error(error)
         return Exit.USAGE
-    with hold_signals() as held:
+    with defer_signals() as deferred:
         try:
-            code = exit_code(_run_all(options, loaded, config, _chosen_seed(options, report), report, log, held))
-            if held.asked:
+            code = exit_code(_run_all(options, loaded, config, _chosen_seed(options, report), report, log, deferred))
+            if deferred.requested:
                 report.notice("interrupted: everything was stopped in order")
                 code = Exit.INTERRUPTED
         finally:
@@ -89,14 +89,14 @@ def _run_all(
     seed: int,
     report: RunReport,
     log: TextIO | None,
-    held: Held,
+    deferred: DeferredSignals,
 ) -> list[Outcome]:
     from actors.worlds.simulated_runs import play
 
     outcomes: list[Outcome] = []
     totals = Totals(len(loaded))
     for each in loaded:
-        if held.asked:
+        if deferred.requested:
             break
         played = play(
             each,
@@ -105,18 +105,18 @@ def _run_all(
             config=config,
             keep_going=options.keep_going,
             log=None if log is None else partial(_write_line, log),
-            stop_by=held.stop_by,
+            stop_by=deferred.stop_by,
         )
         for event in played.events:
             report.event(event)
         report.result(played.result)
         totals.add(played.result)
         outcomes.append(played.result.outcome)
-        if outcomes[-1] in (Outcome.FAILED, Outcome.ERROR):
+        if outcomes[-1].is_failure:
             report.notice(f"replay: {replay_command(options, each.file, seed)}")
             if not options.keep_going:
                 break
-    if not held.asked and (total := totals.total()) is not None:
+    if not deferred.requested and (total := totals.total()) is not None:
         report.total(total)
     return outcomes
 

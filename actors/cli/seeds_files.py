@@ -37,7 +37,7 @@ def ranges_page(summaries: Sequence[Summary]) -> str:
 
 def _outcome(summary: Summary) -> Outcome:
     """Of the whole range; what was not played may not hold."""
-    early = summary.done < summary.planned and summary.outcome not in (Outcome.FAILED, Outcome.ERROR)
+    early = summary.done < summary.planned and not summary.outcome.is_failure
     return Outcome.INTERRUPTED if early else summary.outcome
 
 

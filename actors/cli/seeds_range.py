@@ -18,18 +18,18 @@ import trio
 from actors.cli.exits import Exit, exit_code
 from actors.cli.replay import replay_command
 from actors.cli.report_files import CommandFiles
-from actors.cli.say import tell_error
+from actors.cli.say import report_error
 from actors.cli.seeds_files import ranges_junit, ranges_page
 from actors.cli.seeds_report import JsonRange, PlainRange, RangeReport, Summary
 from actors.cli.seeds_worker import SeedResult, Task
-from actors.cli.signals import heed_interrupts
+from actors.cli.signals import handle_interrupts
 from actors.cli.streams import can_draw
 from actors.scenario.stage.events import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from actors.cli.options import RunOptions
+    from actors.cli.options.run import RunOptions
     from actors.scenario.reading.scenario import Loaded
 
 __all__ = ["run_ranges"]
@@ -42,13 +42,13 @@ _LINE_BYTES = 1024 * 1024
 
 def run_ranges(options: RunOptions, loaded: Sequence[Loaded], config: dict[str, Any] | None) -> int:
     """Run every file on every seed of the range; the exit code."""
-    session = _Session(options, config, _for_whoever_watches(options))
+    session = _Session(options, config, _console_report(options))
     files = CommandFiles()
     try:
         files.add(options.junit, lambda: ranges_junit(session.summaries))
         files.add(options.html, lambda: ranges_page(session.summaries))
     except OSError as error:
-        tell_error(error)
+        report_error(error)
         return Exit.USAGE
 
     def close() -> None:
@@ -58,14 +58,14 @@ def run_ranges(options: RunOptions, loaded: Sequence[Loaded], config: dict[str, 
     try:
         code = trio.run(session.run, loaded, close)
     except OSError as error:
-        tell_error(error)
+        report_error(error)
         code = Exit.INFRASTRUCTURE
     finally:
         close()
     return files.settle(code)
 
 
-def _for_whoever_watches(options: RunOptions) -> RangeReport:
+def _console_report(options: RunOptions) -> RangeReport:
     if options.json:
         return JsonRange(sys.stdout)
     if can_draw(sys.stdout):
@@ -92,13 +92,13 @@ class _Session:
     async def run(self, loaded: Sequence[Loaded], close: Callable[[], None]) -> Exit:
         outcomes: list[Outcome] = []
         async with trio.open_nursery() as nursery:
-            await nursery.start(heed_interrupts, self._interrupt, close)
+            await nursery.start(handle_interrupts, self._interrupt, close)
             nursery.start_soon(self.report.run)
             with self._work:
                 for each in loaded:
                     outcome = await self._run_one(each)
                     outcomes.append(outcome)
-                    if outcome in (Outcome.FAILED, Outcome.ERROR) and not self._options.keep_going:
+                    if outcome.is_failure and not self._options.keep_going:
                         break
             nursery.cancel_scope.cancel()
         return Exit.INTERRUPTED if self._interrupted else exit_code(outcomes)

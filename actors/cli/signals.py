@@ -1,14 +1,13 @@
 """Being asked to end: SIGTERM and SIGHUP are what ^C is, for every command; the exit code says which it was.
 
 Each is handed to whatever answers SIGINT at that moment (Trio, a receiver of a command, the shell's loop), so that no
-command has two ways to end. A second ^C or SIGTERM ends at once, with the exit code that tells: guests notice that by their
-lifeline, and the next sweep does the rest. What follows within `_ONCE` seconds is no second time: coreutils' `timeout` signals
-its child and then the whole group. A terminal that hangs up, and a service manager that sends SIGTERM and SIGHUP together, asked once.
+command has two ways to end. A second ^C or SIGTERM ends at once, with the exit code that says so: guests notice that by their
+lifeline, and the next sweep does the rest. What follows within `_REPEAT_SECONDS` is no second time: coreutils' `timeout` signals its
+child and then the whole group. A terminal that hangs up, and a service manager that sends SIGTERM and SIGHUP together, asked once.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -16,7 +15,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from actors.cli.exits import Exit
-from actors.cli.say import OneLine
 from actors.cli.streams import until_reader_leaves
 
 if TYPE_CHECKING:
@@ -26,26 +24,26 @@ if TYPE_CHECKING:
     import trio
 
 __all__ = [
-    "Held",
-    "asked",
-    "asked_to_end",
-    "end_at_once_from_now_on",
+    "DeferredSignals",
+    "defer_signals",
+    "end_at_once_on_signals",
     "end_now",
-    "heed_interrupts",
-    "hold_signals",
-    "ignore_from_now_on",
+    "handle_interrupts",
+    "ignore_signals",
+    "install_handlers",
+    "requested",
     "settle",
-    "take_signals",
+    "was_terminated",
 ]
 
 _ASKING = (signal.SIGTERM, signal.SIGHUP)
 _EXITS = {signal.SIGTERM: Exit.TERMINATED, signal.SIGHUP: Exit.HUNG_UP}
 # nobody types ^C twice as fast; a program that signals a process and its group is done by then
-_ONCE = 0.2
-_came: list[int] = []
+_REPEAT_SECONDS = 0.2
+_received: list[int] = []
 
 
-class _Asked:
+class _Requested:
     """What came so far.
 
     Attributes:
@@ -55,12 +53,12 @@ class _Asked:
     code = Exit.INTERRUPTED
 
 
-asked = _Asked()
+requested = _Requested()
 # an orderly end that no signal asked for
-_stopped_unread: list[bool] = []
+_stopped_without_reader: list[bool] = []
 
 
-def take_signals() -> None:
+def install_handlers() -> None:
     """Answer them, and undo what whoever started us ignores; once, at the start of the process."""
     # with it ignored nobody learns how a child ended; an ignored ^C is a background job's, and Trio needs its handler
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -68,17 +66,21 @@ def take_signals() -> None:
     for signum in _ASKING:
         # nohup has SIGHUP ignored, and means it
         if signal.getsignal(signum) is not signal.SIG_IGN:
-            signal.signal(signum, _ask)
-    if logging.lastResort is not None:
+            signal.signal(signum, _on_signal)
+    # what can log has imported it by now: it takes time, and some commands need none
+    logging = sys.modules.get("logging")
+    if logging is not None and logging.lastResort is not None:
+        from actors.cli.log_lines import OneLine
+
         logging.lastResort.setFormatter(OneLine())
 
 
-def _ask(signum: int, frame: FrameType | None) -> None:
-    again = signum in _came and signum != signal.SIGHUP
-    first = not _came
-    _came.append(signum)
+def _on_signal(signum: int, frame: FrameType | None) -> None:
+    again = signum in _received and signum != signal.SIGHUP
+    first = not _received
+    _received.append(signum)
     # of both the one that asks for the end itself, whichever was delivered first
-    asked.code = _EXITS[signal.Signals(max(_came))]
+    requested.code = _EXITS[signal.Signals(max(_received))]
     if not (first or again):
         return
     answer = signal.getsignal(signal.SIGINT)
@@ -87,7 +89,7 @@ def _ask(signum: int, frame: FrameType | None) -> None:
     answer(signal.SIGINT, frame)
 
 
-def end_at_once_from_now_on() -> None:
+def end_at_once_on_signals() -> None:
     """The work is over, or was given up: no order is left to keep, and an exception would only hide what came of it."""
     signal.signal(signal.SIGINT, lambda _signum, _frame: end_now())
 
@@ -100,67 +102,67 @@ def end_now() -> NoReturn:
         os._exit(settle(Exit.INTERRUPTED))
 
 
-def ignore_from_now_on() -> None:
+def ignore_signals() -> None:
     """The exit code stands; the interpreter's own end would make a signal a death by it."""
     for signum in (signal.SIGINT, *_ASKING):
         signal.signal(signum, signal.SIG_IGN)
 
 
-def asked_to_end() -> bool:
+def was_terminated() -> bool:
     """Whether it was a signal that means the end of the process, and no ^C, which may mean less."""
-    return bool(_came)
+    return bool(_received)
 
 
 def settle(code: int) -> int:
     """The exit code of a command that was interrupted tells by what."""
     if code != Exit.INTERRUPTED:
         return code
-    if _came:
-        return asked.code
-    return Exit.INFRASTRUCTURE if _stopped_unread else code
+    if _received:
+        return requested.code
+    return Exit.INFRASTRUCTURE if _stopped_without_reader else code
 
 
-class Held:
-    """What `hold_signals` gives.
+class DeferredSignals:
+    """What `defer_signals` gives.
 
     Attributes:
-        asked: somebody has asked to end.
+        requested: somebody has asked to end.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._stop: Callable[[], None] | None = None
 
     def stop_by(self, stop: Callable[[], None]) -> None:
         """What ends the work that begins now, in order; called from a signal's handler, or now, when somebody has asked already."""
         self._stop = stop
-        if self.asked:
+        if self.requested:
             stop()
 
-    def take(self, _signum: int, _frame: FrameType | None) -> None:
+    def handle(self, _signum: int, _frame: FrameType | None) -> None:
         """The handler."""
-        if self.asked:
+        if self.requested:
             end_now()
-        self.asked = True
+        self.requested = True
         if self._stop is not None:
             self._stop()
 
 
 @contextmanager
-def hold_signals() -> Generator[Held]:
-    """In the block nobody is interrupted: the first signal is told by `Held`, the second ends the process.
+def defer_signals() -> Generator[DeferredSignals]:
+    """In the block nobody is interrupted: the first signal sets `requested`, the second ends the process.
 
     A KeyboardInterrupt may come in a finalizer, which swallows it, or in the middle of what must be put back.
     """
-    held = Held()
-    before = signal.signal(signal.SIGINT, held.take)
+    deferred = DeferredSignals()
+    before = signal.signal(signal.SIGINT, deferred.handle)
     try:
-        yield held
+        yield deferred
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-async def heed_interrupts(
+async def handle_interrupts(
     stop: Callable[[], None], at_once: Callable[[], None], *, task_status: trio.TaskStatus[None]
 ) -> None:
     """Call `stop` when somebody asks to end, or nobody reads our output any more; the second time end the process.
@@ -174,19 +176,19 @@ async def heed_interrupts(
     begun = 0.0
     token = trio.lowlevel.current_trio_token()
 
-    def nobody_reads() -> None:
+    def reader_left() -> None:
         if not begun:
-            _stopped_unread.append(True)
+            _stopped_without_reader.append(True)
             stop()
 
     # later, as it is found out in the middle of a write
     with (
         trio.open_signal_receiver(signal.SIGINT) as signals,
-        until_reader_leaves(lambda: token.run_sync_soon(nobody_reads)),
+        until_reader_leaves(lambda: token.run_sync_soon(reader_left)),
     ):
         task_status.started()
         async for _ in signals:
-            if begun and trio.current_time() - begun < _ONCE:
+            if begun and trio.current_time() - begun < _REPEAT_SECONDS:
                 continue
             if begun:
                 try:

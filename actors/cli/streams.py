@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from actors.cli.exits import unwritten
-from actors.cli.say import tell_unwritten
+from actors.cli.say import report_unwritten
 from actors.node.named_files import open_for_writing
 
 if TYPE_CHECKING:
@@ -140,5 +140,5 @@ def settle(code: int) -> int:
     if out.lost is None:
         return code
     if not out.reader_left:
-        tell_unwritten("standard output", out.lost)
+        report_unwritten("standard output", out.lost)
     return unwritten(code)

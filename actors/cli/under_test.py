@@ -14,10 +14,10 @@ import trio
 
 from actors.agents.base import Channels
 from actors.agents.hyperstart.agent import SHARE
+from actors.agents.peers import PEERS
 from actors.api import open_guest
 from actors.cli.agent_command import START_SECONDS, open_command
 from actors.cli.say import complain
-from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.errors import InvalidArgument, NotFound
@@ -29,27 +29,16 @@ from actors.node.protocols import GuestProtocol
 from actors.node.roots import default_roots, open_roots
 from actors.seams import real_seams
 from transports.agent_sockets import open_dialer
-from transports.recognise import Peer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from actors.cli.options import ConformanceOptions
+    from actors.cli.options.conformance import ConformanceOptions
     from actors.conformance.fresh import OpenAgent
     from actors.conformance.subject import Roots, Target
 
 __all__ = ["UnderTest", "open_under_test"]
 
-_PROTOCOLS: Mapping[AgentProtocol, GuestProtocol] = {
-    AgentProtocol.TTRPC: GuestProtocol.TTRPC,
-    AgentProtocol.GRPC: GuestProtocol.GRPC,
-    AgentProtocol.HYPERSTART: GuestProtocol.HYPERSTART,
-}
-_PEERS: Mapping[AgentProtocol, tuple[Peer, ...]] = {
-    AgentProtocol.TTRPC: (Peer.TTRPC,),
-    AgentProtocol.GRPC: (Peer.GRPC,),
-    AgentProtocol.HYPERSTART: (Peer.CONTROL, Peer.STREAMS),
-}
 # of our own engines
 _LACKING: Mapping[str, frozenset[str]] = {"processes": frozenset({"cgroups", "isolation"})}
 
@@ -63,7 +52,7 @@ class UnderTest(NamedTuple):
 
 
 @asynccontextmanager
-async def open_under_test(options: ConformanceOptions, spoken: AgentProtocol) -> AsyncGenerator[UnderTest]:
+async def open_under_test(options: ConformanceOptions, protocol: GuestProtocol) -> AsyncGenerator[UnderTest]:
     """What is tested, for as long as the context lasts. With a command each `open_agent` starts one, otherwise it is the same.
 
     Raises: InvalidArgument, AddressError, NotFound for what the options can't mean; GuestDied, Unsupported when a guest of
@@ -75,22 +64,22 @@ async def open_under_test(options: ConformanceOptions, spoken: AgentProtocol) ->
             # a root that was named is as the agent sees it, which may be nowhere here: it is the agent's to spoil
             roots = None if options.rootfs else await stack.enter_async_context(_open_roots())
             names = " and ".join(map(str, options.addresses))
-            yield UnderTest(partial(_open_elsewhere, options, spoken, rootfs, roots), names, options.lacks)
+            yield UnderTest(partial(_open_at_address, options, protocol, rootfs, roots), names, options.lacks)
         return
-    if options.rootfs and not _is_seen(options.rootfs):
+    if options.rootfs and not _is_visible(options.rootfs):
         raise InvalidArgument(f"--rootfs {options.rootfs}: there is no /bin/sh in it", field="rootfs")
     engine, _ = choose_engine(read_facts(), options.engine)
     # plain processes run in this machine's own root
     rootfs = options.rootfs or ("/" if engine == "processes" else await _busybox(""))
-    async with open_guest(engine=engine, protocol=_PROTOCOLS[spoken]) as guest:
+    async with open_guest(engine=engine, protocol=protocol) as guest:
         lacks = _LACKING.get(engine, frozenset[str]()) | options.lacks
-        target = _target(spoken, guest.channels, rootfs, slow=options.slow)
+        target = _target(protocol, guest.channels, rootfs, slow=options.slow)
         yield UnderTest(lambda: nullcontext(target), f"a guest of katrio's own ({engine})", lacks)
 
 
 @asynccontextmanager
-async def _open_elsewhere(
-    options: ConformanceOptions, spoken: AgentProtocol, rootfs: str, roots: Roots | None
+async def _open_at_address(
+    options: ConformanceOptions, protocol: GuestProtocol, rootfs: str, roots: Roots | None
 ) -> AsyncGenerator[Target]:
     async with AsyncExitStack() as stack:
         started = None
@@ -98,31 +87,31 @@ async def _open_elsewhere(
             opened = open_command(options.command, options.addresses, real_seams().processes, options.slow)
             started = await stack.enter_async_context(opened)
         # who starts an agent knows that it needs a while, and is not told so
-        told = _told if started is None else None
+        report_waiting = _report_waiting if started is None else None
         dialers = [
-            await stack.enter_async_context(open_dialer(address, peer, told=told))
-            for address, peer in zip(options.addresses, _PEERS[spoken], strict=True)
+            await stack.enter_async_context(open_dialer(address, peer, told=report_waiting))
+            for address, peer in zip(options.addresses, PEERS[protocol], strict=True)
         ]
         if started is not None:
             dialers = [started.through(dialer) for dialer in dialers]
         seconds = None if started is None else START_SECONDS
-        target = _target(spoken, Channels(*dialers), rootfs, roots, slow=options.slow, start_seconds=seconds)
+        target = _target(protocol, Channels(*dialers), rootfs, roots, slow=options.slow, start_seconds=seconds)
         if isinstance(target, KataTarget):
-            target.doubted = roots is None and not _is_seen(rootfs)
+            target.rootfs_unverified = roots is None and not _is_visible(rootfs)
         yield target
 
 
-def _is_seen(rootfs: str) -> bool:
+def _is_visible(rootfs: str) -> bool:
     """Whether this machine has such a root; a link in it may lead to what is there in its own sight alone."""
     return os.path.lexists(os.path.join(rootfs, "bin", "sh"))
 
 
-def _told(why: str) -> None:
+def _report_waiting(why: str) -> None:
     complain(f"{why}; waiting for it, a few seconds at the most")
 
 
 def _target(
-    spoken: AgentProtocol,
+    protocol: GuestProtocol,
     channels: Channels,
     rootfs: str,
     roots: Roots | None = None,
@@ -132,10 +121,10 @@ def _target(
 ) -> Target:
     ids = real_seams().ids
     start: Any = {} if start_seconds is None else {"start_seconds": start_seconds}
-    if spoken is not AgentProtocol.HYPERSTART:
+    if protocol is not GuestProtocol.HYPERSTART:
         # a start is waited for where we have made it
         new = start_seconds is not None
-        return KataTarget(channels.agent, rootfs, ids, spoken=spoken, roots=roots, slow=slow, new=new, **start)
+        return KataTarget(channels.agent, rootfs, ids, protocol=protocol, roots=roots, slow=slow, new=new, **start)
     assert channels.streams is not None, "the options have named both"
     # a real guest's share has one place; ours names roots by their own path
     share = SHARE if rootfs.startswith(f"{SHARE}/") else "/"

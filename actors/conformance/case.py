@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from actors.node.protocols import GuestProtocol
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-__all__ = ["NEEDS", "AgentProtocol", "Case", "Cases", "FallsShort", "Hung", "Late", "Result", "Verdict"]
+__all__ = ["GREEN", "LOST", "NEEDS", "Case", "Cases", "FallsShort", "Hung", "Late", "Result", "Verdict"]
 
 # features that a guest may lack, independent of its agent
 NEEDS = ("cgroups", "isolation", "tty")
@@ -24,19 +26,11 @@ F = TypeVar("F", bound="Callable[[Any], Awaitable[None]]")
 CASE_SECONDS = 45.0
 
 
-class AgentProtocol(StrEnum):
-    """Agent protocols; a case names those that it applies to."""
-
-    TTRPC = "kata ttrpc"
-    GRPC = "kata grpc"
-    HYPERSTART = "hyperstart"
-
-
-KATA = (AgentProtocol.TTRPC, AgentProtocol.GRPC)
+KATA = (GuestProtocol.TTRPC, GuestProtocol.GRPC)
 
 
 class Verdict(StrEnum):
-    """The result of a case. Only the first two leave the suite green."""
+    """The result of a case."""
 
     HOLDS = "holds"
     UNSUPPORTED = "unsupported"
@@ -47,6 +41,12 @@ class Verdict(StrEnum):
     AGENT_DIED = "agent died"
     # the agent was lost earlier, in another case
     NOT_ASKED = "not asked"
+
+
+# what leaves the suite green
+GREEN = (Verdict.HOLDS, Verdict.UNSUPPORTED)
+# of a case in which the agent was lost
+LOST = (Verdict.HUNG, Verdict.AGENT_DIED)
 
 
 class FallsShort(Exception):
@@ -80,7 +80,7 @@ class Case:
         does, expects: texts for a report.
         why: the source of the rule.
         run: tests the agent; takes a subject (`kata.Kata`, `hyperstart.Hyperstart`).
-        speaks: the agent protocols that it applies to.
+        protocols: the agent protocols that it applies to.
         needs: features required of the guest, from `NEEDS`.
         destructive: may harm the agent's machine, or end the agent; runs only on request, and last.
         alone: no other case may run at the same time.
@@ -97,7 +97,7 @@ class Case:
     expects: str
     why: str
     run: Callable[[Any], Awaitable[None]] = field(repr=False, compare=False)
-    speaks: tuple[AgentProtocol, ...] = KATA
+    protocols: tuple[GuestProtocol, ...] = KATA
     needs: tuple[str, ...] = ()
     destructive: bool = False
     alone: bool = False
@@ -126,8 +126,8 @@ class Result:
 class Cases:
     """The cases of one module, in order; `add` is the decorator that registers a function as one."""
 
-    def __init__(self, *, speaks: tuple[AgentProtocol, ...] = KATA) -> None:
-        self._speaks = speaks
+    def __init__(self, *, protocols: tuple[GuestProtocol, ...] = KATA) -> None:
+        self._protocols = protocols
         self._rows: list[Case] = []
 
     def __iter__(self) -> Iterator[Case]:
@@ -141,7 +141,7 @@ class Cases:
         does: str,
         expects: str,
         why: str,
-        speaks: tuple[AgentProtocol, ...] | None = None,
+        protocols: tuple[GuestProtocol, ...] | None = None,
         needs: tuple[str, ...] = (),
         destructive: bool = False,
         alone: bool = False,
@@ -161,7 +161,7 @@ class Cases:
                     expects=expects,
                     why=why,
                     run=function,
-                    speaks=speaks or self._speaks,
+                    protocols=protocols or self._protocols,
                     needs=needs,
                     destructive=destructive,
                     alone=alone,

@@ -32,7 +32,8 @@ from actors.conformance.cases import (
 )
 
 if TYPE_CHECKING:
-    from actors.conformance.case import AgentProtocol, Case
+    from actors.conformance.case import Case
+    from actors.node.protocols import GuestProtocol
 
 __all__ = ["ALL", "chosen"]
 
@@ -64,13 +65,13 @@ ALL: tuple[Case, ...] = tuple(case for family in _FAMILIES for case in family.CA
 
 
 def chosen(
-    spoken: AgentProtocol, *, words: tuple[str, ...] = (), skipped: tuple[str, ...] = (), destructive: bool = False
+    protocol: GuestProtocol, *, words: tuple[str, ...] = (), skipped: tuple[str, ...] = (), destructive: bool = False
 ) -> tuple[Case, ...]:
     """The cases for one kind of agent whose id or title contains one of the words (all if there are none), without `skipped`."""
     return tuple(
         case
         for case in ALL
-        if spoken in case.speaks
+        if protocol in case.protocols
         and (destructive or not case.destructive)
         and (not words or _has_one(case, words))
         and not _has_one(case, skipped)

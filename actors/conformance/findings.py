@@ -36,14 +36,14 @@ class Findings:
         deadline: of the case, on Trio's clock.
         slow: factor on all time limits and pauses, for an agent on a slow machine.
         wrong_codes: refusals with another code than the case expects.
-        shortfalls: failures that did not end the case.
+        failures: failures that did not end the case.
         agent_ended: the case has ended the agent, legitimately: there is nothing to clean up.
     """
 
     deadline: float
     slow: float = 1.0
     wrong_codes: list[FallsShort] = field(default_factory=list[FallsShort])
-    shortfalls: list[FallsShort] = field(default_factory=list[FallsShort])
+    failures: list[FallsShort] = field(default_factory=list[FallsShort])
     agent_ended: bool = False
     _bounds: list[float] = field(default_factory=list[float])
     _late: bool = False
@@ -136,14 +136,14 @@ class Findings:
         except KatrioError as error:
             if is_loss(error) or isinstance(error, Unsupported | AgentProtocolError):
                 raise
-            self.told(what, error.code, *codes, message=error.message)
+            self.check_code(what, error.code, *codes, message=error.message)
             return
         accepted = FallsShort(_refusal(what, codes), "it was accepted")
         if not go_on:
             raise accepted
-        self.shortfalls.append(accepted)
+        self.failures.append(accepted)
 
-    def told(self, what: str, code: str, *codes: str, message: str = "") -> None:
+    def check_code(self, what: str, code: str, *codes: str, message: str = "") -> None:
         """Record a refusal with `code` where one of `codes` is expected (none: any)."""
         if codes and code not in codes:
             seen = f"{code}: {message[:SHOWN_BYTES]}" if message else code
@@ -158,7 +158,7 @@ class Findings:
             if is_loss(error) or isinstance(error, Unsupported | AgentProtocolError):
                 raise
             seen = f"{error.code}: {error.message[:SHOWN_BYTES]}"
-            self.shortfalls.append(FallsShort(f"{what} is done", seen))
+            self.failures.append(FallsShort(f"{what} is done", seen))
 
 
 def _refusal(what: str, codes: tuple[str, ...]) -> str:

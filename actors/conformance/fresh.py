@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
-from actors.conformance.case import Result, Verdict
+from actors.conformance.case import LOST, Result, Verdict
 from actors.conformance.runner import Life, Phase, Progress, Settings, phases
 from actors.errors import KatrioError
 from transports.errors import TransportError
@@ -39,12 +39,12 @@ async def run_fresh(
     Raises: what `open_agent` raises the first time; if it fails later, the remaining cases are reported as not asked.
     """
     settings, run = settings or Settings(), _Run(open_agent, progress or Progress())
-    run.todo.extend(_lives(cases, settings.jobs))
+    run.todo.extend(_agent_runs(cases, settings.jobs))
     await run.all(settings)
     return [run.results[case.id] for case in cases]
 
 
-def _lives(cases: Sequence[Case], jobs: int) -> list[list[Phase]]:
+def _agent_runs(cases: Sequence[Case], jobs: int) -> list[list[Phase]]:
     """The phases for each agent."""
     together = [case for case in cases if not case.destructive]
     lives = [phases(together, jobs)] if together else []
@@ -63,7 +63,7 @@ class _Run:
         self.results: dict[str, Result] = {}
         self._open_agent = open_agent
         self._progress = progress
-        self._suspicions: list[Loss] = []
+        self._suspected_losses: list[Loss] = []
 
     async def all(self, settings: Settings) -> None:
         while self.todo:
@@ -75,7 +75,7 @@ class _Run:
                 if not self.results:
                     raise
                 self._not_asked(life, f"a fresh agent could not be had: {error}")
-        for loss in self._suspicions:
+        for loss in self._suspected_losses:
             self._judge(loss)
 
     async def _live(self, target: Target, life: list[Phase], settings: Settings) -> None:
@@ -88,25 +88,24 @@ class _Run:
             for result in agent.results:
                 self.results[result.case.id] = result
         if agent.left:
-            self.todo.extendleft(reversed(_lives(agent.left, settings.jobs)))
+            self.todo.extendleft(reversed(_agent_runs(agent.left, settings.jobs)))
         if agent.lost is not None and len(agent.lost.suspects) > 1:
-            self._suspicions.append(agent.lost)
+            self._suspected_losses.append(agent.lost)
             self.todo.extendleft(_alone(case) for case in reversed(agent.lost.suspects))
 
     def _not_asked(self, life: list[Phase], why: str) -> None:
         for phase in life:
             for case in phase.cases:
                 if case.id not in self.results:
-                    self._told(Result(case, Verdict.NOT_ASKED, case.expects, why, 0.0))
+                    self._record(Result(case, Verdict.NOT_ASKED, case.expects, why, 0.0))
 
     def _judge(self, loss: Loss) -> None:
         """If none of the running cases alone caused the loss, it is reported for all of them."""
-        lost = (Verdict.HUNG, Verdict.AGENT_DIED)
-        if any(self.results[case.id].verdict in lost for case in loss.suspects):
+        if any(self.results[case.id].verdict in LOST for case in loss.suspects):
             return
         for case in loss.suspects:
-            self._told(Result(case, loss.verdict, case.expects, f"{loss.seen}; none of them alone does it", 0.0))
+            self._record(Result(case, loss.verdict, case.expects, f"{loss.seen}; none of them alone does it", 0.0))
 
-    def _told(self, result: Result) -> None:
+    def _record(self, result: Result) -> None:
         self.results[result.case.id] = result
         self._progress.ended(result)

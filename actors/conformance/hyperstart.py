@@ -14,13 +14,14 @@ import trio
 
 from actors.agents.hyperstart.link import HyperstartLink
 from actors.agents.hyperstart.pod import PodContainer, container_body, exec_body, refusal_text
-from actors.conformance.case import AgentProtocol, FallsShort, Hung
+from actors.conformance.case import FallsShort, Hung
 from actors.conformance.expect import shown
 from actors.conformance.findings import Findings
 from actors.conformance.kata_container import ALIVE, Finished, at_most, check_alive_output
 from actors.conformance.subject import reaching, target_limits
 from actors.conformance.tap import ControlTap, StreamTap, tapped
 from actors.errors import AgentError, KatrioError, OutcomeUnknown
+from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_collapsing_nursery
 from actors.wire.spec import ContainerSpec, ProcessSpec
 from transports.hyperstart import messages
@@ -69,7 +70,7 @@ class HyperstartTarget:
     ids: Ids
     tag: str = ""
     roots: Roots | None = None
-    spoken: AgentProtocol = field(default=AgentProtocol.HYPERSTART, init=False)
+    protocol: GuestProtocol = field(default=GuestProtocol.HYPERSTART, init=False)
     slow: float = 1.0
     start_seconds: float = READY_SECONDS
     version: str = field(default="", init=False)

@@ -17,7 +17,7 @@ from actors.agents.identity import AgentKind, Identity, identify
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.link import open_rpc_link
 from actors.agents.kata.spec import oci_spec
-from actors.conformance.case import AgentProtocol, FallsShort, Hung
+from actors.conformance.case import FallsShort, Hung
 from actors.conformance.expect import SHOWN_BYTES, is_loss
 from actors.conformance.kata_calls import KataCalls
 from actors.conformance.kata_container import Container
@@ -32,6 +32,7 @@ from actors.errors import (
     NotFound,
     Unsupported,
 )
+from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_collapsing_nursery
 from actors.schemas.oci import Mount
 from actors.schemas.rpcs import RPCS
@@ -58,8 +59,7 @@ _GROUPS = Mount(
     source="cgroup",
     options=("nosuid", "noexec", "nodev", "relatime", "ro"),
 )
-_ALSO: Mapping[AgentProtocol, tuple[Mount, ...]] = {AgentProtocol.GRPC: (_GROUPS,)}
-_DIALECTS = {AgentProtocol.TTRPC: Dialect.TTRPC, AgentProtocol.GRPC: Dialect.GRPC}
+_ALSO: Mapping[GuestProtocol, tuple[Mount, ...]] = {GuestProtocol.GRPC: (_GROUPS,)}
 # the init's program where it does not matter
 IDLE = ("sleep", "100000")
 SIGKILL = 9
@@ -89,18 +89,18 @@ class KataTarget:
         slow: factor on every time limit.
         start_seconds: how long it may take to start.
         new: it was started for this run, so it has no sandbox unless it says so.
-        doubted: the user named a root that is not visible here, and need not be: try it with a container.
+        rootfs_unverified: the user named a root that is not visible here, and need not be: try it with a container.
     """
 
     dialer: Dialer
     rootfs: str
     ids: Ids
-    spoken: AgentProtocol = AgentProtocol.TTRPC
+    protocol: GuestProtocol = GuestProtocol.TTRPC
     roots: Roots | None = None
     slow: float = 1.0
     start_seconds: float = REACHED_SECONDS
     new: bool = False
-    doubted: bool = False
+    rootfs_unverified: bool = False
     # its own text, once asked
     version: str = field(default="", init=False)
     notes: list[str] = field(default_factory=list[str], init=False)
@@ -123,7 +123,7 @@ class KataTarget:
                 # an agent that hangs is detected by the cases
                 note = await self.make_sandbox()
             self.notes.extend(filter(None, [note]))
-            if self.doubted:
+            if self.rootfs_unverified:
                 await self._try_root()
             yield
             nursery.cancel_scope.cancel()
@@ -212,7 +212,7 @@ class KataTarget:
 
     def link(self, start_seconds: float = REACHED_SECONDS) -> RpcLink:
         """A link that is not running yet."""
-        return open_rpc_link(self.dialer, target_limits(self.slow, start_seconds), _DIALECTS[self.spoken])
+        return open_rpc_link(self.dialer, target_limits(self.slow, start_seconds), Dialect(self.protocol.value))
 
     @asynccontextmanager
     async def open_subject(self, deadline: float) -> AsyncGenerator[Kata]:
@@ -289,7 +289,7 @@ class Kata(KataCalls):
         process = ProcessSpec(args=args or IDLE, tty=tty, env=dict(env or {}), cwd=cwd, user=user, size=size)
         wanted = ContainerSpec(process=process, resources=resources or ResourceSpec(), mounts=mounts, readonly=readonly)
         spec = oci_spec(wanted, self.rootfs)
-        return self.with_mounts(spec, _SCRATCH, *_ALSO.get(self.target.spoken, ()))
+        return self.with_mounts(spec, _SCRATCH, *_ALSO.get(self.target.protocol, ()))
 
     def with_mounts(self, spec: Spec, *mounts: Mount) -> Spec:
         """The same with additional mounts."""
@@ -343,11 +343,11 @@ class Kata(KataCalls):
 
     async def _remove(self, container: str) -> None:
         """1.x removes only ended containers, and a frozen process may die only once thawed."""
-        killed = await self._tidy("SignalProcess", container, exec_id="", signal=SIGKILL)
+        killed = await self._clean_up_call("SignalProcess", container, exec_id="", signal=SIGKILL)
         # otherwise no resume is sent: an agent is judged only by the calls of the case
         if container in self.may_be_paused or not killed:
-            await self._tidy("ResumeContainer", container)
-        await self._tidy("WaitProcess", container, exec_id=container)
+            await self._clean_up_call("ResumeContainer", container)
+        await self._clean_up_call("WaitProcess", container, exec_id=container)
         rpc = RPCS["RemoveContainer"]
         try:
             with self.asking(f"{rpc.method} {container}"):
@@ -363,7 +363,7 @@ class Kata(KataCalls):
                     "what a case made can be removed after it", f"{error.code}: {error.message}"
                 ) from error
 
-    async def _tidy(self, method: str, container: str, **fields: Any) -> bool:
+    async def _clean_up_call(self, method: str, container: str, **fields: Any) -> bool:
         """Whether it was answered in time. Whether that matters shows in the removal: an agent that forgets ended processes has none
         to wait for."""
         rpc = RPCS[method]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from actors.conformance.case import Verdict
+from actors.conformance.case import GREEN, Verdict
 from actors.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ __all__ = ["Known", "is_known", "read_known"]
 
 # by case id
 Known: TypeAlias = Mapping[str, Verdict | None]
-_FAULTS = tuple(verdict for verdict in Verdict if verdict not in (Verdict.HOLDS, Verdict.UNSUPPORTED))
+_FAULTS = tuple(verdict for verdict in Verdict if verdict not in GREEN)
 
 
 def read_known(text: str, name: str, cases: Collection[str]) -> Known:

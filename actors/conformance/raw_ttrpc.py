@@ -86,19 +86,21 @@ class RawTtrpc:
             if came.kind != RESPONSE:
                 raise FallsShort("responses alone", f"a frame of type {came.kind}")
             try:
-                told = decode_response(came.buffer, came.start, came.end)
+                response = decode_response(came.buffer, came.start, came.end)
             except DecodeError as error:
                 raise FallsShort("a response that can be decoded", str(error.within(came.start))) from error
             if came.stream_id in self._answers:
                 raise FallsShort(f"one answer on stream {came.stream_id}", "two")
-            self._answers[came.stream_id] = told
+            self._answers[came.stream_id] = response
 
     async def check(self, stream_id: int) -> None:
         """Make a health check that must succeed. Raises: FallsShort, AgentUnreachable."""
         await self.send(frame(stream_id))
-        told = await self.answer(stream_id)
-        if told.code:
-            raise FallsShort(f"a health check on stream {stream_id} is answered", f"code {told.code}: {told.message}")
+        response = await self.answer(stream_id)
+        if response.code:
+            raise FallsShort(
+                f"a health check on stream {stream_id} is answered", f"code {response.code}: {response.message}"
+            )
 
 
 @asynccontextmanager

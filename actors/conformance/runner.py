@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import trio
 
-from actors.conformance.case import FallsShort, Hung, Late, Result, Verdict
+from actors.conformance.case import LOST, FallsShort, Hung, Late, Result, Verdict
 from actors.conformance.expect import is_loss
 from actors.errors import KatrioError, Unsupported
 from actors.reporting.base import Report
@@ -33,7 +33,6 @@ JOBS = 8
 CLEAN_SECONDS = 30.0
 # a new link and two calls, on an agent that may be busy with all other cases
 ALIVE_SECONDS = 10.0
-_LOST = (Verdict.HUNG, Verdict.AGENT_DIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +191,7 @@ class Life:
         lost = self.lost
         if (
             lost is None
-            or lost.verdict not in _LOST
+            or lost.verdict not in LOST
             or case not in lost.suspects
             or found.verdict is Verdict.UNSUPPORTED
         ):
@@ -211,12 +210,12 @@ class Life:
                     subject.append(opened)
                     await case.run(opened)
         except Exception as error:  # whatever an agent makes of a case, the others continue
-            failure = _foremost(error)
+            failure = _primary_error(error)
         if bound.cancelled_caught:
             return await self._hung(case, seconds, subject)
         if failure is None:
             return None
-        return await self._judged(case, failure, subject)
+        return await self._verdict_of(case, failure, subject)
 
     async def _hung(self, case: Case, seconds: float, subject: list[Subject]) -> Found:
         calls = _calls(subject) if subject else "a link"
@@ -224,7 +223,7 @@ class Life:
         await self._look(case, subject)
         return Found(Verdict.HUNG, case.expects, seen)
 
-    async def _judged(self, case: Case, failure: BaseException, subject: list[Subject]) -> Found:
+    async def _verdict_of(self, case: Case, failure: BaseException, subject: list[Subject]) -> Found:
         match failure:
             case Late():
                 await self._look(case, subject)
@@ -300,7 +299,7 @@ class Life:
                 subject[0].findings.begin_cleaning()
                 await subject[0].clean()
         except Exception as error:  # there may be one per container
-            return await self._judged(case, _foremost(error), subject)
+            return await self._verdict_of(case, _primary_error(error), subject)
         if bound.cancelled_caught:
             await self._look(case, subject)
             seen = f"not removed after {CLEAN_SECONDS * self._target.slow:g} s"
@@ -321,17 +320,17 @@ def _with_findings(found: Found | None, findings: Findings | None) -> Found:
     """Add the findings recorded during the case."""
     if findings is None or (found is not None and found.verdict is Verdict.UNSUPPORTED):
         return found or Found(Verdict.HOLDS)
-    more = (*findings.shortfalls, *findings.wrong_codes)
+    more = (*findings.failures, *findings.wrong_codes)
     if found is None and not more:
         return Found(Verdict.HOLDS)
     if found is None:
-        found = Found(Verdict.FALLS_SHORT if findings.shortfalls else Verdict.WRONG_CODE)
+        found = Found(Verdict.FALLS_SHORT if findings.failures else Verdict.WRONG_CODE)
     expected = [found.expected, *(each.expected for each in more)]
     seen = [found.seen, *(each.seen for each in more)]
     return Found(found.verdict, "; ".join(filter(None, expected)), "; ".join(filter(None, seen)))
 
 
-def _foremost(error: BaseException) -> BaseException:
+def _primary_error(error: BaseException) -> BaseException:
     """The most informative of several exceptions: an expectation rather than its consequences."""
     found = list(_leaves(error))
     for kind in (FallsShort, Hung, KatrioError):

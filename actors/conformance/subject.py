@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from actors.conformance.case import AgentProtocol
     from actors.conformance.findings import Findings
     from actors.limits import Limits
+    from actors.node.protocols import GuestProtocol
 
 __all__ = ["REACHED_SECONDS", "Roots", "Subject", "Target", "reaching", "target_limits"]
 
@@ -59,7 +59,7 @@ class Target(Protocol):
     """One agent under test."""
 
     @property
-    def spoken(self) -> AgentProtocol:
+    def protocol(self) -> GuestProtocol:
         """Its protocol."""
         ...
 

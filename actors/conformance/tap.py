@@ -70,7 +70,7 @@ class ControlTap(_Tap):
     """The control channel.
 
     Attributes:
-        sent_bytes, told_bytes: bytes sent, and bytes that the guest has confirmed reading (NEXT).
+        sent_bytes, confirmed_bytes: bytes sent, and bytes that the guest has confirmed reading (NEXT).
         ends: how often a process's end was reported, by container and process.
     """
 
@@ -78,7 +78,7 @@ class ControlTap(_Tap):
         super().__init__()
         self._decoder = ControlDecoder()
         self.sent_bytes = 0
-        self.told_bytes = 0
+        self.confirmed_bytes = 0
         self.ends: Counter[tuple[str, str]] = Counter()
 
     def sent(self, data: bytes) -> None:
@@ -87,18 +87,18 @@ class ControlTap(_Tap):
     def received(self, data: bytes) -> None:
         for frame in self._decoder.feed(data):
             if frame.code == Code.NEXT:
-                self.told_bytes += int.from_bytes(frame.payload)
+                self.confirmed_bytes += int.from_bytes(frame.payload)
             elif frame.code == Code.PROCESSASYNCEVENT:
                 self._count(frame.payload)
 
     def _count(self, payload: bytes) -> None:
         try:
-            told = decode_finished(payload)
+            finished = decode_finished(payload)
         except RemoteProtocolError:
             # the link will end because of it
             return
         if len(self.ends) < COUNTED:
-            self.ends[told.container, told.process] += 1
+            self.ends[finished.container, finished.process] += 1
 
 
 class StreamTap(_Tap):

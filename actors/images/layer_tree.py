@@ -18,7 +18,7 @@ __all__ = ["Node", "bottom_up"]
 class Node:
     """One name below the root. A directory has `children`, a symlink its `link`, a file neither."""
 
-    __slots__ = ("children", "layer", "link", "member", "name", "parent", "rid", "touched")
+    __slots__ = ("children", "layer", "link", "member", "name", "opaque_in", "parent", "touched")
 
     def __init__(self, parent: Node | None, name: str, layer: int) -> None:
         self.parent = parent
@@ -27,7 +27,7 @@ class Node:
         # that removed what lower layers had made in it
         self.layer = layer
         self.touched = layer
-        self.rid = -1
+        self.opaque_in = -1
         self.children: dict[str, Node] | None = None
         self.link: str | None = None
         # for a directory named by a layer: its mode, owner and time

@@ -46,7 +46,7 @@ def _refused(name: str, what: str) -> InvalidArgument:
     return InvalidArgument(f"image: entry {name[:200]!r} of a layer has {what}; it is refused", field="image")
 
 
-class _Watched:
+class _CheckpointedLayer:
     """A layer with a checkpoint in each read: highly compressed data yields many reads before the tar reader asks again."""
 
     def __init__(self, layer: Readable, checkpoint: Callable[[], None]) -> None:
@@ -88,9 +88,9 @@ class Unpacking:
     def apply(self, layer: Readable) -> None:
         """Apply an uncompressed tar over what is there."""
         self._layer += 1
-        watched = _Watched(layer, self._checkpoint)
-        tar = TarReader(watched, what="image: a layer", header_bytes=self._limits.image_header_bytes)
-        with _told():
+        checkpointed = _CheckpointedLayer(layer, self._checkpoint)
+        tar = TarReader(checkpointed, what="image: a layer", header_bytes=self._limits.image_header_bytes)
+        with _reporting_disk_errors():
             for member in tar:
                 self._budget.entry(member.size + tar.overhead)
                 self._entry(member, tar)
@@ -100,7 +100,7 @@ class Unpacking:
 
     def finish(self) -> None:
         """Set each directory's mode, owner and time; directories that no layer named become root's, 0755."""
-        with _told():
+        with _reporting_disk_errors():
             for node in bottom_up(self._root):
                 if node.children is None:
                     continue
@@ -109,7 +109,7 @@ class Unpacking:
                 if node.member is None:
                     os.chmod(path, 0o755)
                 else:
-                    _dress(path, node.member)
+                    _apply_metadata(path, node.member)
 
     def _entry(self, member: Member, tar: TarReader) -> None:
         parts = _parts(member.name, member.name)
@@ -223,7 +223,7 @@ class Unpacking:
             child = node.children.get(part)
             if child is None and not make:
                 return None
-            if child is None or (make and not links and self._gives_way(child)):
+            if child is None or (make and not links and self._is_replaceable(child)):
                 self._budget.entry(0)
                 child = self._make_directory(node, part)
             if child.link is not None:
@@ -242,20 +242,20 @@ class Unpacking:
                 raise _refused(entry, f"a path through {part[:100]!r}, which is a file")
         return node
 
-    def _gives_way(self, node: Node) -> bool:
+    def _is_replaceable(self, node: Node) -> bool:
         """Whether it is a lower layer's file, which is replaced if this layer has something below its name."""
         return node.children is None and node.link is None and node.layer != self._layer
 
     def _whiteout(self, parent: Node | None, name: str, entry: str) -> None:
         if name == _OPAQUE and parent is not None:
-            self._rid(parent)
+            self._make_opaque(parent)
             return
         hidden = name.removeprefix(_WHITEOUT)
         if hidden in ("", ".", ".."):
             raise _refused(entry, "a whiteout of no name")
         found = parent.children.get(hidden) if parent is not None and parent.children is not None else None
         if found is not None and self._hide(found):
-            self._rid(found)
+            self._make_opaque(found)
 
     def _hide(self, node: Node) -> bool:
         """Remove it unless this layer made it or something in it; whether it still exists."""
@@ -264,14 +264,14 @@ class Unpacking:
             return False
         return True
 
-    def _rid(self, directory: Node) -> None:
+    def _make_opaque(self, directory: Node) -> None:
         """Remove, at any depth, what lower layers made in it."""
         todo = [directory]
         while todo:
             node = todo.pop()
-            if node.children is None or node.rid == self._layer:
+            if node.children is None or node.opaque_in == self._layer:
                 continue
-            node.rid = self._layer
+            node.opaque_in = self._layer
             todo.extend(child for child in list(node.children.values()) if self._hide(child))
 
     def _hard_link(self, parent: Node, name: str, member: Member, depth: int) -> None:
@@ -309,7 +309,7 @@ def _unnamed(member: Member) -> Member:
 
 
 @contextmanager
-def _told() -> Generator[None]:
+def _reporting_disk_errors() -> Generator[None]:
     """Map OS errors to errors of the image."""
     try:
         yield
@@ -358,7 +358,7 @@ def _write(path: str, member: Member, tar: TarReader) -> None:
         while data := tar.read():
             while data:
                 data = data[file.write(data) or 0 :]
-    _dress(path, member)
+    _apply_metadata(path, member)
 
 
 def _own(path: str, member: Member) -> None:
@@ -369,7 +369,7 @@ def _own(path: str, member: Member) -> None:
     os.chown(path, member.uid, member.gid, follow_symlinks=False)
 
 
-def _dress(path: str, member: Member) -> None:
+def _apply_metadata(path: str, member: Member) -> None:
     """Owner first, since chown clears the set-user-id bit."""
     _own(path, member)
     os.chmod(path, member.mode & 0o7777)

@@ -34,7 +34,7 @@ __all__ = ["ARCHIVES", "BUSYBOX", "ImageStore", "check_reference", "default_imag
 
 BUSYBOX = "busybox"
 # increment when the content of the built root changes, so that old ones are not reused
-_RECIPE = 2
+_ROOT_VERSION = 2
 # the same for the way images are unpacked
 _UNPACKING = 2
 # the kernel's path length, and a name with its tag
@@ -168,7 +168,7 @@ class ImageStore:
             digest = _digest(busybox, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
         except OSError as error:
             raise NotFound(f"image {BUSYBOX!r}: {busybox}: {error.strerror}; {INSTALL}", field="image") from error
-        return self._store.made(f"{BUSYBOX}-{_RECIPE}-{digest[:16]}", lambda half: fill_root(half.root, busybox))
+        return self._store.made(f"{BUSYBOX}-{_ROOT_VERSION}-{digest[:16]}", lambda half: fill_root(half.root, busybox))
 
 
 def _is_text(image: str) -> bool:

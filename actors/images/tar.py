@@ -221,9 +221,9 @@ class TarReader:
 
     def _check_sum(self, block: bytes) -> None:
         rest = block[:148] + b" " * 8 + block[156:]
-        told, found = self._number(block[148:156], "checksum"), sum(rest)
+        recorded, found = self._number(block[148:156], "checksum"), sum(rest)
         # some old writers summed signed bytes
-        if told != found and told != found - 256 * sum(byte > 127 for byte in rest):
+        if recorded != found and recorded != found - 256 * sum(byte > 127 for byte in rest):
             raise self._broken("a header's checksum is wrong")
 
     def _records(self, data: bytes) -> dict[bytes, bytes]:

@@ -21,7 +21,7 @@ import msgspec
 from actors.errors import PermissionDenied, ResourceExhausted
 from actors.images.budget import ENTRY_BYTES
 from actors.node.locks import lock_file
-from actors.node.places import OWN_ADVICE, check_own, make_own, why_not_ours
+from actors.node.places import OWN_ADVICE, check_own, make_own, untrusted_reason
 from actors.node.removal import remove_tree
 from actors.node.rundir import Swept
 from actors.node.trees import Print, is_mounted, print_of
@@ -90,7 +90,7 @@ class Store:
             ResourceExhausted: the store is full.
         """
         target = self._place / name
-        with _told(self._place):
+        with _reporting_store_errors(self._place):
             # existing content would be trusted as ours
             check_own(self._place, "image store", OWN_ADVICE)
             while True:
@@ -196,7 +196,7 @@ class _Claimed:
 
 
 @contextmanager
-def _told(place: Path) -> Generator[None]:
+def _reporting_store_errors(place: Path) -> Generator[None]:
     """Map OS errors to errors of the store."""
     try:
         yield
@@ -227,7 +227,7 @@ def _gate(place: Path, checkpoint: Callable[[], None]) -> Generator[None]:
         os.close(descriptor)
 
 
-class _Patience:
+class _BoundedWait:
     """A checkpoint with a timeout, for callers that are never cancelled: don't wait for a stopped lock holder."""
 
     def __init__(self) -> None:
@@ -307,9 +307,9 @@ def _dead(place: Path) -> Generator[Path]:
 
 def abandoned_images(place: Path) -> list[str]:
     """What a sweep would remove from a store, sorted; changes nothing. Raises: OSError."""
-    if not os.access(place, os.W_OK) or why_not_ours(place):
+    if not os.access(place, os.W_OK) or untrusted_reason(place):
         return []
-    with _gate(place, _Patience()):
+    with _gate(place, _BoundedWait()):
         return [path.name for path in _dead(place)]
 
 
@@ -318,10 +318,10 @@ def sweep_images(place: Path) -> list[Swept]:
 
     A store that can't be examined is reported as not clean: a stopped process may hold its lock.
     """
-    if not os.access(place, os.W_OK) or why_not_ours(place):
+    if not os.access(place, os.W_OK) or untrusted_reason(place):
         return []
     try:
-        with _gate(place, _Patience()):
+        with _gate(place, _BoundedWait()):
             found = [(path, path if path.name.startswith(_REMOVING) else _moved_away(path)) for path in _dead(place)]
     except OSError:
         return [Swept(place, False)]

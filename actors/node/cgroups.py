@@ -32,7 +32,7 @@ __all__ = [
     "container_group",
     "freezer_state",
     "group_exists",
-    "group_is_held",
+    "group_is_locked",
     "groups",
     "hold_group",
     "kill_members",
@@ -210,33 +210,33 @@ def hold_group(layout: CgroupLayout, group: str) -> int | None:
     for _ in range(100):
         make_group(layout, group)
         try:
-            held = _open_group(layout, group)
-            if held is not None:
-                take_lock(held, shared=True, wait=True)
+            descriptor = _open_group(layout, group)
+            if descriptor is not None:
+                take_lock(descriptor, shared=True, wait=True)
         except FileNotFoundError:
             continue  # a sweep removed it as abandoned, before it was held
-        if held is None or group_exists(layout, group):
-            return held
-        os.close(held)
+        if descriptor is None or group_exists(layout, group):
+            return descriptor
+        os.close(descriptor)
     raise FileNotFoundError(f"control group {group}: somebody removes it")
 
 
-def group_is_held(layout: CgroupLayout, group: str) -> bool:
+def group_is_locked(layout: CgroupLayout, group: str) -> bool:
     """Whether its launcher lives, or the group is another user's."""
     try:
-        held = _open_group(layout, group)
+        descriptor = _open_group(layout, group)
     except FileNotFoundError:
         return False  # partly removed
     except OSError:
         return True
-    if held is None:
+    if descriptor is None:
         return True
     try:
-        if os.fstat(held).st_uid != os.geteuid():
+        if os.fstat(descriptor).st_uid != os.geteuid():
             return True
-        return not take_lock(held)
+        return not take_lock(descriptor)
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
 def _open_group(layout: CgroupLayout, group: str) -> int | None:

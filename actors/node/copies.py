@@ -115,14 +115,14 @@ def copy_root(
     except BaseException as error:
         remove_tree(target)
         if isinstance(error, _OverBoundError):
-            told = f"root {name}: over {error.most} {error.what}, too much to copy; name a smaller image"
-            raise ResourceExhausted(told, field=field, limit=error.most) from None
+            message = f"root {name}: over {error.most} {error.what}, too much to copy; name a smaller image"
+            raise ResourceExhausted(message, field=field, limit=error.most) from None
         if isinstance(error, OSError):
-            raise _told(name, error, field) from error
+            raise _copy_error(name, error, field) from error
         raise
 
 
-def _told(name: str, error: OSError, field: str) -> KatrioError:
+def _copy_error(name: str, error: OSError, field: str) -> KatrioError:
     why = f"a copy of root {name}: {error.filename or ''}: {error.strerror}"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return NotFound(why, field=field)
@@ -170,7 +170,7 @@ class _Copy:
         # last, and innermost first: the mode may remove our write permission
         for source_directory, target_directory in reversed(self._directories):
             self._checkpoint()
-            self._dress(source_directory, target_directory, source_directory.stat(follow_symlinks=False))
+            self._copy_metadata(source_directory, target_directory, source_directory.stat(follow_symlinks=False))
 
     def _entry(self, source: Path, target: Path, found: os.stat_result) -> None:
         self._entries += 1
@@ -194,7 +194,7 @@ class _Copy:
             os.mknod(target, found.st_mode, found.st_rdev)
         else:
             return
-        self._dress(source, target, found)
+        self._copy_metadata(source, target, found)
 
     def _file(self, source: Path, target: Path) -> None:
         # it may have been replaced by a fifo or a symlink
@@ -242,7 +242,7 @@ class _Copy:
                 start += written
                 left = left[written:]
 
-    def _dress(self, source: Path, target: Path, found: os.stat_result) -> None:
+    def _copy_metadata(self, source: Path, target: Path, found: os.stat_result) -> None:
         if self._root:
             os.chown(target, found.st_uid, found.st_gid, follow_symlinks=False)
         if not stat.S_ISLNK(found.st_mode):

@@ -18,7 +18,7 @@ from actors.errors import PermissionDenied
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["OWN_ADVICE", "check_own", "default_place", "make_directories", "make_own", "why_not_ours"]
+__all__ = ["OWN_ADVICE", "check_own", "default_place", "make_directories", "make_own", "untrusted_reason"]
 
 OWN_ADVICE = "name a directory of your own in XDG_CACHE_HOME"
 
@@ -38,7 +38,7 @@ def default_place(environment: Mapping[str, str], uid: int, name: str) -> Path:
     return Path(f"/tmp/katrio-{uid}/.cache/katrio", name)
 
 
-def why_not_ours(path: Path, *, private: bool = False, given: Path | None = None) -> str:
+def untrusted_reason(path: Path, *, private: bool = False, given: Path | None = None) -> str:
     """Who else could write to or replace `path`, as a clause; empty if nobody, or if it does not exist.
 
     Args:
@@ -65,18 +65,18 @@ def why_not_ours(path: Path, *, private: bool = False, given: Path | None = None
             todo += reversed(target.parts[1:] if target.is_absolute() else target.parts)
             continue
         here = below
-        why = _whose(found) if todo else _ours(found, private=private)
+        why = _parent_fault(found) if todo else _own_fault(found, private=private)
         if why:
             return f"{below} {why}"
     return ""
 
 
 def check_own(path: Path, what: str, advice: str, *, field: str | None = None, given: Path | None = None) -> None:
-    """Raises: PermissionDenied, see `why_not_ours`; OSError, if it can't be determined."""
-    why = why_not_ours(path, given=given)
+    """Raises: PermissionDenied, see `untrusted_reason`; OSError, if it can't be determined."""
+    why = untrusted_reason(path, given=given)
     if why:
-        told = f"{what} {path}: others may write it: {why}; {advice}"
-        raise PermissionDenied(told) if field is None else PermissionDenied(told, field=field)
+        message = f"{what} {path}: others may write it: {why}; {advice}"
+        raise PermissionDenied(message) if field is None else PermissionDenied(message, field=field)
 
 
 def make_own(
@@ -114,7 +114,7 @@ def _unmapped() -> frozenset[int]:
     return frozenset()
 
 
-def _whose(found: os.stat_result) -> str:
+def _parent_fault(found: os.stat_result) -> str:
     """What is wrong with a parent directory."""
     if found.st_uid not in _trusted():
         return f"is of uid {found.st_uid}"
@@ -126,7 +126,7 @@ def _whose(found: os.stat_result) -> str:
     return f"has mode {stat.S_IMODE(found.st_mode):04o}" if found.st_mode & 0o002 or grouped else ""
 
 
-def _ours(found: os.stat_result, *, private: bool) -> str:
+def _own_fault(found: os.stat_result, *, private: bool) -> str:
     """What is wrong with the directory itself."""
     if not stat.S_ISDIR(found.st_mode):
         return "is no directory"

@@ -22,7 +22,7 @@ from actors.errors import PermissionDenied
 from actors.node.copies import copy_root
 from actors.node.listeners import listener_at, listener_lives, read_listener, write_listener
 from actors.node.locks import lock_directory
-from actors.node.places import OWN_ADVICE, default_place, make_own, why_not_ours
+from actors.node.places import OWN_ADVICE, default_place, make_own, untrusted_reason
 from actors.node.removal import remove_tree
 from actors.node.rundir import Swept
 from actors.node.trees import is_mounted
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from actors.limits import Limits
 
-__all__ = ["CalledRoots", "Left", "Roots", "default_roots", "left_roots", "open_roots", "sweep_roots"]
+__all__ = ["CalledRoots", "Leftover", "Roots", "default_roots", "leftover_roots", "open_roots", "sweep_roots"]
 
 _log = logging.getLogger("katrio")
 
@@ -128,7 +128,7 @@ class CalledRoots:
         """Copy a root. Raises: as `copy_root`; PermissionDenied, if it can't be made there."""
         try:
             _make(self._place)
-            with self._held(checkpoint) as directory:
+            with self._locked_directory(checkpoint) as directory:
                 made = Path(tempfile.mkdtemp(prefix=f"{_short(container)}-", dir=directory))
                 made.chmod(0o711)
                 try:
@@ -155,7 +155,7 @@ class CalledRoots:
         self._remove([path for path in _listing(self._directory) if path.name != _LISTENER])
 
     @contextmanager
-    def _held(self, checkpoint: Callable[[], None]) -> Generator[Path]:
+    def _locked_directory(self, checkpoint: Callable[[], None]) -> Generator[Path]:
         """The directory, locked against sweeps. Removes what a dead agent left first."""
         while True:
             if _calls_dead(self._directory):
@@ -182,7 +182,7 @@ class CalledRoots:
                 _sweep_locked(self._directory)
 
 
-class Left(NamedTuple):
+class Leftover(NamedTuple):
     """An existing copy of others. `dead`: a sweep would remove it; otherwise `why` says who may use it."""
 
     directory: Path
@@ -190,24 +190,24 @@ class Left(NamedTuple):
     why: str
 
 
-def left_roots(place: Path) -> list[Left]:
+def leftover_roots(place: Path) -> list[Leftover]:
     """Copies of dead owners, and of agents that may live; changes nothing. Those of living processes are omitted.
 
     A place that others can write to is skipped: the content may be theirs.
     """
-    if why_not_ours(place):
+    if untrusted_reason(place):
         return []
-    found = [Left(path, True, "") for path in _runs(place) if _run_dead(path)]
+    found = [Leftover(path, True, "") for path in _runs(place) if _run_dead(path)]
     for path in _named(place, _CALLS):
         dead = _calls_dead(path)
         listener = read_listener(path / _LISTENER)
-        found.append(Left(path, dead, "" if listener is None else listener.address))
+        found.append(Leftover(path, dead, "" if listener is None else listener.address))
     return found
 
 
 def sweep_roots(place: Path) -> list[Swept]:
     """Remove unused copies; skips places that others can write to."""
-    if why_not_ours(place):
+    if untrusted_reason(place):
         return []
     unused = [*_runs(place), *filter(_calls_dead, _named(place, _CALLS))]
     swept = [found for path in unused if (found := _sweep_locked(path)) is not None]
@@ -222,7 +222,7 @@ def _runs(place: Path) -> Iterator[Path]:
     yield from _named(place, _RUN)
     for record in _named(place, _SHARE):
         shared = Path(os.readlink(record))
-        if not why_not_ours(shared, given=shared.parent):
+        if not untrusted_reason(shared, given=shared.parent):
             yield from _named(shared, _RUN)
 
 

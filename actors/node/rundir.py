@@ -22,7 +22,7 @@ from actors.errors import AlreadyExists, InvalidArgument, PermissionDenied, Reso
 from actors.ids import is_plain
 from actors.node.cgroups import (
     CgroupLayout,
-    group_is_held,
+    group_is_locked,
     groups,
     members,
     read_layout,
@@ -33,7 +33,7 @@ from actors.node.cgroups import (
 )
 from actors.node.locks import lock_file
 from actors.node.marks import kill_marked, read_process
-from actors.node.places import make_directories, why_not_ours
+from actors.node.places import make_directories, untrusted_reason
 from actors.node.protocols import Channel
 from actors.node.removal import remove_tree
 from transports.locks import take_lock
@@ -65,7 +65,7 @@ SOCKET_PATH_BYTES = 107
 _NAME_LENGTH = 80
 # a guest may outlive its dead launcher by up to 2 s
 _DYING_ROUNDS, _DYING_PAUSE = 200, 0.01
-_ELSEWHERE = "name another with --run-dir (run_dir= in a program), or set TMPDIR"
+_OTHER_ROOT_ADVICE = "name another with --run-dir (run_dir= in a program), or set TMPDIR"
 _LOCK, _OWNER, _ROOT_LOCK, _LOG = "lock", "owner.json", ".lock", ".log"
 
 
@@ -156,11 +156,11 @@ def check_run_root(root: Path) -> None:
         found = place.lstat() if place == root else place.stat()
         if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
-        why = why_not_ours(root, private=True)
+        why = untrusted_reason(root, private=True)
         if why:
             raise PermissionDenied(
                 f"run root {root}: must be a directory of uid {os.geteuid()} with mode 0700, and the way to it nobody else's: "
-                f"{why}; remove it, or {_ELSEWHERE}"
+                f"{why}; remove it, or {_OTHER_ROOT_ADVICE}"
             )
         if os.statvfs(place).f_flag & os.ST_RDONLY:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(place))
@@ -173,12 +173,12 @@ def check_run_root(root: Path) -> None:
 def _run_root_error(root: Path, error: OSError) -> KatrioError:
     """An OS error for a run root, as an error of ours with advice."""
     where = f" ({error.filename})" if error.filename not in (None, str(root)) else ""
-    told = f"run root {root} can't be used: {error.strerror}{where}; {_ELSEWHERE}"
+    message = f"run root {root} can't be used: {error.strerror}{where}; {_OTHER_ROOT_ADVICE}"
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return PermissionDenied(told)
+        return PermissionDenied(message)
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP):
-        return InvalidArgument(told, field="run_dir")
-    return ResourceExhausted(told)
+        return InvalidArgument(message, field="run_dir")
+    return ResourceExhausted(message)
 
 
 def as_run_root(path: str | os.PathLike[str]) -> Path:
@@ -197,7 +197,7 @@ def make_run_root(root: Path) -> None:
     except OSError as error:
         raise _run_root_error(root, error) from None
     except ValueError as error:  # contains NUL, or a lone surrogate
-        raise InvalidArgument(f"run root {str(root)!r}: {error}; {_ELSEWHERE}", field="run_dir") from None
+        raise InvalidArgument(f"run root {str(root)!r}: {error}; {_OTHER_ROOT_ADVICE}", field="run_dir") from None
     check_run_root(root)
 
 
@@ -258,7 +258,7 @@ def _sweep_log(log: Path) -> Swept | None:
     gate = lock_file(log.parent / _ROOT_LOCK, wait=True)
     assert gate is not None
     try:
-        if not _is_lonely(log):
+        if not _is_abandoned_log(log):
             return None
         log.unlink(missing_ok=True)
     finally:
@@ -266,7 +266,7 @@ def _sweep_log(log: Path) -> Swept | None:
     return Swept(log, clean=True)
 
 
-def _is_lonely(log: Path) -> bool:
+def _is_abandoned_log(log: Path) -> bool:
     try:
         descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
@@ -287,7 +287,7 @@ def _logs(run_root: Path, names: Iterable[str]) -> list[Path]:
 
 def _orphans(layout: CgroupLayout) -> list[str]:
     """Our cgroups whose launcher is dead, whether or not a run directory refers to them."""
-    return [group for group in groups(layout) if not group_is_held(layout, group)]
+    return [group for group in groups(layout) if not group_is_locked(layout, group)]
 
 
 def _read_owner(path: Path) -> Owner | None:
@@ -360,7 +360,7 @@ def abandoned(run_root: Path, layout: CgroupLayout | None = None) -> list[str]:
         names = sorted(os.listdir(run_root))
     except OSError:
         names = []
-    found = [log.name for log in _logs(run_root, names) if _is_lonely(log)]
+    found = [log.name for log in _logs(run_root, names) if _is_abandoned_log(log)]
     for name in names:
         path = run_root / name
         if not is_plain(name, _NAME_LENGTH) or not path.is_dir():

@@ -1,4 +1,4 @@
-"""Who waits for what, once a simulation is deadlocked.
+"""What each task waits for, once a simulation is deadlocked.
 
 For `run`, which ends such a simulation and reports this. Inspects tasks from outside. The clock and
 the scheduler detect the deadlock.
@@ -21,7 +21,7 @@ __all__ = ["Deadlock", "blocked_tasks", "open_shields"]
 _SHOWN_TASKS = 200
 _ROOT = Path(__file__).resolve().parents[2]
 # implementations of waiting; their caller is of interest
-_PLUMBING = ("trio.", "trio_util.", "outcome", "contextlib")
+_LIBRARY_MODULES = ("trio.", "trio_util.", "outcome", "contextlib")
 
 
 class Deadlock(Exception):
@@ -75,7 +75,7 @@ def _where(task: trio.lowlevel.Task) -> str:
     place, primitive = "", ""
     for frame, line in task.iter_await_frames():
         module = str(frame.f_globals.get("__name__", ""))
-        if module.startswith(_PLUMBING):
+        if module.startswith(_LIBRARY_MODULES):
             primitive = primitive or _name(frame)
         else:
             place, primitive = f"{_relative(frame)}:{line} in {_name(frame)}", ""

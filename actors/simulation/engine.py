@@ -77,8 +77,8 @@ class SimulatedEngine:
         self._containers: dict[str, _Running] = {}
         self._alarm: trio.CancelScope | None = None
         # at most one entry per container
-        self._untold: dict[str, None] = {}
-        self._news = trio.lowlevel.ParkingLot()
+        self._unreported_kills: dict[str, None] = {}
+        self._oom_kills = trio.lowlevel.ParkingLot()
 
     @property
     def name(self) -> str:
@@ -184,7 +184,7 @@ class SimulatedEngine:
         await self._takes(_DELETE_SECONDS)
         self.kernel.kill_all(self._containers.pop(container).container)
         self.settle()
-        self._untold.pop(container, None)
+        self._unreported_kills.pop(container, None)
 
     # counters and limits
 
@@ -213,15 +213,15 @@ class SimulatedEngine:
 
     async def next_oom(self) -> str:
         await trio.lowlevel.checkpoint()
-        while not self._untold:
-            await self._news.park()
-        container = next(iter(self._untold))
-        del self._untold[container]
+        while not self._unreported_kills:
+            await self._oom_kills.park()
+        container = next(iter(self._unreported_kills))
+        del self._unreported_kills[container]
         return container
 
     def _killed_for_memory(self, container: str) -> None:
-        self._untold[container] = None
-        self._news.unpark()
+        self._unreported_kills[container] = None
+        self._oom_kills.unpark()
 
     # for probes that bypass the guest
 
@@ -253,11 +253,13 @@ def _checked(tree: Tree, asked: Process) -> Launch:
     environment.setdefault("HOME", home_of(identity.uid, tree.text("/etc/passwd")))
     program = find_in_tree(tree, asked.args[0], environment["PATH"], cwd, by_kernel=True)
     if isinstance(program, Missing):
-        raise InvalidArgument(f"program {asked.args[0]!r}: {_why_not(program, tree, asked.args[0], cwd)}", field="args")
+        raise InvalidArgument(
+            f"program {asked.args[0]!r}: {_exec_error(program, tree, asked.args[0], cwd)}", field="args"
+        )
     return Launch(program, asked.args, environment, posixpath.normpath(cwd), {}, identity)
 
 
-def _why_not(missing: Missing, tree: Tree, name: str, cwd: str) -> str:
+def _exec_error(missing: Missing, tree: Tree, name: str, cwd: str) -> str:
     """In the wording of the real engines."""
     if missing is Missing.FORMAT:
         return "no format that the kernel knows (exec format error)"

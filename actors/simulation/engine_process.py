@@ -160,7 +160,7 @@ def read_terminal(driver: Driver, terminal: Terminal) -> ReadEnd:
 
 def write_terminal(driver: Driver, terminal: Terminal) -> WriteEnd:
     """A terminal's input; the reading end does the hang-up."""
-    return WriteEnd(driver, terminal.master_write, terminal.typable, lambda: None)
+    return WriteEnd(driver, terminal.master_write, terminal.input_ready, lambda: None)
 
 
 # stdin, stdout, stderr

@@ -59,7 +59,16 @@ class Guard(NamedTuple):
 
 
 # modules that format tracebacks and log records, or import; they are not simulated
-_TELLING = ("logging", "linecache", "tokenize", "traceback", "warnings", "faulthandler", "importlib", "inspect")
+_DIAGNOSTIC_MODULES = (
+    "logging",
+    "linecache",
+    "tokenize",
+    "traceback",
+    "warnings",
+    "faulthandler",
+    "importlib",
+    "inspect",
+)
 _CLOCKS = (
     "time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time",
     "process_time_ns", "thread_time", "thread_time_ns", "clock_gettime", "clock_gettime_ns",
@@ -87,9 +96,9 @@ def guards() -> list[Guard]:
 
 def _time_guards() -> Iterator[Guard]:
     for name in _CLOCKS:
-        yield Guard(f"time.{name}", time, name, passed=_TELLING)
+        yield Guard(f"time.{name}", time, name, passed=_DIAGNOSTIC_MODULES)
     for name in ("localtime", "gmtime", "ctime"):
-        yield Guard(f"time.{name}", time, name, passed=_TELLING, pure=_given)
+        yield Guard(f"time.{name}", time, name, passed=_DIAGNOSTIC_MODULES, pure=_has_argument)
     yield Guard("time.sleep", time, "sleep")
 
 
@@ -105,10 +114,10 @@ def _random_guards() -> Iterator[Guard]:
 
 
 def _file_guards() -> Iterator[Guard]:
-    yield Guard("open", builtins, "open", passed=_TELLING)
-    yield Guard("io.open", io, "open", passed=_TELLING, through=_FILE_WAYS)
+    yield Guard("open", builtins, "open", passed=_DIAGNOSTIC_MODULES)
+    yield Guard("io.open", io, "open", passed=_DIAGNOSTIC_MODULES, through=_FILE_WAYS)
     for name in (*_OPENING, *_FILES):
-        yield Guard(f"os.{name}", os, name, passed=_TELLING, through=_FILE_WAYS)
+        yield Guard(f"os.{name}", os, name, passed=_DIAGNOSTIC_MODULES, through=_FILE_WAYS)
 
 
 def _outside_guards() -> Iterator[Guard]:
@@ -131,14 +140,14 @@ def _outside_guards() -> Iterator[Guard]:
         yield Guard("pynng.Socket", nng.Socket, "__init__", through=("pynng",))
 
 
-def _given(arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
+def _has_argument(arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
     """Arguments were given, so the result is deterministic."""
     return any(value is not None for value in (*arguments, *options.values()))
 
 
 def _seeded(arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
     """The system's generator has no state, and is guarded when it is used."""
-    return isinstance(arguments[0], random.SystemRandom) or _given(arguments[1:], options)
+    return isinstance(arguments[0], random.SystemRandom) or _has_argument(arguments[1:], options)
 
 
 class _NoImport(MetaPathFinder):

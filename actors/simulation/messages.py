@@ -32,17 +32,17 @@ class TracedTransport:
     ) -> None:
         """See `transports.base.Transport`."""
 
-        def noted(endpoint: Endpoint) -> Receiver:
-            return _Noted(accept(endpoint), endpoint.peer, self._note)
+        def traced(endpoint: Endpoint) -> Receiver:
+            return _TracedReceiver(accept(endpoint), endpoint.peer, self._note)
 
-        await self._inner.serve(address, noted, task_status=task_status)
+        await self._inner.serve(address, traced, task_status=task_status)
 
     async def connect(self, address: str, receiver: Receiver, *, task_status: trio.TaskStatus[Endpoint]) -> None:
         """See `transports.base.Transport`."""
-        await self._inner.connect(address, _Noted(receiver, address, self._note), task_status=task_status)
+        await self._inner.connect(address, _TracedReceiver(receiver, address, self._note), task_status=task_status)
 
 
-class _Noted:
+class _TracedReceiver:
     def __init__(self, inner: Receiver, peer: str, note: Callable[[str, bytes], None]) -> None:
         self._inner = inner
         self._name = f"envelope from {peer}"

@@ -2,12 +2,12 @@
 
 Theory of operation. Trio runs in passes: all tasks that can run, one step each. `_run._ALLOW_DETERMINISTIC_SCHEDULING` makes it
 sort a pass's tasks by their creation and hand them to `_run._r.shuffle`; `Scheduler` stands in for `_r`, shuffles from the seed,
-and tells the trace. Time is `VirtualClock`, a public `trio.abc.Clock`: Trio asks it how long to sleep only when no task can run,
+and records it in the trace. Time is `VirtualClock`, a public `trio.abc.Clock`: Trio asks it how long to sleep only when no task can run,
 and it answers 0 after a jump to the next deadline. So a run is a function of its seed, as long as nothing else decides an order
 or a time: the fence (`fence`) refuses the calls that would, and a test compares runs.
 
-A run that gets nowhere is told, not waited for: `stuck` is called when every task waits and no timer runs, when nothing but
-timers beyond the horizon are left, and after 200,000 passes at one time. Everything is put back after the run. Not for reports.
+A run that makes no progress is reported and not waited for: `stuck` is called when every task waits and no timer runs, when nothing but
+timers beyond the horizon are left, and after 200,000 passes at one time. All is restored after the run. Not for reports.
 """
 
 # pyright: reportPrivateUsage=false
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from actors.simulation.trace import Trace
 
-__all__ = ["TESTED_TRIO", "Scheduler", "UnfitTrio", "VirtualClock", "check_trio", "installed"]
+__all__ = ["TESTED_TRIO", "Scheduler", "UnsupportedTrio", "VirtualClock", "check_trio", "installed"]
 
 # Trio's releases whose private names were looked at: from, and below which. Change it when tests/simulation holds.
 TESTED_TRIO = ("0.35.0", "0.36")
@@ -39,7 +39,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _ENDING_SECONDS = 600.0
 
 
-class UnfitTrio(RuntimeError):
+class UnsupportedTrio(RuntimeError):
     """This release of Trio can't be made deterministic by the names that we know."""
 
 
@@ -150,11 +150,13 @@ class VirtualClock(trio.abc.Clock):
 
 
 def check_trio() -> None:
-    """Raises: UnfitTrio when this release was not looked at, or lacks a name; says what to do."""
+    """Raises: UnsupportedTrio when this release was not looked at, or lacks a name; says what to do."""
     low, high = (_release(version) for version in TESTED_TRIO)
     what = f"Trio {trio.__version__}: the simulation was made for {TESTED_TRIO[0]} up to {TESTED_TRIO[1]}"
     if not low <= _release(trio.__version__) < high:
-        raise UnfitTrio(f"{what}; install one of those, or run tests/simulation and widen TESTED_TRIO ({__name__})")
+        raise UnsupportedTrio(
+            f"{what}; install one of those, or run tests/simulation and widen TESTED_TRIO ({__name__})"
+        )
     random_source: Any = getattr(_run, "_r", None)
     flag: Any = getattr(_run, "_ALLOW_DETERMINISTIC_SCHEDULING", None)
     if (
@@ -162,7 +164,7 @@ def check_trio() -> None:
         or not hasattr(random_source, "shuffle")
         or not hasattr(trio.lowlevel.Task, "_counter")
     ):
-        raise UnfitTrio(f"{what}, and its private names have moved: see {__name__}")
+        raise UnsupportedTrio(f"{what}, and its private names have moved: see {__name__}")
 
 
 def _release(version: str) -> tuple[int, ...]:
@@ -174,7 +176,7 @@ def installed(scheduler: Scheduler) -> Generator[None]:
     """Make Trio's runs of this process ask `scheduler`, for as long as this is entered.
 
     Raises:
-        UnfitTrio: see `check_trio`; also at the end, when no pass came by.
+        UnsupportedTrio: see `check_trio`; also at the end, when no pass came by.
         RuntimeError: another simulation runs in this process.
     """
     check_trio()
@@ -188,4 +190,4 @@ def installed(scheduler: Scheduler) -> Generator[None]:
     finally:
         private._ALLOW_DETERMINISTIC_SCHEDULING, private._r = before
     if scheduler._newest < 0:
-        raise UnfitTrio(f"Trio {trio.__version__} did not ask for the order of its tasks: see {__name__}")
+        raise UnsupportedTrio(f"Trio {trio.__version__} did not ask for the order of its tasks: see {__name__}")

@@ -70,7 +70,7 @@ def play(
 
     Raises:
         InvalidArgument, Unsupported: see `actors.agents.choice.choose_agent`.
-        UnfitTrio: see `actors.simulation.schedule`.
+        UnsupportedTrio: see `actors.simulation.schedule`.
     """
     choose_agent(agent, config)
     events: list[Event] = []

@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors import words
+from actors.agents.choice import choose_agent
+from actors.agents.peers import PEERS
 from actors.errors import InvalidArgument
 from actors.guest.model import GuestModel
 from actors.ids import check_id, is_plain
 from actors.limits import DEFAULT_LIMITS
+from actors.node.protocols import GuestProtocol
 from actors.scenario.language.kinds import Kind
 from actors.scenario.language.scalars import parse
 from transports.errors import LocalProtocolError
@@ -107,3 +110,34 @@ def test_host_and_guest_take_the_same_ids_and_whatever_a_file_or_hyperstart_take
     assert taken(lambda: GuestModel().begin_create(text)) >= host
     assert host or parse(Kind.ID, text) is None
     assert is_plain(text, 63) == taken(lambda: encode_json(Remove(container=text)))
+
+
+def enumerations(module: ast.Module) -> list[tuple[str, frozenset[object]]]:
+    """Classes of an enumeration, with the names of their members."""
+    return [
+        (node.name, frozenset(target.id for line in node.body if isinstance(line, ast.Assign)
+                              for target in line.targets if isinstance(target, ast.Name)))
+        for node in ast.walk(module)
+        if isinstance(node, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in node.bases)
+    ]  # fmt: skip
+
+
+def test_no_two_enumerations_have_the_same_members() -> None:
+    # generated from the agent's .proto files: what is named there twice is twice
+    found: dict[frozenset[object], list[str]] = {}
+    for file, module in modules().items():
+        for name, members in enumerations(module):
+            if not file.startswith("actors/schemas/"):
+                found.setdefault(members, []).append(f"{file}: {name}")
+    assert {names for names in found if len(found[names]) > 1} == set(), found
+    assert frozenset({"TTRPC", "GRPC", "HYPERSTART"}) in found
+
+
+def test_a_protocol_has_its_agent_and_its_peers() -> None:
+    assert {protocol.label for protocol in GuestProtocol} == {"kata ttrpc", "kata grpc", "hyperstart"}
+    for protocol in GuestProtocol:
+        agent, _, dialect = protocol.label.partition(" ")
+        assert GuestProtocol.of(agent, dialect or words.Dialect.TTRPC) is protocol
+        assert choose_agent(agent, {"Dialect": dialect} if dialect else None).peers == PEERS[protocol]
+    with pytest.raises(ValueError, match="noop"):
+        GuestProtocol.of(words.AgentType.NOOP, words.Dialect.TTRPC)

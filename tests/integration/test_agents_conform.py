@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from actors.conformance.case import AgentProtocol
-from actors.conformance.report.base import GREEN
+from actors.conformance.case import GREEN
 from actors.node.facts import choose_engine, read_facts
+from actors.node.protocols import GuestProtocol
 from tests.support.command_line import KATRIO, katrio
 from tests.support.conformance import MOST_EXCEPTIONS, exceptions
 
@@ -36,18 +36,18 @@ def conformance(*words: str) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("spoken", "words"),
+    ("protocol", "words"),
     [
-        (AgentProtocol.TTRPC, ("--destructive",)),
-        (AgentProtocol.GRPC, ("--dialect", "grpc", "--destructive")),
-        (AgentProtocol.HYPERSTART, ("--agent", "hyperstart", "--destructive")),
+        (GuestProtocol.TTRPC, ("--destructive",)),
+        (GuestProtocol.GRPC, ("--dialect", "grpc", "--destructive")),
+        (GuestProtocol.HYPERSTART, ("--agent", "hyperstart", "--destructive")),
     ],
     ids=["kata ttrpc", "kata grpc", "hyperstart"],
 )
-def test_our_guest_with_real_containers(spoken: AgentProtocol, words: Sequence[str], tmp_path: Path) -> None:
+def test_our_guest_with_real_containers(protocol: GuestProtocol, words: Sequence[str], tmp_path: Path) -> None:
     page, junit = tmp_path / "page.html", tmp_path / "junit.xml"
     code, told = conformance(*words, "--jobs", "4", "--html", str(page), "--junit", str(junit))
-    known = exceptions(spoken, ENGINE)
+    known = exceptions(protocol, ENGINE)
     short = {case["id"]: case for case in told["cases"] if case["verdict"] not in GREEN}
     assert {name: case for name, case in short.items() if name not in known} == {}
     assert known <= set(short), "a row of docs/conformance.md that holds by now"

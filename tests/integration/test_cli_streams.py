@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from actors.cli.main import build_parser
+from actors.cli.parser import build_parser
 from tests.support.command_line import KATRIO, ROOT, written
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ COMMANDS = {
     "call": ("call", "--list"),
     "call --json": ("call", "--list", "--json"),
     "conformance --list": ("conformance", "--list"),
+    "conformance --list --json": ("conformance", "--list", "--json"),
     "conformance": ("conformance", *PROCESSES, "--filter", "health.serving"),
     "doctor": ("doctor", "--run-dir", "{dir}/r"),
     "run": ("run", *PROCESSES, "{file}"),

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.images.store import BUSYBOX, ImageStore, default_image_root
 from actors.node.busybox import find_static_busybox
 from actors.node.facts import choose_engine, read_facts
+from actors.node.protocols import GuestProtocol
 from actors.seams import real_seams
 from tests.support.command_line import katrio
 from tests.support.doubles.opening import DOUBLES
@@ -65,10 +65,10 @@ def _root() -> str:
     return str(ImageStore(default_image_root(os.environ, os.geteuid()), find_static_busybox()).resolve(BUSYBOX))
 
 
-def _target(spoken: AgentProtocol, dialers: list[Dialer]) -> Target:
+def _target(protocol: GuestProtocol, dialers: list[Dialer]) -> Target:
     ids = real_seams().ids
-    if spoken is not AgentProtocol.HYPERSTART:
-        return KataTarget(dialers[0], rootfs=_root(), ids=ids, spoken=spoken)
+    if protocol is not GuestProtocol.HYPERSTART:
+        return KataTarget(dialers[0], rootfs=_root(), ids=ids, protocol=protocol)
     return HyperstartTarget(dialers[0], dialers[1], rootfs=_root().lstrip("/"), share="/", ids=ids)
 
 
@@ -84,9 +84,9 @@ async def test_a_double_does_what_its_table_says(name: str, tmp_path: Path) -> N
         async with AsyncExitStack() as stack:
             places = zip(map(parse_address, addresses), peers, strict=True)
             dialers = [await stack.enter_async_context(open_dialer(*place)) for place in places]
-            target = _target(DOUBLES[name].spoken, dialers)
+            target = _target(DOUBLES[name].protocol, dialers)
             # what is done to a pod is done to all of its containers
-            turns = trio.CapacityLimiter(1 if DOUBLES[name].spoken is AgentProtocol.HYPERSTART else 8)
+            turns = trio.CapacityLimiter(1 if DOUBLES[name].protocol is GuestProtocol.HYPERSTART else 8)
             async with target.open_target():
                 async with trio.open_nursery() as nursery:
                     for row in rows:

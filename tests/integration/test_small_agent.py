@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
-from actors.conformance.case import AgentProtocol, Verdict
+from actors.conformance.case import Verdict
 from actors.conformance.catalogue import chosen
 from actors.conformance.kata import KataTarget
 from actors.conformance.runner import Settings, run_cases
 from actors.errors import Unsupported
+from actors.node.protocols import GuestProtocol
 from actors.seams import real_seams
 from transports.stream import unix_dialer
 
@@ -60,7 +61,7 @@ async def running(tmp_path: Path) -> AsyncGenerator[Running]:
 
 
 async def test_the_small_agent_does_what_its_page_says(running: Running) -> None:
-    cases = [case for case in chosen(AgentProtocol.TTRPC, destructive=True) if case.id.split(".")[0] in families()]
+    cases = [case for case in chosen(GuestProtocol.TTRPC, destructive=True) if case.id.split(".")[0] in families()]
     target = KataTarget(unix_dialer(running.path), rootfs="/", ids=real_seams().ids)
     results = await run_cases(target, cases, Settings(jobs=16, lacks=LACKS))
     short = {each.case.id: each.seen for each in results if each.verdict not in (Verdict.HOLDS, Verdict.UNSUPPORTED)}

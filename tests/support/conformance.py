@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.guest.compose import compose
@@ -36,30 +35,36 @@ __all__ = [
 ]
 
 # what our guest speaks
-SERVED = (AgentProtocol.TTRPC, AgentProtocol.GRPC, AgentProtocol.HYPERSTART)
+SERVED = (GuestProtocol.TTRPC, GuestProtocol.GRPC, GuestProtocol.HYPERSTART)
 # of one dialect; each is a choice that docs/conformance.md explains
 MOST_EXCEPTIONS = 8
 _DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
 _ROW = re.compile(r"^\| ([a-z]+\.[a-z0-9-]+) \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
 
 
-def exceptions(spoken: AgentProtocol, engine: str) -> set[str]:
+def exceptions(protocol: GuestProtocol, engine: str) -> set[str]:
     """The cases that need not hold, by the table of the documentation."""
     rows = _ROW.findall(_DOCUMENT.read_text("utf-8"))
     assert rows, "the table of exceptions is not where it was"
-    return {case for case, speaks, engines in rows if spoken in speaks.split(", ") and engine in engines.split(", ")}
+    return {
+        case
+        for case, protocols, engines in rows
+        if protocol.label in protocols.split(", ") and engine in engines.split(", ")
+    }
 
 
 @asynccontextmanager
-async def open_simulated(spoken: AgentProtocol) -> AsyncGenerator[Target]:
+async def open_simulated(protocol: GuestProtocol) -> AsyncGenerator[Target]:
     """Our guest, speaking that."""
-    opened = open_simulated_hyperstart() if spoken is AgentProtocol.HYPERSTART else open_simulated_kata(spoken)
+    opened = open_simulated_hyperstart() if protocol is GuestProtocol.HYPERSTART else open_simulated_kata(protocol)
     async with opened as target:
         yield target
 
 
 @asynccontextmanager
-async def open_simulated_kata(spoken: AgentProtocol = AgentProtocol.TTRPC, seed: int = 0) -> AsyncGenerator[KataTarget]:
+async def open_simulated_kata(
+    protocol: GuestProtocol = GuestProtocol.TTRPC, seed: int = 0
+) -> AsyncGenerator[KataTarget]:
     """Our kata service in a dialect. At the end nothing may have been raised that should not have been."""
     rng = random.Random(seed)
     bugs: list[BaseException] = []
@@ -71,7 +76,7 @@ async def open_simulated_kata(spoken: AgentProtocol = AgentProtocol.TTRPC, seed:
         platform=NamedPlatform(engine),
         on_error=lambda _service, _method, error: bugs.append(error),
     )
-    face = composed.servers[GuestProtocol.GRPC if spoken is AgentProtocol.GRPC else GuestProtocol.TTRPC]
+    face = composed.servers[protocol]
     serve = face.channels[Channel.AGENT]
     async with trio.open_nursery() as nursery:
         await nursery.start(composed.executor.run)
@@ -84,7 +89,7 @@ async def open_simulated_kata(spoken: AgentProtocol = AgentProtocol.TTRPC, seed:
                 links.start_soon(serve, theirs)
                 return ours
 
-            yield KataTarget(dial, rootfs="/", ids=real_seams().ids, spoken=spoken)
+            yield KataTarget(dial, rootfs="/", ids=real_seams().ids, protocol=protocol)
             links.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
     assert not bugs, bugs

@@ -29,7 +29,7 @@ __all__ = ["ROOT", "forked", "server_of_commands"]
 ROOT = Path(__file__).resolve().parents[2]
 _REQUEST_BYTES = 128 * 1024
 _one_at_a_time = threading.Lock()
-# what `actors.cli.main` imports for the word that it finds
+# what commands import for their work, beside their own declarations
 _COMMANDS = (
     *("call.command", "completion", "conformance", "diff", "doctor", "files", "guest", "record", "run", "seeds", "sweep", "verbs"),
 )  # fmt: skip
@@ -37,6 +37,10 @@ _COMMANDS = (
 
 def _serve(requests: socket.socket) -> None:
     """Until nobody can ask any more. Returns in each child as well, which is a command from then on."""
+    from actors.cli.commands import COMMANDS
+
+    for command in COMMANDS.values():
+        command.load()
     for name in _COMMANDS:
         importlib.import_module(f"actors.cli.{name}")
     assert len(os.listdir("/proc/self/task")) == 1, "a child would have one thread, and what the others hold"

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import trio
 
-from actors.agents.kata.dialects import DIALECTS
 from actors.agents.kata.link import open_rpc_link
+from actors.agents.peers import PEERS
 from actors.errors import AgentProtocolError, Expired, InvalidArgument, OutcomeUnknown
 from actors.limits import DEFAULT_LIMITS, Limits
+from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_collapsing_nursery
 from actors.schemas.rpcs import WAITING, rpc_of
 from actors.words import Dialect
@@ -107,7 +108,8 @@ async def open_kata_client(
         AgentUnreachable: nobody answers there.
     """
     try:
-        opening = open_dialer(parse_dialled_address(address), DIALECTS[dialect].peer, told=told)
+        (peer,) = PEERS[GuestProtocol(dialect.value)]
+        opening = open_dialer(parse_dialled_address(address), peer, told=told)
     except AddressError as error:
         raise InvalidArgument(str(error), field="address") from None
     async with open_collapsing_nursery() as nursery, opening as dialer:

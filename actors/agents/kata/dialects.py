@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from actors.schemas.status import END_OF_STREAM_1X, TAKES_DETAILS
 from actors.words import Dialect
-from transports.recognise import Peer
 from transports.ttrpc.client import TtrpcClient
 
 if TYPE_CHECKING:
@@ -27,14 +26,12 @@ class DialectSpec(NamedTuple):
     """One row.
 
     Attributes:
-        peer: the expected peer at a user's address.
         client: makes the client that carries its calls over a stream.
         end_of_stream: code and text of the error with which its agents answer a read at end of file; None if
         they answer with no bytes.
     """
 
     dialect: Dialect
-    peer: Peer
     client: Callable[[trio.abc.Stream], CallClient]
     end_of_stream: tuple[int, str] | None
 
@@ -47,7 +44,7 @@ def _grpc_client(stream: trio.abc.Stream) -> CallClient:
 
 
 _SPOKEN = (
-    DialectSpec(Dialect.TTRPC, Peer.TTRPC, partial(TtrpcClient, metadata=(TAKES_DETAILS,)), None),
-    DialectSpec(Dialect.GRPC, Peer.GRPC, _grpc_client, END_OF_STREAM_1X),
+    DialectSpec(Dialect.TTRPC, partial(TtrpcClient, metadata=(TAKES_DETAILS,)), None),
+    DialectSpec(Dialect.GRPC, _grpc_client, END_OF_STREAM_1X),
 )
 DIALECTS: Mapping[Dialect, DialectSpec] = {row.dialect: row for row in _SPOKEN}

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from actors.cli.call.arguments import Call
     from actors.cli.call.fitting import Fitter
 
-__all__ = ["Answer", "ask", "report_unmade", "show", "summary"]
+__all__ = ["Answer", "ask", "report_failed_call", "show", "summary"]
 
 _INFRASTRUCTURE = (AgentUnreachable, AgentProtocolError, GuestDied, Expired, OutcomeUnknown)
 # one reply's text; the protocol's own bound is a frame
@@ -120,7 +120,7 @@ def _error(error: KatrioError) -> dict[str, Any]:
     return {"code": error.code, "message": error.message, "details": error.details}
 
 
-def report_unmade(error: KatrioError, name: str, *, as_json: bool) -> None:
+def report_failed_call(error: KatrioError, name: str, *, as_json: bool) -> None:
     """A call that could not be made: its words are no call, or nobody was there to take it."""
     if as_json:
         _line(json_text({"rpc": name, "error": _error(error), "seconds": 0}))

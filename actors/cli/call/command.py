@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.agents.kata.client import open_kata_client
-from actors.cli.call.answers import ask, report_unmade, show, summary
+from actors.cli.call.answers import ask, report_failed_call, show, summary
 from actors.cli.call.arguments import parse_call
 from actors.cli.call.fitting import Fitter
 from actors.cli.call.interrupts import Interrupted, Interrupts
@@ -50,7 +50,7 @@ def call(options: CallOptions) -> int:
             return _list(options)
         return _one(options) if options.words else _run(partial(_shell, options))
     except KatrioError as error:
-        report_unmade(error, "".join(options.words[:1]), as_json=options.json and bool(options.words))
+        report_failed_call(error, "".join(options.words[:1]), as_json=options.json and bool(options.words))
         return Exit.USAGE if isinstance(error, InvalidArgument) else Exit.INFRASTRUCTURE
     except Interrupted:
         complain("interrupted", command="katrio call")

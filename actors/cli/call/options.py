@@ -1,16 +1,20 @@
-"""The words of `katrio call` as frozen, validated options. Not for the words of the call itself: `arguments`."""
+"""`katrio call`: its arguments, and what they become. Not for the words of the call itself: `arguments`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from actors.cli.options import DIALECTS, UsageError
+from actors.cli.commands import CommandLine, UsageError
+from actors.cli.exits import EXIT_CODES
+from actors.cli.options.arguments import DIALECTS, add_address, add_dialect, add_json, add_repeat
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
-__all__ = ["CallOptions"]
+__all__ = ["CALL", "CallOptions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +63,30 @@ def _seconds(text: str | None) -> float | None:
     if not isinstance(seconds, float) or seconds <= 0:
         raise UsageError(f"--timeout {text}: expected seconds, or a duration such as 500ms")
     return seconds
+
+
+def _add_arguments(call: argparse.ArgumentParser) -> None:
+    call.add_argument("words", nargs="*", metavar="RPC", help="the call by its name in any case, and its fields")
+    add_address(call, "where the agent listens, as in unix:///run/agent.sock")
+    add_dialect(call)
+    call.add_argument("--list", action="store_true", help="show every call, or RPC's fields with their types")
+    add_json(call, "one JSON object a call")
+    add_repeat(call, "make the call so many times")
+    call.add_argument("--timeout", metavar="SECONDS", help="of each call (default: 60; none for calls that wait)")
+    call.add_argument("--no-defaults", action="store_true", help="send what is written, and fill nothing in")
+
+
+def _prepare(words: argparse.Namespace) -> Callable[[], int]:
+    options = CallOptions.parsed(words)
+    from actors.cli.call.command import call
+
+    return partial(call, options)
+
+
+CALL = CommandLine(
+    _prepare,
+    _add_arguments,
+    description="Make one call of the Kata agent API: RPC ['{json}' | @FILE | - | field=value ...]. Without RPC, a shell.",
+    epilog=EXIT_CODES,
+    takes_more=True,
+)

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import trio
 
-from actors.cli.call.answers import ask, report_unmade, show
+from actors.cli.call.answers import ask, report_failed_call, show
 from actors.cli.call.arguments import MAX_ARGUMENT_BYTES, parse_call
 from actors.cli.call.fitting import Fitter
 from actors.cli.call.interrupts import Interrupted, Interrupts
 from actors.cli.call.listing import call_page, calls_page
 from actors.cli.call.terminal import open_terminal
 from actors.cli.exits import Exit
-from actors.cli.options import MAX_REPEAT
+from actors.cli.options.arguments import MAX_REPEAT
 from actors.cli.say import note, say
-from actors.cli.signals import asked_to_end
+from actors.cli.signals import was_terminated
 from actors.errors import InvalidArgument
 from actors.scenario.language.kinds import Kind
 from actors.scenario.language.scalars import parse
@@ -101,7 +101,7 @@ class Shell:
                 except KeyboardInterrupt:
                     # the line that was begun
                     say()
-                    if asked_to_end():
+                    if was_terminated():
                         raise
                 except EOFError:
                     say()
@@ -118,10 +118,10 @@ class Shell:
                 await (own(rest) if own else self._call(command, rest))
         except InvalidArgument as error:
             self._note(Exit.USAGE)
-            report_unmade(error, command, as_json=self._options.json)
+            report_failed_call(error, command, as_json=self._options.json)
         except Interrupted:
             self._note(Exit.INTERRUPTED)
-            if asked_to_end():
+            if was_terminated():
                 raise
             note("interrupted")
 
@@ -156,7 +156,7 @@ class Shell:
 
     def _refuse(self, words: str) -> None:
         self._note(Exit.USAGE)
-        report_unmade(InvalidArgument(words, field="line"), "", as_json=self._options.json)
+        report_failed_call(InvalidArgument(words, field="line"), "", as_json=self._options.json)
 
     def _note(self, code: Exit) -> None:
         self._worst = max(self._worst, code)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from actors.conformance.case import AgentProtocol, Cases
+from actors.conformance.case import Cases
 from actors.conformance.expect import check, equal
 from actors.errors import OutcomeUnknown
+from actors.node.protocols import GuestProtocol
 from transports.hyperstart.codec import Code, command_name
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES", "ended", "refused_command"]
 
-CASES = Cases(speaks=(AgentProtocol.HYPERSTART,))
+CASES = Cases(protocols=(GuestProtocol.HYPERSTART,))
 
 SIGTERM, SIGKILL, SIGUSR1 = 15, 9, 10
 SOON = 8.0
@@ -120,9 +121,9 @@ async def next_sum(guest: Hyperstart) -> None:
     await guest.command(Code.PING, bytes(700))
     await container.kill(SIGKILL)
     with trio.move_on_after(SOON):
-        while tap.told_bytes < tap.sent_bytes:  # the link does not report NEXT
+        while tap.confirmed_bytes < tap.sent_bytes:  # the link does not report NEXT
             await guest.pass_time(0.02)
-    equal(tap.told_bytes, tap.sent_bytes, "bytes told by NEXT are")
+    equal(tap.confirmed_bytes, tap.sent_bytes, "bytes told by NEXT are")
 
 
 @CASES.add(

@@ -9,10 +9,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from actors.conformance.case import AgentProtocol, Cases
+from actors.conformance.case import Cases
 from actors.conformance.cases.hyperstart import SIGTERM, SOON, execution, refused_command
 from actors.conformance.expect import equal
 from actors.errors import OutcomeUnknown
+from actors.node.protocols import GuestProtocol
 from transports.hyperstart.codec import Code
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-CASES = Cases(speaks=(AgentProtocol.HYPERSTART,))
+CASES = Cases(protocols=(GuestProtocol.HYPERSTART,))
 
 
 @CASES.add(

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.conformance.case import AgentProtocol, Cases
+from actors.conformance.case import Cases
 from actors.conformance.cases.hyperstart import SOON, refused_command
 from actors.conformance.expect import check, equal
+from actors.node.protocols import GuestProtocol
 from transports.hyperstart.codec import Code
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-CASES = Cases(speaks=(AgentProtocol.HYPERSTART,))
+CASES = Cases(protocols=(GuestProtocol.HYPERSTART,))
 
 LINES = 5000
 LINE = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\n"

@@ -36,7 +36,7 @@ def _check_one(kata: Kata, outcomes: list[str], what: str, code: str) -> None:
     equal(outcomes.count(OK), 1, "calls that are done:")
     for each in outcomes:
         if each != OK:
-            kata.told(what, each, code)
+            kata.check_code(what, each, code)
 
 
 @CASES.add(
@@ -122,7 +122,7 @@ async def removes(kata: Kata) -> None:
     check(OK in outcomes, "at least one ok", outcomes)
     for code in outcomes:
         if code != OK:
-            kata.told("the other remove", code, "not_found")
+            kata.check_code("the other remove", code, "not_found")
     again = await kata.create(kata.spec(), named=container.id)
     await again.start()
     await again.check_alive()

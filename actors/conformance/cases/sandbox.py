@@ -111,7 +111,7 @@ async def _check_gone(kata: Kata, container: str) -> None:
     """Raises: FallsShort."""
     code = await kata.code("SignalProcess", container_id=container, signal=9)
     check(code != OK, "no such container any more", "a signal to it was sent")
-    kata.told("a signal in a container that went with its sandbox", code, "not_found", "invalid_transition")
+    kata.check_code("a signal in a container that went with its sandbox", code, "not_found", "invalid_transition")
 
 
 async def _ended_with_sandbox(kata: Kata) -> bool:

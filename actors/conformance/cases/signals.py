@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from actors.conformance.case import AgentProtocol, Cases
+from actors.conformance.case import Cases
 from actors.conformance.expect import check, equal
 from actors.conformance.together import outcome
+from actors.node.protocols import GuestProtocol
 
 if TYPE_CHECKING:
     from actors.conformance.kata import Kata
@@ -121,7 +122,7 @@ async def kill_all(kata: Kata) -> None:
     does="sends TERM with an empty exec id to a container with an exec that prints when it gets TERM",
     expects="the init's handler runs; the exec's does not",
     why="kata-containers#13152 (2212dbdd48): a kubelet's TERM had hit every process",
-    speaks=(AgentProtocol.TTRPC,),
+    protocols=(GuestProtocol.TTRPC,),
 )
 async def term_spares_execs(kata: Kata) -> None:
     container = await kata.shell("trap 'echo init-got-it' TERM; echo up-$((2 + 2)); while true; do sleep 0.1; done")

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from actors.conformance.case import AgentProtocol, Cases
+from actors.conformance.case import Cases
 from actors.conformance.expect import check, equal
 from actors.conformance.raw_ttrpc import AGENT, HEALTH, RawTtrpc, frame, header, open_raw, request
 from actors.conformance.together import outcome
+from actors.node.protocols import GuestProtocol
 from actors.schemas.oci import POSIXRlimit
 from actors.schemas.rpcs import RPCS, encode_request
 from transports.errors import StatusCode
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-CASES = Cases(speaks=(AgentProtocol.TTRPC,))
+CASES = Cases(protocols=(GuestProtocol.TTRPC,))
 
 SOON = 8.0
 UNIMPLEMENTED, INVALID, EXCEEDED = StatusCode.UNIMPLEMENTED, StatusCode.INVALID_ARGUMENT, StatusCode.DEADLINE_EXCEEDED
@@ -29,13 +30,13 @@ UNIMPLEMENTED, INVALID, EXCEEDED = StatusCode.UNIMPLEMENTED, StatusCode.INVALID_
 
 async def _refused(raw: RawTtrpc, stream_id: int, what: str, *codes: int) -> None:
     """Raises: FallsShort."""
-    told: Response | None = None
+    response: Response | None = None
     with raw.kata.quick(f"{what} is answered", SOON):
-        told = await raw.answer(stream_id)
-    assert told is not None, "quick has raised"
-    check(bool(told.code), f"{what} is refused", told)
+        response = await raw.answer(stream_id)
+    assert response is not None, "quick has raised"
+    check(bool(response.code), f"{what} is refused", response)
     names = (StatusCode(code).name for code in codes)
-    raw.kata.told(what, _name(told.code), *names, message=told.message)
+    raw.kata.check_code(what, _name(response.code), *names, message=response.message)
 
 
 def _name(code: int) -> str:

@@ -1,4 +1,4 @@
-"""What is told of one run of the suite, and the words that its reports share.
+"""The results of one run of the suite, and the texts that its reports share.
 
 For the reports. Not for running cases.
 """
@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from actors.conformance.case import Verdict
+from actors.conformance.case import GREEN, Verdict
 from actors.conformance.known import Known, is_known
 from actors.reporting.texts import counted, tally
 
@@ -18,25 +18,22 @@ if TYPE_CHECKING:
 
     from actors.conformance.case import Case, Result
 
-__all__ = ["GREEN", "Told", "summary_line"]
-
-# what leaves the suite green
-GREEN = (Verdict.HOLDS, Verdict.UNSUPPORTED)
+__all__ = ["SuiteRun", "summary_line"]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SuiteRun:
     """One run.
 
     Attributes:
-        spoken, address, version: of the agent; the version is its own word.
+        protocol, address, version: of the agent; the version is its own word.
         results: of the cases that ended, in the order of the catalogue.
         not_run: those that an interrupt left out.
         known: what the agent's authors know of it.
         notes: what all cases may suffer from, found before the first.
     """
 
-    spoken: str
+    protocol: str
     address: str
     version: str
     results: Sequence[Result]
@@ -46,25 +43,25 @@ class Told:
     notes: Sequence[str] = ()
 
     @property
-    def news(self) -> tuple[Result, ...]:
+    def new_failures(self) -> tuple[Result, ...]:
         """What does not hold, and was not known."""
         return tuple(each for each in self.results if each.verdict not in GREEN and not is_known(each, self.known))
 
     @property
-    def expected(self) -> tuple[Result, ...]:
+    def known_failures(self) -> tuple[Result, ...]:
         """What does not hold, as was known."""
         return tuple(each for each in self.results if is_known(each, self.known))
 
     @property
-    def mended(self) -> tuple[Result, ...]:
+    def passing_known(self) -> tuple[Result, ...]:
         """What was known not to hold, and holds by now."""
         return tuple(each for each in self.results if each.case.id in self.known and each.verdict is Verdict.HOLDS)
 
     @property
-    def unasked(self) -> Mapping[str, Sequence[Result]]:
-        """What was not asked and is news, by the reason, which many have in common."""
+    def not_asked(self) -> Mapping[str, Sequence[Result]]:
+        """New failures that were not run, by reason: many share one."""
         found: dict[str, list[Result]] = {}
-        for each in self.news:
+        for each in self.new_failures:
             if each.verdict is Verdict.NOT_ASKED:
                 found.setdefault(each.seen, []).append(each)
         return found
@@ -76,9 +73,9 @@ class Told:
         return {str(verdict): verdicts[verdict] for verdict in Verdict}
 
 
-def summary_line(told: Told) -> str:
+def summary_line(suite: SuiteRun) -> str:
     """The counts, the worst of them not hidden among the others."""
-    counts = tally(told.counts) or "none ended"
-    known = f"; {len(told.expected)} known" if told.expected else ""
-    left = f"; {len(told.not_run)} not run: interrupted" if told.not_run else ""
-    return f"{counted(len(told.results), 'case')} in {told.seconds:.1f} s: {counts}{known}{left}"
+    counts = tally(suite.counts) or "none ended"
+    known = f"; {len(suite.known_failures)} known" if suite.known_failures else ""
+    left = f"; {len(suite.not_run)} not run: interrupted" if suite.not_run else ""
+    return f"{counted(len(suite.results), 'case')} in {suite.seconds:.1f} s: {counts}{known}{left}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from actors.conformance.case import Case, Result
-    from actors.conformance.report.base import Told
+    from actors.conformance.report.base import SuiteRun
     from actors.reporting.page import Markup
 
 __all__ = ["as_html"]
@@ -35,32 +35,32 @@ th:nth-child(3) { width: 5rem; text-align: right; }
 """
 
 
-def as_html(told: Told) -> str:
+def as_html(suite: SuiteRun) -> str:
     """The page."""
-    return page("katrio conformance", _page(told), _STYLE)
+    return page("katrio conformance", _page(suite), _STYLE)
 
 
-def _page(told: Told) -> Iterator[Markup]:
-    yield tag("h1", f"katrio conformance: {told.spoken}")
-    version = (", which says it is ", tag("code", told.version)) if told.version else ()
-    yield tag("p", "The agent at ", tag("code", told.address), *version, ".", kind="why")
-    yield tag("p", tag("strong", summary_line(told)))
-    yield from (tag("p", note) for note in told.notes)
-    yield bar(told.counts, _COLOURS)
-    if told.news:
+def _page(suite: SuiteRun) -> Iterator[Markup]:
+    yield tag("h1", f"katrio conformance: {suite.protocol}")
+    version = (", which says it is ", tag("code", suite.version)) if suite.version else ()
+    yield tag("p", "The agent at ", tag("code", suite.address), *version, ".", kind="why")
+    yield tag("p", tag("strong", summary_line(suite)))
+    yield from (tag("p", note) for note in suite.notes)
+    yield bar(suite.counts, _COLOURS)
+    if suite.new_failures:
         yield tag("h2", "What does not hold")
-    yield from (_article(each) for each in told.news if each.verdict is not Verdict.NOT_ASKED)
-    for why, unasked in told.unasked.items():
-        ids = joined((tag("code", each.case.id) for each in unasked), ", ")
+    yield from (_article(each) for each in suite.new_failures if each.verdict is not Verdict.NOT_ASKED)
+    for why, not_asked in suite.not_asked.items():
+        ids = joined((tag("code", each.case.id) for each in not_asked), ", ")
         yield tag("p", _badge(Verdict.NOT_ASKED), ids, f": {why}")
-    if told.expected:
+    if suite.known_failures:
         yield tag("h2", "What is known not to hold")
-    yield from map(_article, told.expected)
-    yield from _ids("What was known not to hold, and holds by now", (each.case for each in told.mended))
-    for family, results in _families(told.results):
+    yield from map(_article, suite.known_failures)
+    yield from _ids("What was known not to hold, and holds by now", (each.case for each in suite.passing_known))
+    for family, results in _families(suite.results):
         yield tag("h2", family)
         yield table(("", "id", "took", "what must hold"), map(_row, results))
-    yield from _ids("Not run: interrupted", told.not_run)
+    yield from _ids("Not run: interrupted", suite.not_run)
 
 
 def _ids(head: str, cases: Iterable[Case]) -> Iterator[Markup]:
@@ -75,19 +75,19 @@ def _badge(verdict: Verdict) -> Markup:
 
 def _article(result: Result) -> Markup:
     case = result.case
-    told = facts(
+    suite = facts(
         ("case", joined((tag("code", case.id), f", {result.seconds:.2f} s"))),
         ("does", case.does),
         ("expected", result.expected),
         ("seen", tag("code", result.seen)),
         ("why", case.why),
     )
-    return tag("article", "\n", tag("h3", _badge(result.verdict), case.title), told, "\n")
+    return tag("article", "\n", tag("h3", _badge(result.verdict), case.title), suite, "\n")
 
 
 def _row(result: Result) -> Markup:
     case = result.case
-    told = facts(
+    suite = facts(
         ("does", case.does),
         ("expects", case.expects),
         ("seen", result.seen),
@@ -95,7 +95,7 @@ def _row(result: Result) -> Markup:
         ("why", case.why),
     )
     took = (f"{result.seconds:.2f} s", "number")
-    return row(_badge(result.verdict), (case.id, "id"), took, folded(case.title, told))
+    return row(_badge(result.verdict), (case.id, "id"), took, folded(case.title, suite))
 
 
 def _families(results: Sequence[Result]) -> Iterator[tuple[str, list[Result]]]:

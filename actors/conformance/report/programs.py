@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from actors.conformance.case import Verdict
-from actors.reporting.junit import Case, Suite, Tag, junit_text
+from actors.reporting.junit import Case as JunitCase
+from actors.reporting.junit import Suite as JunitSuite
+from actors.reporting.junit import Tag, junit_text
 from actors.reporting.texts import json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from actors.conformance.case import Result
-    from actors.conformance.report.base import Told
+    from actors.conformance.case import Case, Result
+    from actors.conformance.report.base import SuiteRun
 
-__all__ = ["as_json", "as_junit"]
+__all__ = ["as_json", "as_junit", "cases_json"]
 
 # an agent that dies or hangs is no wrong answer
 _TAGS: Mapping[Verdict, Tag] = {
@@ -27,18 +29,18 @@ _TAGS: Mapping[Verdict, Tag] = {
 }
 
 
-def as_json(told: Told) -> str:
+def as_json(suite: SuiteRun) -> str:
     """`summary` has a count for each verdict; `cases` id, title, verdict, expected, seen and seconds of each; `known` the ids of
     those that fell short as was known, `known_that_hold` of those that were known to and hold by now;
     `notes` what all cases may suffer from."""
     document = {
-        "agent": {"speaks": told.spoken, "address": told.address, "version": told.version},
-        "seconds": round(told.seconds, 3),
-        "summary": dict(told.counts),
-        "notes": list(told.notes),
-        "not_run": [case.id for case in told.not_run],
-        "known": [result.case.id for result in told.expected],
-        "known_that_hold": [result.case.id for result in told.mended],
+        "agent": {"speaks": suite.protocol, "address": suite.address, "version": suite.version},
+        "seconds": round(suite.seconds, 3),
+        "summary": dict(suite.counts),
+        "notes": list(suite.notes),
+        "not_run": [case.id for case in suite.not_run],
+        "known": [result.case.id for result in suite.known_failures],
+        "known_that_hold": [result.case.id for result in suite.passing_known],
         "cases": [
             {
                 "id": result.case.id,
@@ -48,31 +50,48 @@ def as_json(told: Told) -> str:
                 "seen": result.seen,
                 "seconds": round(result.seconds, 3),
             }
-            for result in told.results
+            for result in suite.results
         ],
     }
     return json_text(document)
 
 
-def as_junit(told: Told) -> str:
-    """The document."""
-    known = {result.case.id for result in told.expected}
-    cases = [_case(result, known=result.case.id in known) for result in told.results]
-    cases += [
-        Case(case.id.partition(".")[0], case.id, tag="skipped", message="interrupted before it was run")
-        for case in told.not_run
+def cases_json(cases: Iterable[Case]) -> str:
+    """A list of what would be run: the texts of each case, what it needs of the guest, and whether it is destructive."""
+    rows = [
+        {
+            "id": case.id,
+            "title": case.title,
+            "does": case.does,
+            "expects": case.expects,
+            "why": case.why,
+            "needs": list(case.needs),
+            "destructive": case.destructive,
+        }
+        for case in cases
     ]
-    properties = [("agent", told.spoken), ("address", told.address), ("version", told.version)]
-    properties += [("note", note) for note in told.notes]
-    suite = Suite(f"{told.spoken} agent at {told.address}", cases, told.seconds, properties)
-    return junit_text("katrio conformance", [suite])
+    return json_text(rows)
 
 
-def _case(result: Result, *, known: bool) -> Case:
+def as_junit(suite: SuiteRun) -> str:
+    """The document."""
+    known = {result.case.id for result in suite.known_failures}
+    cases = [_case(result, known=result.case.id in known) for result in suite.results]
+    cases += [
+        JunitCase(case.id.partition(".")[0], case.id, tag="skipped", message="interrupted before it was run")
+        for case in suite.not_run
+    ]
+    properties = [("agent", suite.protocol), ("address", suite.address), ("version", suite.version)]
+    properties += [("note", note) for note in suite.notes]
+    document = JunitSuite(f"{suite.protocol} agent at {suite.address}", cases, suite.seconds, properties)
+    return junit_text("katrio conformance", [document])
+
+
+def _case(result: Result, *, known: bool) -> JunitCase:
     case = result.case
     classname, name = case.id.partition(".")[0], f"{case.id}: {case.title}"
     if result.verdict is Verdict.HOLDS:
-        return Case(classname, name, result.seconds)
+        return JunitCase(classname, name, result.seconds)
     lines = (
         f"does     {case.does}",
         f"expected {result.expected}",
@@ -81,4 +100,4 @@ def _case(result: Result, *, known: bool) -> Case:
     )
     message = f"{'known: ' if known else ''}{result.verdict}: {result.seen}"
     tag = "skipped" if known else _TAGS[result.verdict]
-    return Case(classname, name, result.seconds, tag, message, "\n".join(lines))
+    return JunitCase(classname, name, result.seconds, tag, message, "\n".join(lines))

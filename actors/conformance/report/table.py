@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.conformance.case import Verdict
-from actors.conformance.report.base import GREEN, summary_line
+from actors.conformance.case import GREEN, Verdict
+from actors.conformance.report.base import summary_line
 from actors.conformance.runner import Progress
 from actors.reporting.screen import Screen, Words, progress
 from actors.reporting.texts import tally
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from actors.conformance.case import Case, Result
-    from actors.conformance.report.base import Told
+    from actors.conformance.report.base import SuiteRun
 
 __all__ = ["LiveProgress", "print_cases", "print_table"]
 
@@ -37,31 +37,31 @@ STYLES = {
 _VERDICT_WIDTH = max(len(verdict) for verdict in Verdict)
 
 
-def print_table(console: Console, told: Told) -> None:
+def print_table(console: Console, suite: SuiteRun) -> None:
     """The whole run in the order of the catalogue; what does not hold stands last, where people look first."""
-    version = f" ({told.version})" if told.version else ""
-    console.print(Words(f"{told.spoken} agent at {told.address}{version}", style="bold"), soft_wrap=True)
-    width = max((len(result.case.id) for result in told.results), default=0)
-    for result in told.results:
+    version = f" ({suite.version})" if suite.version else ""
+    console.print(Words(f"{suite.protocol} agent at {suite.address}{version}", style="bold"), soft_wrap=True)
+    width = max((len(result.case.id) for result in suite.results), default=0)
+    for result in suite.results:
         if result.verdict in GREEN:
             print_result(console, result, width)
-    for result in told.expected:
+    for result in suite.known_failures:
         _print_line(console, result, width, ("known ", "dim"))
-    for result in told.news:
+    for result in suite.new_failures:
         if result.verdict is not Verdict.NOT_ASKED:
             print_result(console, result, width)
-    for why, some in told.unasked.items():
+    for why, some in suite.not_asked.items():
         for result in some:
             _print_line(console, result, width)
         console.print(Words(f"    {'seen':<8} {why}", style="red"), soft_wrap=True)
-    green = not told.news and not told.not_run
+    green = not suite.new_failures and not suite.not_run
     console.print()
-    for note in told.notes:
+    for note in suite.notes:
         console.print(Words(note, style="bold"), soft_wrap=True)
-    if told.mended:
-        ids = ", ".join(each.case.id for each in told.mended)
+    if suite.passing_known:
+        ids = ", ".join(each.case.id for each in suite.passing_known)
         console.print(Words(f"known not to hold, and hold by now: {ids}", style="bold"), soft_wrap=True)
-    console.print(Words(summary_line(told), style="green" if green else "bold"), soft_wrap=True)
+    console.print(Words(summary_line(suite), style="green" if green else "bold"), soft_wrap=True)
 
 
 def _print_line(console: Console, result: Result, width: int, *before: tuple[str, str]) -> None:

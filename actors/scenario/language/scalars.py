@@ -22,7 +22,7 @@ __all__ = [
     "WORDS",
     "each_range",
     "parse",
-    "regex_trouble",
+    "regex_fault",
     "signal_name",
     "size_text",
 ]
@@ -101,14 +101,14 @@ def parse(kind: Kind, text: str) -> str | int | float | None:
         case Kind.JSON_PATH:
             return text if json_steps(text) is not None else None
         case Kind.REGEX:
-            return None if regex_trouble(text) else text
+            return None if regex_fault(text) else text
         case Kind.NEED | Kind.CODES:
             return text if text in WORDS[kind] else None
         case _:
             return text
 
 
-def regex_trouble(text: str) -> str:
+def regex_fault(text: str) -> str:
     """What is wrong with a regular expression; empty when it is one."""
     try:
         re.compile(text)

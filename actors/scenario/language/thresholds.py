@@ -13,7 +13,7 @@ import msgspec
 from actors.wire.sandbox_verbs import SANDBOX_VERBS
 from actors.wire.verbs import CONTAINER_VERBS, SYSTEM_VERBS
 
-__all__ = ["ASKED", "Threshold", "impossible", "parse_threshold"]
+__all__ = ["ASKED", "COUNTED", "Threshold", "impossible", "parse_threshold"]
 
 # what the asks of a run may be called: the wire's verbs, and `create` of a sandbox or a container
 ASKED = frozenset(
@@ -28,7 +28,8 @@ _FORM = re.compile(
     r"(?P<what>p[0-9]{1,2}(?:\.[0-9]{1,3})?|min|max|mean|count|errors|rate)\((?P<verb>[a-z_]{1,40})\)"
     r"\s*(?P<compare><=|>=|==|<|>)\s*(?P<number>[0-9]{1,12}(?:\.[0-9]{1,9})?)(?P<unit>us|ms|s|m)?"
 )
-_COUNTS = ("count", "errors", "rate")
+# what is compared with a plain number, and that number's unit
+COUNTED = {"count": "", "errors": "", "rate": "1/s"}
 
 
 class Threshold(msgspec.Struct, frozen=True):
@@ -47,9 +48,9 @@ def parse_threshold(text: str) -> Threshold | str:
     if match is None:
         return "a threshold such as p95(exec) < 50ms, max(pause) <= 1s, rate(exec) > 10 or errors(stop) == 0"
     what, unit = match["what"], match["unit"]
-    if (what in _COUNTS) != (unit is None):
+    if (what in COUNTED) != (unit is None):
         return (
-            f"{what} compared with a plain number" if what in _COUNTS else f"{what} compared with a time such as 50ms"
+            f"{what} compared with a plain number" if what in COUNTED else f"{what} compared with a time such as 50ms"
         )
     return Threshold(text.strip(), what, match["verb"], match["compare"], float(match["number"]) * _UNITS[unit or "s"])
 

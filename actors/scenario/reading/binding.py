@@ -21,7 +21,7 @@ from actors.scenario.reading import yamltree
 from actors.scenario.reading.problems import Problem, ScenarioError
 from actors.scenario.reading.references import Reference
 from actors.scenario.reading.scenario import Scenario
-from actors.scenario.reading.sense import senseless
+from actors.scenario.reading.sense import contradictions
 from actors.scenario.steps.base import Look, Step
 from actors.suggest import nearest
 
@@ -102,7 +102,7 @@ class Binder:
             raise self.fault(node, path, _or_quotes(node, kind.value), found=_split_text(node))
         value = scalars.parse(kind, node.value)
         if value is None:
-            why = f" ({scalars.regex_trouble(node.value)})" if kind is Kind.REGEX else ""
+            why = f" ({scalars.regex_fault(node.value)})" if kind is Kind.REGEX else ""
             like = nearest(node.value, sorted(scalars.WORDS.get(kind, ())))
             raise self.fault(node, path, f"{kind.value}{why}", like=like)
         self.references.append(Reference(kind, node.value, path, *_place(node)))
@@ -301,10 +301,10 @@ class Binder:
         # a field may be called as a verb is: online_cpu_mem has a `wait`
         verbs = [word for word in verbs if set(verbs) - {word} <= set(self.words[word].__struct_fields__)] or verbs
         if not verbs:
-            strange = next((key for key, _ in node.value if key.value not in _COMMON), node)
-            like = self._verb_like(strange.value) if strange is not node else ""
-            found = f"{strange.value!r}" if strange is not node else "no verb"
-            raise self.fault(strange, path, "a verb", found=found, like=like)
+            unknown = next((key for key, _ in node.value if key.value not in _COMMON), node)
+            like = self._verb_like(unknown.value) if unknown is not node else ""
+            found = f"{unknown.value!r}" if unknown is not node else "no verb"
+            raise self.fault(unknown, path, "a verb", found=found, like=like)
         if len(verbs) > 1:
             raise self.fault(node, path, "one verb in a step", found=" and ".join(verbs))
         shape = self.words[verbs[0]]
@@ -336,7 +336,7 @@ class Binder:
         if isinstance(inner, Step) and not isinstance(inner, Look):
             looks = ", ".join(word for word, shape in self.words.items() if issubclass(shape, Look))
             raise self.fault(node, f"{path}.{step.word}", f"a step that only looks: {looks}", found="one that acts")
-        for wrong in (*step.faults(), *senseless(step)):
+        for wrong in (*step.faults(), *contradictions(step)):
             place, at = ".".join((path, *wrong.field)), wrong.field if wrong.at is None else wrong.at
             raise self.fault(_below(node, at), place, wrong.expected, found=wrong.found, like=wrong.like)
 

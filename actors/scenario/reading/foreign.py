@@ -23,7 +23,7 @@ _TOOLS: tuple[tuple[str, frozenset[str]], ...] = (
     ("a GitHub workflow", frozenset({"on", "jobs"})),
 )
 TOOLS = frozenset(name for name, _ in _TOOLS)
-_OURS = frozenset({"sandboxes", "steps"})
+_SCENARIO_WORDS = frozenset({"sandboxes", "steps"})
 
 
 def top_words(tree: yamltree.Node) -> frozenset[str]:
@@ -39,6 +39,6 @@ def foreign_tree(tree: yamltree.Node) -> str:
 
 
 def _known(words: AbstractSet[str]) -> str:
-    if words & _OURS:
+    if words & _SCENARIO_WORDS:
         return ""
     return next((name for name, known in _TOOLS if known <= words), "")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from actors.scenario.language.conditions import Expect
     from actors.scenario.steps.base import Step
 
-__all__ = ["senseless"]
+__all__ = ["contradictions"]
 
 # what conditions that are not on a step's own value are about
 _FACETS = {
@@ -34,7 +34,7 @@ _FACETS = {
 }
 
 
-def senseless(step: Step) -> Iterator[StepFault]:
+def contradictions(step: Step) -> Iterator[StepFault]:
     """Each of a step's expectations that can't hold."""
     expect = step.expect
     if expect is None:

@@ -16,7 +16,7 @@ import msgspec
 
 from actors.scenario.language.conditions import Expect
 from actors.scenario.language.kinds import Kind, hints_of
-from actors.scenario.language.thresholds import Threshold
+from actors.scenario.language.thresholds import COUNTED, Threshold
 
 if TYPE_CHECKING:
     from actors.scenario.language.conditions import Conditions
@@ -86,7 +86,7 @@ def _threshold(threshold: Threshold, factor: float) -> Threshold:
     bound = threshold.bound
     if threshold.what == "rate" and threshold.compare in (">", ">="):
         bound /= factor
-    elif threshold.what not in ("rate", "count", "errors") and threshold.compare in ("<", "<="):
+    elif threshold.what not in COUNTED and threshold.compare in ("<", "<="):
         bound *= factor
     else:
         return threshold

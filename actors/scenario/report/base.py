@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from actors.scenario.stage.results import Result
 
 __all__ = [
-    "Gathered",
+    "BufferedEvents",
     "RunReport",
     "SeveralReports",
     "agent_words",
     "headline",
-    "is_worth_a_line",
+    "is_reported",
     "last_line",
     "outcome_counts",
     "reasons",
@@ -91,7 +91,7 @@ class SeveralReports(RunReport):
         self._files.write()
 
 
-class Gathered:
+class BufferedEvents:
     """The events of one of several runs that go on at once, until it can be told in one piece. `also` is told each at once, as well."""
 
     def __init__(self, also: Callable[[Event], None] | None) -> None:
@@ -149,7 +149,7 @@ def threshold_lines(result: Result) -> Iterator[str]:
         yield f"{'held' if one.held else 'failed':<9} threshold {one.threshold}: {judgement(one)}"
 
 
-def is_worth_a_line(step: StepEnded) -> bool:
+def is_reported(step: StepEnded) -> bool:
     """A step of the file's own list, or an inner one that tells why its outer one did not hold."""
     return _is_top(step) or step.failure is not None
 

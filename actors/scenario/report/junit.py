@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from actors.reporting.junit import Case, Suite, Tag, junit_text
-from actors.scenario.report.base import RunReport, is_worth_a_line, reasons
+from actors.scenario.report.base import RunReport, is_reported, reasons
 from actors.scenario.stage.events import Outcome
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _suite(result: Result) -> Suite:
 
 
 def _cases(result: Result) -> Iterator[Case]:
-    steps = [step for step in result.steps if is_worth_a_line(step)]
+    steps = [step for step in result.steps if is_reported(step)]
     names: Counter[str] = Counter()
     for step in steps:
         name = step.written or step.title

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from actors.reporting.page import joined, tag
 from actors.reporting.texts import duration
-from actors.scenario.stage.events import Outcome, StateSeen, StepEnded
+from actors.scenario.stage.events import Outcome, StateObserved, StepEnded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ class Lanes:
     def event(self, event: Event) -> None:
         """Take note."""
         self.end = max(self.end, event.at)
-        if isinstance(event, StateSeen):
+        if isinstance(event, StateObserved):
             self.states.setdefault(event.name, []).append((event.at, event.state))
         elif isinstance(event, StepEnded):
             self.steps.append(event)
@@ -55,8 +55,8 @@ class Lanes:
         for number, name in enumerate(lanes):
             parts += self._lane(name, top + number * LANE)
         parts += self._axis(top + len(lanes) * LANE, height)
-        seen_by = {"role": "img", "aria_label": "steps and containers over time"}
-        return tag("svg", joined(parts, "\n"), viewBox=f"0 0 {LABELS + WIDTH + 10} {height}", **seen_by)
+        accessible = {"role": "img", "aria_label": "steps and containers over time"}
+        return tag("svg", joined(parts, "\n"), viewBox=f"0 0 {LABELS + WIDTH + 10} {height}", **accessible)
 
     def _x(self, at: float) -> float:
         return LABELS + WIDTH * at / (self.end or 1.0)

@@ -12,7 +12,7 @@ from actors.reporting.texts import Lines
 from actors.scenario.report.base import (
     RunReport,
     headline,
-    is_worth_a_line,
+    is_reported,
     last_line,
     reasons,
     threshold_lines,
@@ -40,7 +40,7 @@ class PlainReport(RunReport):
     def event(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self._out.line(headline(event.name, event.file))
-        elif isinstance(event, StepEnded) and is_worth_a_line(event):
+        elif isinstance(event, StepEnded) and is_reported(event):
             self._out.line(f"  {event.outcome:<9} {event.seconds:7.3f} s  {where(event):<8} {event.title}")
             for reason in reasons(event):
                 self._out.line(f"      {reason}")

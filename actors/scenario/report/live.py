@@ -12,9 +12,9 @@ import trio
 from rich.table import Table
 
 from actors.reporting.screen import Screen, Words, progress
-from actors.scenario.report.base import RunReport, headline, is_worth_a_line, last_line, reasons, threshold_lines, where
+from actors.scenario.report.base import RunReport, headline, is_reported, last_line, reasons, threshold_lines, where
 from actors.scenario.report.summary import summarised
-from actors.scenario.stage.events import Outcome, Printed, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
+from actors.scenario.stage.events import Outcome, Printed, RunEnded, RunStarted, StateObserved, StepEnded, StepStarted
 from actors.scenario.stage.outputs import Decoding
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ class LiveReport(RunScreen):
                 self._steps[path] = event
             case StepEnded(path=path):
                 self._steps.pop(path, None)
-                if is_worth_a_line(event):
+                if is_reported(event):
                     self._step(event)
-            case StateSeen(name=name, state=state):
+            case StateObserved(name=name, state=state):
                 # a program makes some that no file has announced
                 row = self._rows.setdefault(name, _Row())
                 if row.state != state:

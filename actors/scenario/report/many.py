@@ -12,9 +12,9 @@ import trio
 
 from actors.reporting.screen import Words
 from actors.reporting.texts import tally
-from actors.scenario.report.base import headline, is_worth_a_line, last_line, outcome_counts, where
+from actors.scenario.report.base import headline, is_reported, last_line, outcome_counts, where
 from actors.scenario.report.live import STYLES, RunScreen
-from actors.scenario.stage.events import Outcome, RunEnded, RunStarted, StateSeen, StepEnded, StepStarted
+from actors.scenario.stage.events import Outcome, RunEnded, RunStarted, StateObserved, StepEnded, StepStarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ class ManyReport(RunScreen):
         def listener(event: Event) -> None:
             if isinstance(event, StepStarted):
                 row.step, row.begun = event.title, True
-            elif isinstance(event, StateSeen) and not row.begun:
+            elif isinstance(event, StateObserved) and not row.begun:
                 row.step = f"{event.name} {event.state}"
             elif isinstance(event, RunEnded):
                 self._rows.remove(row)
@@ -65,7 +65,7 @@ class ManyReport(RunScreen):
     def event(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self._head, self._failed = headline(event.name, event.file), []
-        elif isinstance(event, StepEnded) and event.failure is not None and is_worth_a_line(event):
+        elif isinstance(event, StepEnded) and event.failure is not None and is_reported(event):
             self._failed.append(event)
 
     def result(self, result: Result) -> None:

@@ -18,11 +18,11 @@ from actors.scenario.language.conditions import Mismatch
 from actors.scenario.language.needs import Need
 from actors.scenario.language.values import UnknownValue, fill
 from actors.scenario.stage.events import Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
-from actors.scenario.stage.outcomes import INFRASTRUCTURE, CannotTell, NeverStarted, StepStopped
+from actors.scenario.stage.outcomes import INFRASTRUCTURE, NeverStarted, StepStopped, Undeterminable
 from actors.scenario.stage.python import PythonWorld, told
 from actors.scenario.stage.results import Judged, Result, judge_threshold, judgement
 from actors.scenario.stage.stage import Attempt, Stage
-from actors.scenario.stage.topology import bring_up, take_down
+from actors.scenario.stage.topology import bring_up, tear_down
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -67,11 +67,11 @@ class _Run:
         outcome, failure, skipped, clean = Outcome.CANCELLED, None, "", True
         try:
             outcome, failure = await self._within(step, attempt, limit)
-        except (NeverStarted, CannotTell) as never:
+        except (NeverStarted, Undeterminable) as never:
             # the file allowed it, or this world has no answer: the run goes on
             outcome, skipped = Outcome.SKIPPED, str(never)
             # what can't be told may well have gone right
-            clean = isinstance(never, CannotTell)
+            clean = isinstance(never, Undeterminable)
             step.leave_out(attempt, skipped)
         except StepStopped as stop:
             outcome = stop.outcome
@@ -314,8 +314,8 @@ async def _end(run: _Run, loaded: Loaded) -> list[tuple[Outcome, str]]:
     if scope.cancelled_caught:
         stopped.append((Outcome.FAILED, f"finally took longer than {seconds:g} s"))
     with trio.move_on_after(seconds) as scope:
-        troubles = await take_down(Attempt(run.stage, "end", seconds, run.stage.scope))
-        stopped += [(Outcome.ERROR, f"taking down {trouble}") for trouble in troubles]
+        failures = await tear_down(Attempt(run.stage, "end", seconds, run.stage.scope))
+        stopped += [(Outcome.ERROR, f"taking down {trouble}") for trouble in failures]
     if scope.cancelled_caught:
         stopped.append((Outcome.ERROR, f"taking down took longer than {seconds:g} s"))
     return stopped

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from actors.scenario.stage.draft import Draft, Tree
-from actors.scenario.stage.recording import Heard
+from actors.scenario.stage.recording import RecordedOutputs
 from actors.scenario.steps import STEPS
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["transcript"]
 
 
-def transcript(asks: Sequence[Asked], *, name: str, why: str, heard: Heard | None = None) -> str:
+def transcript(asks: Sequence[Asked], *, name: str, why: str, outputs: RecordedOutputs | None = None) -> str:
     """The file."""
     known = [ask for ask in asks if ask.code != "cancelled"]
-    draft = Draft(heard or Heard())
+    draft = Draft(outputs or RecordedOutputs())
     steps: list[Tree] = []
     for ask in sorted(known, key=lambda ask: ask.ended if ask.verb == "wait" else ask.began):
         repeated = next(filter(None, (step.recorded(ask, draft) for step in STEPS.values())), None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from actors.scenario.language.scalars import size_text
 
 if TYPE_CHECKING:
-    from actors.scenario.stage.recording import Heard
+    from actors.scenario.stage.recording import RecordedOutputs
     from actors.wire.spec import ContainerSpec, ProcessSpec
 
 __all__ = ["Draft", "Tree", "container_tree", "process_tree", "written"]
@@ -23,9 +23,9 @@ Tree = dict[str, Any]
 
 @dataclass
 class Draft:
-    """One file. `heard` is what was read of outputs."""
+    """One file. `outputs` is what was read of outputs."""
 
-    heard: Heard
+    outputs: RecordedOutputs
     sandboxes: Tree = field(default_factory=dict[str, Any])
     # processes whose outputs are written down
     told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])

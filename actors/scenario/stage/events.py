@@ -26,12 +26,12 @@ __all__ = [
     "Happened",
     "Journal",
     "Noticed",
+    "ObservedValues",
     "Outcome",
     "Printed",
     "RunEnded",
     "RunStarted",
-    "Seen",
-    "StateSeen",
+    "StateObserved",
     "StepEnded",
     "StepStarted",
     "Tail",
@@ -52,6 +52,11 @@ class Outcome(StrEnum):
     ERROR = "error"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether something did not hold, or could not be tried; a command stops at the first such run."""
+        return self in (Outcome.FAILED, Outcome.ERROR)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -133,7 +138,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     events: tuple[Happened, ...] = ()
 
 
-class Seen(msgspec.Struct, kw_only=True, omit_defaults=True):
+class ObservedValues(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What came of a step, expected or not: what two runs of one file may be compared by.
 
     `value` is what `expect` and `save` see, whole; one that is too large is left out, and `left_out` is how many characters
@@ -156,13 +161,13 @@ class StepEnded(Event, frozen=True, kw_only=True, tag="step_ended", omit_default
     outcome: Outcome
     seconds: float
     asks: tuple[AskRecord, ...] = ()
-    seen: Seen | None = None
+    seen: ObservedValues | None = None
     failure: Failure | None = None
     # why it was skipped, though the run went on
     skipped: str = ""
 
 
-class StateSeen(Event, frozen=True, kw_only=True, tag="state_seen"):
+class StateObserved(Event, frozen=True, kw_only=True, tag="state_seen"):
     """A sandbox or container came into a state."""
 
     name: str
@@ -215,7 +220,7 @@ class Journal:
             self.events.append(event)
         self._listener(event)
 
-    def whole(self, seen: Seen) -> Seen:
+    def whole(self, seen: ObservedValues) -> ObservedValues:
         """With its value as it is, or without it: nobody gets a part of one."""
         size = len(seen.value) if isinstance(seen.value, str) else 0
         if size > SEEN_KEPT or self._values + size > SEEN_KEPT_IN_ALL:

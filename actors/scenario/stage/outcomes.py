@@ -19,7 +19,7 @@ from actors.errors import (
 if TYPE_CHECKING:
     from actors.scenario.stage.events import Failure, Outcome
 
-__all__ = ["INFRASTRUCTURE", "CannotTell", "NeverStarted", "StepStopped"]
+__all__ = ["INFRASTRUCTURE", "NeverStarted", "StepStopped", "Undeterminable"]
 
 # trouble that is nobody's expectation: the run ends as an error, not as a failure
 INFRASTRUCTURE = frozenset(
@@ -28,7 +28,7 @@ INFRASTRUCTURE = frozenset(
 )
 
 
-class CannotTell(Exception):
+class Undeterminable(Exception):
     """The world has no answer to a probe: the step is not for it, and neither is one that uses what it would have saved."""
 
 

@@ -21,7 +21,7 @@ from actors.nurseries import plain_error
 from actors.scenario.language.conditions import Conditions, Mismatch, holds
 from actors.scenario.language.needs import Fault, Need, Probe
 from actors.scenario.language.values import UnknownValue
-from actors.scenario.stage.events import AskRecord, Failure, Outcome, Seen, StepEnded, StepStarted
+from actors.scenario.stage.events import AskRecord, Failure, ObservedValues, Outcome, StepEnded, StepStarted
 from actors.scenario.stage.outcomes import INFRASTRUCTURE, StepStopped
 from actors.scenario.stage.outputs import ProcessView
 from actors.scenario.stage.recording import Asked, recorded
@@ -208,7 +208,7 @@ class PythonWorld:
                 outcome=outcome,
                 seconds=journal.now() - began,
                 asks=tuple(step.asks),
-                seen=Seen(error=failure.code if failure is not None else ""),
+                seen=ObservedValues(error=failure.code if failure is not None else ""),
                 failure=failure,
                 skipped=skipped,
             )
@@ -255,9 +255,9 @@ def _alone(error: Exception) -> Exception:
     """What a nursery wrapped, where it is a single one."""
     whole = error
     if isinstance(error, ExceptionGroup):
-        sole = plain_error(cast("BaseExceptionGroup[BaseException]", error))
-        if isinstance(sole, Exception) and not isinstance(sole, ExceptionGroup):
-            return sole
+        error_alone = plain_error(cast("BaseExceptionGroup[BaseException]", error))
+        if isinstance(error_alone, Exception) and not isinstance(error_alone, ExceptionGroup):
+            return error_alone
     return whole
 
 
@@ -282,8 +282,8 @@ def _place(error: Exception, stage: Stage) -> str:
     lines = [
         str(line) for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == stage.source
     ][-_PLACES:]
-    led = f" (from line {', '.join(reversed(lines[:-1]))})" if lines[:-1] else ""
-    return f"{_shown(stage)}:{lines[-1]}{led}" if lines else ""
+    callers = f" (from line {', '.join(reversed(lines[:-1]))})" if lines[:-1] else ""
+    return f"{_shown(stage)}:{lines[-1]}{callers}" if lines else ""
 
 
 def _shown(stage: Stage) -> str:

@@ -1,6 +1,6 @@
 """A client that writes down what is asked through it: for Python scenarios' journals, and for `katrio record`.
 
-Wraps the client of a handle, so that every handle made from it is recorded as well. What is read of outputs is heard on its way;
+Wraps the client of a handle, so that every handle made from it is recorded as well. What is read of outputs is recorded as it passes;
 nothing is read that nobody asked for, since an output has one reader. Events pass through unrecorded. Not for turning what was
 asked into a file: `transcript`.
 """
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from actors.mailbox import Client, StreamPart
 
-__all__ = ["HEARD_BYTES", "Asked", "Heard", "HeardOutput", "recorded"]
+__all__ = ["RECORDED_OUTPUT_BYTES", "Asked", "RecordedOutput", "RecordedOutputs", "recorded"]
 
 # of one output: more of it is known by its size and digest
-HEARD_BYTES = 4096
+RECORDED_OUTPUT_BYTES = 4096
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ class Asked:
 
 
 @dataclass(slots=True)
-class HeardOutput:
+class RecordedOutput:
     """One output of one process, as far as it was read: its first bytes, its size, and a digest of all of it."""
 
     data: bytearray = field(default_factory=bytearray)
@@ -59,30 +59,30 @@ class HeardOutput:
         self.whole = self.whole and not part.gap and part.offset == self.size
         self.size = part.offset + len(part.data)
         self._digest.update(part.data)
-        self.data += part.data[: HEARD_BYTES - len(self.data)]
+        self.data += part.data[: RECORDED_OUTPUT_BYTES - len(self.data)]
 
     @property
     def sha256(self) -> str:
-        """Of all that was heard."""
+        """Of all that was read."""
         return str(self._digest.hexdigest())
 
 
-class Heard:
+class RecordedOutputs:
     """What was read of outputs, by the process's container, its name there, and the stream verb."""
 
     def __init__(self) -> None:
-        self._outputs: dict[tuple[str, str, str], HeardOutput] = {}
+        self._outputs: dict[tuple[str, str, str], RecordedOutput] = {}
         self._started: dict[tuple[str, str], int] = {}
 
     def started(self, to: str, process: str) -> None:
         """A process of this name was started; the empty one is the container's init."""
         self._started[to, process] = self._started.get((to, process), 0) + 1
 
-    def output(self, to: str, process: str, verb: str) -> HeardOutput:
+    def output(self, to: str, process: str, verb: str) -> RecordedOutput:
         """One that is being read."""
-        return self._outputs.setdefault((to, process, verb), HeardOutput())
+        return self._outputs.setdefault((to, process, verb), RecordedOutput())
 
-    def find(self, to: str, process: str, verb: str) -> HeardOutput | None:
+    def find(self, to: str, process: str, verb: str) -> RecordedOutput | None:
         """One that was read whole; None also where several processes had the name, one after the other."""
         found = self._outputs.get((to, process, verb))
         if found is None or not (found.whole and found.ended) or self._started.get((to, process), 0) > 1:
@@ -95,19 +95,21 @@ class _Now(Protocol):
 
 
 def recorded(
-    system: SystemHandle, now: _Now, listener: Callable[[Asked], None], heard: Heard | None = None
+    system: SystemHandle, now: _Now, listener: Callable[[Asked], None], outputs: RecordedOutputs | None = None
 ) -> SystemHandle:
-    """A handle on the same system; the listener is told of every ask through it, when it has ended, `heard` of outputs."""
-    return SystemHandle(cast("Client", _Recorded(system.client, now, listener, heard)))
+    """A handle on the same system; the listener is told of every ask through it, when it has ended, `outputs` of outputs."""
+    return SystemHandle(cast("Client", _Recorded(system.client, now, listener, outputs)))
 
 
 class _Recorded:
-    def __init__(self, client: Client, now: _Now, listener: Callable[[Asked], None], heard: Heard | None) -> None:
+    def __init__(
+        self, client: Client, now: _Now, listener: Callable[[Asked], None], outputs: RecordedOutputs | None
+    ) -> None:
         self._client = client
         self.limits = client.limits
         self._now = now
         self._listener = listener
-        self._heard = heard
+        self._outputs = outputs
 
     async def ask(self, to: str, verb: str, args: object, result: type[T], **options: Any) -> T:
         began = self._now()
@@ -121,15 +123,15 @@ class _Recorded:
             code = error.code
             raise
         finally:
-            if self._heard is not None and not code and verb in ("exec", "start"):
-                self._heard.started(to, args.id if isinstance(args, Exec) else "")
+            if self._outputs is not None and not code and verb in ("exec", "start"):
+                self._outputs.started(to, args.id if isinstance(args, Exec) else "")
             self._listener(Asked(to, verb, args, began, self._now(), answer, code))
 
     def open_stream(self, to: str, verb: str, args: object, **options: Any) -> AbstractAsyncContextManager[Any]:
         opening = self._client.open_stream(to, verb, args, **options)
-        if self._heard is None or not isinstance(args, ReadOutput):
+        if self._outputs is None or not isinstance(args, ReadOutput):
             return opening
-        return _listened(opening, self._heard.output(to, args.process, verb))
+        return _listened(opening, self._outputs.output(to, args.process, verb))
 
     def open_events(self, to: str, verb: str, args: object, **options: Any) -> AbstractAsyncContextManager[Any]:
         return self._client.open_events(to, verb, args, **options)
@@ -137,16 +139,16 @@ class _Recorded:
 
 @asynccontextmanager
 async def _listened(
-    opening: AbstractAsyncContextManager[AsyncIterator[StreamPart]], output: HeardOutput
+    opening: AbstractAsyncContextManager[AsyncIterator[StreamPart]], output: RecordedOutput
 ) -> AsyncGenerator[AsyncIterator[StreamPart]]:
     async with opening as parts:
         yield _Listened(parts, output)
 
 
 class _Listened:
-    """The parts of a stream, heard as they are taken."""
+    """The parts of a stream, recorded as they are taken."""
 
-    def __init__(self, parts: AsyncIterator[StreamPart], output: HeardOutput) -> None:
+    def __init__(self, parts: AsyncIterator[StreamPart], output: RecordedOutput) -> None:
         self._parts = parts
         self._output = output
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from actors.reporting.texts import duration
+from actors.scenario.language.thresholds import COUNTED
 from actors.scenario.stage.events import AskRecord, Outcome, StepEnded
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def judge_threshold(threshold: Threshold, asks: Sequence[AskRecord], seconds: fl
     """Whether it held over these asks, in a run of so many seconds."""
     value = _value(threshold, [ask for ask in asks if ask.verb == threshold.verb], seconds)
     held = value is not None and _COMPARE[threshold.compare](value, threshold.bound)
-    unit = {"rate": "1/s", "count": "", "errors": ""}.get(threshold.what, "s")
+    unit = COUNTED.get(threshold.what, "s")
     return Judged(threshold=threshold.text, value=value, unit=unit, held=held)
 
 

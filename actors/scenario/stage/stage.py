@@ -17,7 +17,16 @@ import trio
 from actors.errors import KatrioError
 from actors.scenario.language.declared import Declared, Names
 from actors.scenario.language.values import UnknownProcess, fill
-from actors.scenario.stage.events import AskRecord, Failure, Journal, Noticed, Printed, Seen, StateSeen, Tail
+from actors.scenario.stage.events import (
+    AskRecord,
+    Failure,
+    Journal,
+    Noticed,
+    ObservedValues,
+    Printed,
+    StateObserved,
+    Tail,
+)
 from actors.scenario.stage.outputs import ProcessView
 from actors.scenario.stage.refusals import Refusal, Refusals
 
@@ -36,7 +45,7 @@ T = TypeVar("T")
 # seconds between two looks: often enough for a person's eye, seldom enough for a guest
 LOOK_EVERY = 0.025
 # until what actors told of their end has come: it is under way when a delete is answered
-TOLD_SECONDS = 1.0
+REPORT_SECONDS = 1.0
 # the actor ends every stream soon after the exit, whoever still holds the pipe: this is for an actor that has gone
 OUTPUT_END_SECONDS = 10.0
 TAIL_LINES = 10
@@ -103,7 +112,7 @@ class Stage:
         self._views: dict[str, list[ProcessView]] = {}
         self._used: Counter[str] = Counter()
         self._states: dict[str, str] = {}
-        self._news = trio.Event()
+        self._changed = trio.Event()
         self._following = False
         self._pumps = pumps
 
@@ -144,14 +153,14 @@ class Stage:
                         self._happened(seen.event)
         finally:
             self._following = False
-            self._news.set()
+            self._changed.set()
 
     async def told(self) -> None:
         """Wait until the end of what was deleted has been told, for a moment at the most."""
-        with trio.move_on_after(TOLD_SECONDS):
+        with trio.move_on_after(REPORT_SECONDS):
             while self._following and any(self._states.get(name, "gone") != "gone" for name in self.deleted):
-                self._news = trio.Event()
-                await self._news.wait()
+                self._changed = trio.Event()
+                await self._changed.wait()
 
     def _happened(self, event: ActorEvent) -> None:
         mine = event.source.partition("/")[0]
@@ -163,8 +172,8 @@ class Stage:
             if self._states.get(event.source) == state:
                 return  # told already: what was the case at first, and a change to it
             self._states[event.source] = state
-            self._news.set()
-            self.journal.tell(StateSeen(at=at, name=event.source, state=state))
+            self._changed.set()
+            self.journal.tell(StateObserved(at=at, name=event.source, state=state))
         else:
             code = event.exit.code if event.exit is not None else None
             told = Noticed(at=at, name=event.source, kind=event.kind, process=event.process, code=code)
@@ -206,7 +215,7 @@ class Attempt:
         # codes that the step expects of its asks: no errors for thresholds
         self.expected: tuple[str, ...] = ()
         # what came of it, for the journal
-        self.seen = Seen()
+        self.seen = ObservedValues()
 
     def text(self, template: str) -> str:
         """A text with its values in. Raises: UnknownValue."""

@@ -19,7 +19,7 @@ from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec, SandboxSp
 if TYPE_CHECKING:
     from actors.scenario.stage.stage import Attempt, Stage
 
-__all__ = ["bring_up", "container_spec", "create", "start", "take_down"]
+__all__ = ["bring_up", "container_spec", "create", "start", "tear_down"]
 
 T = TypeVar("T")
 
@@ -136,10 +136,10 @@ async def bring_up(attempt: Attempt) -> None:
         await (create if verb == "create" else start)(attempt, name)
 
 
-async def take_down(attempt: Attempt) -> list[str]:
+async def tear_down(attempt: Attempt) -> list[str]:
     """Stop and delete every sandbox that stands, the last one first; what could not be done, in words."""
     stage = attempt.stage
-    troubles: list[str] = []
+    failures: list[str] = []
     for name, handle in reversed(list(stage.standing.items())):
         try:
             grace = DEFAULT_LIMITS.cancel_grace_seconds * stage.slow
@@ -149,9 +149,9 @@ async def take_down(attempt: Attempt) -> list[str]:
         except NotFound:
             pass
         except KatrioError as error:
-            troubles.append(f"{name}: {error.code}: {error.message}")
+            failures.append(f"{name}: {error.code}: {error.message}")
             # a world that is shared has its name for the next file
             with suppress(KatrioError):
                 await attempt.ask("delete", name, handle.delete(force=True, timeout=attempt.budget))
         stage.standing.pop(name, None)
-    return troubles
+    return failures

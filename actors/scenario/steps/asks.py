@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["STEPS", "CopyFile", "ListProcesses", "Update"]
 
 # a number that may be a value
-Whole = Annotated[str, Kind.NUMBER]
+WholeNumber = Annotated[str, Kind.NUMBER]
 Object = Annotated[dict[str, Any], Kind.ARGS]
 _OWN = frozenset(item.name for item in msgspec.structs.fields(Valued))
 _SANDBOX = Annotated[SandboxName, "The sandbox."]
@@ -63,7 +63,7 @@ def _kind(annotation: Any) -> Any:
 
 
 def _field(item: msgspec.structs.FieldInfo, words: StepWords) -> tuple[str, Any] | tuple[str, Any, Any]:
-    kind: Any = Whole if item.name in words.values else _kind(item.type)
+    kind: Any = WholeNumber if item.name in words.values else _kind(item.type)
     if item.required:
         return item.name, Annotated[kind, words.fields[item.name]]
     # what the file leaves out is the wire's own default, where nothing says the same

@@ -20,8 +20,8 @@ from actors.scenario.language.conditions import Conditions, Expect, Mismatch, ho
 from actors.scenario.language.kinds import Duration, Kind, Saves, Text, hints_of, unwrap
 from actors.scenario.language.scalars import NO_ERROR
 from actors.scenario.language.values import UnknownValue, json_at
-from actors.scenario.stage.events import Seen
-from actors.scenario.stage.outcomes import INFRASTRUCTURE, CannotTell, NeverStarted
+from actors.scenario.stage.events import ObservedValues
+from actors.scenario.stage.outcomes import INFRASTRUCTURE, NeverStarted, Undeterminable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -166,7 +166,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Do what it says, compare with what it expects, save what it saves.
 
         Raises:
-            CannotTell: the world can't answer a probe.
+            Undeterminable: the world can't answer a probe.
             UnknownValue: it uses a value that is not there.
             NeverStarted: it is about something whose start was refused, as its step expected.
             StepStopped: a step in it did not hold.
@@ -206,7 +206,7 @@ class Single(Step, frozen=True, kw_only=True, omit_defaults=True):
     of_init: ClassVar[bool] = False
 
     async def perform(self, attempt: Attempt) -> Observed:
-        """Do it. Raises: KatrioError, CannotTell, UnknownValue."""
+        """Do it. Raises: KatrioError, Undeterminable, UnknownValue."""
         raise NotImplementedError
 
     async def act(self, attempt: Attempt, inner: Inner) -> Mismatch | None:
@@ -217,12 +217,12 @@ class Single(Step, frozen=True, kw_only=True, omit_defaults=True):
         try:
             seen = await self.observe(attempt)
         except KatrioError as error:
-            attempt.seen = Seen(error=error.code)
+            attempt.seen = ObservedValues(error=error.code)
             if error.code not in (expect.error or ()):
                 return Mismatch(_wanted(expect), f"{error.code}: {error.message}", error.code)
             mismatch = _first(attempt, (expect.message, error.message, "message"))
         else:
-            attempt.seen, value = Seen(value=seen.value, exit=seen.exit), seen.value
+            attempt.seen, value = ObservedValues(value=seen.value, exit=seen.exit), seen.value
             if expect.error is not None and NO_ERROR not in expect.error:
                 return Mismatch(_wanted(expect), "no error")
             mismatch = self.judge(seen, attempt)
@@ -239,7 +239,7 @@ class Single(Step, frozen=True, kw_only=True, omit_defaults=True):
         """Save what it saves. Raises: UnknownValue."""
 
     async def observe(self, attempt: Attempt) -> Observed:
-        """Perform it, unless it is about what never came to be. Raises: KatrioError, CannotTell, NeverStarted."""
+        """Perform it, unless it is about what never came to be. Raises: KatrioError, Undeterminable, NeverStarted."""
         name = self.about
         # one that expects an error may well be about that
         absence = attempt.absence(name) if name and not attempt.expected else None
@@ -288,7 +288,7 @@ class Look(Valued, frozen=True, kw_only=True, omit_defaults=True):
 
     facets = frozenset({"error", "value"})
 
-    def untold(self, attempt: Attempt) -> CannotTell | None:
+    def undeterminable(self, attempt: Attempt) -> Undeterminable | None:
         """Why the world has no answer to it, as far as that is known beforehand."""
         return None
 
@@ -306,7 +306,7 @@ class Block(Step, frozen=True, kw_only=True, omit_defaults=True):
 
     def judge_value(self, value: int, attempt: Attempt) -> Mismatch | None:
         """Whether its value is what it expects."""
-        attempt.seen = Seen(value=value)
+        attempt.seen = ObservedValues(value=value)
         return self.judge(Observed(value), attempt)
 
 

@@ -45,15 +45,15 @@ class Call(Valued, frozen=True, kw_only=True, omit_defaults=True):
             expected = f"a verb: {', '.join(known)}"
             yield StepFault(("verb",), repr(self.verb), expected, nearest(self.verb, known), at=())
             return
-        troubles: list[str] = []
+        failures: list[str] = []
         for row in rows:
             try:
                 msgspec.convert(self.args, row.args, strict=False)
             except msgspec.ValidationError as error:
-                troubles.append(str(error))
-        if len(troubles) == len(rows):
+                failures.append(str(error))
+        if len(failures) == len(rows):
             fields = ", ".join(item.encode_name for item in msgspec.structs.fields(rows[0].args)) or "none"
-            yield StepFault(("args",), troubles[0], f"the arguments of {self.verb}: {fields}", at=())
+            yield StepFault(("args",), failures[0], f"the arguments of {self.verb}: {fields}", at=())
 
     async def perform(self, attempt: Attempt) -> Observed:
         return Observed(await ask_by_name(self.call, self.verb, self.args, attempt))

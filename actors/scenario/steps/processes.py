@@ -11,7 +11,7 @@ from actors.scenario.language.declared import SizeDecl
 from actors.scenario.language.kinds import Command, ContainerName, Kind, ProcessName, SignalNumber, Text
 from actors.scenario.language.scalars import signal_name
 from actors.scenario.stage.draft import process_tree, written
-from actors.scenario.stage.recording import HEARD_BYTES
+from actors.scenario.stage.recording import RECORDED_OUTPUT_BYTES
 from actors.scenario.steps.base import CODE, COUNT, Acting, Observed, Valued, refused
 from actors.wire.spec import ExitStatus, ProcessSpec, TerminalSize
 from actors.wire.verbs import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from actors.scenario.stage.draft import Draft, Tree
-    from actors.scenario.stage.recording import Asked, HeardOutput
+    from actors.scenario.stage.recording import Asked, RecordedOutput
     from actors.scenario.stage.stage import Attempt
 
 __all__ = ["STEPS", "CloseStdin", "Exec", "Signal", "Stdin", "Wait", "Winsize"]
@@ -236,7 +236,7 @@ class Wait(Valued, frozen=True, kw_only=True, omit_defaults=True):
         steps: list[Tree] = [{cls.word: name, "expect": expect}]
         process = (ask.to, ask.args.process)
         for stream in ("stdout", "stderr") if process not in draft.told else ():
-            if (output := draft.heard.find(*process, f"read_{stream}")) is None:
+            if (output := draft.outputs.find(*process, f"read_{stream}")) is None:
                 continue
             if (text := _plain(output)) is not None:
                 expect[stream] = written(text)
@@ -255,9 +255,9 @@ def _shown(line: str) -> str:
     return f"{line[:begun] if begun > line.rfind('}') else line}..."
 
 
-def _plain(output: HeardOutput) -> str | None:
+def _plain(output: RecordedOutput) -> str | None:
     """An output as a scenario sees it; None when it is too long to be read, or no text."""
-    if output.size > HEARD_BYTES:
+    if output.size > RECORDED_OUTPUT_BYTES:
         return None
     try:
         text = output.data.decode().replace("\r\n", "\n").rstrip("\n")

@@ -110,8 +110,8 @@ class Lasting(Watching, frozen=True, kw_only=True, omit_defaults=True):
         schema["oneOf"] = [{"required": ["during"]}, {"required": ["while"]}]
 
     async def unwatched(self, attempt: Attempt, inner: Inner) -> None:
-        """With a look that the world has no answer to, what goes on meanwhile is done all the same. Raises: CannotTell."""
-        if (trouble := self.look.untold(attempt)) is not None:
+        """With a look that the world has no answer to, what goes on meanwhile is done all the same. Raises: Undeterminable."""
+        if (trouble := self.look.undeterminable(attempt)) is not None:
             await inner(self.span[1], f"{attempt.path}.while", attempt.scope)
             raise trouble
 

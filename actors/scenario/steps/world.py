@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from actors.errors import Unsupported
 from actors.scenario.language.kinds import Kind
 from actors.scenario.language.needs import FaultOf, Need, ProbeOf
-from actors.scenario.stage.outcomes import CannotTell
+from actors.scenario.stage.outcomes import Undeterminable
 from actors.scenario.steps.base import Look, Observed, Single
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Probe(Look, frozen=True, kw_only=True, omit_defaults=True):
     def subject(self, text: Callable[[str], str]) -> Iterator[str]:
         yield from (self.probe.kind, text(self.probe.container))
 
-    def untold(self, attempt: Attempt) -> CannotTell | None:
+    def undeterminable(self, attempt: Attempt) -> Undeterminable | None:
         world = attempt.stage.world
-        return CannotTell(world.missing[Need.PROBES]) if Need.PROBES in world.missing else None
+        return Undeterminable(world.missing[Need.PROBES]) if Need.PROBES in world.missing else None
 
     async def perform(self, attempt: Attempt) -> Observed:
-        if (trouble := self.untold(attempt)) is not None:
+        if (trouble := self.undeterminable(attempt)) is not None:
             raise trouble
         kind, address = self.probe.kind, attempt.address(self.probe.container)
         sandbox, container = address.split("/")
@@ -45,7 +45,7 @@ class Probe(Look, frozen=True, kw_only=True, omit_defaults=True):
         try:
             return Observed(await attempt.ask(f"probe {kind}", address, asking))
         except Unsupported as error:
-            raise CannotTell(error.message) from error
+            raise Undeterminable(error.message) from error
 
 
 class Fault(Single, frozen=True, kw_only=True, omit_defaults=True):

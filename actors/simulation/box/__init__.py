@@ -1,1 +1,1 @@
-"""The simulated box: a small kernel of processes, and the programs of its containers. It knows nothing else of katrio (README.md)."""
+"""The simulated box: a small kernel of processes, and the programs of its containers. It imports nothing else of katrio (README.md)."""

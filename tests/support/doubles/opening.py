@@ -16,7 +16,6 @@ import trio
 from trio.testing import memory_stream_pair
 
 from actors.agents.base import Channels
-from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.limits import DEFAULT_LIMITS
@@ -50,15 +49,14 @@ class Double(NamedTuple):
 
     make: Callable[[Power, Options], Kit]
     protocol: GuestProtocol
-    spoken: AgentProtocol
     serial: bool = False
 
 
 DOUBLES: Mapping[str, Double] = MappingProxyType(
     {
-        "today": Double(today, GuestProtocol.TTRPC, AgentProtocol.TTRPC),
-        "kata1x": Double(kata1x, GuestProtocol.GRPC, AgentProtocol.GRPC, serial=True),
-        "hyperstart": Double(hyperstart1, GuestProtocol.HYPERSTART, AgentProtocol.HYPERSTART),
+        "today": Double(today, GuestProtocol.TTRPC),
+        "kata1x": Double(kata1x, GuestProtocol.GRPC, serial=True),
+        "hyperstart": Double(hyperstart1, GuestProtocol.HYPERSTART),
     }
 )
 
@@ -94,8 +92,8 @@ class Running:
     def target(self) -> Target:
         """It, as an agent under test."""
         ids = real_seams().ids
-        if self.double.spoken is not AgentProtocol.HYPERSTART:
-            return KataTarget(self.channels.agent, rootfs="/", ids=ids, spoken=self.double.spoken)
+        if self.double.protocol is not GuestProtocol.HYPERSTART:
+            return KataTarget(self.channels.agent, rootfs="/", ids=ids, protocol=self.double.protocol)
         assert self.channels.streams is not None
         return HyperstartTarget(self.channels.agent, self.channels.streams, rootfs="", share="/", ids=ids)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from actors.conformance.case import AgentProtocol
 from actors.guest.executor import Executor
 from actors.guest.model import GuestModel
 from actors.guest.services.hyperstart import HyperstartService
 from actors.guest.services.kata_containers import ContainerCalls
 from actors.guest.services.kata_guest import GuestCalls
 from actors.guest.services.kata_processes import ProcessCalls
+from actors.node.protocols import GuestProtocol
 from actors.simulation.engine import SimulatedEngine
 from transports.calls.server import CallServer
 
@@ -82,4 +82,4 @@ class Defect:
     source: str
     kit: Kit
     caught_by: tuple[str, ...]
-    spoken: AgentProtocol = AgentProtocol.TTRPC
+    protocol: GuestProtocol = GuestProtocol.TTRPC

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import trio
 from trio.testing import memory_stream_pair
 
-from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
 from actors.limits import DEFAULT_LIMITS
@@ -53,9 +52,9 @@ def dialer(
     return dial
 
 
-def connection_of(spoken: AgentProtocol) -> Callable[[int], ServingConnection]:
+def connection_of(protocol: GuestProtocol) -> Callable[[int], ServingConnection]:
     """The answering side of a kata dialect."""
-    return grpc_connection if spoken is AgentProtocol.GRPC else ServerConnection
+    return grpc_connection if protocol is GuestProtocol.GRPC else ServerConnection
 
 
 def _composed(kit: Kit, seed: int) -> Composed:
@@ -66,15 +65,15 @@ def _composed(kit: Kit, seed: int) -> Composed:
 
 
 @asynccontextmanager
-async def open_kata(kit: Kit, spoken: AgentProtocol, seed: int = 0) -> AsyncGenerator[KataTarget]:
+async def open_kata(kit: Kit, protocol: GuestProtocol, seed: int = 0) -> AsyncGenerator[KataTarget]:
     """Its kata service in a dialect."""
     composed = _composed(kit, seed)
-    face = composed.servers[GuestProtocol.GRPC if spoken is AgentProtocol.GRPC else GuestProtocol.TTRPC]
+    face = composed.servers[protocol]
     async with trio.open_nursery() as nursery:
         await nursery.start(composed.executor.run)
         await nursery.start(face.run)
         serve = face.channels[Channel.AGENT]
-        yield KataTarget(dialer(nursery, serve), rootfs="/", ids=real_seams().ids, spoken=spoken)
+        yield KataTarget(dialer(nursery, serve), rootfs="/", ids=real_seams().ids, protocol=protocol)
         nursery.cancel_scope.cancel()
 
 
@@ -93,6 +92,6 @@ async def open_hyperstart(kit: Kit, seed: int = 0) -> AsyncGenerator[HyperstartT
         nursery.cancel_scope.cancel()
 
 
-def open_planted(kit: Kit, spoken: AgentProtocol) -> AbstractAsyncContextManager[Target]:
+def open_planted(kit: Kit, protocol: GuestProtocol) -> AbstractAsyncContextManager[Target]:
     """A guest of that kit, speaking that."""
-    return open_hyperstart(kit) if spoken is AgentProtocol.HYPERSTART else open_kata(kit, spoken)
+    return open_hyperstart(kit) if protocol is GuestProtocol.HYPERSTART else open_kata(kit, protocol)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from actors.conformance.case import AgentProtocol
 from actors.errors import AlreadyExists, KatrioError
 from actors.guest.services.hyperstart import HyperstartService
+from actors.node.protocols import GuestProtocol
 from actors.wire.spec import ExitStatus
 from tests.support.planted.defect import Defect, Kit
 from tests.support.planted.wire import Meddler
@@ -220,16 +220,16 @@ class UnknownSequenceIsSilence(StreamMeddler):
 
     def __init__(self, inner: trio.abc.Stream) -> None:
         super().__init__(inner)
-        self._spoken: dict[int, None] = {}
+        self._protocol: dict[int, None] = {}
 
     def frame(self, sequence: int, payload: bytes) -> list[tuple[int, bytes]]:
         if payload:
-            self._spoken[sequence] = None
-        return [(sequence, payload)] if payload or sequence in self._spoken else []
+            self._protocol[sequence] = None
+        return [(sequence, payload)] if payload or sequence in self._protocol else []
 
 
 def _row(name: str, source: str, kit: Kit, *caught_by: str) -> Defect:
-    return Defect(name, source, kit, caught_by, AgentProtocol.HYPERSTART)
+    return Defect(name, source, kit, caught_by, GuestProtocol.HYPERSTART)
 
 
 DEFECTS = (

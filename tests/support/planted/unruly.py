@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
+from actors.node.protocols import GuestProtocol
 from actors.schemas import agent as api
 from actors.schemas.rpcs import RPCS, encode_response
 from tests.support.planted.defect import Kit
@@ -135,7 +135,7 @@ def _dialer(dialer: Dialer, moment: Moment, behaviour: type[Unruly]) -> Dialer:
 
 @asynccontextmanager
 async def open_unruly(
-    spoken: AgentProtocol, behaviour: type[Unruly], requests: int
+    protocol: GuestProtocol, behaviour: type[Unruly], requests: int
 ) -> AsyncGenerator[KataTarget | HyperstartTarget]:
     """An agent that misbehaves after so many requests."""
     moment = Moment(requests)
@@ -144,15 +144,15 @@ async def open_unruly(
         return behaviour(inner, moment)
 
     kit = Kit(rpc=channel, control=channel, streams=channel)
-    if spoken is AgentProtocol.HYPERSTART:
+    if protocol is GuestProtocol.HYPERSTART:
         async with open_hyperstart(kit) as pod:
             control = _dialer(pod.dial_control, moment, behaviour)
             streams = _dialer(pod.dial_streams, moment, behaviour)
             yield HyperstartTarget(control, streams, rootfs=pod.rootfs, share=pod.share, ids=pod.ids)
     else:
-        async with open_kata(kit, spoken) as kata:
+        async with open_kata(kit, protocol) as kata:
             dial = _dialer(kata.dialer, moment, behaviour)
-            yield KataTarget(dial, rootfs=kata.rootfs, ids=kata.ids, spoken=spoken)
+            yield KataTarget(dial, rootfs=kata.rootfs, ids=kata.ids, protocol=protocol)
 
 
 def _instead(payload: bytes) -> Around:

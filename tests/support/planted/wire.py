@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from actors.conformance.case import AgentProtocol
+from actors.node.protocols import GuestProtocol
 from actors.schemas.rpcs import RPCS, SchemaError, decode_request
 from tests.support.planted.defect import Defect, Kit
 from transports.calls.connection import Called
@@ -413,20 +413,20 @@ DEFECTS = (
         "kata-agent 1.x, agent.go sandbox lock",
         Kit(around=OneLock()),
         ("race.pending-calls",),
-        AgentProtocol.GRPC,
+        GuestProtocol.GRPC,
     ),
     Defect(
         "gRPC: a failure has no status",
         "an agent that forgets its errors",
         Kit(around=failure_is_empty),
         ("remove.unknown-refused",),
-        AgentProtocol.GRPC,
+        GuestProtocol.GRPC,
     ),
     Defect(
         "gRPC: links share their fate",
         "virtcontainers kata_agent.go sendReq",
         Kit(server=LinksShareTheirFate),
         ("race.links-apart",),
-        AgentProtocol.GRPC,
+        GuestProtocol.GRPC,
     ),
 )

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.conformance.case import AgentProtocol
 from actors.conformance.hyperstart import HyperstartTarget
 from actors.conformance.kata import KataTarget
+from actors.node.protocols import GuestProtocol
 from actors.schemas import agent as api
 from actors.schemas.rpcs import RPCS, encode_response
 from actors.seams import real_seams
@@ -90,14 +90,14 @@ class YesHyperstart:
 
 
 @asynccontextmanager
-async def open_yes(spoken: AgentProtocol) -> AsyncGenerator[Target]:
+async def open_yes(protocol: GuestProtocol) -> AsyncGenerator[Target]:
     """Such an agent, speaking that."""
     async with trio.open_nursery() as nursery:
-        if spoken is AgentProtocol.HYPERSTART:
+        if protocol is GuestProtocol.HYPERSTART:
             pod = YesHyperstart()
             control, streams = dialer(nursery, pod.serve_control), dialer(nursery, pod.serve_streams)
             yield HyperstartTarget(control, streams, rootfs="", share="/", ids=real_seams().ids)
         else:
-            server = YesKata(connection_of(spoken))
-            yield KataTarget(dialer(nursery, server.serve_stream), rootfs="/", ids=real_seams().ids, spoken=spoken)
+            server = YesKata(connection_of(protocol))
+            yield KataTarget(dialer(nursery, server.serve_stream), rootfs="/", ids=real_seams().ids, protocol=protocol)
         nursery.cancel_scope.cancel()

@@ -15,9 +15,9 @@ from actors.agents.identity import AgentKind, Identity, identify
 from actors.agents.kata import KataAgentConfig, connect_kata
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.link import open_rpc_link
-from actors.conformance.case import AgentProtocol
 from actors.errors import AlreadyExists, Expired, InvalidArgument, Unsupported
 from actors.limits import DEFAULT_LIMITS
+from actors.node.protocols import GuestProtocol
 from actors.schemas.agent import CreateSandboxRequest, DestroySandboxRequest, VersionRequest
 from actors.schemas.guestwords import GuestWords, read_words, say_words
 from actors.schemas.oci import User
@@ -97,10 +97,10 @@ async def test_the_doubles_that_run_containers_are_known_alike(
         assert await identify(client) == Identity(kind, KINDS[name].version, beside)
 
 
-@pytest.mark.parametrize("spoken", [AgentProtocol.TTRPC, AgentProtocol.GRPC])
-async def test_katrio_s_own_guest_says_so_in_either_dialect(spoken: AgentProtocol, autojump_clock: MockClock) -> None:
-    dialect = Dialect.GRPC if spoken is AgentProtocol.GRPC else Dialect.TTRPC
-    async with open_simulated_kata(spoken) as target, client_of(target.dialer, dialect) as client:
+@pytest.mark.parametrize("protocol", [GuestProtocol.TTRPC, GuestProtocol.GRPC])
+async def test_katrio_s_own_guest_says_so_in_either_dialect(protocol: GuestProtocol, autojump_clock: MockClock) -> None:
+    dialect = Dialect(protocol.value)
+    async with open_simulated_kata(protocol) as target, client_of(target.dialer, dialect) as client:
         version = (await client.call(VersionRequest())).agent_version
         assert await identify(client) == Identity(AgentKind.KATRIO, version, sandbox=False, engine="simulated")
         await client.call(CreateSandboxRequest(sandbox_id="box"))

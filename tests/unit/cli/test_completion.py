@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from actors.cli.completion import VALUES, completion, every_action
-from actors.cli.main import SHELLS, build_parser
+from actors.cli.options.printed import SHELLS
+from actors.cli.parser import build_parser
 from actors.schemas.rpcs import RPCS
 
 if TYPE_CHECKING:

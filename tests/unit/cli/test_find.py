@@ -10,7 +10,7 @@ import pytest
 
 from actors.cli.files import list_files, load_all, validate
 from actors.cli.find import find_files
-from actors.cli.options import FileOptions
+from actors.cli.options.files import FileOptions
 from actors.scenario.reading.load import looks_like_scenario
 
 GOOD = "name: a\nwhy: b\nsteps:\n  - sleep: 1s\n"

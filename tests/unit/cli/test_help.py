@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.cli.main import build_parser
+from actors.cli.parser import build_parser
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 # where a command's options are described
@@ -31,6 +31,12 @@ def test_help_names_every_command(command: str, capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit, match="0"):
         PARSER.parse_args([command, "--help"])
     assert f"usage: katrio {command}" in capsys.readouterr().out
+
+
+def test_the_readme_has_a_row_for_each_command_and_for_no_other() -> None:
+    section = (DOCS.parent / "README.md").read_text("utf-8").partition("## The command")[2].partition("\n## ")[0]
+    rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith(("| `", "| `eval"))]
+    assert {name for row in rows for name in re.findall(r"katrio (\w+)", row)} == set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", PAGES)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from actors.cli.main import build_parser
-from actors.cli.options import RunOptions, UsageError
+from actors.cli.commands import UsageError
+from actors.cli.options.run import RunOptions
+from actors.cli.parser import build_parser
 
 AGENT = ("--world", "attached", "--address", "unix:///run/agent.sock")
 SYSTEM = ("--world", "attached", "--address", "ipc:///run/server")
@@ -48,3 +49,15 @@ def test_an_agent_has_one_sandbox_at_a_time_and_a_system_many() -> None:
         parsed(*AGENT, "--jobs", "2")
     assert parsed(*AGENT, "--jobs", "1").jobs == 1
     assert parsed(*SYSTEM, "--jobs", "2").jobs == 2
+
+
+@pytest.mark.parametrize("text", ["", "5", "5:5", "6:5", "a:b", "-1:5", "0:1:2", "1" * 5000 + ":2", "0:9" + "9" * 5000])
+def test_a_range_of_seeds_that_is_none_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match="expected A:B"):
+        parsed("--world", "simulated", f"--seeds={text}")
+
+
+def test_a_range_of_seeds_has_its_bound() -> None:
+    assert parsed("--world", "simulated", "--seeds", "5:1000005").seeds == range(5, 1000005)
+    with pytest.raises(UsageError, match="1,000,000 are the most"):
+        parsed("--world", "simulated", "--seeds", "5:1000006")

@@ -17,18 +17,20 @@ from rich.console import Console
 
 from actors.cli.call.answers import Answer, show
 from actors.cli.call.arguments import Call
-from actors.cli.say import OneLine, complain, say, tell_error
+from actors.cli.log_lines import OneLine
+from actors.cli.say import complain, report_error, say
 from actors.cli.seeds_files import ranges_junit, ranges_page
 from actors.cli.seeds_live import LiveRange
 from actors.cli.seeds_report import JsonRange, PlainRange, Summary
 from actors.cli.seeds_worker import SeedResult
-from actors.conformance.case import AgentProtocol, Case, Verdict
+from actors.conformance.case import Case, Verdict
 from actors.conformance.case import Result as CaseResult
-from actors.conformance.report.base import Told
+from actors.conformance.report.base import SuiteRun
 from actors.conformance.report.html import as_html
 from actors.conformance.report.programs import as_json, as_junit
 from actors.conformance.report.table import LiveProgress, print_cases, print_table
 from actors.errors import AgentError
+from actors.node.protocols import GuestProtocol
 from actors.scenario.reading.problems import Problem
 from actors.scenario.reading.scenario import Loaded, Scenario
 from actors.scenario.report.html import HtmlReport
@@ -40,12 +42,12 @@ from actors.scenario.report.many import ManyReport
 from actors.scenario.stage.events import (
     Failure,
     Happened,
+    ObservedValues,
     Outcome,
     Printed,
     RunEnded,
     RunStarted,
-    Seen,
-    StateSeen,
+    StateObserved,
     StepEnded,
     StepStarted,
     Tail,
@@ -90,7 +92,7 @@ FAILURE = Failure(
 )  # fmt: skip
 STEP = StepEnded(
     at=1.0, path="steps[0]", title=NASTY + HALF, line=1, file=NASTY, outcome=Outcome.FAILED, seconds=0.5,
-    seen=Seen(value=NASTY), failure=FAILURE,
+    seen=ObservedValues(value=NASTY), failure=FAILURE,
 )  # fmt: skip
 STARTED = RunStarted(
     at=0.0, file=NASTY, name=NASTY + HALF, why=NASTY, world=NASTY, agent=NASTY, engine=NASTY, steps=1, limit=9.0,
@@ -102,8 +104,8 @@ RESULT = Result(
 )  # fmt: skip
 EVENTS = [
     STARTED,
-    StateSeen(at=0.1, name="box/one", state=NASTY),
-    StateSeen(at=0.1, name=f"box/{NASTY}", state="running"),
+    StateObserved(at=0.1, name="box/one", state=NASTY),
+    StateObserved(at=0.1, name=f"box/{NASTY}", state="running"),
     StepStarted(at=0.2, path="steps[1]", title=NASTY, line=2),
     Printed(at=0.3, container="box/one", process=NASTY, stream="stdout", data=NASTY.encode()),
     STEP,
@@ -200,17 +202,19 @@ async def test_the_conformance_suite(autojump_clock: MockClock) -> None:
 
     case = Case(id="it.is", title="x", does="x", expects="x", why="x", run=nothing)
     results = [CaseResult(case, verdict, NASTY, NASTY + HALF, 1.0) for verdict in Verdict]
-    told = Told(spoken=AgentProtocol.TTRPC, address=NASTY, version=NASTY, results=results, not_run=(), seconds=1.0)
+    suite = SuiteRun(
+        protocol=GuestProtocol.TTRPC, address=NASTY, version=NASTY, results=results, not_run=(), seconds=1.0
+    )
     console, out = terminal()
-    print_table(console, told)
+    print_table(console, suite)
     print_cases(console, (case,))
     live = LiveProgress(console, 1)
     live.ended(results[1])
     check(out.getvalue(), half=True, lines="")
-    check(as_html(told), half=True)
-    check(as_junit(told), half=True)
-    check(as_json(told), lines="")
-    assert json.loads(as_json(told))["cases"][0]["seen"] == NASTY + HALF
+    check(as_html(suite), half=True)
+    check(as_junit(suite), half=True)
+    check(as_json(suite), lines="")
+    assert json.loads(as_json(suite))["cases"][0]["seen"] == NASTY + HALF
 
 
 @pytest.mark.parametrize(
@@ -227,19 +231,19 @@ def test_errors_and_their_tracebacks_and_log_lines(error: Exception, capsys: pyt
     record = logging.LogRecord("katrio", logging.WARNING, "f", 1, "stop of it: %s", (error,), None)
     handler.emit(record)
     check(stream.getvalue(), half=True, lines="")
-    tell_error(error)
+    report_error(error)
     check(capsys.readouterr().err, half=True, lines="")
 
 
 def test_the_commands_own_lines_and_log(capsys: pytest.CaptureFixture[str]) -> None:
     say(NASTY, NASTY + HALF)
     complain(NASTY)
-    tell_error(OSError(2, NASTY, NASTY))
+    report_error(OSError(2, NASTY, NASTY))
     complain(str(Problem(file=NASTY, found=NASTY, expected=NASTY)))
-    told = capsys.readouterr()
-    check(told.out, half=True, lines="")
-    check(told.err, lines="")
-    assert len(told.out.splitlines()) == 2
+    suite = capsys.readouterr()
+    check(suite.out, half=True, lines="")
+    check(suite.err, lines="")
+    assert len(suite.out.splitlines()) == 2
     record = logging.LogRecord("x", logging.WARNING, "f", 1, "%s", (NASTY,), (ValueError, ValueError(NASTY), None))
     check(OneLine().format(record), lines="")
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from actors.agents.base import Channels
-from actors.conformance.case import AgentProtocol
 from actors.node.protocols import GuestProtocol
 from actors.scenario.stage.events import Outcome
 from actors.worlds.lacks import lacks_of_engine
@@ -53,11 +52,10 @@ async def test_with_control_groups_v2_kills_for_want_of_memory_are_told(autojump
     assert "control groups v1" in result.reason
 
 
-@pytest.mark.parametrize("spoken", [AgentProtocol.TTRPC, AgentProtocol.GRPC])
-async def test_a_guest_of_ours_says_which_engine_it_has(spoken: AgentProtocol, autojump_clock: MockClock) -> None:
-    protocol = GuestProtocol.GRPC if spoken is AgentProtocol.GRPC else GuestProtocol.TTRPC
+@pytest.mark.parametrize("protocol", [GuestProtocol.TTRPC, GuestProtocol.GRPC])
+async def test_a_guest_of_ours_says_which_engine_it_has(protocol: GuestProtocol, autojump_clock: MockClock) -> None:
     async with (
-        open_simulated_kata(spoken) as target,
+        open_simulated_kata(protocol) as target,
         open_doubled_world(Channels(target.dialer), protocol) as world,
     ):
         await world.identify()

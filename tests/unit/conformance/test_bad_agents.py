@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.conformance.case import AgentProtocol, Verdict
+from actors.conformance.case import Verdict
 from actors.conformance.catalogue import chosen
 from actors.conformance.runner import JOBS, Settings, run_cases
 from actors.errors import AgentProtocolError, AgentUnreachable
+from actors.node.protocols import GuestProtocol
 from tests.support.planted.defect import Kit
 from tests.support.planted.guest import open_planted
 from tests.support.planted.unruly import BEHAVIOURS, LIES, Dies, Hangs, open_unruly
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 # these ask whether bytes are understood, and what their answer is comes of no container: an agent that does nothing may
 # pass them. Every other case looks at an effect.
 WITHOUT_EFFECT = {
-    AgentProtocol.TTRPC: {
+    GuestProtocol.TTRPC: {
         "health.serving",
         "health.version",
         "ttrpc.byte-by-byte",
@@ -42,8 +43,8 @@ WITHOUT_EFFECT = {
         "ttrpc.unreadable-request",
         "ttrpc.used-id",
     },
-    AgentProtocol.GRPC: {"health.serving", "health.version"},
-    AgentProtocol.HYPERSTART: {"hyperstart.next", "hyperstart.ping", "hyperstart.version"},
+    GuestProtocol.GRPC: {"health.serving", "health.version"},
+    GuestProtocol.HYPERSTART: {"hyperstart.next", "hyperstart.ping", "hyperstart.version"},
 }
 # whoever is answered without end is asked without end: a shorter bound than the cases' own is enough
 SETTINGS = Settings(most_seconds=10.0)
@@ -53,20 +54,20 @@ MOST_SECONDS = 600.0
 LOST_SECONDS = 90.0
 
 
-@pytest.mark.parametrize("spoken", AgentProtocol)
+@pytest.mark.parametrize("protocol", GuestProtocol)
 async def test_no_case_that_looks_at_an_effect_holds_for_an_agent_that_does_nothing(
-    spoken: AgentProtocol, autojump_clock: MockClock
+    protocol: GuestProtocol, autojump_clock: MockClock
 ) -> None:
-    async with open_yes(spoken) as target:
-        results = await run_cases(target, chosen(spoken, destructive=True), SETTINGS)
-    assert {each.case.id for each in results if each.verdict is Verdict.HOLDS} == WITHOUT_EFFECT[spoken]
+    async with open_yes(protocol) as target:
+        results = await run_cases(target, chosen(protocol, destructive=True), SETTINGS)
+    assert {each.case.id for each in results if each.verdict is Verdict.HOLDS} == WITHOUT_EFFECT[protocol]
 
 
-async def survived(spoken: AgentProtocol, behaviour: type[Unruly], requests: int) -> list[Result] | None:
+async def survived(protocol: GuestProtocol, behaviour: type[Unruly], requests: int) -> list[Result] | None:
     """None: it could not even be reached, and that was told."""
-    cases = chosen(spoken)
+    cases = chosen(protocol)
     began = trio.current_time()
-    async with open_unruly(spoken, behaviour, requests) as target:
+    async with open_unruly(protocol, behaviour, requests) as target:
         try:
             results = await run_cases(target, cases, SETTINGS)
         except (AgentUnreachable, AgentProtocolError):
@@ -79,11 +80,11 @@ async def survived(spoken: AgentProtocol, behaviour: type[Unruly], requests: int
 
 @pytest.mark.parametrize("requests", [0, 1, 2, 3, 100])
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
-@pytest.mark.parametrize("spoken", AgentProtocol)
+@pytest.mark.parametrize("protocol", GuestProtocol)
 async def test_the_suite_survives(
-    spoken: AgentProtocol, behaviour: type[Unruly], requests: int, autojump_clock: MockClock
+    protocol: GuestProtocol, behaviour: type[Unruly], requests: int, autojump_clock: MockClock
 ) -> None:
-    results = await survived(spoken, behaviour, requests)
+    results = await survived(protocol, behaviour, requests)
     if results is None:
         assert requests < 20
         return
@@ -93,7 +94,7 @@ async def test_the_suite_survives(
     if behaviour not in (Dies, Hangs):
         return
     # where a link begins with words of both sides, or can't be had a second time, nobody can tell one from the other
-    lost = Verdict.HUNG if behaviour is Hangs and spoken is AgentProtocol.TTRPC else Verdict.AGENT_DIED
+    lost = Verdict.HUNG if behaviour is Hangs and protocol is GuestProtocol.TTRPC else Verdict.AGENT_DIED
     assert lost in verdicts or behaviour is Hangs
     assert verdicts.count(Verdict.NOT_ASKED) > len(verdicts) / 2 or requests == 100
     assert trio.current_time() < LOST_SECONDS
@@ -107,13 +108,13 @@ async def test_the_suite_survives(
 async def test_no_case_that_looks_at_an_effect_holds_for_an_agent_that_lies(
     lie: str, autojump_clock: MockClock
 ) -> None:
-    cases = chosen(AgentProtocol.TTRPC)
-    async with open_planted(Kit(around=LIES[lie]), AgentProtocol.TTRPC) as target:
+    cases = chosen(GuestProtocol.TTRPC)
+    async with open_planted(Kit(around=LIES[lie]), GuestProtocol.TTRPC) as target:
         results = await run_cases(target, cases, SETTINGS)
     assert [each.case.id for each in results] == [case.id for case in cases]
     assert not [each.seen for each in results if "the case broke" in each.seen]
     # the server before its lies is ours: what nobody serves is refused
     honest = {"ttrpc.unknown-service", "ttrpc.unknown-method", "ttrpc.empty-request"}
     assert {each.case.id for each in results if each.verdict is Verdict.HOLDS} <= WITHOUT_EFFECT[
-        AgentProtocol.TTRPC
+        GuestProtocol.TTRPC
     ] | honest

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.conformance.case import Verdict
+from actors.conformance.case import GREEN, Verdict
 from actors.conformance.catalogue import ALL, chosen
 from actors.conformance.fresh import run_fresh
 from actors.conformance.kata import KataTarget
-from actors.conformance.report.base import GREEN
 from actors.conformance.runner import run_cases
 from tests.support.doubles.opening import DOUBLES, open_double
 from tests.support.doubles.power import Options
@@ -156,7 +155,7 @@ async def test_the_suite_shows_what_a_double_does_and_accuses_it_of_nothing_else
             yield running.target()
 
     # half of them at a time, so that a test takes a few seconds
-    cases = chosen(DOUBLES[name].spoken, destructive=True)[half::2]
+    cases = chosen(DOUBLES[name].protocol, destructive=True)[half::2]
     results = await run_fresh(anew, cases)
     found = {each.case.id: each.verdict for each in results if each.verdict not in GREEN}
     asked = {case.id for case in cases}
@@ -169,7 +168,7 @@ async def test_the_suite_shows_what_a_double_does_and_accuses_it_of_nothing_else
 
 def test_every_row_is_a_case_of_its_double() -> None:
     for name, rows in FOUND.items():
-        asked = {case.id for case in chosen(DOUBLES[name].spoken, destructive=True)}
+        asked = {case.id for case in chosen(DOUBLES[name].protocol, destructive=True)}
         assert {case for cases in rows.values() for case in cases.split()} <= asked
 
 

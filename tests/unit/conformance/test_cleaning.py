@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.conformance.case import AgentProtocol, Verdict
+from actors.conformance.case import Verdict
 from actors.conformance.catalogue import ALL
 from actors.conformance.fresh import run_fresh
 from actors.conformance.kata import KataTarget
 from actors.conformance.runner import run_cases
+from actors.node.protocols import GuestProtocol
 from tests.support.planted.defect import Kit
 from tests.support.planted.guest import open_kata
 from transports.errors import Unreachable
@@ -50,7 +51,7 @@ class Mortal:
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[Target]:
-        async with open_kata(Kit(around=self.around), AgentProtocol.TTRPC) as living:
+        async with open_kata(Kit(around=self.around), GuestProtocol.TTRPC) as living:
 
             async def dial() -> trio.abc.Stream:
                 if self.dead:

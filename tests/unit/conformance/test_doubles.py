@@ -91,7 +91,7 @@ async def test_the_suite_names_the_case_that_ended_an_agent_and_accuses_no_other
     name: str, culprit: str, autojump_clock: MockClock
 ) -> None:
     async with open_double(name) as running:
-        results = await run_cases(running.target(), chosen(DOUBLES[name].spoken, words=ENDED_BY))
+        results = await run_cases(running.target(), chosen(DOUBLES[name].protocol, words=ENDED_BY))
     lost = [each.case.id for each in results if each.verdict in (Verdict.HUNG, Verdict.AGENT_DIED)]
     left = [each for each in results if each.verdict is Verdict.NOT_ASKED]
     assert lost == [culprit] * bool(culprit)

@@ -8,7 +8,7 @@ import pytest
 
 from actors.conformance.case import Case, Result, Verdict
 from actors.conformance.known import is_known, read_known
-from actors.conformance.report.base import Told, summary_line
+from actors.conformance.report.base import SuiteRun, summary_line
 from actors.conformance.report.html import as_html
 from actors.conformance.report.programs import as_json, as_junit
 from actors.errors import InvalidArgument
@@ -68,13 +68,13 @@ def test_reports_tell_news_from_what_is_known_and_what_holds_by_now() -> None:
         result("exec.user", Verdict.HOLDS),
         result("start.twice-refused", Verdict.AGENT_DIED),
     ]
-    told = Told("kata ttrpc", "unix:///run/x", "", results, [], 1.0, read_known(TEXT, "k", CASES))
+    suite = SuiteRun("kata ttrpc", "unix:///run/x", "", results, [], 1.0, read_known(TEXT, "k", CASES))
     # another verdict than the known one is news
-    assert [each.case.id for each in told.news] == ["start.twice-refused"]
-    document = json.loads(as_json(told))
+    assert [each.case.id for each in suite.new_failures] == ["start.twice-refused"]
+    document = json.loads(as_json(suite))
     assert (document["known"], document["known_that_hold"]) == (["wait.again"], ["exec.user"])
-    assert summary_line(told).endswith("; 1 known")
-    assert as_junit(told).count("<skipped") == 1
-    page = as_html(told)
+    assert summary_line(suite).endswith("; 1 known")
+    assert as_junit(suite).count("<skipped") == 1
+    page = as_html(suite)
     assert page.index("What does not hold") < page.index("of start.twice") < page.index("What is known not to hold")
     assert "and holds by now" in page

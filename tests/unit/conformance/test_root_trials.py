@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.conformance.case import AgentProtocol, Verdict
+from actors.conformance.case import Verdict
 from actors.conformance.catalogue import ALL
 from actors.conformance.runner import run_cases
 from actors.errors import InvalidArgument
+from actors.node.protocols import GuestProtocol
 from tests.support.planted.defect import Kit
 from tests.support.planted.guest import open_kata
 from transports.errors import RpcStatusError, StatusCode
@@ -46,8 +47,8 @@ def refusing(method: str, code: StatusCode, text: str) -> Kit:
 @pytest.mark.parametrize("method", ["CreateContainer", "StartContainer"])
 @pytest.mark.parametrize("name", ABSENT)
 async def test_an_absent_root_ends_the_run_before_its_cases(name: str, method: str, autojump_clock: MockClock) -> None:
-    async with open_kata(refusing(method, *ABSENT[name]), AgentProtocol.TTRPC) as target:
-        target.rootfs, target.doubted = "/nope", True
+    async with open_kata(refusing(method, *ABSENT[name]), GuestProtocol.TTRPC) as target:
+        target.rootfs, target.rootfs_unverified = "/nope", True
         with pytest.raises(InvalidArgument, match="--rootfs /nope: there is no /bin/sh in it") as caught:
             await run_cases(target, [CASES["health.serving"]])
     assert caught.value.details["field"] == "rootfs"
@@ -56,14 +57,14 @@ async def test_an_absent_root_ends_the_run_before_its_cases(name: str, method: s
 
 @pytest.mark.parametrize("name", OTHERWISE)
 async def test_what_is_refused_for_another_reason_is_the_cases_affair(name: str, autojump_clock: MockClock) -> None:
-    async with open_kata(refusing("CreateContainer", *OTHERWISE[name]), AgentProtocol.TTRPC) as target:
-        target.rootfs, target.doubted = "/nope", True
+    async with open_kata(refusing("CreateContainer", *OTHERWISE[name]), GuestProtocol.TTRPC) as target:
+        target.rootfs, target.rootfs_unverified = "/nope", True
         results = await run_cases(target, [CASES["health.serving"], CASES["wait.again"]])
     assert [each.verdict is Verdict.HOLDS for each in results] == [True, False]
 
 
 async def test_a_root_that_the_agent_alone_sees_is_as_good(autojump_clock: MockClock) -> None:
-    async with open_kata(Kit(), AgentProtocol.TTRPC) as target:
-        target.doubted = True
+    async with open_kata(Kit(), GuestProtocol.TTRPC) as target:
+        target.rootfs_unverified = True
         [result] = await run_cases(target, [CASES["wait.again"]])
     assert result.verdict is Verdict.HOLDS

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from actors.conformance.case import AgentProtocol, Case, Verdict
+from actors.conformance.case import Case, Verdict
 from actors.conformance.kata import Kata, KataTarget
 from actors.conformance.runner import run_cases
+from actors.node.protocols import GuestProtocol
 from actors.seams import real_seams
-from actors.words import Dialect
 from tests.support.realagents import KINDS, RealAgent, open_agent
 
 
@@ -33,7 +33,7 @@ class CountedRoots:
 @pytest.mark.parametrize("name", KINDS)
 async def test_each_case_has_a_root_and_no_agent_a_second_sandbox(name: str, *, sandbox: bool) -> None:
     real, roots = RealAgent(KINDS[name], sandbox=sandbox), CountedRoots()
-    spoken = AgentProtocol.GRPC if real.kind.dialect is Dialect.GRPC else AgentProtocol.TTRPC
+    protocol = GuestProtocol(real.kind.dialect.value)
     used: list[str] = []
 
     async def run(kata: Kata) -> None:
@@ -42,7 +42,7 @@ async def test_each_case_has_a_root_and_no_agent_a_second_sandbox(name: str, *, 
 
     cases = [Case(id=f"x.{number}", title="", does="", expects="", why="", run=run) for number in range(3)]
     async with open_agent(real) as dial:
-        target = KataTarget(dial, "/image", real_seams().ids, spoken=spoken, roots=roots)
+        target = KataTarget(dial, "/image", real_seams().ids, protocol=protocol, roots=roots)
         results = await run_cases(target, cases)
     assert [result.verdict for result in results] == [Verdict.HOLDS] * 3
     assert sorted(used) == ["/image-1", "/image-2", "/image-3"]

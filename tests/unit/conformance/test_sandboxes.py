@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from actors.conformance.case import AgentProtocol, Verdict
+from actors.conformance.case import Verdict
 from actors.conformance.catalogue import ALL
 from actors.conformance.kata import KataTarget
 from actors.conformance.runner import run_cases
+from actors.node.protocols import GuestProtocol
 from actors.seams import real_seams
 from actors.words import Dialect
 from tests.support.planted.defect import Kit
@@ -53,7 +54,7 @@ def refuses(method: str) -> Around:
 
 @pytest.mark.parametrize("new", [False, True])
 async def test_an_agent_whose_counters_hang_has_a_sandbox_if_it_is_new(new: bool, autojump_clock: MockClock) -> None:
-    async with open_kata(Kit(around=hangs_in("StatsContainer")), AgentProtocol.TTRPC) as target:
+    async with open_kata(Kit(around=hangs_in("StatsContainer")), GuestProtocol.TTRPC) as target:
         target.new = new
         stats, *others = await run_cases(target, ASKED)
     assert stats.verdict is not Verdict.HOLDS
@@ -95,5 +96,5 @@ async def test_one_that_does_not_tell_is_told_of(name: str, autojump_clock: Mock
     ],
 )
 async def test_why_there_is_none_is_a_note(around: Around, note: str, autojump_clock: MockClock) -> None:
-    async with open_kata(Kit(around=around), AgentProtocol.TTRPC) as target, target.open_target():
+    async with open_kata(Kit(around=around), GuestProtocol.TTRPC) as target, target.open_target():
         assert target.notes == [note]

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from actors.conformance.case import NEEDS, Verdict
+from actors.conformance.case import GREEN, NEEDS, Verdict
 from actors.conformance.catalogue import ALL, chosen
-from actors.conformance.report.base import GREEN
 from actors.conformance.runner import run_cases
 from tests.support.conformance import MOST_EXCEPTIONS, SERVED, exceptions, open_simulated
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-    from actors.conformance.case import AgentProtocol
+    from actors.node.protocols import GuestProtocol
 
 
 def test_every_case_is_told_apart_and_explained() -> None:
@@ -26,11 +25,11 @@ def test_every_case_is_told_apart_and_explained() -> None:
         assert set(case.needs) <= set(NEEDS), case.id
 
 
-@pytest.mark.parametrize("spoken", SERVED)
-async def test_our_guest_on_the_simulated_engine(spoken: AgentProtocol, autojump_clock: MockClock) -> None:
-    async with open_simulated(spoken) as target:
-        results = await run_cases(target, chosen(spoken))
-    known = exceptions(spoken, "simulated")
+@pytest.mark.parametrize("protocol", SERVED)
+async def test_our_guest_on_the_simulated_engine(protocol: GuestProtocol, autojump_clock: MockClock) -> None:
+    async with open_simulated(protocol) as target:
+        results = await run_cases(target, chosen(protocol))
+    known = exceptions(protocol, "simulated")
     short = {
         each.case.id: f"{each.verdict}: {each.expected}: {each.seen}" for each in results if each.verdict not in GREEN
     }

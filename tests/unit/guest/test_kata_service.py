@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.spec import oci_spec
-from actors.conformance.case import AgentProtocol
 from actors.errors import InvalidArgument, Unsupported
 from actors.guest.embedded import EmbeddedPlatform
 from actors.guest.executor import Executor
@@ -24,6 +23,7 @@ from actors.guest.services.kata_guest import GuestCalls
 from actors.guest.services.kata_refused import REFUSED
 from actors.guest.shared import SHARED_DIRECTORY
 from actors.limits import DEFAULT_LIMITS
+from actors.node.protocols import GuestProtocol
 from actors.schemas import agent as api
 from actors.schemas import network as net
 from actors.schemas import rpcs
@@ -72,11 +72,11 @@ async def test_what_a_simulated_guest_answers_is_what_the_page_says(autojump_clo
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("spoken", [AgentProtocol.TTRPC, AgentProtocol.GRPC])
+@pytest.mark.parametrize("protocol", [GuestProtocol.TTRPC, GuestProtocol.GRPC])
 async def test_a_simulated_guest_has_the_habits_of_real_agents(
-    spoken: AgentProtocol, autojump_clock: MockClock
+    protocol: GuestProtocol, autojump_clock: MockClock
 ) -> None:
-    async with open_simulated_kata(spoken) as target, trio.open_nursery() as nursery:
+    async with open_simulated_kata(protocol) as target, trio.open_nursery() as nursery:
         link = target.link()
         await nursery.start(link.run)
         await as_real_agents_do(Stage(KataClient(link, timeout=60), "simulated", "/"))

@@ -14,8 +14,8 @@ from actors.images.store import ImageStore
 from actors.images.unpacked import abandoned_images, sweep_images
 from actors.limits import DEFAULT_LIMITS
 from actors.node import rundir
-from actors.node.places import default_place, make_directories, why_not_ours
-from actors.node.roots import CalledRoots, left_roots, open_roots, sweep_roots
+from actors.node.places import default_place, make_directories, untrusted_reason
+from actors.node.roots import CalledRoots, leftover_roots, open_roots, sweep_roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,7 +127,7 @@ def test_who_else_has_a_hand_in_it(way: Path, change: Callable[[Path], object], 
     place = way / "place"
     change(way)
     before = sorted(way.rglob("*"))
-    found = why_not_ours(place)
+    found = untrusted_reason(place)
     assert found.endswith(why)
     assert bool(found) == bool(why)
     if why == "":
@@ -138,7 +138,7 @@ def test_who_else_has_a_hand_in_it(way: Path, change: Callable[[Path], object], 
         assert why in str(caught.value), name
     with pytest.raises(KatrioError):
         rundir.make_run_root(place)
-    assert (sweep_roots(place), left_roots(place)) == ([], [])
+    assert (sweep_roots(place), leftover_roots(place)) == ([], [])
     assert (sweep_images(place), abandoned_images(place)) == ([], [])
     assert sorted(way.rglob("*")) == before, "and nothing is made there"
 
@@ -160,7 +160,7 @@ def test_a_directory_that_the_caller_named_is_the_caller_s_affair(way: Path) -> 
     """As a share that a VMM of another user made; what is ours in it is checked all the same."""
     os.chown(way, _STRANGER, _STRANGER)
     way.chmod(0o777)
-    assert why_not_ours(way / "place", given=way) == ""
+    assert untrusted_reason(way / "place", given=way) == ""
     with open_roots(way.parent / "home", DEFAULT_LIMITS, lambda: None, share=way):
         assert (way / ".katrio-roots").exists()
     os.chown(way / ".katrio-roots", _STRANGER, _STRANGER)
@@ -179,4 +179,4 @@ def test_what_is_made_is_ours_whatever_the_umask(tmp_path: Path) -> None:
         make_directories(tmp_path / "a" / "b" / "c", 0o755)
     finally:
         os.umask(mask)
-    assert why_not_ours(tmp_path / "a" / "b" / "c") == ""
+    assert untrusted_reason(tmp_path / "a" / "b" / "c") == ""

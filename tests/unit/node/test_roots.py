@@ -14,7 +14,7 @@ from actors.errors import NotFound, PermissionDenied, ResourceExhausted
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.node.listeners import listener_at, listener_lives, read_listener, write_listener
 from actors.node.removal import remove_tree
-from actors.node.roots import CalledRoots, Roots, left_roots, open_roots, sweep_roots
+from actors.node.roots import CalledRoots, Roots, leftover_roots, open_roots, sweep_roots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def test_copies_end_with_their_owner_and_each_on_its_own(original: Path, tmp_pat
 
 
 def dead(place: Path) -> list[Path]:
-    return [left.directory for left in left_roots(place) if left.dead]
+    return [left.directory for left in leftover_roots(place) if left.dead]
 
 
 def swept(place: Path) -> list[Path]:
@@ -149,12 +149,12 @@ def test_a_called_container_s_copy_lives_as_long_as_its_agent_and_no_longer(
     place = tmp_path / "roots"
     copied = called.copy(str(original), "c", DEFAULT_LIMITS, go_on)
     assert Path(copied, "bin", "program").exists()
-    (left,) = left_roots(place)
+    (left,) = leftover_roots(place)
     assert (left.dead, left.why) == (False, f"unix://{tmp_path}/agent.sock")
     assert swept(place) == []
     assert Path(copied).exists()
     listening.close()
-    (left,) = left_roots(place)
+    (left,) = leftover_roots(place)
     assert left.dead
     assert swept(place) == [left.directory]
     assert list(place.iterdir()) == []

@@ -16,7 +16,7 @@ from actors.scenario.reading.load import load_text
 from actors.scenario.reading.problems import ScenarioError
 from actors.scenario.run.transcript import transcript
 from actors.scenario.stage.events import Outcome
-from actors.scenario.stage.recording import Asked, Heard, recorded
+from actors.scenario.stage.recording import Asked, RecordedOutputs, recorded
 from actors.wire.spec import ProcessSpec
 from actors.wire.verbs import Exec, Nothing
 from tests.support.agents import ScriptedGuest
@@ -158,10 +158,10 @@ async def test_what_was_asked_becomes_a_file_that_holds(autojump_clock: MockCloc
 
 async def test_what_was_read_of_outputs_is_expected(autojump_clock: MockClock) -> None:
     asks: list[Asked] = []
-    heard = Heard()
+    outputs = RecordedOutputs()
 
     async def scenario(world: PythonWorld) -> None:
-        world.system = recorded(world.system, trio.current_time, asks.append, heard)
+        world.system = recorded(world.system, trio.current_time, asks.append, outputs)
         box = await world.sandbox("box")
         one = await world.container(box, "one", ["wait"])
         for name, words in (
@@ -187,7 +187,7 @@ async def test_what_was_read_of_outputs_is_expected(autojump_clock: MockClock) -
 
     ran = await played(scenario)
     assert ran.result.outcome is Outcome.HELD, ran.result.reason
-    text = transcript(asks, name="recorded", why="to see", heard=heard)
+    text = transcript(asks, name="recorded", why="to see", outputs=outputs)
     steps: list[dict[str, Any]] = yaml.safe_load(text)["steps"]
     waits = {step["wait"]: step["expect"] for step in steps if "wait" in step}
     assert waits["short"] == {"exit": 0, "stdout": "a: $${b}\n  # no", "stderr": ""}

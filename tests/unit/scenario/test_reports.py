@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from actors.reporting.files import ReportFiles
-from actors.scenario.report.base import Gathered, RunReport, SeveralReports
+from actors.scenario.report.base import BufferedEvents, RunReport, SeveralReports
 from actors.scenario.report.diff import JournalError, compare, read_journal
 from actors.scenario.report.html import HtmlReport
 from actors.scenario.report.journal import JournalReport
@@ -119,11 +119,11 @@ async def test_several_reports_hear_the_same(autojump_clock: MockClock, tmp_path
 
 async def test_gathered_events_are_bounded_by_what_is_printed(autojump_clock: MockClock) -> None:
     ran = await run(scenario("- {exec: one, command: [print, text], as: pp}\n- {wait: pp}"))
-    heard: list[object] = []
-    gathered = Gathered(heard.append)
+    outputs: list[object] = []
+    gathered = BufferedEvents(outputs.append)
     for event in ran.events:
         gathered.add(event)
-    assert list(gathered) == heard == ran.events
+    assert list(gathered) == outputs == ran.events
 
 
 async def test_a_journal_is_the_same_as_itself_and_differs_from_another(autojump_clock: MockClock) -> None:

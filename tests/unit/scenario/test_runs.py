@@ -9,7 +9,7 @@ import pytest
 from actors.errors import AgentError, AgentUnreachable, AlreadyExists, GuestDied, KatrioError, Unsupported
 from actors.scenario.reading.load import load_text
 from actors.scenario.report.base import last_line
-from actors.scenario.stage.events import Outcome, StateSeen, StepEnded
+from actors.scenario.stage.events import Outcome, StateObserved, StepEnded
 from tests.support.agents import ScriptedGuest
 from tests.support.scenarios import HEAD, run, scenario
 
@@ -303,7 +303,7 @@ async def test_a_failure_tells_output_and_what_last_happened(autojump_clock: Moc
 
 async def test_states_are_told_by_the_actors_themselves(autojump_clock: MockClock) -> None:
     ran = await run(scenario("- {pause: one}\n- {resume: one}\n- {stop: one}\n- {delete: one}"))
-    states = [event.state for event in ran.events if isinstance(event, StateSeen) and event.name == "box/one"]
+    states = [event.state for event in ran.events if isinstance(event, StateObserved) and event.name == "box/one"]
     assert states[-6:] == ["running", "paused", "running", "stopping", "stopped", "gone"]
 
 

@@ -24,12 +24,12 @@ from actors.scenario.stage.events import (
     AskRecord,
     Journal,
     Noticed,
+    ObservedValues,
     Outcome,
     Printed,
     RunEnded,
     RunStarted,
-    Seen,
-    StateSeen,
+    StateObserved,
 )
 from actors.scenario.stage.outputs import Decoding, Output, tail_text
 from actors.scenario.stage.results import Result, percentile
@@ -97,11 +97,11 @@ async def test_values_are_whole_or_left_out(autojump_clock: MockClock) -> None:
     assert values[2] == long[:5000] + "\n"
     assert json.loads(str(values[3]))["state"] == "running"
     journal = Journal(lambda event: None)
-    assert journal.whole(Seen(value=long)) == Seen(value=long)
-    assert journal.whole(Seen(value=long + "x")) == Seen(left_out=SEEN_KEPT + 1)
-    kept = [journal.whole(Seen(value=long)).value for _ in range(SEEN_KEPT_IN_ALL // SEEN_KEPT + 5)]
+    assert journal.whole(ObservedValues(value=long)) == ObservedValues(value=long)
+    assert journal.whole(ObservedValues(value=long + "x")) == ObservedValues(left_out=SEEN_KEPT + 1)
+    kept = [journal.whole(ObservedValues(value=long)).value for _ in range(SEEN_KEPT_IN_ALL // SEEN_KEPT + 5)]
     assert (kept.count(None), kept[-1]) == (6, None)
-    assert journal.whole(Seen(value=3.5, exit=1)) == Seen(value=3.5, exit=1)
+    assert journal.whole(ObservedValues(value=3.5, exit=1)) == ObservedValues(value=3.5, exit=1)
 
 
 @given(st.text(max_size=60), st.data())
@@ -178,7 +178,7 @@ async def test_a_story_has_each_event_once_with_its_time(autojump_clock: MockClo
 async def test_states_are_told_once_each_and_to_the_end(cancelled_after: float, autojump_clock: MockClock) -> None:
     told = await run(scenario("- {sleep: 10s}\n- {exec: one, command: [exit, '4']}"), cancelled_after=cancelled_after)
     for name in ("box", "box/one"):
-        states = [event.state for event in told.events if isinstance(event, StateSeen) and event.name == name]
+        states = [event.state for event in told.events if isinstance(event, StateObserved) and event.name == name]
         assert states[-3:] == ["stopping", "stopped", "gone"]
         assert all(one != other for one, other in itertools.pairwise(states))
     assert isinstance(told.events[-1], RunEnded)
@@ -214,7 +214,7 @@ async def test_the_live_view_shows_sandboxes_coming_up(autojump_clock: MockClock
             sandboxes=("box", "other"), containers=("box/one", "other/two"),
         )
     )  # fmt: skip
-    report.event(StateSeen(at=0.1, name="box", state="starting"))
+    report.event(StateObserved(at=0.1, name="box", state="starting"))
     with console.capture() as shown:
         console.print(*report._now())  # the frame of this moment
     report.close()

@@ -13,7 +13,7 @@ import trio._core._run as run_module
 from actors.simulation import schedule
 from actors.simulation.deadlock import Deadlock
 from actors.simulation.run import simulate
-from actors.simulation.schedule import UnfitTrio
+from actors.simulation.schedule import UnsupportedTrio
 
 if TYPE_CHECKING:
     from actors.simulation.run import Ended, Simulation
@@ -218,14 +218,14 @@ def test_a_log_has_every_line_and_changes_nothing() -> None:
 @pytest.mark.parametrize("version", ["0.34.0", "0.36.0", "1.0.0"])
 def test_a_trio_that_nobody_looked_at_is_refused(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trio, "__version__", version)
-    with pytest.raises(UnfitTrio, match="TESTED_TRIO"):
+    with pytest.raises(UnsupportedTrio, match="TESTED_TRIO"):
         simulate(_racers, 1)
 
 
 @pytest.mark.parametrize("name", PRIVATE_NAMES)
 def test_private_names_that_moved_are_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(run_module, name)
-    with pytest.raises(UnfitTrio, match="private names have moved"):
+    with pytest.raises(UnsupportedTrio, match="private names have moved"):
         simulate(_racers, 1)
 
 
@@ -239,5 +239,5 @@ def test_a_trio_that_does_not_ask_for_the_order_is_told(monkeypatch: pytest.Monk
         self._newest = newest  # the same
 
     monkeypatch.setattr(schedule.Scheduler, "shuffle", ignored)
-    with pytest.raises(UnfitTrio, match="did not ask"):
+    with pytest.raises(UnsupportedTrio, match="did not ask"):
         simulate(_racers, 1)

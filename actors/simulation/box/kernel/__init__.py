@@ -1,1 +1,1 @@
-"""A small kernel of simulated processes: pure, in steps, told the time; knows no Trio and draws only what it is given."""
+"""A small kernel of simulated processes: pure and stepped; the caller passes in the time and the random numbers."""

@@ -1,7 +1,7 @@
-"""What a simulated program may ask of the kernel: it yields one of these and is sent the answer.
+"""System calls of simulated programs: a program yields one of these and is sent the result.
 
-For programs, and for the kernel, which has one function for each. A call that must wait keeps its process waiting; one
-that fails is thrown into the program as `CallFailed`. Not for what programs do.
+For programs, and for the kernel, which has one function for each. A call that has to wait blocks its process; a failed one
+is raised in the program as `CallFailed`. Not for what programs do.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Any of them. `cost`: seconds of CPU that it takes on a machine of pace 1."""
+    """Any of them. `cost`: seconds of CPU that it takes on a machine with the cost factor 1."""
 
     cost: ClassVar[float] = 20e-6
 

@@ -1,6 +1,6 @@
-"""What each call does: one function for each, in one table.
+"""The implementation of each system call: one function per call, in one table.
 
-For the kernel, which performs them and tries those again that have to wait. Not for scheduling.
+For the kernel, which executes them and retries those that block. Not for scheduling.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What descriptors stand for: pipes with a capacity, devices, plain files in memory. All bounded.
+"""Open files: pipes with a capacity, devices, regular files in memory. All bounded.
 
-For the kernel and for the ends that a guest holds. A file never blocks: it answers None where a process must wait, and
-names where. Not for terminals (`terminal`), nor for directories (`tree`).
+For the kernel and for the ends that a guest has open. A file never blocks: it returns None where a process has to wait, and
+names the queue to wait in. Not for terminals (`terminal`), nor for directories (`tree`).
 """
 
 from __future__ import annotations

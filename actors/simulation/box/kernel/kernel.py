@@ -1,8 +1,8 @@
 """The kernel: runs simulated processes up to a given time, delivers signals, freezes, counts, kills.
 
-For the simulated engine, which tells it the time and asks when it is to be told again. A process's work costs time of
-its own; small pieces of it are saved up, so that a program is not one timer for each call. Pure: randomness is given,
-and of it only a new process's pace is drawn. Not for what a call does: `execution`.
+For the simulated engine, which passes in the time and asks for the next deadline. A process's work costs virtual time;
+small amounts are accumulated, so that a program does not need a timer per call. Pure: random numbers are passed in,
+and only a new process's cost factor is drawn from them. Not for what a call does: `execution`.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Kernel:
 
     def work(self, process: Process, seconds: float) -> None:
         """It has used the processor for so long."""
-        seconds *= process.pace
+        seconds *= process.cost_factor
         process.cpu_seconds += seconds
         process.lag += seconds * process.container.slowness
         process.container.cpu_seconds += seconds
@@ -108,8 +108,8 @@ class Kernel:
         self, container: Container, launch: Launch, *, parent: Process | None = None, started: bool = True
     ) -> Process:
         """A new process. Not `started`: it takes its first step once `start` is called."""
-        pace = 0.5 + 1.5 * self._draw()
-        process = Process(self, container, self._next_number, container.next_pid, launch, pace)
+        cost_factor = 0.5 + 1.5 * self._draw()
+        process = Process(self, container, self._next_number, container.next_pid, launch, cost_factor)
         self._next_number += 1
         container.next_pid += 1
         container.processes[process.pid] = process

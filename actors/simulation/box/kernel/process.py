@@ -1,4 +1,4 @@
-"""One simulated process, and the container that it is in. Records for the kernel; they decide nothing.
+"""One simulated process, and its container: records of the kernel, without behaviour of their own.
 
 For the kernel and for programs, which read their own `argv`, `environment`, `cwd` and `caught`.
 """
@@ -94,7 +94,7 @@ class Process:
     """See the module. `kernel` is whose process it is; `number` its number outside the container."""
 
     def __init__(
-        self, kernel: Scheduler, container: Container, number: int, pid: int, launch: Launch, pace: float
+        self, kernel: Scheduler, container: Container, number: int, pid: int, launch: Launch, cost_factor: float
     ) -> None:
         self.kernel = kernel
         self.container = container
@@ -105,8 +105,8 @@ class Process:
         self.environment = dict(launch.environment)
         self.cwd = launch.cwd
         self.identity = launch.identity
-        # how long its work takes, against a machine of pace 1
-        self.pace = pace
+        # its work takes this many times as long as its nominal cost
+        self.cost_factor = cost_factor
         self.began = kernel.now
         self.cpu_seconds = 0.0
         self.body: Body | None = None

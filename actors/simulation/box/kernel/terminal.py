@@ -1,6 +1,6 @@
-"""Terminals: a line discipline between the end that a guest holds and the processes behind it.
+"""Terminals: a line discipline between the master, which the guest has open, and the processes on the slave.
 
-Lines, echo, erasing, ^C ^\\ ^D ^U, `\\n` out as `\\r\\n`, a size whose change is a signal; echo and lines can be turned
+Lines, echo, erasing, ^C ^\\ ^D ^U, `\\n` out as `\\r\\n`, a window size whose change sends SIGWINCH; echo and canonical mode can be turned
 off. Not for job control: every process of the session is in the foreground.
 """
 
@@ -44,7 +44,7 @@ class Terminal:
         self.readable = Waiters()
         self.writable = Waiters()
         self.printed = Waiters()
-        self.typable = Waiters()
+        self.input_ready = Waiters()
         self._output = bytearray()
         self._line = bytearray()
         # what can be read, line by line; an empty one is an end of file
@@ -60,7 +60,7 @@ class Terminal:
         line = self._lines.pop(0)
         if len(line) > size:
             self._lines.insert(0, line[size:])
-        self.typable.changed()
+        self.input_ready.changed()
         return line[:size]
 
     def write(self, data: bytes | memoryview) -> int | None:
@@ -134,7 +134,7 @@ class Terminal:
         if not self._hung_up:
             self._hung_up = True
             self._signal(signal.SIGHUP)
-            for waiters in (self.readable, self.writable, self.printed, self.typable):
+            for waiters in (self.readable, self.writable, self.printed, self.input_ready):
                 waiters.changed()
 
     def _type(self, byte: int) -> None:

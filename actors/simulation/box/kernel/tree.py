@@ -1,7 +1,7 @@
-"""The files of one container: an image that many share, and what its programs write over it. In memory, and bounded.
+"""The files of one container: a shared image, and a writable layer over it. In memory, and bounded.
 
-For the kernel and the engine. Paths are absolute; owners and links are not there, and of a mode it matters only whether a
-file may be run. Not for open files: `files`.
+For the kernel and the engine. Paths are absolute; there are no owners and no links, and of a mode only the
+executable bits matter. Not for open files: `files`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The programs of simulated containers: a shell, and a small table of what busybox has. Pure: they yield the kernel's calls."""
+"""The programs of simulated containers: a shell, and a subset of busybox. Pure: they yield the kernel's system calls."""

@@ -1,4 +1,4 @@
-"""What the programs share: complaints, blocks of bytes, options. Generators of kernel calls where they do something."""
+"""What the programs share: error messages, block-wise reading, option parsing. What makes system calls is a generator of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`test` and `[`: one expression, and whether it holds.
+"""`test` and `[`: evaluates one expression.
 
 For the shell's builtins and the programs of the same names. A generator, since it looks at files and terminals.
 """

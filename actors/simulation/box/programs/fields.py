@@ -1,6 +1,6 @@
-"""Programs about lines and names: cut, uniq, basename, dirname.
+"""Programs for fields, lines and path names: cut, uniq, basename, dirname.
 
-For the table. Each takes its process and yields kernel calls.
+For the table. Each takes its process and yields system calls.
 """
 
 from __future__ import annotations
@@ -97,18 +97,18 @@ def uniq(process: Process) -> Body:
             out: list[bytes] = []
             for line in lines:
                 if line != last:
-                    out += _told(last, count, found)
+                    out += _counted_line(last, count, found)
                     last, count = line, 0
                 count += 1
             if out:
                 yield from say(b"".join(out))
-    rest = b"".join(_told(last, count, found))
+    rest = b"".join(_counted_line(last, count, found))
     if rest:
         yield from say(rest)
     return status
 
 
-def _told(line: bytes | None, count: int, found: dict[str, str]) -> list[bytes]:
+def _counted_line(line: bytes | None, count: int, found: dict[str, str]) -> list[bytes]:
     if line is None or ("d" in found and count < 2) or ("u" in found and count > 1):
         return []
     return [(f"{count:>7} ".encode() if "c" in found else b"") + line + b"\n"]

@@ -1,7 +1,7 @@
-"""Programs about files: ls, touch, rm, rmdir, mkdir, cp, mv, chmod.
+"""File programs: ls, touch, rm, rmdir, mkdir, cp, mv, chmod.
 
-For the table. The files of a simulated container have no owners, times or links, and of a mode it matters only whether a file
-may be run.
+For the table. The files of a simulated container have no owners, times or links, and of a mode only the executable
+bits matter.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Where a program is found: by a path, or by its name along PATH; a script is run by the interpreter that it names. Pure.
+"""Finds a program: by path, or by name in PATH; a script is run by the interpreter of its #! line. Pure.
 
-For the shell, for programs that run others, and for the engine. What there is to find, the container's tree knows.
+For the shell, for programs that run others, and for the engine. The container's tree is searched.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Programs that read and write bytes: cat, head, tail, wc, tr, tee, yes, seq, sort, grep, dd.
 
-For the table. Each takes its process and yields kernel calls; much output goes in large pieces. Not for whole
-programs with every option: an option that is not known is refused by name.
+For the table. Each takes its process and yields system calls; much output is written in large blocks. Not every
+option is supported: others are refused by name.
 """
 
 from __future__ import annotations
@@ -231,14 +231,14 @@ def tr(process: Process) -> Body:
         first = bytes(sorted(set(range(256)) - set(first)))
     second = _set(sets[1]) if len(sets) > 1 else b""
     table = bytes.maketrans(first, (second + second[-1:] * len(first))[: len(first)]) if second else None
-    squeezed = frozenset(second or first) if "s" in found else frozenset[int]()
+    repeated = frozenset(second or first) if "s" in found else frozenset[int]()
     last = -1
     while data := (yield Read(0, BLOCK_BYTES)):
         changed = data.translate(None, first) if "d" in found else data.translate(table)
-        if squeezed:
+        if repeated:
             kept = bytearray()
             for byte in changed:
-                if byte != last or byte not in squeezed:
+                if byte != last or byte not in repeated:
                     kept.append(byte)
                 last = byte
             changed = bytes(kept)

@@ -1,6 +1,6 @@
-"""Programs that ask the kernel something, or wait: sleep, ps, kill, id, env, hostname, uname, stty, timeout and more.
+"""Programs that query the kernel, or wait: sleep, ps, kill, id, env, hostname, uname, stty, timeout and more.
 
-For the table. Each takes its process and yields kernel calls. Not for the shell's own builtins.
+For the table. Each takes its process and yields system calls. Not for the shell's own builtins.
 """
 
 from __future__ import annotations
@@ -223,13 +223,13 @@ def become(process: Process, words: list[str], environment: dict[str, str]) -> G
     """Another program in our place; 126 or 127 when it can't be."""
     program = find_program(process, words[0], environment.get("PATH", ""))
     if isinstance(program, Missing):
-        yield from complain(process, f"can't execute '{words[0]}': {_WHY[program]}")
+        yield from complain(process, f"can't execute '{words[0]}': {_EXEC_ERRORS[program]}")
         return missing_status(program)
     yield Exec(program, tuple(words), environment)
     return 0
 
 
-_WHY = {Missing.ABSENT: "No such file or directory", Missing.DENIED: "Permission denied"}
+_EXEC_ERRORS = {Missing.ABSENT: "No such file or directory", Missing.DENIED: "Permission denied"}
 
 
 def printenv(process: Process) -> Body:
@@ -376,7 +376,7 @@ def setsid(process: Process) -> Body:
         raise UsageFault("usage: setsid PROG ARGS")
     program = find_program(process, words[0], process.environment.get("PATH", ""))
     if isinstance(program, Missing):
-        yield from complain(process, f"can't execute '{words[0]}': {_WHY[program]}")
+        yield from complain(process, f"can't execute '{words[0]}': {_EXEC_ERRORS[program]}")
         return missing_status(program)
     # as setsid does when it leads a group: the child goes on, we end
     yield Spawn(program, tuple(words), process.environment, own_session=True)
@@ -394,7 +394,7 @@ def timeout(process: Process) -> Body:
     limit = seconds(words[0])
     program = find_program(process, words[1], process.environment.get("PATH", ""))
     if isinstance(program, Missing):
-        yield from complain(process, f"can't execute '{words[1]}': {_WHY[program]}")
+        yield from complain(process, f"can't execute '{words[1]}': {_EXEC_ERRORS[program]}")
         return missing_status(program)
     own = process.pid
 

@@ -1,7 +1,7 @@
 """Shell arithmetic: `$((...))` over 64-bit integers. Pure; variables are read and set through the caller's functions.
 
-For the interpreter. Parsed expressions are kept, since loops ask for the same ones again. Not for expansions: those of
-the shell come before.
+For the interpreter. Parsed expressions are cached, as loops evaluate the same ones again. Not for the shell's expansions, which come
+before.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _parsed(text: str) -> _Tree:
     if not tokens:
         return _Number(0)
     parser = _Expression(tokens)
-    tree = parser.several()
+    tree = parser.comma_expression()
     if parser.peek():
         raise ArithmeticFault("arithmetic syntax error")
     return tree
@@ -118,7 +118,7 @@ class _Expression:
         if self._depth > _DEPTH:
             raise ArithmeticFault("expression recursion level exceeded")
 
-    def several(self) -> _Tree:
+    def comma_expression(self) -> _Tree:
         """Expressions between commas: the last counts."""
         return self._chain((",",), self.assignment)
 
@@ -180,7 +180,7 @@ class _Expression:
                 return _Assign(operand.name, token[0], _Number(1))
             return _Unary(token, operand)
         if token == "(":
-            inner = self.several()
+            inner = self.comma_expression()
             if self._next() != ")":
                 raise ArithmeticFault("arithmetic syntax error")
             return inner

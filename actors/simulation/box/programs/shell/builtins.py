@@ -1,6 +1,6 @@
-"""What the shell does itself: one function for each builtin, in one table.
+"""The shell's builtins: one function for each, in one table.
 
-For the interpreter. Each gets the shell and all words of its command, and yields kernel calls. Not for programs that a
+For the interpreter. Each gets the shell and all words of its command, and yields system calls. Not for programs that a
 shell would start (`actors.simulation.box.programs.table`).
 """
 

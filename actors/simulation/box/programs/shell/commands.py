@@ -1,6 +1,6 @@
-"""Commands made of commands: lists, pipelines, conditions, loops, functions; one function for each kind, in one table.
+"""Compound commands: lists, pipelines, conditions, loops, functions; one function for each kind, in one table.
 
-For the interpreter. `last`: nothing comes after it in this shell, so that its program may take the shell's place.
+For the interpreter. `last`: nothing follows in this shell, so that its program may replace the shell, as by `exec`.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ def _rounds(shell: Shell, node: Loop) -> Status:
             status = yield from shell.execute(node.body)
         except Break as left:
             status = 0
-            if not _goes_on(shell, left):
+            if not _continues(shell, left):
                 break
     shell.loops -= 1
     return status
 
 
-def _goes_on(shell: Shell, left: Break) -> bool:
+def _continues(shell: Shell, left: Break) -> bool:
     """Whether this loop has its next round after a break or continue."""
     if left.levels > 1:
         left.levels -= 1
@@ -121,7 +121,7 @@ def _each(shell: Shell, node: For) -> Status:
             status = yield from shell.execute(node.body)
         except Break as left:
             status = 0
-            if not _goes_on(shell, left):
+            if not _continues(shell, left):
                 break
     shell.loops -= 1
     return status

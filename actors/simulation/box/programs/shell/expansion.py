@@ -1,4 +1,4 @@
-"""Expansion of words: parameters, command substitution, arithmetic, splitting into fields, file names.
+"""Expansion of words: parameters, command substitution, arithmetic, field splitting, pathname expansion.
 
 For the interpreter, whose shell is given. Generators, since a substitution runs processes. Not for syntax.
 """

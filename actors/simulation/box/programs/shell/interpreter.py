@@ -1,7 +1,7 @@
 """The shell itself: runs what the parser made, as a simulated process. Modelled on busybox' ash.
 
-For the table of programs. A command is a generator of kernel calls that returns its status; control that leaves one is
-an exception of `state`. A `finally` here must not yield: a killed process's generators are simply closed. Not for words
+For the table of programs. A command is a generator of system calls that returns its status; `break`, `return` and
+`exit` are exceptions of `state`. A `finally` here must not yield: a killed process's generators are simply closed. Not for words
 (`expansion`) nor for what builtins do (`builtins`).
 """
 
@@ -152,9 +152,9 @@ class Shell:
 
     def complain(self, message: str) -> Status:
         """On stderr, with the shell's name before it."""
-        return (yield from self._tell(f"{self.state.name}: {message}\n"))
+        return (yield from self._write_stderr(f"{self.state.name}: {message}\n"))
 
-    def _tell(self, text: str) -> Status:
+    def _write_stderr(self, text: str) -> Status:
         """On stderr, if it is there."""
         try:
             yield Write(2, encoded(text))
@@ -267,8 +267,8 @@ class Shell:
     def wait_for(self, pid: int, *, interruptible: bool = False) -> Status:
         """A child; that a signal killed it is said. Raises: Interrupted, CallFailed for one that is not ours."""
         ended: Ended = yield Wait(pid, interruptible)
-        if ended.signum in _TOLD:
-            yield from self._tell(_TOLD[ended.signum])
+        if ended.signum in _SIGNAL_MESSAGES:
+            yield from self._write_stderr(_SIGNAL_MESSAGES[ended.signum])
         return ended.status
 
     def substitute(self, script: Script) -> Generator[Call, Any, str]:
@@ -336,7 +336,7 @@ class Shell:
             return self._substituted or 0
         name = fields[0]
         if self.state.options.get("x"):
-            yield from self._tell(f"+ {' '.join(map(quoted, fields))}\n")
+            yield from self._write_stderr(f"+ {' '.join(map(quoted, fields))}\n")
         function = self.state.functions.get(name)
         if function is not None:
             yield _STEP
@@ -362,7 +362,7 @@ class Shell:
             if value is None:
                 value = yield from self.expander.text(word)
             if self.state.options.get("x"):
-                yield from self._tell(f"+ {name}={quoted(value)}\n")
+                yield from self._write_stderr(f"+ {name}={quoted(value)}\n")
             if len(value) > _CHARGED_BYTES:
                 yield Allocate(len(value))
                 if len(value) > _TEXT_BYTES:
@@ -473,7 +473,7 @@ def quoted(text: str) -> str:
     return text if _SAFE.issuperset(text) else "'" + text.replace("'", "'\\''") + "'"
 
 
-_TOLD: Mapping[int, str] = {
+_SIGNAL_MESSAGES: Mapping[int, str] = {
     signal.SIGKILL: "Killed\n",
     signal.SIGTERM: "Terminated\n",
     signal.SIGHUP: "Hangup\n",

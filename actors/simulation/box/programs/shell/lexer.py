@@ -1,6 +1,6 @@
-"""From a script's text to tokens and words, with all of the shell's quoting.
+"""Tokens and words of a script's text, with all of the shell's quoting.
 
-For the parser, which asks token by token and hands itself in for what stands inside `$(...)`. Pure. Not for grammar.
+For the parser, which takes token by token and is called back for the text inside `$(...)`. Pure. Not for grammar.
 """
 
 from __future__ import annotations

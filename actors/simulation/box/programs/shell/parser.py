@@ -1,6 +1,6 @@
-"""The shell's grammar: from text to a `Script`. Pure; the same text gives the same value, which is kept.
+"""The shell's grammar: parses text to a `Script`. Pure; results are cached.
 
-For the interpreter. As in a real shell, lines before a fault are run. What is not known is refused by name
+For the interpreter. As in a real shell, lines before a syntax error are run. Unsupported syntax is refused by name
 (`NotSupported`). Not for words: `lexer`.
 """
 

@@ -1,6 +1,6 @@
-"""Shell patterns: `*`, `?`, `[...]`, and what they match. Pure; a backslash makes the next character mean itself.
+"""Shell patterns: `*`, `?`, `[...]`, and what they match. Pure; a backslash quotes the next character.
 
-For `case`, for `${name%pattern}` and its kin, and for file names.
+For `case`, for `${name%pattern}` and similar expansions, and for file names.
 """
 
 from __future__ import annotations

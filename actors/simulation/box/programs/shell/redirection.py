@@ -1,4 +1,4 @@
-"""Redirections: descriptors turned elsewhere, and back.
+"""Redirections of descriptors, and their restoration.
 
 For the interpreter: in the shell's own process around a builtin or a compound command, in a child's before a program.
 """

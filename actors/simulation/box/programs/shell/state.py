@@ -1,6 +1,6 @@
-"""What one shell knows: variables, functions, options, traps, and the ways in which control leaves a command.
+"""The state of one shell: variables, functions, options, traps; and the exceptions for `break`, `return` and `exit`.
 
-For the interpreter and its builtins. Not for doing anything.
+For the interpreter and its builtins. Data alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a shell script means, as values: words with their parts, and commands.
+"""The syntax tree of a shell script: words with their parts, and commands.
 
 Made by `parser`, run by `interpreter`. Immutable once parsed, so that a parsed script can be shared by all shells. Not
 for evaluation.
