@@ -96,6 +96,7 @@ def receive() -> bytes:
 
 def launch(sandbox: str, path: str, kind: Kind, serve: Serve) -> int:
     """Run one guest in the run directory `path`, which must not exist; returns the exit code."""
+    syscalls.name_process("katrio-launcher")
     try:
         directory = rundir.RunDirectory(Path(path))
         layout = read_layout()
@@ -191,6 +192,7 @@ class _Launcher:
         code = 70
         try:
             syscalls.die_with_parent(signal.SIGKILL)
+            syscalls.name_process("katrio-guest")
             if select.select([launcher_alive], (), (), 0)[0]:
                 os._exit(code)  # the launcher died before PR_SET_PDEATHSIG took effect
             null = os.open(os.devnull, os.O_RDWR)

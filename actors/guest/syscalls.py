@@ -40,6 +40,7 @@ __all__ = [
     "inotify_watch",
     "loopback_up",
     "mount",
+    "name_process",
     "setns",
     "umount",
     "unshare",
@@ -52,7 +53,7 @@ MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 MNT_DETACH = 2
 IN_MODIFY = 0x2
 _FAN_CLOEXEC, _FAN_NONBLOCK, _FAN_CLASS_CONTENT, _FAN_MARK_ADD, _FAN_OPEN_EXEC_PERM = 0x1, 0x2, 0x4, 0x1, 0x40000
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
@@ -129,26 +130,22 @@ def hold_executions(file: int) -> int:
 
 def die_with_parent(signum: int) -> None:
     """Get `signum` when the parent thread dies (PR_SET_PDEATHSIG). Cleared by fork."""
-    _call(
-        "prctl",
-        ctypes.c_int(_PR_SET_PDEATHSIG),
-        ctypes.c_ulong(signum),
-        ctypes.c_ulong(0),
-        ctypes.c_ulong(0),
-        ctypes.c_ulong(0),
-    )
+    _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signum))
 
 
 def become_subreaper() -> None:
     """Adopt orphaned descendants, as pid 1 of a pid namespace does anyway."""
-    _call(
-        "prctl",
-        ctypes.c_int(_PR_SET_CHILD_SUBREAPER),
-        ctypes.c_ulong(1),
-        ctypes.c_ulong(0),
-        ctypes.c_ulong(0),
-        ctypes.c_ulong(0),
-    )
+    _prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
+
+
+def name_process(name: str) -> None:
+    """What `ps -e` and `top` call it; of more than 15 bytes the first."""
+    _prctl(_PR_SET_NAME, ctypes.c_char_p(os.fsencode(name)))
+
+
+def _prctl(option: int, argument: object) -> None:
+    zero = ctypes.c_ulong(0)
+    _call("prctl", ctypes.c_int(option), argument, zero, zero, zero)
 
 
 def loopback_up() -> None:

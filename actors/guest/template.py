@@ -33,7 +33,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from actors.errors import KatrioError
-from actors.guest import launch
+from actors.guest import launch, syscalls
 from actors.limits import guest_limits
 from actors.node.protocols import GuestProtocol
 from actors.seams import imported_generators
@@ -83,6 +83,7 @@ def main(argv: Sequence[str] | None = None, *, serving: str = "actors.guest.serv
     os.set_inheritable(requests.fileno(), False)
     # launchers are collected by the kernel: the host has their pidfds
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    syscalls.name_process("katrio-template")
     prepared = False
     while True:
         if not prepared and not select.select((requests,), (), (), 0)[0]:

@@ -49,13 +49,21 @@ def names_below(run_dir: Path) -> set[str]:
     return {path.name for path in run_dir.glob("*")}
 
 
-def template_of(directory: Path) -> int:
-    """The pid of the process that the sandbox's launcher was forked from."""
+def family(directory: Path) -> tuple[int, int, int]:
+    """The pids of the sandbox's template, launcher and guest."""
     guest = read_process(guest_pid(directory))
     assert guest is not None
     launcher = read_process(guest.parent)
     assert launcher is not None
-    return launcher.parent
+    return launcher.parent, launcher.pid, guest.pid
+
+
+def name_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def template_of(directory: Path) -> int:
+    return family(directory)[0]
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +98,8 @@ async def test_all_guests_of_a_system_are_forked_from_one_template(run_dir: Path
                 nursery.start_soon(started, system, name)
         await started(system, "dd")
         templates = {template_of(owner(run_dir, name)) for name in ("aa", "bb", "cc", "dd")}
+        names = [name_of(pid) for pid in family(owner(run_dir, "dd"))]
+    assert names == ["katrio-template", "katrio-launcher", "katrio-guest"]
     assert len(templates) == 1
     assert read_process(templates.pop()) is None, "it ends with its system"
 
