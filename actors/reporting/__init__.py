@@ -1,4 +1,4 @@
-"""What every report is made of, whatever it tells of. Knows nothing that is told.
+"""What all reports are made of. Knows nothing of scenarios, seeds or conformance.
 
 `page` HTML, `junit` XML, `texts` numbers, JSON and lines, `screen` a terminal (it alone imports rich), `files` what is written at the end.
 """

@@ -1,4 +1,4 @@
-"""What a report is, whatever it tells of: each kind adds the methods by which it is told. Not for what they say."""
+"""The base of all reports: each kind adds methods for what it reports. Not for their texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Report:
     """Says nothing; every method but `run` returns at once."""
 
     def notice(self, text: str) -> None:
-        """One line beside what is told, for people: a warning, or that an orderly stop has begun."""
+        """One line for people, beside the report: a warning, or that an orderly stop has begun."""
 
     async def run(self) -> None:
         """Keep what is shown up to date, until cancelled."""

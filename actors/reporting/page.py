@@ -105,7 +105,7 @@ def row(*cells: str | tuple[str, str]) -> Markup:
 
 
 def folded(summary: str, *content: str) -> Markup:
-    """What is seen by whoever opens it."""
+    """A section whose content is shown once it is opened."""
     return tag("details", tag("summary", summary), "\n", *content)
 
 

@@ -32,7 +32,7 @@ def tally(counts: Mapping[str, int]) -> str:
 
 def duration(seconds: float) -> str:
     """A time with its unit, to three digits."""
-    # what would be rounded up to the next unit's 1 is told in that one
+    # what would be rounded up to 1 of the next unit is shown in that unit
     unit, size = next((one for one in (("s", 1.0), ("ms", 1e-3)) if seconds >= 0.9995 * one[1]), ("us", 1e-6))
     number = seconds / size
     return f"{number:.3g} {unit}" if number < 999.5 else f"{number:.0f} {unit}"

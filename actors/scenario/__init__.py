@@ -1,4 +1,4 @@
-"""Scenario runs: a file in words, checked whole, run in a world, told by reports.
+"""Scenario runs: a file is checked as a whole, run in a world, and reported.
 
 Knows handles, and the `World` protocol; not which system, guest or transport a world stands on.
 """

@@ -54,7 +54,7 @@ class Sources:
 
 @dataclass(slots=True)
 class Binder:
-    """Binds one file, whose steps are of these `words`; `lines` and `files` tell where each stands, by its path."""
+    """Binds one file, whose steps are of these `words`; `lines` and `files` have the place of each, by its path."""
 
     words: Mapping[str, type[Step]]
     sources: Sources
@@ -419,7 +419,7 @@ def _join(path: str, word: str) -> str:
 
 
 def _is_plain(node: yamltree.Scalar) -> bool:
-    # libyaml tells an unquoted text by an empty style, PyYAML's own parser by none
+    # libyaml marks an unquoted text by an empty style, PyYAML's own parser by none
     return not node.style
 
 

@@ -50,7 +50,7 @@ def load_file(path: Path, *, name: str | None = None, sources: Sources | None = 
 
 
 def read_file(path: Path) -> bytes:
-    """At most as much as tells that it is too much. Raises: OSError; also of what is no file, and of a silent pipe."""
+    """At most one byte more than is allowed. Raises: OSError; also of what is no file, and of a silent pipe."""
     return read_named(path, MAX_BYTES)
 
 

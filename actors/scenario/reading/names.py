@@ -154,7 +154,7 @@ class _Checker:
             return
 
     def _listed(self, known: list[str]) -> str:
-        """The names that would do, each once and the shortest; a file of a thousand containers has its first ones told."""
+        """The valid names, each once and the shortest; of a file with a thousand containers the first ones."""
         short = {full for name, full in self.names.containers.items() if full and "/" not in name}
         names = [name for name in known if name not in short]
         more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""

@@ -1,7 +1,7 @@
 """What is wrong with a scenario file, and where: one typed error for people and programs.
 
 For the loader, which raises it, and the command line, which prints it. Not for what goes wrong while
-a scenario runs: events and results tell that.
+a scenario runs: events and results have that.
 """
 
 from __future__ import annotations

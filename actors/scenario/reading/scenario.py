@@ -1,6 +1,6 @@
 """A scenario that was read: its shape, and all that is known of it before it runs.
 
-For the loader, which makes it, and for whoever runs it or asks about it.
+For the loader, which makes it, and for the runner and reports.
 """
 
 from __future__ import annotations

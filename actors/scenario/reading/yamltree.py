@@ -71,7 +71,7 @@ def read_tree(data: bytes, file: str) -> Node:
 
 
 class _Named(io.StringIO):
-    """A text that tells the parser what it is called, so that every node knows its file."""
+    """A text with a name for the parser, so that every node has its file."""
 
     def __init__(self, text: str, name: str) -> None:
         super().__init__(text)

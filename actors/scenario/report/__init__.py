@@ -1,1 +1,1 @@
-"""How a run is told: live in a terminal, in lines, as JSON, JUnit and a page; out of what `actors.reporting` has."""
+"""Reports of a run: live in a terminal, in lines, as JSON, JUnit and a page; made with `actors.reporting`."""

@@ -1,6 +1,6 @@
 """What a report is, and the words that reports share.
 
-For whoever shows a run. Not for running one.
+For reports. Not for running a scenario.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class SeveralReports(RunReport):
 
 
 class BufferedEvents:
-    """The events of one of several runs that go on at once, until it can be told in one piece. `also` is told each at once, as well."""
+    """The events of one of several parallel runs, until it can be reported as a whole. `also` gets each at once, as well."""
 
     def __init__(self, also: Callable[[Event], None] | None) -> None:
         self._also = also
@@ -150,7 +150,7 @@ def threshold_lines(result: Result) -> Iterator[str]:
 
 
 def is_reported(step: StepEnded) -> bool:
-    """A step of the file's own list, or an inner one that tells why its outer one did not hold."""
+    """A step of the file's own list, or an inner one that explains why its outer one did not hold."""
     return _is_top(step) or step.failure is not None
 
 

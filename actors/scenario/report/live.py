@@ -55,7 +55,7 @@ class _Row:
 
 
 class RunScreen(Screen, RunReport):
-    """What all that tell of runs on a terminal have in common."""
+    """What all reports on a terminal have in common."""
 
     def total(self, total: Total) -> None:
         # nothing goes on any more

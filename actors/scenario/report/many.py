@@ -1,6 +1,6 @@
 """Many runs at once, in a terminal: a line for each that goes on, the ended ones scroll by.
 
-For `--jobs` on a terminal. What held takes one line, what did not is told in full. Not for one run: `live`.
+For `--jobs` on a terminal. A run that held takes one line, others are reported in full. Not for one run: `live`.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from actors.scenario.language.needs import Need
 from actors.scenario.language.values import UnknownValue, fill
 from actors.scenario.stage.events import Failure, Journal, Outcome, RunEnded, RunStarted, StepEnded, StepStarted
 from actors.scenario.stage.outcomes import INFRASTRUCTURE, NeverStarted, StepStopped, Undeterminable
-from actors.scenario.stage.python import PythonWorld, told
+from actors.scenario.stage.python import PythonWorld, failure_of
 from actors.scenario.stage.results import Judged, Result, judge_threshold, judgement
 from actors.scenario.stage.stage import Attempt, Stage
 from actors.scenario.stage.topology import bring_up, tear_down
@@ -52,7 +52,7 @@ class _Run:
         return clean
 
     async def step(self, step: Step, path: str, scope: Scope) -> bool:
-        """Perform one step within its limit, and tell the journal; whether it had no error, as far as can be told, and what it is about was there.
+        """Perform one step within its limit, and record it in the journal; whether it had no error, as far as is known, and what it is about was there.
 
         Raises: StepStopped.
         """
@@ -62,7 +62,7 @@ class _Run:
         file = self.stage.files[path] if self.stage.files[path] != self.stage.file else ""
         limit = step.within or (self.stage.scenario.limits.step if step.limited else inf)
         began = journal.now()
-        journal.tell(StepStarted(at=began, path=path, title=title, line=line, file=file, written=written))
+        journal.record(StepStarted(at=began, path=path, title=title, line=line, file=file, written=written))
         attempt = Attempt(self.stage, path, limit, scope)
         outcome, failure, skipped, clean = Outcome.CANCELLED, None, "", True
         try:
@@ -70,7 +70,7 @@ class _Run:
         except (NeverStarted, Undeterminable) as never:
             # the file allowed it, or this world has no answer: the run goes on
             outcome, skipped = Outcome.SKIPPED, str(never)
-            # what can't be told may well have gone right
+            # what can't be determined may well have succeeded
             clean = isinstance(never, Undeterminable)
             step.leave_out(attempt, skipped)
         except StepStopped as stop:
@@ -91,7 +91,7 @@ class _Run:
                 failure=failure,
                 skipped=skipped,
             )
-            journal.tell(ended)
+            journal.record(ended)
         if failure is not None:
             raise StepStopped(outcome, path, failure)
         return clean and not attempt.seen.error
@@ -153,7 +153,7 @@ async def run_scenario(
         with interrupt or trio.CancelScope():
             outcome, reason, thresholds = await _judged(loaded, world, journal, keep_going)
     finally:
-        journal.tell(RunEnded(at=journal.now(), outcome=outcome, reason=reason))
+        journal.record(RunEnded(at=journal.now(), outcome=outcome, reason=reason))
     steps = tuple(event for event in journal.events if isinstance(event, StepEnded))
     inside = {id(ask) for step in steps for ask in step.asks}
     return Result(
@@ -178,10 +178,10 @@ async def _judged(
 ) -> tuple[Outcome, str, tuple[Judged, ...]]:
     """The outcome, why, and the thresholds. Cancelled: the journal has what ended."""
     try:
-        # before anything is told: it decides what the world is
+        # before anything is recorded: it decides what the world is
         unknown = await _unidentified(world)
     finally:
-        journal.tell(_started(loaded, world))
+        journal.record(_started(loaded, world))
     if unknown is not None:
         code = Outcome.ERROR if unknown.code in INFRASTRUCTURE else Outcome.FAILED
         return code, f"before anything was made: {unknown.code}: {unknown.message}", ()
@@ -232,7 +232,7 @@ def _broken(judged: Judged) -> str:
 async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool) -> tuple[Outcome, str]:
     """Bring up, steps, `finally`, take down: the first thing that did not hold, and why."""
     stopped: list[tuple[Outcome, str]] = []
-    # what is told of a run goes on while a cancelled one is taken down
+    # reports of a run continue while a cancelled one is torn down
     async with open_lasting_nursery() as pumps:
         run = _Run(Stage(loaded, world, journal, pumps))
         pumps.start_soon(run.stage.follow)
@@ -241,9 +241,9 @@ async def _play(loaded: Loaded, world: World, journal: Journal, keep_going: bool
         finally:
             with trio.CancelScope(shield=True):
                 stopped += await _end(run, loaded)
-                await run.stage.told()
+                await run.stage.reports_complete()
     if stopped:
-        # what a world could not tell hides nothing that it could
+        # what a world could not determine hides nothing that it could
         return min(stopped, key=lambda one: one[0] is Outcome.SKIPPED)
     ended = [event for event in journal.events if isinstance(event, StepEnded)]
     if ended and all(step.skipped for step in ended):
@@ -277,7 +277,7 @@ async def _program(stage: Stage, program: Callable[[PythonWorld], Awaitable[None
     except StepStopped as stop:
         return [(stop.outcome, _placed(stop.failure, stop.path))]
     except Exception as error:  # a bug of the scenario is an outcome, not a traceback
-        outcome, failure = told(error, stage, "")
+        outcome, failure = failure_of(error, stage, "")
         return [(outcome, _placed(failure, "outside of its steps"))]
     return []
 

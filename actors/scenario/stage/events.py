@@ -1,7 +1,7 @@
 """The journal: everything that happens in a run, as typed events that reports consume.
 
 For the runner, which writes it, and reports, which listen. Times are seconds of the run's own clock, from
-its start. Not for output itself: `Printed` tells listeners of it and is not kept.
+its start. Not for output itself: `Printed` reports it to listeners and is not kept.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class StateObserved(Event, frozen=True, kw_only=True, tag="state_seen"):
 
 
 class Noticed(Event, frozen=True, kw_only=True, tag="noticed", omit_defaults=True):
-    """Something else that an actor told: `exit` of a process (the empty name is its init's) with its `code`, `oom`."""
+    """Something else that an actor reported: `exit` of a process (the empty name is its init's) with its `code`, `oom`."""
 
     name: str
     kind: str
@@ -197,7 +197,7 @@ class RunEnded(Event, frozen=True, kw_only=True, tag="run_ended"):
 
 
 class Journal:
-    """Keeps a run's events, all but the output, and tells each to `listener` at once.
+    """Keeps a run's events, all but the output, and passes each to `listener` at once.
 
     A listener is called from the task in which the event happens; it must not block.
     """
@@ -214,7 +214,7 @@ class Journal:
         """Seconds since the run began."""
         return trio.current_time() - self._began
 
-    def tell(self, event: Event) -> None:
+    def record(self, event: Event) -> None:
         """Record one event."""
         if not isinstance(event, Printed):
             self.events.append(event)

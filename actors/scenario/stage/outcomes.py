@@ -1,6 +1,6 @@
 """Ways out of a step that are neither an answer nor an error: skipped, or stopped.
 
-For steps, which raise them, and the runner, which tells the journal.
+For steps, which raise them, and the runner, which records them in the journal.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class NeverStarted(Exception):
 
 
 class StepStopped(Exception):
-    """A step did not hold, and the scenario stops; the journal has been told."""
+    """A step did not hold, and the scenario stops; it is in the journal."""
 
     def __init__(self, outcome: Outcome, path: str, failure: Failure) -> None:
         super().__init__(path)

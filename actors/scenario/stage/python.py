@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PythonWorld", "Unmet"]
 
-# lines of a failure's way through the scenario's file that are told: a recursion has thousands
+# lines of a failure's traceback through the scenario's file that are shown: a recursion has thousands
 _PLACES = 5
 
 
@@ -105,7 +105,7 @@ class PythonWorld:
         """A fact past actors, agent and guest: `freezer`, `processes`.
 
         Raises:
-            Unsupported: the world can't tell, and the step around it is skipped, unless the program catches this.
+            Unsupported: the world can't determine it, and the step around it is skipped, unless the program catches this.
             NotFound, InvalidArgument.
         """
         sandbox, name = container.address.split("/")
@@ -177,7 +177,7 @@ class PythonWorld:
     async def _step(self, step: _Step, limit: float) -> AsyncGenerator[None]:
         journal = self._stage.journal
         began = journal.now()
-        journal.tell(StepStarted(at=began, path=step.path, title=step.title, line=step.line))
+        journal.record(StepStarted(at=began, path=step.path, title=step.title, line=step.line))
         token = self._current.set(step)
         outcome, failure, skipped = Outcome.CANCELLED, None, ""
         try:
@@ -193,8 +193,8 @@ class PythonWorld:
         except StepStopped as stop:
             outcome = stop.outcome
             raise
-        except Exception as error:  # told in the journal; a bug of the scenario is an outcome too
-            outcome, failure = told(error, self._stage, step.about)
+        except Exception as error:  # recorded in the journal; a bug of the scenario is an outcome too
+            outcome, failure = failure_of(error, self._stage, step.about)
             if outcome is Outcome.SKIPPED:
                 # as a step of a file: with the reason, and without a failure
                 skipped, failure = failure.seen, None
@@ -212,7 +212,7 @@ class PythonWorld:
                 failure=failure,
                 skipped=skipped,
             )
-            journal.tell(ended)
+            journal.record(ended)
         if failure is not None:
             raise StepStopped(outcome, step.path, failure)
 
@@ -244,7 +244,7 @@ class _Step:
         self.about = ""
 
 
-def told(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failure]:
+def failure_of(error: Exception, stage: Stage, about: str) -> tuple[Outcome, Failure]:
     """What an exception of a scenario's code means, and where it came from."""
     error = _alone(error)
     outcome, failure = _judged(error, stage, about)
@@ -287,7 +287,7 @@ def _place(error: Exception, stage: Stage) -> str:
 
 
 def _shown(stage: Stage) -> str:
-    """The scenario's file, as whoever runs it named it where that is a file."""
+    """The scenario's file, as it was named on the command line where that is a file."""
     return stage.file if PurePath(stage.file).name == PurePath(stage.source).name else stage.source
 
 

@@ -97,7 +97,7 @@ class _Now(Protocol):
 def recorded(
     system: SystemHandle, now: _Now, listener: Callable[[Asked], None], outputs: RecordedOutputs | None = None
 ) -> SystemHandle:
-    """A handle on the same system; the listener is told of every ask through it, when it has ended, `outputs` of outputs."""
+    """A handle on the same system; the listener gets every ask through it, when it has ended, `outputs` the outputs."""
     return SystemHandle(cast("Client", _Recorded(system.client, now, listener, outputs)))
 
 

@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 # seconds between two looks: often enough for a person's eye, seldom enough for a guest
 LOOK_EVERY = 0.025
-# until what actors told of their end has come: it is under way when a delete is answered
+# until what actors report of their end has come: it is under way when a delete is answered
 REPORT_SECONDS = 1.0
 # the actor ends every stream soon after the exit, whoever still holds the pipe: this is for an actor that has gone
 OUTPUT_END_SECONDS = 10.0
@@ -106,7 +106,7 @@ class Stage:
         # sandboxes that were asked for and not yet deleted, in that order
         self.standing: dict[str, SandboxHandle] = {}
         self.refusals = Refusals()
-        # sandboxes that were deleted: the last that is told of each is that it has gone
+        # sandboxes that were deleted: the last event of each is that it has gone
         self.deleted: set[str] = set()
         # what each container's processes print, the latest last
         self._views: dict[str, list[ProcessView]] = {}
@@ -144,7 +144,7 @@ class Stage:
         self._pumps.start_soon(view.pump, self._printed)
 
     async def follow(self) -> None:
-        """Tell reports what actors say of themselves, for as long as they can be heard."""
+        """Record the events that actors report, for as long as they can be received."""
         try:
             with contextlib.suppress(KatrioError):
                 async with self.world.system.open_events() as events:
@@ -155,8 +155,8 @@ class Stage:
             self._following = False
             self._changed.set()
 
-    async def told(self) -> None:
-        """Wait until the end of what was deleted has been told, for a moment at the most."""
+    async def reports_complete(self) -> None:
+        """Wait until the end of what was deleted has been reported, for `REPORT_SECONDS` at most."""
         with trio.move_on_after(REPORT_SECONDS):
             while self._following and any(self._states.get(name, "gone") != "gone" for name in self.deleted):
                 self._changed = trio.Event()
@@ -170,14 +170,14 @@ class Stage:
         at = self.journal.now()
         if state:
             if self._states.get(event.source) == state:
-                return  # told already: what was the case at first, and a change to it
+                return  # recorded already: the initial state, and a change to it
             self._states[event.source] = state
             self._changed.set()
-            self.journal.tell(StateObserved(at=at, name=event.source, state=state))
+            self.journal.record(StateObserved(at=at, name=event.source, state=state))
         else:
             code = event.exit.code if event.exit is not None else None
-            told = Noticed(at=at, name=event.source, kind=event.kind, process=event.process, code=code)
-            self.journal.tell(told)
+            noticed = Noticed(at=at, name=event.source, kind=event.kind, process=event.process, code=code)
+            self.journal.record(noticed)
         ended = f" of {event.process or 'its init'}: code {event.exit.code}" if event.exit is not None else ""
         self.journal.happened(event.source, f"{event.kind} {event.state}".rstrip() + ended)
 
@@ -196,7 +196,7 @@ class Stage:
 
     def _printed(self, view: ProcessView, stream: str, data: bytes) -> None:
         event = Printed(at=self.journal.now(), container=view.container, process=view.label, stream=stream, data=data)
-        self.journal.tell(event)
+        self.journal.record(event)
 
 
 class Attempt:

@@ -18,7 +18,7 @@ __all__ = ["World"]
 
 
 class World(Protocol):
-    """One open world; whoever opened it closes it."""
+    """One open world; its opener closes it."""
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class World(Protocol):
         """A fact that the world knows past actors, agent and guest.
 
         Raises:
-            Unsupported: this world can't tell.
+            Unsupported: this world can't determine it.
             NotFound: it has no such container.
         """
         ...

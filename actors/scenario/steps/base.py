@@ -69,14 +69,14 @@ class Values(NamedTuple):
 
 ANYTHING = Values()
 COUNT = Values(number=True, least=0.0)
-# an exit code as a shell tells it
+# an exit code as a shell reports it
 CODE = Values(number=True, least=0.0, most=255.0)
 
 
 class StepFault(NamedTuple):
     """A fault of a step that its shape allows: the field below the step, and the words for it.
 
-    `at`: where it is told, when that is not the field itself; empty for the step's own place.
+    `at`: where it is reported, when that is not the field itself; empty for the step's own place.
     """
 
     field: tuple[str, ...]
@@ -133,7 +133,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return subject if isinstance(subject, str) else ""
 
     def describe(self, text: Callable[[str], str] = str) -> str:
-        """One line: the verb, what it acts on, and what tells it from its like. `text` puts values into texts."""
+        """One line: the verb, what it acts on, and what distinguishes it from similar steps. `text` puts values into texts."""
         return " ".join([self.word, *self.subject(text), *self.details(text)])
 
     def subject(self, text: Callable[[str], str]) -> Iterator[str]:
@@ -142,7 +142,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             yield text(self.about)
 
     def details(self, text: Callable[[str], str]) -> Iterator[str]:
-        """What tells it from its like, for `describe`."""
+        """What distinguishes it from similar steps, for `describe`."""
         yield from ()
 
     def needed(self) -> Iterator[str]:

@@ -34,7 +34,7 @@ FAILING = """
 """
 
 
-def tell(report: RunReport, *runs: Ran) -> None:
+def record(report: RunReport, *runs: Ran) -> None:
     for ran in runs:
         for event in ran.events:
             report.event(event)
@@ -45,13 +45,13 @@ def tell(report: RunReport, *runs: Ran) -> None:
 def told(make: Callable[[TextIO], RunReport], *runs: Ran) -> str:
     """What a report writes of these runs."""
     file = Kept()
-    tell(make(file), *runs)
+    record(make(file), *runs)
     return file.text or file.getvalue()
 
 
 def whole(report: HtmlReport | JunitReport, *runs: Ran) -> str:
     """What there is to write in the end."""
-    tell(report, *runs)
+    record(report, *runs)
     return report.text()
 
 

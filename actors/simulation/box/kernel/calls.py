@@ -51,7 +51,7 @@ __all__ = [
     "Write",
 ]
 
-# descriptors from here on are a program's own: no child inherits them, and no exec keeps them
+# descriptors from here on are close-on-exec, and no child inherits them
 PRIVATE_FD = 10
 
 # a running program: yields calls, returns its exit code
@@ -59,20 +59,20 @@ Body: TypeAlias = Generator["Call", Any, int]
 # a program before it runs: given its own `Process`, whose `argv` and `environment` it reads. That record holds what its calls
 # are made of, and is not named here
 Program: TypeAlias = Callable[[Any], Body]
-# the answer of a call that has to wait
+# the result of a call that has to wait
 WAITS = object()
 
 
 class Disposition(Enum):
-    """What a process does with a signal; absent is the default."""
+    """A process's disposition of a signal; absent: the default."""
 
     IGNORE = "ignore"
-    # told to the program through `Process.caught`
+    # delivered to the program through `Process.caught`
     CATCH = "catch"
 
 
 class CallFailed(Exception):
-    """A call failed; `error` is the kernel's own word for it, such as `Broken pipe`."""
+    """A call failed; `error` is its text as of strerror(3), such as `Broken pipe`."""
 
     def __init__(self, error: str) -> None:
         super().__init__(error)
@@ -85,14 +85,14 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Any of them. `cost`: seconds of CPU that it takes on a machine with the cost factor 1."""
+    """Base of all system calls. `cost`: seconds of CPU that it takes on a machine with the cost factor 1."""
 
     cost: ClassVar[float] = 20e-6
 
 
 @dataclass(frozen=True, slots=True)
 class Read(Call):
-    """At least one byte, at most `size`; empty is the end."""
+    """Read 1 to `size` bytes; empty at end of file."""
 
     cost: ClassVar[float] = 5e-6
     fd: int
@@ -102,7 +102,7 @@ class Read(Call):
 
 @dataclass(frozen=True, slots=True)
 class Write(Call):
-    """All of `data`, waiting for room. Fails with a signal of its own, or an error, when nobody can read it."""
+    """Write all of `data`, blocking while there is no room. Fails with a signal of its own, or an error, when nobody can read it."""
 
     cost: ClassVar[float] = 5e-6
     fd: int
@@ -126,14 +126,14 @@ class Open(Call):
 
 @dataclass(frozen=True, slots=True)
 class OpenText(Call):
-    """A descriptor to read a text from that no name leads to: a here-document."""
+    """A descriptor to read a text from that has no path: a here-document."""
 
     text: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate(Call):
-    """Make `to` stand for what `fd` stands for; None takes the first free one from 10 on, which no child inherits."""
+    """dup2(2): `to` becomes a copy of `fd`; None takes the first free one from 10 on, which no child inherits."""
 
     fd: int
     to: int | None
@@ -167,21 +167,21 @@ class ListDirectory(Call):
 
 @dataclass(frozen=True, slots=True)
 class Status(Call):
-    """What is there: a `FileStatus`, or None for nothing."""
+    """stat(2): a `FileStatus`, or None if there is none."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeDirectory(Call):
-    """Work there from now on; the normal path of it."""
+    """chdir(2); the normalised path."""
 
     path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep(Call):
-    """Wait; time goes on while a process is frozen, as on Linux."""
+    """Sleep; the time runs on while the process is frozen, as on Linux."""
 
     seconds: float
 
@@ -200,7 +200,7 @@ class Now(Call):
 
 @dataclass(frozen=True, slots=True)
 class Allocate(Call):
-    """Take memory (give it back: negative); over the container's limit the largest process of it is killed."""
+    """Allocate memory, or free it (negative); over the container's limit its largest process is killed."""
 
     size: int
 
@@ -224,7 +224,7 @@ class Spawn(Call):
 
 @dataclass(frozen=True, slots=True)
 class Exec(Call):
-    """Become another program; does not return."""
+    """execve(2); does not return."""
 
     program: Program
     argv: tuple[str, ...]
@@ -233,7 +233,7 @@ class Exec(Call):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a child ended: its exit code, or 128 and the signal that killed it, which is named then."""
+    """A child's exit: its code, or 128 plus the signal that killed it, which is given then."""
 
     status: int
     signum: int = 0
@@ -241,7 +241,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Wait(Call):
-    """How a child ended, once it has; `pid` None waits for all."""
+    """waitpid(2): a child's exit; `pid` None waits for all."""
 
     pid: int | None
     interruptible: bool = False
@@ -249,7 +249,7 @@ class Wait(Call):
 
 @dataclass(frozen=True, slots=True)
 class ChangeMode(Call):
-    """Who may do what with a file: the nine bits of its mode."""
+    """chmod(2): the nine permission bits."""
 
     path: str
     mode: int
@@ -257,7 +257,7 @@ class ChangeMode(Call):
 
 @dataclass(frozen=True, slots=True)
 class Kill(Call):
-    """Signal a process of the container by its number; 0 only looks whether it is there; -1 is everybody but us and the init."""
+    """Signal a process of the container by its number; 0 only checks that it exists; -1 is all processes but the caller and the init."""
 
     pid: int
     signum: int
@@ -265,7 +265,7 @@ class Kill(Call):
 
 @dataclass(frozen=True, slots=True)
 class Handle(Call):
-    """What to do with a signal from now on; None is the default."""
+    """sigaction(2): the disposition of a signal; None is the default."""
 
     signum: int
     disposition: Disposition | None
@@ -273,19 +273,19 @@ class Handle(Call):
 
 @dataclass(frozen=True, slots=True)
 class ListProcesses(Call):
-    """The processes of the container, by number: the kernel's own records, to be read and left alone."""
+    """The processes of the container, by number: the kernel's own records, read-only."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowSize(Call):
-    """Rows and columns of the terminal behind a descriptor."""
+    """Rows and columns of a descriptor's terminal."""
 
     fd: int
 
 
 @dataclass(frozen=True, slots=True)
 class SetTerminal(Call):
-    """Switch echo, or the gathering of lines, of the terminal behind a descriptor; None leaves it."""
+    """Switch echo or canonical mode of a descriptor's terminal; None leaves it."""
 
     fd: int
     echo: bool | None = None

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["CALLS"]
 
 _DESCRIPTORS = 1024
-# a simulated machine is slow: what its processes can write or read in a second, each. A `yes` that nobody stops must
-# not cost a real minute for each virtual one
+# a simulated machine is slow: bytes that each process can write or read per second. A `yes` that is never stopped must
+# not cost a real minute per virtual one
 _BYTES_PER_SECOND = 64 * 1024 * 1024
 
 
@@ -155,7 +155,7 @@ def _change_directory(kernel: Kernel, process: Process, call: calls.ChangeDirect
 
 
 def _sleep(kernel: Kernel, process: Process, call: calls.Sleep) -> object:
-    # the timer's end tries again
+    # the call is retried when the timer expires
     if process.progress:
         return None
     process.progress = 1

@@ -33,14 +33,14 @@ PIPE_BYTES = 64 * 1024
 
 
 class BrokenPipe(CallFailed):
-    """Nobody can read it any more; whoever writes gets SIGPIPE first."""
+    """EPIPE: no reader is left; the writer gets SIGPIPE first."""
 
     def __init__(self) -> None:
         super().__init__("Broken pipe")
 
 
 class Waiter(Protocol):
-    """Who can wait: a process."""
+    """What can wait: a process."""
 
     def wake(self) -> None:
         """What it waits for has changed."""
@@ -48,7 +48,7 @@ class Waiter(Protocol):
 
 
 class Waiters:
-    """Who waits for one thing, in order of arrival. `changed` wakes the processes and tells the guest's side."""
+    """A wait queue, in order of arrival. `changed` wakes the processes, and notifies the guest's side."""
 
     def __init__(self) -> None:
         # a dict for its order
@@ -60,11 +60,11 @@ class Waiters:
         self._processes[process] = None
 
     def discard(self, process: Waiter) -> None:
-        """It waits no more."""
+        """Remove it from the queue."""
         self._processes.pop(process, None)
 
     def changed(self) -> None:
-        """Wake everybody."""
+        """Wake all."""
         if self._processes:
             waiting, self._processes = self._processes, {}
             for process in waiting:
@@ -74,17 +74,17 @@ class Waiters:
 
 
 class OpenFile(Protocol):
-    """One open file; processes share it by reference. `readable` and `writable` say where to wait after a None."""
+    """One open file; processes share it by reference. `readable` and `writable` are the queues to wait in after a None."""
 
     readable: Waiters
     writable: Waiters
 
     def read(self, size: int) -> bytes | None:
-        """Bytes, empty at the end, None for later. Raises: CallFailed."""
+        """Bytes, empty at end of file, None if it would block. Raises: CallFailed."""
         ...
 
     def write(self, data: bytes | memoryview) -> int | None:
-        """How many were taken, None for later. Raises: CallFailed."""
+        """The number of bytes written, None if it would block. Raises: CallFailed."""
         ...
 
     def opened(self) -> None:
@@ -105,7 +105,7 @@ class _Pipe:
 
 
 class PipeEnd:
-    """One end of a pipe, counted: the pipe's end of file, or its breaking, come with the last of the other side."""
+    """One end of a pipe, with a reference count: end of file, or EPIPE, comes when the last one of the other end is closed."""
 
     def __init__(self, pipe: _Pipe, *, writes: bool) -> None:
         self._pipe = pipe
@@ -171,7 +171,7 @@ def new_pipe(capacity: int) -> tuple[PipeEnd, PipeEnd]:
 
 
 class Null:
-    """/dev/null. Nobody ever waits for it."""
+    """/dev/null: never blocks."""
 
     def __init__(self) -> None:
         self.readable = Waiters()

@@ -32,7 +32,7 @@ _IGNORED_BY_DEFAULT = (signal.SIGCHLD, signal.SIGWINCH, signal.SIGURG, signal.SI
 _STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 
-# what each call does: it is given the kernel, the process and the call, and returns the answer
+# the implementation of a call: takes the kernel, the process and the call, and returns the result
 CallTable: TypeAlias = "Mapping[type[Call], Callable[[Kernel, Process, Any], object]]"
 
 
@@ -57,7 +57,7 @@ class Kernel:
     # time
 
     def run(self, now: float) -> None:
-        """Let every process do what it can until `now`."""
+        """Run every process until `now`."""
         self.now = now
         timers, ready = self._timers, self._ready
         while True:
@@ -73,7 +73,7 @@ class Kernel:
             self._step(process)
 
     def next_time(self) -> float:
-        """When the next process goes on by itself; at once when one can now; inf for never."""
+        """When the next timer expires; now if a process can run; inf if there is none."""
         if self._ready:
             return self.now
         timers = self._timers
@@ -82,13 +82,13 @@ class Kernel:
         return timers[0][0] if timers else inf
 
     def wake(self, process: Process) -> None:
-        """Let it go on with what it was doing."""
+        """Make it runnable: its call is retried."""
         if process.status is None and not process.queued and not process.timer:
             process.queued = True
             self._ready.append(process)
 
     def sleep(self, process: Process, seconds: float) -> None:
-        """Wake it in so many seconds, the work that it has saved up included."""
+        """Wake it after so many seconds, plus its accumulated work."""
         self._timer_numbers += 1
         process.timer = self._timer_numbers
         at = self.now + seconds + process.lag
@@ -96,7 +96,7 @@ class Kernel:
         heapq.heappush(self._timers, (at, self._timer_numbers, process))
 
     def work(self, process: Process, seconds: float) -> None:
-        """It has used the processor for so long."""
+        """Account processor time to it."""
         seconds *= process.cost_factor
         process.cpu_seconds += seconds
         process.lag += seconds * process.container.slowness
@@ -133,12 +133,12 @@ class Kernel:
         return process
 
     def start(self, process: Process) -> None:
-        """Let one that was spawned without it begin."""
+        """Start one that was spawned without `started`."""
         process.started = True
         self._release(process)
 
     def load(self, process: Process, call: Exec) -> None:
-        """Replace its program; what it caught it catches no more."""
+        """Replace its program; signal handlers are reset, as by execve(2)."""
         process.argv, process.environment = call.argv, dict(call.environment)
         process.dispositions = {n: d for n, d in process.dispositions.items() if d is Disposition.IGNORE}
         process.caught.clear()
@@ -149,7 +149,7 @@ class Kernel:
         self.work(process, _LOAD_SECONDS)
 
     def end(self, process: Process, status: int) -> None:
-        """It has ended: files closed, memory given back, its children orphans; an init takes its container along."""
+        """End it: files are closed, memory is freed, its children are orphaned; an init ends its container."""
         if process.status is not None:
             return
         process.status = status
@@ -244,11 +244,11 @@ class Kernel:
     # freezing
 
     def freeze(self, container: Container) -> None:
-        """None of its processes gets a step from now on."""
+        """Its processes are not scheduled from now on."""
         container.frozen = True
 
     def thaw(self, container: Container) -> None:
-        """They go on; what was sent to them meanwhile arrives now."""
+        """Resume them; signals that are pending are delivered."""
         container.frozen = False
         for process in list(container.processes.values()):
             self._release(process)
@@ -260,7 +260,7 @@ class Kernel:
             self._kill(process, signal.SIGKILL)
 
     def _release(self, process: Process) -> None:
-        """Give it the signals and the turn that came while it stood still."""
+        """Deliver the signals and the wake-up that came while it was frozen."""
         if not process.started and process.status is None:
             return
         pending, process.pending = process.pending, deque[int]()
@@ -273,7 +273,7 @@ class Kernel:
     # steps
 
     def _step(self, process: Process) -> None:
-        """Run it until it waits, has ended, or has used up its quantum."""
+        """Run it until it blocks, ends, or has used up its quantum."""
         if process.status is not None:
             return
         if process.container.frozen or process.stopped or not process.started:
@@ -285,7 +285,7 @@ class Kernel:
                 return
 
     def _advance(self, process: Process) -> bool:
-        """One call further; False when it waits, stands still or has ended."""
+        """Run it to its next call; False when it blocks, is frozen or has ended."""
         body = process.body
         assert body is not None
         if process.waits_at is not None:
@@ -310,7 +310,7 @@ class Kernel:
         return self._perform(process, call)
 
     def _perform(self, process: Process, call: Call) -> bool:
-        """Try a call, for the first time or again; False when it waits, stands still or has ended."""
+        """Execute or retry a call; False when the process blocks, is frozen or has ended."""
         process.call = call
         try:
             answer = self._calls[type(call)](self, process, call)

@@ -26,7 +26,7 @@ class Scheduler(Protocol):
     now: float
 
     def wake(self, process: Process) -> None:
-        """Have it try its call again."""
+        """Have it retry its call."""
         ...
 
     def signal(self, process: Process, signum: int, *, inside: bool = False) -> None:
@@ -36,7 +36,7 @@ class Scheduler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """As whom a process runs; nothing is refused for it."""
+    """User and group ids; permissions are not checked."""
 
     uid: int = 0
     gid: int = 0
@@ -45,7 +45,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a new process begins with."""
+    """The initial state of a new process."""
 
     program: Program
     argv: tuple[str, ...]
@@ -86,7 +86,7 @@ class Container:
         self.cpu_seconds = 0.0
         self.next_pid = 1
         self.on_oom: Callable[[], None] | None = None
-        # whose turn came while they stood still, in that order
+        # which were woken while frozen, in that order
         self.held: dict[Process, None] = {}
 
 
@@ -126,7 +126,7 @@ class Process:
         self.timer = 0
         self.lag = 0.0
         self.memory = 0
-        # created, and waiting to be let go
+        # created, and not started yet
         self.started = True
         self.stopped = False
         self.status: int | None = None
@@ -139,12 +139,12 @@ class Process:
         self.kernel.wake(self)
 
     def signal(self, signum: int) -> None:
-        """From its terminal."""
+        """Deliver one from its terminal."""
         self.kernel.signal(self, signum)
 
     @property
     def is_init(self) -> bool:
-        """Whether it is the first of its container, whom nothing but SIGKILL from outside ends by default."""
+        """Whether it is the init of its container, which by default only SIGKILL from outside ends."""
         return self.pid == 1
 
     @property

@@ -22,10 +22,10 @@ _END, _KILL_LINE, _ERASE = 0x04, 0x15, (0x7F, 0x08)
 
 
 class Member(Protocol):
-    """Who a terminal is of: a process."""
+    """A process of the terminal's session."""
 
     def signal(self, signum: int) -> None:
-        """A key, a new size or the terminal's end says so."""
+        """Deliver one: of a key, a new size or a hang-up."""
         ...
 
 
@@ -36,7 +36,7 @@ class Terminal:
         self.rows = rows
         self.columns = columns
         self.echo = True
-        # False: bytes reach a reader as they are typed
+        # canonical mode; False: bytes reach a reader as they are typed
         self.lines = True
         # whose controlling terminal it is, in order of arrival: the first is the session's leader
         self.processes: dict[Member, None] = {}
@@ -86,7 +86,7 @@ class Terminal:
             self.printed.changed()
 
     def attach(self, process: Member) -> None:
-        """It has this terminal from now on."""
+        """It joins the session."""
         self.processes[process] = None
 
     def leave(self, process: Member) -> None:
@@ -99,7 +99,7 @@ class Terminal:
     # the guest's side
 
     def master_read(self, size: int) -> bytes | None:
-        """What was printed; empty once nobody has it open, None for later."""
+        """Output; empty once no process has it open, None if it would block."""
         if not self._output:
             return None if self._descriptors and not self._hung_up else b""
         data = bytes(self._output[:size])
@@ -108,7 +108,7 @@ class Terminal:
         return data
 
     def master_write(self, data: bytes | memoryview) -> int | None:
-        """Type; how many bytes were taken, None for later. Raises: CallFailed once nobody has it open."""
+        """Input; the number of bytes taken, None if it would block. Raises: CallFailed once no process has it open."""
         if not self._descriptors or self._hung_up:
             raise CallFailed("Input/output error")
         held = sum(map(len, self._lines))
@@ -124,7 +124,7 @@ class Terminal:
         return min(len(data), _INPUT_BYTES - held)
 
     def resize(self, rows: int, columns: int) -> None:
-        """A new size; every process behind it is told."""
+        """Set the size; every process of the session gets SIGWINCH."""
         if (rows, columns) != (self.rows, self.columns):
             self.rows, self.columns = rows, columns
             self._signal(signal.SIGWINCH)

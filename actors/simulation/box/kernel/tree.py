@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileStatus", "Tree"]
 
-# of all that the programs of one container write: a simulated disk that can be full
+# the capacity of a container's simulated disk
 _TREE_BYTES = 64 * 1024 * 1024
 _FILES = 4096
 _DEVICES = {"/dev/null": Null, "/dev/zero": Zero, "/dev/full": Full}
@@ -29,7 +29,7 @@ _DEVICES = {"/dev/null": Null, "/dev/zero": Zero, "/dev/full": Full}
 
 @dataclass(frozen=True, slots=True)
 class FileStatus:
-    """What `stat` tells. `kind` is `file`, `directory` or `device`."""
+    """The result of stat(2). `kind` is `file`, `directory` or `device`."""
 
     kind: str
     size: int = 0
@@ -37,7 +37,7 @@ class FileStatus:
 
     @property
     def executable(self) -> bool:
-        """Whether root may run it: somebody may."""
+        """Whether root may run it: any executable bit is set."""
         return self.kind == "file" and bool(self.mode & 0o111)
 
 
@@ -76,7 +76,7 @@ class Tree:
         return posixpath.normpath(path) in self._directories
 
     def program(self, path: str) -> Program | None:
-        """What is run there."""
+        """The program at a path."""
         if path in self._written or not self._modes.get(path, 0o111) & 0o111:
             return None
         return self._programs.get(path)
@@ -87,7 +87,7 @@ class Tree:
         return content.decode("utf-8", "replace") if content is not None else ""
 
     def status(self, path: str) -> FileStatus | None:
-        """What is there."""
+        """See `FileStatus`; None if there is none."""
         path = posixpath.normpath(path)
         if path in self._directories:
             return FileStatus("directory")

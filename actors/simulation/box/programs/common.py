@@ -22,7 +22,7 @@ Steps: TypeAlias = "Generator[Call, Any, int]"
 
 
 class UsageFault(Exception):
-    """The command line can't be done; said on stderr."""
+    """A usage error, which is printed on stderr."""
 
     def __init__(self, message: str, status: int = 1) -> None:
         super().__init__(message)

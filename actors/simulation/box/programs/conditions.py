@@ -39,7 +39,7 @@ _NESTED = 50
 
 
 class ConditionFault(Exception):
-    """An expression can't be read."""
+    """A syntax error in an expression."""
 
 
 def holds(words: list[str]) -> _Holds:

@@ -94,7 +94,7 @@ def _copy_lines(fd: int, left: int) -> Generator[Call, Any, None]:
 
 
 def tail(process: Process) -> Body:
-    """The last lines (-n) or bytes (-c); with + from there on. It holds what it may have to print, so `tail /dev/zero` eats all memory."""
+    """The last lines (-n) or bytes (-c); with + from there on. It keeps what it may have to print, so `tail /dev/zero` uses all memory."""
     words = list(process.argv)
     if len(words) > 1 and re.fullmatch(r"[-+]\d+", words[1]):
         words[1:2] = ["-n", words[1].removeprefix("-")]

@@ -220,7 +220,7 @@ def env(process: Process) -> Body:
 
 
 def become(process: Process, words: list[str], environment: dict[str, str]) -> Generator[Call, Any, int]:
-    """Another program in our place; 126 or 127 when it can't be."""
+    """execve(2) of another program; 126 or 127 when it can't be."""
     program = find_program(process, words[0], environment.get("PATH", ""))
     if isinstance(program, Missing):
         yield from complain(process, f"can't execute '{words[0]}': {_EXEC_ERRORS[program]}")
@@ -410,7 +410,7 @@ def timeout(process: Process) -> Body:
             return 1  # it has ended by itself
         return 0
 
-    # the program takes our place, so that its end is told as it was
+    # the program replaces us, so that its exit code is passed on
     yield Spawn(watch, process.argv, {}, files={}, loaded=False)
     yield Exec(program, tuple(words[1:]), process.environment)
     return 0

@@ -271,7 +271,7 @@ def _read(shell: Shell, words: list[str]) -> Status:
 
 
 def _line(shell: Shell, raw: bool) -> Generator[Call, Any, tuple[bytes, bool]]:
-    """Byte by byte, so that whoever reads next finds the rest: (the line, whether the input ended)."""
+    """Byte by byte, so that the next reader finds the rest: (the line, whether the input ended)."""
     line = bytearray()
     escaped = False
     while len(line) < _LINE_BYTES:
@@ -361,7 +361,7 @@ def _umask(shell: Shell, words: list[str]) -> Status:
     if not words[1].isdecimal() or not set(words[1]) <= set("01234567"):
         raise ShellFault(f"umask: line 0: illegal mode: {words[1]}", fatal=False)
     yield _NOTHING
-    # kept and told, and nothing else: files have no modes
+    # stored and printed, without effect: files have no modes
     shell.state.mask = int(words[1], 8) & 0o777
     return 0
 

@@ -86,9 +86,9 @@ class Shell:
         self.redirection = Redirection(self.expander)
         self.interactive = False
         self.depth = 0
-        # how many loops this command is in, as far as a break can see
+        # how many loops enclose this command, as far as `break` reaches
         self.loops = 0
-        # commands whose failure is being asked for: `set -e` looks away
+        # commands whose status is tested: `set -e` does not apply
         self._tested = 0
         self._substituted: int | None = None
         self.locals: list[dict[str, str | None]] = []
@@ -207,7 +207,7 @@ class Shell:
             yield from self.redirection.apply(redirects, saved)
             status = yield from body()
         except ShellFault as fault:
-            # said where stderr is by now
+            # printed where stderr is by now
             yield from self.complain(fault.message)
             yield from self.redirection.restore(saved)
             return self.checked(self._after(fault))
@@ -265,7 +265,7 @@ class Shell:
         return pid
 
     def wait_for(self, pid: int, *, interruptible: bool = False) -> Status:
-        """A child; that a signal killed it is said. Raises: Interrupted, CallFailed for one that is not ours."""
+        """Wait for a child; that a signal killed it is printed. Raises: Interrupted, CallFailed for one that is not ours."""
         ended: Ended = yield Wait(pid, interruptible)
         if ended.signum in _SIGNAL_MESSAGES:
             yield from self._write_stderr(_SIGNAL_MESSAGES[ended.signum])

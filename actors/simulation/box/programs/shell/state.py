@@ -32,7 +32,7 @@ SIGNALS = {each.name.removeprefix("SIG"): int(each) for each in signal.Signals} 
 
 
 class Break(Exception):
-    """`break`, out of so many loops."""
+    """`break`, out of n loops."""
 
     def __init__(self, levels: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Break(Exception):
 
 
 class Continue(Break):
-    """`continue`, of the so-manieth loop."""
+    """`continue`, of the n-th enclosing loop."""
 
 
 class Return(Exception):
@@ -66,7 +66,7 @@ class ShellFault(Exception):
 
 
 class Missing(Enum):
-    """Why a program can't be run, in the shell's own words."""
+    """Why a program can't be run, as the shell reports it."""
 
     ABSENT = "not found"
     DENIED = "Permission denied"

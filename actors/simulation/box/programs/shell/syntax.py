@@ -45,7 +45,7 @@ class SyntaxFault(Exception):
 
 
 class NotSupported(SyntaxFault):
-    """It may well be right, but this shell does not know it."""
+    """Valid shell syntax that this shell does not support."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} is not supported in a simulated shell")
