@@ -11,10 +11,12 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from benchmarks.processor import tree_seconds
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-__all__ = ["Comparison", "Effort", "Figure", "Goal", "Measured", "Skipped", "take_turns"]
+__all__ = ["Comparison", "Effort", "Figure", "Goal", "Measured", "Rounds", "Skipped", "take_turns"]
 
 
 class Skipped(Exception):
@@ -89,6 +91,15 @@ class Measured:
     notes: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
+    def processor(self) -> tuple[float, float | None] | None:
+        """Processor time of an operation in us, ours and the first peer's; None where rounds did not take turns."""
+        if not isinstance(self.ours, Rounds):
+            return None
+        theirs = self.peers[0].rounds if self.peers else None
+        beside = statistics.median(theirs.processor) if isinstance(theirs, Rounds) else None
+        return statistics.median(self.ours.processor), beside
+
+    @property
     def value(self) -> float:
         """The median of our rounds."""
         return statistics.median(self.ours)
@@ -121,11 +132,32 @@ class Figure:
     goal: Goal | None = None
 
 
-async def take_turns(rounds: int, *sides: Callable[[], Awaitable[float]]) -> list[list[float]]:
-    """Run every side `rounds` times, one after the other, every second round in reverse order; values by side."""
-    values: list[list[float]] = [[] for _ in sides]
+class Rounds(list[float]):
+    """One side's values.
+
+    Attributes:
+        processor: processor time of an operation in each round, in us: of this process and all below it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.processor: list[float] = []
+
+
+async def take_turns(
+    rounds: int, *sides: Callable[[], Awaitable[float]], operations: int | Sequence[int] = 1
+) -> list[Rounds]:
+    """Run every side `rounds` times, one after the other, every second round in reverse order; values by side.
+
+    Args:
+        operations: how many a turn has, of every side or by side: processor time is told for one.
+    """
+    values = [Rounds() for _ in sides]
     order = list(enumerate(sides))
+    counts = [operations] * len(sides) if isinstance(operations, int) else operations
     for number in range(rounds):
         for position, side in order if number % 2 == 0 else reversed(order):
+            before = tree_seconds()
             values[position].append(await side())
+            values[position].processor.append((tree_seconds() - before) / counts[position] * 1e6)
     return values

@@ -95,11 +95,12 @@ async def _nng_round_trips(effort: Effort, ours_at: str, bare_at: str) -> Measur
                 partial(ask_round_trips, client, times),
                 blocking_turn,
                 partial(_awaited_round_trips, bare_async, answering, times),
+                operations=times,
             )
     return Measured(
         ours,
         [
-            Comparison("pynng, blocking, two threads, same bytes", blocking, Goal(most=2.0)),
+            Comparison("pynng, blocking, two threads, same bytes", blocking, Goal(most=2.6)),
             Comparison("pynng asend/arecv on a bare pair", awaited, Goal(most=1.0)),
         ],
     )
@@ -147,9 +148,12 @@ async def _memory(effort: Effort) -> Measured:
     times = effort.times(ROUND_TRIPS * 2)
     async with open_linked(MemoryTransport(), "memory://bench") as client:
         ours, bare = await take_turns(
-            effort.rounds(ROUNDS), partial(ask_round_trips, client, times), partial(_channel_round_trips, times)
+            effort.rounds(ROUNDS),
+            partial(ask_round_trips, client, times),
+            partial(_channel_round_trips, times),
+            operations=times,
         )
-    return Measured(ours, [Comparison("trio memory channels", bare, Goal(most=3.0))])
+    return Measured(ours, [Comparison("trio memory channels", bare, Goal(most=2.0))])
 
 
 async def _channel_round_trips(times: int) -> float:
@@ -182,16 +186,18 @@ async def _pipelined(effort: Effort) -> Measured:
             open_client(NngTransport(), ours_at, client_id="bench", epoch=1) as client,
         ):
             with pynng.Req0(dial=bare_at, block_on_dial=True) as asking:
+                counts = effort.times(PIPELINED), effort.times(PIPELINED // 8), effort.times(PIPELINED)
                 ours, bare, floor = await take_turns(
                     effort.rounds(ROUNDS),
-                    partial(_asks_per_second, client, effort.times(PIPELINED)),
-                    partial(_contexts_per_second, asking, effort.times(PIPELINED // 8)),
-                    partial(_wakes_per_second, effort.times(PIPELINED)),
+                    partial(_asks_per_second, client, counts[0]),
+                    partial(_contexts_per_second, asking, counts[1]),
+                    partial(_wakes_per_second, counts[2]),
+                    operations=counts,
                 )
     return Measured(
         ours,
         [
-            Comparison("pynng REQ/REP contexts, asend/arecv", bare, Goal(least=25.0)),
+            Comparison("pynng REQ/REP contexts, asend/arecv", bare, Goal(least=10.0)),
             Comparison(f"Trio waking {IN_FLIGHT} tasks, nothing else", floor),
         ],
     )

@@ -74,8 +74,13 @@ def entry(figure: Figure, measured: Measured) -> dict[str, Any]:
         "goal": first["goal"] if figure.goal is None else str(figure.goal),
         "met": all(verdicts) if verdicts else None,
         "also": compared[1:],
+        "processor_us": None if measured.processor is None else [_maybe(us) for us in measured.processor],
         "notes": measured.notes,
     }
+
+
+def _maybe(value: float | None) -> float | None:
+    return None if value is None else rounded(value)
 
 
 def rounded(value: float) -> float:
@@ -108,7 +113,7 @@ def table(entries: list[dict[str, Any]]) -> Table:
                 "", "", "", "", other["peer"], f"{other['value']:,}", _ratio(other["ratio"]), other["goal"] or "",
                 _verdict(shown["met"]) if other is shown["also"][-1] else "",
             )  # fmt: skip
-        for name, value in shown["notes"].items():
+        for name, value in {**_processor(shown), **shown["notes"]}.items():
             made.add_row("", "", "", "", f"[dim]{name}: {value}", "", "", "", "")
     return made
 
@@ -129,7 +134,15 @@ def markdown(entries: list[dict[str, Any]]) -> str:
             f"| | | | {other['peer']} | {other['value']:,} | {_ratio(other['ratio'])} | {other['goal'] or ''} | |"
             for other in shown["also"]
         ]
+        lines += [f"| | | | {name}: {value} | | | | |" for name, value in _processor(shown).items()]
     return "\n".join(lines)
+
+
+def _processor(shown: Mapping[str, Any]) -> dict[str, str]:
+    if shown["processor_us"] is None:
+        return {}
+    ours, theirs = shown["processor_us"]
+    return {"processor time": f"{ours:,} us" + ("" if theirs is None else f", beside {theirs:,} us")}
 
 
 _WORDS = {True: "met", False: "**missed**", None: ""}

@@ -6,16 +6,16 @@ __all__ = ["OutgoingFrames"]
 
 
 class OutgoingFrames:
-    """A queue of frames; the owner bounds it."""
+    """A queue of frames; the owner bounds it.
+
+    Attributes:
+        outgoing_bytes: queued and not yet taken by `data_to_send`; excludes data waiting for a flow-control window. No
+            property, as it is looked at several times for each call.
+    """
 
     def __init__(self) -> None:
         self._outgoing: list[bytes] = []
-        self._outgoing_bytes = 0
-
-    @property
-    def outgoing_bytes(self) -> int:
-        """Bytes queued and not yet taken by `data_to_send`; excludes data waiting for a flow-control window."""
-        return self._outgoing_bytes
+        self.outgoing_bytes = 0
 
     @property
     def outgoing_frames(self) -> int:
@@ -27,9 +27,9 @@ class OutgoingFrames:
         outgoing = self._outgoing
         data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
         outgoing.clear()
-        self._outgoing_bytes = 0
+        self.outgoing_bytes = 0
         return data
 
     def _queue(self, frame: bytes) -> None:
         self._outgoing.append(frame)
-        self._outgoing_bytes += len(frame)
+        self.outgoing_bytes += len(frame)

@@ -1,6 +1,6 @@
-"""A server of unary calls under Trio: one task per call, over any byte stream and any protocol.
+"""A server of unary calls under Trio, over any byte stream and any protocol.
 
-A handler takes the payload's bytes and returns bytes; it raises `RpcStatusError` to fail the call. Listening is
+Calls in progress run beside each other, each in one task, which serves others before and after it (`workers`). A handler takes the payload's bytes and returns bytes; it raises `RpcStatusError` to fail the call. Listening is
 in `transports.stream`, protobuf in `actors.schemas`.
 """
 
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, TypeAlias
 import trio
 
 from transports.calls.incoming import Incoming, Link
+from transports.calls.workers import Workers
 from transports.calls.writer import CorkedWriter
 from transports.errors import RpcStatusError, StatusCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from transports.calls.connection import Request, ServingConnection
+    from transports.calls.connection import Called, Request, ServingConnection
 
 __all__ = ["CallContext", "CallServer", "Handler", "OnError"]
 
@@ -47,6 +48,8 @@ class CallContext:
 
 Handler: TypeAlias = Callable[[bytes, CallContext], Awaitable[bytes]]
 OnError: TypeAlias = Callable[[str, str, Exception], None]
+# stream id, handler, payload
+_Job: TypeAlias = tuple[int, Handler, bytes, CallContext]
 
 
 class CallServer:
@@ -128,9 +131,11 @@ class _Session:
     async def read(self, nursery: trio.Nursery) -> None:
         """Read until the client is gone, or has violated its protocol."""
         connection, writer, link = self._connection, self.writer, self._link
+        workers = Workers(nursery, self._serve_call)
         while connection.failure is None:
             # a client that sends without reading is not read either
-            await writer.room()
+            if writer.full:
+                await writer.room()
             most = await link.room()
             try:
                 data = await self._stream.receive_some(most)
@@ -139,25 +144,37 @@ class _Session:
             if not data:
                 return
             writer.received()
-            for stream_id, request in connection.receive_data(bytes(data)):
-                handler = self._handlers.get((request.service, request.method))
-                if handler is not None:
-                    refusal = link.take(len(request.payload))
-                    if refusal is None:
-                        nursery.start_soon(self._serve_call, stream_id, request, handler)
-                    else:
-                        connection.send_status(stream_id, StatusCode.RESOURCE_EXHAUSTED, refusal)
-                elif request.service in self._services:
-                    connection.send_status(stream_id, StatusCode.UNIMPLEMENTED, f"method {request.method}")
-                else:
-                    connection.send_status(stream_id, StatusCode.UNIMPLEMENTED, f"service {request.service}")
+            for called in connection.receive_data(bytes(data)):
+                job = self._admit(called)
+                if job is not None:
+                    workers.add(job)
             link.received()
             for stream_id in connection.taken_back():
                 if stream_id in self._scopes:
                     self._scopes[stream_id].cancel()
-            self._waiting_for_client.unpark_all()
+            if self._waiting_for_client:
+                self._waiting_for_client.unpark_all()
             if connection.outgoing_bytes:
                 writer.flush(last=not connection.calls)
+
+    def _admit(self, called: Called) -> _Job | None:
+        """The job of a call that is to be served; None for one that is refused."""
+        stream_id, request = called
+        service, method, payload, timeout_nano, _ = request
+        handler = self._handlers.get((service, method))
+        if handler is None:
+            unknown = f"method {method}" if service in self._services else f"service {service}"
+            self._connection.send_status(stream_id, StatusCode.UNIMPLEMENTED, unknown)
+            return None
+        refusal = self._link.take(len(payload))
+        if refusal is not None:
+            self._connection.send_status(stream_id, StatusCode.RESOURCE_EXHAUSTED, refusal)
+            return None
+        deadline = trio.current_time() + timeout_nano / 1e9 if timeout_nano else math.inf
+        if timeout_nano or self._connection.takes_back:
+            # now and not when it is served: it may be taken back before that
+            self._scopes[stream_id] = trio.CancelScope(deadline=deadline)
+        return stream_id, handler, payload, CallContext(request, deadline)
 
     async def say_last_words(self) -> None:
         """Tell a client that violated its protocol why we close; it may still be listening."""
@@ -166,28 +183,29 @@ class _Session:
             with trio.move_on_after(LAST_WORDS_SECONDS):
                 await self.writer.emptied()
 
-    async def _serve_call(self, stream_id: int, request: Request, handler: Handler) -> None:
+    async def _serve_call(self, job: _Job) -> None:
+        stream_id, handler, payload, context = job
         connection, writer = self._connection, self.writer
         code, message, reply = 0, "", b""
         details: tuple[bytes, ...] = ()
+        scope = self._scopes.get(stream_id)
         try:
-            if request.timeout_nano or connection.takes_back:
-                deadline = trio.current_time() + request.timeout_nano / 1e9 if request.timeout_nano else math.inf
-                code, message = StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded"
-                with trio.CancelScope(deadline=deadline) as scope:
-                    self._scopes[stream_id] = scope
-                    reply = await handler(request.payload, CallContext(request, deadline))
-                    code = 0
+            if scope is None:
+                reply = await handler(payload, context)
             else:
-                reply = await handler(request.payload, CallContext(request, math.inf))
+                code, message = StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded"
+                with scope:
+                    reply = await handler(payload, context)
+                    code = 0
         except RpcStatusError as error:
             code, message, details = error.code, error.message, error.details
         except Exception as error:
-            self._on_error(request.service, request.method, error)
+            self._on_error(context.service, context.method, error)
             code, message = StatusCode.INTERNAL, type(error).__name__
         finally:
-            self._scopes.pop(stream_id, None)
-            self._link.give_back(len(request.payload))
+            if scope is not None:
+                del self._scopes[stream_id]
+            self._link.give_back(len(payload))
         if writer.full:
             await writer.room()
         while connection.busy:

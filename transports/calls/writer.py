@@ -23,7 +23,7 @@ __all__ = ["CorkedWriter"]
 WRITE_BOUND = 1024 * 1024
 # queued frames sent at once, so that the peer works on them while we make more: with 16 calls in flight
 # 4 gave 46,000-57,000 calls/s, 12 gave 25,000-29,000, no such bound 22,000-24,000 (benchmarks/ttrpc.py)
-BURST_FRAMES = 4
+BURST_FRAMES = 8
 
 
 class CorkedWriter:

@@ -23,6 +23,7 @@ from transports.grpc.codec import (
     status_of_http,
     status_of_reset,
 )
+from transports.grpc.compression import never_indexed
 from transports.grpc.gate import CANCEL, Frame
 from transports.grpc.http2 import HELD_BOUND, Headers, Http2, StreamFault
 
@@ -131,7 +132,7 @@ class ClientConnection:
             )
         headers = self._head(service, method)
         if timeout_nano:
-            headers = [*headers, (b"grpc-timeout", encode_timeout(timeout_nano))]
+            headers = [*headers, never_indexed(b"grpc-timeout", encode_timeout(timeout_nano))]
         try:
             stream_id = self._http2.open_stream(headers, encode_message(payload))
         except h2.exceptions.ProtocolError as error:

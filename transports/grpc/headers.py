@@ -7,12 +7,15 @@ gRPC library is: a request without `:authority` is valid, and so is a value with
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["REQUEST", "RESPONSE", "TRAILERS", "Header", "fault_of", "size_of"]
+    from hpack import HeaderTuple
+
+__all__ = ["REQUEST", "RESPONSE", "TRAILERS", "Header", "HeaderList", "fault_of"]
 
 Header = tuple[bytes, bytes]
 
@@ -29,9 +32,22 @@ _OF_A_CONNECTION = frozenset((b"connection", b"keep-alive", b"proxy-connection",
 FIELD_BYTES = 32
 
 
-def size_of(fields: Iterable[Header]) -> int:
-    """In bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts."""
-    return sum(len(name) + len(value) + FIELD_BYTES for name, value in fields)
+class HeaderList(tuple["HeaderTuple", ...]):
+    """A header list as it was received; what is found out about it is found out once, as one list may come with many calls."""
+
+    _judged: dict[bytes, bool] | None = None
+    _fault: str | None = None
+
+    @cached_property
+    def size(self) -> int:
+        """In bytes, as SETTINGS_MAX_HEADER_LIST_SIZE counts."""
+        return sum(len(name) + len(value) + FIELD_BYTES for name, value in self)
+
+    def fault(self, kind: dict[bytes, bool]) -> str | None:
+        """See `fault_of`."""
+        if self._judged is not kind:
+            self._judged, self._fault = kind, fault_of(self, kind)
+        return self._fault
 
 
 def fault_of(fields: Iterable[Header], pseudo: dict[bytes, bool]) -> str | None:

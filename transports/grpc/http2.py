@@ -25,6 +25,7 @@ import hpack
 
 from transports.calls.outgoing import OutgoingFrames
 from transports.errors import RemoteProtocolError, StatusCode
+from transports.grpc.compression import BlockDecoder, BlockEncoder
 from transports.grpc.gate import (
     COMPRESSION_ERROR,
     DATA,
@@ -48,7 +49,7 @@ from transports.grpc.gate import (
     FrameGate,
     Http2Fault,
 )
-from transports.grpc.headers import REQUEST, RESPONSE, TRAILERS, Header, fault_of, size_of
+from transports.grpc.headers import REQUEST, RESPONSE, TRAILERS, Header, HeaderList
 from transports.strays import Strays
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Headers(NamedTuple):
     """A well-formed header list came on a stream, or trailers."""
 
     stream_id: int
-    fields: list[Header]
+    fields: HeaderList
 
 
 class StreamFault(NamedTuple):
@@ -121,7 +122,8 @@ class Http2(OutgoingFrames):
         if not server:
             settings[_Code.ENABLE_PUSH] = 0
         self._h2.local_settings = h2.settings.Settings(client=not server, initial_values=settings)
-        self._decoder = hpack.Decoder(MAX_HEADER_BLOCK)
+        self._h2.encoder, self._h2.decoder = BlockEncoder(), BlockDecoder(MAX_HEADER_BLOCK)
+        self._decoder = BlockDecoder(MAX_HEADER_BLOCK)
         self._server = server
         self._max_streams = max_streams
         # highest stream id opened so far, always by the client
@@ -233,7 +235,7 @@ class Http2(OutgoingFrames):
             kind, told = REQUEST, _REQUEST_BLOCK
         else:
             kind, told = RESPONSE, _RESPONSE_BLOCK
-        why = fault_of(fields, kind)
+        why = fields.fault(kind)
         if why is None and not end and not first:
             why = "trailers do not end their stream"
         early = kind is RESPONSE and why is None and dict(fields)[b":status"].startswith(b"1")
@@ -250,16 +252,16 @@ class Http2(OutgoingFrames):
         self._receiving[stream_id] = True
         frame = len(told).to_bytes(3) + bytes((HEADERS, END_HEADERS | (END_STREAM if end else 0)))
         events = list(self._give(frame + stream_id.to_bytes(4) + told))
-        if (size := size_of(fields)) > HEADER_LIST_BYTES:
-            why = f"headers of {size} bytes; {HEADER_LIST_BYTES} is the most"
+        if fields.size > HEADER_LIST_BYTES:
+            why = f"headers of {fields.size} bytes; {HEADER_LIST_BYTES} is the most"
             yield StreamFault(stream_id, ENHANCE_YOUR_CALM, StatusCode.RESOURCE_EXHAUSTED, why)
         else:
             yield Headers(stream_id, fields)
         yield from events
 
-    def _decompress(self, fragment: bytes) -> list[Header]:
+    def _decompress(self, fragment: bytes) -> HeaderList:
         try:
-            return list(self._decoder.decode(fragment, raw=True))
+            return self._decoder.decode(fragment)
         except hpack.OversizedHeaderListError as error:
             raise Http2Fault(
                 ENHANCE_YOUR_CALM, f"headers of more than {MAX_HEADER_BLOCK} bytes; {HEADER_LIST_BYTES} is the most"

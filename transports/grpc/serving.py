@@ -21,7 +21,7 @@ from transports.grpc.codec import (
     encode_message,
     encode_text,
 )
-from transports.grpc.headers import size_of
+from transports.grpc.compression import never_indexed
 from transports.grpc.http2 import HELD_BOUND, Headers, Http2, StreamFault
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class ServerConnection:
             for name, value in event.fields
             if name not in _RESERVED and not name.startswith((b":", b"grpc-"))
         )
-        asked = _Asked(service, method, timeout_nano, metadata, size_of(event.fields))
+        asked = _Asked(service, method, timeout_nano, metadata, event.fields.size)
         self._asked[event.stream_id] = asked
         self._incomplete[event.stream_id] = None
         self._asked_bytes += asked.held
@@ -282,9 +282,9 @@ def _failed(code: int, message: str, details: tuple[bytes, ...], *, http: bytes 
         (b":status", http),
         (b"content-type", b"application/grpc"),
         (b"grpc-status", b"%d" % (code if code > 0 else StatusCode.UNKNOWN)),
-        (b"grpc-message", encode_text(message)),
+        never_indexed(b"grpc-message", encode_text(message)),
     ]
     packed = encode_details(code, message, details)
     if packed is not None:
-        headers.append((b"grpc-status-details-bin", packed))
+        headers.append(never_indexed(b"grpc-status-details-bin", packed))
     return headers

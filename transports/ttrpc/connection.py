@@ -251,13 +251,16 @@ class ServerConnection(_Streams):
 
     Args:
         max_calls: calls in progress at once; one more is answered RESOURCE_EXHAUSTED.
+
+    Attributes:
+        calls: those that were returned and neither replied to nor failed yet.
     """
 
     def __init__(self, max_calls: int) -> None:
         super().__init__()
         self._max_calls = max_calls
         # not the open streams: a spoiled call is answered and closed while its handler still runs
-        self._calls = 0
+        self.calls = 0
         self._cuts = 0
         self._failure: RemoteProtocolError | None = None
         self.dropped_replies = 0
@@ -283,11 +286,6 @@ class ServerConnection(_Streams):
     def busy(self) -> bool:
         """Never: ttRPC has no windows."""
         return False
-
-    @property
-    def calls(self) -> int:
-        """Calls that were returned and neither replied to nor failed yet."""
-        return self._calls
 
     def receive_data(self, data: bytes) -> list[Called]:
         """Take bytes from the client; return the calls that they complete. Refusals are queued here."""
@@ -322,7 +320,7 @@ class ServerConnection(_Streams):
         self._answer(stream_id, encode_status(code, message, details))
 
     def _answer(self, stream_id: int, body: bytes) -> None:
-        self._calls -= 1
+        self.calls -= 1
         if self._step(stream_id, RESPONSE) is _DELIVER:
             self._queue(encode_frame(RESPONSE, stream_id, body))
         else:
@@ -359,11 +357,11 @@ class ServerConnection(_Streams):
                 code, message = StatusCode.RESOURCE_EXHAUSTED, _oversize(frame)
             elif request.timeout_nano < 0:
                 code, message = StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded"
-            elif self._calls >= self._max_calls:
+            elif self.calls >= self._max_calls:
                 code = StatusCode.RESOURCE_EXHAUSTED
                 message = f"{self._max_calls} calls are in progress on this connection; wait for one to end"
             else:
-                self._calls += 1
+                self.calls += 1
                 return Called(stream_id, request)
         self._step(stream_id, RESPONSE)
         self._refuse(stream_id, message, code)

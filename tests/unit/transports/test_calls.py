@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.support.calls import PROTOCOLS, Errors, Protocol, client_on, connect, failure_of, never, server_of
+from tests.support.calls import GRPC, PROTOCOLS, Errors, Protocol, client_on, connect, failure_of, never, server_of
 from transports.errors import (
     EndpointClosed,
     LocalProtocolError,
@@ -21,6 +21,7 @@ from transports.errors import (
     StatusCode,
     TransportError,
 )
+from transports.grpc.calling import ClientConnection
 from transports.stream import SocketStream
 from transports.ttrpc.codec import MAX_BODY
 
@@ -204,3 +205,27 @@ async def test_closing_twice_is_fine(protocol: Protocol, autojump_clock: MockClo
         await client.aclose()
         await client.aclose()
         assert isinstance(client.ended, EndpointClosed)
+
+
+async def test_a_call_that_comes_with_its_own_cancel_does_not_wait_for_ever(autojump_clock: MockClock) -> None:
+    begun, cancelled = 0, 0
+
+    async def wait(_payload: bytes, _context: CallContext) -> bytes:
+        nonlocal begun, cancelled
+        begun += 1
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled += 1
+        raise AssertionError
+
+    caller = ClientConnection(lambda: 0.0)
+    for _ in range(3):
+        caller.forget(caller.send_request("t.S", "Wait", b""))
+    near, far = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server_of(protocol=GRPC, Wait=wait).serve_stream, far)
+        await near.send_all(caller.data_to_send())
+        await trio.testing.wait_all_tasks_blocked()
+        assert begun == cancelled == 3
+        nursery.cancel_scope.cancel()
