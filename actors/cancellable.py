@@ -26,12 +26,15 @@ class _Startable(Protocol):
 
 
 class CancellableTask:
-    """One task. With `shield`, a cancel from outside does not reach it: its owner ends it, always boundedly."""
+    """One task; `started` once its `task_status.started` has been called.
+
+    With `shield`, a cancel from outside does not reach it: its owner ends it, always boundedly.
+    """
 
     def __init__(self, name: str, *, shield: bool = False) -> None:
         self.name = name
         self._scope = trio.CancelScope(shield=shield)
-        self._started = False
+        self.started = False
         self._why: KatrioError | None = None
         self._done = trio.Event()
 
@@ -56,13 +59,9 @@ class CancellableTask:
             self._done.set()
             if finish is not None:
                 finish()
-        if not self._started:
+        if not self.started:
             stopped = InvalidTransition(f"{self.name} was stopped while it was coming up", state="stopping")
             raise self._why or stopped
-
-    def mark_started(self) -> None:
-        """Its `task_status.started` has been called."""
-        self._started = True
 
     def cancel(self, why: KatrioError | None = None) -> None:
         """End it; `wait` tells when it has ended. `why`: for who waits for its start."""
@@ -86,5 +85,5 @@ class _Watched:
         self._inner = inner
 
     def started(self, value: Any = None) -> None:
-        self._task.mark_started()
+        self._task.started = True
         self._inner.started(value)
