@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
+from trio_util import RepeatedEvent
 
 from actors.errors import KatrioError
 from actors.scenario.language.declared import Declared, Names
@@ -103,7 +104,7 @@ class Stage:
         self._views: dict[str, list[ProcessView]] = {}
         self._used: Counter[str] = Counter()
         self._states: dict[str, str] = {}
-        self._news = trio.Event()
+        self._news = RepeatedEvent()
         self._following = False
         self._pumps = pumps
 
@@ -150,7 +151,6 @@ class Stage:
         """Wait until the end of what was deleted has been told, for a moment at the most."""
         with trio.move_on_after(TOLD_SECONDS):
             while self._following and any(self._states.get(name, "gone") != "gone" for name in self.deleted):
-                self._news = trio.Event()
                 await self._news.wait()
 
     def _happened(self, event: ActorEvent) -> None:
