@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Any, Request], Awaitable[object]]
 
-__all__ = ["Actor", "plain_handlers"]
+__all__ = ["Actor", "Handler", "plain_handlers"]
 
 _log = logging.getLogger("katrio")
 
@@ -54,24 +54,17 @@ _log = logging.getLogger("katrio")
 class Actor:
     """One actor's loop; the owner runs `serve` in a task of its own nursery.
 
-    `handlers[verb]` is given the decoded arguments and the request (for what it wants to push), and returns
+    `handlers[verb]`, which `serve` gets, is given the decoded arguments and the request (for what it wants to push), and returns
     the verb's result. A `KatrioError` it raises is the answer; any other exception is a bug: it is
     answered `internal`, logged, and the actor goes on, so that one bad verb can't orphan a guest.
     """
 
-    def __init__(
-        self,
-        name: str,
-        inbox: Inbox,
-        verbs: Mapping[str, Verb[Any, Any]],
-        handlers: Mapping[str, Handler],
-        limits: Limits,
-    ) -> None:
-        self.name = name
+    def __init__(self, inbox: Inbox, verbs: Mapping[str, Verb[Any, Any]], limits: Limits) -> None:
+        self.name = inbox.name
         self.turns = TurnQueue()
         self._inbox = inbox
         self._verbs = verbs
-        self._handlers = handlers
+        self._handlers: Mapping[str, Handler] = {}
         self._limits = limits
         # how long a verb that changes state may take; stop adds the grace it was asked for
         self._bounds: dict[str, Callable[[Any], float]] = {}
@@ -85,8 +78,9 @@ class Actor:
         """Let what runs know of each `verb` with its arguments, from its arrival, before its turn, to its answer."""
         self._pending[verb] = told
 
-    async def serve(self) -> None:
+    async def serve(self, handlers: Mapping[str, Handler]) -> None:
         """Serve until the inbox is unregistered, and then until what was begun has ended; or until cancelled."""
+        self._handlers = handlers
         async with trio.open_nursery() as work:
             while True:
                 try:
@@ -113,14 +107,7 @@ class Actor:
                     continue
                 # a place in the turn queue is taken here and not in the task, so that arrival order is kept
                 turn = self.turns.take(verb.concurrency)
-                work.start_soon(
-                    self._attend,
-                    request,
-                    verb,
-                    args,
-                    turn,
-                    name=f"{self.name}:{request.verb}",
-                )
+                work.start_soon(self._attend, request, verb, args, turn, name=f"{self.name}:{request.verb}")
 
     async def _attend(self, request: Request, verb: Verb[Any, Any], args: Any, turn: TurnQueue.Turn) -> None:
         """One verb from its place in the turn queue to its answer; one that ends with the actor is answered as well."""

@@ -6,6 +6,7 @@ Not for short work: that is an ordinary child task.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -26,12 +27,16 @@ class _Startable(Protocol):
 
 
 class CancellableTask:
-    """One task. With `shield`, a cancel from outside does not reach it: its owner ends it, always boundedly."""
+    """One task; `started` once its `task_status.started` has been called.
+
+    With `shield`, a cancel from outside does not reach it once it has started: its owner ends it, always boundedly.
+    """
 
     def __init__(self, name: str, *, shield: bool = False) -> None:
         self.name = name
-        self._scope = trio.CancelScope(shield=shield)
-        self._started = False
+        self._shielded = shield
+        self._scope = trio.CancelScope()
+        self.started = False
         self._why: KatrioError | None = None
         self._done = trio.Event()
 
@@ -56,13 +61,16 @@ class CancellableTask:
             self._done.set()
             if finish is not None:
                 finish()
-        if not self._started:
+        if not self.started:
             stopped = InvalidTransition(f"{self.name} was stopped while it was coming up", state="stopping")
             raise self._why or stopped
 
     def mark_started(self) -> None:
-        """Its `task_status.started` has been called."""
-        self._started = True
+        """Its `task_status.started` is called now."""
+        self.started = True
+        # Trio leaves one that was cancelled before this with who starts it, who would wait for a shielded one for ever
+        if self._shielded and trio.current_effective_deadline() > -math.inf:
+            self.shield()
 
     def cancel(self, why: KatrioError | None = None) -> None:
         """End it; `wait` tells when it has ended. `why`: for who waits for its start."""

@@ -1,4 +1,5 @@
-"""Nurseries for context managers: one whose sole error comes out as itself, and one that lasts until its block has ended.
+"""Nurseries for context managers: one whose sole error comes out as itself, and one that lasts until its block has ended; and
+`Background`, that of an object which is assembled before it runs.
 
 For callers who write `except Unreachable`. Errors of katrio's own that came together are told by the first, with the others as its
 notes: `except KatrioError` is what a caller writes. Any others come out as the group they are.
@@ -7,16 +8,18 @@ notes: `except KatrioError` is what a caller writes. Any others come out as the 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVarTuple, Unpack, cast
 
 import trio
 
 from actors.errors import KatrioError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
-__all__ = ["open_collapsing_nursery", "open_lasting_nursery", "plain_error"]
+__all__ = ["Background", "open_collapsing_nursery", "open_lasting_nursery", "plain_error"]
+
+Ts = TypeVarTuple("Ts")
 
 
 @asynccontextmanager
@@ -60,6 +63,29 @@ async def _hold(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
         async with trio.open_nursery() as nursery:
             task_status.started(nursery)
             await trio.sleep_forever()
+
+
+class Background:
+    """What an object's methods start while its `run` runs: `async with self._background.open(): ...`.
+
+    For objects that are assembled before there is a nursery (an engine before Trio runs, a guest before its listeners): each
+    would else have a field for it that is None until then.
+    """
+
+    def __init__(self) -> None:
+        self._nursery: trio.Nursery | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[trio.Nursery]:
+        """The nursery; it waits for what was started, and is cancelled with its owner."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            yield nursery
+
+    def start_soon(self, act: Callable[[Unpack[Ts]], Awaitable[object]], *args: *Ts) -> None:
+        """Like the nursery's."""
+        assert self._nursery is not None, "its owner is run before it is asked for anything"
+        self._nursery.start_soon(act, *args)
 
 
 def plain_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

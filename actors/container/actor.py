@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import trio
-from trio_util import AsyncValue
 
-from actors.actor import Actor, plain_handlers
+from actors.actor import plain_handlers
 from actors.cancellable import CancellableTask
 from actors.container.listing import Listing
 from actors.container.processes import Processes
@@ -28,24 +27,25 @@ from actors.errors import (
     NotFound,
     OutcomeUnknown,
 )
-from actors.events import Events
 from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
+from actors.stateful import AT_ONCE, StatefulActor
 from actors.wire.events import ActorEvent
 from actors.wire.spec import Stopped
-from actors.wire.verbs import CONTAINER_VERBS, Concurrency, Info, Nothing, Stop
+from actors.wire.verbs import CONTAINER_VERBS, Info, Nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Mapping
 
+    from actors.actor import Handler
     from actors.agents.base import AgentConnection
+    from actors.events import Events
     from actors.limits import Limits
     from actors.mailbox import Inbox, Request
     from actors.wire.spec import ContainerSpec
-    from actors.wire.verbs import Delete, Exec
+    from actors.wire.verbs import Delete, Stop
 
 __all__ = ["ContainerActor"]
 
-_AT_ONCE = Stop(grace_seconds=0, force=True)
 _S, _E = ContainerState, ContainerEvent
 # states in which a lost reply leaves the container's real state unknown
 _IN_DOUBT = frozenset({_S.STARTING, _S.RUNNING, _S.PAUSED})
@@ -60,14 +60,13 @@ _TOLD: Mapping[tuple[ContainerState, ContainerState | None], tuple[ContainerEven
 }
 
 
-class ContainerActor:
-    """Serves `actors.wire.verbs.CONTAINER_VERBS`. `forget` frees its name; idempotent."""
+class ContainerActor(StatefulActor[ContainerState, ContainerEvent, Stopped]):
+    """Serves `actors.wire.verbs.CONTAINER_VERBS`."""
 
     def __init__(
         self,
         *,
         name: str,
-        address: str,
         spec: ContainerSpec,
         rootfs: str,
         connection: AgentConnection,
@@ -76,48 +75,19 @@ class ContainerActor:
         events: Events,
         forget: Callable[[], None],
     ) -> None:
-        self.id = name
-        self.events = Events(address, self.present, above=events)
-        self.state = AsyncValue(ContainerState.CREATING)
+        super().__init__(
+            name, CONTAINER, _S.CREATING, CONTAINER_VERBS, inbox=inbox, limits=limits, events=events, forget=forget
+        )
         self._spec = spec
         self._rootfs = rootfs
         self._agent = connection
-        self._limits = limits
-        self._deleted = trio.Event()
-        self._forget = forget
         self._removed = False
         self._oom_kills = 0
-        self._following: trio.Nursery | None = None
         # pending stops with their deadlines; and the scope of a graceful stop, while it waits
         self._ends: list[tuple[Stop, float]] = []
         self._polite = trio.CancelScope()
-        self._link = CancellableTask(f"the link of container {address!r}")
+        self._link = CancellableTask(f"the link of container {inbox.name!r}")
         self._processes = Processes(name, connection, limits, self._check, self.events)
-        self._actor = Actor(
-            address,
-            inbox,
-            CONTAINER_VERBS,
-            {
-                "start": self._start,
-                "stop": self._stop_verb,
-                "delete": self._delete,
-                "disconnect": self._disconnect,
-                "signal": self._processes.signal,
-                "winsize": self._processes.winsize,
-                "write_stdin": self._processes.write_stdin,
-                "close_stdin": self._processes.close_stdin,
-                "read_stdout": self._processes.read_stdout,
-                "read_stderr": self._processes.read_stderr,
-                "wait": self._processes.wait,
-                **{verb: self._judged(verb, handler) for verb, handler in self._refusable().items()},
-                "info": self._info,
-                "events": self.events.serve,
-            },
-            limits,
-        )
-        self._actor.bound("stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args)))
-        self._actor.while_pending("stop", self.wants_end)
-        self._actor.while_pending("delete", self._deletes)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Create the container over a connection of its own, then serve until deleted or cancelled.
@@ -130,29 +100,47 @@ class ContainerActor:
             self._link.shield()
             try:
                 await self._create()
-                await self._serve(task_status)
+                await self._follow(task_status)
             finally:
                 self._link.cancel()
 
-    async def _serve(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _follow(self, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as following:
-            self._following = following
             init = self._processes.reserve("", tty=self._spec.process.tty)
             self._processes.follow(init, following, self._exited)
-            following.start_soon(self._actor.serve, name=self.id)
+            following.start_soon(self._serve, self._handlers(following), name=self.id)
             task_status.started()
             await self._deleted.wait()
             following.cancel_scope.cancel()
 
-    async def stop(self, args: Stop) -> Stopped:
-        """The stop sequence, for the sandbox: queues in this actor's turn queue like a caller's `stop`."""
-        with self._actor.turns.take(Concurrency.PREEMPTIVE) as turn, self.wants_end(args):
-            await turn.wait()
-            return await self._stop(args)
+    def _handlers(self, following: trio.Nursery) -> Mapping[str, Handler]:
+        processes, agent = self._processes, self._agent
+        listing = Listing(self.id, agent, self._limits, self._check)
+        # verbs that an agent refuses when the container has just ended
+        refusable: Mapping[str, Handler] = {
+            "pause": self._doubted(following, self._pause),
+            "resume": self._doubted(following, self._resume),
+            "exec": partial(processes.exec, following),
+            "list_processes": listing.list_processes,
+            **plain_handlers(CONTAINER_VERBS, self._limits, self._method),
+        }
+        return {
+            "start": self._doubted(following, self._start),
+            "delete": self._delete,
+            "disconnect": self._disconnect,
+            "signal": processes.signal,
+            "winsize": processes.winsize,
+            "write_stdin": processes.write_stdin,
+            "close_stdin": processes.close_stdin,
+            "read_stdout": processes.read_stdout,
+            "read_stderr": processes.read_stderr,
+            "wait": processes.wait,
+            "info": self._info,
+            **{verb: self._judged(verb, handler) for verb, handler in refusable.items()},
+        }
 
     @contextlib.contextmanager
     def wants_end(self, args: Stop) -> Generator[None]:
-        """During the block, an earlier stop, whose caller may have given up, waits no longer than this one would."""
         wanted = args, trio.current_time() + self._grace(args)
         self._ends.append(wanted)
         self._polite.deadline = min(self._polite.deadline, wanted[1])
@@ -160,9 +148,6 @@ class ContainerActor:
             yield
         finally:
             self._ends.remove(wanted)
-
-    def _deletes(self, args: Delete) -> contextlib.AbstractContextManager[None]:
-        return self.wants_end(_AT_ONCE) if args.force else contextlib.nullcontext()
 
     def lose(self, reason: str) -> None:
         """The guest is gone: every waiter gets GuestDied, and the agent is not called any more."""
@@ -196,41 +181,12 @@ class ContainerActor:
         if self.state.value is ContainerState.LOST:
             raise GuestDied(f"container {self.id!r}: its guest died while it was created", state="lost")
 
-    def _move(self, event: ContainerEvent) -> None:
-        self.state.value = CONTAINER.move(self.state.value, event)
-        self.events.state(str(self.state.value))
-
-    def _move_if(self, event: ContainerEvent) -> None:
-        """Apply the event unless the init has ended or a stop begun meanwhile."""
-        if CONTAINER.can(self.state.value, event):
-            self._move(event)
-
-    def present(self) -> Iterator[ActorEvent]:
-        """The current state, for a new subscriber."""
-        yield ActorEvent(self.events.source, "state", state=str(self.state.value))
-
-    def _check(self, verb: str) -> None:
-        CONTAINER.check(verb, self.state.value, self.id)
-
-    def _refusable(self) -> Mapping[str, Callable[[Any, Request], Awaitable[object]]]:
-        """Handlers of verbs that an agent refuses when the container has just ended."""
-        listing = Listing(self.id, self._agent, self._limits, self._check)
-        return {
-            "pause": self._pause,
-            "resume": self._resume,
-            "exec": self._exec,
-            "list_processes": listing.list_processes,
-            **plain_handlers(CONTAINER_VERBS, self._limits, self._method),
-        }
-
     def _method(self, verb: str) -> Callable[..., Awaitable[object]]:
         """The agent's method for a plain verb."""
         self._check(verb)
         return partial(getattr(self._agent, f"{verb}_container"), self.id)
 
-    def _judged(
-        self, verb: str, handler: Callable[[Any, Request], Awaitable[object]]
-    ) -> Callable[[Any, Request], Awaitable[object]]:
+    def _judged(self, verb: str, handler: Handler) -> Handler:
         """Turn an agent's refusal into an invalid transition if its reason is that the container has ended."""
 
         async def judged(args: object, request: Request) -> object:
@@ -255,11 +211,9 @@ class ContainerActor:
         self._move(ContainerEvent.START)
         try:
             await self._agent.start_container(self.id)
-        except OutcomeUnknown as error:
-            await self._find_out(error, request)
-            return Nothing()
-        except BaseException:
-            self._move_if(ContainerEvent.START_FAILED)
+        except BaseException as error:
+            if not isinstance(error, OutcomeUnknown):
+                self._move_if(ContainerEvent.START_FAILED)
             raise
         # it may have run and ended before the reply came
         self._move_if(ContainerEvent.STARTED)
@@ -267,34 +221,34 @@ class ContainerActor:
 
     async def _pause(self, args: Nothing, request: Request) -> Nothing:
         self._check("pause")
-        try:
-            await self._agent.pause_container(self.id)
-        except OutcomeUnknown as error:
-            await self._find_out(error, request)
-            return Nothing()
+        await self._agent.pause_container(self.id)
         self._move_if(ContainerEvent.PAUSED)
         return Nothing()
 
     async def _resume(self, args: Nothing, request: Request) -> Nothing:
         self._check("resume")
-        try:
-            await self._agent.resume_container(self.id)
-        except OutcomeUnknown as error:
-            await self._find_out(error, request)
-            return Nothing()
+        await self._agent.resume_container(self.id)
         self._move_if(ContainerEvent.RESUMED)
         return Nothing()
 
-    async def _find_out(self, error: OutcomeUnknown, request: Request) -> None:
-        """A reply was lost with the link. Fail the caller at once; later verbs wait, for a bounded time, for the real state.
+    def _doubted(self, following: trio.Nursery, handler: Handler) -> Handler:
+        """When a reply is lost with the link, fail the caller at once; later verbs wait, for a bounded time, for the real state.
 
         A stop must not wait longer, so if the guest has not answered by then, a background task goes on asking.
         """
-        request.fail(error)
-        with trio.move_on_after(self._limits.reconnect_seconds) as asking:
-            await self._adopt_state()
-        if asking.cancelled_caught and self._following is not None:
-            self._following.start_soon(self._adopt_state, name=f"{self.id}:find out")
+
+        async def doubted(args: object, request: Request) -> object:
+            try:
+                return await handler(args, request)
+            except OutcomeUnknown as error:
+                request.fail(error)
+            with trio.move_on_after(self._limits.reconnect_seconds) as asking:
+                await self._adopt_state()
+            if asking.cancelled_caught:
+                following.start_soon(self._adopt_state, name=f"{self.id}:find out")
+            return Nothing()
+
+        return doubted
 
     async def _adopt_state(self) -> None:
         while self.state.value in _IN_DOUBT:
@@ -309,16 +263,6 @@ class ContainerActor:
             for event in _TOLD.get((self.state.value, found), ()):
                 self._move_if(event)
             return
-
-    async def _exec(self, args: Exec, request: Request) -> Nothing:
-        assert self._following is not None
-        return await self._processes.exec(args, self._following)
-
-    async def _stop_verb(self, args: Stop, request: Request) -> Stopped:
-        return await self._stop(args)
-
-    def _grace(self, args: Stop) -> float:
-        return self._limits.stop_grace_seconds if args.grace_seconds is None else args.grace_seconds
 
     async def _stop(self, args: Stop) -> Stopped:
         init = self._processes.init
@@ -385,15 +329,12 @@ class ContainerActor:
         if args.force and self.state.value not in (ContainerState.STOPPED, ContainerState.LOST):
             # its exit status is not needed to remove it
             with contextlib.suppress(OutcomeUnknown):
-                await self._stop(_AT_ONCE)
+                await self._stop(AT_ONCE)
         self._check("delete")
         if self.state.value is not ContainerState.LOST:
             with _best_effort(args.force):
                 await self._remove()
-        self.events.close()
-        # free its name before the caller gets the reply
-        self._forget()
-        self._deleted.set()
+        self._end()
         return Nothing()
 
     async def _disconnect(self, args: Nothing, request: Request) -> Nothing:

@@ -55,12 +55,7 @@ class Processes:
     """
 
     def __init__(
-        self,
-        container: str,
-        agent: AgentConnection,
-        limits: Limits,
-        check: Callable[[str], None],
-        events: Events,
+        self, container: str, agent: AgentConnection, limits: Limits, check: Callable[[str], None], events: Events
     ) -> None:
         self._container = container
         self._agent = agent
@@ -83,12 +78,7 @@ class Processes:
         self._known[name] = process
         return process
 
-    def follow(
-        self,
-        process: FollowedProcess,
-        nursery: trio.Nursery,
-        on_end: Callable[[], None],
-    ) -> None:
+    def follow(self, process: FollowedProcess, nursery: trio.Nursery, on_end: Callable[[], None]) -> None:
         """Read and await it in `nursery`; `on_end` is called once its exit status is settled."""
 
         def ended() -> None:
@@ -129,7 +119,7 @@ class Processes:
         self._check(verb)
         return self._process(name)
 
-    async def exec(self, args: Exec, nursery: trio.Nursery) -> Nothing:
+    async def exec(self, nursery: trio.Nursery, args: Exec, request: Request) -> Nothing:
         """Start another process and follow it."""
         self._check("exec")
         check_id(args.id, "id", self._limits.id_length)
@@ -169,9 +159,7 @@ class Processes:
         if args.all and args.process:
             raise InvalidArgument("signal: `all` and `process` exclude each other", field="process")
         target = self._process(args.process)
-        if not args.all and target.settled:
-            return Signalled(0)
-        if target.settled and args.signal in _ENDING:
+        if target.settled and (not args.all or args.signal in _ENDING):
             return Signalled(0)
         self._check("signal")
         live = [process for process in self if not process.settled]
@@ -211,16 +199,12 @@ class Processes:
         process = self._open_process("winsize", args.process)
         if not process.tty:
             raise InvalidTransition(
-                f"winsize: process {process.agent_name!r} has no terminal; create it with tty",
-                verb="winsize",
+                f"winsize: process {process.agent_name!r} has no terminal; create it with tty", verb="winsize"
             )
-        if process.settled:
-            raise NotFound(
-                f"winsize: process {process.agent_name!r} has ended",
-                process=args.process,
-            )
-        resized = self._agent.winsize_process(self._container, process.agent_name, args.size)
-        if await self._unless_ended(process, _done(resized)) is None:
+        resized = self._agent.winsize_process
+        if process.settled or not await self._unless_ended(
+            process, _done(resized(self._container, process.agent_name, args.size))
+        ):
             raise NotFound(f"winsize: process {process.agent_name!r} has ended", process=args.process)
         return Nothing()
 

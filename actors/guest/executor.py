@@ -21,6 +21,7 @@ from actors.errors import AgentError, InvalidArgument, InvalidTransition, NotFou
 from actors.guest.leftovers import Leftovers
 from actors.guest.process_io import ProcessIo
 from actors.lifecycle.container import ContainerState
+from actors.nurseries import Background
 from actors.wire.fields import check_fields
 
 if TYPE_CHECKING:
@@ -58,12 +59,11 @@ class Executor:
         self._cells: dict[str, _Cell] = {}
         self._clearing: list[Callable[[], Awaitable[None]]] = []
         self._leftovers = Leftovers(limits.leftover_bytes)
-        self._nursery: trio.Nursery | None = None
+        self._background = Background()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Runs the engine, and a task per process that reports its end; until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
+        async with self._background.open() as nursery:
             await nursery.start(self._engine.run)
             task_status.started()
             await trio.sleep_forever()
@@ -319,17 +319,15 @@ class Executor:
             )
 
     def _follow(self, cell: _Cell, container: str, process: str, found: EngineProcess) -> None:
-        assert self._nursery is not None, "the executor runs"
         streams = ProcessIo(found, self._leftovers, self._limits)
         cell.processes[process] = streams
-        self._nursery.start_soon(self._until_end, container, process, streams)
+        self._background.start_soon(self._until_end, container, process, streams)
 
     async def _until_end(self, container: str, process: str, streams: ProcessIo) -> None:
         status = await streams.engine.wait()
         # the entry still exists: neither process nor container is forgotten before the end
         self.model.exited(container, process, status)
         streams.finish(status)
-        assert self._nursery is not None, "the executor runs"
-        self._nursery.start_soon(streams.keep_stdout)
-        self._nursery.start_soon(streams.keep_stderr)
+        self._background.start_soon(streams.keep_stdout)
+        self._background.start_soon(streams.keep_stderr)
         await streams.close_input()

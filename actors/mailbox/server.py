@@ -27,6 +27,7 @@ from actors.mailbox.inbox import Inbox
 from actors.mailbox.outbox import Outbox
 from actors.mailbox.sender import Counters
 from actors.mailbox.session import Session
+from actors.nurseries import Background
 from transports.plain import printable
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Server:
         self._inboxes: dict[str, Inbox] = {}
         self._endpoints: dict[Session, Endpoint] = {}
         self.closing = False
-        self._nursery: trio.Nursery | None = None
+        self._background = Background()
 
     def register(self, name: str, *, capacity: int | None = None) -> Inbox:
         """A mailbox of that name; `capacity` asks may wait in it (default: the limits').
@@ -97,8 +98,7 @@ class Server:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep deadlines and send what has to wait, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
+        async with self._background.open():
             task_status.started()
             await self._deadlines.run()
 
@@ -121,13 +121,11 @@ class Server:
         self.counters.kicked_links += 1
         endpoint = self._endpoints.pop(session)
         _log.warning("closing the link of %s: %s", endpoint.peer, printable(reason))
-        if self._nursery is not None:
-            self._nursery.start_soon(endpoint.aclose)
+        self._background.start_soon(endpoint.aclose)
 
     def ended(self, session: Session) -> None:
         """The link has ended."""
         self._endpoints.pop(session, None)
 
     def _drain_soon(self, outbox: Outbox) -> None:
-        if self._nursery is not None:
-            self._nursery.start_soon(outbox.drain)
+        self._background.start_soon(outbox.drain)

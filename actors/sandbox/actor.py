@@ -8,51 +8,41 @@ earlier stops. `_stop` stops the containers, then the sandbox in the guest, then
 bound, so it ends even if the guest hangs.
 
 The guest may die at any time: its launcher, its link or a failed health check calls `_lose`, which moves the state to
-`lost`, cancels `_link` and fails all waiters. A container's id is reserved before the first await and freed by
-`forget`, which its task calls on every way out.
+`lost`, cancels `_link` and fails all waiters.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import trio
-from trio_util import AsyncValue
 
-from actors.actor import Actor, late, plain_handlers, unknown
+from actors.actor import late, plain_handlers, unknown
 from actors.cancellable import CancellableTask
+from actors.children import Children
 from actors.container import ContainerActor
-from actors.errors import (
-    AlreadyExists,
-    CallerCancelled,
-    Expired,
-    GuestDied,
-    KatrioError,
-    ResourceExhausted,
-)
-from actors.events import Events
-from actors.ids import check_id
-from actors.lifecycle.container import ContainerState
+from actors.errors import CallerCancelled, Expired, GuestDied, KatrioError
 from actors.lifecycle.sandbox import SANDBOX, SandboxEvent, SandboxState
 from actors.sandbox.health import watch_health
 from actors.sandbox.oom import watch_oom
-from actors.wire.events import ActorEvent
+from actors.stateful import StatefulActor
 from actors.wire.sandbox_verbs import SANDBOX_VERBS
-from actors.wire.verbs import Concurrency, Created, Info, Nothing, Stop
+from actors.wire.verbs import Created, Info, Nothing, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
-    from contextlib import AbstractContextManager
 
+    from actors.actor import Handler
     from actors.agents.base import AgentConnection, AgentFactory, SandboxAgent
+    from actors.events import Events
     from actors.limits import Limits
     from actors.mailbox import Inbox, Request, Server
     from actors.sandbox.guest import Guest, GuestLauncher, Images
+    from actors.wire.events import ActorEvent
     from actors.wire.sandbox_verbs import CreateContainer
     from actors.wire.spec import SandboxSpec
     from actors.wire.verbs import Delete
@@ -62,8 +52,8 @@ __all__ = ["SandboxActor"]
 _log = logging.getLogger("katrio")
 
 
-class SandboxActor:
-    """Serves `actors.wire.sandbox_verbs.SANDBOX_VERBS`. `forget` frees its name; idempotent."""
+class SandboxActor(StatefulActor[SandboxState, SandboxEvent, Nothing]):
+    """Serves `actors.wire.sandbox_verbs.SANDBOX_VERBS`."""
 
     def __init__(
         self,
@@ -79,68 +69,52 @@ class SandboxActor:
         events: Events,
         forget: Callable[[], None],
     ) -> None:
-        self.id = name
-        self.events = Events(name, self.present, above=events)
-        self.state = AsyncValue(SandboxState.READY)
+        super().__init__(
+            name, SANDBOX, SandboxState.READY, SANDBOX_VERBS, inbox=inbox, limits=limits, events=events, forget=forget
+        )
         self._spec = spec
         self._server = server
         self._launch = launch
         self._connect = connect
         self._images = images
-        self._limits = limits
-        self._deleted = trio.Event()
-        self._forget = forget
-        self._agent: SandboxAgent | None = None
-        self._links: trio.Nursery | None = None
+        # both since the start; the agent once it has answered
         self._link: CancellableTask | None = None
+        self._agent: SandboxAgent | None = None
         # guest and connection are coming up: nothing has been asked of the guest yet
         self._coming_up = False
         # the sandbox exists in the guest
         self._made = trio.Event()
-        self._children: trio.Nursery | None = None
-        self._containers: dict[str, _Child] = {}
-        self._actor = Actor(
-            name,
-            inbox,
-            SANDBOX_VERBS,
-            {
-                "start": self._start,
-                "stop": self._stop_verb,
-                "delete": self._delete,
-                "disconnect": self._disconnect,
-                "info": self._info,
-                "events": self.events.serve,
-                "create_container": self._create_container,
-                **plain_handlers(SANDBOX_VERBS, limits, lambda verb: getattr(self._agent_for(verb), verb)),
-            },
-            limits,
+        self._containers = Children[ContainerActor](
+            noun="container",
+            server=server,
+            limits=limits,
+            owner=f"sandbox {name!r} has",
+            prefix=f"{name}/",
+            most=limits.containers,
         )
-        # no bound here: unpacking has the caller's deadline, the rest is bounded in `_make_container`
+        # no bound here: unpacking has the caller's deadline, the rest is bounded in `_create_container`
         self._actor.bound("create_container", lambda _: math.inf)
-        self._actor.bound("stop", lambda args: limits.mutate_seconds + self._grace(cast("Stop", args)))
-        self._actor.while_pending("stop", self._wants_end)
-        self._actor.while_pending("delete", self._deletes)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until deleted. If cancelled, everything ends at once; the owner calls `stop` before that."""
         async with trio.open_nursery() as links, trio.open_nursery() as children:
             # `links` is the outer nursery: containers end while connections still live
-            self._links = links
-            self._children = children
-            children.start_soon(self._actor.serve, name=self.id)
+            handlers: dict[str, Handler] = {
+                "start": partial(self._start, links),
+                "create_container": partial(self._create_container, children),
+                "delete": self._delete,
+                "disconnect": self._disconnect,
+                "info": self._info,
+                **plain_handlers(SANDBOX_VERBS, self._limits, lambda verb: getattr(self._agent_for(verb), verb)),
+            }
+            children.start_soon(self._serve, handlers, name=self.id)
             task_status.started()
             await self._deleted.wait()
             children.cancel_scope.cancel()
             links.cancel_scope.cancel()
 
-    async def stop(self, args: Stop) -> None:
-        """The stop sequence, for the owner: queues in this actor's turn queue like a caller's `stop`."""
-        with self._actor.turns.take(Concurrency.PREEMPTIVE) as turn, self._wants_end(args):
-            await turn.wait()
-            await self._stop(args)
-
     @contextmanager
-    def _wants_end(self, args: Stop) -> Generator[None]:
+    def wants_end(self, args: Stop) -> Generator[None]:
         """During the block, no earlier stop, of the sandbox or a container, waits longer than this one would.
 
         A start that still waits for the guest, or for the agent's first reply, is cancelled: there is nothing to roll
@@ -149,56 +123,38 @@ class SandboxActor:
         if self._coming_up and self._link is not None:
             self._link.cancel()
         with ExitStack() as stack:
-            for child in self._containers.values():
-                if child.actor is not None:
-                    stack.enter_context(child.actor.wants_end(args))
+            for container in self._containers:
+                stack.enter_context(container.wants_end(args))
             yield
-
-    def _deletes(self, args: Delete) -> AbstractContextManager[None]:
-        return self._wants_end(Stop(grace_seconds=0, force=True)) if args.force else nullcontext()
-
-    def _move(self, event: SandboxEvent) -> None:
-        self.state.value = SANDBOX.move(self.state.value, event)
-        self.events.state(str(self.state.value))
 
     def present(self) -> Iterator[ActorEvent]:
         """The current state, and the containers', for a new subscriber."""
-        yield ActorEvent(self.id, "state", state=str(self.state.value))
-        for child in self._containers.values():
-            if child.actor is not None:
-                yield from child.actor.present()
+        yield from super().present()
+        for container in self._containers:
+            yield from container.present()
 
-    def _check(self, verb: str) -> None:
-        SANDBOX.check(verb, self.state.value, self.id)
-
-    def _grace(self, args: Stop) -> float:
-        return self._limits.stop_grace_seconds if args.grace_seconds is None else args.grace_seconds
-
-    async def _start(self, args: Nothing, request: Request) -> Nothing:
+    async def _start(self, links: trio.Nursery, args: Nothing, request: Request) -> Nothing:
         self._check("start")
         self._move(SandboxEvent.START)
-        assert self._links is not None
         self._link = CancellableTask(f"sandbox {self.id!r}")
         try:
             self._coming_up = True
             try:
-                await self._links.start(self._link.run, self._bring_up, name=f"{self.id}:guest")
+                agent = self._agent = await links.start(self._link.run, self._bring_up, name=f"{self.id}:guest")
             finally:
                 self._coming_up = False
-            assert self._agent is not None
-            await self._agent.create_sandbox(self.id, self._spec)
+            await agent.create_sandbox(self.id, self._spec)
             self._made.set()
         except BaseException:
             self._link.cancel()
-            if self.state.value is SandboxState.STARTING:
-                self._move(SandboxEvent.START_FAILED)
+            self._move_if(SandboxEvent.START_FAILED)
             raise
         if self.state.value is SandboxState.LOST:
             raise GuestDied(f"sandbox {self.id!r}: its guest died while it started", state="lost")
         self._move(SandboxEvent.STARTED)
         return Nothing()
 
-    async def _bring_up(self, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _bring_up(self, *, task_status: trio.TaskStatus[SandboxAgent]) -> None:
         """Run the guest and our own connection to it, until the sandbox stops or the guest is gone."""
         async with trio.open_nursery() as nursery:
             guest: Guest = await nursery.start(self._launch, self.id)
@@ -206,12 +162,11 @@ class SandboxActor:
             nursery.start_soon(self._watch_guest, guest)
             agent = self._connect(guest.channels, self._limits)
             await nursery.start(agent.run)
-            self._agent = agent
             nursery.start_soon(self._watch_link, agent)
             nursery.start_soon(self._watch_oom, agent)
             if agent.follows_processes:
                 nursery.start_soon(self._give_up, agent, guest)
-            task_status.started()
+            task_status.started(agent)
 
     async def _watch_guest(self, guest: Guest) -> None:
         self._lose(await guest.wait_gone())
@@ -237,70 +192,44 @@ class SandboxActor:
         if self._link is not None:
             gone = GuestDied(f"sandbox {self.id!r}: its guest died while it started ({reason})", state="lost")
             self._link.cancel(gone)
-        if SANDBOX.can(self.state.value, SandboxEvent.LOST):
-            self._move(SandboxEvent.LOST)
-        for child in self._containers.values():
-            if child.actor is not None:
-                child.actor.lose(reason)
+        self._move_if(SandboxEvent.LOST)
+        for container in self._containers:
+            container.lose(reason)
 
-    async def _create_container(self, args: CreateContainer, request: Request) -> Created:
-        self._check("create_container")
-        check_id(args.id, "id", self._limits.id_length)
-        if args.id in self._containers:
-            raise AlreadyExists(f"sandbox {self.id!r} has a container {args.id!r} already; delete it first")
-        if len(self._containers) >= self._limits.containers:
-            raise ResourceExhausted(
-                f"sandbox {self.id!r} has {self._limits.containers} containers already",
-                limit=self._limits.containers,
-            )
-        return await self._make_container(args, request)
-
-    async def _make_container(self, args: CreateContainer, request: Request) -> Created:
-        assert self._agent is not None
-        assert self._children is not None
-        address = f"{self.id}/{args.id}"
-        task = CancellableTask(f"container {address!r}")
-        # reserved before any await, so that two concurrent requests for the id can't both succeed
-        child = self._containers[args.id] = _Child(task)
-
-        def forget() -> None:
-            # the name may belong to another container by the time this task has ended
-            if self._containers.get(args.id) is child:
-                del self._containers[args.id]
-                self._server.unregister(address)
-
+    async def _create_container(self, children: trio.Nursery, args: CreateContainer, request: Request) -> Created:
+        agent = self._agent_for("create_container")
+        child = self._containers.reserve(args.id)
         try:
-            rootfs = await self._rootfs(args, request, child.unpacking)
-            inbox = self._server.register(address, capacity=self._limits.inbox_messages)
+            rootfs = await self._rootfs(agent, args, request, child.preparing)
         except BaseException:
-            self._containers.pop(args.id, None)
+            child.forget()
             raise
         child.actor = ContainerActor(
             name=args.id,
-            address=address,
             spec=args.spec,
             rootfs=rootfs,
-            connection=self._agent.lease(),
-            inbox=inbox,
+            connection=agent.lease(),
+            inbox=self._server.register(child.address, capacity=self._limits.inbox_messages),
             limits=self._limits,
             events=self.events,
-            forget=forget,
+            forget=child.forget,
         )
         run = partial(self._run_container, child.actor, rootfs)
         with trio.move_on_after(self._limits.mutate_seconds) as making:
-            await self._children.start(task.run, run, forget, name=address)
+            await children.start(child.task.run, run, child.forget, name=child.address)
         if making.cancelled_caught:
             raise unknown(request)
-        return Created(address)
+        return Created(child.address)
 
-    async def _rootfs(self, args: CreateContainer, request: Request, unpacking: trio.CancelScope) -> str:
+    async def _rootfs(
+        self, agent: SandboxAgent, args: CreateContainer, request: Request, unpacking: trio.CancelScope
+    ) -> str:
         """Unpacking changes nothing in the guest: it has the caller's deadline, and is cancelled with the caller or the sandbox."""
-        assert self._agent is not None
         unpacking.deadline = request.deadline
         request.on_cancel(unpacking.cancel)
         rootfs: str | None = None
         with unpacking:
-            rootfs = await self._images.resolve(args.spec.image, spoilt=self._agent.spoils_roots)
+            rootfs = await self._images.resolve(args.spec.image, spoilt=agent.spoils_roots)
         try:
             self._check("create_container")
         except KatrioError:
@@ -323,53 +252,33 @@ class SandboxActor:
             with trio.CancelScope(shield=True):
                 await self._images.release(rootfs)
 
-    async def _stop_verb(self, args: Stop, request: Request) -> Nothing:
-        await self._stop(args)
-        return Nothing()
-
-    async def _stop(self, args: Stop) -> None:
+    async def _stop(self, args: Stop) -> Nothing:
         """Stop the containers, then the sandbox in the guest, then the guest and the connection to it."""
         if self.state.value is SandboxState.STOPPED:
-            return
+            return Nothing()
         lost = self.state.value is SandboxState.LOST
         self._move(SandboxEvent.STOP)
+        if self._agent is not None and not lost:
+            # a guest that does not answer is ended all the same, and its containers with it
+            with trio.move_on_after(self._grace(args) + self._limits.shutdown_seconds):
+                await self._containers.stop(args)
+            await self._destroy(self._agent)
+        await self._unlink()
+        # whatever could not be stopped in the guest has ended with it
+        for container in self._containers:
+            container.lose("its sandbox was stopped")
+        self._move(SandboxEvent.STOPPED)
+        return Nothing()
+
+    async def _unlink(self) -> None:
         if self._link is not None:
-            if not lost:
-                # a guest that does not answer is ended all the same, and its containers with it
-                with trio.move_on_after(self._grace(args) + self._limits.shutdown_seconds):
-                    await self._stop_containers(args)
-                await self._destroy()
             self._link.cancel()
             await self._link.wait()
-        # whatever could not be stopped in the guest has ended with it
-        for child in self._containers.values():
-            if child.actor is not None:
-                child.actor.lose("its sandbox was stopped")
-        self._move(SandboxEvent.STOPPED)
 
-    async def _stop_containers(self, args: Stop) -> None:
-        """Concurrently, each within its grace period; one failure does not affect the others."""
-
-        async def stop_one(child: _Child) -> None:
-            try:
-                if child.actor is None or child.actor.state.value is ContainerState.CREATING:
-                    child.unpacking.cancel()
-                    child.task.cancel()
-                    return
-                await child.actor.stop(args)
-            except KatrioError as error:
-                # the guest's end kills it in any case
-                _log.warning("stop of %s: %s", child.task.name, error)
-
-        async with trio.open_nursery() as nursery:
-            for child in list(self._containers.values()):
-                nursery.start_soon(stop_one, child)
-
-    async def _destroy(self) -> None:
-        assert self._agent is not None
+    async def _destroy(self, agent: SandboxAgent) -> None:
         with trio.move_on_after(self._limits.shutdown_seconds):
             try:
-                await self._agent.destroy_sandbox()
+                await agent.destroy_sandbox()
             except KatrioError as error:
                 _log.warning("destroy of sandbox %r: %s", self.id, error)
 
@@ -377,21 +286,15 @@ class SandboxActor:
         if args.force:
             await self._stop(Stop(grace_seconds=0))
         self._check("delete")
-        if self._link is not None:
-            self._link.cancel()
-            await self._link.wait()
-        for child in self._containers.values():
-            if child.actor is not None:
-                child.actor.events.close()
-        self.events.close()
-        # free its name before the caller gets the reply
-        self._forget()
-        self._deleted.set()
+        await self._unlink()
+        for container in self._containers:
+            container.events.close()
+        self._end()
         return Nothing()
 
-    def _agent_for(self, verb: str) -> AgentConnection:
+    def _agent_for(self, verb: str) -> SandboxAgent:
         self._check(verb)
-        assert self._agent is not None
+        assert self._agent is not None, f"{verb} needs a sandbox that has been started"
         return self._agent
 
     async def _disconnect(self, args: Nothing, request: Request) -> Nothing:
@@ -401,19 +304,10 @@ class SandboxActor:
         return Nothing()
 
     def _tell_oom(self, container: str) -> None:
-        child = self._containers.get(container)
         # the guest is untrusted and may send any name
-        if child is not None and child.actor is not None:
-            child.actor.tell_oom()
+        for actor in self._containers:
+            if actor.id == container:
+                actor.tell_oom()
 
     async def _info(self, args: Nothing, request: Request) -> Info:
-        return Info(self.id, str(self.state.value), tuple(self._containers))
-
-
-@dataclass
-class _Child:
-    """A container; `actor` is set once its image is unpacked."""
-
-    task: CancellableTask
-    actor: ContainerActor | None = None
-    unpacking: trio.CancelScope = field(default_factory=trio.CancelScope)
+        return Info(self.id, str(self.state.value), self._containers.ids)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
+from trio_util import AsyncValue, RepeatedEvent
 
 from transports.errors import RemoteProtocolError, TransportError, Unreachable
 from transports.stream import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS
@@ -53,15 +54,15 @@ class _Shared:
     def __init__(self, dial_channel: Dialer) -> None:
         self._dial_channel = dial_channel
         self._channel: YamuxChannel | None = None
-        self._wanted = trio.Event()
+        self._wanted = AsyncValue(False)
         self._why: TransportError = Unreachable("the channel was not dialled yet")
-        self._tried = trio.Event()
+        self._tried = RepeatedEvent()
 
     async def run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while True:
             # only on demand: a channel has one user at a time
-            await self._wanted.wait()
+            await self._wanted.wait_value(True)  # pyright: ignore[reportUnknownMemberType]  # no types there
             try:
                 channel = YamuxChannel(await self._dial_channel(), client=True)
             except TransportError as error:
@@ -69,8 +70,8 @@ class _Shared:
             else:
                 if await self._use(channel):
                     pause = FIRST_PAUSE_SECONDS
-            self._wanted = trio.Event()
-            self._tell_tried()
+            self._wanted.value = False
+            self._tried.set()
             await trio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
@@ -85,7 +86,7 @@ class _Shared:
             if await self._is_answered(channel, nursery):
                 good = True
                 self._channel = channel
-                self._tell_tried()
+                self._tried.set()
                 await channel.wait_ended()
                 self._channel = None
             if (ended := channel.ended) is not None:
@@ -104,7 +105,7 @@ class _Shared:
             answered.set()
 
         for count in range(1, MOST_PINGS + 1):
-            await self._wanted.wait()
+            await self._wanted.wait_value(True)  # pyright: ignore[reportUnknownMemberType]  # no types there
             pings.start_soon(ping)
             with trio.move_on_after(PING_SECONDS):
                 await answered.wait()
@@ -113,17 +114,13 @@ class _Shared:
             self._why = Unreachable(
                 f"nobody answered a yamux ping for {seconds:g} s: is the agent up, and does it speak yamux?"
             )
-            self._wanted = trio.Event()
-            self._tell_tried()
+            self._wanted.value = False
+            self._tried.set()
         return answered.is_set() and channel.ended is None
-
-    def _tell_tried(self) -> None:
-        self._tried.set()
-        self._tried = trio.Event()
 
     async def dial(self) -> YamuxStream:
         if self._channel is None:
-            self._wanted.set()
+            self._wanted.value = True
             await self._tried.wait()
         if self._channel is None:
             raise type(self._why)(*self._why.args)

@@ -8,7 +8,7 @@ Commands are in `agent`, a process's events in `process`.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
@@ -53,6 +53,14 @@ INIT = "init"
 _SILENT = "it said nothing in time; a real hyperstart says it to the first host in its life alone, so that each sandbox needs a fresh one"
 
 
+class _Channels(NamedTuple):
+    """Both, once they are dialled, and where commands run."""
+
+    control: trio.abc.Stream
+    streams: trio.abc.Stream
+    nursery: trio.Nursery
+
+
 class HyperstartLink:
     """The owner runs `run` in its nursery; any number of tasks may call the other methods."""
 
@@ -62,15 +70,13 @@ class HyperstartLink:
         self._limits = limits
         self._control = HostControl()
         self._streams = HostStreams()
-        self._control_stream: trio.abc.Stream | None = None
-        self._streams_stream: trio.abc.Stream | None = None
+        self._channels: _Channels | None = None
         # one command in flight, and one stream frame being written
         self._turn = trio.Lock()
         self._writing = trio.Lock()
         self._ready = trio.Event()
         self._answer: Answered | None = None
         self._answered = trio.Event()
-        self._nursery: trio.Nursery | None = None
         self._failure: str | None = None
         self._ended = trio.Event()
         self._by_sequence: dict[int, RunningProcess] = {}
@@ -85,8 +91,7 @@ class HyperstartLink:
         """
         try:
             async with open_collapsing_nursery() as nursery:
-                self._nursery = nursery
-                await self._use(task_status)
+                await self._use(nursery, task_status)
         except Exhausted as error:
             raise ResourceExhausted(f"the guest can't be reached: {error}") from error
         except TransportError as error:
@@ -100,16 +105,14 @@ class HyperstartLink:
         finally:
             self._fail("it was closed")
 
-    async def _use(self, task_status: trio.TaskStatus[None]) -> None:
-        assert self._nursery is not None
+    async def _use(self, nursery: trio.Nursery, task_status: trio.TaskStatus[None]) -> None:
         seconds = self._limits.guest_start_seconds
         async with await dial_with_backoff(self._dial_control, seconds=seconds) as control:
-            self._control_stream = control
             # at once: a wrong peer is detected before waiting for the second channel
-            self._nursery.start_soon(self._read_control, control)
+            nursery.start_soon(self._read_control, control)
             async with await dial_with_backoff(self._dial_streams, seconds=seconds) as streams:
-                self._streams_stream = streams
-                self._nursery.start_soon(self._read_streams, streams)
+                self._channels = _Channels(control, streams, nursery)
+                nursery.start_soon(self._read_streams, streams)
                 with trio.move_on_after(seconds):
                     await self._ready.wait()
                 if not self._ready.is_set() or self._failure is not None:
@@ -136,14 +139,14 @@ class HyperstartLink:
             InvalidArgument: too large for a frame.
         """
         answers: list[Answered] = []
-        sent = await self._do(partial(self._ask, code, payload, answers), self._control_stream, self._turn)
+        sent = await self._do(partial(self._ask, code, payload, answers), self._turn)
         if answers:
             return answers[0]
         if not sent:
             raise self._gone()
         raise OutcomeUnknown(f"{command_name(code)}: the link ended while it ran: {self._failure}")
 
-    async def _ask(self, code: int, payload: bytes, answers: list[Answered], stream: trio.abc.Stream) -> None:
+    async def _ask(self, code: int, payload: bytes, answers: list[Answered], channels: _Channels) -> None:
         name = command_name(code)
         try:
             self._control.send(code, payload)
@@ -153,7 +156,7 @@ class HyperstartLink:
             raise GuestDied(f"{name}: {error}") from None
         self._answer, self._answered = None, trio.Event()
         with trio.move_on_after(self._limits.mutate_seconds) as bound:
-            await self._send(stream, self._control.data_to_send())
+            await self._send(channels.control, self._control.data_to_send())
             await self._answered.wait()
         if bound.cancelled_caught:
             self._control.give_up(f"{name} was not answered in {self._limits.mutate_seconds:.0f} s")
@@ -162,15 +165,12 @@ class HyperstartLink:
         if answer is not None:
             answers.append(answer)
 
-    async def _do(
-        self, work: Callable[[trio.abc.Stream], Awaitable[None]], stream: trio.abc.Stream | None, turn: trio.Lock
-    ) -> bool:
+    async def _do(self, work: Callable[[_Channels], Awaitable[None]], turn: trio.Lock) -> bool:
         """Run `work` when it is its turn, in the link's own task: a cancelled caller need not wait for a hanging guest.
 
         Whether it was started; it is skipped if the caller was cancelled before. Raises: what `work` raises; GuestDied.
         """
-        alive, nursery = self._alive(stream), self._nursery
-        assert nursery is not None, "a link that lives is run"
+        channels = self._alive()
         wanted, begun, ended = True, False, trio.Event()
         failures: list[KatrioError] = []
 
@@ -179,15 +179,15 @@ class HyperstartLink:
             try:
                 async with turn:
                     if wanted:
-                        self._alive(alive)
+                        self._alive()
                         begun = True
-                        await work(alive)
+                        await work(channels)
             except KatrioError as error:
                 failures.append(error)
             finally:
                 ended.set()
 
-        nursery.start_soon(in_turn)
+        channels.nursery.start_soon(in_turn)
         try:
             await ended.wait()
         finally:
@@ -229,9 +229,9 @@ class HyperstartLink:
 
     async def write(self, process: RunningProcess, data: bytes) -> None:
         """Send input in slices of the guest's size; nothing confirms that it was read. Empty is end of file."""
-        await self._do(partial(self._put, process, data), self._streams_stream, self._writing)
+        await self._do(partial(self._put, process, data), self._writing)
 
-    async def _put(self, process: RunningProcess, data: bytes, stream: trio.abc.Stream) -> None:
+    async def _put(self, process: RunningProcess, data: bytes, channels: _Channels) -> None:
         try:
             if data:
                 self._streams.send_input(process.stdio, data)
@@ -243,7 +243,7 @@ class HyperstartLink:
         # complete a partly written frame, or the guest would take the next frame's bytes for its rest
         with trio.move_on_after(self._limits.mutate_seconds) as bound:
             for frame in self._streams.data_to_send():
-                await self._send(stream, frame)
+                await self._send(channels.streams, frame)
         if bound.cancelled_caught:
             self._fail("the guest takes no input any more")
 
@@ -252,10 +252,10 @@ class HyperstartLink:
     def _gone(self) -> GuestDied:
         return GuestDied(f"the link to the guest has ended: {self._failure}")
 
-    def _alive(self, stream: trio.abc.Stream | None) -> trio.abc.Stream:
-        if self._failure is not None or stream is None:
+    def _alive(self) -> _Channels:
+        if self._failure is not None or self._channels is None:
             raise self._gone()
-        return stream
+        return self._channels
 
     async def _send(self, stream: trio.abc.Stream, data: bytes) -> None:
         try:

@@ -66,9 +66,8 @@ class _DialledLink:
         self._limits = limits
         self._client: AsyncValue[CallClient | None] = AsyncValue(None)
         self._down = AgentUnreachable("the agent was not dialled yet")
-        # unset while a deliberately closed link is not needed
-        self._needed, self._closed = trio.Event(), False
-        self._needed.set()
+        # false while a deliberately closed link is not needed
+        self._needed, self._closed = AsyncValue(True), False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         try:
@@ -112,11 +111,11 @@ class _DialledLink:
         if client is None or not _alive(client):
             await trio.lowlevel.checkpoint()
             return
-        self._needed, self._closed = trio.Event(), True
+        self._needed.value, self._closed = False, True
         await client.aclose()
 
     async def _dial_again(self) -> trio.abc.Stream:
-        await self._needed.wait()
+        await self._needed.wait_value(True)  # pyright: ignore[reportUnknownMemberType]  # no types there
         while True:
             try:
                 return await dial_with_backoff(self._dialer, seconds=self._limits.reconnect_seconds)
@@ -167,7 +166,7 @@ class _DialledLink:
         return response
 
     async def _connected(self) -> CallClient:
-        self._needed.set()
+        self._needed.value = True
         if not _alive(self._client.value):
             with trio.move_on_after(self._limits.reconnect_seconds):
                 await self._client.wait_value(_alive)  # pyright: ignore[reportUnknownMemberType]  # no types there

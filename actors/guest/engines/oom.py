@@ -14,6 +14,7 @@ import trio
 
 from actors.guest.syscalls import IN_MODIFY, inotify_watch
 from actors.node.exhaustion import raise_if_exhausted
+from actors.nurseries import Background
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,7 @@ class OomWatch:
 
     def __init__(self, layout: CgroupLayout) -> None:
         self._layout = layout
-        self._nursery: trio.Nursery | None = None
+        self._background = Background()
         self._scopes: dict[str, trio.CancelScope] = {}
         # unreported kills, at most one entry per container
         self._untold: dict[str, None] = {}
@@ -41,8 +42,7 @@ class OomWatch:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Watch until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
+        async with self._background.open():
             task_status.started()
             await trio.sleep_forever()
 
@@ -55,7 +55,6 @@ class OomWatch:
         memory = self._layout.controller("memory")
         if memory is None:
             return
-        assert self._nursery is not None, "the watch runs"
         directory = memory.directory(group)
         try:
             counter = os.open(
@@ -75,7 +74,7 @@ class OomWatch:
             raise_if_exhausted(error)
             return  # the cgroup is gone already, or its hierarchy has no memory controller
         scope = self._scopes[container] = trio.CancelScope()
-        self._nursery.start_soon(self._follow, container, counter, notice, scope)
+        self._background.start_soon(self._follow, container, counter, notice, scope)
 
     def forget(self, container: str) -> None:
         """Stop watching; its unreported kills are dropped; idempotent."""

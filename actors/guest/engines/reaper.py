@@ -22,6 +22,7 @@ import trio
 from actors.errors import AgentError
 from actors.node.exhaustion import is_exhaustion
 from actors.node.marks import every_process
+from actors.nurseries import Background
 from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Reaper:
     """Run it before spawning anything: `await nursery.start(reaper.run)`."""
 
     def __init__(self) -> None:
-        self._nursery: trio.Nursery | None = None
+        self._background = Background()
         self._ours: dict[int, Reaped] = {}
         self._calls = 0
         self._in_flight: dict[int, None] = {}
@@ -93,8 +94,7 @@ class Reaper:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Reap until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
+        async with self._background.open():
             task_status.started()
             while True:
                 await trio.sleep(_STRAY_SECONDS)
@@ -121,7 +121,6 @@ class Reaper:
         return self._watch(process.pid, collect)
 
     def _watch(self, pid: int, collect: Callable[[int], Awaitable[ExitStatus]]) -> Reaped:
-        assert self._nursery is not None, "the reaper runs"
         try:
             descriptor = os.pidfd_open(pid)
         except OSError as error:
@@ -130,7 +129,7 @@ class Reaper:
             raise AgentError(f"process {pid} of the runtime: {error.strerror}", status="no such process") from error
         reaped = Reaped(pid, descriptor)
         self._ours[pid] = reaped
-        self._nursery.start_soon(self._collect, reaped, collect)
+        self._background.start_soon(self._collect, reaped, collect)
         return reaped
 
     async def _collect(self, reaped: Reaped, collect: Callable[[int], Awaitable[ExitStatus]]) -> None:

@@ -24,6 +24,7 @@ from actors.errors import (
 from actors.guest.services.hyperstart_bodies import oci_process, oci_spec
 from actors.guest.services.hyperstart_process import LiveProcess
 from actors.node.exhaustion import told_when_exhausted
+from actors.nurseries import Background
 from actors.wire.fields import check_signal
 from actors.wire.spec import ExitStatus, TerminalSize
 from transports.errors import LocalProtocolError, RemoteProtocolError
@@ -91,7 +92,7 @@ class HyperstartService:
         self._streams_up = trio.Event()
         self._control_host, self._streams_host = trio.Lock(), trio.Lock()
         self._control_turn, self._streams_turn = trio.Lock(), trio.Lock()
-        self._nursery: trio.Nursery | None = None
+        self._background = Background()
         self._live: dict[tuple[str, str], LiveProcess] = {}
         self._inits: dict[str, LiveProcess] = {}
         self._changed = trio.lowlevel.ParkingLot()
@@ -100,8 +101,7 @@ class HyperstartService:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run one task per process, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
+        async with self._background.open():
             task_status.started()
             await trio.sleep_forever()
 
@@ -203,8 +203,7 @@ class HyperstartService:
             except Exception as error:
                 self._on_error("hyperstart", what, error)
 
-        assert self._nursery is not None, "the service runs"
-        self._nursery.start_soon(apart)
+        self._background.start_soon(apart)
 
     async def _version(self, _: bytes) -> bytes:
         return API_VERSION.to_bytes(4)

@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
+from trio_util import RepeatedEvent
 
 from actors.errors import KatrioError
 from actors.scenario.language.declared import Declared, Names
@@ -112,7 +113,7 @@ class Stage:
         self._views: dict[str, list[ProcessView]] = {}
         self._used: Counter[str] = Counter()
         self._states: dict[str, str] = {}
-        self._changed = trio.Event()
+        self._changed = RepeatedEvent()
         self._following = False
         self._pumps = pumps
 
@@ -159,7 +160,6 @@ class Stage:
         """Wait until the end of what was deleted has been reported, for `REPORT_SECONDS` at most."""
         with trio.move_on_after(REPORT_SECONDS):
             while self._following and any(self._states.get(name, "gone") != "gone" for name in self.deleted):
-                self._changed = trio.Event()
                 await self._changed.wait()
 
     def _happened(self, event: ActorEvent) -> None:

@@ -64,8 +64,7 @@ class DoubledExecutor(Executor):
 
     def end_soon(self, reason: str, seconds: float) -> None:
         """Its machine ends after so long: an answer that is on its way arrives."""
-        assert self._nursery is not None, "the executor runs"
-        self._nursery.start_soon(self._end, reason, seconds)
+        self._background.start_soon(self._end, reason, seconds)
 
     async def _end(self, reason: str, seconds: float) -> None:
         await trio.sleep(seconds)

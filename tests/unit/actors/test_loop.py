@@ -60,7 +60,7 @@ async def an_actor(**verbs: tuple[Verb[Nothing, Nothing], Any]) -> AsyncGenerato
     async with asking(LIMITS) as (office, client):
         table = {name: verb for name, (verb, _) in verbs.items()}
         handlers = {name: handler for name, (_, handler) in verbs.items()}
-        office.nursery.start_soon(Actor("box", office.inbox, table, handlers, LIMITS).serve)
+        office.nursery.start_soon(Actor(office.inbox, table, LIMITS).serve, handlers)
         yield office, client
 
 
@@ -137,7 +137,7 @@ async def test_what_waits_for_its_turn_in_vain_was_not_begun(how: str, code: str
 async def test_more_than_so_many_may_not_wait_for_their_turn(autojump_clock: MockClock) -> None:
     limits = replace(LIMITS, inbox_messages=2)
     async with asking(limits) as (office, _):
-        office.nursery.start_soon(Actor("box", office.inbox, {"work": CHANGES}, {"work": _never}, limits).serve)
+        office.nursery.start_soon(Actor(office.inbox, {"work": CHANGES}, limits).serve, {"work": _never})
         peer = await office.peer()
         assert await peer.say(*map(an_ask, range(1, 4))) == [], "one runs, two wait"
         assert failure_code(await peer.say(an_ask(4))) == "busy"
