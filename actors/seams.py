@@ -14,8 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import trio
 
@@ -157,8 +156,7 @@ class Files(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Seams:
+class Seams(NamedTuple):
     """One value with every seam; passed down, never global."""
 
     clock: Clock

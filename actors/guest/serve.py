@@ -6,7 +6,6 @@ kills and deletes every container. Namespaces and sweeping are in `launch`.
 
 from __future__ import annotations
 
-import importlib.metadata
 import signal
 import sys
 import traceback
@@ -14,13 +13,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors import VERSION
 from actors.errors import Unsupported
 from actors.guest.compose import compose
 from actors.guest.descriptors import Descriptors
 from actors.guest.embedded import EmbeddedPlatform
-from actors.guest.engines.crun import hide_unified
-from actors.guest.engines.oci import OciEngine
-from actors.guest.engines.processes import ProcessEngine
 from actors.guest.engines.reaper import Reaper
 from actors.node.cgroups import read_layout
 from actors.node.facts import find_runtime
@@ -63,13 +60,20 @@ def make_engine(engine: str, sandbox_directory: str, *, token: str, limits: Limi
 
     Raises: Unsupported if the runtime is not installed, or can't work with this machine's cgroups.
     """
+    # a guest has one engine, and imports no other
     reaper, descriptors = Reaper(), Descriptors()
     if engine == "processes":
+        from actors.guest.engines.processes import ProcessEngine
+
         return ProcessEngine(sandbox_directory=sandbox_directory, reaper=reaper, token=token, descriptors=descriptors)
     program = find_runtime(engine)
     if program is None:
         raise Unsupported(f"engine {engine!r}: no such program here")
+    from actors.guest.engines.oci import OciEngine
+
     if engine == "crun":
+        from actors.guest.engines.crun import hide_unified
+
         hide_unified()
     return OciEngine(
         program,
@@ -94,7 +98,7 @@ async def _main(
     composed = compose(
         engine,
         limits,
-        version=f"katrio {importlib.metadata.version('katrio')}",
+        version=f"katrio {VERSION}",
         platform=EmbeddedPlatform(namespaces=namespaces),
         on_error=_Complaints(),
     )

@@ -23,7 +23,7 @@ from actors.node.faults import kill_guest
 from actors.node.protocols import Channel, GuestProtocol
 from actors.node.rundir import RunDirectory, held_log, sweep_directory
 from transports.errors import Exhausted, TransportError
-from transports.stream import dial_with_backoff, unix_dialer
+from transports.stream import FIRST_PAUSE_SECONDS, dial_with_backoff, unix_dialer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,7 +164,12 @@ class EmbeddedGuests:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch, nursery.cancel_scope)
             try:
-                stream = await dial_with_backoff(guest.channels.agent, seconds=self._limits.guest_start_seconds)
+                # each try costs microseconds, and what is slept beyond the moment that it listens is start time
+                stream = await dial_with_backoff(
+                    guest.channels.agent,
+                    seconds=self._limits.guest_start_seconds,
+                    longest_pause=2 * FIRST_PAUSE_SECONDS,
+                )
             except Exhausted as error:
                 raise ResourceExhausted(f"the guest can't be reached: {error}") from error
             except TransportError as error:

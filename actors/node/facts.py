@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from actors.errors import InvalidArgument, Unsupported
 from actors.node.busybox import end_of_child, find_static_busybox
@@ -19,16 +19,14 @@ from actors.words import AUTO, ENGINES, RUNTIMES
 __all__ = ["Facts", "Tool", "choose_engine", "find_runtime", "missing_for", "read_facts"]
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(NamedTuple):
     """One installed program, and the first line of its `--version`."""
 
     path: str
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """A snapshot of this machine."""
 
     root: bool
