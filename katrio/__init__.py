@@ -12,8 +12,7 @@ Every error is a `KatrioError`, named by whose fault it was. `docs/embedding.md`
 without a word.
 """
 
-import importlib.metadata
-
+from actors import VERSION
 from actors.agents.hyperstart import HyperConfig
 from actors.agents.kata import KataAgentConfig
 from actors.api import connect_system, open_system
@@ -126,4 +125,4 @@ __all__ = [
     "open_system",
 ]
 
-__version__ = importlib.metadata.version("katrio")
+__version__ = VERSION

@@ -6,6 +6,7 @@ kills and deletes every container. Namespaces and sweeping are in `launch`.
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import traceback
@@ -103,6 +104,9 @@ async def _main(
         on_error=_Complaints(),
     )
     executor, server = composed.executor, composed.servers[protocol]
+    # off since the launcher's start: nearly all that imports make stays
+    gc.freeze()
+    gc.enable()
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             # the launcher blocked them, so that none is lost before the handlers are installed

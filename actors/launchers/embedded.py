@@ -23,7 +23,7 @@ from actors.node.faults import kill_guest
 from actors.node.protocols import Channel, GuestProtocol
 from actors.node.rundir import RunDirectory, held_log, sweep_directory
 from transports.errors import Exhausted, TransportError
-from transports.stream import FIRST_PAUSE_SECONDS, dial_with_backoff, unix_dialer
+from transports.stream import dial_with_backoff, unix_dialer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +41,8 @@ _log = logging.getLogger("katrio")
 # nobody would wait for the guest's death
 ENDING_SECONDS = 15.0
 LOG_TAIL_BYTES = 2000
+# doubling pauses would sleep for up to half of a guest's start; fewer than thirty tries are made in half a second
+PAUSE_GROWTH = 1.05
 # archives examined or unpacked concurrently: the process's threads are needed elsewhere too
 IMAGES_AT_ONCE = 8
 
@@ -164,11 +166,11 @@ class EmbeddedGuests:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch, nursery.cancel_scope)
             try:
-                # each try costs microseconds, and what is slept beyond the moment that it listens is start time
+                # it may listen as soon as a pause has begun: none is longer than a twentieth of the wait, and the first one
                 stream = await dial_with_backoff(
                     guest.channels.agent,
                     seconds=self._limits.guest_start_seconds,
-                    longest_pause=2 * FIRST_PAUSE_SECONDS,
+                    growth=PAUSE_GROWTH,
                 )
             except Exhausted as error:
                 raise ResourceExhausted(f"the guest can't be reached: {error}") from error
