@@ -20,7 +20,6 @@ from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument, Unsu
 from actors.handles import SystemHandle
 from actors.images.store import ImageStore, default_image_root
 from actors.launchers.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedImages
-from actors.launchers.external import ExternalGuests, open_channels, open_private_images
 from actors.launchers.nothing import AnyImage, launch_nothing
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_client
@@ -34,7 +33,6 @@ from actors.nurseries import open_collapsing_nursery
 from actors.seams import real_seams
 from actors.system.compose import Parts, open_actors
 from actors.words import AUTO, OWN_WORLDS, SIMULATED, AgentType
-from actors.worlds.attached import AttachedWorld
 from actors.worlds.embedded import EmbeddedWorld
 from transports.address import Kind, parse_address
 from transports.errors import AddressError, AddressInUse, Unreachable
@@ -43,8 +41,10 @@ from transports.schemes import transport_for
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
+    from actors.launchers.external import ExternalGuests
     from actors.sandbox import GuestLauncher, Images
     from actors.scenario.stage.world import World
+    from actors.worlds.attached import AttachedWorld
     from transports.telling import Told
 
 __all__ = ["connect_system", "open_system", "open_world"]
@@ -121,6 +121,8 @@ async def _open_external(
     chosen: ChosenAgent, *, listen: str | None, limits: Limits, told: Told | None = None
 ) -> AsyncGenerator[tuple[SystemHandle, ExternalGuests]]:
     """Around an agent that runs already."""
+    from actors.launchers.external import ExternalGuests, open_channels, open_private_images
+
     # a share of the guest's is the one place whose files it sees
     share = None if chosen.share == "/" else Path(chosen.share)
     place = default_roots(os.environ, os.geteuid())
@@ -280,6 +282,8 @@ async def open_attached(
         told: for a person who waits: is told once, with the bound, that no agent answers yet. A path where nobody listens is
             refused at once then, unless the configuration has a DialTimeout: who gives one wants to wait.
     """
+    from actors.worlds.attached import AttachedWorld
+
     with _address_errors(address):
         kind = parse_address(address).kind
     if kind is Kind.MAILBOX:
