@@ -165,9 +165,8 @@ async def dial_with_backoff(
     seconds: float,
     first_pause: float = FIRST_PAUSE_SECONDS,
     longest_pause: float = LONGEST_PAUSE_SECONDS,
-    growth: float = 2.0,
 ) -> trio.abc.Stream:
-    """Dial with retries for at most `seconds`; each pause is `growth` times the one before, from `first_pause` to `longest_pause`.
+    """Dial with retries for at most `seconds`; pauses double from `first_pause` to `longest_pause`.
 
     Raises:
         Unreachable: the last attempt's, once another pause would exceed `seconds`, or an attempt does.
@@ -185,7 +184,7 @@ async def dial_with_backoff(
             if trio.current_time() + pause > end:
                 break
             await trio.sleep(pause)
-            pause = min(growth * pause, longest_pause)
+            pause = min(2 * pause, longest_pause)
     raise last
 
 

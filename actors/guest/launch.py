@@ -15,7 +15,6 @@ Exit codes: 0 ended on request (SIGTERM, or the lifeline) with nothing left; 2 u
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib
 import os
 import select
@@ -88,7 +87,6 @@ def _parse(argv: Sequence[str] | None) -> Options:
 
 def main(argv: Sequence[str] | None = None, *, serving: str = "actors.guest.serve") -> int:
     """Run one guest; returns the exit code. `serving`: the module with its `serve`, imported in the guest's process."""
-    gc.disable()
     options = _parse(argv)
     try:
         directory = rundir.RunDirectory(options.directory)

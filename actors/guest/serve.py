@@ -6,7 +6,6 @@ kills and deletes every container. Namespaces and sweeping are in `launch`.
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 import traceback
@@ -19,6 +18,9 @@ from actors.errors import Unsupported
 from actors.guest.compose import compose
 from actors.guest.descriptors import Descriptors
 from actors.guest.embedded import EmbeddedPlatform
+from actors.guest.engines.crun import hide_unified
+from actors.guest.engines.oci import OciEngine
+from actors.guest.engines.processes import ProcessEngine
 from actors.guest.engines.reaper import Reaper
 from actors.node.cgroups import read_layout
 from actors.node.facts import find_runtime
@@ -61,20 +63,13 @@ def make_engine(engine: str, sandbox_directory: str, *, token: str, limits: Limi
 
     Raises: Unsupported if the runtime is not installed, or can't work with this machine's cgroups.
     """
-    # a guest has one engine, and imports no other
     reaper, descriptors = Reaper(), Descriptors()
     if engine == "processes":
-        from actors.guest.engines.processes import ProcessEngine
-
         return ProcessEngine(sandbox_directory=sandbox_directory, reaper=reaper, token=token, descriptors=descriptors)
     program = find_runtime(engine)
     if program is None:
         raise Unsupported(f"engine {engine!r}: no such program here")
-    from actors.guest.engines.oci import OciEngine
-
     if engine == "crun":
-        from actors.guest.engines.crun import hide_unified
-
         hide_unified()
     return OciEngine(
         program,
@@ -104,9 +99,6 @@ async def _main(
         on_error=_Complaints(),
     )
     executor, server = composed.executor, composed.servers[protocol]
-    # off since the launcher's start: nearly all that imports make stays
-    gc.freeze()
-    gc.enable()
     async with trio.open_nursery() as nursery:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             # the launcher blocked them, so that none is lost before the handlers are installed

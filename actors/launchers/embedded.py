@@ -41,8 +41,6 @@ _log = logging.getLogger("katrio")
 # nobody would wait for the guest's death
 ENDING_SECONDS = 15.0
 LOG_TAIL_BYTES = 2000
-# doubling pauses would sleep for up to half of a guest's start; fewer than thirty tries are made in half a second
-PAUSE_GROWTH = 1.05
 # archives examined or unpacked concurrently: the process's threads are needed elsewhere too
 IMAGES_AT_ONCE = 8
 
@@ -166,12 +164,7 @@ class EmbeddedGuests:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch, nursery.cancel_scope)
             try:
-                # it may listen as soon as a pause has begun: none is longer than a twentieth of the wait, and the first one
-                stream = await dial_with_backoff(
-                    guest.channels.agent,
-                    seconds=self._limits.guest_start_seconds,
-                    growth=PAUSE_GROWTH,
-                )
+                stream = await dial_with_backoff(guest.channels.agent, seconds=self._limits.guest_start_seconds)
             except Exhausted as error:
                 raise ResourceExhausted(f"the guest can't be reached: {error}") from error
             except TransportError as error:
