@@ -156,20 +156,21 @@ async def _stats(effort: Effort) -> Measured:
 async def _guest_start(effort: Effort) -> Measured:
     if choose_engine(read_facts())[0] != "runc":
         raise Skipped("needs root and runc")
-    async with open_system(engine="runc") as system:
 
-        async def ours() -> float:
+    async def ours() -> float:
+        # the first sandbox of a system: nothing of its guest is there yet
+        async with open_system(engine="runc") as system:
             box = await system.create_sandbox("bench")
             began = perf_counter()
             await box.start()
             taken = (perf_counter() - began) * 1000
             await box.stop()
             await box.delete()
-            return taken
+        return taken
 
-        python = [sys.executable, "-I", "-c", "import trio, msgspec"]
-        mine, bare = await take_turns(effort.rounds(12), ours, _in_thread(partial(subprocess.run, python, check=True)))
-    return Measured(mine, [Comparison("python -c 'import trio, msgspec'", bare)])
+    python = [sys.executable, "-I", "-c", "import trio, msgspec"]
+    mine, bare = await take_turns(effort.rounds(12), ours, _in_thread(partial(subprocess.run, python, check=True)))
+    return Measured(mine, [Comparison("python -c 'import trio, msgspec'", bare, Goal(most=1.3))])
 
 
 async def _crowd(effort: Effort) -> Measured:
@@ -277,6 +278,8 @@ FIGURES = (
     Figure("exec_true", "exec of /bin/true in a running container, and its wait", "ms", _exec),
     Figure("pause_resume", "pause and resume of a running container", "ms", _pause_resume),
     Figure("stats", "one container's counters", "ms", _stats),
-    Figure("guest_start", "a sandbox's start: its guest's process up and answering", "ms", _guest_start),
+    Figure(
+        "guest_start", "the start of a system's first sandbox: its guest's process up and answering", "ms", _guest_start
+    ),
     Figure("containers_100", f"{CROWD} containers created and started at once", "containers/s", _crowd),
 )

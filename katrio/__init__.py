@@ -10,8 +10,6 @@
 
 Every error is a `KatrioError`, named by whose fault it was. `docs/embedding.md` goes on from here. What is not exported may change
 without a word.
-
-A name is imported when it is first asked for: a program that only makes a `ContainerSpec` or catches an error waits for no Trio.
 """
 
 from importlib import import_module
@@ -134,7 +132,8 @@ __all__ = [
 
 __version__ = VERSION
 
-# whose `__all__` has the names above: the first that has one; those that import little come first
+# A name is imported when it is first asked for: who only makes a `ContainerSpec` or catches an error waits for no Trio. Its place
+# is the first of these whose `__all__` has it; those that import little come first
 _PLACES = (
     "actors.errors",
     "actors.limits",

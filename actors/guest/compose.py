@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transports.grpc.server import GrpcServer
     from transports.ttrpc.server import TtrpcServer
 
-__all__ = ["Compose", "Composed", "ProtocolServer", "compose", "prepare"]
+__all__ = ["Compose", "Composed", "ProtocolServer", "compose", "import_server"]
 
 # rootfs paths of containers are as the guest's mount namespace sees them
 _SHARE = "/"
@@ -103,7 +103,7 @@ def compose(
     return Composed(executor, _Servers(lambda protocol: _apart(protocol, makers[protocol](), on_error)))
 
 
-def prepare(protocol: GuestProtocol) -> None:
+def import_server(protocol: GuestProtocol) -> None:
     """Import what the protocol's server is made of, for a process that makes it later."""
     if protocol is GuestProtocol.HYPERSTART:
         _hyperstart_service()

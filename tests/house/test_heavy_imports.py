@@ -37,8 +37,8 @@ KATA = {"transports.ttrpc.server", "transports.grpc.server", "actors.guest.servi
 
 _GUEST = """
 import actors.guest.launch, actors.guest.serve
-from actors.guest.compose import GuestProtocol, prepare
-prepare(GuestProtocol({!r}))"""
+from actors.guest.compose import GuestProtocol, import_server
+import_server(GuestProtocol({!r}))"""
 STARTS = {
     "a guest over ttRPC": (_GUEST.format("ttrpc"), WORK | BIG | HYPERSTART | {"transports.grpc"}),
     "a guest over gRPC": (_GUEST.format("grpc"), (WORK - {"h2", "hpack", "hyperframe"}) | BIG | HYPERSTART),
@@ -71,7 +71,7 @@ from actors.limits import DEFAULT_LIMITS
 from actors.node.protocols import GuestProtocol
 
 protocol = GuestProtocol({str(protocol)!r})
-compose.prepare(protocol)
+compose.import_server(protocol)
 before = set(sys.modules)
 engine = serve.make_engine("processes", "x", token="", limits=DEFAULT_LIMITS)
 composed = compose.compose(
