@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,11 @@ from actors.launchers.nothing import AnyImage, launch_nothing
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_client
 from actors.node.busybox import find_static_busybox
-from actors.node.facts import choose_engine, read_facts
 from actors.node.heap import keep_freed_buffers
 from actors.node.protocols import GuestProtocol
 from actors.node.roots import default_roots
 from actors.node.rundir import as_run_root, default_run_root
+from actors.node.trials import find_engine
 from actors.nurseries import open_collapsing_nursery
 from actors.seams import real_seams
 from actors.system.compose import Parts, open_actors
@@ -77,7 +78,9 @@ async def open_system(
     logger "katrio" says so.
 
     Args:
-        agent, engine: see `katrio run --help`.
+        agent: see `katrio run --help`.
+        engine: `runc`, `crun` or `processes`, and no other then; "auto": crun where a trial showed that it works, else runc, crun,
+            plain processes, whichever is there first. The trial takes 0.2 s, once for each boot.
         config: the agent's, as a `HyperConfig`, a `KataAgentConfig` or a mapping of what they hold: docs/agents.md.
         run_dir: where guests keep their sockets and state.
         listen: `ipc:///absolute/path`: serve other programs there as well (`connect_system`, or any that speaks
@@ -195,7 +198,7 @@ async def open_embedded(
             f"the embedded world starts its own guests, and {chosen.addresses[0]} is another's: --world attached --address URL",
             field="address",
         )
-    found, reason = choose_engine(read_facts(), engine)
+    found, reason = await settle_engine(engine)
     runs = chosen.type is not AgentType.NOOP
     if require_isolation and runs and found == "processes":
         raise Unsupported(f"isolation is required: {reason}", field="require_isolation")
@@ -212,6 +215,14 @@ async def open_embedded(
     images = EmbeddedImages(_store(limits), real_seams()) if runs and found != "processes" else AnyImage()
     async with _open(chosen, launch, images, listen=listen, limits=limits) as system:
         yield EmbeddedWorld(system=system, agent=agent, engine=found if runs else None, guests=guests)
+
+
+async def settle_engine(wanted: str) -> tuple[str, str]:
+    """The engine, and the reason in one line; with "auto" the faster runtime is tried first, once for each boot.
+
+    Raises: InvalidArgument, Unsupported; see `choose_engine`.
+    """
+    return await real_seams().threads.run(partial(find_engine, wanted))
 
 
 def _store(limits: Limits) -> ImageStore:
@@ -254,9 +265,10 @@ async def open_guest(
     Raises: GuestDied, Unsupported, InvalidArgument.
     """
     seams = real_seams()
+    found, _ = await settle_engine(engine)
     guests = EmbeddedGuests(
         run_root=default_run_root(os.environ, os.geteuid()) if run_dir is None else as_run_root(run_dir),
-        engine=choose_engine(read_facts(), engine)[0],
+        engine=found,
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         seams=seams,
         limits=DEFAULT_LIMITS,

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.api import open_guest
+from actors.api import open_guest, settle_engine
 from actors.cli.exits import Exit
 from actors.cli.say import say, tell_error
 from actors.cli.signals import heed_interrupts
 from actors.cli.streams import Output
 from actors.errors import InvalidArgument, KatrioError
 from actors.launchers.addresses import serve_at
-from actors.node.facts import choose_engine, read_facts
 from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_collapsing_nursery
 from actors.reporting.texts import json_text
@@ -49,7 +48,7 @@ async def _serve(options: GuestOptions) -> Exit:
     async with open_collapsing_nursery() as nursery:
         with trio.CancelScope() as serving:
             await nursery.start(heed_interrupts, serving.cancel, lambda: None)
-            engine, _ = choose_engine(read_facts(), options.engine)
+            engine, _ = await settle_engine(options.engine)
             async with (
                 open_guest(engine=engine, protocol=protocol, run_dir=options.run_dir) as running,
                 open_collapsing_nursery() as listeners,

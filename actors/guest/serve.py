@@ -18,10 +18,10 @@ from actors.errors import Unsupported
 from actors.guest.compose import compose
 from actors.guest.descriptors import Descriptors
 from actors.guest.embedded import EmbeddedPlatform
-from actors.guest.engines.crun import hide_unified
 from actors.guest.engines.oci import OciEngine
 from actors.guest.engines.processes import ProcessEngine
 from actors.guest.engines.reaper import Reaper
+from actors.guest.engines.unified import hide_unified
 from actors.node.cgroups import read_layout
 from actors.node.facts import find_runtime
 from actors.node.heap import keep_freed_buffers
