@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,21 +21,19 @@ from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument, Unsu
 from actors.handles import SystemHandle
 from actors.images.store import ImageStore, default_image_root
 from actors.launchers.embedded import EmbeddedGuest, EmbeddedImages, open_guests
-from actors.launchers.external import ExternalGuests, open_channels, open_private_images
 from actors.launchers.nothing import AnyImage, launch_nothing
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_client
 from actors.node.busybox import find_static_busybox
-from actors.node.facts import choose_engine, read_facts
 from actors.node.heap import keep_freed_buffers
 from actors.node.protocols import GuestProtocol
 from actors.node.roots import default_roots
 from actors.node.rundir import as_run_root, default_run_root
+from actors.node.trials import find_engine
 from actors.nurseries import open_collapsing_nursery
 from actors.seams import real_seams
 from actors.system.compose import Parts, open_actors
 from actors.words import AUTO, OWN_WORLDS, SIMULATED, AgentType
-from actors.worlds.attached import AttachedWorld
 from actors.worlds.embedded import EmbeddedWorld
 from transports.address import Kind, parse_address
 from transports.errors import AddressError, AddressInUse, Unreachable
@@ -43,8 +42,10 @@ from transports.schemes import transport_for
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
+    from actors.launchers.external import ExternalGuests
     from actors.sandbox import GuestLauncher, Images
     from actors.scenario.stage.world import World
+    from actors.worlds.attached import AttachedWorld
     from transports.telling import Told
 
 __all__ = ["connect_system", "open_system", "open_world"]
@@ -77,7 +78,9 @@ async def open_system(
     logger "katrio" says so.
 
     Args:
-        agent, engine: see `katrio run --help`.
+        agent: see `katrio run --help`.
+        engine: `runc`, `crun` or `processes`, and no other then; "auto": crun where a trial showed that it works, else runc, crun,
+            plain processes, whichever is there first. The trial takes 0.2 s, once for each boot.
         config: the agent's, as a `HyperConfig`, a `KataAgentConfig` or a mapping of what they hold: docs/agents.md.
         run_dir: where guests keep their sockets and state.
         listen: `ipc:///absolute/path`: serve other programs there as well (`connect_system`, or any that speaks
@@ -121,6 +124,8 @@ async def _open_external(
     chosen: ChosenAgent, *, listen: str | None, limits: Limits, told: Told | None = None
 ) -> AsyncGenerator[tuple[SystemHandle, ExternalGuests]]:
     """Around an agent that runs already."""
+    from actors.launchers.external import ExternalGuests, open_channels, open_private_images
+
     # a share of the guest's is the one place whose files it sees
     share = None if chosen.share == "/" else Path(chosen.share)
     place = default_roots(os.environ, os.geteuid())
@@ -193,7 +198,7 @@ async def open_embedded(
             f"the embedded world starts its own guests, and {chosen.addresses[0]} is another's: --world attached --address URL",
             field="address",
         )
-    found, reason = choose_engine(read_facts(), engine)
+    found, reason = await settle_engine(engine)
     runs = chosen.type is not AgentType.NOOP
     if require_isolation and runs and found == "processes":
         raise Unsupported(f"isolation is required: {reason}", field="require_isolation")
@@ -212,6 +217,14 @@ async def open_embedded(
         _open(chosen, guests if runs else launch_nothing, images, listen=listen, limits=limits) as system,
     ):
         yield EmbeddedWorld(system=system, agent=agent, engine=found if runs else None, guests=guests)
+
+
+async def settle_engine(wanted: str) -> tuple[str, str]:
+    """The engine, and the reason in one line; with "auto" the faster runtime is tried first, once for each boot.
+
+    Raises: InvalidArgument, Unsupported; see `choose_engine`.
+    """
+    return await real_seams().threads.run(partial(find_engine, wanted))
 
 
 def _store(limits: Limits) -> ImageStore:
@@ -254,9 +267,10 @@ async def open_guest(
     Raises: GuestDied, Unsupported, InvalidArgument.
     """
     seams = real_seams()
+    found, _ = await settle_engine(engine)
     opening = open_guests(
         run_root=default_run_root(os.environ, os.geteuid()) if run_dir is None else as_run_root(run_dir),
-        engine=choose_engine(read_facts(), engine)[0],
+        engine=found,
         environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         seams=seams,
         limits=DEFAULT_LIMITS,
@@ -282,6 +296,8 @@ async def open_attached(
         told: for a person who waits: is told once, with the bound, that no agent answers yet. A path where nobody listens is
             refused at once then, unless the configuration has a DialTimeout: who gives one wants to wait.
     """
+    from actors.worlds.attached import AttachedWorld
+
     with _address_errors(address):
         kind = parse_address(address).kind
     if kind is Kind.MAILBOX:

@@ -1,8 +1,7 @@
-"""The right word that somebody probably meant, for messages that say so. Standard library only, quick to import."""
+"""The right word that somebody probably meant, for messages that say so. Standard library only, quick to import: what it needs comes with the first wrong word."""
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +12,8 @@ __all__ = ["did_you_mean", "nearest"]
 
 def nearest(word: str, right: Iterable[str]) -> str:
     """The most alike of `right`, or empty when none is alike."""
+    import difflib
+
     close = difflib.get_close_matches(word, list(right), n=1, cutoff=0.6)
     return close[0] if close else ""
 

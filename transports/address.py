@@ -8,7 +8,6 @@ and where a katrio takes requests (`ipc://`, `inproc://`). Opening them is in `t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,8 +56,7 @@ class Kind(StrEnum):
     MAILBOX = "mailbox"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """One parsed address.
 
     Attributes:

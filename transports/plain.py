@@ -11,9 +11,7 @@ import re
 __all__ = ["printable"]
 
 # printable to Python, but Unicode renders them as nothing (Default_Ignorable_Code_Point)
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
+_INVISIBLE = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -25,11 +23,12 @@ def printable(text: str, keep: str = "") -> str:
     Args:
         keep: characters that stay as they are, such as "\\n" where the text may have several lines.
     """
-    if text.isprintable() and _INVISIBLE.search(text) is None:
+    # most texts are ASCII, and never need the pattern
+    if text.isprintable() and (text.isascii() or re.search(_INVISIBLE, text) is None):
         return text
     return "".join(
         one
-        if one in keep or (one.isprintable() and _INVISIBLE.match(one) is None)
+        if one in keep or (one.isprintable() and re.match(_INVISIBLE, one) is None)
         else one.encode("unicode_escape", "surrogatepass").decode("ascii")
         for one in text
     )

@@ -1,6 +1,7 @@
 """Which transport carries which mailbox address: one literal table.
 
-Used only by the command line and `actors.api`. Each transport validates its own addresses.
+Used only by the command line and `actors.api`. Each transport validates its own addresses, and is imported when it is
+asked for: nng's Python side brings all of asyncio.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from transports.address import parse_mailbox_address
-from transports.nng import NngTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMES", "transport_for"]
 
-SCHEMES: Mapping[str, Callable[[], Transport]] = {"inproc": NngTransport, "ipc": NngTransport}
+
+def _nng() -> Transport:
+    from transports.nng import NngTransport
+
+    return NngTransport()
+
+
+SCHEMES: Mapping[str, Callable[[], Transport]] = {"inproc": _nng, "ipc": _nng}
 
 
 def transport_for(address: str) -> Transport:

@@ -1,6 +1,7 @@
 """virtcontainers' agent names and configurations, and the agent for each.
 
-An unknown name raises; virtcontainers fell back to noop there, with which everything seems to work.
+An unknown name raises; virtcontainers fell back to noop there, with which everything seems to work. An agent is imported
+when it is chosen, with the protocols that it speaks.
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from actors.agents.hyperstart import HyperConfig, connect_hyperstart
-from actors.agents.kata import KataAgentConfig, connect_kata, identify_kata
-from actors.agents.kata.config import NOT_HERE
-from actors.agents.noop import connect_noop
+from actors.agents.hyperstart.config import HyperConfig
+from actors.agents.kata.config import NOT_HERE, KataAgentConfig
 from actors.agents.peers import PEERS
 from actors.agents.settings import decode_settings, keys_of, plain_key
 from actors.errors import InvalidArgument
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from actors.agents.base import AgentFactory, Channels
-    from actors.agents.identity import Identity
+    from actors.agents.kinds import Identity
     from actors.limits import Limits
     from transports.address import Address
     from transports.recognise import Peer
@@ -75,13 +74,19 @@ def choose_agent(word: str, config: AgentConfig | None = None) -> ChosenAgent:
     if agent is AgentType.NOOP:
         if given != {}:
             raise InvalidArgument("the noop agent takes no configuration: leave it out", field="config")
+        from actors.agents.noop import connect_noop
+
         return ChosenAgent(agent, connect_noop, None)
     _refuse_others(agent, given)
     if agent is AgentType.HYPERSTART:
+        from actors.agents.hyperstart.agent import connect_hyperstart
+
         hyper = given if isinstance(given, HyperConfig) else _decoded(given, HyperConfig, agent, {})
         connect = partial(connect_hyperstart, config=hyper)
         protocol = GuestProtocol.HYPERSTART
         return ChosenAgent(agent, connect, protocol, hyper.addresses() or (), PEERS[protocol], hyper.share_dir)
+    from actors.agents.kata.agent import connect_kata, identify_kata
+
     kata = given if isinstance(given, KataAgentConfig) else _decoded(given, KataAgentConfig, agent, NOT_HERE)
     address = kata.agent_address()
     protocol = GuestProtocol.of(agent, kata.dialect)

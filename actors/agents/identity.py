@@ -11,14 +11,12 @@ agent works, so a hung one is detected. Monitoring is in `actors.sandbox.health`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from actors.agents.kinds import AgentKind, Identity
 from actors.errors import (
     AgentError,
     AgentUnreachable,
-    AlreadyExists,
     Expired,
     GuestDied,
     InvalidArgument,
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
 
     from actors.agents.kata.client import KataClient
 
-__all__ = ["ASKING_SECONDS", "AgentKind", "Identity", "has_unified_groups", "identify"]
+__all__ = ["ASKING_SECONDS", "has_unified_groups", "identify"]
 
 # per request: Kata's own client allows as much for its health check, and a guest may be emulated in software
 ASKING_SECONDS = 30.0
@@ -49,51 +47,6 @@ _SANDBOX_FILE = "/var/run/sandbox-ns/ipc"
 # exists only with cgroup v2, mounted where Kata's agents look for it
 _UNIFIED_FILE = "/sys/fs/cgroup/cgroup.controllers"
 _MISSING = ("No such file or directory", "ENOENT", "NotFound")
-
-
-class AgentKind(StrEnum):
-    """Kinds of agents."""
-
-    KATRIO = "katrio's own guest"
-    KATA = "a Kata agent"
-    KATA_1X = "a Kata 1.x agent"
-    HYPERSTART = "a hyperstart"
-    OTHER = "an agent of another kind"
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What is known of an agent.
-
-    Attributes:
-        version: its own text, for display only.
-        sandbox: whether it has one; None: unknown.
-        engine: for katrio's own guest, what runs its containers.
-    """
-
-    kind: AgentKind
-    version: str = ""
-    sandbox: bool | None = None
-    engine: str = ""
-
-    @property
-    def own(self) -> bool:
-        """katrio's guest: it looks up user names, keeps unread output, and never writes into an image."""
-        return self.kind is AgentKind.KATRIO
-
-    @property
-    def second_sandbox_destroys(self) -> bool:
-        """A second CreateSandbox would remove the files of running containers, from the disk that holds their roots."""
-        return self.kind is AgentKind.KATA
-
-    def check_no_sandbox(self) -> None:
-        """Call before CreateSandbox. Raises: AlreadyExists."""
-        if self.sandbox:
-            raise AlreadyExists(
-                f"{self.kind} has a sandbox already, which somebody else made: end it first (whoever made it, or "
-                "`katrio call --address URL DestroySandbox`), or name an agent without one",
-                agent=str(self.kind),
-            )
 
 
 async def identify(client: KataClient, *, seconds: float = ASKING_SECONDS) -> Identity:

@@ -1,7 +1,7 @@
 """`katrio doctor`: what works on this machine, what does not and why, and what to do about it.
 
 Engines are tried with a real container, through everything from the handle to the runtime; the rest is looked at. It
-changes nothing but the image store, and leaves nothing behind. Not for repairs: `katrio sweep` removes leftovers.
+changes nothing but the image store and what is kept of a trial, and leaves nothing behind. Not for repairs: `katrio sweep` removes leftovers.
 
 Exit codes: 0 when containers can be run here, by whatever engine; 3 when none can.
 """
@@ -31,10 +31,11 @@ from actors.node.cgroups import CgroupKind, read_layout
 from actors.node.facts import choose_engine, missing_for, read_facts
 from actors.node.places import OWN_ADVICE, untrusted_reason
 from actors.node.roots import default_roots, leftover_roots
+from actors.node.trials import tried
 from actors.nurseries import plain_error
 from actors.reporting.texts import json_text
 from actors.wire.spec import ContainerSpec, ProcessSpec
-from actors.words import ENGINES, RUNTIMES
+from actors.words import ENGINES, FASTER, RUNTIMES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,8 @@ class Check:
 
 def doctor(*, as_json: bool, run_dir: Path | None) -> int:
     """Print every check; the exit code."""
-    facts = read_facts()
+    # whoever has mended something wants to know whether it works now
+    facts = tried(read_facts(), anew=True)
     run_root = run_dir or rundir.default_run_root(os.environ, os.geteuid())
     checks = examine(facts, run_root)
     usable = [check.name for check in checks if check.name in ENGINES and check.verdict is Verdict.WORKS]
@@ -111,6 +113,7 @@ def examine(facts: Facts, run_root: Path) -> list[Check]:
         _rights(facts),
         _control_groups(facts),
         *(_runtime(facts, name, run_root) for name in RUNTIMES),
+        _engine(facts),
         _trial("processes", run_root, "plain processes: no isolation, no limits, no images"),
         examine_images(facts),
         _overlay(facts),
@@ -157,6 +160,13 @@ def _runtime(facts: Facts, name: str, run_root: Path) -> Check:
     return _trial(name, run_root, tool.version)
 
 
+def _engine(facts: Facts) -> Check:
+    """What is taken where none is named. A faster one that failed stops nothing."""
+    engine, reason = choose_engine(facts)
+    advice = f"katrio run --engine {FASTER} shows more" if facts.trial and engine != FASTER else ""
+    return Check("engine", Verdict.MISSING if facts.trial else Verdict.WORKS, f"{engine}: {_one_line(reason)}", advice)
+
+
 def _trial(engine: str, run_root: Path, what: str) -> Check:
     """A sandbox, a container that ends with 7, and nothing left."""
     try:
@@ -172,7 +182,7 @@ def _trial(engine: str, run_root: Path, what: str) -> Check:
     return Check(engine, Verdict.WORKS, f"{what}; a sandbox with a container ran and ended in {seconds:.2f} s")
 
 
-def _one_line(error: BaseException) -> str:
+def _one_line(error: BaseException | str) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else text[:297] + "..."
 

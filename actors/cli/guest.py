@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.api import open_guest
+from actors.api import open_guest, settle_engine
 from actors.cli.exits import Exit
 from actors.cli.failures import COMMAND_ERRORS, fail
 from actors.cli.say import say
 from actors.cli.signals import handle_interrupts
 from actors.cli.streams import Output
 from actors.launchers.addresses import serve_at
-from actors.node.facts import choose_engine, read_facts
 from actors.node.protocols import GuestProtocol
 from actors.nurseries import open_collapsing_nursery
 from actors.reporting.texts import json_text
@@ -44,7 +43,7 @@ async def _serve(options: GuestOptions) -> Exit:
     async with open_collapsing_nursery() as nursery:
         with trio.CancelScope() as serving:
             await nursery.start(handle_interrupts, serving.cancel, lambda: None)
-            engine, _ = choose_engine(read_facts(), options.engine)
+            engine, _ = await settle_engine(options.engine)
             async with (
                 open_guest(engine=engine, protocol=protocol, run_dir=options.run_dir) as running,
                 open_collapsing_nursery() as listeners,

@@ -15,7 +15,7 @@ import trio
 from actors.agents.base import Channels
 from actors.agents.hyperstart.agent import SHARE
 from actors.agents.peers import PEERS
-from actors.api import open_guest
+from actors.api import open_guest, settle_engine
 from actors.cli.agent_command import START_SECONDS, open_command
 from actors.cli.say import complain
 from actors.conformance.hyperstart import HyperstartTarget
@@ -24,7 +24,6 @@ from actors.errors import InvalidArgument, NotFound
 from actors.images.store import BUSYBOX, ImageStore, default_image_root
 from actors.limits import DEFAULT_LIMITS
 from actors.node.busybox import find_static_busybox
-from actors.node.facts import choose_engine, read_facts
 from actors.node.protocols import GuestProtocol
 from actors.node.roots import default_roots, open_roots
 from actors.seams import real_seams
@@ -68,7 +67,7 @@ async def open_under_test(options: ConformanceOptions, protocol: GuestProtocol) 
         return
     if options.rootfs and not _is_visible(options.rootfs):
         raise InvalidArgument(f"--rootfs {options.rootfs}: there is no /bin/sh in it", field="rootfs")
-    engine, _ = choose_engine(read_facts(), options.engine)
+    engine, _ = await settle_engine(options.engine)
     # plain processes run in this machine's own root
     rootfs = options.rootfs or ("/" if engine == "processes" else await _busybox(""))
     async with open_guest(engine=engine, protocol=protocol) as guest:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import trio
 
-from actors.agents.identity import AgentKind, Identity, identify
+from actors.agents.identity import identify
 from actors.agents.kata.client import KataClient
 from actors.agents.kata.link import open_rpc_link
 from actors.agents.kata.spec import oci_spec
+from actors.agents.kinds import AgentKind, Identity
 from actors.conformance.case import FallsShort, Hung
 from actors.conformance.expect import SHOWN_BYTES, is_loss
 from actors.conformance.kata_calls import KataCalls

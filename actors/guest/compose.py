@@ -2,32 +2,34 @@
 
 Used by `serve`, in a guest process, and by the simulation, as tasks. One executor may have several servers.
 Listening and shutdown order are in `serve`.
+
+The modules of a protocol are imported with its server, as most guests have one: this is the only place in a guest that does so.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import trio
 
 from actors.guest.executor import Executor
 from actors.guest.model import GuestModel
-from actors.guest.services.hyperstart import HyperstartService
-from actors.guest.services.kata import KataService
 from actors.node.protocols import Channel, GuestProtocol
 from actors.words import Dialect
-from transports.ttrpc.server import TtrpcServer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from actors.guest.engines.base import Engine
     from actors.guest.platform import Platform
+    from actors.guest.services.hyperstart import HyperstartService
+    from actors.guest.services.kata import KataService
     from actors.limits import Limits
     from transports.grpc.server import GrpcServer
+    from transports.ttrpc.server import TtrpcServer
 
-__all__ = ["Compose", "Composed", "ProtocolServer", "compose"]
+__all__ = ["Compose", "Composed", "ProtocolServer", "compose", "import_server"]
 
 # rootfs paths of containers are as the guest's mount namespace sees them
 _SHARE = "/"
@@ -43,8 +45,7 @@ class ProtocolServer(NamedTuple):
     run: Callable[..., Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
+class Composed(NamedTuple):
     """An assembled guest. Run `executor.run` before any server."""
 
     executor: Executor
@@ -75,37 +76,76 @@ def compose(
     platform: Platform,
     on_error: Callable[[str, str, Exception], None],
 ) -> Composed:
-    """Assemble; nothing runs yet. `on_error`: see `transports.calls.server`."""
+    """Assemble; nothing runs yet, and a server is made when it is asked for. `on_error`: see `transports.calls.server`."""
     executor = Executor(engine, GuestModel(limits), limits)
     executor.when_empty(platform.clear)
-    kata = KataService(executor, limits, version=version, engine=engine.name, platform=platform)
-    ttrpc = TtrpcServer(kata.handlers(Dialect.TTRPC), on_error=on_error)
-    hyperstart = HyperstartService(executor, limits, platform=platform, share=_SHARE, on_error=on_error)
-    servers = {
-        GuestProtocol.TTRPC: ProtocolServer({Channel.AGENT: ttrpc.serve_stream}, _nothing_to_run),
-        GuestProtocol.GRPC: _grpc_server(kata, on_error),
-        GuestProtocol.HYPERSTART: ProtocolServer(
-            {Channel.STREAMS: hyperstart.serve_streams, Channel.CONTROL: hyperstart.serve_control},
-            hyperstart.run,
-        ),
-    }
-    return Composed(executor, {name: _apart(name, server, on_error) for name, server in servers.items()})
+
+    @cache
+    def kata() -> KataService:
+        # of both dialects together: it has files that come in pieces
+        return _kata_service()(executor, limits, version=version, engine=engine.name, platform=platform)
+
+    def ttrpc() -> ProtocolServer:
+        server = _ttrpc_server()(kata().handlers(Dialect.TTRPC), on_error=on_error)
+        return ProtocolServer({Channel.AGENT: server.serve_stream}, _nothing_to_run)
+
+    def grpc() -> ProtocolServer:
+        server = _grpc_server()(kata().handlers(Dialect.GRPC), on_error=on_error)
+        return ProtocolServer({Channel.AGENT: server.serve_stream}, _nothing_to_run)
+
+    def hyperstart() -> ProtocolServer:
+        server = _hyperstart_service()(executor, limits, platform=platform, share=_SHARE, on_error=on_error)
+        return ProtocolServer(
+            {Channel.STREAMS: server.serve_streams, Channel.CONTROL: server.serve_control}, server.run
+        )
+
+    makers = {GuestProtocol.TTRPC: ttrpc, GuestProtocol.GRPC: grpc, GuestProtocol.HYPERSTART: hyperstart}
+    return Composed(executor, _Servers(lambda protocol: _apart(protocol, makers[protocol](), on_error)))
 
 
-def _grpc_server(kata: KataService, on_error: Callable[[str, str, Exception], None]) -> ProtocolServer:
-    """h2 is imported only when gRPC is served: other guests start without."""
-    servers: list[GrpcServer] = []
+def import_server(protocol: GuestProtocol) -> None:
+    """Import what the protocol's server is made of, for a process that makes it later."""
+    if protocol is GuestProtocol.HYPERSTART:
+        _hyperstart_service()
+    else:
+        _kata_service()
+        (_grpc_server if protocol is GuestProtocol.GRPC else _ttrpc_server)()
 
-    async def serve(stream: trio.abc.Stream) -> None:
-        await servers[0].serve_stream(stream)
 
-    async def run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        from transports.grpc.server import GrpcServer
+class _Servers(dict[GuestProtocol, ProtocolServer]):
+    """Each made when it is first asked for."""
 
-        servers.append(GrpcServer(kata.handlers(Dialect.GRPC), on_error=on_error))
-        await _nothing_to_run(task_status=task_status)
+    def __init__(self, make: Callable[[GuestProtocol], ProtocolServer]) -> None:
+        super().__init__()
+        self._make = make
 
-    return ProtocolServer({Channel.AGENT: serve}, run)
+    def __missing__(self, protocol: GuestProtocol) -> ProtocolServer:
+        server = self[protocol] = self._make(protocol)
+        return server
+
+
+def _kata_service() -> type[KataService]:
+    from actors.guest.services.kata import KataService
+
+    return KataService
+
+
+def _ttrpc_server() -> type[TtrpcServer]:
+    from transports.ttrpc.server import TtrpcServer
+
+    return TtrpcServer
+
+
+def _grpc_server() -> type[GrpcServer]:
+    from transports.grpc.server import GrpcServer
+
+    return GrpcServer
+
+
+def _hyperstart_service() -> type[HyperstartService]:
+    from actors.guest.services.hyperstart import HyperstartService
+
+    return HyperstartService
 
 
 def _apart(name: str, server: ProtocolServer, on_error: Callable[[str, str, Exception], None]) -> ProtocolServer:

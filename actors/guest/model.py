@@ -7,25 +7,25 @@ uses the same model. No I/O, no clock, no Trio.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from actors.errors import AlreadyExists, InvalidTransition, NotFound, ResourceExhausted
 from actors.ids import check_id
 from actors.lifecycle.container import CONTAINER, ContainerEvent, ContainerState
 from actors.lifecycle.process import PROCESS, ProcessEvent, ProcessState
 from actors.limits import DEFAULT_LIMITS, Limits
+from actors.wire.spec import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator
 
-    from actors.wire.spec import ExitStatus
 
 __all__ = ["ContainerEntry", "GuestModel", "ProcessEntry"]
 
 
-@dataclass(slots=True)
-class ProcessEntry:
+class ProcessEntry(Struct):
     """One process; its exit status is kept until its container is removed, or its slot is reused."""
 
     id: str
@@ -35,13 +35,12 @@ class ProcessEntry:
     told: bool = False
 
 
-@dataclass(slots=True)
-class ContainerEntry:
+class ContainerEntry(Struct):
     """One container; its init is the process of the same id."""
 
     id: str
     state: ContainerState = ContainerState.CREATING
-    processes: dict[str, ProcessEntry] = field(default_factory=dict[str, ProcessEntry])
+    processes: dict[str, ProcessEntry] = {}
 
     @property
     def init(self) -> ProcessEntry:

@@ -6,8 +6,6 @@ kills and deletes every container. Namespaces and sweeping are in `launch`.
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 import signal
 import sys
 import traceback
@@ -15,14 +13,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from actors import VERSION
 from actors.errors import Unsupported
 from actors.guest.compose import compose
 from actors.guest.descriptors import Descriptors
 from actors.guest.embedded import EmbeddedPlatform
-from actors.guest.engines.crun import hide_unified
 from actors.guest.engines.oci import OciEngine
 from actors.guest.engines.processes import ProcessEngine
 from actors.guest.engines.reaper import Reaper
+from actors.guest.engines.unified import hide_unified
 from actors.node.cgroups import read_layout
 from actors.node.facts import find_runtime
 from actors.node.heap import keep_freed_buffers
@@ -45,14 +44,10 @@ __all__ = ["prepare", "serve"]
 # less than the launcher waits for an orderly shutdown
 _ENDING_SECONDS = 8.0
 _LOGGED_ERRORS = 100
-# looked up once for all guests of a template
-_VERSION = f"katrio {importlib.metadata.version('katrio')}"
 
 
 def prepare(protocol: GuestProtocol) -> None:
-    """Before a fork: import and make what every guest with this protocol would otherwise import and make for itself."""
-    if protocol is GuestProtocol.GRPC:
-        importlib.import_module("transports.grpc.server")
+    """Before a fork: make what every guest with this protocol would otherwise make for itself at a first call."""
     if protocol is not GuestProtocol.HYPERSTART:
         prepare_answers(Dialect(protocol))
     prepare_check(Spec)
@@ -110,7 +105,7 @@ async def _main(
     composed = compose(
         engine,
         limits,
-        version=_VERSION,
+        version=f"katrio {VERSION}",
         platform=EmbeddedPlatform(namespaces=namespaces),
         on_error=_Complaints(),
     )

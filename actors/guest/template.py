@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from actors.errors import KatrioError
 from actors.guest import launch, syscalls
+from actors.guest.compose import import_server
 from actors.limits import guest_limits
 from actors.node.protocols import GuestProtocol
 from actors.seams import imported_generators
@@ -74,7 +75,10 @@ def _parse(argv: Sequence[str] | None) -> launch.Kind:
 def main(argv: Sequence[str] | None = None, *, serving: str = "actors.guest.serve") -> int:
     """Fork for each request until the host is gone; the exit code. `serving`: the module with the guest's `serve` and `prepare`."""
     kind = _parse(argv)
+    # nearly all that imports make stays; each fork has its collector again
+    gc.disable()
     module = importlib.import_module(serving)
+    import_server(kind.protocol)
     serve: launch.Serve = module.serve
     if len(os.listdir("/proc/self/task")) > 1:
         raise RuntimeError(f"{serving} starts a thread when it is imported: what has threads can't be forked")
@@ -89,9 +93,6 @@ def main(argv: Sequence[str] | None = None, *, serving: str = "actors.guest.serv
         if not prepared and not select.select((requests,), (), (), 0)[0]:
             # the first guest is waited for, and makes for itself what it needs; those after it find all of it made
             module.prepare(kind.protocol)
-            # what is never freed is never looked at, and its pages stay shared
-            gc.collect()
-            gc.freeze()
             prepared = True
         data, descriptors, _, _ = socket.recv_fds(requests, 1, _DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
         if not data:
@@ -115,6 +116,9 @@ def _become_launcher(control: int, log: int, kind: launch.Kind, serve: launch.Se
     """In the fork: a session of its own, the control socket for standard input, its output to the log."""
     code = launch.NOT_BEGUN
     try:
+        # what is never freed is never looked at, and its pages stay shared
+        gc.freeze()
+        gc.enable()
         os.setsid()
         os.dup2(control, 0)
         os.dup2(log, 1)

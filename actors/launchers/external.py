@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import trio
 
 from actors.agents.base import Channels
-from actors.agents.identity import AgentKind, Identity
+from actors.agents.kinds import AgentKind, Identity
 from actors.errors import AgentUnreachable, GuestDied, OutcomeUnknown, ResourceExhausted
 from actors.node.roots import open_roots
 from transports.agent_sockets import open_dialer

@@ -5,15 +5,15 @@ It holds no state: the owner stores what `move` returns.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from actors.errors import GuestDied, InternalError, InvalidTransition
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from actors.wire.verb import Verb
 
 __all__ = ["Lifecycle", "states_of"]
@@ -22,8 +22,7 @@ S = TypeVar("S", bound=StrEnum)
 E = TypeVar("E", bound=StrEnum)
 
 
-@dataclass(frozen=True)
-class Lifecycle(Generic[S, E]):
+class Lifecycle(Struct, Generic[S, E], frozen=True):
     """A state machine: `transitions[state, event]` is the next state, `verbs[verb]` the states in which it is allowed.
 
     An error message ends with what the caller can do instead: `instead[verb, state]`, or else `advice[state]`.

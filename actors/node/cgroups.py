@@ -12,10 +12,9 @@ import re
 import select
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from actors.node.exhaustion import raise_if_exhausted
 from transports.locks import take_lock
@@ -70,8 +69,7 @@ class FreezerState(StrEnum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True, slots=True)
-class Hierarchy:
+class Hierarchy(NamedTuple):
     """One mounted hierarchy; `controllers` is empty for v2, whose freezer and kill are in its core."""
 
     mount: Path
@@ -83,8 +81,7 @@ class Hierarchy:
         return self.mount / group.lstrip("/")
 
 
-@dataclass(frozen=True, slots=True)
-class CgroupLayout:
+class CgroupLayout(NamedTuple):
     """Every hierarchy of a machine, in mount order."""
 
     hierarchies: tuple[Hierarchy, ...]

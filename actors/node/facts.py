@@ -1,35 +1,37 @@
 """This machine's capabilities, and the engine chosen from them.
 
 For choosing an engine, the `doctor` command, and tests that need a runtime. `read_facts` inspects the machine;
-`choose_engine` is pure.
+`choose_engine` is pure. What a system takes by itself depends on a trial too: `actors.node.trials`.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from actors.errors import InvalidArgument, Unsupported
 from actors.node.busybox import end_of_child, find_static_busybox
 from actors.node.cgroups import CgroupKind, read_layout
-from actors.words import AUTO, ENGINES, RUNTIMES
+from actors.words import AUTO, ENGINES, FASTER, RUNTIMES
 
 __all__ = ["Facts", "Tool", "choose_engine", "find_runtime", "missing_for", "read_facts"]
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(NamedTuple):
     """One installed program, and the first line of its `--version`."""
 
     path: str
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """A snapshot of this machine."""
+class Facts(NamedTuple):
+    """A snapshot of this machine.
+
+    Attributes:
+        trial: of the faster runtime (`actors.node.trials`): why it failed, empty when it works; None: it was not tried.
+    """
 
     root: bool
     runc: Tool | None
@@ -39,6 +41,7 @@ class Facts:
     busybox: str | None
     user_namespaces: bool
     overlayfs: bool
+    trial: str | None = None
 
     def tool(self, runtime: str) -> Tool | None:
         """One of `RUNTIMES`."""
@@ -113,7 +116,7 @@ def missing_for(facts: Facts, runtime: str) -> str:
 
 
 def choose_engine(facts: Facts, wanted: str = AUTO) -> tuple[str, str]:
-    """The engine's name, and the reason in one line.
+    """The engine's name, and the reason in one line. One that is named is taken, whatever its trial showed.
 
     Raises:
         InvalidArgument: unknown engine.
@@ -127,9 +130,12 @@ def choose_engine(facts: Facts, wanted: str = AUTO) -> tuple[str, str]:
         if missing := missing_for(facts, wanted):
             raise Unsupported(f"engine {wanted!r}: {missing}")
         return wanted, f"containers by {_version(facts, wanted)}, as asked"
-    for runtime in RUNTIMES:
-        if not missing_for(facts, runtime):
-            return runtime, f"containers by {_version(facts, runtime)}"
+    here = [runtime for runtime in RUNTIMES if not missing_for(facts, runtime)]
+    if FASTER in here and facts.trial == "":
+        return FASTER, f"containers by {_version(facts, FASTER)}, which a trial showed to work"
+    for runtime in here:
+        failed = f"; {FASTER} failed its trial: {facts.trial}" if facts.trial else ""
+        return runtime, f"containers by {_version(facts, runtime)}{failed}"
     return "processes", f"plain processes without isolation: {missing_for(facts, RUNTIMES[0])}"
 
 

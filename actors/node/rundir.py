@@ -14,9 +14,8 @@ import os
 import select
 import stat
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from actors.errors import AlreadyExists, InvalidArgument, PermissionDenied, ResourceExhausted
 from actors.ids import is_plain
@@ -69,8 +68,7 @@ _OTHER_ROOT_ADVICE = "name another with --run-dir (run_dir= in a program), or se
 _LOCK, _OWNER, _ROOT_LOCK, _LOG = "lock", "owner.json", ".lock", ".log"
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """The marker file in a run directory; `start` is field 22 of `/proc/PID/stat`, in clock ticks since boot."""
 
     boot: str
@@ -80,8 +78,7 @@ class Owner:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
+class Swept(NamedTuple):
     """The result of sweeping one directory, log or cgroup; `clean` is False if a process or a group could not be removed."""
 
     directory: Path
@@ -225,7 +222,7 @@ def claim(directory: RunDirectory, layout: CgroupLayout) -> tuple[Owner, int]:
         assert descriptor is not None
         pid = os.getpid()
         owner = Owner(_boot_id(), pid, _start_time(pid) or 0, directory.group, os.urandom(16).hex())
-        (directory.path / _OWNER).write_text(json.dumps(asdict(owner)))
+        (directory.path / _OWNER).write_text(json.dumps(owner._asdict()))
         directory.state.mkdir(mode=0o700)
     finally:
         os.close(gate)

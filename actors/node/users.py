@@ -5,8 +5,7 @@ Pure: takes the files' texts. Used by engines before they call a runtime (which 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from actors.errors import InvalidArgument
 from actors.limits import LARGEST_ID
@@ -20,8 +19,7 @@ __all__ = ["ResolvedUser", "home_of", "resolve_user", "run_as"]
 _DIGITS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedUser:
+class ResolvedUser(NamedTuple):
     """Numeric ids; `groups` are the supplementary ones."""
 
     uid: int

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
-from google.protobuf.struct_pb2 import Struct
 
 from actors import errors
+from actors.schemas.descriptors import detail_messages
 from actors.schemas.text import plain_text
 from transports.errors import StatusCode
 
@@ -106,7 +105,7 @@ def _details_to_tell(error: errors.KatrioError) -> tuple[bytes, ...]:
     }
     if not told:
         return ()
-    struct, packed = Struct(), AnyMessage()
+    packed, struct = detail_messages()
     struct.update(told)
     packed.Pack(struct, deterministic=True)
     return (packed.SerializeToString(deterministic=True),)
@@ -114,8 +113,10 @@ def _details_to_tell(error: errors.KatrioError) -> tuple[bytes, ...]:
 
 def _told_details(details: tuple[bytes, ...]) -> dict[str, str | int]:
     """Of untrusted bytes: known names alone, their words plain and short, their numbers whole."""
+    if not details:
+        return {}
     told: dict[str, str | int] = {}
-    packed, struct = AnyMessage(), Struct()
+    packed, struct = detail_messages()
     for detail in details:
         try:
             if len(detail) > _DETAILS_BYTES or not (packed.ParseFromString(detail) and packed.Unpack(struct)):

@@ -6,25 +6,25 @@ a plain verb, its step in a scenario file, the pages docs/verbs.md and docs/agen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable
+from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-import msgspec
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
+from actors.limits import Limits
 from actors.words import ENGINES, SIMULATED, AgentType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from enum import StrEnum
+    from collections.abc import Mapping
 
-    from actors.limits import Limits
 
 __all__ = ["COLUMNS", "EVERYWHERE", "KATA", "NOOP", "Concurrency", "StepWords", "Verb", "reading", "verbs_of"]
 
-A = TypeVar("A", bound=msgspec.Struct)
-R = TypeVar("R", bound=msgspec.Struct)
+A = TypeVar("A", bound=Struct)
+R = TypeVar("R", bound=Struct)
 
 # the agents and, where it matters, the engine of the guest behind one
 _ENGINES = (*ENGINES, SIMULATED)
@@ -65,8 +65,7 @@ class StepWords(NamedTuple):
     needs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Verb(Generic[A, R]):
+class Verb(Struct, Generic[A, R], frozen=True):
     """One verb; its name is that of the class attribute that holds it.
 
     A verb that changes nothing is cancelled when its caller stops waiting. Any other runs to completion or its own time
@@ -97,7 +96,7 @@ class Verb(Generic[A, R]):
     name: str = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
-        object.__setattr__(self, "name", name)
+        force_setattr(self, "name", name)
 
 
 def reading(

@@ -10,14 +10,14 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from actors.agents.identity import AgentKind
+from actors.agents.kinds import AgentKind
 from actors.scenario.language.needs import Need
 from actors.words import AgentType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from actors.agents.identity import Identity
+    from actors.agents.kinds import Identity
 
 __all__ = ["lacks_of_agent", "lacks_of_engine", "lacks_of_type"]
 

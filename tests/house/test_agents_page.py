@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.agents.hyperstart import HyperConfig
-from actors.agents.kata import KataAgentConfig
+from actors.agents.hyperstart.config import HyperConfig
+from actors.agents.kata.config import KataAgentConfig
 from actors.agents.settings import keys_of
 from actors.agents.support import VerbTable, verb_table
 from actors.scenario.reading.load import load_file

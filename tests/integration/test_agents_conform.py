@@ -46,7 +46,7 @@ def conformance(*words: str) -> tuple[int, dict[str, Any]]:
 )
 def test_our_guest_with_real_containers(protocol: GuestProtocol, words: Sequence[str], tmp_path: Path) -> None:
     page, junit = tmp_path / "page.html", tmp_path / "junit.xml"
-    code, told = conformance(*words, "--jobs", "4", "--html", str(page), "--junit", str(junit))
+    code, told = conformance(*words, "--engine", ENGINE, "--jobs", "4", "--html", str(page), "--junit", str(junit))
     known = exceptions(protocol, ENGINE)
     short = {case["id"]: case for case in told["cases"] if case["verdict"] not in GREEN}
     assert {name: case for name, case in short.items() if name not in known} == {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,7 +85,7 @@ async def test_a_frame_cut_at_every_byte(size: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_runtime_that_is_missing(runtime: str) -> None:
-    facts = replace(FACTS, runc=None, crun=None)
+    facts = FACTS._replace(runc=None, crun=None)
     with pytest.raises(Unsupported, match=f"apt-get install {runtime}"):
         choose_engine(facts, runtime)
 

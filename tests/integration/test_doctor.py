@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from actors.images.store import default_image_root
-from actors.node.facts import choose_engine, read_facts
+from actors.node.facts import read_facts
 from actors.node.roots import default_roots
+from actors.node.trials import find_engine
 from actors.words import RUNTIMES
 from tests.support.command_line import katrio
 
@@ -44,8 +45,9 @@ def fake_runtimes(place: Path, script: str) -> dict[str, str]:
 def test_what_it_says_is_so() -> None:
     done = doctor("--json")
     found = checks(done)
-    chosen, _ = choose_engine(FACTS)
+    chosen, reason = find_engine()
     assert json.loads(done.stdout)["engine"] == chosen
+    assert reason in found["engine"]["found"]
     assert found[chosen]["verdict"] == "works"
     assert found["processes"]["verdict"] == "works"
     assert found["leftovers"]["verdict"] == "works"

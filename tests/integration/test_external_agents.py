@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from actors.agents.kata import KataAgentConfig
+from actors.agents.kata.config import KataAgentConfig
 from actors.api import open_system
 from actors.errors import ResourceExhausted
 from tests.support.command_line import KATRIO, katrio

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 import trio
 
-from actors.agents.hyperstart import HyperstartAgent, HyperstartLink
+from actors.agents.hyperstart.agent import HyperstartAgent
+from actors.agents.hyperstart.link import HyperstartLink
 from actors.errors import GuestDied, OutcomeUnknown
 from actors.guest.executor import Executor
 from actors.guest.model import GuestModel

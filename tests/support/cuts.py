@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from actors.agents.base import Channels
-from actors.agents.kata import connect_kata
+from actors.agents.kata.agent import connect_kata
 from actors.images.store import ImageStore, default_image_root
 from actors.launchers.embedded import EmbeddedImages, open_guests
 from actors.launchers.nothing import AnyImage

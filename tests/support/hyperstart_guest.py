@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import trio
 from trio.testing import memory_stream_pair
 
-from actors.agents.hyperstart import HyperstartAgent, HyperstartLink
+from actors.agents.hyperstart.agent import HyperstartAgent
+from actors.agents.hyperstart.link import HyperstartLink
 from actors.guest.executor import Executor
 from actors.guest.model import GuestModel
 from actors.guest.platform import BarePlatform

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.agents.base import Polls, SandboxAgent
-from actors.agents.identity import ASKING_SECONDS, AgentKind, Identity, has_unified_groups, identify
+from actors.agents.identity import ASKING_SECONDS, has_unified_groups, identify
 from actors.agents.kata.brief import BriefLink
 from actors.agents.kata.checks import checked_name, checked_pids, checked_status
 from actors.agents.kata.client import KataClient
@@ -41,6 +41,7 @@ from actors.agents.kata.spec import (
     oci_spec,
     string_user,
 )
+from actors.agents.kinds import AgentKind, Identity
 from actors.errors import (
     AgentError,
     AgentProtocolError,

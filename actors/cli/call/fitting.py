@@ -32,8 +32,8 @@ from actors.seams import real_seams
 from transports.address import parse_agent_address
 
 if TYPE_CHECKING:
-    from actors.agents.identity import Identity
     from actors.agents.kata.client import KataClient
+    from actors.agents.kinds import Identity
     from actors.cli.call.arguments import Call
     from actors.schemas.oci import Process, Spec
     from actors.schemas.request import Request

@@ -1,7 +1,4 @@
-"""Workarounds for crun: cgroups of one version only, and a race over an exec terminal's size.
-
-crun refuses to run where v2 is mounted beside v1, even if v2 has no controllers; otherwise it is 1.5 to 3 times faster
-than runc. Running it is in `oci`, as for every runtime.
+"""A workaround for crun: a race over an exec terminal's size. It is 1.5 to 3 times faster than runc; running it is in `oci`.
 
 In an exec, two crun processes race: one makes the terminal and executes the program, the other sets the terminal's size
 and sends the master on. The first should wait, but reads the write end of its pipe, gets EBADF and continues (1.8.1,
@@ -17,9 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from actors.errors import Unsupported
-from actors.guest.syscalls import MNT_DETACH, hold_executions, umount
-from actors.node.cgroups import CgroupKind, read_layout
+from actors.guest.syscalls import hold_executions
 from actors.node.exhaustion import raise_if_exhausted
 from actors.nurseries import open_collapsing_nursery
 
@@ -28,32 +23,10 @@ if TYPE_CHECKING:
 
     from actors.guest.engines.rootfs import Root
 
-__all__ = ["hide_unified", "open_hold"]
+__all__ = ["open_hold"]
 
 # other executions of the same file in the container are blocked too: limits the harm of a crun that hangs
 _HOLD_SECONDS = 5.0
-
-_NEEDED = ("freezer", "memory", "cpu", "pids", "devices")
-
-
-def hide_unified() -> None:
-    """Unmount cgroup v2 from this process's own mount namespace, where v1 has the required controllers.
-
-    Raises:
-        Unsupported: v1 lacks a required controller, or v2 can't be unmounted.
-    """
-    layout = read_layout()
-    if layout.kind is not CgroupKind.HYBRID:
-        return
-    missing = [name for name in _NEEDED if (found := layout.controller(name)) is None or found.version == 2]
-    if missing:
-        raise Unsupported(f"engine 'crun': control groups are mixed here, and v1 lacks {', '.join(missing)}; use runc")
-    for hierarchy in layout.hierarchies:
-        if hierarchy.version == 2:
-            try:
-                umount(str(hierarchy.mount), MNT_DETACH)
-            except OSError as error:
-                raise Unsupported(f"engine 'crun': {hierarchy.mount} can't be hidden ({error}); use runc") from error
 
 
 @asynccontextmanager

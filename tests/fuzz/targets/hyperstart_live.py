@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 import trio.testing
 
-from actors.agents.hyperstart import HyperstartLink
+from actors.agents.hyperstart.link import HyperstartLink
 from actors.errors import KatrioError
 from actors.limits import DEFAULT_LIMITS
 from tests.fuzz.target import Target, expect, in_virtual_time

@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from actors.agents.base import Channels
-from actors.agents.kata import KataAgent, connect_kata
+from actors.agents.kata.agent import KataAgent, connect_kata
 from actors.errors import KatrioError
 from actors.guest.compose import compose
 from actors.guest.platform import BarePlatform

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from actors.agents.base import Channels
 from actors.agents.choice import at_address, choose_agent
-from actors.agents.hyperstart import HyperConfig, HyperstartAgent
-from actors.agents.hyperstart.agent import SHARE
-from actors.agents.kata import KataAgentConfig, connect_kata
+from actors.agents.hyperstart.agent import SHARE, HyperstartAgent
+from actors.agents.hyperstart.config import HyperConfig
+from actors.agents.kata.agent import connect_kata
+from actors.agents.kata.config import KataAgentConfig
 from actors.agents.settings import plain_key
 from actors.cli.agent_settings import agent_settings
 from actors.errors import AgentUnreachable, InvalidArgument, KatrioError, Unsupported

@@ -10,7 +10,8 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair
 
-from actors.agents.hyperstart import HyperstartAgent, HyperstartLink
+from actors.agents.hyperstart.agent import HyperstartAgent
+from actors.agents.hyperstart.link import HyperstartLink
 from actors.errors import (
     AgentError,
     AgentUnreachable,

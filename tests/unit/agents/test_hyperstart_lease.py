@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from actors.agents.base import Channels
-from actors.agents.hyperstart import connect_hyperstart
+from actors.agents.hyperstart.agent import connect_hyperstart
 from actors.errors import GuestDied
 from actors.launchers.nothing import AnyImage
 from actors.limits import SIMULATED_LIMITS

@@ -13,7 +13,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair
 
-from actors.agents.hyperstart import HyperstartLink
+from actors.agents.hyperstart.link import HyperstartLink
 from actors.errors import GuestDied
 from actors.limits import DEFAULT_LIMITS
 from actors.wire.spec import ExitStatus

@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from actors.agents.base import Channels
-from actors.agents.hyperstart import HyperConfig, HyperstartAgent, connect_hyperstart
+from actors.agents.hyperstart.agent import HyperstartAgent, connect_hyperstart
+from actors.agents.hyperstart.config import HyperConfig
 from actors.agents.hyperstart.user import numeric_user
 from actors.errors import AgentError, InvalidArgument, NotFound
 from actors.limits import DEFAULT_LIMITS

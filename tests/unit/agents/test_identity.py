@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.agents.base import Channels
-from actors.agents.identity import AgentKind, Identity, identify
-from actors.agents.kata import KataAgentConfig, connect_kata
+from actors.agents.identity import identify
+from actors.agents.kata.agent import connect_kata
 from actors.agents.kata.client import KataClient
+from actors.agents.kata.config import KataAgentConfig
 from actors.agents.kata.link import open_rpc_link
+from actors.agents.kinds import AgentKind, Identity
 from actors.errors import AlreadyExists, Expired, InvalidArgument, Unsupported
 from actors.limits import DEFAULT_LIMITS
 from actors.node.protocols import GuestProtocol
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from actors.agents.kata import KataAgent
+    from actors.agents.kata.agent import KataAgent
     from transports.base import Dialer
 
 # kind; what is known of the sandbox when there is none, and when there is one

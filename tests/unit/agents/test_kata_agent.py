@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from actors.agents.base import Channels
-from actors.agents.kata import KataAgent, connect_kata
+from actors.agents.kata.agent import KataAgent, connect_kata
 from actors.agents.kata.spec import named_as_asked, oci_process, string_user
 from actors.errors import InvalidArgument, NotFound
 from actors.limits import DEFAULT_LIMITS

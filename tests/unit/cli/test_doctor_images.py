@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +30,7 @@ def test_a_store_that_can_not_be_used(wrong: str, root: bool, tmp_path: Path, mo
 
     monkeypatch.setattr(doctor, "default_image_root", at)
     busybox = str(tmp_path / "busybox")
-    check = examine_images(replace(read_facts(), root=root, busybox=busybox))
+    check = examine_images(read_facts()._replace(root=root, busybox=busybox))
     bad = Verdict.BROKEN if root else Verdict.MISSING
     assert check.verdict is (bad if wrong else Verdict.WORKS), check
     assert str(store) in check.found

@@ -17,7 +17,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.agents.hyperstart import HyperstartLink
+from actors.agents.hyperstart.link import HyperstartLink
 from actors.errors import AgentUnreachable
 from actors.limits import DEFAULT_LIMITS
 from tests.support import hyperstart_guest
