@@ -17,6 +17,7 @@ import select
 import shutil
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ _log = logging.getLogger("katrio")
 TRIAL_SECONDS = 10.0
 # of one result, and of what a trial says
 _RESULT_BYTES = 4096
-_MODULE = "actors.guest.trial"
+_MODULE, _WORKING = "actors.guest.trial", "works"
 
 
 def find_engine(wanted: str = AUTO) -> tuple[str, str]:
@@ -152,7 +153,9 @@ def _told(program: str, busybox: str, scratch: Path, module: str, seconds: float
     ]
     try:
         # a session of its own: ^C is for us, and we end it
-        pid = os.posix_spawn(argv[0], argv, dict(os.environ), file_actions=actions, setsid=True)
+        pid = os.posix_spawn(
+            argv[0], argv, dict(os.environ), file_actions=actions, setsid=True, setsigdef=(signal.SIGCHLD,)
+        )
     except BaseException:
         os.close(read_end)
         raise
@@ -160,9 +163,13 @@ def _told(program: str, busybox: str, scratch: Path, module: str, seconds: float
         os.close(write_end)
     ended = os.pidfd_open(pid)
     try:
-        in_time = bool(select.select((ended,), (), (), seconds)[0])
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        in_time = bool(poll.poll(seconds * 1000))
     finally:
-        signal.pidfd_send_signal(ended, signal.SIGKILL)
+        # gone at once when it has ended, where SIGCHLD is ignored
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(ended, signal.SIGKILL)
         os.close(ended)
         status = end_of_child(pid)
         with open(read_end, "rb", closefd=True) as file:
@@ -173,7 +180,8 @@ def _told(program: str, busybox: str, scratch: Path, module: str, seconds: float
         # as it was killed before it could
         sweep_group(read_layout(), sandbox_group(directory))
         return f"it did not end within {seconds:g} s"
-    if status == 0:
+    lines = [line.strip() for line in said.decode("utf-8", "replace").split("\n") if line.strip()]
+    # its word and not its status, which is lost where SIGCHLD is ignored
+    if lines and lines[-1] == _WORKING:
         return ""
-    lines = said.decode("utf-8", "replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), f"it ended with status {status}")
+    return lines[-1] if lines else f"it ended with status {status} and without a word"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,16 @@ def test_one_that_does_not(script: str, why: str, tmp_path: Path) -> None:
     assert why in failed
     assert "\n" not in failed
     assert not (tmp_path / "scratch").exists()
+
+
+@needs_root
+def test_its_word_counts_where_its_status_is_lost(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        failed = run_trial(program(tmp_path / "bin", "exit 3"), BUSYBOX, tmp_path / "scratch")
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert failed == "create ended with 3"
 
 
 @needs_root
