@@ -8,13 +8,13 @@ in a module of `actors.cli.options`, and its row here. Not for the work, which `
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
 
-__all__ = ["COMMANDS", "Command", "CommandLine", "UsageError"]
+__all__ = ["COMMANDS", "Command", "CommandLine", "UsageError", "work"]
 
 
 class UsageError(Exception):
@@ -40,6 +40,17 @@ class CommandLine(NamedTuple):
     takes_more: bool = False
 
 
+def work(entry_point: str) -> Callable[..., int]:
+    """Import what a command does, by an entry point relative to `actors.cli`: the declaration of its arguments does not know it."""
+    found: Callable[..., int] = _imported(entry_point)
+    return found
+
+
+def _imported(entry_point: str) -> Any:
+    module, _, name = entry_point.partition(":")
+    return getattr(import_module(f"actors.cli.{module}"), name)
+
+
 class Command(NamedTuple):
     """A row: the help is one line; the entry point is relative to `actors.cli`."""
 
@@ -48,8 +59,7 @@ class Command(NamedTuple):
 
     def load(self) -> CommandLine:
         """Import its declaration."""
-        module, _, name = self.entry_point.partition(":")
-        line: CommandLine = getattr(import_module(f"actors.cli.{module}"), name)
+        line: CommandLine = _imported(self.entry_point)
         return line
 
 

@@ -6,6 +6,7 @@ import argparse
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from actors import VERSION
 from actors.cli.commands import COMMANDS
 from actors.cli.exits import EXIT_CODES, Exit
 from actors.cli.say import note, say
@@ -32,12 +33,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Asks the installed distribution; slow enough to be done only when asked for."""
+    """Printed as everything else is."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from actors.cli.options.printed import version_line
-
-        say(version_line())
+        say(f"katrio {VERSION}")
         parser.exit(Exit.HELD)
 
 

@@ -15,6 +15,7 @@ import trio
 
 from actors.agents.choice import AgentConfig, choose_agent
 from actors.errors import InvalidArgument, NotFound
+from actors.guest.compose import import_server
 from actors.launchers.nothing import AnyImage, launch_nothing
 from actors.limits import SIMULATED_LIMITS, Limits
 from actors.node.protocols import GuestProtocol
@@ -33,8 +34,12 @@ if TYPE_CHECKING:
     from actors.handles import SystemHandle
     from actors.simulation.run import Simulation
 
-# load now: inside a simulation there are no files
+# now, as inside a simulation there are no files: what agents and guests import and read when they are chosen; but for gRPC's h2,
+# which few need, and whose import the simulation lets pass
 descriptors.load()
+for agent in AgentType:
+    if (protocol := choose_agent(agent).protocol) is not None:
+        import_server(protocol)
 
 __all__ = ["FAULTS", "PROBES", "SimulatedWorld", "open_simulated"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import CommandLine, UsageError
+from actors.cli.commands import CommandLine, UsageError, work
 from actors.cli.exits import EXIT_CODES
 from actors.cli.options.arguments import DIALECTS, add_address, add_dialect, add_json, add_repeat
 
@@ -78,9 +78,7 @@ def _add_arguments(call: argparse.ArgumentParser) -> None:
 
 def _prepare(words: argparse.Namespace) -> Callable[[], int]:
     options = CallOptions.parsed(words)
-    from actors.cli.call.command import call
-
-    return partial(call, options)
+    return partial(work("call.command:call"), options)
 
 
 CALL = CommandLine(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import CommandLine, UsageError
+from actors.cli.commands import CommandLine, UsageError, work
 from actors.cli.options.arguments import (
     DIALECTS,
     add_address,
@@ -127,9 +127,7 @@ def _add_arguments(suite: argparse.ArgumentParser) -> None:
 
 def _prepare(words: argparse.Namespace) -> Callable[[], int]:
     options = ConformanceOptions.parsed(words)
-    from actors.cli.conformance import conformance
-
-    return partial(conformance, options)
+    return partial(work("conformance:conformance"), options)
 
 
 CONFORMANCE = CommandLine(

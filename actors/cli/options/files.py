@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import CommandLine
+from actors.cli.commands import CommandLine, work
 from actors.cli.options.arguments import add_filter, add_json
 from actors.cli.options.checks import filter_words
 
@@ -44,15 +44,11 @@ def _add_list(listing: argparse.ArgumentParser) -> None:
 
 
 def _validate(words: argparse.Namespace) -> Callable[[], int]:
-    from actors.cli.files import validate
-
-    return partial(validate, FileOptions.parsed(words))
+    return partial(work("files:validate"), FileOptions.parsed(words))
 
 
 def _list(words: argparse.Namespace) -> Callable[[], int]:
-    from actors.cli.files import list_files
-
-    return partial(list_files, FileOptions.parsed(words))
+    return partial(work("files:list_files"), FileOptions.parsed(words))
 
 
 VALIDATE = CommandLine(_validate, _add_validate)

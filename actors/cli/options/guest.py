@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import CommandLine
+from actors.cli.commands import CommandLine, work
 from actors.cli.options.arguments import DIALECTS, add_address, add_engine, add_run_dir, add_tested_agent
 from actors.cli.options.checks import agent_addresses
 from transports.address import parse_agent_address
@@ -55,9 +55,7 @@ def _add_arguments(guest: argparse.ArgumentParser) -> None:
 
 def _prepare(words: argparse.Namespace) -> Callable[[], int]:
     options = GuestOptions.parsed(words)
-    from actors.cli.guest import guest
-
-    return partial(guest, options)
+    return partial(work("guest:guest"), options)
 
 
 GUEST = CommandLine(

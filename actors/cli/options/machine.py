@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import CommandLine
+from actors.cli.commands import CommandLine, work
 from actors.cli.options.arguments import add_json, add_run_dir
 
 if TYPE_CHECKING:
@@ -21,15 +21,11 @@ def _add_doctor(doctor: argparse.ArgumentParser) -> None:
 
 
 def _doctor(words: argparse.Namespace) -> Callable[[], int]:
-    from actors.cli.doctor import doctor
-
-    return partial(doctor, as_json=words.json, run_dir=words.run_dir)
+    return partial(work("doctor:doctor"), as_json=words.json, run_dir=words.run_dir)
 
 
 def _sweep(words: argparse.Namespace) -> Callable[[], int]:
-    from actors.cli.sweep import sweep
-
-    return partial(sweep, words.run_dir)
+    return partial(work("sweep:sweep"), words.run_dir)
 
 
 DOCTOR = CommandLine(_doctor, _add_doctor)

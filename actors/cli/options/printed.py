@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import COMMANDS, CommandLine
+import actors
+from actors.cli.commands import COMMANDS, CommandLine, work
 from actors.cli.exits import Exit
 from actors.cli.say import say
 
@@ -13,16 +14,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-__all__ = ["COMPLETION", "HELP", "SCHEMA", "SHELLS", "VERBS", "VERSION", "version_line"]
+__all__ = ["COMPLETION", "HELP", "SCHEMA", "SHELLS", "VERBS", "VERSION"]
 
 SHELLS = ("bash", "zsh", "fish")
-
-
-def version_line() -> str:
-    """The version of the installed distribution."""
-    from importlib.metadata import version
-
-    return f"katrio {version('katrio')}"
 
 
 def _print(text: str) -> int:
@@ -43,13 +37,11 @@ def _add_verbs(verbs: argparse.ArgumentParser) -> None:
 
 
 def _verbs(words: argparse.Namespace) -> Callable[[], int]:
-    from actors.cli.verbs import verbs
-
-    return partial(verbs, as_json=words.json)
+    return partial(work("verbs:verbs"), as_json=words.json)
 
 
 def _version(_: argparse.Namespace) -> Callable[[], int]:
-    return lambda: _print(version_line())
+    return lambda: _print(f"katrio {actors.VERSION}")
 
 
 def _add_completion(command: argparse.ArgumentParser) -> None:

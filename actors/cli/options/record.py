@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import CommandLine
+from actors.cli.commands import CommandLine, work
 from actors.cli.options.arguments import add_engine
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ def _add_arguments(record: argparse.ArgumentParser) -> None:
 
 
 def _prepare(words: argparse.Namespace) -> Callable[[], int]:
-    from actors.cli.record import record
-
-    return partial(record, words.out, words.program, engine=words.engine, force=words.force)
+    return partial(work("record:record"), words.out, words.program, engine=words.engine, force=words.force)
 
 
 RECORD = CommandLine(_prepare, _add_arguments)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import CommandLine, UsageError
+from actors.cli.commands import CommandLine, UsageError, work
 from actors.cli.exits import EXIT_CODES
 from actors.cli.options.arguments import (
     add_address,
@@ -193,16 +193,10 @@ def _add_arguments(run: argparse.ArgumentParser) -> None:
 def _prepare(words: argparse.Namespace) -> Callable[[], int]:
     options = RunOptions.parsed(words)
     if options.diff is not None:
-        from actors.cli.diff import diff
-
-        return partial(diff, *options.diff, json=options.json)
+        return partial(work("diff:diff"), *options.diff, json=options.json)
     if options.world == "simulated":
-        from actors.cli.seeds import run_simulated
-
-        return partial(run_simulated, options)
-    from actors.cli.run import run
-
-    return partial(run, options)
+        return partial(work("seeds:run_simulated"), options)
+    return partial(work("run:run"), options)
 
 
 RUN = CommandLine(
