@@ -54,6 +54,7 @@ class GuestTemplate:
             OSError: no process or descriptor is to be had.
             GuestDied: the template does not come up, or does not fork within `seconds`; the text has what it said.
         """
+        template = None
         with trio.move_on_after(seconds):
             while True:
                 async with self._turn:
@@ -64,12 +65,12 @@ class GuestTemplate:
                 launcher = await first_report(control)
                 if launcher is not None:
                     return launcher
-                if fresh:
-                    # its socket ends a moment before it does
-                    await template.child.wait()
+                # the template is dead, and another is made; or the launcher is, and another is forked
+                if fresh and await template.ends_now():
                     raise GuestDied(f"the guest did not come up: its template {template.trouble}")
-        trouble = self._running.trouble if self._running is not None else "was not started"
-        await self.aclose()
+        trouble = "was not started" if template is None else template.trouble
+        if template is not None and template is self._running:
+            await self.aclose()
         raise GuestDied(f"the guest did not come up within {seconds:g} s: its template {trouble}")
 
     async def aclose(self) -> None:
@@ -108,6 +109,12 @@ class _Process:
     def ended(self) -> bool:
         return self.child.poll() is not None
 
+    async def ends_now(self) -> bool:
+        """Whether it has ended: its sockets do a moment before it does."""
+        with trio.move_on_after(_ENDING_SECONDS):
+            await self.child.wait()
+        return self.ended
+
     @property
     def trouble(self) -> str:
         """Whether it runs, and the last that it said."""
@@ -143,8 +150,7 @@ class _Process:
     async def aclose(self) -> None:
         self._requests.close()
         with trio.CancelScope(shield=True):
-            with trio.move_on_after(_ENDING_SECONDS):
-                await self.child.wait()
-            self.child.send_signal(signal.SIGKILL)
+            if not await self.ends_now():
+                self.child.send_signal(signal.SIGKILL)
             await self.child.wait()
         os.close(self._said)

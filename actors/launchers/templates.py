@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+import trio
+
 from actors.launchers.template import GuestTemplate
 
 if TYPE_CHECKING:
@@ -29,17 +31,26 @@ class Templates:
     def __init__(self) -> None:
         self._templates: dict[tuple[object, ...], GuestTemplate] = {}
         self._users: Counter[tuple[object, ...]] = Counter()
+        self._run: trio.lowlevel.TrioToken | None = None
 
     @property
     def pids(self) -> list[int]:
         """Of the processes that run."""
         return [template.pid for template in self._templates.values() if template.pid is not None]
 
+    def take(self) -> bool:
+        """Whether this run of Trio may use them: no other does, in another thread, at the moment."""
+        run = trio.lowlevel.current_trio_token()
+        if self._users.total() and self._run is not run:
+            return False
+        self._run = run
+        return True
+
     @asynccontextmanager
     async def use(
         self, argv: Sequence[str], *, environment: Mapping[str, str], processes: Processes
     ) -> AsyncGenerator[GuestTemplate]:
-        """The template for this program, shared with whoever else has it."""
+        """The template for this program, shared with whoever else has it. After `take`."""
         key = (tuple(argv), *sorted(environment.items()))
         template = self._templates.pop(key, None)
         # the last one used is the last in order
@@ -80,7 +91,7 @@ async def open_template(
 
     `argv`: the program, see `actors.guest.template`.
     """
-    if (templates := SHARED.get()) is not None:
+    if (templates := SHARED.get()) is not None and templates.take():
         async with templates.use(argv, environment=environment, processes=processes) as template:
             yield template
         return

@@ -285,6 +285,41 @@ async def test_systems_of_one_command_have_a_template_in_common(run_dir: Path) -
     assert read_process(found[0]) is None
 
 
+async def test_a_run_of_trio_in_another_thread_has_its_own(run_dir: Path) -> None:
+    async with open_templates(), a_system(run_dir) as system:
+        await started(system, "box")
+
+        async def elsewhere() -> int:
+            async with a_system(run_dir / "other") as other:
+                await started(other, "box")
+                return template_of(owner(run_dir / "other", "box"))
+
+        assert await trio.to_thread.run_sync(trio.run, elsewhere) != template_of(owner(run_dir, "box"))
+
+
+async def test_those_who_wait_for_one_that_hangs_all_start_with_the_next(tmp_path: Path) -> None:
+    """The first whose time is over ends it; the others ask again."""
+    async with a_template() as template:
+        first = await template.fork(tmp_path / "log", seconds=SECONDS)
+        found = read_process(first.pid)
+        assert found is not None
+        os.kill(found.parent, signal.SIGSTOP)
+        launchers = [first]
+
+        async def fork() -> None:
+            launchers.append(await template.fork(tmp_path / "log", seconds=SECONDS))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(fork)
+            with pytest.raises(GuestDied, match=r"within 0\.2 s"):
+                await template.fork(tmp_path / "log", seconds=0.2)
+        assert len({launcher.pid for launcher in launchers}) == 4
+        for launcher in launchers:
+            launcher.close_lifeline()
+            await launcher.wait()
+
+
 async def test_of_templates_that_nobody_uses_a_few_are_kept(tmp_path: Path) -> None:
     processes = real_seams().processes
     async with open_templates() as shared:
