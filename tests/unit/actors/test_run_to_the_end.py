@@ -70,7 +70,9 @@ async def test_input_that_is_never_read_holds_nothing_up(autojump_clock: MockClo
 
 
 @pytest.mark.parametrize("stdin", [b"", b"in", bytes(4_000_000)], ids=len)
-async def test_one_that_ends_before_its_input_comes_is_told_by_its_code(stdin: bytes, autojump_clock: MockClock) -> None:
+async def test_one_that_ends_before_its_input_comes_is_told_by_its_code(
+    stdin: bytes, autojump_clock: MockClock
+) -> None:
     gate = trio.Event()
     guest = ScriptedGuest(gates={"start_container main": gate})
     async with emptied(guest) as system, trio.open_nursery() as nursery:
