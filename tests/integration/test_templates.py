@@ -258,6 +258,24 @@ async def test_a_launcher_whose_pidfd_finds_no_room_is_told_at_once() -> None:
     assert ours.fileno() == -1
 
 
+def copies_of_sockets() -> list[int]:
+    numbers = [path for path in Path("/proc/self/fd").iterdir() if path.is_socket()]
+    return [os.dup(int(path.name)) for path in numbers]
+
+
+async def test_a_template_ends_in_order_beside_a_fork_of_its_host(tmp_path: Path) -> None:
+    ended = tmp_path / "ended"
+    program = REFUSES + f"open({str(ended)!r}, 'w').close()"
+    async with a_template(sys.executable, "-c", program) as template:
+        with pytest.raises(BlockingIOError):
+            await template.fork(tmp_path / "log", seconds=SECONDS)
+        # what a fork that lives on holds open
+        copies = copies_of_sockets()
+    for copy in copies:
+        os.close(copy)
+    assert ended.exists()
+
+
 @pytest.mark.parametrize("warm", [False, True])
 async def test_a_start_that_is_given_up_at_any_moment_leaves_nothing(warm: bool, run_dir: Path) -> None:
     async with a_system(run_dir) as system:
