@@ -6,11 +6,13 @@ Not for opening a system: `actors.api` does, and gives one of these.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import trio
 
+from actors.errors import InvalidTransition
 from actors.handles.base import UNSET, Handle, SeenEvent, Timeout, check_bytes
 from actors.handles.process import Completed, checked_bound
 from actors.handles.sandbox import SandboxHandle
@@ -111,6 +113,8 @@ class SystemHandle(Handle):
 
 
 async def _feed(process: ProcessHandle, data: bytes) -> None:
-    """All of its input, as fast as it reads."""
-    await process.write(data, timeout=None)
-    await process.close_stdin()
+    """All of its input, as fast as it reads; what it did not wait for is no error."""
+    # it has ended before it was asked: its exit code says how
+    with suppress(InvalidTransition):
+        await process.write(data, timeout=None)
+        await process.close_stdin()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import select
@@ -100,7 +101,7 @@ class Launcher:
 
 
 async def first_report(control: socket.socket) -> Launcher | None:
-    """The launcher at the other end; None if the template died before it forked. Raises: OSError, the fork's."""
+    """The launcher at the other end; None if the template died before it forked. Raises: OSError, the fork's, or no room for its pidfd."""
     try:
         await trio.lowlevel.wait_readable(control)
         with suppress(ConnectionResetError):  # dead, with our request unread
@@ -109,6 +110,9 @@ async def first_report(control: socket.socket) -> Launcher | None:
                 raise OSError(report["errno"], os.strerror(report["errno"]))
             if descriptors:
                 return Launcher(control, report["launcher"], descriptors[0])
+            if report:
+                # the kernel drops a descriptor that this process has no room for
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     except BaseException:
         control.close()
         raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -148,6 +149,9 @@ class _Process:
         return True
 
     async def aclose(self) -> None:
+        # a program that has forked has copies of the socket: to close ours alone would tell nothing
+        with suppress(OSError):
+            self._requests.shutdown(socket.SHUT_WR)
         self._requests.close()
         with trio.CancelScope(shield=True):
             if not await self.ends_now():

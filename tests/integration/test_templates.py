@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
+import socket
 import sys
 from contextlib import asynccontextmanager
 from functools import partial
@@ -21,6 +23,7 @@ from actors.api import open_system
 from actors.errors import GuestDied
 from actors.launchers import templates
 from actors.launchers.embedded import open_guests
+from actors.launchers.forked import first_report
 from actors.launchers.templates import open_template, open_templates
 from actors.limits import DEFAULT_LIMITS
 from actors.node.marks import read_process
@@ -238,6 +241,39 @@ async def test_a_fork_that_is_refused_is_told_as_what_it_is(tmp_path: Path) -> N
         for _ in range(2):
             with pytest.raises(BlockingIOError, match="temporarily unavailable"):
                 await template.fork(tmp_path / "log", seconds=SECONDS)
+
+
+async def test_a_launcher_whose_pidfd_finds_no_room_is_told_at_once() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with theirs:
+        socket.send_fds(theirs, [b'{"launcher": 1}'], [theirs.fileno()])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                await first_report(ours)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert ours.fileno() == -1
+
+
+def copies_of_sockets() -> list[int]:
+    numbers = [path for path in Path("/proc/self/fd").iterdir() if path.is_socket()]
+    return [os.dup(int(path.name)) for path in numbers]
+
+
+async def test_a_template_ends_in_order_beside_a_fork_of_its_host(tmp_path: Path) -> None:
+    ended = tmp_path / "ended"
+    program = REFUSES + f"open({str(ended)!r}, 'w').close()"
+    async with a_template(sys.executable, "-c", program) as template:
+        with pytest.raises(BlockingIOError):
+            await template.fork(tmp_path / "log", seconds=SECONDS)
+        # what a fork that lives on holds open
+        copies = copies_of_sockets()
+    for copy in copies:
+        os.close(copy)
+    assert ended.exists()
 
 
 @pytest.mark.parametrize("warm", [False, True])

@@ -69,6 +69,23 @@ async def test_input_that_is_never_read_holds_nothing_up(autojump_clock: MockClo
         assert (await system.run("job", SPEC, stdin=bytes(4_000_000))).code == 0
 
 
+@pytest.mark.parametrize("stdin", [b"", b"in", bytes(4_000_000)], ids=len)
+async def test_one_that_ends_before_its_input_comes_is_told_by_its_code(
+    stdin: bytes, autojump_clock: MockClock
+) -> None:
+    gate = trio.Event()
+    guest = ScriptedGuest(gates={"start_container main": gate})
+    async with emptied(guest) as system, trio.open_nursery() as nursery:
+
+        async def behave() -> None:
+            await trio.sleep(0.5)  # virtual: by then its start waits at the gate
+            guest.init("main").exit(3)
+            gate.set()
+
+        nursery.start_soon(behave)
+        assert await system.run("job", SPEC, stdin=stdin) == Completed(3, b"", b"")
+
+
 async def test_when_its_time_is_over_what_it_wrote_is_given(autojump_clock: MockClock) -> None:
     guest = ScriptedGuest()
     async with emptied(guest) as system, trio.open_nursery() as nursery:
