@@ -68,7 +68,8 @@ class SystemHandle(Handle):
         Args:
             name: the sandbox's.
             stdin: what its init reads, then end of file.
-            timeout: seconds for all of it but the delete; what was written up to then is given. None: no end.
+            timeout: seconds for all of it but the delete; what was written up to then is given. None: no end. What makes
+                and deletes the sandbox is not cut short by a cancel, and takes up to the limits' `ask_seconds`.
             max_bytes: see `ProcessHandle.collect`.
 
         Raises: AlreadyExists, InvalidArgument, GuestDied, and what else a start can fail with.
