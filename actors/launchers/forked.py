@@ -35,6 +35,8 @@ class Launcher:
         self._control = control
         self._pidfd = pidfd
         self._guest: int | None = None
+        # what it has reported, a moment before its end; and, from its end on, what `wait` returns
+        self._reported = KILLED
         self._code: int | None = None
         # one task at a time can wait for a descriptor
         self._waiting = trio.Lock()
@@ -77,22 +79,19 @@ class Launcher:
             self._control.shutdown(socket.SHUT_WR)
 
     def _read(self) -> None:
-        while self._code is None:
-            try:
+        """All that has come."""
+        with suppress(BlockingIOError, ConnectionResetError):
+            while True:
                 report, descriptors = _receive(self._control)
-            except BlockingIOError:
-                return
-            except ConnectionResetError:
-                report, descriptors = {}, []
-            if descriptors:
-                (self._guest,) = descriptors
-            elif not report:
-                self._code = KILLED
-            self._code = report.get("code", self._code)
+                if not report:
+                    return
+                if descriptors:
+                    (self._guest,) = descriptors
+                self._reported = report.get("code", self._reported)
 
     def _end(self) -> None:
         self._read()
-        self._code = KILLED if self._code is None else self._code
+        self._code = self._reported
         self._control.close()
         os.close(self._pidfd)
         if self._guest is not None:
