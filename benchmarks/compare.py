@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from actors.reporting.texts import tally
+from benchmarks.figure import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,12 +107,22 @@ def read_run(data: bytes) -> Run:
 
 
 def with_noise(entry: dict[str, Any], measured: Measured) -> dict[str, Any]:
-    """The entry with `ratio_spread`, the quartiles of the rounds' own ratios to the first peer."""
+    """The entry with the quartiles of the rounds' own ratios to the first peer, and with `cpu`: the same of processor time."""
     if not measured.peers:
         return entry
-    ratios = [own / other for own, other in zip(measured.ours, measured.peers[0].rounds, strict=True)]
-    low, _, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
-    return {**entry, "ratio_spread": [round(low, 3), round(high, 3)]}
+    theirs = measured.peers[0].rounds
+    found = {**entry, "ratio_spread": _of_ratios(measured.ours, theirs)[1]}
+    if isinstance(measured.ours, Rounds) and isinstance(theirs, Rounds) and all(theirs.processor):
+        ratio, spread = _of_ratios(measured.ours.processor, theirs.processor)
+        found["cpu"] = {"ratio": ratio, "ratio_spread": spread}
+    return found
+
+
+def _of_ratios(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, list[float]]:
+    """The median of the rounds' own ratios, and their quartiles."""
+    ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
+    low, median, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
+    return round(median, 3), [round(low, 3), round(high, 3)]
 
 
 def compare(before: Run, now: Run, *, chosen: Sequence[str] | None = None) -> list[Changed]:

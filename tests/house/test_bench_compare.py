@@ -6,12 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.__main__ import all_figures, main, options
 from benchmarks.compare import Change, Changed, compare, read_run, summary, with_noise
-from benchmarks.figure import Comparison, Effort, Figure, Measured
+from benchmarks.figure import Comparison, Effort, Figure, Measured, take_turns
 from benchmarks.report import entry
 
 if TYPE_CHECKING:
@@ -143,6 +144,23 @@ def test_what_is_no_run_ends_with_2_before_anything_is_measured(
     with pytest.raises(SystemExit, match="2"):
         options(all_figures(), ["--compare", str(file)])
     assert expected in capsys.readouterr().err
+
+
+async def test_what_is_written_of_processor_time_is_what_is_compared() -> None:
+    async def turn() -> float:
+        await trio.lowlevel.checkpoint()
+        return float(sum(range(20_000)))
+
+    ours, theirs = await take_turns(3, turn, turn)
+    measured = Measured(ours, [Comparison("peer", theirs)])
+
+    async def measure(_: object) -> Measured:
+        await trio.lowlevel.checkpoint()
+        return measured
+
+    written = with_noise(entry(Figure("some", "about", "us", measure), measured), measured)
+    (found,) = compared(written, written)
+    assert (found.by, found.verdict) == ("ratio of processor time", Change.SAME)
 
 
 def test_ci_measures_the_figures_of_the_baseline_and_nothing_without_one(
