@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from benchmarks.calling import CALLERS, METHOD, PAYLOAD, SERVICE, call_round_trip, calls_per_second
 from benchmarks.figure import Comparison, Effort, Figure, Goal, Measured, take_turns
 from benchmarks.processes import open_process
 from transports.grpc.client import GrpcClient
@@ -30,24 +31,20 @@ if TYPE_CHECKING:
 
     from transports.calls.server import CallContext
 
-SERVICE, METHOD = "bench.Echo", "Echo"
-PAYLOAD = bytes(64)
-
 ROUNDS = 5
 ROUND_TRIPS = 1_000
 CALLS = 4_000
-CALLERS = 16
 # it is for the tests, and no part of an installation
 HAS_GRPCIO = importlib.util.find_spec("grpc") is not None
 
 
 async def _round_trip(effort: Effort) -> Measured:
     goal = Goal(most=1.8)
-    return await _beside_grpcio(effort, effort.times(ROUND_TRIPS), _call_round_trip, _blocking_round_trip, goal)
+    return await _beside_grpcio(effort, effort.times(ROUND_TRIPS), call_round_trip, _blocking_round_trip, goal)
 
 
 async def _sixteen_way(effort: Effort) -> Measured:
-    return await _beside_grpcio(effort, effort.times(CALLS), _calls_per_second, _blocking_calls_per_second, None)
+    return await _beside_grpcio(effort, effort.times(CALLS), calls_per_second, _blocking_calls_per_second, None)
 
 
 async def _beside_grpcio(
@@ -87,15 +84,6 @@ async def _open_grpcio(path: str) -> AsyncGenerator[Any]:
             yield channel.unary_unary(f"/{SERVICE}/{METHOD}")
 
 
-async def _call_round_trip(client: GrpcClient, count: int) -> float:
-    times: list[float] = []
-    for _ in range(count):
-        began = perf_counter()
-        await client.call(SERVICE, METHOD, PAYLOAD)
-        times.append(perf_counter() - began)
-    return statistics.median(times) * 1e6
-
-
 def _blocking_round_trip(call: Any, count: int) -> float:
     times: list[float] = []
     for _ in range(count):
@@ -103,18 +91,6 @@ def _blocking_round_trip(call: Any, count: int) -> float:
         call(PAYLOAD)
         times.append(perf_counter() - began)
     return statistics.median(times) * 1e6
-
-
-async def _calls_per_second(client: GrpcClient, count: int) -> float:
-    async def caller() -> None:
-        for _ in range(count // CALLERS):
-            await client.call(SERVICE, METHOD, PAYLOAD)
-
-    began = perf_counter()
-    async with trio.open_nursery() as nursery:
-        for _ in range(CALLERS):
-            nursery.start_soon(caller)
-    return count / (perf_counter() - began)
 
 
 def _blocking_calls_per_second(call: Any, count: int) -> float:

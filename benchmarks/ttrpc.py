@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from benchmarks.calling import CALLERS, METHOD, PAYLOAD, SERVICE, call_round_trip, calls_per_second
 from benchmarks.figure import Comparison, Effort, Figure, Goal, Measured, take_turns
 from benchmarks.processes import open_process
 from benchmarks.processor import process_seconds
@@ -28,15 +29,12 @@ if TYPE_CHECKING:
 
     from transports.calls.server import CallContext
 
-SERVICE, METHOD = "bench.Echo", "Echo"
-PAYLOAD = bytes(64)
 REQUEST_BYTES = HEADER_BYTES + len(encode_request(encode_method(SERVICE, METHOD), PAYLOAD, 0))
 RESPONSE_BYTES = HEADER_BYTES + len(encode_response(PAYLOAD))
 
 ROUNDS = 5
 ROUND_TRIPS = 2_000
 CALLS = 20_000
-CALLERS = 16
 
 
 async def _round_trip(effort: Effort) -> Measured:
@@ -45,7 +43,7 @@ async def _round_trip(effort: Effort) -> Measured:
     async with _open_both() as (bare_path, client, _), await trio.open_unix_socket(bare_path) as stream:
         ours, bare = await take_turns(
             effort.rounds(ROUNDS),
-            partial(_call_round_trip, client, times),
+            partial(call_round_trip, client, times),
             partial(_bare_round_trip, stream, times),
             operations=times,
         )
@@ -66,7 +64,7 @@ async def _sixteen_way(effort: Effort) -> Measured:
 
         ours, bare = await take_turns(
             effort.rounds(ROUNDS),
-            partial(turn, 0, partial(_calls_per_second, client)),
+            partial(turn, 0, partial(calls_per_second, client)),
             partial(turn, 1, partial(_bare_exchanges_per_second, bare_path)),
             operations=calls,
         )
@@ -100,27 +98,6 @@ async def _bare_round_trip(stream: trio.abc.Stream, count: int) -> float:
         await _receive_exactly(stream, RESPONSE_BYTES)
         times.append(perf_counter() - began)
     return statistics.median(times) * 1e6
-
-
-async def _call_round_trip(client: TtrpcClient, count: int) -> float:
-    times: list[float] = []
-    for _ in range(count):
-        began = perf_counter()
-        await client.call(SERVICE, METHOD, PAYLOAD)
-        times.append(perf_counter() - began)
-    return statistics.median(times) * 1e6
-
-
-async def _calls_per_second(client: TtrpcClient, count: int) -> float:
-    async def caller() -> None:
-        for _ in range(count // CALLERS):
-            await client.call(SERVICE, METHOD, PAYLOAD)
-
-    began = perf_counter()
-    async with trio.open_nursery() as nursery:
-        for _ in range(CALLERS):
-            nursery.start_soon(caller)
-    return count / (perf_counter() - began)
 
 
 async def _bare_exchanges_per_second(path: str, count: int) -> float:
