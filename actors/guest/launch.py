@@ -261,9 +261,6 @@ class _Launcher:
 
 def _furnish(state: Path) -> None:
     """The guest's own namespaces and mounts: /proc for its pids, a private tmpfs, a loopback device."""
-    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWNET)
-    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-    guarded = syscalls.MS_NOSUID | syscalls.MS_NODEV
-    syscalls.mount("proc", "/proc", "proc", guarded | syscalls.MS_NOEXEC)
+    syscalls.enter_namespaces()
     syscalls.mount("tmpfs", str(state), "tmpfs", syscalls.MS_NOSUID, "mode=0700")
     syscalls.loopback_up()

@@ -36,6 +36,7 @@ __all__ = [
     "MS_REMOUNT",
     "become_subreaper",
     "die_with_parent",
+    "enter_namespaces",
     "hold_executions",
     "inotify_watch",
     "loopback_up",
@@ -87,6 +88,16 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
         )
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} ({source} on {target})") from None
+
+
+def enter_namespaces() -> None:
+    """A guest's namespaces beside its pid namespace, whose first process calls this; mounts are private, /proc shows its pids.
+
+    Raises: OSError.
+    """
+    unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET)
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 
 def umount(target: str, flags: int = 0) -> None:

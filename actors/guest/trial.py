@@ -99,10 +99,7 @@ def _in_namespaces(program: str, scratch: Path, group: str, tell: int) -> None:
         syscalls.die_with_parent(signal.SIGKILL)
         signal.signal(signal.SIGALRM, late)
         signal.alarm(SECONDS)
-        syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS | syscalls.CLONE_NEWNET)
-        syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-        guarded = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
-        syscalls.mount("proc", "/proc", "proc", guarded)
+        syscalls.enter_namespaces()
         hide_unified()
         _live(program, scratch, group)
     except BaseException as error:
