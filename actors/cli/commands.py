@@ -7,6 +7,7 @@ in a module of `actors.cli.options`, and its row here. Not for the work, which `
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
 
-__all__ = ["COMMANDS", "Command", "CommandLine", "UsageError", "work"]
+__all__ = ["COMMANDS", "Command", "CommandLine", "UsageError", "prepared", "work"]
 
 
 class UsageError(Exception):
@@ -44,6 +45,18 @@ def work(entry_point: str) -> Callable[..., int]:
     """Import what a command does, by an entry point relative to `actors.cli`: the declaration of its arguments does not know it."""
     found: Callable[..., int] = _imported(entry_point)
     return found
+
+
+def prepared(
+    parse: Callable[[argparse.Namespace], object], entry_point: str
+) -> Callable[[argparse.Namespace], Callable[[], int]]:
+    """The `prepare` of a command whose work takes what `parse` makes of its arguments."""
+
+    def prepare(words: argparse.Namespace) -> Callable[[], int]:
+        options = parse(words)
+        return partial(work(entry_point), options)
+
+    return prepare
 
 
 def _imported(entry_point: str) -> Any:

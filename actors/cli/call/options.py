@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import CommandLine, UsageError, work
+from actors.cli.commands import CommandLine, UsageError, prepared
 from actors.cli.exits import EXIT_CODES
 from actors.cli.options.arguments import DIALECTS, add_address, add_dialect, add_json, add_repeat
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
 __all__ = ["CALL", "CallOptions"]
 
@@ -76,13 +74,8 @@ def _add_arguments(call: argparse.ArgumentParser) -> None:
     call.add_argument("--no-defaults", action="store_true", help="send what is written, and fill nothing in")
 
 
-def _prepare(words: argparse.Namespace) -> Callable[[], int]:
-    options = CallOptions.parsed(words)
-    return partial(work("call.command:call"), options)
-
-
 CALL = CommandLine(
-    _prepare,
+    prepared(CallOptions.parsed, "call.command:call"),
     _add_arguments,
     description="Make one call of the Kata agent API: RPC ['{json}' | @FILE | - | field=value ...]. Without RPC, a shell.",
     epilog=EXIT_CODES,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import CommandLine, UsageError, work
+from actors.cli.commands import CommandLine, UsageError, prepared
 from actors.cli.options.arguments import (
     DIALECTS,
     add_address,
@@ -26,7 +25,6 @@ from transports.address import parse_dialled_address
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
     from pathlib import Path
 
     from transports.address import Address
@@ -125,13 +123,8 @@ def _add_arguments(suite: argparse.ArgumentParser) -> None:
     suite.add_argument("--list", action="store_true", help="print what would be run and why, and run nothing")
 
 
-def _prepare(words: argparse.Namespace) -> Callable[[], int]:
-    options = ConformanceOptions.parsed(words)
-    return partial(work("conformance:conformance"), options)
-
-
 CONFORMANCE = CommandLine(
-    _prepare,
+    prepared(ConformanceOptions.parsed, "conformance:conformance"),
     _add_arguments,
     description=(
         "Test an agent: at an address, or, without one, in a guest of katrio's own. The agent should serve nobody else\n"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import CommandLine, work
+from actors.cli.commands import CommandLine, prepared
 from actors.cli.options.arguments import add_filter, add_json
 from actors.cli.options.checks import filter_words
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
 __all__ = ["LIST", "VALIDATE", "FileOptions"]
 
@@ -43,13 +41,5 @@ def _add_list(listing: argparse.ArgumentParser) -> None:
     add_filter(listing, "only files with one of these words (one,other) in name, file, group or labels")
 
 
-def _validate(words: argparse.Namespace) -> Callable[[], int]:
-    return partial(work("files:validate"), FileOptions.parsed(words))
-
-
-def _list(words: argparse.Namespace) -> Callable[[], int]:
-    return partial(work("files:list_files"), FileOptions.parsed(words))
-
-
-VALIDATE = CommandLine(_validate, _add_validate)
-LIST = CommandLine(_list, _add_list)
+VALIDATE = CommandLine(prepared(FileOptions.parsed, "files:validate"), _add_validate)
+LIST = CommandLine(prepared(FileOptions.parsed, "files:list_files"), _add_list)

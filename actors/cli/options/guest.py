@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from actors.cli.commands import CommandLine, work
+from actors.cli.commands import CommandLine, prepared
 from actors.cli.options.arguments import DIALECTS, add_address, add_engine, add_run_dir, add_tested_agent
 from actors.cli.options.checks import agent_addresses
 from transports.address import parse_agent_address
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
     from pathlib import Path
 
     from transports.address import Address
@@ -53,13 +51,8 @@ def _add_arguments(guest: argparse.ArgumentParser) -> None:
     guest.add_argument("--json", action="store_true", help="print the line that says ready as one JSON object")
 
 
-def _prepare(words: argparse.Namespace) -> Callable[[], int]:
-    options = GuestOptions.parsed(words)
-    return partial(work("guest:guest"), options)
-
-
 GUEST = CommandLine(
-    _prepare,
+    prepared(GuestOptions.parsed, "guest:guest"),
     _add_arguments,
     description="Serve a guest of its own in the foreground until ^C or SIGTERM, and leave nothing behind.\n"
     "A container's root is a directory of this machine, named by the client.",
