@@ -46,15 +46,15 @@ def with_grace(client: Client, timeout: Timeout, grace: float | None) -> Timeout
 
 
 class Deadline:
-    """The end of a timeout that several asks share."""
+    """The end of a timeout that several asks share; `at` is in Trio's clock, infinite when there is none."""
 
     def __init__(self, client: Client, timeout: Timeout) -> None:
         seconds = client.limits.ask_seconds if isinstance(timeout, Unset) else checked_seconds(timeout, "timeout")
-        self._at = trio.current_time() + seconds
+        self.at = trio.current_time() + seconds
 
     def left(self) -> float | None:
         """What the next ask may take."""
-        return None if self._at == math.inf else max(0.0, self._at - trio.current_time())
+        return None if self.at == math.inf else max(0.0, self.at - trio.current_time())
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ import trio
 
 from actors.errors import InvalidArgument, KatrioError
 from actors.handles.base import UNSET, Deadline, Handle, Timeout, check_bytes
-from actors.mailbox import checked_seconds
 from actors.nurseries import open_collapsing_nursery
 from actors.wire.spec import ExitStatus, TerminalSize
 from actors.wire.verbs import ContainerVerbs, ProcessRef, ReadOutput, Signal, Signalled, Winsize, WriteStdin
@@ -151,7 +150,7 @@ class ProcessHandle(Handle):
             InvalidArgument.
         """
         bound = checked_bound(self.client, max_bytes)
-        end = trio.current_time() + checked_seconds(timeout, "timeout")
+        deadline = Deadline(self.client, timeout)
         outputs = {"read_stdout": _Gathered(bound), "read_stderr": _Gathered(bound)}
 
         async def drain(verb: str) -> None:
@@ -160,7 +159,7 @@ class ProcessHandle(Handle):
                     outputs[verb].add(part)
 
         code: int | None = None
-        with trio.move_on_at(end):
+        with trio.move_on_at(deadline.at):
             async with open_collapsing_nursery() as nursery:
                 for verb in outputs:
                     nursery.start_soon(drain, verb)

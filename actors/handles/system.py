@@ -5,7 +5,6 @@ Not for opening a system: `actors.api` does, and gives one of these.
 
 from __future__ import annotations
 
-import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from actors.errors import InvalidTransition
-from actors.handles.base import UNSET, Handle, SeenEvent, Timeout, check_bytes
+from actors.handles.base import UNSET, Deadline, Handle, SeenEvent, Timeout, check_bytes
 from actors.handles.process import Completed, checked_bound
 from actors.handles.sandbox import SandboxHandle
-from actors.mailbox import checked_seconds
 from actors.nurseries import open_collapsing_nursery
 from actors.wire.spec import SandboxSpec
 from actors.wire.verbs import CreateSandbox, Info, Nothing, SystemVerbs
@@ -74,7 +72,7 @@ class SystemHandle(Handle):
 
         Raises: AlreadyExists, InvalidArgument, GuestDied, and what else a start can fail with.
         """
-        end = trio.current_time() + checked_seconds(timeout, "timeout")
+        deadline = Deadline(self.client, timeout)
         check_bytes(stdin, "stdin")
         bound = checked_bound(self.client, max_bytes)
         box = self.sandbox(name)
@@ -83,7 +81,7 @@ class SystemHandle(Handle):
             await self.create_sandbox(name)
         try:
             init = None
-            with trio.move_on_at(end):
+            with trio.move_on_at(deadline.at):
                 await box.start()
                 container = await box.create_container(CONTAINER, spec)
                 await container.start()
@@ -92,8 +90,7 @@ class SystemHandle(Handle):
                 return Completed(None, b"", b"")
             async with open_collapsing_nursery() as nursery:
                 nursery.start_soon(_feed, init, stdin)
-                left = None if end == math.inf else max(0.0, end - trio.current_time())
-                done = await init.collect(timeout=left, max_bytes=bound)
+                done = await init.collect(timeout=deadline.left(), max_bytes=bound)
                 nursery.cancel_scope.cancel()
             return done
         finally:
