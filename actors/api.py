@@ -20,7 +20,7 @@ from actors.agents.choice import AgentConfig, ChosenAgent, at_address, choose_ag
 from actors.errors import AgentUnreachable, AlreadyExists, InvalidArgument, Unsupported
 from actors.handles import SystemHandle
 from actors.images.store import ImageStore, default_image_root
-from actors.launchers.embedded import EmbeddedGuest, EmbeddedImages, open_guests
+from actors.launchers.embedded import EmbeddedGuest, EmbeddedGuests, EmbeddedImages, open_guests
 from actors.launchers.nothing import AnyImage, launch_nothing
 from actors.limits import DEFAULT_LIMITS, Limits
 from actors.mailbox import open_client
@@ -41,6 +41,7 @@ from transports.schemes import transport_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
+    from contextlib import AbstractAsyncContextManager
 
     from actors.launchers.external import ExternalGuests
     from actors.sandbox import GuestLauncher, Images
@@ -202,14 +203,7 @@ async def open_embedded(
     runs = chosen.type is not AgentType.NOOP
     if require_isolation and runs and found == "processes":
         raise Unsupported(f"isolation is required: {reason}", field="require_isolation")
-    opening = open_guests(
-        run_root=default_run_root(os.environ, os.geteuid()) if run_dir is None else as_run_root(run_dir),
-        engine=found,
-        environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-        seams=real_seams(),
-        limits=limits,
-        protocol=chosen.protocol or GuestProtocol.TTRPC,
-    )
+    opening = _open_guests(found, chosen.protocol or GuestProtocol.TTRPC, run_dir, limits)
     # plain processes run in the host's own root
     images = EmbeddedImages(_store(limits), real_seams()) if runs and found != "processes" else AnyImage()
     async with (
@@ -225,6 +219,20 @@ async def settle_engine(wanted: str) -> tuple[str, str]:
     Raises: InvalidArgument, Unsupported; see `choose_engine`.
     """
     return await real_seams().threads.run(partial(find_engine, wanted))
+
+
+def _open_guests(
+    engine: str, protocol: GuestProtocol, run_dir: str | os.PathLike[str] | None, limits: Limits
+) -> AbstractAsyncContextManager[EmbeddedGuests]:
+    """Raises: InvalidArgument."""
+    return open_guests(
+        run_root=default_run_root(os.environ, os.geteuid()) if run_dir is None else as_run_root(run_dir),
+        engine=engine,
+        environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        seams=real_seams(),
+        limits=limits,
+        protocol=protocol,
+    )
 
 
 def _store(limits: Limits) -> ImageStore:
@@ -266,17 +274,8 @@ async def open_guest(
 
     Raises: GuestDied, Unsupported, InvalidArgument.
     """
-    seams = real_seams()
     found, _ = await settle_engine(engine)
-    opening = open_guests(
-        run_root=default_run_root(os.environ, os.geteuid()) if run_dir is None else as_run_root(run_dir),
-        engine=found,
-        environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-        seams=seams,
-        limits=DEFAULT_LIMITS,
-        protocol=protocol,
-    )
-    async with opening as guests, open_collapsing_nursery() as nursery:
+    async with _open_guests(found, protocol, run_dir, DEFAULT_LIMITS) as guests, open_collapsing_nursery() as nursery:
         yield await nursery.start(guests, "guest")
         nursery.cancel_scope.cancel()
 

@@ -133,9 +133,9 @@ def choose_engine(facts: Facts, wanted: str = AUTO) -> tuple[str, str]:
     here = [runtime for runtime in RUNTIMES if not missing_for(facts, runtime)]
     if FASTER in here and facts.trial == "":
         return FASTER, f"containers by {_version(facts, FASTER)}, which a trial showed to work"
-    for runtime in here:
+    if here:
         failed = f"; {FASTER} failed its trial: {facts.trial}" if facts.trial else ""
-        return runtime, f"containers by {_version(facts, runtime)}{failed}"
+        return here[0], f"containers by {_version(facts, here[0])}{failed}"
     return "processes", f"plain processes without isolation: {missing_for(facts, RUNTIMES[0])}"
 
 
