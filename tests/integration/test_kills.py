@@ -24,6 +24,7 @@ from actors.node.facts import choose_engine, read_facts
 from actors.node.marks import read_process
 from actors.node.rundir import RunDirectory, abandoned, held_log, sweep
 from tests.leaks import assert_clean, snapshot
+from tests.support.boxes import children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,14 +52,6 @@ def host(request: pytest.FixtureRequest, run_dir: Path) -> Iterator[subprocess.P
         assert process.stdout.readline() == b"ready\n"
         yield process
         process.kill()
-
-
-def children(pid: int) -> list[int]:
-    """The pids of a process's children."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found.extend(int(word) for word in (task / "children").read_text().split())
-    return found
 
 
 def launcher_and_guest(host: subprocess.Popen[bytes]) -> tuple[int, int]:

@@ -27,7 +27,19 @@ if TYPE_CHECKING:
     from actors.handles import ContainerHandle, ProcessHandle, SandboxHandle
     from actors.worlds.embedded import EmbeddedWorld
 
-__all__ = ["ENGINES", "SLEEP", "TICK", "Room", "a_room", "code_of", "guest_pid", "in_state", "refused", "until"]
+__all__ = [
+    "ENGINES",
+    "SLEEP",
+    "TICK",
+    "Room",
+    "a_room",
+    "children",
+    "code_of",
+    "guest_pid",
+    "in_state",
+    "refused",
+    "until",
+]
 
 ENGINES = sorted({"processes", choose_engine(read_facts())[0]})
 TICK = "while true; do sleep 0.02; done"
@@ -97,7 +109,13 @@ async def code_of(container: ContainerHandle) -> int:
     return (await container.init.wait()).code
 
 
+def children(pid: int) -> list[int]:
+    """The pids of a process's children. Raises: OSError, when it has gone."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(word) for task in tasks for word in (task / "children").read_text().split()]
+
+
 def guest_pid(directory: Path) -> int:
     """The first process of the guest whose run directory this is: the one child of its launcher."""
     launcher = json.loads((directory / "owner.json").read_text())["pid"]
-    return int(Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()[0])
+    return children(launcher)[0]

@@ -20,6 +20,7 @@ import trio.testing
 from actors.api import open_system
 from actors.errors import KatrioError
 from actors.wire.spec import ContainerSpec, ProcessSpec, ResourceSpec
+from tests.support.boxes import children
 from tests.support.hostile_guest import HostileGuest
 from tests.support.hostile_system import LIMITS, open_dialled_system
 from transports.stream import serve_unix, unix_dialer
@@ -182,11 +183,6 @@ async def gone_in_a_call_that_reads(place: Place) -> Codes:
 
 def _guest_pid() -> int:
     """The one guest below this process: its template's launcher's child."""
-
-    def children(pid: int) -> list[int]:
-        tasks = Path(f"/proc/{pid}/task").iterdir()
-        return [int(word) for task in tasks for word in (task / "children").read_text().split()]
-
     templates = [
         pid for pid in children(os.getpid()) if b"actors.guest.template" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
